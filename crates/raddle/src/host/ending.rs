@@ -1,0 +1,55 @@
+//! How threads end, and what keeps the program from ending.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::record::{AWAITED, Duty, FINISHED, Record, locked};
+use super::under::with_program;
+use super::waking::wake;
+
+/// While this lives, the program does not end; a thread that runs under it gives it up with `exit`.
+pub(crate) struct Obligation {
+    standing: AtomicBool,
+}
+
+impl Obligation {
+    /// One that the calling thread's program has taken on already.
+    pub(super) fn begun() -> Self {
+        Self { standing: AtomicBool::new(true) }
+    }
+
+    /// The program may end without this.
+    pub(crate) fn end(&self) {
+        if self.standing.swap(false, Ordering::Relaxed) {
+            with_program(|program| {
+                if program.discharge() {
+                    wake(program.word(), u32::MAX);
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Obligation {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Duty for Obligation {
+    fn abandon(&self) {
+        self.end();
+    }
+}
+
+/// The thread is over, its locals dropped: joiners may go on, and the program need not wait for it.
+pub(super) fn thread_is_over(record: &Arc<Record>) {
+    with_program(|program| program.remove(record));
+    if record.state.swap(FINISHED, Ordering::AcqRel) == AWAITED {
+        wake(&record.state, u32::MAX);
+    }
+    let duty = locked(&record.duty).take();
+    if let Some(duty) = duty {
+        duty.abandon();
+    }
+}

@@ -1,0 +1,50 @@
+//! How the program ends: it waits for what it is obliged to, and abandons daemons.
+
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use super::ending::{Obligation, thread_is_over};
+use super::program::Program;
+use super::record::Record;
+use super::{current, os, under, watch};
+
+/// Takes on an obligation for the calling thread's program; `None`: the program is ending already.
+pub(crate) fn oblige() -> Option<Obligation> {
+    if under::scheduler().is_none() {
+        wait_at_exit();
+    }
+    under::with_program(Program::oblige).then(Obligation::begun)
+}
+
+/// Has the C library call [`at_exit`] when `main` returned or somebody called `exit`.
+#[expect(unsafe_code, reason = "only the C library is asked by both a return from main and exit")]
+fn wait_at_exit() {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| {
+        // SAFETY: the handler is a plain function that lives as long as the program and does not unwind.
+        unsafe { libc::atexit(at_exit) };
+    });
+}
+
+/// How often the ending program looks for threads that called `exit` themselves and will never finish.
+const LOOK: Duration = Duration::from_millis(50);
+
+extern "C" fn at_exit() {
+    // Where the C library has not done so already, the thread that calls `exit` ends here for all others.
+    current::leave();
+    let program = under::ordinary();
+    // Who waits here, for the watch: the thread's own record has ended.
+    let leaving = Record::new("the end of the program", false, true, true);
+    if let Some(id) = os::native_id() {
+        let _ = leaving.native_id.set(id);
+    }
+    while let Err(seen) = program.close() {
+        watch::wait_for_the_end(program, &leaving, seen, LOOK);
+        program.threads().iter().filter(|thread| called_exit(thread)).for_each(thread_is_over);
+    }
+}
+
+/// The standard library parks every thread that calls `exit` after the first one for ever.
+fn called_exit(thread: &Arc<Record>) -> bool {
+    thread.ours && thread.native_id.get().is_some_and(|id| os::waits_in_exit(*id))
+}

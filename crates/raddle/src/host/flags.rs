@@ -1,0 +1,70 @@
+//! The one global flag: zero means that nobody observes and every step goes straight to the operating system.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+// The word counts the threads under a scheduler, above the bits of the watch and the trace.
+static FLAGS: AtomicU32 = AtomicU32::new(UNDECIDED);
+
+const UNDECIDED: u32 = 1;
+const WATCH: u32 = 2;
+const TRACE: u32 = 4;
+const EXPLORED: u32 = 8;
+
+/// How many explored threads want the fine grain.
+static FINE: AtomicU32 = AtomicU32::new(0);
+
+/// Nobody observes. One relaxed load and a branch: the whole price in production.
+#[inline]
+pub(crate) fn quiet() -> bool {
+    FLAGS.load(Ordering::Relaxed) == 0
+}
+
+pub(super) fn watching() -> bool {
+    let flags = FLAGS.load(Ordering::Relaxed);
+    if flags & UNDECIDED == 0 { flags & WATCH != 0 } else { decide() }
+}
+
+pub(super) fn tracing() -> bool {
+    FLAGS.load(Ordering::Relaxed) & TRACE != 0
+}
+
+pub(super) fn exploring() -> bool {
+    FLAGS.load(Ordering::Relaxed) >= EXPLORED
+}
+
+pub(super) fn fine() -> bool {
+    FINE.load(Ordering::Relaxed) != 0
+}
+
+/// The watch is on in debug builds; `RADDLE_WATCH=1` or `0` decides otherwise. Asked once.
+#[cold]
+fn decide() -> bool {
+    let watch = match std::env::var("RADDLE_WATCH").as_deref() {
+        Ok("1" | "true" | "on") => true,
+        Ok("0" | "false" | "off") => false,
+        _ => cfg!(debug_assertions),
+    };
+    if watch {
+        FLAGS.fetch_or(WATCH, Ordering::Relaxed);
+    }
+    FLAGS.fetch_and(!UNDECIDED, Ordering::Relaxed);
+    watch
+}
+
+pub(super) fn set_tracing(on: bool) {
+    if on {
+        FLAGS.fetch_or(TRACE, Ordering::Relaxed);
+    } else {
+        FLAGS.fetch_and(!TRACE, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn raise(fine: bool) {
+    FLAGS.fetch_add(EXPLORED, Ordering::Relaxed);
+    FINE.fetch_add(u32::from(fine), Ordering::Relaxed);
+}
+
+pub(super) fn lower(fine: bool) {
+    FLAGS.fetch_sub(EXPLORED, Ordering::Relaxed);
+    FINE.fetch_sub(u32::from(fine), Ordering::Relaxed);
+}

@@ -1,0 +1,52 @@
+//! The seam between the toolkit and the operating system.
+//!
+//! Everything in raddle that blocks, reads the clock or starts a thread does it here. The shape is the
+//! kernel's own primitive, the futex: [`wait`] parks a thread while a word holds an expected value, [`wake`]
+//! wakes some that are parked there. Every lock, queue and event is a word and a rule for going on.
+//!
+//! A [`Scheduler`] can take the operating system's place at run time, thread by thread, in the same binary:
+//! it sees each [`point`] before the step is taken and decides who goes on. Two more observers share the one
+//! flag that turns all this on: the watch, which reports a program that hangs, and the [trace](crate::trace).
+//!
+//! This module is for those who write schedulers or primitives of their own; programs need the rest of the crate.
+//!
+//! ```
+//! use raddle::host::{self, Wait};
+//! use std::sync::atomic::AtomicU32;
+//!
+//! let word = AtomicU32::new(7);
+//! assert_eq!(host::wait(&word, 6, None), Wait::Changed); // it is not 6: nothing to wait for
+//! ```
+
+mod current;
+mod ending;
+mod enter;
+mod exit;
+mod flags;
+mod op;
+mod os;
+mod program;
+mod record;
+mod scheduler;
+mod seam;
+mod slot;
+mod spin;
+mod trace;
+mod under;
+mod waking;
+mod watch;
+
+pub(crate) use current::{adopt, ident, leave, record};
+pub(crate) use ending::Obligation;
+pub use enter::{Entered, enter};
+pub(crate) use exit::oblige;
+pub use op::{Kind, Object, Op, Wait};
+pub use program::Program;
+pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
+pub use scheduler::Scheduler;
+pub use seam::{atom, deadline, gave, now, point, point_until, sleep_until, spawn, took, wait, yield_now};
+pub(crate) use spin::Spin;
+pub(crate) use trace::value;
+pub use trace::{Recording, Step, note};
+pub(crate) use under::with_program;
+pub use waking::wake;

@@ -1,0 +1,113 @@
+//! What a thread is about to do, said to whoever observes: the scheduler, the watch, the trace.
+
+use std::fmt;
+use std::panic::Location;
+
+/// Which object a step touches: its address while it is in use, and what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Object {
+    /// Address of the object: unique among the objects alive.
+    pub address: usize,
+    /// The type as its user knows it: `Lock`, `Queue`, `Thread`, …
+    pub what: &'static str,
+}
+
+impl Object {
+    /// Names the object at `place`.
+    #[inline]
+    pub fn of<T: ?Sized>(place: &T, what: &'static str) -> Self {
+        Self { address: std::ptr::from_ref(place).cast::<u8>() as usize, what }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:#x}", self.what, self.address)
+    }
+}
+
+/// What is done to the object: enough to tell which steps conflict.
+///
+/// Two steps on one object commute only if both are [`Read`](Kind::Read).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Looks without changing: `is_set`, `len`, a plain load.
+    Read,
+    /// Changes without waiting: a store, `set`, `clear`, `abort`.
+    Write,
+    /// Takes exclusive hold, waiting for it: `acquire`, `lock`.
+    Take,
+    /// Takes hold if that is possible at once: `try_lock`.
+    TryTake,
+    /// Lets go of what was taken: `release`, a guard's drop.
+    Give,
+    /// Waits for a state that others bring about: `Event::wait`, `join`, `result`.
+    Wait,
+    /// Wakes those who wait: `notify_one`.
+    Notify,
+    /// Adds an item or a task.
+    Put,
+    /// Removes an item or a task.
+    Get,
+    /// Starts a thread.
+    Start,
+    /// A thread ends.
+    End,
+    /// Sleeps until a moment.
+    Sleep,
+    /// One atomic access inside a primitive; seen at the fine grain only.
+    Atom,
+}
+
+impl Kind {
+    /// The step in words, for reports: "takes", "waits for".
+    pub fn verb(self) -> &'static str {
+        match self {
+            Kind::Read => "reads",
+            Kind::Write => "writes",
+            Kind::Take => "takes",
+            Kind::TryTake => "tries to take",
+            Kind::Give => "releases",
+            Kind::Wait => "waits for",
+            Kind::Notify => "notifies",
+            Kind::Put => "puts into",
+            Kind::Get => "gets from",
+            Kind::Start => "starts",
+            Kind::End => "ends",
+            Kind::Sleep => "sleeps",
+            Kind::Atom => "touches a word of",
+        }
+    }
+}
+
+/// One step: what is done to which object, and on which line of the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Op {
+    /// The object touched.
+    pub object: Object,
+    /// What is done to it.
+    pub kind: Kind,
+    /// The caller's line, from `#[track_caller]`.
+    pub at: &'static Location<'static>,
+}
+
+impl Op {
+    /// A step of `kind` on the object at `place`, at the caller's line.
+    #[inline]
+    #[track_caller]
+    pub fn new<T: ?Sized>(place: &T, what: &'static str, kind: Kind) -> Self {
+        Self { object: Object::of(place, what), kind, at: Location::caller() }
+    }
+}
+
+/// How a [`wait`](super::wait) ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Another thread woke this one, or the operating system did without a reason.
+    Woken,
+    /// The word did not hold the expected value.
+    Changed,
+    /// The deadline has passed.
+    TimedOut,
+}

@@ -1,0 +1,201 @@
+//! The operating system: parking on a word, waking, the clock, starting threads.
+//!
+//! Linux has the futex; elsewhere `parking_lot_core` keeps the queues of parked threads. This file and
+//! `spin.rs` are the only ones in the crate that park, sleep, read a clock or start a thread.
+#![allow(clippy::disallowed_methods)]
+#![allow(unsafe_code)]
+
+use std::io;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use super::op::Wait;
+
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+pub(super) fn sleep_until(until: Instant) {
+    let left = until.saturating_duration_since(now());
+    if left > Duration::ZERO {
+        std::thread::sleep(left);
+    }
+}
+
+pub(super) fn yield_now() {
+    std::thread::yield_now();
+}
+
+/// Starts a detached thread; its name reaches the operating system, which may keep only the first part.
+pub(super) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    let mut builder = std::thread::Builder::new();
+    if name.contains('\0') {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a thread's name must not contain a NUL"));
+    }
+    builder = builder.name(name.to_owned());
+    if let Some(bytes) = stack_size {
+        builder = builder.stack_size(bytes);
+    }
+    builder.spawn(body).map(drop)
+}
+
+/// Writes to standard error past its lock, which a thread that waits for ever may hold.
+pub(super) fn write_error(text: &str) {
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        // SAFETY: the pointer and the length are those of a slice that lives for the whole call.
+        let written = unsafe { libc::write(2, left.as_ptr().cast(), left.len() as _) };
+        match usize::try_from(written) {
+            Ok(written) if written > 0 => left = &left[written..],
+            _ => return, // nobody can be told
+        }
+    }
+}
+
+/// Ends the process at once: no exit handlers, no destructors.
+pub(super) fn end_process(status: i32) -> ! {
+    // SAFETY: no memory is touched, and nothing runs afterwards.
+    unsafe { libc::_exit(status) }
+}
+
+/// The processors this process may run on, asked once.
+pub(super) fn processors() -> usize {
+    static COUNT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
+
+#[cfg(target_os = "linux")]
+pub(super) use linux::{native_id, process_id, tasks, wait, waits_in_exit, wake};
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::{AtomicU32, Instant, Wait, now};
+    use std::ptr;
+
+    pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+        let mut limit = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let limit = match deadline {
+            None => ptr::null(),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(now());
+                if left.is_zero() {
+                    return Wait::TimedOut;
+                }
+                limit.tv_sec = left.as_secs().try_into().unwrap_or(libc::time_t::MAX);
+                limit.tv_nsec = left.subsec_nanos().into();
+                ptr::from_ref(&limit)
+            }
+        };
+        // SAFETY: the kernel reads four aligned bytes at `word`, which lives for the whole call, and the
+        // timespec, which is null or lives on this frame.
+        let code = unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                word.as_ptr(),
+                libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+                expected,
+                limit,
+            )
+        };
+        if code == 0 {
+            return Wait::Woken;
+        }
+        match std::io::Error::last_os_error().raw_os_error() {
+            Some(libc::ETIMEDOUT) => Wait::TimedOut,
+            Some(libc::EAGAIN) => Wait::Changed,
+            _ => Wait::Woken, // a signal: the caller looks at its state again, as after any wake
+        }
+    }
+
+    pub(crate) fn wake(word: *const AtomicU32, count: u32) {
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        // SAFETY: FUTEX_WAKE does not read the memory; the address is only a key, so a word that another
+        // thread has let go of in the meantime costs at most a spurious wake.
+        unsafe {
+            libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count);
+        }
+    }
+
+    pub(crate) fn native_id() -> Option<u64> {
+        // SAFETY: gettid has no arguments and cannot fail.
+        u64::try_from(unsafe { libc::gettid() }).ok()
+    }
+
+    pub(crate) fn process_id() -> Option<u64> {
+        Some(std::process::id().into())
+    }
+
+    /// The native ids of every thread of this process, raddle's or not.
+    pub(crate) fn tasks() -> Option<Vec<u64>> {
+        let entries = std::fs::read_dir("/proc/self/task").ok()?;
+        Some(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+    }
+
+    /// Says whether the thread sits in the system call in which the standard library parks every thread
+    /// that calls `exit` after another one did.
+    pub(crate) fn waits_in_exit(native_id: u64) -> bool {
+        let Ok(state) = std::fs::read_to_string(format!("/proc/self/task/{native_id}/syscall")) else {
+            return false;
+        };
+        #[cfg(target_arch = "x86_64")]
+        let pause = state.starts_with(&format!("{} ", libc::SYS_pause));
+        #[cfg(not(target_arch = "x86_64"))]
+        let pause = state.starts_with(&format!("{} 0x0 0x0 0x0", libc::SYS_ppoll));
+        pause
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) use portable::{native_id, process_id, tasks, wait, waits_in_exit, wake};
+
+#[cfg(not(target_os = "linux"))]
+mod portable {
+    use super::{AtomicU32, Instant, Wait};
+    use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, FilterOp, ParkResult, UnparkToken};
+    use std::sync::atomic::Ordering;
+
+    pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+        let key = word.as_ptr() as usize;
+        let unchanged = || word.load(Ordering::SeqCst) == expected;
+        // SAFETY: the key is the address of a word that this thread borrows for the whole call, and no
+        // callback parks or panics.
+        match unsafe {
+            parking_lot_core::park(key, unchanged, || {}, |_, _| {}, DEFAULT_PARK_TOKEN, deadline)
+        } {
+            ParkResult::Unparked(_) => Wait::Woken,
+            ParkResult::Invalid => Wait::Changed,
+            ParkResult::TimedOut => Wait::TimedOut,
+        }
+    }
+
+    pub(crate) fn wake(word: *const AtomicU32, count: u32) {
+        let mut left = count;
+        let choose = |_| {
+            if left == 0 {
+                return FilterOp::Stop;
+            }
+            left -= 1;
+            FilterOp::Unpark
+        };
+        // SAFETY: the key is only compared, and no callback parks or panics.
+        unsafe {
+            parking_lot_core::unpark_filter(word as usize, choose, |_| UnparkToken(DEFAULT_UNPARK_TOKEN.0))
+        };
+    }
+
+    pub(crate) fn native_id() -> Option<u64> {
+        None
+    }
+
+    pub(crate) fn process_id() -> Option<u64> {
+        None
+    }
+
+    pub(crate) fn tasks() -> Option<Vec<u64>> {
+        None
+    }
+
+    pub(crate) fn waits_in_exit(_: u64) -> bool {
+        false
+    }
+}

@@ -1,0 +1,92 @@
+//! What the host knows of one thread.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::op::Op;
+
+/// Something that a thread does for the program, which ends with the thread if it calls `exit` in the middle.
+pub(crate) trait Duty: Send + Sync {
+    /// The thread will never come back to this duty.
+    fn abandon(&self);
+}
+
+/// States of [`Record::state`].
+pub(crate) const RUNNING: u32 = 0;
+pub(crate) const AWAITED: u32 = 1;
+pub(crate) const FINISHED: u32 = 2;
+
+/// One thread, as the registry, the watch and `thread::current` see it.
+pub(crate) struct Record {
+    pub(crate) ident: u64,
+    name: Mutex<Arc<str>>,
+    pub(crate) daemon: AtomicBool,
+    /// A thread of the toolkit's own, which `enumerate` leaves out.
+    pub(crate) internal: bool,
+    /// Started by raddle, as opposed to a stand-in for a thread that it only met.
+    pub(crate) ours: bool,
+    /// `RUNNING`, `AWAITED` (running, and someone sleeps on this word) or `FINISHED`.
+    pub(crate) state: AtomicU32,
+    pub(crate) native_id: OnceLock<u64>,
+    pub(super) duty: Mutex<Option<Arc<dyn Duty>>>,
+    doing: Mutex<Option<Op>>,
+}
+
+impl Record {
+    pub(crate) fn new(name: &str, daemon: bool, internal: bool, ours: bool) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Self {
+            ident: NEXT.fetch_add(1, Ordering::Relaxed),
+            name: Mutex::new(name.into()),
+            daemon: AtomicBool::new(daemon),
+            internal,
+            ours,
+            state: AtomicU32::new(RUNNING),
+            native_id: OnceLock::new(),
+            duty: Mutex::new(None),
+            doing: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn name(&self) -> Arc<str> {
+        locked(&self.name).clone()
+    }
+
+    /// What the thread does for the program; let go of when it is over.
+    pub(crate) fn set_duty(&self, duty: Arc<dyn Duty>) {
+        *locked(&self.duty) = Some(duty);
+    }
+
+    pub(crate) fn drop_duty(&self) {
+        let duty = locked(&self.duty).take();
+        drop(duty); // after the lock is let go
+    }
+
+    pub(crate) fn finished(&self) -> bool {
+        self.state.load(Ordering::Acquire) == FINISHED
+    }
+
+    /// The step that the thread is about to take or takes now.
+    pub(super) fn doing(&self) -> Option<Op> {
+        *locked(&self.doing)
+    }
+
+    pub(super) fn set_doing(&self, op: Op) {
+        *locked(&self.doing) = Some(op);
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("ident", &self.ident)
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Locks a mutex of the host's own; no code of the user runs under one, so poison says nothing.
+pub(super) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,177 @@
+//! The seam itself: every step of every primitive passes through one of these functions.
+//!
+//! Unobserved, each is a relaxed load, a branch, and what the operating system does. The cold halves ask
+//! who observes: a scheduler that took the thread, the watch, the trace.
+
+use std::io;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use super::op::{Op, Wait};
+use super::{current, flags, os, trace, under, watch};
+
+/// Parks the calling thread while `word` holds `expected`, until [`wake`](super::wake) or the deadline; `None`: no limit.
+///
+/// As with every futex, [`Wait::Woken`] may be spurious: look at the word again.
+#[inline]
+pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+    if flags::quiet() { os::wait(word, expected, deadline) } else { observed_wait(word, expected, deadline) }
+}
+
+/// Says that the calling thread is about to take a step that other threads can see.
+#[inline]
+pub fn point(op: Op) {
+    if !flags::quiet() {
+        observed_point(&op);
+    }
+}
+
+/// Like [`point`], for a step that can succeed only when `ready` says yes, or after the deadline.
+#[inline]
+pub fn point_until(op: Op, deadline: Option<Instant>, ready: impl Fn() -> bool) {
+    if !flags::quiet() {
+        observed_point_until(&op, deadline, &ready);
+    }
+}
+
+/// Says that `op.object` is now held by the calling thread alone.
+#[inline]
+pub fn took(op: Op) {
+    if !flags::quiet() {
+        observed_took(&op);
+    }
+}
+
+/// Says that `op.object` is about to be let go of, by whichever thread.
+#[inline]
+pub fn gave(op: Op) {
+    if !flags::quiet() {
+        observed_gave(&op);
+    }
+}
+
+/// Says that an atomic inside a primitive is about to be touched; a step at the fine grain only.
+#[inline]
+pub fn atom(word: &AtomicU32) {
+    if !flags::quiet() {
+        observed_atom(word);
+    }
+}
+
+/// The clock: virtual under a scheduler.
+#[inline]
+pub fn now() -> Instant {
+    if flags::quiet() { os::now() } else { observed_now() }
+}
+
+/// The moment `timeout` from now; `None`, that is for ever, if it lies beyond what the clock can tell.
+pub fn deadline(timeout: Duration) -> Option<Instant> {
+    now().checked_add(timeout)
+}
+
+/// Returns once the clock shows `until`.
+pub fn sleep_until(op: Op, until: Instant) {
+    point(op);
+    match under::scheduler() {
+        Some(scheduler) => scheduler.sleep_until(until),
+        None => os::sleep_until(until),
+    }
+}
+
+/// Lets other threads go first.
+pub fn yield_now() {
+    match under::scheduler() {
+        Some(scheduler) => scheduler.yield_now(),
+        None => os::yield_now(),
+    }
+}
+
+/// Starts a thread under the calling thread's host.
+///
+/// # Errors
+/// What the operating system said, or `InvalidInput` for a name with a NUL in it.
+pub fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    match under::scheduler() {
+        Some(scheduler) => scheduler.spawn(name, stack_size, body),
+        None => os::spawn(name, stack_size, body),
+    }
+}
+
+/// Says whether the calling thread may spin before it parks: not under a scheduler, not on one processor.
+pub(super) fn may_spin() -> bool {
+    os::processors() > 1 && under::scheduler().is_none()
+}
+
+#[cold]
+fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+    if let Some(scheduler) = under::scheduler() {
+        return scheduler.wait(word, expected, deadline);
+    }
+    if flags::watching() {
+        return watch::wait(&current::record(), word, expected, deadline);
+    }
+    os::wait(word, expected, deadline)
+}
+
+#[cold]
+fn observed_point(op: &Op) {
+    if let Some(scheduler) = under::scheduler() {
+        return scheduler.point(op);
+    }
+    note(op);
+}
+
+#[cold]
+fn observed_point_until(op: &Op, deadline: Option<Instant>, ready: &dyn Fn() -> bool) {
+    if let Some(scheduler) = under::scheduler() {
+        return scheduler.point_until(op, deadline, ready);
+    }
+    note(op);
+    if deadline.is_none() && flags::watching() {
+        watch::will_wait(&current::record(), op);
+    }
+}
+
+fn note(op: &Op) {
+    if flags::watching() {
+        current::record().set_doing(*op);
+    }
+    if flags::tracing() {
+        trace::step(&current::record(), op);
+    }
+}
+
+#[cold]
+fn observed_took(op: &Op) {
+    if let Some(scheduler) = under::scheduler() {
+        return scheduler.took(op);
+    }
+    if flags::watching() {
+        watch::took(&current::record(), op);
+    }
+}
+
+#[cold]
+fn observed_gave(op: &Op) {
+    if let Some(scheduler) = under::scheduler() {
+        return scheduler.point(op);
+    }
+    if flags::watching() {
+        watch::gave(&op.object);
+    }
+    note(op);
+}
+
+#[cold]
+fn observed_atom(word: &AtomicU32) {
+    if flags::fine()
+        && let Some(scheduler) = under::scheduler()
+    {
+        scheduler.atom(word);
+    }
+}
+
+#[cold]
+fn observed_now() -> Instant {
+    under::scheduler().map_or_else(os::now, |scheduler| scheduler.now())
+}

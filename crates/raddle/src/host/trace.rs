@@ -1,0 +1,97 @@
+//! The trace: what each thread did, in the order in which it happened, for whoever asked to record it.
+
+use std::panic::Location;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::op::{Kind, Object, Op};
+use super::record::{Record, locked};
+use super::{current, flags, os};
+
+/// One recorded step of one thread.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Step {
+    /// Time since the recording began.
+    pub when: Duration,
+    /// Name of the thread.
+    pub thread: Arc<str>,
+    /// What it did.
+    pub kind: Kind,
+    /// To which object.
+    pub object: Object,
+    /// On which line.
+    pub at: &'static Location<'static>,
+    /// The value that was seen or stored, or the note, if the step has one.
+    pub value: Option<String>,
+}
+
+type Log = Arc<Mutex<Vec<Step>>>;
+
+static LOGS: Mutex<Vec<(Instant, Log)>> = Mutex::new(Vec::new());
+
+/// Collects the steps of all threads from [`start`](Recording::start) to [`finish`](Recording::finish).
+#[derive(Debug)]
+#[must_use = "nothing is recorded after this is dropped"]
+pub struct Recording {
+    log: Log,
+}
+
+impl Recording {
+    /// Begins to record.
+    pub fn start() -> Self {
+        let log = Log::default();
+        let mut logs = locked(&LOGS);
+        logs.push((os::now(), log.clone()));
+        flags::set_tracing(true);
+        Self { log }
+    }
+
+    /// Ends the recording and returns the steps, oldest first.
+    pub fn finish(self) -> Vec<Step> {
+        std::mem::take(&mut *locked(&self.log))
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let mut logs = locked(&LOGS);
+        logs.retain(|(_, log)| !Arc::ptr_eq(log, &self.log));
+        flags::set_tracing(!logs.is_empty());
+    }
+}
+
+/// Adds a note of the calling thread's own to the recordings.
+#[track_caller]
+pub fn note(label: &'static str, text: &str) {
+    if flags::tracing() {
+        let op = Op { object: Object { address: 0, what: label }, kind: Kind::Write, at: Location::caller() };
+        add(&current::record(), &op, Some(text.to_owned()));
+    }
+}
+
+/// Records a step together with the value that it saw or stored.
+pub(crate) fn value(op: &Op, value: impl FnOnce() -> String) {
+    if !flags::quiet() && flags::tracing() {
+        add(&current::record(), op, Some(value()));
+    }
+}
+
+pub(super) fn step(thread: &Record, op: &Op) {
+    add(thread, op, None);
+}
+
+fn add(thread: &Record, op: &Op, value: Option<String>) {
+    let now = os::now();
+    let (thread, logs) = (thread.name(), locked(&LOGS));
+    for (start, log) in &*logs {
+        locked(log).push(Step {
+            when: now.saturating_duration_since(*start),
+            thread: thread.clone(),
+            kind: op.kind,
+            object: op.object,
+            at: op.at,
+            value: value.clone(),
+        });
+    }
+}

@@ -1,0 +1,122 @@
+//! A value under a [`RawLock`]: what every primitive keeps its state in, and what `Mutex<T>` is made of.
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::time::Instant;
+
+use super::lock::RawLock;
+
+pub(crate) struct Guarded<T: ?Sized> {
+    lock: RawLock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value can be moved to another thread with the whole, since nobody holds a guard then.
+unsafe impl<T: ?Sized + Send> Send for Guarded<T> {}
+// SAFETY: the lock is held while a guard lives and by one guard at a time, so sharing this hands the value
+// from thread to thread but never shares it.
+unsafe impl<T: ?Sized + Send> Sync for Guarded<T> {}
+
+impl<T> Guarded<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self { lock: RawLock::new(), value: UnsafeCell::new(value) }
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Guarded<T> {
+    #[inline]
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
+        self.lock.acquire(None);
+        Guard { guarded: self, not_send: std::marker::PhantomData }
+    }
+
+    #[inline]
+    pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_, T>> {
+        self.lock.acquire(deadline).then_some(Guard { guarded: self, not_send: std::marker::PhantomData })
+    }
+
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
+        self.lock.try_acquire().then_some(Guard { guarded: self, not_send: std::marker::PhantomData })
+    }
+
+    #[inline]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.lock.is_held()
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Guarded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.try_lock() {
+            Some(guard) => guard.fmt(f),
+            None => f.write_str("<locked>"),
+        }
+    }
+}
+
+/// Access to the value; dropping it, on a panic too, lets go of the lock.
+///
+/// It stays on its thread: the watch relies on the holder being the one who releases.
+pub(crate) struct Guard<'a, T: ?Sized> {
+    guarded: &'a Guarded<T>,
+    not_send: std::marker::PhantomData<*const ()>,
+}
+
+// SAFETY: a shared guard gives out only `&T`.
+unsafe impl<T: ?Sized + Sync> Sync for Guard<'_, T> {}
+
+impl<'a, T: ?Sized> Guard<'a, T> {
+    /// Where the guard came from.
+    pub(crate) fn guarded(&self) -> &'a Guarded<T> {
+        self.guarded
+    }
+
+    /// Lets go of the lock, runs `f`, and takes the lock back, also if `f` panics.
+    pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        struct Retake<'b>(&'b RawLock);
+        impl Drop for Retake<'_> {
+            fn drop(&mut self) {
+                self.0.acquire(None);
+            }
+        }
+        self.guarded.lock.release();
+        let _retake = Retake(&self.guarded.lock);
+        f()
+    }
+}
+
+impl<T: ?Sized> Deref for Guard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: this guard holds the lock, so no `&mut T` exists elsewhere.
+        unsafe { &*self.guarded.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for Guard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: this guard holds the lock and is borrowed alone, so no other reference exists.
+        unsafe { &mut *self.guarded.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for Guard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.guarded.lock.release();
+    }
+}

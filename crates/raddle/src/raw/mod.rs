@@ -1,0 +1,9 @@
+//! What the primitives are made of: a lock without points, a value under it, and lines of waiting threads.
+
+mod guarded;
+mod lock;
+mod waiters;
+
+pub(crate) use guarded::{Guard, Guarded};
+pub(crate) use lock::RawLock;
+pub(crate) use waiters::{Line, Waiter};

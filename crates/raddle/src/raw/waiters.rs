@@ -1,0 +1,105 @@
+//! Threads that wait in line: who came first is let go first.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::Instant;
+
+use crate::host::{self, Op, Spin, Wait};
+
+/// One waiting thread, with a word of its own to sleep on and what it was told when it was let go.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    /// 0 waiting, 1 waiting and perhaps asleep, otherwise the verdict plus 2.
+    word: AtomicU32,
+    /// What it asks for: a number of permits, an index; the primitive's own business.
+    pub(crate) asks: usize,
+}
+
+const WAITING: u32 = 0;
+const ASLEEP: u32 = 1;
+const VERDICTS: u32 = 2;
+
+impl Waiter {
+    pub(crate) fn new(asks: usize) -> Arc<Self> {
+        Arc::new(Self { word: AtomicU32::new(WAITING), asks })
+    }
+
+    /// Lets the thread go with a verdict; the first verdict counts. Release: what was done before is seen after.
+    pub(crate) fn tell(&self, verdict: u32) {
+        host::atom(&self.word);
+        if self.word.swap(verdict + VERDICTS, Release) == ASLEEP {
+            host::wake(&self.word, 1);
+        }
+    }
+
+    /// The verdict, if there is one.
+    pub(crate) fn told(&self) -> Option<u32> {
+        self.word.load(Acquire).checked_sub(VERDICTS)
+    }
+
+    /// Sleeps until told; `None`: the deadline passed first. Then the caller takes the waiter out of its
+    /// line, under the line's lock, and asks [`told`](Waiter::told) again.
+    pub(crate) fn sleep(&self, op: Op, deadline: Option<Instant>) -> Option<u32> {
+        host::point_until(op, deadline, || self.told().is_some());
+        let mut spin = Spin::new();
+        loop {
+            if let Some(verdict) = self.told() {
+                return Some(verdict);
+            }
+            if spin.again() {
+                continue;
+            }
+            let _ = self.word.compare_exchange(WAITING, ASLEEP, Acquire, Acquire);
+            if host::wait(&self.word, ASLEEP, deadline) == Wait::TimedOut {
+                return self.told();
+            }
+        }
+    }
+}
+
+/// Waiters in the order in which they came.
+#[derive(Debug)]
+pub(crate) struct Line(VecDeque<Arc<Waiter>>);
+
+impl Line {
+    pub(crate) const fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    pub(crate) fn join(&mut self, asks: usize) -> Arc<Waiter> {
+        let waiter = Waiter::new(asks);
+        self.0.push_back(waiter.clone());
+        waiter
+    }
+
+    pub(crate) fn first(&self) -> Option<&Arc<Waiter>> {
+        self.0.front()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Arc<Waiter>> {
+        self.0.pop_front()
+    }
+
+    /// Takes a waiter out who gave up; says whether it was still in line.
+    pub(crate) fn leave(&mut self, waiter: &Arc<Waiter>) -> bool {
+        match self.0.iter().position(|other| Arc::ptr_eq(other, waiter)) {
+            Some(place) => self.0.remove(place).is_some(),
+            None => false,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Empties the line into the caller's hands, to be told after the lock is let go.
+    pub(crate) fn take(&mut self) -> VecDeque<Arc<Waiter>> {
+        std::mem::take(&mut self.0)
+    }
+}

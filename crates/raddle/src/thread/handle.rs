@@ -1,0 +1,118 @@
+//! What anyone may know of a thread, and how to wait for it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::host::{self, AWAITED, Kind, Op, RUNNING, Record, Wait};
+
+/// A thread as others see it: its name, its numbers, whether it is over.
+///
+/// [`thread::current`](crate::thread::current), [`enumerate`](crate::thread::enumerate) and every
+/// [`JoinHandle`](crate::JoinHandle) give one. It is a reference: cloning it starts nothing.
+#[derive(Clone)]
+pub struct ThreadHandle(pub(super) Arc<Record>);
+
+impl ThreadHandle {
+    /// The thread's name: given, or `Thread-N (function)`, or what the operating system calls it.
+    pub fn name(&self) -> String {
+        self.0.name().to_string()
+    }
+
+    /// The thread's number in this process, never used again.
+    pub fn ident(&self) -> u64 {
+        self.0.ident
+    }
+
+    /// The operating system's number for the thread; `None` until it runs, and where there is none.
+    pub fn native_id(&self) -> Option<u64> {
+        self.0.native_id.get().copied()
+    }
+
+    /// Whether the program may end without this thread.
+    pub fn is_daemon(&self) -> bool {
+        self.0.daemon.load(Ordering::Relaxed)
+    }
+
+    /// Whether the thread is over, its thread-locals dropped.
+    pub fn is_finished(&self) -> bool {
+        host::point(Op::new(&*self.0, "Thread", Kind::Read));
+        self.0.finished()
+    }
+
+    /// Waits until the thread is over.
+    ///
+    /// # Errors
+    /// [`JoinItself`] if the calling thread is the one to wait for.
+    #[track_caller]
+    pub fn wait(&self) -> Result<(), JoinItself> {
+        if self.is_current() {
+            return Err(JoinItself);
+        }
+        self.wait_deadline(None);
+        Ok(())
+    }
+
+    /// Waits until the thread is over, `timeout` at most; says whether it is. A thread that waits for itself
+    /// is not over and never will be, so the answer is no, at once.
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.wait_deadline(Some(host::deadline(timeout)).flatten())
+    }
+
+    /// Waits until the thread is over, until `deadline` at most (`None`: no limit); says whether it is.
+    #[track_caller]
+    pub fn wait_deadline(&self, deadline: Option<Instant>) -> bool {
+        if self.is_current() {
+            return false;
+        }
+        let record = &*self.0;
+        host::point_until(Op::new(record, "Thread", Kind::Wait), deadline, || record.finished());
+        loop {
+            // Acquire, in `finished`: what the thread did happens before the return of its joiner.
+            if record.finished() {
+                return true;
+            }
+            let _ = record.state.compare_exchange(RUNNING, AWAITED, Ordering::Acquire, Ordering::Acquire);
+            if host::wait(&record.state, AWAITED, deadline) == Wait::TimedOut {
+                return record.finished();
+            }
+        }
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        self.0.ident == host::ident()
+    }
+}
+
+impl PartialEq for ThreadHandle {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ident == other.0.ident
+    }
+}
+
+impl Eq for ThreadHandle {}
+
+impl fmt::Debug for ThreadHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadHandle")
+            .field("name", &self.name())
+            .field("ident", &self.ident())
+            .field("daemon", &self.is_daemon())
+            .field("finished", &self.0.finished())
+            .finish()
+    }
+}
+
+/// A thread cannot wait for its own end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinItself;
+
+impl fmt::Display for JoinItself {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a thread cannot join itself: it would wait for ever")
+    }
+}
+
+impl std::error::Error for JoinItself {}

@@ -1,0 +1,98 @@
+//! Who hears of a panic that nobody asked about.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::raw::Guarded;
+
+type Hook = Arc<dyn Fn(&UnhandledPanic<'_>) + Send + Sync>;
+
+static HOOK: Guarded<Option<Hook>> = Guarded::new(None);
+
+/// A panic that ended a thread nobody joined, or a task whose future nobody looked at.
+pub struct UnhandledPanic<'a> {
+    /// What panicked: `thread "poller"`, `a task of thread "db_0"`, `timer "Thread-3"`.
+    pub what: &'a str,
+    /// What the panic carried.
+    pub payload: &'a (dyn Any + Send),
+}
+
+impl UnhandledPanic<'_> {
+    /// The panic's message, if it carried a text.
+    pub fn message(&self) -> &str {
+        message(self.payload)
+    }
+}
+
+impl fmt::Debug for UnhandledPanic<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnhandledPanic").field("what", &self.what).field("message", &self.message()).finish()
+    }
+}
+
+impl fmt::Display for UnhandledPanic<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} panicked and nobody asked for its result: {}", self.what, self.message())
+    }
+}
+
+/// Has `hook` called for every panic that nobody asks about, in place of a line on standard error.
+///
+/// That is: a thread whose [`JoinHandle`](crate::JoinHandle) was dropped without a join, a pool's task or
+/// another future whose result was never looked at, a timer's function, a done-callback. The hook runs on the
+/// thread that finds out. A panic inside the hook is caught and written to standard error.
+///
+/// ```
+/// use raddle::{Thread, thread};
+/// use std::sync::mpsc;
+///
+/// let (report, reports) = mpsc::channel();
+/// thread::set_excepthook(move |panic| report.send(panic.to_string()).unwrap());
+/// drop(Thread::new(|| panic!("out of paper")).name("printer").start()?);
+/// assert_eq!(
+///     reports.recv()?,
+///     "thread \"printer\" panicked and nobody asked for its result: out of paper"
+/// );
+/// thread::reset_excepthook();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn set_excepthook(hook: impl Fn(&UnhandledPanic<'_>) + Send + Sync + 'static) {
+    replace(Some(Arc::new(hook)));
+}
+
+/// Goes back to the default: one line on standard error.
+pub fn reset_excepthook() {
+    replace(None);
+}
+
+fn replace(hook: Option<Hook>) {
+    let before = std::mem::replace(&mut *HOOK.lock(), hook);
+    drop(before); // after the lock is let go: it is the user's code
+}
+
+/// Reports a panic that nobody will ask about.
+pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
+    let hook = HOOK.lock().clone();
+    let panic = UnhandledPanic { what, payload };
+    match hook {
+        None => eprintln!("raddle: {panic}"),
+        Some(hook) => {
+            if catch_unwind(AssertUnwindSafe(|| hook(&panic))).is_err() {
+                eprintln!("raddle: the excepthook itself panicked; it was told: {panic}");
+            }
+        }
+    }
+}
+
+/// The text that a panic carried.
+pub(crate) fn message<'a>(payload: &'a (dyn Any + Send)) -> &'a str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "a panic without a text"
+    }
+}

@@ -1,0 +1,216 @@
+//! The right to a thread's result.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::handle::ThreadHandle;
+use super::hook;
+use crate::host::{self, Record};
+use crate::raw::Guarded;
+
+/// What a thread leaves behind, shared by the thread and its joiner.
+pub(super) struct Packet<T> {
+    record: Arc<Record>,
+    outcome: Guarded<Option<std::thread::Result<T>>>,
+}
+
+impl<T> Packet<T> {
+    pub(super) fn new(record: Arc<Record>) -> Arc<Self> {
+        Arc::new(Self { record, outcome: Guarded::new(None) })
+    }
+
+    pub(super) fn put(&self, outcome: std::thread::Result<T>) {
+        *self.outcome.lock() = Some(outcome);
+    }
+
+    pub(super) fn panicked(&self) -> bool {
+        matches!(*self.outcome.lock(), Some(Err(_)))
+    }
+
+    pub(super) fn take(&self) -> Result<T, JoinError> {
+        match self.outcome.lock().take() {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(payload)) => Err(JoinError::Panicked(ThreadPanic::new(self.record.name(), payload))),
+            None => Err(JoinError::Exited),
+        }
+    }
+}
+
+impl<T> Drop for Packet<T> {
+    fn drop(&mut self) {
+        if let Some(Err(payload)) = self.outcome.get_mut().take() {
+            hook::report(&format!("thread \"{}\"", self.record.name()), &*payload);
+        }
+    }
+}
+
+/// A started thread, and the right to its result.
+///
+/// Dropping it lets the thread run on; a non-daemon thread still keeps the program alive. If it panics then,
+/// the [excepthook](crate::thread::set_excepthook) hears of it.
+///
+/// It [derefs](Deref) to a [`ThreadHandle`]: name, numbers, `is_finished`, `wait_timeout`.
+#[must_use = "dropping it detaches the thread; `join` waits for it and gives its result"]
+pub struct JoinHandle<T> {
+    pub(super) thread: ThreadHandle,
+    pub(super) packet: Arc<Packet<T>>,
+}
+
+impl<T> JoinHandle<T> {
+    /// Waits until the thread is over and returns what it returned.
+    ///
+    /// What the thread did happens before the return of `join`, the destructors of its thread-locals included.
+    ///
+    /// # Errors
+    /// [`JoinError::Panicked`] with what it panicked with; [`JoinError::Itself`] if a thread joins itself;
+    /// [`JoinError::Exited`] if it called `std::process::exit`.
+    ///
+    /// ```
+    /// use raddle::Thread;
+    /// let answer = Thread::spawn(|| 6 * 7);
+    /// assert_eq!(answer.join()?, 42);
+    ///
+    /// let broken = Thread::spawn(|| panic!("no paper"));
+    /// assert!(broken.join().unwrap_err().to_string().contains("no paper"));
+    /// # Ok::<(), raddle::thread::JoinError>(())
+    /// ```
+    #[track_caller]
+    pub fn join(self) -> Result<T, JoinError> {
+        self.thread.wait().map_err(|_| JoinError::Itself)?;
+        self.packet.take()
+    }
+
+    /// Like [`join`](Self::join), waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// [`JoinTimeoutError::TimedOut`] gives the handle back; otherwise as [`join`](Self::join).
+    #[track_caller]
+    pub fn join_timeout(self, timeout: Duration) -> Result<T, JoinTimeoutError<T>> {
+        let deadline = host::deadline(timeout);
+        if self.thread.is_current() {
+            return Err(JoinTimeoutError::Failed(JoinError::Itself));
+        }
+        if !self.thread.wait_deadline(deadline) {
+            return Err(JoinTimeoutError::TimedOut(self));
+        }
+        self.packet.take().map_err(JoinTimeoutError::Failed)
+    }
+
+    /// The thread, without the right to its result.
+    pub fn thread(&self) -> &ThreadHandle {
+        &self.thread
+    }
+}
+
+impl<T> Deref for JoinHandle<T> {
+    type Target = ThreadHandle;
+
+    fn deref(&self) -> &ThreadHandle {
+        &self.thread
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JoinHandle").field(&self.thread).finish()
+    }
+}
+
+/// What a thread or a task panicked with.
+pub struct ThreadPanic {
+    who: Arc<str>,
+    // A mutex only to be `Sync`, so that errors holding this work with every error type.
+    payload: Mutex<Box<dyn Any + Send>>,
+    message: String,
+}
+
+impl ThreadPanic {
+    pub(crate) fn new(who: Arc<str>, payload: Box<dyn Any + Send>) -> Self {
+        let message = hook::message(&*payload).to_owned();
+        Self { who, payload: Mutex::new(payload), message }
+    }
+
+    /// Name of the thread that panicked.
+    pub fn thread_name(&self) -> &str {
+        &self.who
+    }
+
+    /// The panic's message, if it carried a text.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The payload, for [`std::panic::resume_unwind`] or a downcast.
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for ThreadPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thread \"{}\" panicked: {}", self.who, self.message)
+    }
+}
+
+impl fmt::Debug for ThreadPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPanic").field("thread", &self.who).field("message", &self.message).finish()
+    }
+}
+
+/// Why a join gave no result.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The thread panicked.
+    Panicked(ThreadPanic),
+    /// A thread tried to join itself.
+    Itself,
+    /// The thread called `std::process::exit` and will return nothing.
+    Exited,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::Panicked(panic) => panic.fmt(f),
+            JoinError::Itself => super::handle::JoinItself.fmt(f),
+            JoinError::Exited => f.write_str("the thread called exit and returned nothing"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+/// Why a join with a limit gave no result.
+pub enum JoinTimeoutError<T> {
+    /// The thread is still running; here is its handle back.
+    TimedOut(JoinHandle<T>),
+    /// The thread is over, or will never be, without a result.
+    Failed(JoinError),
+}
+
+impl<T> fmt::Debug for JoinTimeoutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinTimeoutError::TimedOut(handle) => f.debug_tuple("TimedOut").field(handle).finish(),
+            JoinTimeoutError::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+        }
+    }
+}
+
+impl<T> fmt::Display for JoinTimeoutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinTimeoutError::TimedOut(handle) => {
+                write!(f, "thread \"{}\" is still running after the time limit", handle.name())
+            }
+            JoinTimeoutError::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<T> std::error::Error for JoinTimeoutError<T> {}

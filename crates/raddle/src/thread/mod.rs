@@ -1,0 +1,69 @@
+//! Threads: starting, naming, waiting for them, and seeing which there are.
+//!
+//! [`Thread`](crate::Thread) prepares and starts one, [`scope`] starts threads that borrow. The functions here
+//! are those of Python's `threading` module.
+
+mod handle;
+mod hook;
+mod join;
+mod scope;
+mod start;
+
+use std::time::Duration;
+
+use crate::host::{self, Kind, Op};
+
+pub use handle::{JoinItself, ThreadHandle};
+pub use hook::{UnhandledPanic, reset_excepthook, set_excepthook};
+pub(crate) use hook::{message, report};
+pub use join::{JoinError, JoinHandle, JoinTimeoutError, ThreadPanic};
+pub use scope::{Scope, ScopedJoinHandle, scope};
+pub(crate) use start::launch;
+pub use start::{StartError, Thread};
+
+/// The calling thread. One that raddle did not start gets a stand-in, so this always has an answer.
+///
+/// ```
+/// use raddle::{Thread, thread};
+/// let name = Thread::new(|| thread::current().name()).name("worker").start()?.join()?;
+/// assert_eq!(name, "worker");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn current() -> ThreadHandle {
+    ThreadHandle(host::record())
+}
+
+/// The calling thread's number in this process, never used again.
+pub fn ident() -> u64 {
+    host::ident()
+}
+
+/// The thread in which the program began.
+pub fn main_thread() -> ThreadHandle {
+    host::with_program(|program| ThreadHandle(program.main().clone()))
+}
+
+/// The threads alive: main, those that raddle started, and those that it met; oldest first.
+pub fn enumerate() -> Vec<ThreadHandle> {
+    main_thread();
+    let threads = host::with_program(host::Program::threads);
+    threads.into_iter().filter(|record| !record.internal).map(ThreadHandle).collect()
+}
+
+/// How many threads [`enumerate`] would list.
+pub fn active_count() -> usize {
+    enumerate().len()
+}
+
+/// Pauses the calling thread for `time`, never less.
+#[track_caller]
+pub fn sleep(time: Duration) {
+    // A moment that the clock cannot tell is centuries away.
+    let until = host::deadline(time).unwrap_or_else(|| host::now() + Duration::from_secs(u32::MAX.into()));
+    host::sleep_until(Op::new(&time, "clock", Kind::Sleep), until);
+}
+
+/// Lets other threads go first, if any are ready.
+pub fn yield_now() {
+    host::yield_now();
+}
