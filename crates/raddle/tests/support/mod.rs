@@ -1,0 +1,43 @@
+//! What the tests share.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+
+use std::time::Duration;
+
+use raddle::thread::{self, JoinTimeoutError};
+use raddle::{JoinHandle, Thread};
+
+/// Longer than any scenario takes, even under valgrind on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a scenario `times` times, all within [`LIMIT`]; a hang is a failure, not a hung test run.
+pub fn repeat(times: usize, scenario: impl Fn() + Send + 'static) {
+    within_limit(move || (0..times).for_each(|_| scenario()));
+}
+
+/// Runs `body`, which must be over within [`LIMIT`], and returns what it returns.
+pub fn within_limit<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+    let handle = Thread::new(body).daemon(true).start().expect("a thread for the test");
+    finish(handle)
+}
+
+/// Joins a thread that must be over within [`LIMIT`]; its panic is the test's.
+pub fn finish<T>(handle: JoinHandle<T>) -> T {
+    match handle.join_timeout(LIMIT) {
+        Ok(value) => value,
+        Err(JoinTimeoutError::TimedOut(handle)) => panic!("still running after {LIMIT:?}: {handle:?}"),
+        Err(JoinTimeoutError::Failed(thread::JoinError::Panicked(panic))) => {
+            std::panic::resume_unwind(panic.into_payload())
+        }
+        Err(JoinTimeoutError::Failed(error)) => panic!("{error}"),
+    }
+}
+
+/// Lets other threads run until `condition` holds, which must be within [`LIMIT`].
+#[track_caller]
+pub fn until(condition: impl Fn() -> bool) {
+    let deadline = raddle::host::now() + LIMIT;
+    while !condition() {
+        assert!(raddle::host::now() < deadline, "the awaited state did not come about within {LIMIT:?}");
+        thread::yield_now();
+    }
+}
