@@ -3,6 +3,7 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
@@ -33,17 +34,23 @@ impl<T: ?Sized> Guarded<T> {
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, T> {
         self.lock.acquire(None);
-        Guard { guarded: self, not_send: std::marker::PhantomData }
+        self.guard()
     }
 
     #[inline]
     pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_, T>> {
-        self.lock.acquire(deadline).then_some(Guard { guarded: self, not_send: std::marker::PhantomData })
+        self.lock.acquire(deadline).then(|| self.guard())
     }
 
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
-        self.lock.try_acquire().then_some(Guard { guarded: self, not_send: std::marker::PhantomData })
+        self.lock.try_acquire().then(|| self.guard())
+    }
+
+    /// To be called by the holder of the lock alone: the guard's drop releases it.
+    #[inline]
+    fn guard(&self) -> Guard<'_, T> {
+        Guard { guarded: self, not_send: PhantomData }
     }
 
     #[inline]
@@ -70,7 +77,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Guarded<T> {
 /// It stays on its thread: the watch relies on the holder being the one who releases.
 pub(crate) struct Guard<'a, T: ?Sized> {
     guarded: &'a Guarded<T>,
-    not_send: std::marker::PhantomData<*const ()>,
+    not_send: PhantomData<*const ()>,
 }
 
 // SAFETY: a shared guard gives out only `&T`.

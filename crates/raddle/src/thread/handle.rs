@@ -50,7 +50,7 @@ impl ThreadHandle {
         if self.is_current() {
             return Err(JoinItself);
         }
-        self.wait_deadline(None);
+        self.wait_until(None);
         Ok(())
     }
 
@@ -58,12 +58,17 @@ impl ThreadHandle {
     /// is not over and never will be, so the answer is no, at once.
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.wait_deadline(Some(host::deadline(timeout)).flatten())
+        self.wait_until(host::deadline(timeout))
     }
 
-    /// Waits until the thread is over, until `deadline` at most (`None`: no limit); says whether it is.
+    /// Waits until the thread is over, until `deadline` at most; says whether it is.
     #[track_caller]
-    pub fn wait_deadline(&self, deadline: Option<Instant>) -> bool {
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        self.wait_until(Some(deadline))
+    }
+
+    #[track_caller]
+    pub(super) fn wait_until(&self, deadline: Option<Instant>) -> bool {
         if self.is_current() {
             return false;
         }

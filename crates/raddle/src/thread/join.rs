@@ -93,7 +93,7 @@ impl<T> JoinHandle<T> {
         if self.thread.is_current() {
             return Err(JoinTimeoutError::Failed(JoinError::Itself));
         }
-        if !self.thread.wait_deadline(deadline) {
+        if !self.thread.wait_until(deadline) {
             return Err(JoinTimeoutError::TimedOut(self));
         }
         self.packet.take().map_err(JoinTimeoutError::Failed)

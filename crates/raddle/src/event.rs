@@ -1,0 +1,150 @@
+//! A flag that threads wait for.
+
+use std::fmt;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use std::time::{Duration, Instant};
+
+use crate::host::{self, Kind, Op, Spin, Wait};
+
+/// A flag that one thread raises and any number of threads wait for.
+///
+/// Waiting returns at once while the flag is up. A waiting thread is let go by [`set`](Event::set) even if
+/// [`clear`](Event::clear) follows before it runs. Nobody is served before another: `set` wakes all.
+///
+/// # Memory ordering
+/// What a thread did before `set` happens before the return of every `wait` that it ends, and before every
+/// `is_set` that sees it.
+///
+/// ```
+/// use raddle::{Event, Thread};
+/// use std::sync::Arc;
+///
+/// let go = Arc::new(Event::new());
+/// let runner = Thread::spawn({ let go = go.clone(); move || { go.wait(); "running" } });
+/// go.set();
+/// assert_eq!(runner.join()?, "running");
+/// # Ok::<(), raddle::thread::JoinError>(())
+/// ```
+pub struct Event {
+    /// The flag in the lowest bit; above it, how often it was raised, so that a waiter sees that it was.
+    word: AtomicU32,
+    /// How many threads sleep on the word, or are about to.
+    sleepers: AtomicU32,
+}
+
+const SET: u32 = 1;
+const TURN: u32 = 2;
+
+impl Event {
+    /// An event whose flag is down.
+    pub const fn new() -> Self {
+        Self { word: AtomicU32::new(0), sleepers: AtomicU32::new(0) }
+    }
+
+    /// Says whether the flag is up.
+    #[track_caller]
+    pub fn is_set(&self) -> bool {
+        host::point(Op::new(self, "Event", Kind::Read));
+        self.word.load(Acquire) & SET != 0
+    }
+
+    /// Raises the flag and lets go every thread that waits. Raising it twice is raising it once.
+    #[track_caller]
+    pub fn set(&self) {
+        host::point(Op::new(self, "Event", Kind::Write));
+        let mut seen = self.word.load(Relaxed);
+        while seen & SET == 0 {
+            host::atom(&self.word);
+            // SeqCst here and in `sleep`: either this thread sees the sleeper, or the sleeper sees the flag.
+            match self.word.compare_exchange_weak(seen, seen.wrapping_add(TURN) | SET, SeqCst, Relaxed) {
+                Ok(_) => {
+                    host::atom(&self.sleepers);
+                    if self.sleepers.load(SeqCst) != 0 {
+                        host::wake(&self.word, u32::MAX);
+                    }
+                    return;
+                }
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Lowers the flag. Threads that `set` has let go already stay let go.
+    #[track_caller]
+    pub fn clear(&self) {
+        host::point(Op::new(self, "Event", Kind::Write));
+        self.word.fetch_and(!SET, AcqRel);
+    }
+
+    /// Waits until the flag is raised; returns at once while it is up.
+    #[track_caller]
+    pub fn wait(&self) {
+        self.wait_until(None);
+    }
+
+    /// Waits until the flag is raised, `timeout` at most; says whether it was.
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.wait_until(host::deadline(timeout))
+    }
+
+    /// Waits until the flag is raised, until `deadline` at most; says whether it was.
+    #[track_caller]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        self.wait_until(Some(deadline))
+    }
+
+    #[track_caller]
+    fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        let op = Op::new(self, "Event", Kind::Wait);
+        host::point(op);
+        let seen = self.word.load(Acquire);
+        if seen & SET != 0 {
+            return true;
+        }
+        host::point_until(op, deadline, || self.raised_since(seen));
+        self.sleep(seen, deadline)
+    }
+
+    /// The flag was up at some moment after the word was `seen`.
+    fn raised_since(&self, seen: u32) -> bool {
+        self.word.load(Acquire) != seen
+    }
+
+    fn sleep(&self, seen: u32, deadline: Option<Instant>) -> bool {
+        let mut spin = Spin::new();
+        loop {
+            if self.raised_since(seen) {
+                return true;
+            }
+            if !spin.again() {
+                break;
+            }
+        }
+        self.sleepers.fetch_add(1, SeqCst);
+        let raised = loop {
+            host::atom(&self.word);
+            if self.word.load(SeqCst) != seen {
+                break true;
+            }
+            if host::wait(&self.word, seen, deadline) == Wait::TimedOut {
+                break self.raised_since(seen);
+            }
+        };
+        self.sleepers.fetch_sub(1, Relaxed);
+        raised
+    }
+}
+
+impl Default for Event {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").field("set", &(self.word.load(Relaxed) & SET != 0)).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,184 @@
+//! A lock that only locks.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::host::{self, Kind, Op};
+use crate::raw::RawLock;
+
+/// A lock that guards no data: taken by one thread, released by it or by any other.
+///
+/// To guard data, use [`Mutex`](crate::Mutex): the compiler then sees to it that the lock is held. This one is
+/// for handing turns from thread to thread, and for what Python's `Lock` does.
+///
+/// Not fair: a thread that asks at the right moment may go before one that waits. A panic lets go of what a
+/// guard holds, and nothing is poisoned. Taking it twice in one thread waits for another thread's release.
+///
+/// # Memory ordering
+/// What a thread did before it released the lock happens before the return of the next `acquire`.
+///
+/// ```
+/// use raddle::{Lock, Thread};
+/// use std::sync::Arc;
+///
+/// let turn = Arc::new(Lock::new());
+/// turn.acquire();
+/// let other = Thread::spawn({ let turn = turn.clone(); move || turn.release() });
+/// turn.acquire(); // once the other thread has released it
+/// assert!(other.join()?.is_ok());
+/// # Ok::<(), raddle::thread::JoinError>(())
+/// ```
+pub struct Lock {
+    raw: RawLock,
+}
+
+impl Lock {
+    /// A free lock.
+    pub const fn new() -> Self {
+        Self { raw: RawLock::new() }
+    }
+
+    /// Takes the lock, waiting for it.
+    #[track_caller]
+    pub fn acquire(&self) {
+        self.take(None);
+    }
+
+    /// Takes the lock if it is free; says whether it did.
+    #[must_use = "the lock is held only if this is true"]
+    #[track_caller]
+    pub fn try_acquire(&self) -> bool {
+        let op = Op::new(self, "Lock", Kind::TryTake);
+        host::point(op);
+        let taken = self.raw.try_acquire();
+        if taken {
+            host::took(op);
+        }
+        taken
+    }
+
+    /// Takes the lock, waiting at most `timeout`; says whether it did.
+    #[must_use = "the lock is held only if this is true"]
+    #[track_caller]
+    pub fn acquire_timeout(&self, timeout: Duration) -> bool {
+        self.take(host::deadline(timeout))
+    }
+
+    /// Takes the lock, waiting until `deadline` at most; says whether it did.
+    #[must_use = "the lock is held only if this is true"]
+    #[track_caller]
+    pub fn acquire_deadline(&self, deadline: Instant) -> bool {
+        self.take(Some(deadline))
+    }
+
+    /// Releases the lock, whichever thread took it.
+    ///
+    /// # Errors
+    /// [`NotHeld`] if it was free.
+    #[track_caller]
+    pub fn release(&self) -> Result<(), NotHeld> {
+        host::gave(Op::new(self, "Lock", Kind::Give));
+        if self.raw.release() { Ok(()) } else { Err(NotHeld) }
+    }
+
+    /// Takes the lock until the guard is dropped: Python's `with lock:`.
+    #[must_use = "the lock is released when the guard is dropped"]
+    #[track_caller]
+    pub fn lock(&self) -> LockGuard<'_> {
+        self.take(None);
+        LockGuard { lock: self }
+    }
+
+    /// A guard, if the lock is free.
+    #[must_use = "the lock is released when the guard is dropped"]
+    #[track_caller]
+    pub fn try_lock(&self) -> Option<LockGuard<'_>> {
+        self.try_acquire().then(|| LockGuard { lock: self })
+    }
+
+    /// A guard, if the lock comes free within `timeout`.
+    #[must_use = "the lock is released when the guard is dropped"]
+    #[track_caller]
+    pub fn lock_timeout(&self, timeout: Duration) -> Option<LockGuard<'_>> {
+        self.take(host::deadline(timeout)).then(|| LockGuard { lock: self })
+    }
+
+    /// A guard, if the lock comes free before `deadline`.
+    #[must_use = "the lock is released when the guard is dropped"]
+    #[track_caller]
+    pub fn lock_deadline(&self, deadline: Instant) -> Option<LockGuard<'_>> {
+        self.take(Some(deadline)).then(|| LockGuard { lock: self })
+    }
+
+    /// Says whether somebody holds the lock.
+    #[track_caller]
+    pub fn is_locked(&self) -> bool {
+        host::point(Op::new(self, "Lock", Kind::Read));
+        self.raw.is_held()
+    }
+
+    #[inline]
+    #[track_caller]
+    fn take(&self, deadline: Option<Instant>) -> bool {
+        let op = Op::new(self, "Lock", Kind::Take);
+        host::point_until(op, deadline, || !self.raw.is_held());
+        let taken = self.raw.acquire(deadline);
+        if taken {
+            host::took(op);
+        }
+        taken
+    }
+}
+
+impl Default for Lock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock").field("locked", &self.raw.is_held()).finish()
+    }
+}
+
+/// Holds a [`Lock`]; dropping it, on a panic too, releases the lock.
+///
+/// If another thread has released the lock meanwhile, as it may, dropping the guard changes nothing, unless
+/// a third has taken it since: then it is that one's hold which ends. Use `acquire` and `release` for handing
+/// over, guards for everything else.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct LockGuard<'a> {
+    lock: &'a Lock,
+}
+
+impl<'a> LockGuard<'a> {
+    pub(crate) fn lock(&self) -> &'a Lock {
+        self.lock
+    }
+}
+
+impl Drop for LockGuard<'_> {
+    fn drop(&mut self) {
+        // The only error is that somebody else has released it already, which the docs allow.
+        let _ = self.lock.release();
+    }
+}
+
+impl fmt::Debug for LockGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LockGuard").field(&self.lock).finish()
+    }
+}
+
+/// A release of a lock that nobody holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotHeld;
+
+impl fmt::Display for NotHeld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the lock is free; only a lock that was taken can be released")
+    }
+}
+
+impl std::error::Error for NotHeld {}

@@ -1,0 +1,189 @@
+//! A lock that guards data.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use crate::host::{self, Kind, Op};
+use crate::raw::{Guard, Guarded};
+
+/// Data that one thread at a time may use.
+///
+/// The data can be reached through the guard alone, and only the guard's drop releases the lock.
+///
+/// Not fair: a thread that asks at the right moment may go before one that waits. A panic in a thread that
+/// holds the guard lets go of the lock; the data stays as it was left, and nothing is poisoned. Locking it
+/// twice in one thread can never succeed: the watch, where it is on, says so and ends the program.
+///
+/// # Memory ordering
+/// What a thread did while it held the guard happens before what the next holder does.
+///
+/// ```
+/// use raddle::{Mutex, thread};
+///
+/// static TOTAL: Mutex<u64> = Mutex::new(0);
+/// thread::scope(|s| {
+///     for n in 1..=4 {
+///         s.spawn(move || *TOTAL.lock() += n);
+///     }
+/// });
+/// assert_eq!(*TOTAL.lock(), 10);
+/// ```
+pub struct Mutex<T: ?Sized> {
+    value: Guarded<T>,
+}
+
+impl<T> Mutex<T> {
+    /// A free mutex around `value`.
+    pub const fn new(value: T) -> Self {
+        Self { value: Guarded::new(value) }
+    }
+
+    /// The value, out of its mutex.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Waits for the data and takes it until the guard is dropped.
+    #[inline]
+    #[track_caller]
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        let op = self.op(Kind::Take);
+        host::point_until(op, None, || !self.value.is_locked());
+        let guard = self.value.lock();
+        host::took(op);
+        MutexGuard { guard }
+    }
+
+    /// A guard, if nobody holds the data.
+    #[track_caller]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let op = self.op(Kind::TryTake);
+        host::point(op);
+        let guard = self.value.try_lock()?;
+        host::took(op);
+        Some(MutexGuard { guard })
+    }
+
+    /// A guard, if the data comes free within `timeout`.
+    #[track_caller]
+    pub fn lock_timeout(&self, timeout: Duration) -> Option<MutexGuard<'_, T>> {
+        self.lock_until(host::deadline(timeout))
+    }
+
+    /// A guard, if the data comes free before `deadline`.
+    #[track_caller]
+    pub fn lock_deadline(&self, deadline: Instant) -> Option<MutexGuard<'_, T>> {
+        self.lock_until(Some(deadline))
+    }
+
+    /// The data, without locking: the borrow shows that nobody else has it.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
+    /// Says whether somebody holds the data.
+    #[track_caller]
+    pub fn is_locked(&self) -> bool {
+        host::point(self.op(Kind::Read));
+        self.value.is_locked()
+    }
+
+    #[track_caller]
+    fn lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
+        let op = self.op(Kind::Take);
+        host::point_until(op, deadline, || !self.value.is_locked());
+        let guard = self.value.lock_until(deadline)?;
+        host::took(op);
+        Some(MutexGuard { guard })
+    }
+
+    #[inline]
+    #[track_caller]
+    fn op(&self, kind: Kind) -> Op {
+        Op::new(&self.value, "Mutex", kind)
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for Mutex<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutex").field("value", &&self.value).finish()
+    }
+}
+
+/// The data of a [`Mutex`], for the one thread that holds it; dropping it, on a panic too, releases the mutex.
+#[must_use = "the mutex is released when the guard is dropped"]
+pub struct MutexGuard<'a, T: ?Sized> {
+    guard: Guard<'a, T>,
+}
+
+impl<T: ?Sized> MutexGuard<'_, T> {
+    /// Lets go of the data while `f` runs and takes it back, also when `f` panics.
+    #[track_caller]
+    pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        let guarded = self.guard.guarded();
+        let take = Op::new(guarded, "Mutex", Kind::Take);
+        host::gave(Op { kind: Kind::Give, ..take });
+        let result = self.guard.unlocked(|| {
+            let result = f();
+            host::point_until(take, None, || !guarded.is_locked());
+            result
+        });
+        host::took(take);
+        result
+    }
+
+    /// Which mutex this is the guard of.
+    pub(crate) fn key(&self) -> usize {
+        std::ptr::from_ref(self.guard.guarded()).cast::<u8>() as usize
+    }
+}
+
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        host::gave(Op::new(self.guard.guarded(), "Mutex", Kind::Give));
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

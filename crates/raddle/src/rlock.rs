@@ -1,0 +1,246 @@
+//! A lock that its holder may take again.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::{Duration, Instant};
+
+use crate::host::{self, Kind, Op};
+use crate::raw::RawLock;
+
+/// A lock that the thread which holds it may take again; it is free when it was released as often as taken.
+///
+/// To guard data, use [`ReentrantMutex`](crate::ReentrantMutex).
+///
+/// Not fair: a thread that asks at the right moment may go before one that waits. A panic lets go of what its
+/// guards hold, and nothing is poisoned.
+///
+/// # Memory ordering
+/// What a thread did before its last release happens before what the next holder does.
+///
+/// ```
+/// use raddle::RLock;
+///
+/// let lock = RLock::new();
+/// let _outer = lock.lock();
+/// let _inner = lock.lock(); // a plain lock would wait for ever
+/// ```
+pub struct RLock {
+    raw: RawLock,
+    /// Ident of the holder, 0 for nobody. Only the thread that holds the lock stores its own ident, so the
+    /// comparison with one's own needs no ordering.
+    owner: AtomicU64,
+    /// How often the holder has taken it; used by the holder alone.
+    depth: AtomicUsize,
+}
+
+impl RLock {
+    /// A free lock.
+    pub const fn new() -> Self {
+        Self { raw: RawLock::new(), owner: AtomicU64::new(0), depth: AtomicUsize::new(0) }
+    }
+
+    /// Takes the lock, waiting for it unless the calling thread holds it already.
+    #[inline]
+    #[track_caller]
+    pub fn acquire(&self) {
+        self.take(None);
+    }
+
+    /// Takes the lock if it is free or the calling thread's; says whether it did.
+    #[must_use = "the lock is held only if this is true"]
+    #[track_caller]
+    pub fn try_acquire(&self) -> bool {
+        let op = Op::new(self, "RLock", Kind::TryTake);
+        host::point(op);
+        self.again() || (self.raw.try_acquire() && self.first(op))
+    }
+
+    /// Takes the lock, waiting at most `timeout`; says whether it did.
+    #[must_use = "the lock is held only if this is true"]
+    #[track_caller]
+    pub fn acquire_timeout(&self, timeout: Duration) -> bool {
+        self.take(host::deadline(timeout))
+    }
+
+    /// Takes the lock, waiting until `deadline` at most; says whether it did.
+    #[must_use = "the lock is held only if this is true"]
+    #[track_caller]
+    pub fn acquire_deadline(&self, deadline: Instant) -> bool {
+        self.take(Some(deadline))
+    }
+
+    /// Undoes one `acquire` of the calling thread; the last one frees the lock.
+    ///
+    /// # Errors
+    /// [`NotOwner`] if the calling thread does not hold it.
+    #[inline]
+    #[track_caller]
+    pub fn release(&self) -> Result<(), NotOwner> {
+        if !self.is_mine() {
+            return Err(NotOwner);
+        }
+        let depth = self.depth.load(Relaxed);
+        if depth == 1 {
+            self.free();
+        } else {
+            self.depth.store(depth - 1, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Takes the lock until the guard is dropped: Python's `with lock:`.
+    #[track_caller]
+    pub fn lock(&self) -> RLockGuard<'_> {
+        self.take(None);
+        RLockGuard::new(self)
+    }
+
+    /// A guard, if the lock is free or the calling thread's.
+    #[track_caller]
+    pub fn try_lock(&self) -> Option<RLockGuard<'_>> {
+        self.try_acquire().then(|| RLockGuard::new(self))
+    }
+
+    /// A guard, if the lock comes free within `timeout`.
+    #[track_caller]
+    pub fn lock_timeout(&self, timeout: Duration) -> Option<RLockGuard<'_>> {
+        self.take(host::deadline(timeout)).then(|| RLockGuard::new(self))
+    }
+
+    /// A guard, if the lock comes free before `deadline`.
+    #[track_caller]
+    pub fn lock_deadline(&self, deadline: Instant) -> Option<RLockGuard<'_>> {
+        self.take(Some(deadline)).then(|| RLockGuard::new(self))
+    }
+
+    /// Says whether somebody holds the lock.
+    #[track_caller]
+    pub fn is_locked(&self) -> bool {
+        host::point(Op::new(self, "RLock", Kind::Read));
+        self.raw.is_held()
+    }
+
+    /// Says whether the calling thread holds the lock.
+    #[inline]
+    pub fn is_mine(&self) -> bool {
+        self.owner.load(Relaxed) == host::ident()
+    }
+
+    #[inline]
+    #[track_caller]
+    fn take(&self, deadline: Option<Instant>) -> bool {
+        let op = Op::new(self, "RLock", Kind::Take);
+        if self.again() {
+            return true;
+        }
+        host::point_until(op, deadline, || !self.raw.is_held());
+        self.raw.acquire(deadline) && self.first(op)
+    }
+
+    /// Takes it once more, if it is the calling thread's. No point: nobody else can see the difference.
+    #[inline]
+    fn again(&self) -> bool {
+        let mine = self.is_mine();
+        if mine {
+            self.depth.store(self.depth.load(Relaxed) + 1, Relaxed);
+        }
+        mine
+    }
+
+    #[inline]
+    fn first(&self, op: Op) -> bool {
+        self.own(1);
+        host::took(op);
+        true
+    }
+
+    #[inline]
+    fn own(&self, depth: usize) {
+        self.owner.store(host::ident(), Relaxed);
+        self.depth.store(depth, Relaxed);
+    }
+
+    #[inline]
+    #[track_caller]
+    fn free(&self) {
+        host::gave(Op::new(self, "RLock", Kind::Give));
+        self.owner.store(0, Relaxed);
+        self.raw.release();
+    }
+
+    /// Lets go of all levels while `f` runs and takes them all back, also when `f` panics.
+    #[track_caller]
+    pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Retake<'a>(&'a RLock, usize, Op);
+        impl Drop for Retake<'_> {
+            fn drop(&mut self) {
+                host::point_until(self.2, None, || !self.0.raw.is_held());
+                self.0.raw.acquire(None);
+                self.0.own(self.1);
+                host::took(self.2);
+            }
+        }
+        let _retake = Retake(self, self.depth.load(Relaxed), Op::new(self, "RLock", Kind::Take));
+        self.free();
+        f()
+    }
+}
+
+impl Default for RLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RLock").field("locked", &self.raw.is_held()).field("mine", &self.is_mine()).finish()
+    }
+}
+
+/// Holds one level of an [`RLock`]; dropping it, on a panic too, undoes that one `acquire`.
+///
+/// It stays on its thread, which alone may release.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct RLockGuard<'a> {
+    lock: &'a RLock,
+    not_send: PhantomData<*const ()>,
+}
+
+impl<'a> RLockGuard<'a> {
+    fn new(lock: &'a RLock) -> Self {
+        Self { lock, not_send: PhantomData }
+    }
+
+    pub(crate) fn lock(&self) -> &'a RLock {
+        self.lock
+    }
+}
+
+impl Drop for RLockGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // An error means that the holder has also called `release` once too often; then it is free already.
+        let _ = self.lock.release();
+    }
+}
+
+impl fmt::Debug for RLockGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RLockGuard").field(&self.lock).finish()
+    }
+}
+
+/// A release of a re-entrant lock by a thread that does not hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOwner;
+
+impl fmt::Display for NotOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the calling thread does not hold the lock; only its holder can release it, as often as it took it")
+    }
+}
+
+impl std::error::Error for NotOwner {}
