@@ -1,6 +1,8 @@
 //! Python's threading toolkit for Rust.
 #![deny(unsafe_code)]
 
+mod barrier;
+mod condition;
 mod erase;
 mod event;
 pub mod host;
@@ -9,11 +11,18 @@ mod mutex;
 mod raw;
 mod reentrant;
 mod rlock;
+mod semaphore;
+mod shared;
 pub mod thread;
+pub mod trace;
 
+pub use barrier::{Barrier, BrokenBarrier};
+pub use condition::{Condition, Held};
 pub use event::Event;
 pub use lock::{Lock, LockGuard, NotHeld};
 pub use mutex::{Mutex, MutexGuard};
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rlock::{NotOwner, RLock, RLockGuard};
+pub use semaphore::{BoundedSemaphore, NoPermits, Permit, PermitError, Semaphore};
+pub use shared::Shared;
 pub use thread::{JoinHandle, Thread};

@@ -196,7 +196,10 @@ impl Default for RLock {
 
 impl fmt::Debug for RLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RLock").field("locked", &self.raw.is_held()).field("mine", &self.is_mine()).finish()
+        f.debug_struct("RLock")
+            .field("locked", &self.raw.is_held())
+            .field("mine", &self.is_mine())
+            .finish_non_exhaustive()
     }
 }
 

@@ -121,6 +121,10 @@ mod linux {
         u64::try_from(unsafe { libc::gettid() }).ok()
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "where there is no native id there is nothing to compare with"
+    )]
     pub(crate) fn process_id() -> Option<u64> {
         Some(std::process::id().into())
     }

@@ -66,14 +66,14 @@ impl Drop for Recording {
 pub fn note(label: &'static str, text: &str) {
     if flags::tracing() {
         let op = Op { object: Object { address: 0, what: label }, kind: Kind::Write, at: Location::caller() };
-        add(&current::record(), &op, Some(text.to_owned()));
+        add(&current::record(), &op, Some(text));
     }
 }
 
 /// Records a step together with the value that it saw or stored.
 pub(crate) fn value(op: &Op, value: impl FnOnce() -> String) {
     if !flags::quiet() && flags::tracing() {
-        add(&current::record(), op, Some(value()));
+        add(&current::record(), op, Some(&value()));
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn step(thread: &Record, op: &Op) {
     add(thread, op, None);
 }
 
-fn add(thread: &Record, op: &Op, value: Option<String>) {
+fn add(thread: &Record, op: &Op, value: Option<&str>) {
     let now = os::now();
     let (thread, logs) = (thread.name(), locked(&LOGS));
     for (start, log) in &*logs {
@@ -91,7 +91,7 @@ fn add(thread: &Record, op: &Op, value: Option<String>) {
             kind: op.kind,
             object: op.object,
             at: op.at,
-            value: value.clone(),
+            value: value.map(str::to_owned),
         });
     }
 }

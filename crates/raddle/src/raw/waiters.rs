@@ -98,8 +98,11 @@ impl Line {
         self.0.is_empty()
     }
 
-    /// Empties the line into the caller's hands, to be told after the lock is let go.
-    pub(crate) fn take(&mut self) -> VecDeque<Arc<Waiter>> {
-        std::mem::take(&mut self.0)
+    /// Takes the first `count` out, to be told after the line's lock is let go.
+    pub(crate) fn take_first(&mut self, count: usize) -> VecDeque<Arc<Waiter>> {
+        if count >= self.0.len() {
+            return std::mem::take(&mut self.0);
+        }
+        self.0.drain(..count).collect()
     }
 }

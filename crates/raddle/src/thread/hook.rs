@@ -87,7 +87,7 @@ pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
 }
 
 /// The text that a panic carried.
-pub(crate) fn message<'a>(payload: &'a (dyn Any + Send)) -> &'a str {
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         text
     } else if let Some(text) = payload.downcast_ref::<String>() {

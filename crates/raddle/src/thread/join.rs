@@ -157,7 +157,10 @@ impl fmt::Display for ThreadPanic {
 
 impl fmt::Debug for ThreadPanic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ThreadPanic").field("thread", &self.who).field("message", &self.message).finish()
+        f.debug_struct("ThreadPanic")
+            .field("thread", &self.who)
+            .field("message", &self.message)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,223 @@
+//! The semaphore whose count never exceeds where it began.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::permit::Permit;
+use super::permits::Permits;
+use crate::host::{self, Kind, Op};
+
+/// A number of permits that cannot grow: a release too many is an error and changes nothing.
+///
+/// Fair, panic-safe and ordered as [`Semaphore`](crate::Semaphore).
+///
+/// ```
+/// use raddle::BoundedSemaphore;
+///
+/// let connections = BoundedSemaphore::new(3);
+/// {
+///     let _permit = connections.permit(); // a fourth thread would wait here
+/// }
+/// assert!(connections.release().is_err()); // a release too many
+/// assert_eq!(connections.available(), 3);
+/// ```
+pub struct BoundedSemaphore {
+    permits: Permits,
+    bound: usize,
+}
+
+impl BoundedSemaphore {
+    /// A semaphore with `permits` free permits, and never more.
+    pub const fn new(permits: usize) -> Self {
+        Self { permits: Permits::new(permits), bound: permits }
+    }
+
+    /// Takes a permit, waiting for it.
+    #[track_caller]
+    pub fn acquire(&self) {
+        self.take(1, None);
+    }
+
+    /// Takes a permit if one is free and nobody is in line for it; says whether it did.
+    #[must_use = "a permit was taken only if this is true"]
+    #[track_caller]
+    pub fn try_acquire(&self) -> bool {
+        self.permits.try_take(self.op(Kind::TryTake), 1)
+    }
+
+    /// Takes a permit, waiting at most `timeout`; says whether it did.
+    #[must_use = "a permit was taken only if this is true"]
+    #[track_caller]
+    pub fn acquire_timeout(&self, timeout: Duration) -> bool {
+        self.take(1, host::deadline(timeout))
+    }
+
+    /// Takes a permit, waiting until `deadline` at most; says whether it did.
+    #[must_use = "a permit was taken only if this is true"]
+    #[track_caller]
+    pub fn acquire_deadline(&self, deadline: Instant) -> bool {
+        self.take(1, Some(deadline))
+    }
+
+    /// Takes `count` permits at once, waiting until there are so many.
+    ///
+    /// # Errors
+    /// [`PermitError::TooMany`] if there are never so many.
+    #[track_caller]
+    pub fn acquire_many(&self, count: usize) -> Result<(), PermitError> {
+        if count > self.bound {
+            return Err(PermitError::TooMany { asked: count, bound: self.bound });
+        }
+        self.take(count, None);
+        Ok(())
+    }
+
+    /// Takes `count` permits if they are free and nobody is in line; says whether it did.
+    #[must_use = "the permits were taken only if this is true"]
+    #[track_caller]
+    pub fn try_acquire_many(&self, count: usize) -> bool {
+        self.permits.try_take(self.op(Kind::TryTake), count)
+    }
+
+    /// Takes `count` permits at once, waiting at most `timeout`; says whether it did.
+    #[must_use = "the permits were taken only if this is true"]
+    #[track_caller]
+    pub fn acquire_many_timeout(&self, count: usize, timeout: Duration) -> bool {
+        self.take(count, host::deadline(timeout))
+    }
+
+    /// Gives a permit back.
+    ///
+    /// # Errors
+    /// [`PermitError::Surplus`] if none is out; the count stays as it was.
+    #[track_caller]
+    pub fn release(&self) -> Result<(), PermitError> {
+        self.release_many(1)
+    }
+
+    /// Gives `count` permits back at once.
+    ///
+    /// # Errors
+    /// [`PermitError::None`] if `count` is 0, [`PermitError::Surplus`] if fewer are out; the count stays as it was.
+    #[track_caller]
+    pub fn release_many(&self, count: usize) -> Result<(), PermitError> {
+        if count == 0 {
+            return Err(PermitError::None);
+        }
+        if self.permits.give(self.op(Kind::Give), count, self.bound) {
+            Ok(())
+        } else {
+            Err(PermitError::Surplus { bound: self.bound })
+        }
+    }
+
+    /// Takes a permit until the guard is dropped, on a panic too.
+    #[track_caller]
+    pub fn permit(&self) -> Permit<'_> {
+        self.acquire();
+        self.guard(1)
+    }
+
+    /// A guard, if a permit is free and nobody is in line for it.
+    #[track_caller]
+    pub fn try_permit(&self) -> Option<Permit<'_>> {
+        self.try_acquire().then(|| self.guard(1))
+    }
+
+    /// A guard, if a permit comes free within `timeout`.
+    #[track_caller]
+    pub fn permit_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
+        self.acquire_timeout(timeout).then(|| self.guard(1))
+    }
+
+    /// A guard, if a permit comes free before `deadline`.
+    #[track_caller]
+    pub fn permit_deadline(&self, deadline: Instant) -> Option<Permit<'_>> {
+        self.acquire_deadline(deadline).then(|| self.guard(1))
+    }
+
+    /// Takes `count` permits at once until the guard is dropped.
+    ///
+    /// # Errors
+    /// As [`acquire_many`](BoundedSemaphore::acquire_many).
+    #[track_caller]
+    pub fn permit_many(&self, count: usize) -> Result<Permit<'_>, PermitError> {
+        self.acquire_many(count)?;
+        Ok(self.guard(count))
+    }
+
+    /// How many permits are free.
+    #[track_caller]
+    pub fn available(&self) -> usize {
+        host::point(self.op(Kind::Read));
+        self.permits.free()
+    }
+
+    /// How many threads wait for permits.
+    #[track_caller]
+    pub fn n_waiting(&self) -> usize {
+        host::point(self.op(Kind::Read));
+        self.permits.waiting()
+    }
+
+    #[track_caller]
+    fn take(&self, count: usize, deadline: Option<Instant>) -> bool {
+        self.permits.take(self.op(Kind::Take), count, deadline)
+    }
+
+    fn guard(&self, count: usize) -> Permit<'_> {
+        Permit::new(&self.permits, count, self.bound)
+    }
+
+    #[track_caller]
+    fn op(&self, kind: Kind) -> Op {
+        Op::new(&self.permits, "BoundedSemaphore", kind)
+    }
+}
+
+impl fmt::Debug for BoundedSemaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoundedSemaphore")
+            .field("available", &self.permits.free())
+            .field("bound", &self.bound)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a [`BoundedSemaphore`] refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermitError {
+    /// A release of more permits than are out.
+    Surplus {
+        /// How many permits there are in all.
+        bound: usize,
+    },
+    /// A release of no permit at all.
+    None,
+    /// A request that can never be met.
+    TooMany {
+        /// How many permits were asked for.
+        asked: usize,
+        /// How many there are in all.
+        bound: usize,
+    },
+}
+
+impl fmt::Display for PermitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PermitError::Surplus { bound } => {
+                write!(
+                    f,
+                    "released more often than acquired: the semaphore has {bound} permits and never more"
+                )
+            }
+            PermitError::None => super::unbounded::NoPermits.fmt(f),
+            PermitError::TooMany { asked, bound } => {
+                write!(f, "{asked} permits were asked for, but the semaphore has {bound} and never more")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PermitError {}

@@ -1,0 +1,199 @@
+//! The semaphore whose count may grow beyond where it began.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::permit::Permit;
+use super::permits::Permits;
+use crate::host::{self, Kind, Op};
+
+/// A number of permits, taken and given back by any thread.
+///
+/// A release need not follow an acquire: it may add a permit. Where that would be a mistake, as with a pool of
+/// connections, use [`BoundedSemaphore`](crate::BoundedSemaphore).
+///
+/// Fair: permits go to threads in the order in which they asked, also when one asks for many and those behind
+/// it for few. A thread that times out leaves the line to those behind it. Prefer [`permit`](Semaphore::permit),
+/// whose guard gives the permit back on a panic too.
+///
+/// # Memory ordering
+/// What a thread did before a release happens before the return of the acquire that it enables.
+///
+/// ```
+/// use raddle::Semaphore;
+/// let jobs = Semaphore::new(0);
+/// assert!(!jobs.try_acquire());
+/// jobs.release(); // another thread has made one
+/// jobs.acquire();
+/// ```
+pub struct Semaphore {
+    permits: Permits,
+}
+
+impl Semaphore {
+    /// A semaphore with `permits` free permits.
+    pub const fn new(permits: usize) -> Self {
+        Self { permits: Permits::new(permits) }
+    }
+
+    /// Takes a permit, waiting for it.
+    #[track_caller]
+    pub fn acquire(&self) {
+        self.acquire_many(1);
+    }
+
+    /// Takes a permit if one is free and nobody is in line for it; says whether it did.
+    #[must_use = "a permit was taken only if this is true"]
+    #[track_caller]
+    pub fn try_acquire(&self) -> bool {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes a permit, waiting at most `timeout`; says whether it did.
+    #[must_use = "a permit was taken only if this is true"]
+    #[track_caller]
+    pub fn acquire_timeout(&self, timeout: Duration) -> bool {
+        self.take(1, host::deadline(timeout))
+    }
+
+    /// Takes a permit, waiting until `deadline` at most; says whether it did.
+    #[must_use = "a permit was taken only if this is true"]
+    #[track_caller]
+    pub fn acquire_deadline(&self, deadline: Instant) -> bool {
+        self.take(1, Some(deadline))
+    }
+
+    /// Takes `count` permits at once, waiting until there are so many.
+    #[track_caller]
+    pub fn acquire_many(&self, count: usize) {
+        self.take(count, None);
+    }
+
+    /// Takes `count` permits if they are free and nobody is in line; says whether it did.
+    #[must_use = "the permits were taken only if this is true"]
+    #[track_caller]
+    pub fn try_acquire_many(&self, count: usize) -> bool {
+        self.permits.try_take(self.op(Kind::TryTake), count)
+    }
+
+    /// Takes `count` permits at once, waiting at most `timeout`; says whether it did.
+    #[must_use = "the permits were taken only if this is true"]
+    #[track_caller]
+    pub fn acquire_many_timeout(&self, count: usize, timeout: Duration) -> bool {
+        self.take(count, host::deadline(timeout))
+    }
+
+    /// Takes `count` permits at once, waiting until `deadline` at most; says whether it did.
+    #[must_use = "the permits were taken only if this is true"]
+    #[track_caller]
+    pub fn acquire_many_deadline(&self, count: usize, deadline: Instant) -> bool {
+        self.take(count, Some(deadline))
+    }
+
+    /// Adds a permit.
+    ///
+    /// # Panics
+    /// If there are `usize::MAX` permits already.
+    #[track_caller]
+    pub fn release(&self) {
+        assert!(self.give(1), "a semaphore cannot count more than {} permits", usize::MAX);
+    }
+
+    /// Adds `count` permits at once.
+    ///
+    /// # Errors
+    /// [`NoPermits`] if `count` is 0, as in Python.
+    ///
+    /// # Panics
+    /// If there would be more than `usize::MAX` permits.
+    #[track_caller]
+    pub fn release_many(&self, count: usize) -> Result<(), NoPermits> {
+        if count == 0 {
+            return Err(NoPermits);
+        }
+        assert!(self.give(count), "a semaphore cannot count more than {} permits", usize::MAX);
+        Ok(())
+    }
+
+    /// Takes a permit until the guard is dropped, on a panic too.
+    #[track_caller]
+    pub fn permit(&self) -> Permit<'_> {
+        self.permit_many(1)
+    }
+
+    /// A guard, if a permit is free and nobody is in line for it.
+    #[track_caller]
+    pub fn try_permit(&self) -> Option<Permit<'_>> {
+        self.try_acquire().then(|| self.guard(1))
+    }
+
+    /// A guard, if a permit comes free within `timeout`.
+    #[track_caller]
+    pub fn permit_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
+        self.acquire_timeout(timeout).then(|| self.guard(1))
+    }
+
+    /// A guard, if a permit comes free before `deadline`.
+    #[track_caller]
+    pub fn permit_deadline(&self, deadline: Instant) -> Option<Permit<'_>> {
+        self.acquire_deadline(deadline).then(|| self.guard(1))
+    }
+
+    /// Takes `count` permits at once until the guard is dropped.
+    #[track_caller]
+    pub fn permit_many(&self, count: usize) -> Permit<'_> {
+        self.take(count, None);
+        self.guard(count)
+    }
+
+    /// How many permits are free.
+    #[track_caller]
+    pub fn available(&self) -> usize {
+        host::point(self.op(Kind::Read));
+        self.permits.free()
+    }
+
+    /// How many threads wait for permits.
+    #[track_caller]
+    pub fn n_waiting(&self) -> usize {
+        host::point(self.op(Kind::Read));
+        self.permits.waiting()
+    }
+
+    #[track_caller]
+    fn take(&self, count: usize, deadline: Option<Instant>) -> bool {
+        self.permits.take(self.op(Kind::Take), count, deadline)
+    }
+
+    #[track_caller]
+    fn give(&self, count: usize) -> bool {
+        self.permits.give(self.op(Kind::Give), count, usize::MAX)
+    }
+
+    fn guard(&self, count: usize) -> Permit<'_> {
+        Permit::new(&self.permits, count, usize::MAX)
+    }
+
+    #[track_caller]
+    fn op(&self, kind: Kind) -> Op {
+        Op::new(&self.permits, "Semaphore", kind)
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Semaphore").field("available", &self.permits.free()).finish_non_exhaustive()
+    }
+}
+
+/// A release of no permit at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPermits;
+
+impl fmt::Display for NoPermits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0 permits cannot be released; at least one must be")
+    }
+}
+
+impl std::error::Error for NoPermits {}
