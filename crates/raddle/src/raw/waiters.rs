@@ -10,19 +10,19 @@ use crate::host::{self, Op, Spin, Wait};
 
 /// One waiting thread, with a word of its own to sleep on and what it was told when it was let go.
 #[derive(Debug)]
-pub(crate) struct Waiter {
+pub(crate) struct Waiter<A = usize> {
     /// 0 waiting, 1 waiting and perhaps asleep, otherwise the verdict plus 2.
     word: AtomicU32,
-    /// What it asks for: a number of permits, an index; the primitive's own business.
-    pub(crate) asks: usize,
+    /// What it asks for: a number of permits, an index, items; the primitive's own business.
+    pub(crate) asks: A,
 }
 
 const WAITING: u32 = 0;
 const ASLEEP: u32 = 1;
 const VERDICTS: u32 = 2;
 
-impl Waiter {
-    pub(crate) fn new(asks: usize) -> Arc<Self> {
+impl<A> Waiter<A> {
+    pub(crate) fn new(asks: A) -> Arc<Self> {
         Arc::new(Self { word: AtomicU32::new(WAITING), asks })
     }
 
@@ -61,29 +61,29 @@ impl Waiter {
 
 /// Waiters in the order in which they came.
 #[derive(Debug)]
-pub(crate) struct Line(VecDeque<Arc<Waiter>>);
+pub(crate) struct Line<A = usize>(VecDeque<Arc<Waiter<A>>>);
 
-impl Line {
+impl<A> Line<A> {
     pub(crate) const fn new() -> Self {
         Self(VecDeque::new())
     }
 
-    pub(crate) fn join(&mut self, asks: usize) -> Arc<Waiter> {
+    pub(crate) fn join(&mut self, asks: A) -> Arc<Waiter<A>> {
         let waiter = Waiter::new(asks);
         self.0.push_back(waiter.clone());
         waiter
     }
 
-    pub(crate) fn first(&self) -> Option<&Arc<Waiter>> {
+    pub(crate) fn first(&self) -> Option<&Arc<Waiter<A>>> {
         self.0.front()
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Arc<Waiter>> {
+    pub(crate) fn pop(&mut self) -> Option<Arc<Waiter<A>>> {
         self.0.pop_front()
     }
 
     /// Takes a waiter out who gave up; says whether it was still in line.
-    pub(crate) fn leave(&mut self, waiter: &Arc<Waiter>) -> bool {
+    pub(crate) fn leave(&mut self, waiter: &Arc<Waiter<A>>) -> bool {
         match self.0.iter().position(|other| Arc::ptr_eq(other, waiter)) {
             Some(place) => self.0.remove(place).is_some(),
             None => false,
@@ -99,7 +99,7 @@ impl Line {
     }
 
     /// Takes the first `count` out, to be told after the line's lock is let go.
-    pub(crate) fn take_first(&mut self, count: usize) -> VecDeque<Arc<Waiter>> {
+    pub(crate) fn take_first(&mut self, count: usize) -> VecDeque<Arc<Waiter<A>>> {
         if count >= self.0.len() {
             return std::mem::take(&mut self.0);
         }
