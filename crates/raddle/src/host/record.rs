@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(crate) ident: u64,
     name: Mutex<Arc<str>>,
     pub(crate) daemon: AtomicBool,
+    /// Whether the threads that it starts are daemons, unless they say otherwise: as itself, but for a pool's workers.
+    pub(crate) daemon_heirs: AtomicBool,
     /// A thread of the toolkit's own, which `enumerate` leaves out.
     pub(crate) internal: bool,
     /// Started by raddle, as opposed to a stand-in for a thread that it only met.
@@ -40,6 +42,7 @@ impl Record {
             ident: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Mutex::new(name.into()),
             daemon: AtomicBool::new(daemon),
+            daemon_heirs: AtomicBool::new(daemon),
             internal,
             ours,
             state: AtomicU32::new(RUNNING),
