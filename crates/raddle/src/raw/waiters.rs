@@ -26,10 +26,19 @@ impl<A> Waiter<A> {
         Arc::new(Self { word: AtomicU32::new(WAITING), asks })
     }
 
-    /// Lets the thread go with a verdict; the first verdict counts. Release: what was done before is seen after.
+    /// Lets the thread go with a verdict. Release: what was done before is seen after.
     pub(crate) fn tell(&self, verdict: u32) {
         host::atom(&self.word);
         if self.word.swap(verdict + VERDICTS, Release) == ASLEEP {
+            host::wake(&self.word, 1);
+        }
+    }
+
+    /// Like [`tell`](Waiter::tell), unless the thread has been told already.
+    pub(crate) fn tell_unless_told(&self, verdict: u32) {
+        host::atom(&self.word);
+        let told = |word| if word < VERDICTS { Some(verdict + VERDICTS) } else { None };
+        if self.word.fetch_update(Release, Acquire, told) == Ok(ASLEEP) {
             host::wake(&self.word, 1);
         }
     }
