@@ -45,6 +45,7 @@ pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;
 pub use seam::{atom, deadline, gave, now, point, point_until, sleep_until, spawn, took, wait, yield_now};
+pub(crate) use seam::{processors, set_timer_slack, watched};
 pub(crate) use spin::Spin;
 pub(crate) use trace::value;
 pub use trace::{Recording, Step, note};

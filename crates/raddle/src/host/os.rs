@@ -65,7 +65,7 @@ pub(super) fn processors() -> usize {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{native_id, process_id, tasks, wait, waits_in_exit, wake};
+pub(super) use linux::{native_id, process_id, set_timer_slack, tasks, wait, waits_in_exit, wake};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -129,6 +129,16 @@ mod linux {
         Some(std::process::id().into())
     }
 
+    /// Lets the kernel delay the calling thread's timed waits by up to `nanoseconds`, to join wake-ups; returns
+    /// what it was before, if that could be asked.
+    pub(crate) fn set_timer_slack(nanoseconds: libc::c_ulong) -> Option<libc::c_ulong> {
+        // SAFETY: neither request reads or writes memory of the caller's.
+        let before = unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) };
+        // SAFETY: as above.
+        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds) };
+        libc::c_ulong::try_from(before).ok()
+    }
+
     /// The native ids of every thread of this process, raddle's or not.
     pub(crate) fn tasks() -> Option<Vec<u64>> {
         let entries = std::fs::read_dir("/proc/self/task").ok()?;
@@ -150,7 +160,7 @@ mod linux {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{native_id, process_id, tasks, wait, waits_in_exit, wake};
+pub(super) use portable::{native_id, process_id, set_timer_slack, tasks, wait, waits_in_exit, wake};
 
 #[cfg(not(target_os = "linux"))]
 mod portable {
@@ -185,6 +195,10 @@ mod portable {
         unsafe {
             parking_lot_core::unpark_filter(word as usize, choose, |_| UnparkToken(DEFAULT_UNPARK_TOKEN.0))
         };
+    }
+
+    pub(crate) fn set_timer_slack(_: libc::c_ulong) -> Option<libc::c_ulong> {
+        None
     }
 
     pub(crate) fn native_id() -> Option<u64> {

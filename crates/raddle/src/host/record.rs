@@ -56,6 +56,12 @@ impl Record {
         locked(&self.name).clone()
     }
 
+    /// For threads of the toolkit's own, which take the name of what they run.
+    pub(crate) fn set_name(&self, name: &str) {
+        let before = std::mem::replace(&mut *locked(&self.name), name.into());
+        drop(before); // after the lock is let go
+    }
+
     /// What the thread does for the program; let go of when it is over.
     pub(crate) fn set_duty(&self, duty: Arc<dyn Duty>) {
         *locked(&self.duty) = Some(duty);

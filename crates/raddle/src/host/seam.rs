@@ -102,6 +102,22 @@ pub(super) fn may_spin() -> bool {
     os::processors() > 1 && under::scheduler().is_none()
 }
 
+/// Whether the watch judges the calling thread's waits: then a limit that nobody needs any more should not last.
+pub(crate) fn watched() -> bool {
+    !flags::quiet() && under::scheduler().is_none() && flags::watching()
+}
+
+/// The processors this process may run on.
+pub(crate) fn processors() -> usize {
+    os::processors()
+}
+
+/// How late, in nanoseconds, the operating system may end the calling thread's timed waits; threads that it
+/// starts inherit this. Returns what it was before, where that can be told.
+pub(crate) fn set_timer_slack(nanoseconds: libc::c_ulong) -> Option<libc::c_ulong> {
+    os::set_timer_slack(nanoseconds)
+}
+
 #[cold]
 fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
     if let Some(scheduler) = under::scheduler() {
