@@ -180,8 +180,10 @@ fn observed_gave(op: &Op) {
 
 #[cold]
 fn observed_atom(word: &AtomicU32) {
+    // The flag may be another scheduler's wish.
     if flags::fine()
         && let Some(scheduler) = under::scheduler()
+        && scheduler.fine()
     {
         scheduler.atom(word);
     }
