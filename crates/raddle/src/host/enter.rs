@@ -1,5 +1,6 @@
 //! How a thread comes under a scheduler, and leaves it.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::scheduler::Scheduler;
@@ -10,13 +11,16 @@ use super::{current, flags};
 pub fn enter(scheduler: Arc<dyn Scheduler>) -> Entered {
     let fine = scheduler.fine();
     flags::raise(fine);
-    Entered { before: current::become_under(scheduler), fine }
+    Entered { before: current::become_under(scheduler), fine, not_send: PhantomData }
 }
 
 /// Says that the calling thread is under a [`Scheduler`]; dropping it leaves.
+///
+/// It stays on its thread, whose identity it gives back.
 pub struct Entered {
     before: current::Identity,
     fine: bool,
+    not_send: PhantomData<*const ()>,
 }
 
 impl Drop for Entered {
