@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::record::{AWAITED, Duty, FINISHED, Record, locked};
 use super::under::with_program;
-use super::waking::wake;
+use super::waking::{atom, wake};
 
 /// While this lives, the program does not end; a thread that runs under it gives it up with `exit`.
 pub(crate) struct Obligation {
@@ -45,6 +45,7 @@ impl Duty for Obligation {
 /// The thread is over, its locals dropped: joiners may go on, and the program need not wait for it.
 pub(super) fn thread_is_over(record: &Arc<Record>) {
     with_program(|program| program.remove(record));
+    atom(&record.state);
     if record.state.swap(FINISHED, Ordering::AcqRel) == AWAITED {
         wake(&record.state, u32::MAX);
     }

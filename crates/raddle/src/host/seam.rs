@@ -50,14 +50,6 @@ pub fn gave(op: Op) {
     }
 }
 
-/// Says that an atomic inside a primitive is about to be touched; a step at the fine grain only.
-#[inline]
-pub fn atom(word: &AtomicU32) {
-    if !flags::quiet() {
-        observed_atom(word);
-    }
-}
-
 /// The clock: virtual under a scheduler.
 #[inline]
 pub fn now() -> Instant {
@@ -176,17 +168,6 @@ fn observed_gave(op: &Op) {
         watch::gave(&op.object);
     }
     note(op);
-}
-
-#[cold]
-fn observed_atom(word: &AtomicU32) {
-    // The flag may be another scheduler's wish.
-    if flags::fine()
-        && let Some(scheduler) = under::scheduler()
-        && scheduler.fine()
-    {
-        scheduler.atom(word);
-    }
 }
 
 #[cold]

@@ -1,4 +1,4 @@
-//! Waking, apart from the rest of the seam because the end of a thread needs only this.
+//! Waking and atoms, apart from the rest of the seam because the end of a thread needs only these.
 
 use std::sync::atomic::AtomicU32;
 
@@ -14,6 +14,14 @@ pub fn wake(word: &AtomicU32, count: u32) {
     }
 }
 
+/// Says that an atomic inside a primitive is about to be touched; a step at the fine grain only.
+#[inline]
+pub fn atom(word: &AtomicU32) {
+    if !flags::quiet() {
+        observed_atom(word);
+    }
+}
+
 #[cold]
 fn observed_wake(word: &AtomicU32, count: u32) {
     if let Some(scheduler) = under::scheduler() {
@@ -23,4 +31,15 @@ fn observed_wake(word: &AtomicU32, count: u32) {
         watch::waking(word, count);
     }
     os::wake(word, count);
+}
+
+#[cold]
+fn observed_atom(word: &AtomicU32) {
+    // The flag may be another scheduler's wish.
+    if flags::fine()
+        && let Some(scheduler) = under::scheduler()
+        && scheduler.fine()
+    {
+        scheduler.atom(word);
+    }
 }

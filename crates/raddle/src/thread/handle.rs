@@ -36,6 +36,7 @@ impl ThreadHandle {
     }
 
     /// Whether the thread is over, its thread-locals dropped.
+    #[track_caller]
     pub fn is_finished(&self) -> bool {
         host::point(Op::new(&*self.0, "Thread", Kind::Read));
         self.0.finished()

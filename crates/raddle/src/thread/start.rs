@@ -122,6 +122,7 @@ pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &st
 }
 
 /// Starts a thread that runs `body` as `record`; on failure, `body` is dropped without having run.
+#[track_caller]
 pub(crate) fn launch(
     record: &Arc<Record>,
     stack_size: Option<usize>,
@@ -133,12 +134,14 @@ pub(crate) fn launch(
     }
     host::with_program(|program| program.add(record));
     let mine = record.clone();
+    let end = Op::new(&**record, "Thread", Kind::End);
     let started = host::spawn(
         &record.name(),
         stack_size,
         Box::new(move || {
             host::adopt(mine);
             body();
+            host::point(end);
         }),
     );
     if started.is_err() {
