@@ -122,6 +122,7 @@ impl Event {
                 break;
             }
         }
+        host::atom(&self.sleepers);
         self.sleepers.fetch_add(1, SeqCst);
         let raised = loop {
             host::atom(&self.word);
@@ -132,6 +133,7 @@ impl Event {
                 break self.raised_since(seen);
             }
         };
+        host::atom(&self.sleepers);
         self.sleepers.fetch_sub(1, Relaxed);
         raised
     }

@@ -55,6 +55,7 @@ impl RawLock {
     fn acquire_slowly(&self, deadline: Option<Instant>) -> bool {
         let mut spin = Spin::new();
         loop {
+            host::atom(&self.word);
             let seen = self.word.load(Relaxed);
             if seen == FREE && self.try_acquire() {
                 return true;

@@ -60,6 +60,7 @@ impl<A> Waiter<A> {
             if spin.again() {
                 continue;
             }
+            host::atom(&self.word);
             let _ = self.word.compare_exchange(WAITING, ASLEEP, Acquire, Acquire);
             if host::wait(&self.word, ASLEEP, deadline) == Wait::TimedOut {
                 return self.told();

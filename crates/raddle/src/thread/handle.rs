@@ -80,6 +80,7 @@ impl ThreadHandle {
             if record.finished() {
                 return true;
             }
+            host::atom(&record.state);
             let _ = record.state.compare_exchange(RUNNING, AWAITED, Ordering::Acquire, Ordering::Acquire);
             if host::wait(&record.state, AWAITED, deadline) == Wait::TimedOut {
                 return record.finished();

@@ -172,6 +172,7 @@ impl Over {
 
 impl Drop for Over {
     fn drop(&mut self) {
+        host::point(Op::new(&*self.0, "thread scope", Kind::End));
         if self.0.running.fetch_sub(1, Ordering::Release) == 1 {
             host::wake(&self.0.running, u32::MAX);
         }
