@@ -16,4 +16,4 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub use crate::host::{Recording, Step, note};
+pub use crate::host::{Kind, Object, Recording, Step, note};

@@ -1,5 +1,6 @@
 //! The trace: what each thread did, in the order in which it happened, for whoever asked to record it.
 
+use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -61,12 +62,14 @@ impl Drop for Recording {
     }
 }
 
-/// Adds a note of the calling thread's own to the recordings.
+/// Adds a note of the calling thread's own to the recordings: the value of a local variable, say.
+///
+/// The value is written out only while something records.
 #[track_caller]
-pub fn note(label: &'static str, text: &str) {
+pub fn note(label: &'static str, value: impl fmt::Display) {
     if flags::tracing() {
         let op = Op { object: Object { address: 0, what: label }, kind: Kind::Write, at: Location::caller() };
-        add(&current::record(), &op, Some(text));
+        add(&current::record(), &op, Some(&value.to_string()));
     }
 }
 
