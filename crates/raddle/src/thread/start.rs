@@ -111,7 +111,8 @@ where
 
 /// The record of a thread to be started: its name from `function` and its daemon from the caller, if not given.
 pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<Record> {
-    let daemon = daemon.unwrap_or_else(|| host::record().daemon_heirs.load(std::sync::atomic::Ordering::Relaxed));
+    let daemon =
+        daemon.unwrap_or_else(|| host::record().daemon_heirs.load(std::sync::atomic::Ordering::Relaxed));
     match name {
         Some(name) => Record::new(name, daemon, false, true),
         None => {
