@@ -1,0 +1,368 @@
+//! How a program ends: every way for it to end, paired with everything that may be going on meanwhile.
+
+#[path = "support/child.rs"]
+mod child;
+
+use std::cell::RefCell;
+use std::process::{ExitCode, exit};
+use std::sync::Arc;
+use std::time::Duration;
+
+use child::{Test, ended, test};
+use raddle::thread::{self, JoinError};
+use raddle::{Event, JoinHandle, Mutex, Thread};
+
+/// Ways to end a program, with the statuses that may come of it.
+const ENDINGS: [(&str, &[i32]); 8] = [
+    ("main_returns", &[0]),
+    ("main_panics", &[101]),
+    ("main_exits", &[7]),
+    ("worker_exits_main_runs", &[3]),
+    ("worker_exits_main_sleeps", &[3]),
+    ("worker_exits_main_joins", &[3]),
+    // The standard library parks whoever calls `exit` second, so its status cannot count.
+    ("worker_exits_after_main", &[0]),
+    ("two_workers_exit", &[3, 4]),
+];
+
+/// What goes on meanwhile, with the lines that must be printed, in alphabetic order.
+const SITUATIONS: [(&str, &[&str]); 6] = [
+    ("non_daemon", &["finished"]),
+    ("daemon", &["daemon runs"]),
+    ("starts_threads", &["link 1", "link 2", "link 3", "link 4"]),
+    ("scoped", &["scope is left", "scoped finished"]),
+    ("joins", &["joined"]),
+    ("locals", &["local dropped"]),
+];
+
+fn main() -> ExitCode {
+    child::main(scenario, &tests())
+}
+
+fn tests() -> Vec<Test> {
+    let mut tests = Vec::new();
+    for (ending, statuses) in ENDINGS {
+        for (situation, lines) in SITUATIONS {
+            let name = format!("{ending}/{situation}");
+            tests.push(test(name.clone(), move || {
+                let ended = ended(&name, None);
+                assert!(ended.status.is_some_and(|status| statuses.contains(&status)), "{ended:?}");
+                assert_eq!(ended.sorted(), lines, "{ended:?}");
+            }));
+        }
+    }
+    for (name, status, lines, _) in SINGLE {
+        tests.push(test(*name, move || {
+            let ended = ended(name, None);
+            assert_eq!(ended.status, Some(*status), "{ended:?}");
+            assert_eq!(ended.out.lines().collect::<Vec<_>>(), *lines, "{ended:?}");
+        }));
+    }
+    tests
+}
+
+fn scenario(name: &str) {
+    match name.split_once('/') {
+        Some((ending, situation)) => pairing(ending, situation),
+        None => single(name),
+    }
+}
+
+/// The threads that will end the program, other than main, and what lets them do it.
+#[derive(Default)]
+struct Stage {
+    go: Event,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    ends: Mutex<Vec<thread::ThreadHandle>>,
+}
+
+impl Stage {
+    fn worker(self: &Arc<Self>, code: i32, after_main: bool) {
+        let stage = self.clone();
+        let worker = Thread::spawn(move || {
+            stage.go.wait();
+            if after_main {
+                thread::main_thread().wait().unwrap();
+            }
+            exit(code)
+        });
+        self.ends.lock().push(worker.thread().clone());
+        self.workers.lock().push(worker);
+    }
+
+    /// Returns when the program is ending.
+    fn wait(&self) {
+        let ends = self.ends.lock().clone();
+        ends.iter().for_each(|thread| thread.wait().unwrap());
+    }
+}
+
+fn pairing(ending: &str, situation: &str) {
+    let stage = Arc::new(Stage::default());
+    match ending {
+        "worker_exits_after_main" => stage.worker(3, true),
+        "two_workers_exit" => [3, 4].into_iter().for_each(|code| stage.worker(code, false)),
+        _ if ending.starts_with("worker") => stage.worker(3, false),
+        _ => stage.ends.lock().push(thread::main_thread()),
+    }
+    meanwhile(situation, &stage);
+    stage.go.set();
+    match ending {
+        "main_panics" => panic!("main panics"),
+        "main_exits" => exit(7),
+        "worker_exits_main_runs" | "two_workers_exit" => loop {
+            thread::yield_now();
+        },
+        "worker_exits_main_sleeps" => thread::sleep(Duration::from_secs(3600)),
+        "worker_exits_main_joins" => stage.wait(),
+        _ => {}
+    }
+}
+
+fn meanwhile(situation: &str, stage: &Arc<Stage>) {
+    let stage = stage.clone();
+    let runs = Arc::new(Event::new());
+    let here = runs.clone();
+    let body: Box<dyn FnOnce() + Send> = match situation {
+        "non_daemon" => Box::new(move || {
+            stage.wait();
+            println!("finished");
+        }),
+        "daemon" => Box::new(move || {
+            println!("daemon runs");
+            here.set();
+            stage.wait();
+            thread::sleep(Duration::from_secs(3600));
+            println!("daemon finished");
+        }),
+        "starts_threads" => Box::new(move || {
+            stage.wait();
+            link(1);
+        }),
+        "scoped" => Box::new(move || {
+            thread::scope(|s| {
+                s.spawn(|| {
+                    stage.wait();
+                    println!("scoped finished");
+                });
+            });
+            println!("scope is left");
+        }),
+        "joins" => Box::new(move || {
+            let workers = std::mem::take(&mut *stage.workers.lock());
+            if workers.is_empty() {
+                thread::main_thread().wait().unwrap();
+            }
+            for worker in workers {
+                assert!(matches!(worker.join(), Err(JoinError::Exited)));
+            }
+            println!("joined");
+        }),
+        "locals" => Box::new(move || {
+            LOCAL.with_borrow_mut(|local| *local = Some(Slow));
+            stage.wait();
+        }),
+        other => panic!("no situation is called {other}"),
+    };
+    let daemon = situation == "daemon";
+    drop(Thread::new(body).daemon(daemon).start().unwrap());
+    if daemon {
+        runs.wait();
+    }
+}
+
+/// A thread that starts the next one and ends.
+fn link(number: u32) {
+    println!("link {number}");
+    if number < 4 {
+        drop(Thread::spawn(move || link(number + 1)));
+    }
+}
+
+thread_local! {
+    static LOCAL: RefCell<Option<Slow>> = const { RefCell::new(None) };
+}
+
+/// A local that takes its time to be dropped.
+struct Slow;
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        thread::sleep(Duration::from_millis(50));
+        println!("local dropped");
+    }
+}
+
+/// Programs that stand alone: status, lines printed, and what to do.
+type Single = (&'static str, i32, &'static [&'static str], fn());
+
+const SINGLE: &[Single] = &[
+    ("foreign_thread_exits", 5, &["finished"], foreign_thread_exits),
+    ("handlers_run_last", 0, &["finished", "handler"], handlers_run_last),
+    ("too_late_to_start", 0, &["finished", "the program is ending", "came back"], too_late_to_start),
+    ("daemon_starts_a_non_daemon", 0, &["finished"], daemon_starts_a_non_daemon),
+    ("daemon_is_inherited", 0, &["daemon", "daemon", "not a daemon"], daemon_is_inherited),
+    ("rest_of_a_line", 0, &["the rest of a line"], rest_of_a_line),
+    ("many_meanwhile", 0, &["200 threads ran"], many_meanwhile),
+    ("exit_in_a_local", 3, &["finished"], exit_in_a_local),
+    ("worker_panics", 0, &["finished"], worker_panics),
+];
+
+fn single(name: &str) {
+    let (_, _, _, run) = SINGLE.iter().find(|single| single.0 == name).expect("a scenario of that name");
+    run();
+}
+
+/// Prints a line once `thread` is over.
+fn after(thread: thread::ThreadHandle, line: &'static str) {
+    let body = move || {
+        thread.wait().unwrap();
+        println!("{line}");
+    };
+    drop(Thread::new(body).daemon(false).start().unwrap());
+}
+
+/// A thread that raddle did not start.
+#[expect(clippy::disallowed_methods, reason = "the thread must be unknown to raddle")]
+fn foreign<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
+    std::thread::spawn(body)
+}
+
+/// Starts a thread that calls `exit` once `go` is set.
+fn worker(go: &Arc<Event>, code: i32) -> thread::ThreadHandle {
+    let go = go.clone();
+    let worker = Thread::spawn(move || {
+        go.wait();
+        exit(code)
+    });
+    worker.thread().clone()
+}
+
+fn sleep_for_ever() -> ! {
+    loop {
+        thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+fn foreign_thread_exits() {
+    let go = Arc::new(Event::new());
+    let (send, receive) = std::sync::mpsc::channel();
+    foreign({
+        let go = go.clone();
+        move || {
+            send.send(thread::current()).unwrap();
+            go.wait();
+            exit(5)
+        }
+    });
+    after(receive.recv().unwrap(), "finished");
+    go.set();
+    sleep_for_ever();
+}
+
+/// Has `handler` called by the C library at the end.
+#[expect(unsafe_code, reason = "the standard library has no exit handlers")]
+fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: the handler is a plain function that does not unwind.
+    assert_eq!(unsafe { libc::atexit(handler) }, 0);
+}
+
+fn handlers_run_last() {
+    extern "C" fn handler() {
+        println!("handler");
+    }
+    at_exit(handler);
+    after(thread::main_thread(), "finished");
+}
+
+fn too_late_to_start() {
+    extern "C" fn handler() {
+        let error = Thread::new(|| "came back").daemon(false).start().unwrap_err();
+        println!("{}", error.io_error());
+        println!("{}", error.into_thread().into_closure()());
+    }
+    at_exit(handler);
+    after(thread::main_thread(), "finished");
+}
+
+fn daemon_starts_a_non_daemon() {
+    let started = Arc::new(Event::new());
+    drop(Thread::spawn({
+        let started = started.clone();
+        move || started.wait() // keeps the program until then
+    }));
+    let daemon = move || {
+        thread::main_thread().wait().unwrap();
+        let body = move || {
+            thread::yield_now();
+            println!("finished");
+        };
+        drop(Thread::new(body).daemon(false).start().unwrap());
+        started.set();
+        sleep_for_ever();
+    };
+    drop(Thread::new(daemon).daemon(true).start().unwrap());
+}
+
+fn daemon_is_inherited() {
+    let say = |thread: &thread::ThreadHandle| {
+        println!("{}", if thread.is_daemon() { "daemon" } else { "not a daemon" });
+    };
+    let inner = Thread::new(move || {
+        let heir = Thread::spawn(|| sleep_for_ever());
+        let scoped = thread::scope(|s| s.spawn(|| ()).thread().clone());
+        let other = Thread::new(|| ()).daemon(false).start().unwrap();
+        [heir.thread(), &scoped, other.thread()].into_iter().for_each(say);
+    });
+    inner.daemon(true).start().unwrap().join().unwrap();
+}
+
+fn rest_of_a_line() {
+    drop(Thread::spawn(|| {
+        print!("the rest ");
+        thread::main_thread().wait().unwrap();
+        print!("of a line");
+    }));
+}
+
+fn many_meanwhile() {
+    drop(Thread::spawn(|| {
+        thread::main_thread().wait().unwrap();
+        let ran = Arc::new(Mutex::new(0));
+        for _ in 0..200 {
+            let ran = ran.clone();
+            drop(Thread::spawn(move || {
+                *ran.lock() += 1;
+                if *ran.lock() == 200 {
+                    println!("200 threads ran");
+                }
+            }));
+        }
+    }));
+}
+
+fn exit_in_a_local() {
+    struct Exits;
+    impl Drop for Exits {
+        fn drop(&mut self) {
+            exit(3)
+        }
+    }
+    thread_local!(static EXITS: RefCell<Option<Exits>> = const { RefCell::new(None) });
+    let go = Arc::new(Event::new());
+    let worker = Thread::spawn({
+        let go = go.clone();
+        move || {
+            EXITS.with_borrow_mut(|exits| *exits = Some(Exits));
+            go.wait();
+        }
+    });
+    after(worker.thread().clone(), "finished");
+    go.set();
+    sleep_for_ever();
+}
+
+fn worker_panics() {
+    let worker = Thread::spawn(|| panic!("a worker's panic is not the program's"));
+    after(worker.thread().clone(), "finished");
+}

@@ -1,0 +1,163 @@
+//! Tests that need a program of their own, because it ends or hangs as a whole: the test binary runs itself
+//! again, and the name of a scenario in the environment makes it that program. Its `main` is the real one.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use raddle::{Mutex, host, thread};
+
+/// Names the scenario that this process is to be.
+const SCENARIO: &str = "RADDLE_TEST_SCENARIO";
+
+/// Longer than any scenario takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// A test and its name.
+pub type Test = (String, Box<dyn Fn() + Send + Sync>);
+
+/// Makes a test of a name and a function.
+pub fn test(name: impl Into<String>, run: impl Fn() + Send + Sync + 'static) -> Test {
+    (name.into(), Box::new(run))
+}
+
+/// The whole `main` of such a test binary: the scenario, if the environment names one, otherwise the tests.
+pub fn main(scenario: fn(&str), tests: &[Test]) -> ExitCode {
+    if let Ok(name) = std::env::var(SCENARIO) {
+        scenario(&name);
+        return ExitCode::SUCCESS;
+    }
+    let wanted = Wanted::from_arguments();
+    let tests: Vec<_> = tests.iter().filter(|(name, _)| wanted.has(name)).collect();
+    if wanted.list {
+        tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    if run(&tests) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The part of the test runners' command line that matters here.
+#[derive(Default)]
+struct Wanted {
+    filters: Vec<String>,
+    skipped: Vec<String>,
+    exact: bool,
+    list: bool,
+    ignored: bool,
+}
+
+impl Wanted {
+    fn from_arguments() -> Self {
+        let mut wanted = Self::default();
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--list" => wanted.list = true,
+                "--exact" => wanted.exact = true,
+                "--ignored" => wanted.ignored = true,
+                "--skip" => wanted.skipped.extend(arguments.next()),
+                "--format" | "--color" | "--test-threads" | "--logfile" | "-Z" => drop(arguments.next()),
+                option if option.starts_with('-') => {}
+                _ => wanted.filters.push(argument),
+            }
+        }
+        wanted
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let hit = |filter: &String| if self.exact { name == filter } else { name.contains(filter.as_str()) };
+        !self.ignored
+            && !self.skipped.iter().any(hit)
+            && (self.filters.is_empty() || self.filters.iter().any(hit))
+    }
+}
+
+/// Runs the tests, several at once, since they mostly wait for their children; says whether all passed.
+fn run(tests: &[&Test]) -> bool {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some((name, body)) = tests.get(next.fetch_add(1, Relaxed)) {
+            let passed = catch_unwind(AssertUnwindSafe(body)).is_ok();
+            println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+            if !passed {
+                failed.lock().push(name);
+            }
+        }
+    };
+    thread::scope(|s| (0..8).for_each(|_| drop(s.spawn(work))));
+    let failed = failed.into_inner();
+    println!("\ntest result: {} passed; {} failed {failed:?}\n", tests.len() - failed.len(), failed.len());
+    failed.is_empty()
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; `None`: a signal ended it.
+    pub status: Option<i32>,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+}
+
+impl Ended {
+    /// The lines of its standard output, in alphabetic order.
+    pub fn sorted(&self) -> Vec<&str> {
+        let mut lines: Vec<_> = self.out.lines().collect();
+        lines.sort_unstable();
+        lines
+    }
+}
+
+/// Runs a scenario to its end, which must come within the limit.
+pub fn ended(scenario: &str, watch: Option<&str>) -> Ended {
+    match ended_within(scenario, watch, LIMIT) {
+        (true, ended) => ended,
+        (false, ended) => panic!("{scenario} did not end within {LIMIT:?}: {ended:?}"),
+    }
+}
+
+/// Runs a scenario for `limit` at most, then kills it; says whether it ended by itself.
+pub fn ended_within(scenario: &str, watch: Option<&str>, limit: Duration) -> (bool, Ended) {
+    let mut child = command(scenario, watch).spawn().expect("the test binary starts again");
+    let (mut out, mut err) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    thread::scope(|s| {
+        let out = s.spawn(move || read(&mut out));
+        let err = s.spawn(move || read(&mut err));
+        let (by_itself, status) = wait(&mut child, limit);
+        (by_itself, Ended { status, out: out.join().unwrap(), err: err.join().unwrap() })
+    })
+}
+
+/// The command that runs a scenario; `watch` is the value of `RADDLE_WATCH`, unset if `None`.
+pub fn command(scenario: &str, watch: Option<&str>) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("the test binary's path"));
+    command.env(SCENARIO, scenario).env_remove("RADDLE_WATCH").env_remove("RUST_BACKTRACE");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(value) = watch {
+        command.env("RADDLE_WATCH", value);
+    }
+    command
+}
+
+fn read(from: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes).expect("a child's output can be read");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn wait(child: &mut Child, limit: Duration) -> (bool, Option<i32>) {
+    let deadline = host::now() + limit;
+    while host::now() < deadline {
+        if let Some(status) = child.try_wait().expect("a child can be asked") {
+            return (true, status.code());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().expect("a child can be killed");
+    (false, child.wait().expect("a killed child ends").code())
+}
