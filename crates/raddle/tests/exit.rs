@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use child::{Test, ended, test};
 use raddle::thread::{self, JoinError};
-use raddle::{Event, JoinHandle, Mutex, Thread};
+use raddle::{Event, JoinHandle, Mutex, RLock, Thread};
 
 /// Ways to end a program, with the statuses that may come of it.
 const ENDINGS: [(&str, &[i32]); 8] = [
@@ -197,6 +197,8 @@ impl Drop for Slow {
 type Single = (&'static str, i32, &'static [&'static str], fn());
 
 const SINGLE: &[Single] = &[
+    ("main_never_met_raddle", 0, &["main is over"], main_never_met_raddle),
+    ("main_returns_after_an_exit", 3, &["main is over"], main_returns_after_an_exit),
     ("foreign_thread_exits", 5, &["finished"], foreign_thread_exits),
     ("handlers_run_last", 0, &["finished", "handler"], handlers_run_last),
     ("too_late_to_start", 0, &["finished", "the program is ending", "came back"], too_late_to_start),
@@ -205,6 +207,7 @@ const SINGLE: &[Single] = &[
     ("rest_of_a_line", 0, &["the rest of a line"], rest_of_a_line),
     ("many_meanwhile", 0, &["200 threads ran"], many_meanwhile),
     ("exit_in_a_local", 3, &["finished"], exit_in_a_local),
+    ("holder_stays_holder", 3, &["still the holder"], holder_stays_holder),
     ("worker_panics", 0, &["finished"], worker_panics),
 ];
 
@@ -242,6 +245,18 @@ fn sleep_for_ever() -> ! {
     loop {
         thread::sleep(Duration::from_secs(3600));
     }
+}
+
+fn main_never_met_raddle() {
+    foreign(|| after(thread::main_thread(), "main is over")).join().unwrap();
+}
+
+fn main_returns_after_an_exit() {
+    let go = Arc::new(Event::new());
+    let worker = worker(&go, 3);
+    after(thread::main_thread(), "main is over");
+    go.set();
+    worker.wait().unwrap();
 }
 
 fn foreign_thread_exits() {
@@ -359,6 +374,22 @@ fn exit_in_a_local() {
     });
     after(worker.thread().clone(), "finished");
     go.set();
+    sleep_for_ever();
+}
+
+/// A thread that calls `exit` is the same thread for those handlers that run last.
+fn holder_stays_holder() {
+    static HELD: RLock = RLock::new();
+    extern "C" fn handler() {
+        if HELD.try_acquire() && HELD.release().is_ok() && HELD.release().is_ok() {
+            println!("still the holder");
+        }
+    }
+    at_exit(handler);
+    drop(Thread::spawn(|| {
+        HELD.acquire();
+        exit(3)
+    }));
     sleep_for_ever();
 }
 

@@ -42,9 +42,21 @@ pub(crate) fn record() -> Arc<Record> {
             adopt(record.clone());
             record
         }
-        // The thread's locals are gone already: it is being taken down, or is main inside `exit`.
+        // The thread's locals are gone already: it is being taken down, or is inside `exit`.
         Err(_) if is_main() => with_program(|program| program.main().clone()),
-        Err(_) => Record::new("ending thread", true, true, false),
+        Err(_) => Record::of_ended(IDENT.get()),
+    }
+}
+
+/// Ends the calling thread for all others, though it goes on to run what the end of the program asks for. It
+/// stays who it was, so that it still owns what it held.
+pub(super) fn end_for_others() {
+    let known = CURRENT.try_with(|mine| mine.borrow().as_ref().map(|mine| mine.0.clone()));
+    match known {
+        Ok(Some(record)) => ending::thread_is_over(&record),
+        // Other threads may know of main though main itself never asked who it is.
+        _ if is_main() => ending::thread_is_over(under::ordinary().main()),
+        _ => {} // its end came with that of its locals
     }
 }
 

@@ -30,8 +30,8 @@ fn wait_at_exit() {
 const LOOK: Duration = Duration::from_millis(50);
 
 extern "C" fn at_exit() {
-    // Where the C library has not done so already, the thread that calls `exit` ends here for all others.
-    current::leave();
+    // Where the C library has not done so with its locals, the thread that calls `exit` ends here.
+    current::end_for_others();
     let program = under::ordinary();
     // Who waits here, for the watch: the thread's own record has ended.
     let leaving = Record::new("the end of the program", false, true, true);
@@ -46,5 +46,5 @@ extern "C" fn at_exit() {
 
 /// The standard library parks every thread that calls `exit` after the first one for ever.
 fn called_exit(thread: &Arc<Record>) -> bool {
-    thread.ours && thread.native_id.get().is_some_and(|id| os::waits_in_exit(*id))
+    thread.native_id.get().is_some_and(|id| os::waits_in_exit(*id))
 }

@@ -38,8 +38,17 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn new(name: &str, daemon: bool, internal: bool, ours: bool) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self::numbered(NEXT.fetch_add(1, Ordering::Relaxed), name, daemon, internal, ours)
+    }
+
+    /// What is still known of a thread whose locals are gone: its number.
+    pub(super) fn of_ended(ident: u64) -> Arc<Self> {
+        Self::numbered(ident, "ending thread", true, true, false)
+    }
+
+    fn numbered(ident: u64, name: &str, daemon: bool, internal: bool, ours: bool) -> Arc<Self> {
         Arc::new(Self {
-            ident: NEXT.fetch_add(1, Ordering::Relaxed),
+            ident,
             name: Mutex::new(name.into()),
             daemon: AtomicBool::new(daemon),
             daemon_heirs: AtomicBool::new(daemon),
