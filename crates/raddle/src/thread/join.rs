@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::handle::ThreadHandle;
 use super::hook;
@@ -89,7 +89,20 @@ impl<T> JoinHandle<T> {
     /// [`JoinTimeoutError::TimedOut`] gives the handle back; otherwise as [`join`](Self::join).
     #[track_caller]
     pub fn join_timeout(self, timeout: Duration) -> Result<T, JoinTimeoutError<T>> {
-        let deadline = host::deadline(timeout);
+        self.join_until(host::deadline(timeout))
+    }
+
+    /// Like [`join_timeout`](Self::join_timeout), waiting until `deadline` at most: for several joins that share a limit.
+    ///
+    /// # Errors
+    /// As [`join_timeout`](Self::join_timeout).
+    #[track_caller]
+    pub fn join_deadline(self, deadline: Instant) -> Result<T, JoinTimeoutError<T>> {
+        self.join_until(Some(deadline))
+    }
+
+    #[track_caller]
+    fn join_until(self, deadline: Option<Instant>) -> Result<T, JoinTimeoutError<T>> {
         if self.thread.is_current() {
             return Err(JoinTimeoutError::Failed(JoinError::Itself));
         }
