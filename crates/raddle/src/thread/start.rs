@@ -152,10 +152,22 @@ pub(crate) fn launch(
     started
 }
 
-/// `crate::module::function::{{closure}}` → `function`.
+/// `crate::module::function::{{closure}}` → `function`; `<Type<T> as Trait>::method` → `method`.
 fn short(function: &str) -> &str {
-    let plain = function.split('<').next().unwrap_or(function);
-    plain.rsplit("::").find(|part| !part.starts_with('{')).unwrap_or(plain)
+    let (mut depth, mut before) = (0, ' ');
+    let segments = function.split(|c| {
+        match c {
+            '<' | '(' => depth += 1,
+            '>' if before == '-' => {} // of an arrow
+            '>' | ')' => depth -= 1,
+            _ => {}
+        }
+        before = c;
+        c == ':' && depth == 0
+    });
+    let named = |segment: &&str| !segment.is_empty() && !segment.starts_with(['{', '<']);
+    let name = segments.filter(named).last().unwrap_or(function);
+    name.split('<').next().unwrap_or(name)
 }
 
 impl<F> fmt::Debug for Thread<F> {
