@@ -199,6 +199,9 @@ type Single = (&'static str, i32, &'static [&'static str], fn());
 const SINGLE: &[Single] = &[
     ("main_never_met_raddle", 0, &["main is over"], main_never_met_raddle),
     ("main_returns_after_an_exit", 3, &["main is over"], main_returns_after_an_exit),
+    ("scoped_thread_exits", 3, &["the scope's thread is gone"], scoped_thread_exits),
+    ("scoped_thread_of_main_exits", 3, &["main is over"], scoped_thread_of_main_exits),
+    ("thread_of_nested_scopes_exits", 3, &["the scope's thread is gone"], thread_of_nested_scopes_exits),
     ("foreign_thread_exits", 5, &["finished"], foreign_thread_exits),
     ("handlers_run_last", 0, &["finished", "handler"], handlers_run_last),
     ("too_late_to_start", 0, &["finished", "the program is ending", "came back"], too_late_to_start),
@@ -257,6 +260,56 @@ fn main_returns_after_an_exit() {
     after(thread::main_thread(), "main is over");
     go.set();
     worker.wait().unwrap();
+}
+
+fn scoped_thread_exits() {
+    let go = Arc::new(Event::new());
+    let owner = Thread::spawn({
+        let go = go.clone();
+        move || {
+            thread::scope(|s| {
+                s.spawn(|| {
+                    go.wait();
+                    exit(3)
+                });
+            });
+        }
+    });
+    drop(Thread::spawn(move || {
+        go.set();
+        assert!(matches!(owner.join(), Err(JoinError::Exited)));
+        println!("the scope's thread is gone");
+    }));
+    sleep_for_ever();
+}
+
+fn scoped_thread_of_main_exits() {
+    after(thread::main_thread(), "main is over");
+    thread::scope(|s| {
+        s.spawn(|| exit(3));
+    });
+}
+
+fn thread_of_nested_scopes_exits() {
+    let go = Arc::new(Event::new());
+    let owner = Thread::spawn({
+        let go = go.clone();
+        move || {
+            thread::scope(|outer| {
+                outer.spawn(|| {
+                    thread::scope(|inner| {
+                        inner.spawn(|| {
+                            go.wait();
+                            exit(3)
+                        });
+                    });
+                });
+            });
+        }
+    });
+    after(owner.thread().clone(), "the scope's thread is gone");
+    go.set();
+    sleep_for_ever();
 }
 
 fn foreign_thread_exits() {

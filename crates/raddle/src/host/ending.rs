@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::record::{AWAITED, Duty, FINISHED, Record, locked};
+use super::record::{AWAITED, Duty, FINISHED, Record};
 use super::under::with_program;
 use super::waking::{atom, wake};
 
@@ -49,8 +49,5 @@ pub(super) fn thread_is_over(record: &Arc<Record>) {
     if record.state.swap(FINISHED, Ordering::AcqRel) == AWAITED {
         wake(&record.state, u32::MAX);
     }
-    let duty = locked(&record.duty).take();
-    if let Some(duty) = duty {
-        duty.abandon();
-    }
+    record.take_duties().iter().for_each(|duty| duty.abandon());
 }

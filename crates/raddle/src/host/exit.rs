@@ -1,11 +1,13 @@
 //! How the program ends: it waits for what it is obliged to, and abandons daemons.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use super::ending::{Obligation, thread_is_over};
 use super::program::Program;
 use super::record::Record;
+use super::seam::wait;
 use super::{current, os, under, watch};
 
 /// Takes on an obligation for the calling thread's program; `None`: the program is ending already.
@@ -41,6 +43,15 @@ extern "C" fn at_exit() {
     while let Err(seen) = program.close() {
         watch::wait_for_the_end(program, &leaving, seen, LOOK);
         program.threads().iter().filter(|thread| called_exit(thread)).for_each(thread_is_over);
+    }
+}
+
+/// Keeps the calling thread for ever and ends it for all others: it waits for a thread that called `exit`.
+pub(crate) fn never_return() -> ! {
+    current::end_for_others();
+    let nothing = AtomicU32::new(0);
+    loop {
+        wait(&nothing, 0, None);
     }
 }
 

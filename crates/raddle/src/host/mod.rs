@@ -39,7 +39,7 @@ mod watch;
 pub(crate) use current::{adopt, ident, leave, record};
 pub(crate) use ending::Obligation;
 pub use enter::{Entered, enter};
-pub(crate) use exit::oblige;
+pub(crate) use exit::{never_return, oblige};
 pub use op::{Kind, Object, Op, Wait};
 pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};

@@ -31,7 +31,7 @@ pub(crate) struct Record {
     /// `RUNNING`, `AWAITED` (running, and someone sleeps on this word) or `FINISHED`.
     pub(crate) state: AtomicU32,
     pub(crate) native_id: OnceLock<u64>,
-    pub(super) duty: Mutex<Option<Arc<dyn Duty>>>,
+    duties: Mutex<Vec<Arc<dyn Duty>>>,
     doing: Mutex<Option<Op>>,
 }
 
@@ -56,7 +56,7 @@ impl Record {
             ours,
             state: AtomicU32::new(RUNNING),
             native_id: OnceLock::new(),
-            duty: Mutex::new(None),
+            duties: Mutex::new(Vec::new()),
             doing: Mutex::new(None),
         })
     }
@@ -71,14 +71,23 @@ impl Record {
         drop(before); // after the lock is let go
     }
 
-    /// What the thread does for the program; let go of when it is over.
+    /// What the thread does for the program, besides what it does already; let go of when it is over.
+    pub(crate) fn add_duty(&self, duty: Arc<dyn Duty>) {
+        locked(&self.duties).push(duty);
+    }
+
+    /// What the thread does for the program from now on.
     pub(crate) fn set_duty(&self, duty: Arc<dyn Duty>) {
-        *locked(&self.duty) = Some(duty);
+        let before = std::mem::replace(&mut *locked(&self.duties), vec![duty]);
+        drop(before); // after the lock is let go
     }
 
     pub(crate) fn drop_duty(&self) {
-        let duty = locked(&self.duty).take();
-        drop(duty); // after the lock is let go
+        drop(self.take_duties());
+    }
+
+    pub(super) fn take_duties(&self) -> Vec<Arc<dyn Duty>> {
+        std::mem::take(&mut *locked(&self.duties))
     }
 
     pub(crate) fn finished(&self) -> bool {

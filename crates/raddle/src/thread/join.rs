@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::handle::ThreadHandle;
 use super::hook;
+use super::tally::Tally;
 use crate::host::{self, Record};
 use crate::raw::Guarded;
 
@@ -15,19 +16,17 @@ use crate::raw::Guarded;
 pub(super) struct Packet<T> {
     record: Arc<Record>,
     outcome: Guarded<Option<std::thread::Result<T>>>,
+    /// The scope that must hear of a panic which nobody joined.
+    scope: Option<Arc<Tally>>,
 }
 
 impl<T> Packet<T> {
-    pub(super) fn new(record: Arc<Record>) -> Arc<Self> {
-        Arc::new(Self { record, outcome: Guarded::new(None) })
+    pub(super) fn new(record: Arc<Record>, scope: Option<Arc<Tally>>) -> Arc<Self> {
+        Arc::new(Self { record, outcome: Guarded::new(None), scope })
     }
 
     pub(super) fn put(&self, outcome: std::thread::Result<T>) {
         *self.outcome.lock() = Some(outcome);
-    }
-
-    pub(super) fn panicked(&self) -> bool {
-        matches!(*self.outcome.lock(), Some(Err(_)))
     }
 
     pub(super) fn take(&self) -> Result<T, JoinError> {
@@ -42,6 +41,9 @@ impl<T> Packet<T> {
 impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
         if let Some(Err(payload)) = self.outcome.get_mut().take() {
+            if let Some(scope) = &self.scope {
+                scope.panicked();
+            }
             hook::report(&format!("thread \"{}\"", self.record.name()), &*payload);
         }
     }

@@ -8,6 +8,7 @@ mod hook;
 mod join;
 mod scope;
 mod start;
+mod tally;
 
 use std::time::Duration;
 

@@ -4,11 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::handle::ThreadHandle;
 use super::join::{JoinError, JoinHandle, Packet};
 use super::start::{launch, record_for};
+use super::tally::{Over, Place, Tally};
 use crate::erase::erase;
 use crate::host::{self, Kind, Op};
 
@@ -34,12 +34,17 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
     let scope = Scope { tally: Arc::new(Tally::default()), scope: PhantomData, env: PhantomData };
+    let all_over = Op::new(&*scope.tally, "thread scope", Kind::Wait);
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    scope.tally.wait();
-    match result {
-        Err(payload) => resume_unwind(payload),
-        Ok(_) if scope.tally.panicked.load(Ordering::Relaxed) => panic!("a scoped thread panicked"),
-        Ok(value) => value,
+    // A scheduler may throw out of the wait, but as long as a thread runs it borrows from the caller.
+    let mut thrown = None;
+    while let Err(payload) = catch_unwind(AssertUnwindSafe(|| scope.tally.wait(all_over))) {
+        std::mem::forget(thrown.replace(payload)); // its drop could throw, too
+    }
+    match (result, thrown) {
+        (Err(payload), _) | (_, Some(payload)) => resume_unwind(payload),
+        (Ok(_), None) if scope.tally.has_panicked() => panic!("a scoped thread panicked"),
+        (Ok(value), None) => value,
     }
 }
 
@@ -63,46 +68,46 @@ impl<'scope> Scope<'scope, '_> {
     {
         let record = record_for(None, None, std::any::type_name::<F>());
         host::point(Op::new(&*record, "Thread", Kind::Start));
-        let packet = Packet::new(record.clone());
-        let (mine, tally) = (packet.clone(), self.tally.clone());
+        let packet = Packet::new(record.clone(), Some(self.tally.clone()));
+        let mine = packet.clone();
         let task: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
             mine.put(catch_unwind(AssertUnwindSafe(run)));
-            // The packet's last owner drops the result: here, if the handle has been dropped.
-            let unseen = Arc::strong_count(&mine) == 1;
-            if unseen && mine.panicked() {
-                tally.panicked.store(true, Ordering::Relaxed);
-            }
         });
-        // SAFETY: the task and all that it owns are gone when `over` is dropped in the thread, or when `launch`
-        // fails; `scope` waits for the count of every `over` before it returns, whatever happens in between.
+        // SAFETY: the task and all that it owns are gone when its `Over` is dropped; `scope` waits for the count of
+        // every `Over` before it returns, whatever happens in between.
         #[expect(unsafe_code, reason = "the scope waits for the thread")]
         let task = unsafe { erase(task) };
-        let over = Over::begin(&self.tally);
-        let body = move || {
-            let _over = over; // dropped last: after the task and what it owns
-            task();
-        };
-        if let Err(error) = launch(&record, None, Box::new(body)) {
+        let lent = Lent { task, over: Place::take(&self.tally) };
+        record.add_duty(lent.over.place());
+        if let Err(error) = launch(&record, None, Box::new(|| lent.run())) {
             panic!("a scoped thread could not be started: {error}");
         }
-        ScopedJoinHandle {
-            handle: JoinHandle { thread: ThreadHandle(record), packet },
-            tally: self.tally.clone(),
-            scope: PhantomData,
-        }
+        ScopedJoinHandle { handle: JoinHandle { thread: ThreadHandle(record), packet }, scope: PhantomData }
+    }
+}
+
+/// A task that borrows, and the word that it does. The order matters: fields are dropped from first to last.
+struct Lent {
+    task: Box<dyn FnOnce() + Send>,
+    over: Over,
+}
+
+impl Lent {
+    fn run(self) {
+        let Self { task, over: _over } = self;
+        task();
     }
 }
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("running", &self.tally.running).finish_non_exhaustive()
+        f.debug_struct("Scope").field("tally", &self.tally).finish_non_exhaustive()
     }
 }
 
 /// A scoped thread, and the right to its result.
 pub struct ScopedJoinHandle<'scope, T> {
     handle: JoinHandle<T>,
-    tally: Arc<Tally>,
     scope: PhantomData<&'scope ()>,
 }
 
@@ -123,58 +128,8 @@ impl<T> ScopedJoinHandle<'_, T> {
     }
 }
 
-impl<T> Drop for ScopedJoinHandle<'_, T> {
-    fn drop(&mut self) {
-        if self.handle.packet.panicked() {
-            self.tally.panicked.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.handle.fmt(f)
-    }
-}
-
-/// How many threads of a scope are not over yet.
-#[derive(Debug, Default)]
-struct Tally {
-    running: AtomicU32,
-    panicked: AtomicBool,
-}
-
-impl Tally {
-    #[track_caller]
-    fn wait(&self) {
-        host::point_until(Op::new(self, "thread scope", Kind::Wait), None, || {
-            self.running.load(Ordering::Acquire) == 0
-        });
-        loop {
-            let running = self.running.load(Ordering::Acquire);
-            if running == 0 {
-                return;
-            }
-            host::wait(&self.running, running, None);
-        }
-    }
-}
-
-/// Counts a thread as running until it is dropped.
-struct Over(Arc<Tally>);
-
-impl Over {
-    fn begin(tally: &Arc<Tally>) -> Self {
-        tally.running.fetch_add(1, Ordering::Relaxed);
-        Self(tally.clone())
-    }
-}
-
-impl Drop for Over {
-    fn drop(&mut self) {
-        host::point(Op::new(&*self.0, "thread scope", Kind::End));
-        if self.0.running.fetch_sub(1, Ordering::Release) == 1 {
-            host::wake(&self.0.running, u32::MAX);
-        }
     }
 }

@@ -82,7 +82,7 @@ where
     pub fn start(self) -> Result<JoinHandle<T>, StartError<F>> {
         let record = self.record();
         host::point(Op::new(&*record, "Thread", Kind::Start));
-        let packet = Packet::new(record.clone());
+        let packet = Packet::new(record.clone(), None);
         let room = Arc::new(Guarded::new(Some(self.run)));
         let body = {
             let (room, packet) = (room.clone(), packet.clone());
@@ -131,7 +131,7 @@ pub(crate) fn launch(
 ) -> io::Result<()> {
     if !record.daemon.load(std::sync::atomic::Ordering::Relaxed) {
         let obligation = host::oblige().ok_or_else(|| io::Error::other("the program is ending"))?;
-        record.set_duty(Arc::new(obligation));
+        record.add_duty(Arc::new(obligation));
     }
     host::with_program(|program| program.add(record));
     let mine = record.clone();

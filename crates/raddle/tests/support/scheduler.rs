@@ -1,0 +1,78 @@
+//! A scheduler that leaves the order to the operating system, and can be as unkind as its user wants.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+
+use std::io;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use raddle::host::{self, Op, Program, Scheduler, Wait};
+
+/// What the scheduler does in place of something kinder.
+#[derive(Default)]
+pub struct Unkind {
+    /// Called when a thread is about to wait, with the word's expected value; `None`: the wait ends at once.
+    pub wait: Option<Box<dyn Fn(u32) -> Wait + Send + Sync>>,
+    /// Called at every point.
+    pub point: Option<Box<dyn Fn(&Op) + Send + Sync>>,
+    /// Called in a new thread with what it should run.
+    #[expect(clippy::type_complexity, reason = "it is named here only")]
+    pub run: Option<Box<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>>,
+}
+
+pub struct Plain {
+    me: Weak<Self>,
+    program: Arc<Program>,
+    unkind: Unkind,
+}
+
+/// Runs `body` under such a scheduler.
+pub fn under<R>(unkind: Unkind, body: impl FnOnce() -> R) -> R {
+    let scheduler = Arc::new_cyclic(|me| Plain { me: me.clone(), program: Arc::new(Program::new()), unkind });
+    let _entered = host::enter(scheduler);
+    body()
+}
+
+#[expect(clippy::disallowed_methods, reason = "it takes the place of the host")]
+impl Scheduler for Plain {
+    fn wait(&self, _: &AtomicU32, expected: u32, _: Option<Instant>) -> Wait {
+        std::thread::yield_now();
+        self.unkind.wait.as_ref().map_or(Wait::Woken, |wait| wait(expected))
+    }
+
+    fn wake(&self, _: &AtomicU32, _: u32) {}
+
+    fn point(&self, op: &Op) {
+        if let Some(point) = &self.unkind.point {
+            point(op);
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn sleep_until(&self, until: Instant) {
+        std::thread::sleep(until.saturating_duration_since(Instant::now()));
+    }
+
+    fn yield_now(&self) {
+        std::thread::yield_now();
+    }
+
+    fn spawn(&self, name: &str, _: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        let me = self.me.upgrade().expect("a scheduler lives as long as its threads");
+        let run = move || {
+            let _entered = host::enter(me.clone());
+            match &me.unkind.run {
+                Some(run) => run(body),
+                None => body(),
+            }
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
+    }
+
+    fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+}
