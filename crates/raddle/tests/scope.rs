@@ -217,3 +217,29 @@ fn a_scheduler_that_throws_at_the_end_of_a_thread_does_not_keep_the_scope() {
     };
     within_limit(|| under(unkind, || thread::scope(|s| drop(s.spawn(|| ())))));
 }
+
+/// What a thread borrows must be gone before the scope is left, even if the thread never ran.
+#[test]
+fn a_scheduler_that_drops_a_thread_unrun_does_not_end_the_borrow() {
+    static LEFT: AtomicBool = AtomicBool::new(false);
+    struct Slow<'a>(&'a AtomicBool);
+    impl Drop for Slow<'_> {
+        fn drop(&mut self) {
+            for _ in 0..1_000 {
+                thread::yield_now();
+            }
+            assert!(!LEFT.load(SeqCst), "the scope was left while its thread's closure lived");
+            self.0.store(true, SeqCst);
+        }
+    }
+    let unkind = Unkind { run: Some(Box::new(drop)), ..Unkind::default() };
+    let dropped = AtomicBool::new(false);
+    under(unkind, || {
+        let slow = Slow(&dropped);
+        thread::scope(|s| {
+            s.spawn(move || drop(slow));
+        });
+        LEFT.store(true, SeqCst);
+    });
+    assert!(dropped.into_inner());
+}

@@ -1,32 +1,40 @@
 //! How threads end, and what keeps the program from ending.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
+use super::program::Program;
 use super::record::{AWAITED, Duty, FINISHED, Record};
-use super::under::with_program;
+use super::under::{self, with_program};
 use super::waking::{atom, wake};
 
 /// While this lives, the program does not end; a thread that runs under it gives it up with `exit`.
 pub(crate) struct Obligation {
     standing: AtomicBool,
+    /// Whose it is; `None`: the ordinary program's.
+    program: Option<Weak<Program>>,
 }
 
 impl Obligation {
     /// One that the calling thread's program has taken on already.
     pub(super) fn begun() -> Self {
-        Self { standing: AtomicBool::new(true) }
+        Self { standing: AtomicBool::new(true), program: under::program() }
     }
 
     /// The program may end without this.
     pub(crate) fn end(&self) {
         if self.standing.swap(false, Ordering::Relaxed) {
-            with_program(|program| {
-                if program.discharge() {
-                    wake(program.word(), u32::MAX);
-                }
-            });
+            match &self.program {
+                None => discharge(under::ordinary()),
+                Some(program) => program.upgrade().iter().for_each(|program| discharge(program)),
+            }
         }
+    }
+}
+
+fn discharge(program: &Program) {
+    if program.discharge() {
+        wake(program.word(), u32::MAX);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which host the calling thread is under, and so which program it belongs to.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::flags;
 use super::program::Program;
@@ -31,6 +31,11 @@ pub(crate) fn with_program<R>(f: impl FnOnce(&Program) -> R) -> R {
         Some(scheduler) => f(scheduler.program()),
         None => f(&ORDINARY),
     }
+}
+
+/// The program that the calling thread belongs to; `None`: the ordinary one.
+pub(super) fn program() -> Option<Weak<Program>> {
+    scheduler().map(|scheduler| Arc::downgrade(scheduler.program()))
 }
 
 /// The program of all threads that no scheduler has taken.
