@@ -4,6 +4,7 @@
 mod child;
 
 use std::cell::RefCell;
+use std::os::fd::AsRawFd;
 use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::time::Duration;
@@ -212,6 +213,7 @@ const SINGLE: &[Single] = &[
     ("exit_in_a_local", 3, &["finished"], exit_in_a_local),
     ("holder_stays_holder", 3, &["still the holder"], holder_stays_holder),
     ("worker_panics", 0, &["finished"], worker_panics),
+    ("standard_error_is_gone", 0, &["reported"], standard_error_is_gone),
 ];
 
 fn single(name: &str) {
@@ -449,4 +451,17 @@ fn holder_stays_holder() {
 fn worker_panics() {
     let worker = Thread::spawn(|| panic!("a worker's panic is not the program's"));
     after(worker.thread().clone(), "finished");
+}
+
+/// Nobody reads what is written there; a panic must be reported without another one for that reason.
+#[expect(unsafe_code, reason = "the standard library cannot redirect standard error")]
+fn standard_error_is_gone() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    // SAFETY: both descriptors are open; standard error is the broken pipe from now on.
+    assert_eq!(unsafe { libc::dup2(writer.as_raw_fd(), libc::STDERR_FILENO) }, libc::STDERR_FILENO);
+    let thread = Thread::spawn(|| panic!("nobody will read this"));
+    thread.wait().unwrap();
+    drop(thread);
+    println!("reported");
 }

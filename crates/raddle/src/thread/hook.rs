@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -77,13 +78,18 @@ pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
     let hook = HOOK.lock().clone();
     let panic = UnhandledPanic { what, payload };
     match hook {
-        None => eprintln!("raddle: {panic}"),
+        None => say(format_args!("raddle: {panic}\n")),
         Some(hook) => {
             if catch_unwind(AssertUnwindSafe(|| hook(&panic))).is_err() {
-                eprintln!("raddle: the excepthook itself panicked; it was told: {panic}");
+                say(format_args!("raddle: the excepthook itself panicked; it was told: {panic}\n"));
             }
         }
     }
+}
+
+/// Unlike `eprint`, this does not panic where nobody can be told: it runs in destructors.
+fn say(text: fmt::Arguments<'_>) {
+    let _ = std::io::stderr().write_fmt(text);
 }
 
 /// The text that a panic carried.
