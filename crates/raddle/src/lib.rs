@@ -14,6 +14,7 @@ mod rlock;
 mod semaphore;
 mod shared;
 pub mod thread;
+pub mod timer;
 pub mod trace;
 
 pub use barrier::{Barrier, BrokenBarrier};
@@ -26,3 +27,4 @@ pub use rlock::{NotOwner, RLock, RLockGuard};
 pub use semaphore::{BoundedSemaphore, NoPermits, Permit, PermitError, Semaphore};
 pub use shared::Shared;
 pub use thread::{JoinHandle, Thread};
+pub use timer::{Timer, TimerBuilder};

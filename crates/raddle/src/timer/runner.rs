@@ -1,0 +1,89 @@
+//! The threads that run the functions: each runs one after the other, and ends when it has been idle for long.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::job::{Job, Settling};
+use super::schedule::Claim;
+use super::slab::Key;
+use super::timers::Timers;
+use crate::host::{self, Duty, Record};
+use crate::thread;
+
+const NAME: &str = "timer runner";
+
+/// Starts a runner, which the crew counts already. `slack`: how late its own timed waits may end.
+pub(super) fn start(timers: &Arc<Timers>, slack: Option<u64>) -> io::Result<()> {
+    let record = Record::new(NAME, true, true, true);
+    let timers = timers.clone();
+    thread::launch(
+        &record,
+        None,
+        Box::new(move || {
+            if let Some(slack) = slack {
+                host::set_timer_slack(slack);
+            }
+            work(&timers);
+        }),
+    )
+}
+
+fn work(timers: &Arc<Timers>) {
+    let record = host::record();
+    timers.arrived();
+    loop {
+        while let Some(claim) = timers.claim() {
+            run(timers, claim, &record);
+        }
+        if !timers.rest() {
+            return;
+        }
+    }
+}
+
+/// Runs the function as a thread of its own would: under the timer's name, with its daemon flag.
+fn run(timers: &Arc<Timers>, claim: Claim, record: &Record) {
+    let Claim { key, job, due } = claim;
+    record.set_name(&job.name());
+    record.daemon.store(job.daemon, Relaxed);
+    record.set_duty(Arc::new(Shift { timers: timers.clone(), key, job: job.clone() }));
+    job.begins(due);
+    let outcome = catch_unwind(AssertUnwindSafe(|| job.call.call()));
+    let next = if outcome.is_ok() { job.next(due) } else { None };
+    report(&job, outcome);
+    host::point(job.op(host::Kind::End));
+    if !timers.ran(key, next) {
+        let _settling = Settling(&job);
+        report(&job, catch_unwind(AssertUnwindSafe(|| job.call.discard())));
+    }
+    record.drop_duty();
+    record.daemon.store(true, Relaxed);
+    record.set_name(NAME);
+}
+
+fn report(job: &Job, outcome: Result<(), Box<dyn Any + Send>>) {
+    if let Err(payload) = outcome {
+        thread::report(&format!("timer \"{}\"", job.name()), &*payload);
+        // What a payload's drop panics with is not dropped: its drop may panic as well.
+        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(another);
+        }
+    }
+}
+
+/// One run of a timer's function, which never ends if the function calls `exit`.
+struct Shift {
+    timers: Arc<Timers>,
+    key: Key,
+    job: Arc<Job>,
+}
+
+impl Duty for Shift {
+    fn abandon(&self) {
+        self.timers.lost(self.key);
+        self.job.settle();
+    }
+}

@@ -1,0 +1,55 @@
+//! The one thread that waits for the timers of a program, however many there are.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use super::runner;
+use super::timers::{Plan, Timers};
+use crate::host::{self, Record};
+use crate::thread;
+
+/// States of [`Timers::service`].
+const NONE: u32 = 0;
+const STARTING: u32 = 1;
+const RUNS: u32 = 2;
+
+/// Starts the service unless it runs.
+pub(super) fn ensure(timers: &Arc<Timers>) -> io::Result<()> {
+    while timers.service.load(Acquire) != RUNS {
+        if timers.service.compare_exchange(NONE, STARTING, Acquire, Acquire).is_ok() {
+            let started = start(timers);
+            timers.service.store(if started.is_ok() { RUNS } else { NONE }, Release);
+            host::wake(&timers.service, u32::MAX);
+            return started;
+        }
+        // Another thread starts it; should that fail, this one tries.
+        host::wait(&timers.service, STARTING, None);
+    }
+    Ok(())
+}
+
+fn start(timers: &Arc<Timers>) -> io::Result<()> {
+    let record = Record::new("timer service", true, true, true);
+    let timers = timers.clone();
+    thread::launch(&record, None, Box::new(move || serve(&timers)))
+}
+
+fn serve(timers: &Arc<Timers>) {
+    // As punctual as the kernel can be; runners go back to what is usual.
+    let slack = host::set_timer_slack(1);
+    loop {
+        let plan = timers.plan();
+        if carry_out(timers, &plan, slack) {
+            timers.sleep(&plan);
+        }
+    }
+}
+
+/// Calls and starts runners; false: a thread could not be started, so that the plan has to be made again.
+fn carry_out(timers: &Arc<Timers>, plan: &Plan, slack: Option<u64>) -> bool {
+    plan.orders.call.iter().for_each(|runner| runner.tell(0));
+    let failed = (0..plan.orders.start).filter(|_| runner::start(timers, slack).is_err()).count();
+    (0..failed).for_each(|_| timers.not_started());
+    failed == 0
+}

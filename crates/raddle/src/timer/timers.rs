@@ -1,0 +1,203 @@
+//! The timers of one program: the schedule and the crew under one lock, and the word on which the service sleeps.
+//!
+//! Every change of a timer's standing is made under the lock, so a cancel and the start of a function have one
+//! order, and whoever comes first wins.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::{Duration, Instant};
+
+use super::crew::{Crew, Orders};
+use super::job::{Due, Job, Settling};
+use super::schedule::{Cancel, Claim, Schedule};
+use super::slab::Key;
+use crate::host::{self, Kind, Op};
+use crate::raw::{Guarded, Waiter};
+
+pub(super) struct Timers {
+    state: Guarded<State>,
+    /// Changes when the service must look at its timers earlier than it meant to.
+    word: AtomicU32,
+    numbers: AtomicU64,
+    /// Whether the service runs; its business alone.
+    pub(super) service: AtomicU32,
+}
+
+struct State {
+    schedule: Schedule,
+    crew: Crew,
+    /// Until when the service means to sleep; `None`: until it is woken.
+    asleep: Option<Due>,
+}
+
+/// What the service is to do, and how long it may sleep then.
+pub(super) struct Plan {
+    pub(super) orders: Orders,
+    until: Option<Due>,
+    seen: u32,
+}
+
+/// Runners end after being idle for this long.
+const IDLE: Duration = Duration::from_secs(3);
+/// So many timers at most are put in line at one go, not to keep the lock for long.
+const BATCH: usize = 256;
+/// A moment that the clock cannot tell is centuries away; so late it is looked at again.
+const FAR: Duration = Duration::from_secs(u32::MAX as u64);
+/// The watch must not take the limit of a timer that was cancelled for a hope for longer than this.
+const SLICE: Duration = Duration::from_secs(1);
+
+impl Timers {
+    pub(super) fn of_program() -> Arc<Self> {
+        host::with_program(|program| program.services().get(Self::new))
+    }
+
+    fn new() -> Self {
+        let crew = Crew::new(2 * host::processors());
+        Self {
+            state: Guarded::new(State { schedule: Schedule::new(), crew, asleep: None }),
+            word: AtomicU32::new(0),
+            numbers: AtomicU64::new(0),
+            service: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Relaxed) + 1
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.state.lock().schedule.pending()
+    }
+
+    pub(super) fn insert(&self, job: Arc<Job>, due: Due) -> Key {
+        let mut state = self.state.lock();
+        let key = state.schedule.insert(job, due);
+        let sooner = self.sooner(&mut state, due);
+        drop(state);
+        self.rouse(sooner);
+        key
+    }
+
+    /// Cancels a timer; true: its function will not start after this.
+    pub(super) fn cancel(&self, key: Key) -> bool {
+        let found = self.state.lock().schedule.cancel(key);
+        match found {
+            Cancel::Removed(job) => {
+                let _settling = Settling(&job);
+                job.call.discard();
+                true
+            }
+            Cancel::Stopping => true,
+            Cancel::TooLate => false,
+        }
+    }
+
+    /// Takes the timer that is due and next in line, for the calling runner.
+    pub(super) fn claim(&self) -> Option<Claim> {
+        loop {
+            let next = self.state.lock().schedule.next()?;
+            host::point(next.op(Kind::Write));
+            let mut state = self.state.lock();
+            if let Some(claim) = state.schedule.claim(&next) {
+                state.crew.began();
+                return Some(claim);
+            }
+        }
+    }
+
+    /// A run is over; true: the timer waits for `next`, false: it has left.
+    pub(super) fn ran(&self, key: Key, next: Option<Due>) -> bool {
+        let mut state = self.state.lock();
+        let goes_on = state.schedule.ran(key, next);
+        let sooner = goes_on && next.is_some_and(|due| self.sooner(&mut state, due));
+        drop(state);
+        self.rouse(sooner);
+        goes_on
+    }
+
+    /// The thread that runs the timer will never come back from its function.
+    pub(super) fn lost(&self, key: Key) {
+        let mut state = self.state.lock();
+        state.schedule.ran(key, None);
+        state.crew.lost();
+    }
+
+    /// The calling runner has just been started.
+    pub(super) fn arrived(&self) {
+        self.state.lock().crew.arrived();
+    }
+
+    /// Has the calling runner wait for work; false: there was none for long enough, and it is off the crew.
+    pub(super) fn rest(&self) -> bool {
+        let waiter = Waiter::new(0);
+        let mut state = self.state.lock();
+        if state.schedule.unclaimed() > 0 {
+            return true;
+        }
+        state.crew.rests(&waiter);
+        drop(state);
+        let called = waiter.sleep(Op::new(self, "timers", Kind::Wait), host::deadline(IDLE));
+        let mut state = self.state.lock();
+        if called.is_none() && state.crew.leaves(&waiter) {
+            return false;
+        }
+        state.crew.arrived();
+        true
+    }
+
+    /// Puts what is due in line, and finds out what the service has to do.
+    pub(super) fn plan(&self) -> Plan {
+        let now = host::now();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.schedule.fire(now, BATCH);
+        let orders = state.crew.staff(state.schedule.unclaimed(), now);
+        let look_again = state.crew.look_again().map(Due::At);
+        let until = [state.schedule.first(), look_again].into_iter().flatten().min();
+        state.asleep = until;
+        // Under the lock, as every change of the word: what is inserted from now on changes it after this.
+        Plan { orders, until, seen: self.word.load(Relaxed) }
+    }
+
+    /// A runner that was ordered could not be started.
+    pub(super) fn not_started(&self) {
+        let now = host::now();
+        self.state.lock().crew.not_started(now);
+    }
+
+    /// Parks the service until something is due or it must look again.
+    pub(super) fn sleep(&self, plan: &Plan) {
+        let limit = plan.until.map(Self::limit);
+        let op = Op::new(self, "timers", Kind::Wait);
+        host::point_until(op, limit, || self.word.load(Acquire) != plan.seen);
+        host::wait(&self.word, plan.seen, limit);
+    }
+
+    /// A limit on the clock, always: while timers are pending, the service is not one who waits for ever.
+    fn limit(until: Due) -> Instant {
+        let now = host::now();
+        let moment = match until {
+            Due::At(moment) => moment,
+            Due::Never => now + FAR,
+        };
+        if host::watched() { moment.min(now + SLICE) } else { moment }
+    }
+
+    /// Whether the service must be woken for a timer that is due at `due`; at most one wake is under way.
+    fn sooner(&self, state: &mut State, due: Due) -> bool {
+        let sooner = state.asleep.is_none_or(|until| due < until);
+        if sooner {
+            state.asleep = Some(due);
+            self.word.fetch_add(1, Release);
+        }
+        sooner
+    }
+
+    /// Wakes the service after the lock is let go.
+    fn rouse(&self, sooner: bool) {
+        if sooner {
+            host::wake(&self.word, 1);
+        }
+    }
+}
