@@ -12,7 +12,9 @@ use raddle::{Event, Mutex, Timer, host, thread};
 use support::{repeat, until, within_limit};
 
 fn all_over(timers: &[Timer]) {
-    timers.iter().for_each(|timer| timer.wait().expect("not from inside its function"));
+    for timer in timers {
+        timer.wait().expect("not from inside its function");
+    }
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn whatever_happens_at_once_each_timer_runs_or_is_cancelled() {
                     let start = |i: u64| {
                         let delay = Duration::from_micros(i.wrapping_mul(seed * 2_654_435_761) % 1_000);
                         let runs = runs.clone();
-                        Timer::after(delay, move || drop(runs.fetch_add(1, SeqCst)))
+                        Timer::after(delay, move || _ = runs.fetch_add(1, SeqCst))
                     };
                     let timers: Vec<Timer> = (0..2_000).map(start).collect();
                     let cancels = timers.iter().rev().filter(|timer| timer.cancel()).count();
