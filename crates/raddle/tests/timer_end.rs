@@ -128,6 +128,7 @@ fn a_function_may_end_the_program_which_waits_for_the_others() {
         let repeats = awaited().every(ms(25), || exit(7)).expect("it starts");
         let last = move || {
             assert!(repeats.wait_timeout(LIMIT), "its function will never return");
+            assert!(!repeats.cancel(), "there is nothing left to cancel");
             eprint!("last");
         };
         awaited().after(ms(200), last).expect("it starts");

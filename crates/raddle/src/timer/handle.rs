@@ -23,7 +23,8 @@ use crate::thread::JoinItself;
 /// As in Python, a timer is not a daemon unless the thread that starts it is one, and a pending timer that is not
 /// a daemon keeps the program alive until its function has run, or it is cancelled. A repeating timer, which would
 /// keep the program alive for ever, is a daemon unless the [builder](crate::timer::TimerBuilder::daemon) says
-/// otherwise. Threads that the function starts inherit the timer's daemon flag.
+/// otherwise. Threads that the function starts inherit the timer's daemon flag. A timer whose function calls
+/// [`std::process::exit`] is over.
 ///
 /// # A panic
 /// in the function is reported through the [excepthook](crate::thread::set_excepthook). It ends the timer, also a
