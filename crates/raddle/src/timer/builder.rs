@@ -165,7 +165,7 @@ impl TimerBuilder {
     where
         F: FnOnce() + Send + 'static,
     {
-        let daemon = self.daemon.unwrap_or_else(|| host::record().daemon.load(Relaxed));
+        let daemon = self.daemon.unwrap_or_else(|| host::record().daemon_heirs.load(Relaxed));
         match self.prepare(daemon, None, ending) {
             Ok((timers, start)) => Ok(begin(timers, start, due, Once::new(function))),
             Err((name, error)) => Err(StartError { error, name, function }),

@@ -47,8 +47,7 @@ fn work(timers: &Arc<Timers>) {
 /// Runs the function as a thread of its own would: under the timer's name, with its daemon flag.
 fn run(timers: &Arc<Timers>, claim: Claim, record: &Record) {
     let Claim { key, job, due } = claim;
-    record.set_name(&job.name());
-    record.daemon.store(job.daemon, Relaxed);
+    appear(record, &job.name(), job.daemon);
     record.set_duty(Arc::new(Shift { timers: timers.clone(), key, job: job.clone() }));
     job.begins(due);
     let outcome = catch_unwind(AssertUnwindSafe(|| job.call.call()));
@@ -60,8 +59,14 @@ fn run(timers: &Arc<Timers>, claim: Claim, record: &Record) {
         report(&job, catch_unwind(AssertUnwindSafe(|| job.call.discard())));
     }
     record.drop_duty();
-    record.daemon.store(true, Relaxed);
-    record.set_name(NAME);
+    appear(record, NAME, true);
+}
+
+/// What the calling runner is taken for, and what threads that are started from here on inherit.
+fn appear(record: &Record, name: &str, daemon: bool) {
+    record.set_name(name);
+    record.daemon.store(daemon, Relaxed);
+    record.daemon_heirs.store(daemon, Relaxed);
 }
 
 fn report(job: &Job, outcome: Result<(), Box<dyn Any + Send>>) {
