@@ -1,6 +1,6 @@
 //! Threads: starting, naming, waiting for them, and seeing which there are.
 //!
-//! [`Thread`](crate::Thread) prepares and starts one, [`scope`] starts threads that borrow. The functions here
+//! [`Thread`] prepares and starts one, [`scope`] starts threads that borrow. The functions here
 //! are those of Python's `threading` module.
 
 mod handle;
