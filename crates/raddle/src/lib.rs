@@ -8,6 +8,7 @@ mod event;
 pub mod host;
 mod lock;
 mod mutex;
+pub mod queue;
 mod raw;
 mod reentrant;
 mod rlock;
@@ -22,6 +23,9 @@ pub use condition::{Condition, Held};
 pub use event::Event;
 pub use lock::{Lock, LockGuard, NotHeld};
 pub use mutex::{Mutex, MutexGuard};
+pub use queue::{
+    GetError, LifoQueue, PriorityQueue, PutError, Queue, ShutDown, SimpleQueue, TooManyTasksDone,
+};
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rlock::{NotOwner, RLock, RLockGuard};
 pub use semaphore::{BoundedSemaphore, NoPermits, Permit, PermitError, Semaphore};

@@ -1,0 +1,85 @@
+//! What keeps the items of a queue.
+
+use std::collections::VecDeque;
+
+/// Keeps items and knows which is next.
+///
+/// Only [`place`](Store::place) and [`gap`](Store::gap) run the user's code, namely `Ord::cmp`, and they
+/// change nothing. So a comparison that panics leaves everything as it was.
+pub trait Store<T> {
+    /// A store without items.
+    const EMPTY: Self;
+
+    /// How many items there are.
+    fn len(&self) -> usize;
+
+    /// Finds the place of an item that is to be inserted.
+    fn place(&self, item: &T) -> usize {
+        let _ = item;
+        0
+    }
+
+    /// Inserts an item at its place.
+    fn insert(&mut self, place: usize, item: T);
+
+    /// Finds the place that becomes free when the next item is taken and `incoming`, if any, is inserted.
+    fn gap(&self, incoming: Option<&T>) -> usize {
+        let _ = incoming;
+        0
+    }
+
+    /// Takes the next item, and inserts `incoming`, if any, which is not a candidate itself.
+    fn take(&mut self, gap: usize, incoming: Option<T>) -> Option<T>;
+
+    /// All items, the next one first. Runs the user's code.
+    fn into_items(self) -> Vec<T>;
+}
+
+impl<T> Store<T> for VecDeque<T> {
+    const EMPTY: Self = VecDeque::new();
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn insert(&mut self, _: usize, item: T) {
+        self.push_back(item);
+    }
+
+    #[inline]
+    fn take(&mut self, _: usize, incoming: Option<T>) -> Option<T> {
+        let next = self.pop_front();
+        self.extend(incoming);
+        next
+    }
+
+    fn into_items(self) -> Vec<T> {
+        self.into()
+    }
+}
+
+impl<T> Store<T> for Vec<T> {
+    const EMPTY: Self = Vec::new();
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn insert(&mut self, _: usize, item: T) {
+        self.push(item);
+    }
+
+    #[inline]
+    fn take(&mut self, _: usize, incoming: Option<T>) -> Option<T> {
+        let next = self.pop();
+        self.extend(incoming);
+        next
+    }
+
+    fn into_items(mut self) -> Vec<T> {
+        self.reverse();
+        self
+    }
+}
