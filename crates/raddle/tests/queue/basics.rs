@@ -1,0 +1,152 @@
+//! What one thread sees.
+
+use std::error::Error;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+use raddle::queue::{BaseQueue, Order};
+use raddle::{
+    GetError, LifoQueue, PriorityQueue, PutError, Queue, ShutDown, SimpleQueue, TooManyTasksDone, host,
+};
+
+const SHORT: Duration = Duration::from_millis(10);
+
+#[test]
+fn each_kind_keeps_its_order() {
+    let (fifo, lifo, priority) = (Queue::unbounded(), LifoQueue::unbounded(), PriorityQueue::unbounded());
+    for item in [3, 1, 2] {
+        fifo.put(item).unwrap();
+        lifo.put(item).unwrap();
+        priority.put(item).unwrap();
+    }
+    assert_eq!(fifo.try_iter().collect::<Vec<_>>(), [3, 1, 2]);
+    assert_eq!(lifo.try_iter().collect::<Vec<_>>(), [2, 1, 3]);
+    assert_eq!(priority.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+fn keeps_to_its_maxsize<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
+    assert_eq!((queue.maxsize(), queue.len(), queue.is_empty(), queue.is_full()), (2, 0, true, false));
+    queue.put(1).unwrap();
+    assert_eq!((queue.len(), queue.is_empty(), queue.is_full()), (1, false, false));
+    queue.try_put(2).unwrap();
+    assert_eq!((queue.len(), queue.is_empty(), queue.is_full()), (2, false, true));
+
+    assert_eq!(queue.try_put(3), Err(PutError::Full(3)));
+    assert_eq!(queue.put_timeout(3, Duration::ZERO), Err(PutError::Full(3)));
+    assert_eq!(queue.put_timeout(3, SHORT), Err(PutError::Full(3)));
+    assert_eq!(queue.put_deadline(3, host::now()), Err(PutError::Full(3)));
+    assert_eq!((queue.len(), queue.unfinished(), queue.n_putters()), (2, 2, 0));
+
+    let mut items = [queue.get().unwrap(), queue.get_timeout(Duration::ZERO).unwrap()];
+    items.sort_unstable();
+    assert_eq!(items, [1, 2]);
+    assert_eq!(queue.try_get(), Err(GetError::Empty));
+    assert_eq!(queue.get_timeout(Duration::ZERO), Err(GetError::Empty));
+    assert_eq!(queue.get_timeout(SHORT), Err(GetError::Empty));
+    assert_eq!(queue.get_deadline(host::now()), Err(GetError::Empty));
+    assert_eq!((queue.len(), queue.unfinished(), queue.n_getters()), (0, 2, 0));
+}
+
+#[test]
+fn every_kind_keeps_to_its_maxsize() {
+    keeps_to_its_maxsize(&Queue::bounded(2));
+    keeps_to_its_maxsize(&LifoQueue::bounded(2));
+    keeps_to_its_maxsize(&PriorityQueue::bounded(2));
+}
+
+#[test]
+fn maxsize_zero_means_no_limit() {
+    for queue in [Queue::bounded(0), Queue::unbounded(), Queue::default()] {
+        assert_eq!(queue.maxsize(), 0);
+        (0..10_000).for_each(|item| queue.try_put(item).unwrap());
+        assert!(!queue.is_full());
+        assert_eq!(queue.len(), 10_000);
+    }
+}
+
+#[test]
+fn a_limit_is_kept_and_never_cut_short() {
+    let queue = Queue::bounded(1);
+    let start = host::now();
+    assert_eq!(queue.get_timeout(SHORT), Err(GetError::Empty));
+    assert!(host::now() - start >= SHORT);
+    queue.put(()).unwrap();
+    let deadline = host::now() + SHORT;
+    assert_eq!(queue.put_deadline((), deadline), Err(PutError::Full(())));
+    assert!(host::now() >= deadline);
+}
+
+#[test]
+fn a_past_deadline_still_takes_what_is_there() {
+    let queue = Queue::bounded(1);
+    let past = host::now();
+    queue.put_deadline(1, past).unwrap();
+    assert_eq!(queue.get_deadline(past), Ok(1));
+    queue.put_many_deadline([2], past).unwrap();
+    assert_eq!(queue.get_many_deadline(5, Duration::ZERO, past), Ok(vec![2]));
+}
+
+#[test]
+fn items_need_not_be_cloned_or_shown() {
+    struct Opaque;
+    let queue = Queue::bounded(1);
+    queue.put(Opaque).unwrap();
+    let error = queue.try_put(Opaque).unwrap_err();
+    assert_eq!(format!("{error:?}"), "Full(..)");
+    let _: Opaque = error.into_inner();
+    queue.shutdown();
+    let error = queue.put(Opaque).unwrap_err();
+    assert_eq!(format!("{error:?}"), "ShutDown(..)");
+    let _: Opaque = error.into_inner();
+}
+
+#[test]
+fn errors_say_what_happened() {
+    assert_eq!(PutError::Full(1).to_string(), "the queue is full");
+    assert_eq!(PutError::ShutDown(1).to_string(), "the queue is shut down");
+    assert_eq!(ShutDown(1).to_string(), "the queue is shut down");
+    assert_eq!(GetError::Empty.to_string(), "the queue is empty");
+    assert_eq!(GetError::ShutDown.to_string(), "the queue is shut down and empty");
+    assert!(PutError::Full(1).is_full() && !PutError::Full(1).is_shut_down());
+    assert!(PutError::ShutDown(1).is_shut_down() && !PutError::ShutDown(1).is_full());
+    assert_eq!(PutError::from(ShutDown(1)), PutError::ShutDown(1));
+    assert_eq!(GetError::from(ShutDown(())), GetError::ShutDown);
+    let error = TooManyTasksDone { done: 3, unfinished: 2 };
+    assert_eq!(error.to_string(), "more tasks done than items put: 3 said to be done, 2 unfinished");
+}
+
+#[test]
+fn every_error_goes_through_the_question_mark() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let queue = Queue::bounded(1);
+    queue.put(1)?;
+    queue.get()?;
+    queue.try_put(1)?;
+    queue.try_get()?;
+    queue.put_many([1])?;
+    queue.task_done()?;
+    Ok(())
+}
+
+#[test]
+fn debug_shows_the_state_and_no_item() {
+    let queue = PriorityQueue::bounded(3);
+    queue.put("secret").unwrap();
+    let shown = format!("{queue:?}");
+    assert_eq!(shown, "PriorityQueue { len: 1, maxsize: 3, unfinished: 1, shut_down: false, .. }");
+    assert_eq!(format!("{:?}", SimpleQueue::<u8>::new()), "SimpleQueue { len: 0, .. }");
+}
+
+#[test]
+fn queues_live_in_statics_and_cross_threads() {
+    static FIFO: Queue<String> = Queue::bounded(2);
+    static LIFO: LifoQueue<String> = LifoQueue::unbounded();
+    static PRIORITY: PriorityQueue<String> = PriorityQueue::bounded(7);
+    fn fit<Q: Send + Sync + UnwindSafe + RefUnwindSafe>(_: &Q) {}
+    fit(&FIFO);
+    fit(&LIFO);
+    fit(&PRIORITY);
+    fit(&Arc::new(SimpleQueue::<std::cell::Cell<u8>>::new())); // Send is enough for an item
+    FIFO.put("a".into()).unwrap();
+    assert_eq!(FIFO.get().unwrap(), "a");
+}

@@ -1,0 +1,225 @@
+//! Many items at once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use raddle::{GetError, JoinHandle, LifoQueue, PriorityQueue, PutError, Queue, Thread, host};
+
+use crate::support::{finish, repeat, until};
+
+const NEVER: Duration = Duration::MAX;
+const SHORT: Duration = Duration::from_millis(10);
+
+fn batch(queue: &Arc<Queue<u32>>, max: usize, linger: Duration) -> JoinHandle<Vec<u32>> {
+    let queue = queue.clone();
+    Thread::spawn(move || queue.get_many(max, linger))
+}
+
+#[test]
+fn a_batch_is_what_is_there_up_to_max() {
+    let queue = Queue::unbounded();
+    queue.put_many(0..5).unwrap();
+    assert_eq!(queue.get_many(3, NEVER), [0, 1, 2], "a full batch does not linger");
+    assert_eq!(queue.get_many(3, Duration::ZERO), [3, 4], "nor does one that may not");
+    assert!(queue.try_get_many(3).is_empty());
+    assert_eq!(queue.unfinished(), 5);
+}
+
+#[test]
+fn a_batch_comes_in_the_order_of_its_queue() {
+    let (lifo, priority) = (LifoQueue::unbounded(), PriorityQueue::unbounded());
+    lifo.put_many([3, 1, 2]).unwrap();
+    priority.put_many([3, 1, 2]).unwrap();
+    assert_eq!(lifo.try_get_many(9), [2, 1, 3]);
+    assert_eq!(priority.try_get_many(9), [1, 2, 3]);
+}
+
+#[test]
+fn empty_in_time_and_shut_down_are_told_apart() {
+    let queue = Queue::<u8>::unbounded();
+    assert_eq!(queue.get_many_timeout(3, NEVER, Duration::ZERO), Err(GetError::Empty));
+    let start = host::now();
+    assert_eq!(queue.get_many_timeout(3, NEVER, SHORT), Err(GetError::Empty));
+    assert!(host::now() - start >= SHORT);
+    assert_eq!(queue.get_many_deadline(3, NEVER, host::now()), Err(GetError::Empty));
+    queue.put(1).unwrap();
+    assert_eq!(queue.get_many_timeout(3, Duration::ZERO, Duration::ZERO), Ok(vec![1]));
+    queue.shutdown();
+    assert_eq!(queue.get_many_timeout(3, NEVER, SHORT), Err(GetError::ShutDown));
+}
+
+#[test]
+fn a_batch_lingers_for_more_and_no_longer_than_it_may() {
+    let queue = Queue::unbounded();
+    queue.put_many([1, 2]).unwrap();
+    let start = host::now();
+    assert_eq!(queue.get_many(3, SHORT), [1, 2]);
+    assert!(host::now() - start >= SHORT);
+    assert_eq!(queue.n_getters(), 0);
+}
+
+#[test]
+fn a_lingering_batch_fills_up() {
+    repeat(100, || {
+        let queue = Arc::new(Queue::bounded(2));
+        let filling = batch(&queue, 5, NEVER);
+        until(|| queue.n_getters() == 1);
+        queue.put(0).unwrap();
+        (1..5).for_each(|item| queue.put(item).unwrap());
+        assert_eq!(finish(filling), [0, 1, 2, 3, 4], "more than the queue could hold");
+        assert_eq!((queue.len(), queue.unfinished()), (0, 5));
+    });
+}
+
+#[test]
+fn a_lingering_batch_is_not_larger_than_max() {
+    repeat(100, || {
+        let queue = Arc::new(Queue::unbounded());
+        queue.put(0).unwrap();
+        let filling = batch(&queue, 3, NEVER);
+        until(|| queue.n_getters() == 1);
+        queue.put_many(1..6).unwrap();
+        assert_eq!(finish(filling), [0, 1, 2]);
+        assert_eq!(queue.try_get_many(9), [3, 4, 5]);
+    });
+}
+
+#[test]
+fn who_has_nothing_goes_before_a_batch_that_has_something() {
+    repeat(100, || {
+        let queue = Arc::new(Queue::unbounded());
+        queue.put(0).unwrap();
+        let filling = batch(&queue, 3, NEVER);
+        until(|| queue.n_getters() == 1);
+        let getter = {
+            let queue = queue.clone();
+            Thread::spawn(move || queue.get().unwrap())
+        };
+        until(|| queue.n_getters() == 2);
+        queue.put_many([1, 2, 3, 4]).unwrap();
+        assert_eq!(finish(getter), 1);
+        assert_eq!(finish(filling), [0, 2, 3]);
+        assert_eq!(queue.try_get_many(9), [4]);
+    });
+}
+
+#[test]
+fn a_shutdown_ends_a_lingering_batch_with_what_it_has() {
+    for now in [false, true] {
+        repeat(100, move || {
+            let queue = Arc::new(Queue::unbounded());
+            queue.put_many([1, 2]).unwrap();
+            let filling = batch(&queue, 9, NEVER);
+            until(|| queue.n_getters() == 1);
+            queue.put(3).unwrap();
+            if now {
+                assert!(queue.shutdown_now().is_empty(), "the batch has them");
+            } else {
+                queue.shutdown();
+            }
+            assert_eq!(finish(filling), [1, 2, 3]);
+            assert_eq!(queue.unfinished(), 3);
+        });
+    }
+}
+
+#[test]
+fn the_end_of_lingering_loses_nothing() {
+    repeat(200, || {
+        let queue = Arc::new(Queue::unbounded());
+        queue.put(0).unwrap();
+        let filling = batch(&queue, 100, Duration::from_micros(50));
+        for item in 1..30 {
+            queue.put(item).unwrap();
+        }
+        let mut all = finish(filling);
+        assert_eq!(all[0], 0);
+        all.extend(queue.try_get_many(100));
+        assert_eq!(all, (0..30).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn what_does_not_fit_comes_back_in_order() {
+    let queue = Queue::bounded(3);
+    assert_eq!(queue.try_put_many(0..5), Err(PutError::Full(vec![3, 4])));
+    assert_eq!(queue.put_many_timeout([5, 6], Duration::ZERO), Err(PutError::Full(vec![5, 6])));
+    assert_eq!(queue.get(), Ok(0));
+    let start = host::now();
+    assert_eq!(queue.put_many_timeout([7, 8], SHORT), Err(PutError::Full(vec![8])));
+    assert!(host::now() - start >= SHORT);
+    assert_eq!(queue.put_many_deadline([9], host::now()), Err(PutError::Full(vec![9])));
+    assert_eq!(queue.try_get_many(9), [1, 2, 7]);
+    assert_eq!((queue.unfinished(), queue.n_putters()), (4, 0));
+}
+
+#[test]
+fn a_blocked_batch_goes_in_as_room_is_made() {
+    repeat(100, || {
+        let queue = Arc::new(Queue::bounded(2));
+        let putting = {
+            let queue = queue.clone();
+            Thread::spawn(move || queue.put_many(0..10))
+        };
+        assert_eq!((0..10).map(|_| queue.get().unwrap()).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+        finish(putting).unwrap();
+        assert!(queue.is_empty());
+    });
+}
+
+#[test]
+fn the_limit_of_a_batch_put_loses_and_doubles_nothing() {
+    repeat(200, || {
+        let queue = Arc::new(Queue::bounded(2));
+        let putting = {
+            let queue = queue.clone();
+            Thread::spawn(move || queue.put_many_timeout(0..20, Duration::from_micros(50)))
+        };
+        let mut got = Vec::new();
+        while got.len() < 10
+            && let Ok(item) = queue.get_timeout(SHORT)
+        {
+            got.push(item);
+        }
+        // The rest comes back in order, right behind what went in.
+        let rest = finish(putting).map_or_else(PutError::into_inner, |()| Vec::new());
+        got.extend(queue.try_iter());
+        got.extend(rest);
+        assert_eq!(got, (0..20).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn nothing_to_put_never_fails_and_never_waits() {
+    let queue = Queue::bounded(1);
+    queue.put(1).unwrap();
+    queue.put_many([]).unwrap();
+    queue.try_put_many([]).unwrap();
+    queue.shutdown();
+    queue.put_many([]).unwrap();
+    queue.put_many_timeout([], NEVER).unwrap();
+}
+
+#[test]
+fn an_iterator_may_use_the_queue_it_is_put_into() {
+    let queue = Queue::bounded(3);
+    queue.put_many([1, 2, 3]).unwrap();
+    queue.try_put_many(queue.try_iter().map(|item| item * 10)).unwrap();
+    assert_eq!(queue.try_get_many(9), [10, 20, 30]);
+    let broken = catch_unwind(AssertUnwindSafe(|| {
+        queue.put_many((0..3).map(|item| if item < 2 { item } else { panic!("on purpose") }))
+    }));
+    assert!(broken.is_err());
+    assert!(queue.is_empty(), "nothing is put before all items are there");
+}
+
+#[test]
+fn a_batch_of_nothing_is_a_mistake() {
+    let queue = Queue::<u8>::unbounded();
+    assert!(catch_unwind(|| queue.get_many(0, NEVER)).is_err());
+    assert!(catch_unwind(|| queue.try_get_many(0)).is_err());
+    assert!(catch_unwind(|| queue.get_many_timeout(0, NEVER, NEVER)).is_err());
+    queue.put(1).unwrap();
+    assert_eq!(queue.get_many(usize::MAX, Duration::ZERO), [1]);
+}

@@ -1,0 +1,214 @@
+//! The order of a priority queue, and comparisons that panic.
+
+use std::cmp::{Ordering, Reverse};
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use raddle::{PriorityQueue, ShutDown, Thread};
+
+use crate::support::{finish, until};
+
+/// Compares by the first number only.
+#[derive(Debug, Clone, Copy)]
+struct Ranked(u32, u32);
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Ranked {}
+
+/// Numbers that look random and are the same in every run.
+fn numbers(seed: u64) -> impl FnMut(u32) -> u32 {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from(state >> 33).unwrap() % below
+    }
+}
+
+#[test]
+fn random_puts_and_gets_agree_with_a_sorted_list() {
+    for seed in 0..200 {
+        let mut random = numbers(seed);
+        let queue = PriorityQueue::unbounded();
+        let mut model: Vec<Ranked> = Vec::new();
+        for serial in 0..200 {
+            if random(5) < 3 {
+                let item = Ranked(random(8), serial);
+                queue.put(item).unwrap();
+                let place = model.partition_point(|other| other.0 <= item.0);
+                model.insert(place, item);
+            } else if let Ok(item) = queue.try_get() {
+                let expected = model.remove(0);
+                assert_eq!((item.0, item.1), (expected.0, expected.1), "seed {seed}");
+            }
+        }
+        let rest: Vec<_> = queue.shutdown_now().iter().map(|item| (item.0, item.1)).collect();
+        assert_eq!(rest, model.iter().map(|item| (item.0, item.1)).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
+
+#[test]
+fn equal_items_come_in_the_order_in_which_they_were_put() {
+    let queue = PriorityQueue::unbounded();
+    for serial in 0..100 {
+        queue.put(Ranked(serial % 3, serial)).unwrap();
+    }
+    let got: Vec<_> = queue.try_iter().map(|item| (item.0, item.1)).collect();
+    assert!(got.is_sorted());
+}
+
+#[test]
+fn reverse_gives_the_greatest_first() {
+    let queue = PriorityQueue::unbounded();
+    queue.put_many([1, 3, 2].map(Reverse)).unwrap();
+    assert_eq!(queue.get(), Ok(Reverse(3)));
+}
+
+#[test]
+fn a_blocked_item_comes_in_after_the_next_was_taken() {
+    let queue = Arc::new(PriorityQueue::bounded(2));
+    queue.put_many([5, 7]).unwrap();
+    let putter = {
+        let queue = queue.clone();
+        Thread::spawn(move || queue.put_many([1, 6, 9]))
+    };
+    until(|| queue.n_putters() == 1);
+    // 5 before 1: there was no room for 1 while 5 was in.
+    assert_eq!((0..5).map(|_| queue.get().unwrap()).collect::<Vec<_>>(), [5, 1, 6, 7, 9]);
+    finish(putter).unwrap();
+}
+
+#[test]
+fn a_blocked_item_stands_behind_its_equals() {
+    let queue = Arc::new(PriorityQueue::bounded(3));
+    queue.put_many([Ranked(1, 0), Ranked(2, 0), Ranked(2, 1)]).unwrap();
+    let putter = {
+        let queue = queue.clone();
+        Thread::spawn(move || queue.put_many([Ranked(2, 2), Ranked(1, 3), Ranked(2, 4)]))
+    };
+    until(|| queue.n_putters() == 1);
+    let got: Vec<_> = (0..6).map(|_| queue.get().unwrap()).map(|item| (item.0, item.1)).collect();
+    assert_eq!(got, [(1, 0), (2, 0), (1, 3), (2, 1), (2, 2), (2, 4)]);
+    assert!(finish(putter).is_ok());
+}
+
+/// Cannot be compared while its fuse is lit.
+#[derive(Clone)]
+struct Touchy {
+    rank: u32,
+    fuse: Arc<AtomicBool>,
+}
+
+impl Ord for Touchy {
+    fn cmp(&self, other: &Self) -> Ordering {
+        assert!(!self.fuse.load(Relaxed) && !other.fuse.load(Relaxed), "on purpose");
+        self.rank.cmp(&other.rank)
+    }
+}
+impl PartialOrd for Touchy {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl PartialEq for Touchy {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Touchy {}
+
+fn touchy(rank: u32, fuse: &Arc<AtomicBool>) -> Touchy {
+    Touchy { rank, fuse: fuse.clone() }
+}
+
+fn ranks(items: &[Touchy]) -> Vec<u32> {
+    items.iter().map(|item| item.rank).collect()
+}
+
+#[test]
+fn a_comparison_that_panics_leaves_the_queue_as_it_was() {
+    let (calm, lit) = (Arc::default(), Arc::new(AtomicBool::new(true)));
+    for size in 1..40 {
+        let queue = PriorityQueue::unbounded();
+        queue.put_many((0..size).map(|rank| touchy(rank * 7 % 41, &calm))).unwrap();
+        let before = queue.len();
+        assert!(catch_unwind(|| queue.put(touchy(20, &lit))).is_err());
+        assert_eq!((queue.len(), queue.unfinished()), (before, before));
+
+        calm.store(true, Relaxed);
+        if size > 2 {
+            assert!(catch_unwind(|| queue.get()).is_err());
+        }
+        calm.store(false, Relaxed);
+        assert_eq!(queue.len(), before, "the item is still there");
+
+        let got = queue.try_get_many(100);
+        assert_eq!(got.len(), before);
+        assert!(ranks(&got).is_sorted(), "and in its place");
+    }
+}
+
+#[test]
+fn a_blocked_item_that_cannot_be_compared_stays_with_its_putter() {
+    let (calm, lit) = (Arc::default(), Arc::new(AtomicBool::new(true)));
+    let queue = Arc::new(PriorityQueue::bounded(2));
+    queue.put_many([touchy(1, &calm), touchy(2, &calm)]).unwrap();
+    let putter = {
+        let (queue, lit) = (queue.clone(), lit.clone());
+        Thread::spawn(move || queue.put(touchy(3, &lit)))
+    };
+    until(|| queue.n_putters() == 1);
+    assert!(catch_unwind(|| queue.get()).is_err(), "the get compares it");
+    assert_eq!((queue.len(), queue.unfinished(), queue.n_putters()), (2, 2, 1));
+    lit.store(false, Relaxed);
+    assert_eq!(queue.get().unwrap().rank, 1);
+    finish(putter).unwrap();
+    assert_eq!(ranks(&queue.try_get_many(9)), [2, 3]);
+}
+
+#[test]
+fn a_batch_that_panics_half_way_keeps_the_rest() {
+    let (calm, lit) = (Arc::default(), Arc::new(AtomicBool::new(true)));
+    let queue = PriorityQueue::unbounded();
+    let batch = [touchy(1, &calm), touchy(2, &calm), touchy(3, &lit), touchy(4, &calm)];
+    assert!(catch_unwind(|| queue.put_many(batch)).is_err());
+    assert_eq!((queue.len(), queue.unfinished()), (2, 2));
+    assert_eq!(ranks(&queue.shutdown_now()), [1, 2]);
+}
+
+/// Threads that were served before the comparison panicked are let go all the same.
+#[test]
+fn a_panic_half_way_forgets_nobody() {
+    let (calm, lit) = (Arc::default(), Arc::new(AtomicBool::new(true)));
+    let queue = Arc::new(PriorityQueue::<Touchy>::unbounded());
+    let getters: Vec<_> = (0..2)
+        .map(|_| {
+            let queue = queue.clone();
+            Thread::spawn(move || queue.get().unwrap().rank)
+        })
+        .collect();
+    until(|| queue.n_getters() == 2);
+    let batch: Vec<_> =
+        [1, 2, 3].map(|rank| touchy(rank, &calm)).into_iter().chain([touchy(4, &lit)]).collect();
+    assert!(catch_unwind(|| queue.put_many(batch)).is_err());
+    let mut got: Vec<_> = getters.into_iter().map(finish).collect();
+    got.sort_unstable();
+    assert_eq!(got, [1, 2]);
+    assert_eq!((queue.len(), queue.unfinished()), (1, 3));
+    queue.shutdown();
+    assert_eq!(queue.put(touchy(9, &calm)).map_err(|ShutDown(item)| item.rank), Err(9));
+}

@@ -1,0 +1,134 @@
+//! `task_done` and `join`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use raddle::{Queue, Thread, TooManyTasksDone, host};
+
+use crate::support::{finish, repeat, until};
+
+#[test]
+fn one_task_done_too_many_is_an_error_and_changes_nothing() {
+    let queue = Queue::unbounded();
+    assert_eq!(queue.task_done(), Err(TooManyTasksDone { done: 1, unfinished: 0 }));
+    queue.put_many([1, 2, 3]).unwrap();
+    queue.task_done().unwrap();
+    assert_eq!(queue.tasks_done(3), Err(TooManyTasksDone { done: 3, unfinished: 2 }));
+    assert_eq!(queue.unfinished(), 2);
+    queue.tasks_done(2).unwrap();
+    queue.tasks_done(0).unwrap();
+    assert_eq!(queue.task_done(), Err(TooManyTasksDone { done: 1, unfinished: 0 }));
+    assert_eq!(queue.len(), 3, "as in Python, the count does not know which items were got");
+}
+
+#[test]
+fn an_item_counts_from_the_put_to_the_task_done() {
+    let queue = Queue::bounded(1);
+    queue.put(1).unwrap();
+    assert_eq!(queue.unfinished(), 1);
+    assert!(queue.try_put(2).is_err());
+    assert_eq!(queue.unfinished(), 1, "a refused item does not count");
+    queue.get().unwrap();
+    assert_eq!(queue.unfinished(), 1, "what was got is still to be done");
+    queue.task_done().unwrap();
+    assert_eq!(queue.unfinished(), 0);
+}
+
+#[test]
+fn join_does_not_wait_for_nothing() {
+    let queue = Queue::<u8>::unbounded();
+    queue.join();
+    assert!(queue.join_timeout(Duration::ZERO));
+    assert!(queue.join_timeout(Duration::MAX));
+    assert!(queue.join_deadline(host::now()));
+}
+
+#[test]
+fn join_with_a_limit_says_what_is_so() {
+    let queue = Queue::unbounded();
+    queue.put(()).unwrap();
+    let start = host::now();
+    assert!(!queue.join_timeout(Duration::ZERO));
+    assert!(!queue.join_timeout(Duration::from_millis(10)));
+    assert!(host::now() - start >= Duration::from_millis(10));
+    assert!(!queue.join_deadline(host::now()));
+    assert_eq!(queue.n_joiners(), 0, "who gave up is not in line");
+    queue.task_done().unwrap();
+    assert!(queue.join_timeout(Duration::ZERO));
+}
+
+#[test]
+fn join_waits_for_the_last_task_of_all_workers() {
+    repeat(100, || {
+        let queue = Arc::new(Queue::bounded(3));
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = queue.clone();
+                Thread::spawn(move || {
+                    for done in &*queue {
+                        let flag: Arc<AtomicBool> = done;
+                        flag.store(true, Ordering::Relaxed);
+                        queue.task_done().unwrap();
+                    }
+                })
+            })
+            .collect();
+        let flags: Vec<_> = (0..20).map(|_| Arc::new(AtomicBool::new(false))).collect();
+        queue.put_many(flags.iter().cloned()).unwrap();
+        queue.join();
+        assert!(flags.iter().all(|flag| flag.load(Ordering::Relaxed)), "join returned too early");
+        queue.shutdown();
+        workers.into_iter().for_each(finish);
+    });
+}
+
+#[test]
+fn whoever_joins_goes_on_even_if_items_were_put_since() {
+    repeat(200, || {
+        let queue = Arc::new(Queue::unbounded());
+        queue.put(1).unwrap();
+        let joiners: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = queue.clone();
+                Thread::spawn(move || queue.join())
+            })
+            .collect();
+        until(|| queue.n_joiners() == 3);
+        queue.task_done().unwrap();
+        queue.put(2).unwrap(); // perhaps before any of them runs
+        joiners.into_iter().for_each(finish);
+        assert_eq!(queue.unfinished(), 1);
+    });
+}
+
+#[test]
+fn the_item_of_a_blocked_put_counts_once_it_is_in() {
+    let queue = Arc::new(Queue::bounded(1));
+    queue.put(1).unwrap();
+    let putter = {
+        let queue = queue.clone();
+        Thread::spawn(move || queue.put(2).unwrap())
+    };
+    until(|| queue.n_putters() == 1);
+    assert_eq!(queue.unfinished(), 1);
+    assert_eq!(queue.get(), Ok(1));
+    assert_eq!(queue.unfinished(), 2, "the get took it in");
+    finish(putter);
+    assert_eq!(queue.get(), Ok(2));
+}
+
+#[test]
+fn tasks_of_a_batch_are_done_in_one_go() {
+    let queue = Arc::new(Queue::unbounded());
+    queue.put_many(0..100).unwrap();
+    let batch = queue.try_get_many(60);
+    let joiner = {
+        let queue = queue.clone();
+        Thread::spawn(move || queue.join())
+    };
+    queue.tasks_done(batch.len()).unwrap();
+    assert!(!queue.join_timeout(Duration::ZERO));
+    queue.tasks_done(queue.try_get_many(60).len()).unwrap();
+    finish(joiner);
+}
