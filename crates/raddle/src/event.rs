@@ -13,8 +13,8 @@ use crate::host::{self, Kind, Op, Spin, Wait};
 /// [`clear`](Event::clear) follows before it runs. Nobody is served before another: `set` wakes all.
 ///
 /// # Memory ordering
-/// What a thread did before `set` happens before the return of every `wait` that it ends, and before every
-/// `is_set` that sees it.
+/// What a thread did before `set` happens before the return of every `wait` that it ends, before every
+/// `is_set` that sees it, and before the next `clear`: store the work, then `set`; `clear`, then look for work.
 ///
 /// ```
 /// use raddle::{Event, Thread};
@@ -54,19 +54,20 @@ impl Event {
     pub fn set(&self) {
         host::point(Op::new(self, "Event", Kind::Write));
         let mut seen = self.word.load(Relaxed);
-        while seen & SET == 0 {
+        loop {
+            // Stored even if it is up: whoever lowers the flag next must see what was done before this.
+            let raised = if seen & SET == 0 { seen.wrapping_add(TURN) | SET } else { seen };
             host::atom(&self.word);
             // SeqCst here and in `sleep`: either this thread sees the sleeper, or the sleeper sees the flag.
-            match self.word.compare_exchange_weak(seen, seen.wrapping_add(TURN) | SET, SeqCst, Relaxed) {
-                Ok(_) => {
-                    host::atom(&self.sleepers);
-                    if self.sleepers.load(SeqCst) != 0 {
-                        host::wake(&self.word, u32::MAX);
-                    }
-                    return;
-                }
+            match self.word.compare_exchange_weak(seen, raised, SeqCst, Relaxed) {
+                Ok(_) if raised == seen => return,
+                Ok(_) => break,
                 Err(now) => seen = now,
             }
+        }
+        host::atom(&self.sleepers);
+        if self.sleepers.load(SeqCst) != 0 {
+            host::wake(&self.word, u32::MAX);
         }
     }
 
