@@ -3,12 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::held::Held;
 use crate::host::{self, Kind, Op};
-use crate::lock::LockGuard;
-use crate::mutex::MutexGuard;
 use crate::raw::{Guarded, Line};
-use crate::reentrant::ReentrantMutexGuard;
-use crate::rlock::RLockGuard;
 
 /// Lets threads wait, with a lock given up meanwhile, until another thread notifies them.
 ///
@@ -211,108 +208,5 @@ impl Default for Condition {
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Condition").field("waiting", &self.line.lock().line.len()).finish()
-    }
-}
-
-/// A guard with which a [`Condition`] can wait: that of a [`Mutex`](crate::Mutex), a [`Lock`](crate::Lock), an
-/// [`RLock`](crate::RLock) or a [`ReentrantMutex`](crate::ReentrantMutex).
-pub trait Held: sealed::Unlock {
-    /// What [`Condition::wait_for`] shows to its predicate: the data of a mutex; otherwise the guard itself, which
-    /// [derefs](std::ops::Deref) to the data if there is any.
-    type Data: ?Sized;
-
-    /// What the predicate is shown.
-    fn data(&mut self) -> &mut Self::Data;
-}
-
-mod sealed {
-    pub trait Unlock {
-        /// Lets go of the lock while `f` runs, and takes it back.
-        #[track_caller]
-        fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R;
-
-        /// Which lock this is: its address.
-        fn key(&self) -> usize;
-    }
-}
-
-impl<T: ?Sized> Held for MutexGuard<'_, T> {
-    type Data = T;
-
-    fn data(&mut self) -> &mut T {
-        self
-    }
-}
-
-impl<T: ?Sized> sealed::Unlock for MutexGuard<'_, T> {
-    #[track_caller]
-    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        MutexGuard::unlocked(self, f)
-    }
-
-    fn key(&self) -> usize {
-        MutexGuard::key(self)
-    }
-}
-
-impl Held for LockGuard<'_> {
-    type Data = Self;
-
-    fn data(&mut self) -> &mut Self {
-        self
-    }
-}
-
-impl sealed::Unlock for LockGuard<'_> {
-    #[track_caller]
-    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let lock = self.lock();
-        // Free already means that another thread released it, as it may: then there is nothing to let go of.
-        let _ = lock.release();
-        let result = f();
-        lock.acquire();
-        result
-    }
-
-    fn key(&self) -> usize {
-        std::ptr::from_ref(self.lock()) as usize
-    }
-}
-
-impl Held for RLockGuard<'_> {
-    type Data = Self;
-
-    fn data(&mut self) -> &mut Self {
-        self
-    }
-}
-
-impl sealed::Unlock for RLockGuard<'_> {
-    #[track_caller]
-    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        self.lock().unlocked(f)
-    }
-
-    fn key(&self) -> usize {
-        std::ptr::from_ref(self.lock()) as usize
-    }
-}
-
-impl<T: ?Sized> Held for ReentrantMutexGuard<'_, T> {
-    type Data = Self;
-
-    fn data(&mut self) -> &mut Self {
-        self
-    }
-}
-
-impl<T: ?Sized> sealed::Unlock for ReentrantMutexGuard<'_, T> {
-    #[track_caller]
-    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        self.rlock().unlocked(f)
-    }
-
-    fn key(&self) -> usize {
-        std::ptr::from_ref(self.rlock()) as usize
     }
 }

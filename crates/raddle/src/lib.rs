@@ -5,6 +5,7 @@ mod barrier;
 mod condition;
 mod erase;
 mod event;
+mod held;
 pub mod host;
 mod lock;
 mod mutex;
@@ -19,8 +20,9 @@ pub mod timer;
 pub mod trace;
 
 pub use barrier::{Barrier, BrokenBarrier};
-pub use condition::{Condition, Held};
+pub use condition::Condition;
 pub use event::Event;
+pub use held::Held;
 pub use lock::{Lock, LockGuard, NotHeld};
 pub use mutex::{Mutex, MutexGuard};
 pub use queue::{
