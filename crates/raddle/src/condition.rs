@@ -57,7 +57,7 @@ impl Condition {
     /// Lets go of the lock, waits to be notified, and takes the lock back.
     ///
     /// # Panics
-    /// If other threads wait here with the guard of another lock.
+    /// If other threads wait here with the guard of another lock, or if the guard's lock has been released by hand.
     #[track_caller]
     pub fn wait<G: Held>(&self, held: &mut G) {
         self.wait_until(held, None);
@@ -123,7 +123,7 @@ impl Condition {
     /// Wakes the thread that has waited longest, if any waits. `held` is the guard of their lock.
     ///
     /// # Panics
-    /// If threads wait here with the guard of another lock.
+    /// If threads wait here with the guard of another lock, or if the guard's lock has been released by hand.
     #[track_caller]
     pub fn notify_one<G: Held>(&self, held: &G) {
         self.notify(held, 1);
@@ -138,7 +138,7 @@ impl Condition {
         host::point(self.op(Kind::Notify));
         let waiters = {
             let mut waiting = self.line.lock();
-            waiting.check(held.key());
+            waiting.check(held);
             waiting.line.take_first(count)
         };
         for waiter in &waiters {
@@ -177,7 +177,7 @@ impl Condition {
         host::point(op);
         let waiter = {
             let mut waiting = self.line.lock();
-            waiting.check(held.key());
+            waiting.check(held);
             waiting.lock = held.key();
             waiting.line.join(0)
         };
@@ -193,8 +193,9 @@ impl Condition {
 
 impl Waiting {
     #[track_caller]
-    fn check(&self, lock: usize) {
-        let same = self.line.is_empty() || self.lock == lock;
+    fn check<G: Held>(&self, held: &G) {
+        assert!(held.is_held(), "the guard's lock has been released by hand; a condition needs it held");
+        let same = self.line.is_empty() || self.lock == held.key();
         assert!(same, "a condition serves one lock at a time, and others wait here with another one");
     }
 }

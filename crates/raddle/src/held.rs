@@ -24,6 +24,9 @@ mod sealed {
 
         /// Which lock this is: its address.
         fn key(&self) -> usize;
+
+        /// Whether the lock is really held: some can be released by hand while their guard lives.
+        fn is_held(&self) -> bool;
     }
 }
 
@@ -44,6 +47,10 @@ impl<T: ?Sized> sealed::Unlock for MutexGuard<'_, T> {
     fn key(&self) -> usize {
         MutexGuard::key(self)
     }
+
+    fn is_held(&self) -> bool {
+        true
+    }
 }
 
 impl Held for LockGuard<'_> {
@@ -58,7 +65,7 @@ impl sealed::Unlock for LockGuard<'_> {
     #[track_caller]
     fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let lock = self.lock();
-        // Free already means that another thread released it, as it may: then there is nothing to let go of.
+        // It was held a moment ago. If another thread has released it since, as it may, nothing is left to do.
         let _ = lock.release();
         let result = f();
         lock.acquire();
@@ -67,6 +74,10 @@ impl sealed::Unlock for LockGuard<'_> {
 
     fn key(&self) -> usize {
         std::ptr::from_ref(self.lock()) as usize
+    }
+
+    fn is_held(&self) -> bool {
+        self.lock().is_held()
     }
 }
 
@@ -87,6 +98,10 @@ impl sealed::Unlock for RLockGuard<'_> {
     fn key(&self) -> usize {
         std::ptr::from_ref(self.lock()) as usize
     }
+
+    fn is_held(&self) -> bool {
+        self.lock().is_mine()
+    }
 }
 
 impl<T: ?Sized> Held for ReentrantMutexGuard<'_, T> {
@@ -105,5 +120,9 @@ impl<T: ?Sized> sealed::Unlock for ReentrantMutexGuard<'_, T> {
 
     fn key(&self) -> usize {
         std::ptr::from_ref(self.rlock()) as usize
+    }
+
+    fn is_held(&self) -> bool {
+        self.rlock().is_mine()
     }
 }

@@ -117,6 +117,11 @@ impl Lock {
         self.raw.is_held()
     }
 
+    /// Like [`is_locked`](Lock::is_locked), without a point.
+    pub(crate) fn is_held(&self) -> bool {
+        self.raw.is_held()
+    }
+
     #[inline]
     #[track_caller]
     fn take(&self, deadline: Option<Instant>) -> bool {
