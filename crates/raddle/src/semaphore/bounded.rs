@@ -26,6 +26,8 @@ pub struct BoundedSemaphore {
     bound: usize,
 }
 
+const WHAT: &str = "BoundedSemaphore";
+
 impl BoundedSemaphore {
     /// A semaphore with `permits` free permits, and never more.
     pub const fn new(permits: usize) -> Self {
@@ -79,11 +81,19 @@ impl BoundedSemaphore {
         self.permits.try_take(self.op(Kind::TryTake), count)
     }
 
-    /// Takes `count` permits at once, waiting at most `timeout`; says whether it did.
+    /// Takes `count` permits at once, waiting at most `timeout`; says whether it did: at once no, if there are
+    /// never so many.
     #[must_use = "the permits were taken only if this is true"]
     #[track_caller]
     pub fn acquire_many_timeout(&self, count: usize, timeout: Duration) -> bool {
-        self.take(count, host::deadline(timeout))
+        count <= self.bound && self.take(count, host::deadline(timeout))
+    }
+
+    /// Like [`acquire_many_timeout`](BoundedSemaphore::acquire_many_timeout), until `deadline`.
+    #[must_use = "the permits were taken only if this is true"]
+    #[track_caller]
+    pub fn acquire_many_deadline(&self, count: usize, deadline: Instant) -> bool {
+        count <= self.bound && self.take(count, Some(deadline))
     }
 
     /// Gives a permit back.
@@ -146,6 +156,24 @@ impl BoundedSemaphore {
         Ok(self.guard(count))
     }
 
+    /// A guard of `count` permits, if they are free and nobody is in line.
+    #[track_caller]
+    pub fn try_permit_many(&self, count: usize) -> Option<Permit<'_>> {
+        self.try_acquire_many(count).then(|| self.guard(count))
+    }
+
+    /// A guard of `count` permits, if they come free within `timeout`; at once `None` if there are never so many.
+    #[track_caller]
+    pub fn permit_many_timeout(&self, count: usize, timeout: Duration) -> Option<Permit<'_>> {
+        self.acquire_many_timeout(count, timeout).then(|| self.guard(count))
+    }
+
+    /// A guard of `count` permits, if they come free before `deadline`; at once `None` if there are never so many.
+    #[track_caller]
+    pub fn permit_many_deadline(&self, count: usize, deadline: Instant) -> Option<Permit<'_>> {
+        self.acquire_many_deadline(count, deadline).then(|| self.guard(count))
+    }
+
     /// How many permits are free.
     #[track_caller]
     pub fn available(&self) -> usize {
@@ -166,12 +194,12 @@ impl BoundedSemaphore {
     }
 
     fn guard(&self, count: usize) -> Permit<'_> {
-        Permit::new(&self.permits, count, self.bound)
+        Permit::new(&self.permits, WHAT, count, self.bound)
     }
 
     #[track_caller]
     fn op(&self, kind: Kind) -> Op {
-        Op::new(&self.permits, "BoundedSemaphore", kind)
+        Op::new(&self.permits, WHAT, kind)
     }
 }
 

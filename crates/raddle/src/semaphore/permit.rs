@@ -9,13 +9,15 @@ use crate::host::{Kind, Op};
 #[must_use = "the permits are given back when this is dropped"]
 pub struct Permit<'a> {
     permits: &'a Permits,
+    /// Which kind of semaphore they are of.
+    what: &'static str,
     count: usize,
     bound: usize,
 }
 
 impl<'a> Permit<'a> {
-    pub(super) fn new(permits: &'a Permits, count: usize, bound: usize) -> Self {
-        Self { permits, count, bound }
+    pub(super) fn new(permits: &'a Permits, what: &'static str, count: usize, bound: usize) -> Self {
+        Self { permits, what, count, bound }
     }
 
     /// How many permits this holds.
@@ -28,7 +30,7 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if self.count > 0 {
             // Refused only if somebody released a permit without holding one: then this one is back already.
-            let op = Op::new(self.permits, "Semaphore", Kind::Give);
+            let op = Op::new(self.permits, self.what, Kind::Give);
             self.permits.give(op, self.count, self.bound);
         }
     }

@@ -30,6 +30,8 @@ pub struct Semaphore {
     permits: Permits,
 }
 
+const WHAT: &str = "Semaphore";
+
 impl Semaphore {
     /// A semaphore with `permits` free permits.
     pub const fn new(permits: usize) -> Self {
@@ -146,6 +148,24 @@ impl Semaphore {
         self.guard(count)
     }
 
+    /// A guard of `count` permits, if they are free and nobody is in line.
+    #[track_caller]
+    pub fn try_permit_many(&self, count: usize) -> Option<Permit<'_>> {
+        self.try_acquire_many(count).then(|| self.guard(count))
+    }
+
+    /// A guard of `count` permits, if they come free within `timeout`.
+    #[track_caller]
+    pub fn permit_many_timeout(&self, count: usize, timeout: Duration) -> Option<Permit<'_>> {
+        self.acquire_many_timeout(count, timeout).then(|| self.guard(count))
+    }
+
+    /// A guard of `count` permits, if they come free before `deadline`.
+    #[track_caller]
+    pub fn permit_many_deadline(&self, count: usize, deadline: Instant) -> Option<Permit<'_>> {
+        self.acquire_many_deadline(count, deadline).then(|| self.guard(count))
+    }
+
     /// How many permits are free.
     #[track_caller]
     pub fn available(&self) -> usize {
@@ -171,12 +191,12 @@ impl Semaphore {
     }
 
     fn guard(&self, count: usize) -> Permit<'_> {
-        Permit::new(&self.permits, count, usize::MAX)
+        Permit::new(&self.permits, WHAT, count, usize::MAX)
     }
 
     #[track_caller]
     fn op(&self, kind: Kind) -> Op {
-        Op::new(&self.permits, "Semaphore", kind)
+        Op::new(&self.permits, WHAT, kind)
     }
 }
 
