@@ -33,7 +33,7 @@ pub fn scope<'env, F, R>(f: F) -> R
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
-    let scope = Scope { tally: Arc::new(Tally::default()), scope: PhantomData, env: PhantomData };
+    let scope = Scope { tally: Arc::new(Tally::default()), here: PhantomData, around: PhantomData };
     let all_over = Op::new(&*scope.tally, "thread scope", Kind::Wait);
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     // A scheduler may throw out of the wait, but as long as a thread runs it borrows from the caller.
@@ -51,8 +51,8 @@ where
 /// Where threads that borrow are started; see [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
     tally: Arc<Tally>,
-    scope: PhantomData<&'scope mut &'scope ()>,
-    env: PhantomData<&'env mut &'env ()>,
+    here: PhantomData<&'scope mut &'scope ()>,
+    around: PhantomData<&'env mut &'env ()>,
 }
 
 impl<'scope> Scope<'scope, '_> {

@@ -113,13 +113,11 @@ where
 pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<Record> {
     let daemon =
         daemon.unwrap_or_else(|| host::record().daemon_heirs.load(std::sync::atomic::Ordering::Relaxed));
-    match name {
-        Some(name) => Record::new(name, daemon, false, true),
-        None => {
-            let number = host::with_program(host::Program::next_name);
-            Record::new(&format!("Thread-{number} ({})", short(function)), daemon, false, true)
-        }
+    if let Some(name) = name {
+        return Record::new(name, daemon, false, true);
     }
+    let number = host::with_program(host::Program::next_name);
+    Record::new(&format!("Thread-{number} ({})", short(function)), daemon, false, true)
 }
 
 /// Starts a thread that runs `body` as `record`; on failure, `body` is dropped without having run.
