@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::heap::Heap;
 use super::store::Store;
 
-/// The order in which a [`BaseQueue`](super::BaseQueue) gives its items out: [`Fifo`], [`Lifo`] or
+/// The order in which a [`BaseQueue`](crate::queue::BaseQueue) gives its items out: [`Fifo`], [`Lifo`] or
 /// [`SmallestFirst`]. There are no others.
 pub trait Order<T>: sealed::Sealed {
     /// What keeps the items.
