@@ -71,7 +71,7 @@ pub(crate) fn adopt(record: Arc<Record>) {
 }
 
 /// Gives up the calling thread's record, as its end would.
-pub(crate) fn leave() {
+fn leave() {
     let before = CURRENT.try_with(RefCell::take);
     IDENT.set(0);
     drop(before);

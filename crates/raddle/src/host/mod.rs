@@ -31,12 +31,13 @@ mod scheduler;
 mod seam;
 mod slot;
 mod spin;
+mod table;
 mod trace;
 mod under;
 mod waking;
 mod watch;
 
-pub(crate) use current::{adopt, ident, leave, record};
+pub(crate) use current::{adopt, ident, record};
 pub(crate) use ending::Obligation;
 pub use enter::{Entered, enter};
 pub(crate) use exit::{never_return, oblige};

@@ -65,11 +65,14 @@ pub(super) fn processors() -> usize {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{native_id, process_id, set_timer_slack, tasks, wait, waits_in_exit, wake};
+pub(super) use linux::{
+    native_id, process_id, set_timer_slack, tasks, thread_count, wait, waits_in_exit, wake,
+};
 
 #[cfg(target_os = "linux")]
 mod linux {
     use super::{AtomicU32, Instant, Wait, now};
+    use std::os::unix::fs::MetadataExt as _;
     use std::ptr;
 
     pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
@@ -145,6 +148,13 @@ mod linux {
         Some(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
     }
 
+    /// How many threads this process has.
+    pub(crate) fn thread_count() -> Option<usize> {
+        // A directory's links: itself, its parent's entry, and one for each of its directories.
+        let links = std::fs::metadata("/proc/self/task").ok()?.nlink();
+        usize::try_from(links).ok()?.checked_sub(2)
+    }
+
     /// Says whether the thread sits in the system call in which the standard library parks every thread
     /// that calls `exit` after another one did.
     pub(crate) fn waits_in_exit(native_id: u64) -> bool {
@@ -160,7 +170,9 @@ mod linux {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{native_id, process_id, set_timer_slack, tasks, wait, waits_in_exit, wake};
+pub(super) use portable::{
+    native_id, process_id, set_timer_slack, tasks, thread_count, wait, waits_in_exit, wake,
+};
 
 #[cfg(not(target_os = "linux"))]
 mod portable {
@@ -210,6 +222,10 @@ mod portable {
     }
 
     pub(crate) fn tasks() -> Option<Vec<u64>> {
+        None
+    }
+
+    pub(crate) fn thread_count() -> Option<usize> {
         None
     }
 

@@ -141,7 +141,7 @@ fn observed_point_until(op: &Op, deadline: Option<Instant>, ready: &dyn Fn() -> 
     }
     note(op);
     if deadline.is_none() && flags::watching() {
-        watch::will_wait(&current::record(), op);
+        watch::will_wait(&current::record(), op, ready);
     }
 }
 
