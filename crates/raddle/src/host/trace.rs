@@ -85,8 +85,8 @@ pub(super) fn step(thread: &Record, op: &Op) {
 }
 
 fn add(thread: &Record, op: &Op, value: Option<&str>) {
-    let now = os::now();
     let (thread, logs) = (thread.name(), locked(&LOGS));
+    let now = os::now(); // under the lock, so that the order of the steps is that of their times
     for (start, log) in &*logs {
         locked(log).push(Step {
             when: now.saturating_duration_since(*start),
