@@ -1,0 +1,151 @@
+//! What the house asks of the sources: short files, no cycles between them, and `unsafe` in a few places only.
+
+#[path = "support/modules.rs"]
+mod modules;
+
+use std::path::Path;
+
+use modules::{Tree, cycles, dependencies, read, tokens};
+
+/// The longest that a file may be, in lines.
+const LONGEST: usize = 300;
+
+/// Where `unsafe` may be written. Each block gives its reason there.
+const UNSAFE: &[&str] = &[
+    "erase.rs",        // forgets what a closure borrows
+    "host/exit.rs",    // asks the C library for a call at the end
+    "host/os.rs",      // system calls
+    "pool/scope.rs",   // lends what a scope borrows to tasks
+    "raw/guarded.rs",  // a value under a lock
+    "reentrant.rs",    // a value under a re-entrant lock
+    "thread/scope.rs", // lends what a scope borrows to threads
+];
+
+fn sources() -> Tree {
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+fn long_files(tree: &Tree) -> Vec<(&str, usize)> {
+    let lengths = tree.iter().map(|(file, text)| (file.as_str(), text.lines().count()));
+    lengths.filter(|(_, lines)| *lines > LONGEST).collect()
+}
+
+fn unsafe_files(tree: &Tree) -> Vec<&str> {
+    let has_unsafe = |text: &str| tokens(text).contains(&"unsafe");
+    tree.iter().filter(|(_, text)| has_unsafe(text)).map(|(file, _)| file.as_str()).collect()
+}
+
+/// A made-up tree.
+fn tree<const N: usize>(files: [(&str, &str); N]) -> Tree {
+    files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect()
+}
+
+#[test]
+fn no_file_is_too_long() {
+    assert_eq!(long_files(&sources()), []);
+}
+
+#[test]
+fn no_files_depend_on_each_other_in_a_circle() {
+    let sources = sources();
+    assert_eq!(cycles(&sources), Vec::<Vec<&str>>::new());
+    let depends = dependencies(&sources);
+    assert!(depends["lock.rs"].contains("raw/lock.rs") && depends["lock.rs"].contains("host/mod.rs"));
+    assert!(
+        depends["raw/lock.rs"].contains("host/mod.rs") && depends["host/watch.rs"].contains("host/os.rs")
+    );
+}
+
+#[test]
+fn unsafe_is_where_it_may_be() {
+    let sources = sources();
+    let elsewhere: Vec<_> =
+        unsafe_files(&sources).into_iter().filter(|file| !UNSAFE.contains(file)).collect();
+    assert_eq!(elsewhere, Vec::<&str>::new());
+}
+
+#[test]
+fn a_long_file_is_found() {
+    let lines = |count: usize| "// a line\n".repeat(count);
+    let tree = tree([("lib.rs", &lines(LONGEST)), ("long.rs", &lines(LONGEST + 1))]);
+    assert_eq!(long_files(&tree), [("long.rs", LONGEST + 1)]);
+}
+
+#[test]
+fn unsafe_is_found_in_code_alone() {
+    let tree = tree([
+        ("attribute.rs", "#![deny(unsafe_code)]"),
+        ("block.rs", "fn f() { unsafe { g() } }"),
+        ("comment.rs", "// unsafe\n/* unsafe /* unsafe */ unsafe */ /// unsafe"),
+        ("impl.rs", "unsafe impl Send for T {}"),
+        ("lifetime.rs", "fn f<'a>(c: char) -> bool { c == '\"' } unsafe fn g() {}"),
+        (
+            "text.rs",
+            r##"const A: &str = "unsafe \" unsafe"; const B: &str = r#"" unsafe "#; const C: &[u8] = b"unsafe";"##,
+        ),
+    ]);
+    assert_eq!(unsafe_files(&tree), ["block.rs", "impl.rs", "lifetime.rs"]);
+}
+
+#[test]
+fn a_tree_has_no_cycle() {
+    let tree = tree([
+        ("lib.rs", "mod a; mod b; pub use a::A; pub use crate::b::B;"),
+        ("a/mod.rs", "mod one; mod two; pub use one::A; pub(crate) use two::Two;"),
+        ("a/one.rs", "use super::two::Two; pub struct A(Two);"),
+        ("a/two.rs", "use std::sync::{Arc, Mutex}; pub struct Two; // crate::b::B"),
+        ("b.rs", "use crate::a::{A, Two as Second}; fn f() -> &'static str { \"crate::c\" }"),
+    ]);
+    assert_eq!(cycles(&tree), Vec::<Vec<&str>>::new());
+    let depends = dependencies(&tree);
+    let of = |file| depends[file].iter().copied().collect::<Vec<_>>();
+    assert_eq!(of("lib.rs"), ["a/mod.rs", "a/one.rs", "b.rs"]);
+    assert_eq!(of("a/mod.rs"), ["a/one.rs", "a/two.rs"]);
+    assert_eq!(of("b.rs"), ["a/one.rs", "a/two.rs"], "what a module passes on is looked for where it is");
+    assert_eq!(of("a/one.rs"), ["a/two.rs"]);
+    assert_eq!(of("a/two.rs"), Vec::<&str>::new());
+}
+
+/// Each way to write a circle.
+#[test]
+fn a_cycle_is_found() {
+    let found =
+        |a: &str, b: &str| cycles(&tree([("lib.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", b)])).len();
+    assert_eq!(found("use crate::b::B;", "use super::a::A;"), 1);
+    assert_eq!(found("use crate::{b::{self}};", "fn f() { crate::a::g() }"), 1);
+    assert_eq!(found("fn f(x: super::b::B) {}", "use crate::a as other;"), 1);
+    assert_eq!(found("use crate::b::*;", "mod inner { use super::super::a::A; }"), 1);
+    assert_eq!(found("use crate::b::B;", "mod inner { use super::A; } fn f() {}"), 0);
+    assert_eq!(found("use crate::b::B;", "mod inner { } use super::a::A;"), 1);
+    assert_eq!(found("pub(in crate::b) fn f() {}", "use crate::a::f;"), 0);
+    assert_eq!(found("macro_rules! m { () => { $crate::b::f() } }", "use {crate::a::{A, B}, std::fmt};"), 1);
+}
+
+#[test]
+fn a_child_that_uses_what_its_parent_passes_on_is_a_cycle() {
+    let of = |child: &str| {
+        let tree = tree([
+            ("lib.rs", "mod a; pub use a::One;"),
+            ("a/mod.rs", "mod one; mod two; pub use one::One; pub fn own() {}"),
+            ("a/one.rs", "pub struct One;"),
+            ("a/two.rs", child),
+        ]);
+        cycles(&tree).into_iter().map(|way| way.join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(of("use super::one::One;"), Vec::<String>::new());
+    assert_eq!(of("use super::One;"), ["a/mod.rs a/two.rs"]);
+    assert_eq!(of("fn f() { super::own() }"), ["a/mod.rs a/two.rs"]);
+    assert_eq!(of("use crate::a::One;"), ["a/mod.rs a/two.rs"]);
+    assert_eq!(of("use crate::One;"), ["a/mod.rs a/two.rs lib.rs"]);
+}
+
+#[test]
+fn a_longer_cycle_is_found_once() {
+    let tree = tree([
+        ("lib.rs", "mod a; mod b; mod c;"),
+        ("a.rs", "use crate::b::B;"),
+        ("b.rs", "use crate::c::C;"),
+        ("c.rs", "use crate::a::A;"),
+    ]);
+    assert_eq!(cycles(&tree), [["a.rs", "b.rs", "c.rs"]]);
+}
