@@ -53,6 +53,7 @@ impl Event {
     #[track_caller]
     pub fn set(&self) {
         host::point(Op::new(self, "Event", Kind::Write));
+        host::atom(&self.word);
         let mut seen = self.word.load(Relaxed);
         loop {
             // Stored even if it is up: whoever lowers the flag next must see what was done before this.
@@ -116,6 +117,7 @@ impl Event {
     fn sleep(&self, seen: u32, deadline: Option<Instant>) -> bool {
         let mut spin = Spin::new();
         loop {
+            host::atom(&self.word);
             if self.raised_since(seen) {
                 return true;
             }

@@ -54,6 +54,7 @@ impl<A> Waiter<A> {
         host::point_until(op, deadline, || self.told().is_some());
         let mut spin = Spin::new();
         loop {
+            host::atom(&self.word);
             if let Some(verdict) = self.told() {
                 return Some(verdict);
             }

@@ -76,6 +76,7 @@ impl ThreadHandle {
         let record = &*self.0;
         host::point_until(Op::new(record, "Thread", Kind::Wait), deadline, || record.finished());
         loop {
+            host::atom(&record.state);
             // Acquire, in `finished`: what the thread did happens before the return of its joiner.
             if record.finished() {
                 return true;

@@ -21,6 +21,7 @@ impl Tally {
     pub(super) fn wait(&self, op: Op) {
         host::point_until(op, None, || matches!(self.running.load(Ordering::Acquire), 0 | LOST..));
         loop {
+            host::atom(&self.running);
             match self.running.load(Ordering::Acquire) {
                 0 => return,
                 LOST.. => host::never_return(),

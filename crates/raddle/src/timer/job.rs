@@ -190,6 +190,7 @@ impl<C: ?Sized> Job<C> {
     /// Parks the calling thread until the timer is over, until `deadline` at most; says whether it is.
     pub(super) fn wait_until(&self, deadline: Option<Instant>) -> bool {
         loop {
+            host::atom(&self.over);
             if self.is_over() {
                 return true;
             }
