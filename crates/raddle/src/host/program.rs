@@ -110,6 +110,12 @@ impl Program {
         before & COUNT == 1 && before & AWAITED != 0
     }
 
+    /// Whether nothing keeps the program from ending once its main thread has returned: what is left are daemons,
+    /// and a scheduler that ends the program abandons them.
+    pub fn may_end(&self) -> bool {
+        self.obligations.load(Ordering::Acquire) & COUNT == 0
+    }
+
     /// Closes the program if nothing keeps it; otherwise returns the word's value to sleep on.
     pub(super) fn close(&self) -> Result<(), u32> {
         let mut seen = self.obligations.load(Ordering::Acquire);
