@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::runner;
@@ -16,9 +17,11 @@ const RUNS: u32 = 2;
 
 /// Starts the service unless it runs.
 pub(super) fn ensure(timers: &Arc<Timers>) -> io::Result<()> {
-    while timers.service.load(Acquire) != RUNS {
+    while look(&timers.service) != RUNS {
+        host::atom(&timers.service);
         if timers.service.compare_exchange(NONE, STARTING, Acquire, Acquire).is_ok() {
             let started = start(timers);
+            host::atom(&timers.service);
             timers.service.store(if started.is_ok() { RUNS } else { NONE }, Release);
             host::wake(&timers.service, u32::MAX);
             return started;
@@ -27,6 +30,11 @@ pub(super) fn ensure(timers: &Arc<Timers>) -> io::Result<()> {
         host::wait(&timers.service, STARTING, None);
     }
     Ok(())
+}
+
+fn look(word: &AtomicU32) -> u32 {
+    host::atom(word);
+    word.load(Acquire)
 }
 
 fn start(timers: &Arc<Timers>) -> io::Result<()> {
