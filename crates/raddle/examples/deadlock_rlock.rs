@@ -1,0 +1,30 @@
+//! A re-entrant lock: the thread that holds it may take it again.
+//!
+//! ```text
+//! cargo run --example deadlock_rlock
+//! ```
+//!
+//! Watch for: what hangs in `deadlock` goes on here: `acquired lock twice`. The lock must be released as
+//! often as it was taken; once more is an error that says what is wrong.
+mod support;
+
+use log::info;
+use raddle::NotOwner;
+use raddle::RLock;
+
+fn main() -> Result<(), NotOwner> {
+    support::log_to_stderr();
+    let lock = RLock::new();
+    info!("before first acquire");
+    lock.acquire();
+    info!("before second acquire");
+    lock.acquire();
+    info!("acquired lock twice");
+    lock.release()?;
+    lock.release()?;
+    info!("released lock twice");
+    if let Err(error) = lock.release() {
+        info!("released once too often: {error}");
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! The race of `racecond`, step by step: who runs, what is in its `local_copy`, what is in the shared value.
+//!
+//! ```text
+//! cargo run --example racecond_steps
+//! ```
+//!
+//! Watch for: three tables, to be read from top to bottom. First one thread, then two that race, then two
+//! that do no more than `x += 1`, which is three steps: load, add, store. The tables are no drawings: each
+//! shows a run that was recorded just now, and what is said below it was found in the record.
+#[path = "support/table.rs"]
+mod table;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use raddle::trace::{Recording, note};
+use raddle::{Barrier, Shared, Thread, thread};
+use table::Table;
+
+fn update(value: &Shared<u32>) {
+    let mut local_copy = value.get();
+    note("local_copy", local_copy);
+    local_copy += 1;
+    note("local_copy", local_copy);
+    thread::sleep(Duration::from_millis(100));
+    value.set(local_copy);
+}
+
+/// `x += 1`, as the processor sees it.
+fn increment(x: &Shared<u32>) {
+    let mut register = x.get(); // load
+    register += 1; // add
+    note("add: register", register);
+    x.set(register); // store
+}
+
+/// Records `n` threads that begin at the same time and all run `function` on one value.
+fn record(n: usize, function: fn(&Shared<u32>)) -> Result<Table, Box<dyn Error>> {
+    let (value, start) = (Arc::new(Shared::new(0)), Arc::new(Barrier::new(n)));
+    let recording = Recording::start();
+    let begin = |name| {
+        let (value, start) = (value.clone(), start.clone());
+        let run = move || start.wait().map(|_| function(&value));
+        Thread::new(run).name(format!("Thread {name}")).start()
+    };
+    let threads = (0..n).map(begin).collect::<Result<Vec<_>, _>>()?;
+    for thread in threads {
+        thread.join()??;
+    }
+    Ok(Table::of(recording.finish()))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("One thread updates the value:\n\n{}", record(1, update)?);
+    println!("Two threads update it, and both sleep between load and store:\n\n{}", record(2, update)?);
+    // Without the sleep the two seldom mix, so try until they do.
+    let (mut run, mut table) = (1, record(2, increment)?);
+    while table.lost().is_empty() && run < 1_000 {
+        (run, table) = (run + 1, record(2, increment)?);
+    }
+    println!("Two threads do `x += 1`, without any sleep; this is run {run}:\n\n{table}");
+    Ok(())
+}

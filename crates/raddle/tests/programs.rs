@@ -1,0 +1,213 @@
+//! The tutorial's programs, one by one: each example is run as a child process and must keep what it promises.
+//!
+//! The order in which threads run is theirs; what is asserted is what the program guarantees.
+
+#[path = "support/program.rs"]
+mod program;
+mod support;
+
+use std::time::Duration;
+
+use program::{example, repeatedly};
+
+const TWO_SECONDS: Duration = Duration::from_secs(2);
+
+const BEGIN: [&str; 3] =
+    ["Main    : before creating thread", "Main    : before running thread", "Thread 1: starting"];
+const WAIT: &str = "Main    : wait for the thread to finish";
+const DONE: &str = "Main    : all done";
+const FINISHING: &str = "Thread 1: finishing";
+
+#[test]
+fn single_thread_outlives_main() {
+    let run = example("single_thread").run();
+    let log = run.good();
+    log.in_order(&[BEGIN[0], BEGIN[1], BEGIN[2], FINISHING]);
+    log.in_order(&[BEGIN[0], BEGIN[1], WAIT, DONE, FINISHING]);
+    assert_eq!(log.messages.len(), 6);
+    assert!(run.took >= TWO_SECONDS, "{run:?}");
+}
+
+#[test]
+fn daemon_thread_is_abandoned() {
+    repeatedly(20, || {
+        let run = example("daemon_thread").run();
+        let log = run.good();
+        log.in_order(&[BEGIN[0], BEGIN[1], WAIT, DONE]);
+        assert!(log.messages.len() == 4 || log.place(BEGIN[2]) > 1, "{run:?}");
+        assert!(!log.messages.contains(&FINISHING), "{run:?}");
+    });
+}
+
+#[test]
+fn join_thread_waits_for_either_kind() {
+    for arguments in [&[][..], &["daemon"]] {
+        let run = arguments.iter().fold(example("join_thread"), |program, arg| program.arg(arg)).run();
+        let log = run.good();
+        log.in_order(&[BEGIN[0], BEGIN[1], BEGIN[2], FINISHING, DONE]);
+        log.in_order(&[BEGIN[1], WAIT, DONE]);
+        assert_eq!(log.messages.len(), 6);
+        assert!(run.took >= TWO_SECONDS, "{run:?}");
+    }
+}
+
+#[test]
+fn join_thread_refuses_a_wrong_argument() {
+    let run = example("join_thread").arg("demon").run();
+    assert_eq!(run.status, Some(2), "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+    assert!(run.stderr.contains("\"daemon\""), "{run:?}");
+}
+
+#[test]
+fn multiple_threads_are_joined_in_order() {
+    let run = example("multiple_threads").run();
+    let log = run.good();
+    let main: Vec<_> = log.after("Main    : ");
+    let created = (0..3).map(|n| format!("create and start thread {n}."));
+    let joined = (0..3).flat_map(|n| [format!("before joining thread {n}."), format!("thread {n} done")]);
+    assert_eq!(main, created.chain(joined).collect::<Vec<_>>());
+    for n in 0..3 {
+        let [starting, finishing] = [format!("Thread {n}: starting"), format!("Thread {n}: finishing")];
+        log.in_order(&[&starting, &finishing, &format!("Main    : thread {n} done")]);
+    }
+    assert!(run.took >= TWO_SECONDS, "{run:?}");
+}
+
+#[test]
+fn racecond_steps_draws_what_happened() {
+    let run = example("racecond_steps").run();
+    assert_eq!(run.status, Some(0), "{run:#?}");
+    let tables: Vec<&str> = run.stdout.split("\nstep ").skip(1).collect();
+    assert_eq!(tables.len(), 3, "{run:#?}");
+    assert!(tables[0].contains("No update was lost"), "{run:#?}");
+    for table in tables {
+        let rows: Vec<&str> = table.lines().skip(1).take_while(|row| !row.is_empty()).collect();
+        follow(&rows, table);
+    }
+}
+
+/// Follows a table from top to bottom as a reader does, and comes to the same conclusion.
+fn follow(rows: &[&str], table: &str) {
+    let mut value = rows[0].trim();
+    assert_eq!(value, "0");
+    let (mut stores, mut local) = (0, [None; 2]);
+    for (number, row) in (1..).zip(&rows[1..]) {
+        let words: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(words[0], number.to_string(), "{table}");
+        let column = usize::from(row.find(words[2]).unwrap() >= 38);
+        match words[2] {
+            "loads" => {
+                assert_eq!(words[3], value, "{table}");
+                local[column] = words[3].parse::<u32>().ok();
+            }
+            "stores" => {
+                assert_eq!(words[3].parse().ok(), local[column].map(|seen| seen + 1), "{table}");
+                (value, stores) = (words[3], stores + 1);
+            }
+            _ => {}
+        }
+        assert_eq!(*words.last().unwrap(), value, "{table}");
+    }
+    let lost = stores - value.parse::<u32>().unwrap();
+    assert_eq!(lost > 0, table.contains(" is lost: "), "{table}");
+    assert_eq!(lost == 0, table.contains("No update was lost"), "{table}");
+}
+
+#[test]
+fn deadlock_is_reported_and_ends_the_program() {
+    let run = example("deadlock").env("RADDLE_WATCH", "1").run();
+    assert_eq!(run.status, Some(101), "{run:?}");
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert!(lines[0].ends_with(": before first acquire"), "{run:?}");
+    assert!(lines[1].ends_with(": before second acquire"), "{run:?}");
+    assert!(!run.stderr.contains("acquired lock twice"), "{run:?}");
+    let report = lines[2..].join("\n");
+    let (taken, awaited) = (line_of("deadlock.rs", "before first"), line_of("deadlock.rs", "before second"));
+    assert!(report.contains("deadlock") && report.contains("waits for Lock 0x"), "{report}");
+    assert!(report.contains(&format!("deadlock.rs:{}:", awaited + 1)), "awaited there: {report}");
+    assert!(
+        report.contains(&format!("taken by itself, at crates/raddle/examples/deadlock.rs:{}:", taken + 1)),
+        "{report}"
+    );
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn deadlock_is_watched_for_by_default_in_debug_builds() {
+    let run = example("deadlock").run();
+    assert_eq!(run.status, Some(101), "{run:?}");
+}
+
+#[test]
+fn deadlock_rlock_goes_on() {
+    let run = example("deadlock_rlock").run();
+    let log = run.good();
+    log.in_order(&[
+        "before first acquire",
+        "before second acquire",
+        "acquired lock twice",
+        "released lock twice",
+    ]);
+    let error = log.after("released once too often: ");
+    assert!(error[0].contains("does not hold the lock"), "{run:?}");
+}
+
+#[test]
+fn prodcom_lock_loses_nothing() {
+    repeatedly(50, || {
+        let run = example("prodcom_lock").run();
+        let log = run.good();
+        let got = log.after("Producer got message: ");
+        assert_eq!(got.len(), 10, "{run:?}");
+        assert!(got.iter().all(|number| (1..=101).contains(&number.parse::<u32>().unwrap())), "{run:?}");
+        assert_eq!(log.after("Consumer storing message: "), got, "{run:?}");
+        assert_eq!(log.messages.len(), 20, "{run:?}");
+    });
+}
+
+#[test]
+fn semaphore_never_gives_a_fourth_connection() {
+    let run = example("semaphore").run();
+    let log = run.good();
+    let counts: Vec<usize> = log.messages.iter().filter_map(|message| in_use(message)).collect();
+    assert_eq!(counts.len(), 21, "{run:?}");
+    assert!(counts.iter().all(|count| *count <= 3), "{run:?}");
+    assert_eq!(counts.iter().max(), Some(&3), "{run:?}");
+    assert_eq!(counts.last(), Some(&0));
+    for name in 0..10 {
+        let lines = log.after(&format!("Thread {name}: "));
+        assert_eq!(lines.len(), 3, "{run:?}");
+        assert!(
+            lines[0] == "wants a connection"
+                && lines[1].starts_with("connected ")
+                && lines[2].starts_with("leaves ")
+        );
+    }
+    let refused = log.after("Main    : a release too many: ");
+    assert!(refused[0].contains("never more"), "{run:?}");
+    log.place("Main    : connections free: 3");
+}
+
+fn in_use(message: &str) -> Option<usize> {
+    message.split_once("(connections in use: ")?.1.strip_suffix(')')?.parse().ok()
+}
+
+#[test]
+fn the_log_has_local_time_and_debug_lines_on_demand() {
+    let clock = |zone| {
+        let run = example("prodcom_lock").env("TZ", zone).env("RUST_LOG", "debug").run();
+        assert_eq!(run.good().after("Producer:").len(), 11 * 4, "{run:?}");
+        program::minutes(&run.stderr[..8]).unwrap()
+    };
+    let (greenwich, kolkata) = (clock("UTC0"), clock("IST-5:30"));
+    let ahead = (kolkata + 24 * 60 - greenwich) % (24 * 60);
+    assert!((330..335).contains(&ahead), "{ahead} minutes");
+}
+
+/// The number of the first line of an example's source that contains `text`.
+fn line_of(example: &str, text: &str) -> usize {
+    let path = format!("{}/examples/{example}", env!("CARGO_MANIFEST_DIR"));
+    let source = std::fs::read_to_string(path).unwrap();
+    source.lines().position(|line| line.contains(text)).unwrap() + 1
+}
