@@ -194,6 +194,40 @@ fn in_use(message: &str) -> Option<usize> {
 }
 
 #[test]
+fn timer_is_cancelled_by_an_answer() {
+    // Had the timer not been cancelled, the program would have waited for it, and it would have said so.
+    let run = example("timer").arg("30").input("Ada\n").run();
+    assert!(run.good().messages.is_empty(), "{run:?}");
+    assert!(run.stdout.contains("Hello, Ada! The timer is cancelled"), "{run:?}");
+}
+
+#[test]
+fn timer_runs_once_on_another_thread_and_not_early() {
+    // Nobody types anything; then, the input ends.
+    for program in [example("timer").input(""), example("timer")] {
+        let run = program.arg("0.4").run();
+        assert!(run.took >= Duration::from_millis(400), "{run:?}");
+        let log = run.good();
+        assert_eq!(log.messages.len(), 1, "{run:?}");
+        let (thread, _) = log.messages[0].split_once(": time is up").expect("the function's line");
+        assert_ne!(thread, "MainThread");
+        assert!(
+            run.stdout.contains("No answer in time: the timer ran, ") && run.stdout.contains(" late."),
+            "{run:?}"
+        );
+        assert!(run.stdout.contains("Cancelled afterwards: false."), "{run:?}");
+    }
+}
+
+#[test]
+fn timer_refuses_a_wrong_argument() {
+    for argument in ["soon", "-1", "NaN", ""] {
+        let run = example("timer").arg(argument).run();
+        assert_eq!((run.status, run.stderr.lines().count()), (Some(2), 1), "{run:?}");
+    }
+}
+
+#[test]
 fn the_log_has_local_time_and_debug_lines_on_demand() {
     let clock = |zone| {
         let run = example("prodcom_lock").env("TZ", zone).env("RUST_LOG", "debug").run();

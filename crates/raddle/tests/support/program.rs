@@ -1,6 +1,6 @@
 //! Runs the examples as child processes, each within a limit, and reads what they say.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
@@ -14,13 +14,14 @@ use crate::support::{LIMIT, finish};
 pub(crate) struct Program {
     name: &'static str,
     command: Command,
+    input: Option<&'static str>,
 }
 
 pub(crate) fn example(name: &'static str) -> Program {
     let mut command = Command::new(path_of(name));
     command.env_remove("RUST_LOG").env_remove("RADDLE_WATCH");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Program { name, command }
+    Program { name, command, input: None }
 }
 
 impl Program {
@@ -34,13 +35,25 @@ impl Program {
         self
     }
 
+    /// Types `input` at once, and leaves standard input open until the program is over.
+    pub(crate) fn input(mut self, input: &'static str) -> Self {
+        self.command.stdin(Stdio::piped());
+        self.input = Some(input);
+        self
+    }
+
     /// Runs it to its end, which must come within the limit of all tests.
     pub(crate) fn run(mut self) -> Run {
         let begun = raddle::host::now();
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let keyboard = child.stdin.take();
+        let typed =
+            keyboard.as_ref().zip(self.input).map(|(mut keyboard, text)| keyboard.write_all(text.as_bytes()));
         let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
         let status = wait(self.name, &mut child, begun + LIMIT);
         let took = raddle::host::now() - begun;
+        drop(keyboard);
+        assert!(typed.is_none_or(|typed| typed.is_ok()), "{} does not read its input", self.name);
         Run { status, took, stdout: finish(stdout), stderr: finish(stderr) }
     }
 }
