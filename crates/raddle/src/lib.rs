@@ -6,6 +6,7 @@ mod condition;
 mod erase;
 mod event;
 mod held;
+pub mod future;
 pub mod host;
 mod lock;
 mod mutex;
@@ -23,6 +24,10 @@ pub use barrier::{Barrier, BrokenBarrier};
 pub use condition::Condition;
 pub use event::Event;
 pub use held::Held;
+pub use future::{
+    Future, FutureError, Promise, ReturnWhen, as_completed, as_completed_timeout, wait, wait_deadline,
+    wait_timeout,
+};
 pub use lock::{Lock, LockGuard, NotHeld};
 pub use mutex::{Mutex, MutexGuard};
 pub use queue::{

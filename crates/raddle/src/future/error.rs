@@ -1,0 +1,162 @@
+//! Why a future gives no value, and what a task panicked with.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+
+use crate::host;
+use crate::raw::Guarded;
+use crate::thread;
+
+/// Why a future gives no value.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum FutureError {
+    /// The task panicked.
+    Panicked(TaskPanic),
+    /// The future was cancelled before its task started.
+    Cancelled,
+    /// The time limit passed first; the task goes on.
+    TimedOut,
+    /// The future is not done yet, and the caller did not want to wait.
+    NotDone,
+    /// The value has been taken by an earlier call.
+    Taken,
+    /// The task came after the pool's shutdown, or while the program was ending, and was not run.
+    ShutDown,
+    /// The pool's initializer failed, which is told here, so the task was not run.
+    Broken(Arc<str>),
+    /// The pool has no worker, and the operating system could not start one, so the task was not run.
+    NoThread(Arc<io::Error>),
+    /// The promise was dropped before it was set, or the worker called `std::process::exit` in the task.
+    Abandoned,
+    /// Every worker of the pool waits for a task of the same pool, the calling one included.
+    Deadlock,
+}
+
+impl FutureError {
+    /// Whether the task panicked, rather than having no chance to run.
+    pub fn is_panic(&self) -> bool {
+        matches!(self, FutureError::Panicked(_))
+    }
+
+    /// Whether the future was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, FutureError::Cancelled)
+    }
+
+    /// Tells the excepthook of a failure that nobody looked at; a cancellation is nobody's loss.
+    pub(super) fn report_unseen(&self) {
+        match self {
+            FutureError::Panicked(panic) => panic.report_unseen(),
+            FutureError::ShutDown | FutureError::Broken(_) | FutureError::NoThread(_) => {
+                thread::report("a task that a pool did not run", &self.to_string());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Display for FutureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FutureError::Panicked(panic) => panic.fmt(f),
+            FutureError::Cancelled => f.write_str("the future was cancelled before its task started"),
+            FutureError::TimedOut => f.write_str("the future was not done within the time limit; ask again"),
+            FutureError::NotDone => f.write_str("the future is not done yet; `result` waits for it"),
+            FutureError::Taken => f.write_str(
+                "the value was taken already: the first `result` gets it; `with_result` looks without taking",
+            ),
+            FutureError::ShutDown => {
+                f.write_str("the task was not run: the pool was shut down, or the program is ending")
+            }
+            FutureError::Broken(reason) => write!(f, "the task was not run: the pool is broken: {reason}"),
+            FutureError::NoThread(error) => {
+                write!(f, "the task was not run: no worker could be started: {error}")
+            }
+            FutureError::Abandoned => {
+                f.write_str("whoever was to settle the future is gone without doing so")
+            }
+            FutureError::Deadlock => f.write_str(
+                "deadlock: every worker of the pool waits for a task of the same pool; \
+                 give the pool more workers, or do not wait inside its tasks",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for FutureError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            FutureError::NoThread(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// What a task panicked with; every clone tells of the same panic.
+#[derive(Clone)]
+pub struct TaskPanic(Arc<Fallen>);
+
+struct Fallen {
+    who: Arc<str>,
+    message: String,
+    payload: Guarded<Option<Box<dyn Any + Send>>>,
+}
+
+impl TaskPanic {
+    /// A panic of the calling thread.
+    pub(crate) fn here(payload: Box<dyn Any + Send>) -> Self {
+        let message = thread::message(&*payload).to_owned();
+        let payload = Guarded::new(Some(payload));
+        Self(Arc::new(Fallen { who: host::record().name(), message, payload }))
+    }
+
+    /// Name of the thread that panicked.
+    pub fn thread_name(&self) -> &str {
+        &self.0.who
+    }
+
+    /// The panic's message, if it carried a text.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The payload, for a downcast; the first who asks gets it.
+    pub fn take_payload(&self) -> Option<Box<dyn Any + Send>> {
+        self.0.payload.lock().take()
+    }
+
+    /// Goes on panicking in the calling thread, with the payload or, if that was taken, the message.
+    pub fn resume_unwind(&self) -> ! {
+        let payload = self.take_payload().unwrap_or_else(|| Box::new(self.0.message.clone()));
+        std::panic::resume_unwind(payload)
+    }
+
+    fn report_unseen(&self) {
+        if let Some(payload) = self.take_payload() {
+            thread::report(&format!("a task of thread \"{}\"", self.0.who), &*payload);
+        }
+    }
+}
+
+// The payload is moved in one step: no panic can leave it half taken.
+impl UnwindSafe for TaskPanic {}
+impl RefUnwindSafe for TaskPanic {}
+
+impl fmt::Display for TaskPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the task panicked in thread \"{}\": {}", self.0.who, self.0.message)
+    }
+}
+
+impl fmt::Debug for TaskPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskPanic")
+            .field("thread", &self.0.who)
+            .field("message", &self.0.message)
+            .finish_non_exhaustive()
+    }
+}

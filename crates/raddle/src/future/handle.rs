@@ -1,0 +1,241 @@
+//! The future as its user sees it.
+
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::error::FutureError;
+use super::listen::{Listener, guarded};
+use super::state::{Core, Handle, Take, at_rest, settled};
+use crate::host::{self, Kind, Op};
+
+/// The result of a task, which may not be there yet.
+///
+/// [`ThreadPoolExecutor::submit`](crate::ThreadPoolExecutor::submit) and [`Promise::future`](crate::Promise::future)
+/// give one. A clone refers to the same result, and the first who asks for the value gets it;
+/// [`with_result`](Future::with_result) looks without taking. `.await` works too, in any executor.
+///
+/// Dropping a future changes nothing for its task. But a failure that nobody looked at, by `result`,
+/// `exception`, `with_result` or `.await`, is told to the [excepthook](crate::thread::set_excepthook) when the
+/// last reference goes.
+///
+/// A worker may wait for tasks of its own pool. If all of its workers come to wait that way, without a
+/// time limit, the wait ends with [`FutureError::Deadlock`].
+///
+/// # Memory ordering
+/// What the task did happens before the return of every method that sees the future done.
+///
+/// ```
+/// use raddle::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::new(2);
+/// let answer = pool.submit(|| 6 * 7);
+/// answer.add_done_callback(|answer| answer.with_result(|result| assert_eq!(*result.unwrap(), 42)));
+/// assert_eq!(answer.result()?, 42);
+/// assert!(answer.done() && !answer.cancel());
+/// # Ok::<(), raddle::FutureError>(())
+/// ```
+pub struct Future<T> {
+    pub(super) core: Handle<T>,
+    /// Key of the waker that this reference left with the future.
+    pub(super) waker: Option<u64>,
+}
+
+pub(super) const FUTURE: &str = "Future";
+
+impl<T> Future<T> {
+    pub(crate) fn of(core: Handle<T>) -> Self {
+        Self { core, waker: None }
+    }
+
+    pub(crate) fn core(&self) -> &Handle<T> {
+        &self.core
+    }
+
+    /// Waits until the future is done and takes its value; the first who asks gets it.
+    ///
+    /// # Errors
+    /// Every [`FutureError`] except `TimedOut` and `NotDone`; `Taken` if somebody asked before.
+    #[track_caller]
+    pub fn result(&self) -> Result<T, FutureError> {
+        self.take_until(Op::new(&*self.core, FUTURE, Kind::Wait), None)
+    }
+
+    /// Like [`result`](Self::result), waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// [`FutureError::TimedOut`]: the task goes on and can be asked again; otherwise as [`result`](Self::result).
+    #[track_caller]
+    pub fn result_timeout(&self, timeout: Duration) -> Result<T, FutureError> {
+        self.take_until(Op::new(&*self.core, FUTURE, Kind::Wait), host::deadline(timeout))
+    }
+
+    /// Like [`result`](Self::result), waiting until `deadline` at most.
+    ///
+    /// # Errors
+    /// As for [`result_timeout`](Self::result_timeout).
+    #[track_caller]
+    pub fn result_deadline(&self, deadline: Instant) -> Result<T, FutureError> {
+        self.take_until(Op::new(&*self.core, FUTURE, Kind::Wait), Some(deadline))
+    }
+
+    /// Takes the value if the future is done, without waiting.
+    ///
+    /// # Errors
+    /// [`FutureError::NotDone`]; otherwise as [`result`](Self::result).
+    #[track_caller]
+    pub fn try_result(&self) -> Result<T, FutureError> {
+        host::point(Op::new(&*self.core, FUTURE, Kind::Write));
+        match self.core.take() {
+            Take::Value(value) => Ok(value),
+            Take::Failed(error) => Err(error),
+            Take::NotDone => Err(FutureError::NotDone),
+            Take::Lent(_) => Err(FutureError::Taken),
+        }
+    }
+
+    /// Waits until the future is done and says why it has no value, if it has none. The value stays.
+    #[track_caller]
+    pub fn exception(&self) -> Option<FutureError> {
+        self.exception_until(Op::new(&*self.core, FUTURE, Kind::Wait), None)
+    }
+
+    /// Like [`exception`](Self::exception), waiting at most `timeout`: then the answer is
+    /// [`FutureError::TimedOut`].
+    #[track_caller]
+    pub fn exception_timeout(&self, timeout: Duration) -> Option<FutureError> {
+        self.exception_until(Op::new(&*self.core, FUTURE, Kind::Wait), host::deadline(timeout))
+    }
+
+    /// Like [`exception`](Self::exception), waiting until `deadline` at most: then the answer is
+    /// [`FutureError::TimedOut`].
+    #[track_caller]
+    pub fn exception_deadline(&self, deadline: Instant) -> Option<FutureError> {
+        self.exception_until(Op::new(&*self.core, FUTURE, Kind::Wait), Some(deadline))
+    }
+
+    /// Shows `look` the value, or why there is none, and leaves it where it is.
+    ///
+    /// It does not wait for the task: before that, the error is [`FutureError::NotDone`]. One thread looks at a
+    /// time, others who want the value wait for it meanwhile; inside `look`, the value counts as taken.
+    ///
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    /// let name = ThreadPoolExecutor::new(1).submit(|| String::from("raddle"));
+    /// assert!(name.exception().is_none());
+    /// assert_eq!(name.with_result(|name| name.map(String::len).unwrap()), 6);
+    /// assert_eq!(name.result().unwrap(), "raddle");
+    /// ```
+    #[track_caller]
+    pub fn with_result<R>(&self, look: impl FnOnce(Result<&T, &FutureError>) -> R) -> R {
+        let op = Op::new(&*self.core, FUTURE, Kind::Write);
+        host::point(op);
+        self.core.look(op, look)
+    }
+
+    /// Cancels the future if its task has not started; says whether it is cancelled now.
+    ///
+    /// The task's closure is dropped and the done-callbacks run before this returns, in the calling thread. A
+    /// task either starts or is cancelled, never both.
+    #[track_caller]
+    pub fn cancel(&self) -> bool {
+        host::point(Op::new(&*self.core, FUTURE, Kind::Write));
+        self.core.cancel()
+    }
+
+    /// Whether the future was cancelled.
+    #[track_caller]
+    pub fn cancelled(&self) -> bool {
+        host::point(Op::new(&*self.core, FUTURE, Kind::Read));
+        self.core.is_cancelled()
+    }
+
+    /// Whether the task runs just now; it cannot be cancelled any more.
+    #[track_caller]
+    pub fn running(&self) -> bool {
+        host::point(Op::new(&*self.core, FUTURE, Kind::Read));
+        self.core.is_running()
+    }
+
+    /// Whether the task is over, failed or cancelled: nothing waits for it any more.
+    #[track_caller]
+    pub fn done(&self) -> bool {
+        host::point(Op::new(&*self.core, FUTURE, Kind::Read));
+        self.core.is(settled)
+    }
+
+    /// Has `callback` run once when the future is done, in the thread that settles it; at once, in the calling
+    /// thread, if it is done already.
+    ///
+    /// Callbacks run in the order in which they were added. One that panics is reported to the
+    /// [excepthook](crate::thread::set_excepthook) and the others run.
+    #[track_caller]
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + Send + 'static) {
+        host::point(Op::new(&*self.core, FUTURE, Kind::Write));
+        let callback =
+            Listener::Callback(
+                Box::new(move |core: &Handle<T>| callback(&Future::of(core.clone()))) as Box<_>
+            );
+        if let Err(Listener::Callback(callback)) = self.core.listen(callback, settled) {
+            guarded("a done-callback", || callback(&self.core));
+        }
+    }
+
+    fn take_until(&self, op: Op, deadline: Option<Instant>) -> Result<T, FutureError> {
+        let mut reached: fn(u32) -> bool = settled;
+        loop {
+            self.core.wait(op, deadline, reached)?;
+            match self.core.take() {
+                Take::Value(value) => return Ok(value),
+                Take::Failed(error) => return Err(error),
+                Take::Lent(by) if by == host::ident() => return Err(FutureError::Taken),
+                Take::Lent(_) | Take::NotDone => reached = at_rest,
+            }
+        }
+    }
+
+    fn exception_until(&self, op: Op, deadline: Option<Instant>) -> Option<FutureError> {
+        match self.core.wait(op, deadline, settled) {
+            Ok(()) => self.core.failure(),
+            Err(error) => Some(error),
+        }
+    }
+}
+
+impl<T> Clone for Future<T> {
+    fn clone(&self) -> Self {
+        Self::of(self.core.clone())
+    }
+}
+
+/// Two futures are equal if they refer to the same result.
+impl<T> PartialEq for Future<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl<T> Eq for Future<T> {}
+
+// What a panic can leave behind in a future is what its documentation says: nothing unfinished.
+impl<T> UnwindSafe for Future<T> {}
+impl<T> RefUnwindSafe for Future<T> {}
+
+impl<T> fmt::Debug for Future<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Future").field("state", &phase(&self.core)).finish_non_exhaustive()
+    }
+}
+
+fn phase<T>(core: &Core<T>) -> &'static str {
+    if core.is_cancelled() {
+        "cancelled"
+    } else if core.is(settled) {
+        "done"
+    } else if core.is_running() {
+        "running"
+    } else {
+        "pending"
+    }
+}

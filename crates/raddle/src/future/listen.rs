@@ -1,0 +1,58 @@
+//! Who wants to hear that a future is settled.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::host;
+use crate::raw::Waiter;
+use crate::thread;
+
+/// Verdicts of a [`Waiter`] that waits for futures.
+pub(crate) const SETTLED: u32 = 0;
+/// The wait would never end.
+pub(crate) const DEADLOCK: u32 = 1;
+
+/// Somebody who waits for several futures at once, or must not sleep on the future's own word.
+pub(crate) trait Watch: Send + Sync {
+    /// The future that was registered with `place` is settled; `failed`: by anything but a value or `cancel`.
+    fn settled(&self, place: usize, failed: bool);
+}
+
+impl Watch for Waiter {
+    fn settled(&self, _: usize, _: bool) {
+        self.tell(SETTLED);
+    }
+}
+
+/// One listener; `C` is a done-callback.
+pub(super) enum Listener<C> {
+    Watch(Arc<dyn Watch>, usize),
+    Waker(u64, Waker),
+    Callback(C),
+}
+
+/// Tells everyone who sleeps, and returns the callbacks in their order.
+pub(super) fn tell<C>(listeners: Vec<Listener<C>>, failed: bool) -> Vec<C> {
+    let mut callbacks = Vec::new();
+    for listener in listeners {
+        match listener {
+            Listener::Watch(watch, place) => watch.settled(place, failed),
+            Listener::Waker(_, waker) => guarded("a waker", || waker.wake()),
+            Listener::Callback(callback) => callbacks.push(callback),
+        }
+    }
+    callbacks
+}
+
+/// Runs the user's `code`, whose panic is reported and harms nobody.
+pub(crate) fn guarded(what: &str, code: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
+        report(what, &*payload);
+    }
+}
+
+fn report(what: &str, payload: &(dyn Any + Send)) {
+    thread::report(&format!("{what} in thread \"{}\"", host::record().name()), payload);
+}

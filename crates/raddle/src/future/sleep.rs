@@ -1,0 +1,82 @@
+//! Waiting for one future.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::time::Instant;
+
+use super::crew::{self, CAN_FAIL, Crew};
+use super::error::FutureError;
+use super::listen::{Listener, Watch};
+use super::state::{ASLEEP, Core, settled};
+use crate::host::{self, Op, Spin, Wait};
+use crate::raw::Waiter;
+
+impl<T, W: ?Sized> Core<T, W> {
+    /// Waits until the phase is `reached`.
+    pub(crate) fn wait(
+        self: &Arc<Self>,
+        op: Op,
+        deadline: Option<Instant>,
+        reached: fn(u32) -> bool,
+    ) -> Result<(), FutureError> {
+        if deadline.is_none()
+            && !self.is(settled)
+            && let Some(crew) = crew::of(self.home)
+        {
+            return self.wait_for_own_pool(&*crew, op);
+        }
+        host::point_until(op, deadline, || self.is(reached));
+        if self.sleep(deadline, reached) { Ok(()) } else { Err(FutureError::TimedOut) }
+    }
+
+    fn sleep(&self, deadline: Option<Instant>, reached: fn(u32) -> bool) -> bool {
+        let mut spin = Spin::new();
+        loop {
+            host::atom(&self.word);
+            let seen = self.word.load(Acquire);
+            if reached(seen) {
+                return true;
+            }
+            if spin.again() {
+                continue;
+            }
+            if seen & ASLEEP == 0 {
+                self.will_sleep(reached);
+                continue;
+            }
+            if host::wait(&self.word, seen, deadline) == Wait::TimedOut {
+                return self.is(reached);
+            }
+        }
+    }
+
+    /// Has whoever settles the future wake this thread. The word is settled by a plain store under this lock.
+    fn will_sleep(&self, reached: fn(u32) -> bool) {
+        let _settling = self.inner.lock();
+        if !self.is(reached) {
+            self.word.fetch_or(ASLEEP, Relaxed);
+        }
+    }
+
+    /// Waits in a way that the pool can end, when it sees that no worker is left to bring the result.
+    fn wait_for_own_pool(self: &Arc<Self>, crew: &dyn Crew, op: Op) -> Result<(), FutureError> {
+        host::point(op);
+        let address = Arc::as_ptr(self).cast::<()>() as usize;
+        if crew.runs(address) {
+            return Err(FutureError::Deadlock);
+        }
+        let waiter = Waiter::new(CAN_FAIL);
+        let watch: Arc<dyn Watch> = waiter.clone();
+        if self.listen(Listener::Watch(watch.clone(), 0), settled).is_err() {
+            return Ok(());
+        }
+        crew.block(&waiter, address);
+        waiter.sleep(op, None);
+        crew.unblock(&waiter);
+        if self.is(settled) {
+            return Ok(());
+        }
+        self.deafen(&watch);
+        Err(FutureError::Deadlock)
+    }
+}

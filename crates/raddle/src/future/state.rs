@@ -1,0 +1,289 @@
+//! What all references to a future share: a word that tells its phase, and under a lock what it came to.
+//!
+//! # Memory ordering
+//! A future is settled under its lock by a release of the word; `done` and every wait acquire the word. So
+//! what the task did happens before whatever is done with its result. Starting and cancelling compete for the
+//! word by compare-and-swap from `PENDING`: exactly one of them wins, and nobody else leaves that phase.
+//! Whoever changes the word otherwise holds the lock, `ASLEEP` included, and who settles a future is the one
+//! who started it. So settling needs no compare-and-swap.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use super::error::FutureError;
+use super::listen::{Listener, Watch, guarded, tell};
+use crate::host;
+use crate::raw::Guarded;
+
+const PENDING: u32 = 0;
+const RUNNING: u32 = 1;
+/// Settled, and somebody looks at the value just now.
+const LENT: u32 = 2;
+const DONE: u32 = 3;
+const CANCELLED: u32 = 4;
+const PHASE: u32 = 7;
+/// Somebody may sleep on the word.
+pub(super) const ASLEEP: u32 = 8;
+
+/// What is to be run for a future, until it starts.
+pub(crate) trait Work: Send + Sync {
+    /// Drops it unrun: the future has been cancelled or refused.
+    fn discard(&self);
+}
+
+impl Work for () {
+    fn discard(&self) {}
+}
+
+/// The shared state. The work lies in the same allocation, and a [`Handle`] does not know its type.
+pub(crate) struct Core<T, W: ?Sized = dyn Work> {
+    pub(super) word: AtomicU32,
+    /// The pool that runs it, for workers that wait for their own pool.
+    pub(super) home: u64,
+    pub(super) inner: Guarded<Inner<T>>,
+    work: W,
+}
+
+pub(crate) type Handle<T> = Arc<Core<T>>;
+pub(super) type Callback<T> = Box<dyn FnOnce(&Handle<T>) + Send>;
+
+pub(super) struct Inner<T> {
+    pub(super) outcome: Outcome<T>,
+    /// Somebody asked how it went.
+    pub(super) looked: bool,
+    pub(super) listeners: Vec<Listener<Callback<T>>>,
+}
+
+pub(super) enum Outcome<T> {
+    None,
+    Value(T),
+    /// The value is in the hands of the thread with this ident, which will bring it back.
+    Lent(u64),
+    Taken,
+    Failed(FutureError),
+}
+
+/// What [`Core::take`] found.
+pub(super) enum Take<T> {
+    Value(T),
+    Failed(FutureError),
+    NotDone,
+    Lent(u64),
+}
+
+pub(crate) fn settled(word: u32) -> bool {
+    word & PHASE >= LENT
+}
+
+pub(super) fn at_rest(word: u32) -> bool {
+    word & PHASE >= DONE
+}
+
+/// Counts cancellations: unchanged means that no queue holds a cancelled task that it did not hold before.
+static CANCELS: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn cancels() -> u64 {
+    CANCELS.load(Relaxed)
+}
+
+impl<T, W> Core<T, W> {
+    pub(crate) fn new(home: u64, work: W) -> Self {
+        let inner = Inner { outcome: Outcome::None, looked: false, listeners: Vec::new() };
+        Self { word: AtomicU32::new(PENDING), home, inner: Guarded::new(inner), work }
+    }
+}
+
+impl<T, W: ?Sized> Core<T, W> {
+    pub(crate) fn home(&self) -> u64 {
+        self.home
+    }
+
+    pub(crate) fn work(&self) -> &W {
+        &self.work
+    }
+
+    pub(crate) fn is(&self, what: impl FnOnce(u32) -> bool) -> bool {
+        what(self.word.load(Acquire))
+    }
+
+    pub(crate) fn is_pending(&self) -> bool {
+        self.is(|word| word & PHASE == PENDING)
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.is(|word| word & PHASE == RUNNING)
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.is(|word| word & PHASE == CANCELLED)
+    }
+
+    /// Leaves the phase `PENDING` for `phase`, unless somebody else did.
+    fn leave_pending(&self, phase: u32) -> Result<u32, u32> {
+        self.word.fetch_update(AcqRel, Acquire, |word| (word & PHASE == PENDING).then_some(word | phase))
+    }
+
+    /// The work begins; false: it was cancelled, or somebody else began it.
+    pub(crate) fn start(&self) -> bool {
+        host::atom(&self.word);
+        self.leave_pending(RUNNING).is_ok()
+    }
+
+    /// Stores what it came to, wakes who waits, and returns the callbacks; twice is an error.
+    pub(crate) fn settle(
+        &self,
+        result: Result<T, FutureError>,
+    ) -> Result<Vec<Callback<T>>, Result<T, FutureError>> {
+        let mut inner = self.inner.lock();
+        if self.is(settled) {
+            return Err(result);
+        }
+        let failed = result.is_err();
+        inner.outcome = result.map_or_else(Outcome::Failed, Outcome::Value);
+        Ok(self.publish(inner, DONE, failed))
+    }
+
+    /// The outcome is in place: out of the lock, and let everyone know.
+    fn publish(
+        &self,
+        mut inner: crate::raw::Guard<'_, Inner<T>>,
+        phase: u32,
+        failed: bool,
+    ) -> Vec<Callback<T>> {
+        let listeners = std::mem::take(&mut inner.listeners);
+        let before = self.word.load(Relaxed);
+        self.word.store(phase, Release);
+        drop(inner);
+        if before & ASLEEP != 0 {
+            host::wake(&self.word, u32::MAX);
+        }
+        if listeners.is_empty() { Vec::new() } else { tell(listeners, failed) }
+    }
+
+    /// Has `listener` told when the phase is `reached`; gives it back if it is already.
+    pub(super) fn listen(
+        &self,
+        listener: Listener<Callback<T>>,
+        reached: fn(u32) -> bool,
+    ) -> Result<(), Listener<Callback<T>>> {
+        let mut inner = self.inner.lock();
+        if self.is(reached) {
+            return Err(listener);
+        }
+        inner.listeners.push(listener);
+        Ok(())
+    }
+
+    /// Lets a watcher go that was not told.
+    pub(super) fn deafen(&self, gone: &Arc<dyn Watch>) {
+        let same = |listener: &Listener<_>| matches!(listener, Listener::Watch(watch, _) if Arc::ptr_eq(watch, gone));
+        let mut inner = self.inner.lock();
+        if let Some(place) = inner.listeners.iter().position(same) {
+            let listener = inner.listeners.remove(place);
+            drop(inner);
+            drop(listener);
+        }
+    }
+
+    /// Takes the value, if it is there to be taken; whoever asks has looked.
+    pub(super) fn take(&self) -> Take<T> {
+        self.inner.lock().take(Outcome::Taken)
+    }
+
+    /// Takes the value, which [`give_back`](Core::give_back) will return; until then the word says so.
+    pub(super) fn borrow(&self) -> Take<T> {
+        let mut inner = self.inner.lock();
+        let found = inner.take(Outcome::Lent(host::ident()));
+        if matches!(found, Take::Value(_)) {
+            self.word.fetch_sub(DONE - LENT, AcqRel);
+        }
+        found
+    }
+
+    pub(super) fn give_back(&self, value: T) {
+        let mut inner = self.inner.lock();
+        inner.outcome = Outcome::Value(value);
+        // A settled future has no callbacks left, only those who wait for the value.
+        let _none = self.publish(inner, DONE, false);
+    }
+
+    /// Why there is no value, if it failed; whoever asks has looked.
+    pub(super) fn failure(&self) -> Option<FutureError> {
+        let mut inner = self.inner.lock();
+        inner.looked |= !matches!(inner.outcome, Outcome::None);
+        match &inner.outcome {
+            Outcome::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    /// Why there is no value, if it failed; this is no look.
+    pub(crate) fn peek_failure(&self) -> Option<FutureError> {
+        match &self.inner.lock().outcome {
+            Outcome::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    /// A failure that nobody has looked at, which now somebody has.
+    pub(crate) fn unseen_failure(&self) -> Option<FutureError> {
+        let mut inner = self.inner.lock();
+        if std::mem::replace(&mut inner.looked, true) {
+            return None;
+        }
+        match &inner.outcome {
+            Outcome::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl<T> Core<T> {
+    /// Cancels it if it has not started; says whether it is cancelled now.
+    pub(crate) fn cancel(self: &Arc<Self>) -> bool {
+        let mut inner = self.inner.lock();
+        if let Err(word) = self.leave_pending(CANCELLED) {
+            return word & PHASE == CANCELLED;
+        }
+        inner.outcome = Outcome::Failed(FutureError::Cancelled);
+        CANCELS.fetch_add(1, Relaxed);
+        let callbacks = self.publish(inner, CANCELLED, false);
+        guarded("the destructor of a cancelled task", || self.work.discard());
+        call_back(self, callbacks);
+        true
+    }
+}
+
+/// Runs the callbacks in order; one that panics is reported and the others run.
+pub(crate) fn call_back<T>(future: &Handle<T>, callbacks: Vec<Callback<T>>) {
+    for callback in callbacks {
+        guarded("a done-callback", || callback(future));
+    }
+}
+
+impl<T> Inner<T> {
+    fn take(&mut self, leaving: Outcome<T>) -> Take<T> {
+        self.looked |= !matches!(self.outcome, Outcome::None);
+        match &self.outcome {
+            Outcome::None => Take::NotDone,
+            Outcome::Lent(by) => Take::Lent(*by),
+            Outcome::Taken => Take::Failed(FutureError::Taken),
+            Outcome::Failed(error) => Take::Failed(error.clone()),
+            Outcome::Value(_) => match std::mem::replace(&mut self.outcome, leaving) {
+                Outcome::Value(value) => Take::Value(value),
+                _ => unreachable!("the outcome was a value"),
+            },
+        }
+    }
+}
+
+impl<T> Drop for Inner<T> {
+    fn drop(&mut self) {
+        if let Outcome::Failed(error) = &self.outcome
+            && !self.looked
+        {
+            error.report_unseen();
+        }
+    }
+}
