@@ -11,6 +11,7 @@ pub mod host;
 mod lock;
 mod mutex;
 pub mod queue;
+pub mod pool;
 mod raw;
 mod reentrant;
 mod rlock;
@@ -33,6 +34,7 @@ pub use mutex::{Mutex, MutexGuard};
 pub use queue::{
     GetError, LifoQueue, PriorityQueue, PutError, Queue, ShutDown, SimpleQueue, TooManyTasksDone,
 };
+pub use pool::{Priority, Shutdown, ThreadPoolExecutor};
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rlock::{NotOwner, RLock, RLockGuard};
 pub use semaphore::{BoundedSemaphore, NoPermits, Permit, PermitError, Semaphore};

@@ -1,0 +1,98 @@
+//! The end of a pool.
+
+use std::time::{Duration, Instant};
+
+use super::error::FromOwnWorker;
+use super::executor::ThreadPoolExecutor;
+use super::shared::POOL;
+use super::state::{After, Mode, Step};
+use super::worker::carry_out;
+use crate::future;
+use crate::host::{self, Kind, Op};
+
+/// What becomes of the tasks that wait when a pool is shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shutdown {
+    /// They are run.
+    Drain,
+    /// They are cancelled; those that run go on to their end.
+    CancelPending,
+}
+
+impl ThreadPoolExecutor {
+    /// Accepts no more tasks and waits until the workers are gone. Shutting down again is allowed, and can still
+    /// cancel what waits.
+    ///
+    /// # Errors
+    /// [`FromOwnWorker`], without any effect, in a worker of this pool: it would wait for itself.
+    #[track_caller]
+    pub fn shutdown(&self, how: Shutdown) -> Result<(), FromOwnWorker> {
+        self.shutdown_until(how, None, Op::new(&*self.shared, POOL, Kind::Wait)).map(drop)
+    }
+
+    /// Accepts no more tasks; says whether the workers are gone already. It does not wait, and so can be called in a task.
+    #[track_caller]
+    pub fn try_shutdown(&self, how: Shutdown) -> bool {
+        host::point(Op::new(&*self.shared, POOL, Kind::Write));
+        self.close(how);
+        self.shared.state.lock().alive == 0
+    }
+
+    /// Accepts no more tasks and waits at most `timeout` until the workers are gone; says whether they are.
+    ///
+    /// # Errors
+    /// As for [`shutdown`](Self::shutdown).
+    #[track_caller]
+    pub fn shutdown_timeout(&self, how: Shutdown, timeout: Duration) -> Result<bool, FromOwnWorker> {
+        self.shutdown_until(how, host::deadline(timeout), Op::new(&*self.shared, POOL, Kind::Wait))
+    }
+
+    fn close(&self, how: Shutdown) {
+        let mut after = After::default();
+        let mut state = self.shared.state.lock();
+        if how == Shutdown::CancelPending {
+            let mut waiting = Vec::new();
+            state.lanes.clear(&mut waiting);
+            after.steps.extend(waiting.into_iter().map(Step::Cancel));
+        }
+        if let Mode::Open = state.mode {
+            state.close(Mode::ShutDown, &mut after);
+        } else {
+            state.conclude(&mut after);
+        }
+        drop(state);
+        carry_out(&self.shared, after);
+    }
+
+    fn shutdown_until(
+        &self,
+        how: Shutdown,
+        deadline: Option<Instant>,
+        op: Op,
+    ) -> Result<bool, FromOwnWorker> {
+        if future::home() == self.shared.home {
+            return Err(FromOwnWorker);
+        }
+        host::point(op);
+        self.close(how);
+        let mut state = self.shared.state.lock();
+        if state.alive == 0 {
+            return Ok(true);
+        }
+        let waiter = state.joiners.join(0);
+        drop(state);
+        if waiter.sleep(op, deadline).is_some() {
+            return Ok(true);
+        }
+        let mut state = self.shared.state.lock();
+        Ok(!state.joiners.leave(&waiter))
+    }
+}
+
+impl Drop for ThreadPoolExecutor {
+    fn drop(&mut self) {
+        if self.shutdown(Shutdown::Drain).is_err() {
+            self.try_shutdown(Shutdown::Drain);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The pool as its user sees it.
+
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::builder::Builder;
+use super::error::{BuildError, SubmitError};
+use super::lanes::Priority;
+use super::shared::{POOL, Shared};
+use super::state::After;
+use super::submit::{Patience, offer, submit};
+use super::worker::carry_out;
+use crate::future::Future;
+use crate::host::{self, Kind, Op};
+
+/// A pool of threads that run tasks; every task has a [`Future`].
+///
+/// Workers are started when a task comes and none is free, up to a maximum, and stay. Tasks are taken first in,
+/// first out; higher [`Priority`] first. A task that panics is its future's error, and its worker goes on.
+///
+/// Dropping the pool waits for its tasks, like leaving Python's `with` block. Share it between threads by
+/// reference or in an [`Arc`]. Dropped by one of its own workers, it cannot wait, and the workers end when all is done.
+///
+/// # End of the program
+/// While tasks wait or run, the program does not end, wherever the pool is; idle workers do not keep it. A task
+/// that calls `std::process::exit` counts as over, its future as [abandoned](crate::FutureError::Abandoned),
+/// and the other tasks are still run. A thread that a task starts is a daemon if one started by the pool's
+/// creator would be.
+///
+/// # Waiting for the own pool
+/// A task may wait for other tasks of its pool as long as a worker is left for them. If all workers wait that
+/// way, without a time limit, one of the waits ends with [`FutureError::Deadlock`](crate::FutureError::Deadlock).
+/// [`scope`](ThreadPoolExecutor::scope) has no such limit.
+///
+/// ```
+/// use raddle::{FutureError, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::new(3);
+/// let squares: Vec<i32> = pool.map(1..=4, |n| n * n).collect::<Result<_, FutureError>>()?;
+/// assert_eq!(squares, [1, 4, 9, 16]);
+///
+/// let broken = pool.submit(|| panic!("no paper"));
+/// assert!(broken.result().unwrap_err().to_string().contains("no paper"));
+/// # Ok::<(), FutureError>(())
+/// ```
+pub struct ThreadPoolExecutor {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl ThreadPoolExecutor {
+    /// A pool of at most `max_workers` workers.
+    ///
+    /// # Panics
+    /// If `max_workers` is 0.
+    pub fn new(max_workers: usize) -> Self {
+        match Self::builder().max_workers(max_workers).build() {
+            Ok(pool) => pool,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Begins a pool with more settings.
+    ///
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(8).thread_name_prefix("db").queue_limit(1_000).build()?;
+    /// let name = pool.submit(|| raddle::thread::current().name()).result().unwrap();
+    /// assert_eq!(name, "db_0");
+    /// # Ok::<(), raddle::pool::BuildError>(())
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Has `task` run, and gives its future.
+    ///
+    /// While as many tasks wait as the [queue limit](Builder::queue_limit) allows, it waits, in line with others.
+    /// There is always a future: if the task cannot be accepted, because the pool was
+    /// shut down or is broken, the future is done and says so.
+    #[track_caller]
+    pub fn submit<F, T>(&self, task: F) -> Future<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        submit(&self.shared, Priority(0), task, Op::new(&*self.shared, POOL, Kind::Put))
+    }
+
+    /// Like [`submit`](Self::submit), with a priority other than 0.
+    #[track_caller]
+    pub fn submit_with<F, T>(&self, priority: Priority, task: F) -> Future<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        submit(&self.shared, priority, task, Op::new(&*self.shared, POOL, Kind::Put))
+    }
+
+    /// Has `task` run if that is possible without waiting for room.
+    ///
+    /// # Errors
+    /// [`SubmitError`] gives the task back.
+    #[track_caller]
+    pub fn try_submit<F, T>(&self, task: F) -> Result<Future<T>, SubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        offer(&self.shared, Priority(0), Patience::No, task, Op::new(&*self.shared, POOL, Kind::Put))
+    }
+
+    /// Like [`try_submit`](Self::try_submit), with a priority other than 0.
+    ///
+    /// # Errors
+    /// [`SubmitError`] gives the task back.
+    #[track_caller]
+    pub fn try_submit_with<F, T>(&self, priority: Priority, task: F) -> Result<Future<T>, SubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        offer(&self.shared, priority, Patience::No, task, Op::new(&*self.shared, POOL, Kind::Put))
+    }
+
+    /// Has `task` run, waiting at most `timeout` for room.
+    ///
+    /// # Errors
+    /// [`SubmitError`] gives the task back.
+    #[track_caller]
+    pub fn submit_timeout<F, T>(&self, timeout: Duration, task: F) -> Result<Future<T>, SubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let patience = Patience::Until(host::deadline(timeout));
+        offer(&self.shared, Priority(0), patience, task, Op::new(&*self.shared, POOL, Kind::Put))
+    }
+
+    /// Has `task` run, waiting for room until `deadline` at most.
+    ///
+    /// # Errors
+    /// [`SubmitError`] gives the task back.
+    #[track_caller]
+    pub fn submit_deadline<F, T>(&self, deadline: Instant, task: F) -> Result<Future<T>, SubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let patience = Patience::Until(Some(deadline));
+        offer(&self.shared, Priority(0), patience, task, Op::new(&*self.shared, POOL, Kind::Put))
+    }
+
+    /// Allows at most `max_workers` workers from now on. Those beyond leave when they have finished their task.
+    ///
+    /// # Panics
+    /// If `max_workers` is 0.
+    #[track_caller]
+    pub fn resize(&self, max_workers: usize) {
+        assert!(max_workers > 0, "{}", BuildError::NoWorkers);
+        host::point(Op::new(&*self.shared, POOL, Kind::Write));
+        let mut first = true;
+        loop {
+            let mut after = After::default();
+            let mut state = self.shared.state.lock();
+            if std::mem::take(&mut first) {
+                state.max = max_workers;
+                let surplus = state.workers.saturating_sub(max_workers);
+                state.rouse(surplus, &mut after);
+                state.admit(0, &mut after);
+            }
+            state.summon(self.shared.finishing(), &mut after);
+            self.shared.note_growth(&state);
+            drop(state);
+            let more = after.hire > 0;
+            carry_out(&self.shared, after);
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// How many workers there may be.
+    pub fn max_workers(&self) -> usize {
+        self.shared.state.lock().max
+    }
+
+    /// How many workers there are.
+    #[track_caller]
+    pub fn workers(&self) -> usize {
+        host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        self.shared.state.lock().workers
+    }
+
+    /// How many workers have nothing to do.
+    #[track_caller]
+    pub fn idle(&self) -> usize {
+        host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        let state = self.shared.state.lock();
+        state.idle.len() + state.waking
+    }
+
+    /// How many tasks wait for a worker. One that was cancelled counts until a worker comes across it.
+    #[track_caller]
+    pub fn pending(&self) -> usize {
+        host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        self.shared.state.lock().lanes.len()
+    }
+}
+
+impl Default for ThreadPoolExecutor {
+    /// A pool with the default settings.
+    fn default() -> Self {
+        let shared = Builder::default().into_shared().expect("the default settings are right");
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Builder {
+    /// Makes the pool; its workers are started when they are needed.
+    ///
+    /// # Errors
+    /// [`BuildError`]
+    pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
+        Ok(ThreadPoolExecutor { shared: Arc::new(self.into_shared()?) })
+    }
+}
+
+// A panic leaves nothing of a pool unfinished.
+impl UnwindSafe for ThreadPoolExecutor {}
+impl RefUnwindSafe for ThreadPoolExecutor {}
+
+impl fmt::Debug for ThreadPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.state.lock();
+        let (max_workers, workers) = (state.max, state.workers);
+        let (pending, at_door) = (state.lanes.len(), state.door.len());
+        drop(state);
+        f.debug_struct("ThreadPoolExecutor")
+            .field("name", &self.shared.prefix)
+            .field("max_workers", &max_workers)
+            .field("workers", &workers)
+            .field("pending", &pending)
+            .field("at_door", &at_door)
+            .finish_non_exhaustive()
+    }
+}

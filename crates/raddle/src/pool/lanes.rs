@@ -1,0 +1,100 @@
+//! The tasks that wait: first in, first out, within each priority.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::task::Task;
+
+/// How soon a task is taken: higher ones first, and those of one priority in the order of their submission.
+///
+/// Tasks submitted without one have priority 0. A priority decides which waiting task is next; it interrupts none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(pub i32);
+
+/// A burst's memory is given back when it is over, if it was larger than this.
+const KEPT: usize = 4096;
+
+pub(super) struct Lanes {
+    /// Priority 0, as nearly all tasks have it.
+    usual: VecDeque<Arc<dyn Task>>,
+    /// The others; no lane is empty.
+    other: BTreeMap<Priority, VecDeque<Arc<dyn Task>>>,
+    len: usize,
+}
+
+impl Lanes {
+    pub(super) fn new() -> Self {
+        Self { usual: VecDeque::new(), other: BTreeMap::new(), len: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn push(&mut self, task: Arc<dyn Task>, priority: Priority) {
+        self.len += 1;
+        if priority == Priority(0) {
+            self.usual.push_back(task);
+        } else {
+            self.other.entry(priority).or_default().push_back(task);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Arc<dyn Task>> {
+        if self.len == 0 {
+            return None;
+        }
+        self.len -= 1;
+        if let Some(mut lane) = self.other.last_entry()
+            && (*lane.key() > Priority(0) || self.usual.is_empty())
+        {
+            let task = lane.get_mut().pop_front();
+            if lane.get().is_empty() {
+                lane.remove();
+            }
+            return task;
+        }
+        let task = self.usual.pop_front();
+        if self.usual.is_empty() && self.usual.capacity() > KEPT {
+            self.usual = VecDeque::new();
+        }
+        task
+    }
+
+    /// Whether the task at `address` waits.
+    pub(super) fn contains(&self, address: usize) -> bool {
+        let is = |task: &Arc<dyn Task>| Arc::as_ptr(task).cast::<()>() as usize == address;
+        self.usual.iter().chain(self.other.values().flatten()).any(is)
+    }
+
+    /// Takes out the tasks that need not be run any more, into `dead`.
+    pub(super) fn sweep(&mut self, dead: &mut Vec<Arc<dyn Task>>) {
+        self.take_out(|task| !task.is_pending(), dead);
+    }
+
+    /// Takes out everything, into `dead`.
+    pub(super) fn clear(&mut self, dead: &mut Vec<Arc<dyn Task>>) {
+        self.take_out(|_| true, dead);
+    }
+
+    fn take_out(&mut self, out: impl Fn(&dyn Task) -> bool, dead: &mut Vec<Arc<dyn Task>>) {
+        let before = dead.len();
+        let mut sift = |lane: &mut VecDeque<Arc<dyn Task>>| {
+            lane.retain(|task| {
+                let out = out(&**task);
+                if out {
+                    dead.push(task.clone()); // so that it is not dropped here, under the pool's lock
+                }
+                !out
+            });
+            !lane.is_empty()
+        };
+        sift(&mut self.usual);
+        self.other.retain(|_, lane| sift(lane));
+        self.len -= dead.len() - before;
+    }
+}

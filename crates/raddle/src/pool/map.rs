@@ -1,0 +1,197 @@
+//! One function, many items.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::Fuse;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::error::ZeroBuffer;
+use super::executor::ThreadPoolExecutor;
+use super::lanes::Priority;
+use super::shared::{POOL, Shared};
+use super::submit::submit;
+use crate::future::{Future, FutureError};
+use crate::host::{self, Kind, Object, Op};
+
+impl ThreadPoolExecutor {
+    /// Calls `function` with every item, in tasks of their own, and yields the results in the items' order.
+    ///
+    /// All tasks are submitted before this returns, so the items must come to an end;
+    /// [`map_buffered`](Self::map_buffered) looks ahead only so far. Dropping the iterator cancels what has not
+    /// started, as does a time limit that passes.
+    ///
+    /// ```
+    /// use raddle::{FutureError, ThreadPoolExecutor};
+    /// let pool = ThreadPoolExecutor::new(3);
+    /// let lengths: Vec<usize> = pool.map(["a", "bb", "ccc"], str::len).collect::<Result<_, FutureError>>()?;
+    /// assert_eq!(lengths, [1, 2, 3]);
+    /// # Ok::<(), FutureError>(())
+    /// ```
+    #[track_caller]
+    pub fn map<I, F, R>(&self, items: I, function: F) -> Map<I::IntoIter, F, R>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        Map::new(&self.shared, items, function, usize::MAX, Location::caller())
+    }
+
+    /// Like [`map`](Self::map), but with at most `buffersize` tasks that are submitted and not yet asked for.
+    ///
+    /// Items are taken from the input when there is room for their tasks, so the input may be endless.
+    ///
+    /// # Errors
+    /// [`ZeroBuffer`] if `buffersize` is 0.
+    ///
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    /// let pool = ThreadPoolExecutor::new(3);
+    /// let squares = pool.map_buffered(10, 1_u64.., |n| n * n)?;
+    /// assert_eq!(squares.map(Result::unwrap).find(|square| *square > 200), Some(225));
+    /// # Ok::<(), raddle::pool::ZeroBuffer>(())
+    /// ```
+    #[track_caller]
+    pub fn map_buffered<I, F, R>(
+        &self,
+        buffersize: usize,
+        items: I,
+        function: F,
+    ) -> Result<Map<I::IntoIter, F, R>, ZeroBuffer>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        if buffersize == 0 {
+            return Err(ZeroBuffer);
+        }
+        Ok(Map::new(&self.shared, items, function, buffersize, Location::caller()))
+    }
+}
+
+/// The results of [`ThreadPoolExecutor::map`], in the order of the items.
+///
+/// Each is what [`Future::result`] gives; a failed one does not end the iteration. Dropping it cancels
+/// what has not started.
+#[must_use = "dropping it cancels the tasks that have not started"]
+pub struct Map<I: Iterator, F, R> {
+    shared: Arc<Shared>,
+    items: Fuse<I>,
+    function: Arc<F>,
+    ahead: VecDeque<Future<R>>,
+    buffersize: usize,
+    called: Instant,
+    deadline: Option<Instant>,
+    over: bool,
+}
+
+impl<I, F, R> Map<I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+    fn new(
+        shared: &Arc<Shared>,
+        items: impl IntoIterator<IntoIter = I>,
+        function: F,
+        buffersize: usize,
+        at: &'static Location<'static>,
+    ) -> Self {
+        let mut map = Self {
+            shared: shared.clone(),
+            items: items.into_iter().fuse(),
+            function: Arc::new(function),
+            ahead: VecDeque::new(),
+            buffersize,
+            called: host::now(),
+            deadline: None,
+            over: false,
+        };
+        map.fill(at);
+        map
+    }
+
+    /// Allows `limit` from the call of `map` for all results together.
+    ///
+    /// When it passes, the iterator yields one [`FutureError::TimedOut`], cancels what has not started, and ends.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.deadline = self.called.checked_add(limit);
+        self
+    }
+
+    fn fill(&mut self, at: &'static Location<'static>) {
+        while self.ahead.len() < self.buffersize
+            && let Some(item) = self.items.next()
+        {
+            let function = self.function.clone();
+            let op = Op { object: Object::of(&*self.shared, POOL), kind: Kind::Put, at };
+            self.ahead.push_back(submit(&self.shared, Priority(0), move || function(item), op));
+        }
+    }
+}
+
+impl<I: Iterator, F, R> Map<I, F, R> {
+    fn cancel_rest(&mut self) {
+        // The last first, so that no worker takes one up in between that will be cancelled anyway.
+        self.ahead.drain(..).rev().for_each(|future| {
+            future.cancel();
+        });
+    }
+}
+
+impl<I, F, R> Iterator for Map<I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
+    type Item = Result<R, FutureError>;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let future = self.ahead.pop_front()?;
+        self.fill(Location::caller());
+        let result = match self.deadline {
+            Some(deadline) => future.result_deadline(deadline),
+            None => future.result(),
+        };
+        if let Err(FutureError::TimedOut) = result {
+            future.cancel();
+            self.over = true;
+            self.cancel_rest();
+        }
+        Some(result)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        if self.over {
+            return (0, Some(0));
+        }
+        let (least, most) = self.items.size_hint();
+        let ahead = self.ahead.len();
+        (least.saturating_add(ahead), most.and_then(|most| most.checked_add(ahead)))
+    }
+}
+
+impl<I: Iterator, F, R> Drop for Map<I, F, R> {
+    fn drop(&mut self) {
+        self.cancel_rest();
+    }
+}
+
+impl<I: Iterator, F, R> fmt::Debug for Map<I, F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map").field("ahead", &self.ahead.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,276 @@
+//! Tasks that may borrow from the function that submits them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::Refusal;
+use super::executor::ThreadPoolExecutor;
+use super::lanes::Priority;
+use super::shared::{POOL, Shared};
+use super::submit::{Patience, enqueue};
+use super::tally::{Tally, Ticket};
+use super::task::{Slot, Task};
+use super::worker::run_here;
+use crate::erase::erase;
+use crate::future::{self, Core, Future, FutureError};
+use crate::host::{self, Kind, Op};
+use crate::raw::Guarded;
+
+impl ThreadPoolExecutor {
+    /// Runs `f`, which can submit tasks that borrow from outside, and returns when all of them are over.
+    ///
+    /// Called in one of the pool's own workers, the caller runs tasks that no other worker has taken, so scopes can
+    /// be nested to any depth in a pool of any size.
+    ///
+    /// # Panics
+    /// With the panic of `f`, after the tasks are over; or, if `f` returned, when a task panicked, or was not run,
+    /// and nobody looked at its [`ScopedFuture`].
+    ///
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(2);
+    /// let mut data = [1, 2, 3, 4];
+    /// pool.scope(|s| {
+    ///     for chunk in data.chunks_mut(2) {
+    ///         s.submit(|| chunk.reverse());
+    ///     }
+    /// });
+    /// assert_eq!(data, [2, 1, 4, 3]);
+    /// ```
+    #[track_caller]
+    pub fn scope<'env, F, R>(&self, f: F) -> R
+    where
+        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+    {
+        let op = Op::new(&*self.shared, POOL, Kind::Wait);
+        let scope = Scope {
+            shared: self.shared.clone(),
+            tally: Arc::new(Tally::default()),
+            helps: future::home() == self.shared.home,
+            tasks: Guarded::new(Tasks::default()),
+            lives: PhantomData,
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+        scope.finish(op);
+        match result {
+            Err(payload) => resume_unwind(payload),
+            Ok(value) => {
+                if let Some(error) = scope.unseen_failure(op) {
+                    panic!("a scoped task failed: {error}");
+                }
+                value
+            }
+        }
+    }
+}
+
+/// Where tasks that borrow are submitted; see [`ThreadPoolExecutor::scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    shared: Arc<Shared>,
+    tally: Arc<Tally>,
+    /// The thread of the scope is a worker of the pool, and runs tasks instead of waiting for them.
+    helps: bool,
+    tasks: Guarded<Tasks>,
+    /// Neither lifetime may shrink or grow: what a task borrows would not outlive the scope.
+    lives: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    /// All whose failure may have to be told.
+    futures: Vec<Future<()>>,
+    /// At this length, those that are over and well are dropped.
+    prune_at: usize,
+    /// What the thread of the scope can run, if it helps.
+    to_do: VecDeque<Arc<dyn Task>>,
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Has `task` run by the pool. The future may be dropped: the scope waits for the task in any case.
+    ///
+    /// While as many tasks wait as the pool's queue limit allows, it waits, in line with others; a worker of
+    /// the pool runs the task itself instead.
+    #[track_caller]
+    pub fn submit<F, T>(&'scope self, task: F) -> ScopedFuture<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let op = Op::new(&*self.shared, POOL, Kind::Put);
+        let value = Arc::new(Guarded::new(None));
+        let room = value.clone();
+        let run: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
+            let result = task();
+            *room.lock() = Some(result);
+        });
+        // SAFETY: the closure and all that it owns are gone when the ticket is given up: the errand drops the
+        // closure, run or not, before the ticket, and a ticket of a thread that called `exit` in the closure is
+        // given up by that thread's pool, when the closure's frame can never be returned to. `scope` does not
+        // return before every ticket has been given up.
+        #[expect(unsafe_code, reason = "the scope waits for the task")]
+        let run = unsafe { erase(run) };
+        let ticket = Ticket::new(&self.tally);
+        let lost = ticket.lost();
+        let errand = Errand { run, ticket };
+        let core = Arc::new(Core::new(self.shared.home, Slot::new(move || errand.run())));
+        let done = Future::of(core.clone());
+        done.add_done_callback(move |done| {
+            if let Some(FutureError::Abandoned) = done.core().peek_failure() {
+                lost.give_up();
+            }
+        });
+        self.remember(&done, &core);
+        self.enqueue(core.clone(), op);
+        ScopedFuture { shared: self.shared.clone(), task: core, done, value, scope: PhantomData }
+    }
+
+    fn enqueue(&self, task: Arc<dyn Task>, op: Op) {
+        let own = future::home() == self.shared.home;
+        let patience = if own { Patience::No } else { Patience::Until(None) };
+        match enqueue(&self.shared, task.clone(), Priority(0), patience, op) {
+            Ok(()) => {}
+            Err(Refusal::Full) => run_here(&self.shared, &task),
+            Err(refusal) => task.refuse(refusal.into()),
+        }
+    }
+
+    fn remember(&self, done: &Future<()>, task: &Arc<impl Task + 'static>) {
+        let mut tasks = self.tasks.lock();
+        tasks.futures.push(done.clone());
+        if self.helps {
+            tasks.to_do.push_back(task.clone());
+        }
+        if tasks.futures.len() >= tasks.prune_at.max(1024) {
+            let all = std::mem::take(&mut tasks.futures);
+            drop(tasks);
+            let open: Vec<_> = all.into_iter().filter(|done| !is_over_and_well(done)).collect();
+            let mut tasks = self.tasks.lock();
+            tasks.prune_at = 2 * open.len();
+            tasks.futures.extend(open);
+        }
+        self.tally.nudge();
+    }
+
+    /// Waits until all tasks are over, and runs those that wait if nobody else may be there to do it.
+    fn finish(&self, op: Op) {
+        host::point(op);
+        loop {
+            let next = || self.tasks.lock().to_do.pop_front();
+            while let Some(task) = next() {
+                run_here(&self.shared, &task);
+            }
+            if self.tally.wait(self.shared.home, op) {
+                return;
+            }
+        }
+    }
+
+    /// A failure that nobody looked at.
+    fn unseen_failure(&self, op: Op) -> Option<FutureError> {
+        let futures = std::mem::take(&mut self.tasks.lock().futures);
+        let mut failures = futures.iter().filter_map(|done| {
+            // What the task borrowed is gone; its future is settled a moment later.
+            let _settled = done.core().wait(op, None, future::settled);
+            done.core().unseen_failure()
+        });
+        failures.next()
+    }
+}
+
+fn is_over_and_well(done: &Future<()>) -> bool {
+    done.core().is(future::settled) && done.core().peek_failure().is_none()
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("unfinished", &self.tally.count()).finish_non_exhaustive()
+    }
+}
+
+/// What a worker does for a scope; the fields are dropped in this order.
+struct Errand {
+    run: Box<dyn FnOnce() + Send>,
+    ticket: Ticket,
+}
+
+impl Errand {
+    fn run(self) {
+        let Self { run, ticket } = self;
+        run();
+        drop(ticket); // on a panic, too, it goes last
+    }
+}
+
+/// The result of a scope's task.
+pub struct ScopedFuture<'scope, T> {
+    shared: Arc<Shared>,
+    task: Arc<dyn Task>,
+    done: Future<()>,
+    value: Arc<Guarded<Option<T>>>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<T> ScopedFuture<'_, T> {
+    /// Waits until the task is over and takes its result; the first who asks gets it. A worker of the pool runs the
+    /// task itself if nobody has taken it.
+    ///
+    /// # Errors
+    /// As for [`Future::result`].
+    #[track_caller]
+    pub fn result(&self) -> Result<T, FutureError> {
+        run_here(&self.shared, &self.task);
+        self.done.result()?;
+        self.take()
+    }
+
+    /// Like [`result`](Self::result), waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// As for [`Future::result_timeout`].
+    #[track_caller]
+    pub fn result_timeout(&self, timeout: Duration) -> Result<T, FutureError> {
+        self.done.result_timeout(timeout)?;
+        self.take()
+    }
+
+    /// Takes the result if the task is over, without waiting.
+    ///
+    /// # Errors
+    /// As for [`Future::try_result`].
+    #[track_caller]
+    pub fn try_result(&self) -> Result<T, FutureError> {
+        self.done.try_result()?;
+        self.take()
+    }
+
+    /// Whether the task is over.
+    #[track_caller]
+    pub fn done(&self) -> bool {
+        self.done.done()
+    }
+
+    /// Cancels the task if it has not started; says whether it is cancelled now.
+    #[track_caller]
+    pub fn cancel(&self) -> bool {
+        let cancelled = self.done.cancel();
+        if cancelled {
+            let _seen = self.done.core().unseen_failure(); // it is no surprise at the scope's end
+        }
+        cancelled
+    }
+
+    fn take(&self) -> Result<T, FutureError> {
+        self.value.lock().take().ok_or(FutureError::Taken)
+    }
+}
+
+impl<T> fmt::Debug for ScopedFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ScopedFuture").field(&self.done).finish()
+    }
+}

@@ -1,0 +1,88 @@
+//! What a pool's handle and its workers share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use super::state::State;
+use crate::future::FutureError;
+use crate::raw::Guarded;
+
+pub(super) const POOL: &str = "ThreadPoolExecutor";
+
+pub(super) type Initializer = Box<dyn Fn() + Send + Sync>;
+
+pub(super) struct Shared {
+    /// The pool's number, by which futures and workers know theirs.
+    pub(super) home: u64,
+    pub(super) prefix: String,
+    /// How many workers have been named.
+    pub(super) named: AtomicU64,
+    pub(super) initializer: Option<Initializer>,
+    pub(super) stack_size: Option<usize>,
+    /// Whether threads that tasks start are daemons, unless they say otherwise.
+    pub(super) daemon_heirs: bool,
+    pub(super) state: Guarded<State>,
+    /// Workers that settle a future and will look for a task right after. Who waits for a result and then
+    /// submits the next task thus finds the same worker free, though it may not have reached the lock.
+    finishing: AtomicUsize,
+    /// There may be more workers; if not, nobody need know who is about to be free.
+    growing: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        home: u64,
+        prefix: String,
+        initializer: Option<Initializer>,
+        stack_size: Option<usize>,
+        daemon_heirs: bool,
+        state: State,
+    ) -> Self {
+        Self {
+            home,
+            prefix,
+            named: AtomicU64::new(0),
+            initializer,
+            stack_size,
+            daemon_heirs,
+            state: Guarded::new(state),
+            finishing: AtomicUsize::new(0),
+            growing: AtomicBool::new(true),
+        }
+    }
+
+    pub(super) fn finishing(&self) -> usize {
+        self.finishing.load(Relaxed)
+    }
+
+    /// The calling worker is about to be free, which counts until [`finished`](Shared::finished); false: no matter.
+    pub(super) fn begins_to_finish(&self) -> bool {
+        // Relaxed: settling the future, which follows, releases it to whoever sees the future done.
+        self.growing.load(Relaxed) && {
+            self.finishing.fetch_add(1, Relaxed);
+            true
+        }
+    }
+
+    pub(super) fn finished(&self) {
+        self.finishing.fetch_sub(1, Relaxed);
+    }
+
+    /// Notes whether there may be more workers, whenever that may have changed.
+    pub(super) fn note_growth(&self, state: &State) {
+        let growing = state.workers < state.max;
+        if self.growing.load(Relaxed) != growing {
+            self.growing.store(growing, Relaxed);
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Workers hold this until all is done; without any, nobody is left to run what waits.
+        let mut left = Vec::new();
+        self.state.get_mut().lanes.clear(&mut left);
+        for task in left {
+            task.refuse(FutureError::Abandoned);
+        }
+    }
+}

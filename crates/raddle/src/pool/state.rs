@@ -1,0 +1,309 @@
+//! What a pool's lock guards: the tasks that wait, the workers, and who must be woken when.
+//!
+//! # No wake-up is lost
+//! A worker without a task puts a [`Waiter`] into `idle`, under the lock, and sleeps on it. Whoever adds a task
+//! calls [`State::summon`] under the lock: if nobody is on the way (`waking` is 0), it takes the worker that
+//! went idle last out of `idle` and, after the lock is let go, tells it. A waiter is told once, by the one who took
+//! it out, so a worker that is on the way arrives; it takes a task and summons the next one. Hence while a task
+//! waits and a worker is idle, another worker is on the way. One wake at a time is enough and is the cheapest:
+//! a worker that finds the next task itself need not be woken at all.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+use super::error::Refusal;
+use super::lanes::{Lanes, Priority};
+use super::task::Task;
+use crate::future::{CAN_FAIL, DEADLOCK, FutureError, ROOM, SETTLED, cancels};
+use crate::host::{self, Obligation};
+use crate::raw::{Line, Waiter};
+
+/// Somebody knocks at the door: waits with a task until there is room for it.
+pub(super) struct Knock {
+    pub(super) waiter: Arc<Waiter>,
+    /// Changed under the pool's lock, once, when the caller is let in or turned away.
+    pub(super) answer: AtomicU32,
+}
+
+/// Answers to a knock.
+pub(super) const NONE_YET: u32 = 0;
+pub(super) const LET_IN: u32 = 1;
+pub(super) const REFUSED: u32 = 2;
+pub(super) const NO_WORKER: u32 = 3;
+
+pub(super) enum Mode {
+    Open,
+    ShutDown,
+    Broken(Arc<str>),
+}
+
+pub(super) struct Caller {
+    pub(super) knock: Arc<Knock>,
+    pub(super) task: Arc<dyn Task>,
+    pub(super) priority: Priority,
+}
+
+pub(super) struct State {
+    pub(super) mode: Mode,
+    pub(super) lanes: Lanes,
+    pub(super) door: VecDeque<Caller>,
+    pub(super) limit: Option<usize>,
+    pub(super) max: usize,
+    /// Threads that will take a task sooner or later.
+    pub(super) workers: usize,
+    /// Threads that are not over, and those about to be started.
+    pub(super) alive: usize,
+    /// Those of the workers that have not come for their first task.
+    pub(super) starting: usize,
+    /// Those that were idle and are on the way.
+    pub(super) waking: usize,
+    /// Those that have a task.
+    pub(super) busy: usize,
+    pub(super) idle: Vec<Arc<Waiter>>,
+    /// What each worker runs, for the case that it calls `exit` in the middle. These references are weak, so that
+    /// they keep no result alive.
+    pub(super) seats: Vec<Seated>,
+    /// Those that wait, without limit, for a task of this pool.
+    pub(super) blocked: Vec<Blocked>,
+    pub(super) joiners: Line,
+    /// Unfinished tasks do not keep the program alive.
+    pub(super) daemon: bool,
+    /// Keeps the program alive while a task waits or runs.
+    pub(super) obligation: Option<Obligation>,
+    /// How many futures had been cancelled when the lanes were last swept.
+    pub(super) swept_at: u64,
+}
+
+pub(super) enum Step {
+    Tell(Arc<Waiter>, u32),
+    Refuse(Arc<dyn Task>, FutureError),
+    Cancel(Arc<dyn Task>),
+}
+
+/// What remains to be done when the lock is let go.
+#[derive(Default)]
+pub(super) struct After {
+    pub(super) steps: Vec<Step>,
+    pub(super) over: Option<Obligation>,
+    /// How many workers must be started, which are counted already.
+    pub(super) hire: usize,
+}
+
+impl After {
+    fn answer(&mut self, knock: &Arc<Knock>, answer: u32) {
+        knock.answer.store(answer, Relaxed);
+        self.steps.push(Step::Tell(knock.waiter.clone(), SETTLED));
+    }
+}
+
+/// A worker that waits for its own pool.
+pub(super) struct Blocked {
+    pub(super) waiter: Arc<Waiter>,
+    /// The address of the task that it waits for; or `NOTHING`, or `ROOM`.
+    pub(super) task: usize,
+}
+
+/// What a worker runs, by the number of its seat.
+pub(super) enum Seated {
+    Nobody,
+    Idle,
+    Runs(Weak<dyn Task>),
+}
+
+/// What a worker does next.
+pub(super) enum Turn {
+    Run(Arc<dyn Task>),
+    Sleep(Arc<Waiter>),
+    Leave,
+}
+
+impl State {
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match &self.mode {
+            Mode::Open => None,
+            Mode::ShutDown => Some(Refusal::ShutDown),
+            Mode::Broken(reason) => Some(Refusal::Broken(reason.clone())),
+        }
+    }
+
+    /// Whether one more task would have to wait beyond the limit; `here`: workers about to look for a task.
+    pub(super) fn is_full(&self, here: usize) -> bool {
+        let to_come = self.max.saturating_sub(self.workers) + self.starting;
+        let free = here + to_come + self.idle.len() + self.waking;
+        self.limit.is_some_and(|limit| self.lanes.len() >= limit.saturating_add(free))
+    }
+
+    /// Whether a task would have to wait for room: nobody overtakes those at the door.
+    pub(super) fn is_barred(&self) -> bool {
+        matches!(self.mode, Mode::Open) && (!self.door.is_empty() || self.is_full(0))
+    }
+
+    /// Makes room by taking out what was cancelled, and lets in who waits for it.
+    pub(super) fn sweep(&mut self, after: &mut After) {
+        let cancels = cancels();
+        if std::mem::replace(&mut self.swept_at, cancels) != cancels {
+            self.drop_dead(after);
+            self.admit(0, after);
+        }
+    }
+
+    pub(super) fn push(&mut self, task: Arc<dyn Task>, priority: Priority) -> Result<(), Refusal> {
+        if self.obligation.is_none() && !self.daemon {
+            self.obligation = Some(host::oblige().ok_or(Refusal::ShutDown)?);
+        }
+        self.lanes.push(task, priority);
+        Ok(())
+    }
+
+    fn drop_dead(&mut self, after: &mut After) {
+        let mut dead = Vec::new();
+        self.lanes.sweep(&mut dead);
+        // They are cancelled already: what remains is to let go of them.
+        after.steps.extend(dead.into_iter().map(Step::Cancel));
+    }
+
+    /// Lets in those at the door for whom there is room, in their order.
+    pub(super) fn admit(&mut self, here: usize, after: &mut After) {
+        while !self.door.is_empty() && !self.is_full(here) {
+            let Some(Caller { knock, task, priority }) = self.door.pop_front() else { return };
+            let answer = if self.push(task, priority).is_ok() { LET_IN } else { REFUSED };
+            after.answer(&knock, answer);
+        }
+    }
+
+    /// Sees to it that a task that waits will be taken: by a worker that is free or about to be, or by a new one.
+    pub(super) fn summon(&mut self, finishing: usize, after: &mut After) {
+        let free = self.idle.len() + self.waking + self.starting + finishing;
+        if self.lanes.len() > free && self.workers < self.max {
+            self.workers += 1;
+            self.alive += 1;
+            self.starting += 1;
+            after.hire += 1;
+        } else if self.waking == 0
+            && !self.lanes.is_empty()
+            && let Some(worker) = self.idle.pop()
+        {
+            self.waking += 1;
+            after.steps.push(Step::Tell(worker, SETTLED));
+        }
+    }
+
+    /// Has up to `count` idle workers come and look what is to do.
+    pub(super) fn rouse(&mut self, count: usize, after: &mut After) {
+        let left = self.idle.len().saturating_sub(count);
+        self.waking += self.idle.len() - left;
+        after.steps.extend(self.idle.drain(left..).map(|worker| Step::Tell(worker, SETTLED)));
+    }
+
+    /// What the calling worker, which has no task, does next.
+    pub(super) fn turn(&mut self, after: &mut After) -> Turn {
+        self.admit(1, after);
+        if self.workers > self.max {
+            return self.leave(after);
+        }
+        if let Some(task) = self.lanes.pop() {
+            self.busy += 1;
+            return Turn::Run(task); // or let go of, if it was cancelled
+        }
+        if !matches!(self.mode, Mode::Open) {
+            return self.leave(after);
+        }
+        let waiter = Waiter::new(0);
+        self.idle.push(waiter.clone());
+        Turn::Sleep(waiter)
+    }
+
+    /// A seat for a new worker.
+    pub(super) fn take_seat(&mut self) -> usize {
+        let free = self.seats.iter().position(|seat| matches!(seat, Seated::Nobody));
+        let seat = free.unwrap_or(self.seats.len());
+        if free.is_none() {
+            self.seats.push(Seated::Nobody);
+        }
+        self.seats[seat] = Seated::Idle;
+        seat
+    }
+
+    fn leave(&mut self, after: &mut After) -> Turn {
+        self.workers -= 1;
+        self.release_stuck(after);
+        Turn::Leave
+    }
+
+    /// Lets the program end if nothing is left to do, and the joiners go if nobody is left.
+    pub(super) fn conclude(&mut self, after: &mut After) {
+        if self.busy == 0 && self.lanes.is_empty() {
+            after.over = self.obligation.take();
+        }
+        if self.alive == 0 && !matches!(self.mode, Mode::Open) {
+            let joiners = self.joiners.take_first(usize::MAX).into_iter();
+            after.steps.extend(joiners.map(|joiner| Step::Tell(joiner, SETTLED)));
+        }
+    }
+
+    /// If all workers wait for tasks of this pool, ends one of the waits: the last one for a task that has not started,
+    /// because who waits for that can take the task back and do it himself.
+    ///
+    /// A worker that has been told already is about to go on, so only waits that nobody has ended count. Each of
+    /// them is for a task that waits or that one of the blocked workers runs: without a free worker, no
+    /// task of the pool can ever go on.
+    pub(super) fn release_stuck(&mut self, after: &mut After) {
+        let untold = |blocked: &Blocked| blocked.waiter.told().is_none();
+        let stuck = self.blocked.len() >= self.workers && self.blocked.iter().all(untold);
+        if !stuck || self.blocked.is_empty() {
+            return;
+        }
+        if self.workers < self.max {
+            // Possible if the system had no thread to give before, or what waits is dead.
+            self.drop_dead(after);
+            self.summon(0, after);
+            if after.hire > 0 {
+                return;
+            }
+        }
+        let can_fail = || self.blocked.iter().rev().filter(|blocked| blocked.waiter.asks == CAN_FAIL);
+        let waits_for_a_start =
+            |blocked: &&Blocked| blocked.task == ROOM || self.lanes.contains(blocked.task);
+        if let Some(victim) = can_fail().find(waits_for_a_start).or_else(|| can_fail().next()) {
+            after.steps.push(Step::Tell(victim.waiter.clone(), DEADLOCK));
+        }
+    }
+
+    /// No more tasks: those at the door are refused, and the idle come to see whether they can leave.
+    pub(super) fn close(&mut self, mode: Mode, after: &mut After) {
+        self.mode = mode;
+        self.turn_away(REFUSED, after);
+        self.rouse(usize::MAX, after);
+        self.conclude(after);
+    }
+
+    /// The initializer failed: nothing that waits will be run.
+    pub(super) fn break_down(&mut self, reason: &Arc<str>, after: &mut After) {
+        let mut waiting = Vec::new();
+        self.lanes.clear(&mut waiting);
+        let refuse = |task| Step::Refuse(task, FutureError::Broken(reason.clone()));
+        after.steps.extend(waiting.into_iter().map(refuse));
+        self.close(Mode::Broken(reason.clone()), after);
+    }
+
+    /// A worker that was counted could not be started; returns what waits, if nobody is left to run it.
+    pub(super) fn not_hired(&mut self, after: &mut After) -> Vec<Arc<dyn Task>> {
+        self.workers -= 1;
+        self.alive -= 1;
+        self.starting -= 1;
+        let mut orphans = Vec::new();
+        if self.workers == 0 {
+            self.lanes.clear(&mut orphans);
+            self.turn_away(NO_WORKER, after);
+        }
+        self.release_stuck(after);
+        self.conclude(after);
+        orphans
+    }
+
+    fn turn_away(&mut self, answer: u32, after: &mut After) {
+        // Each caller keeps its task until it is told, so no task is dropped here, under the lock.
+        self.door.drain(..).for_each(|caller| after.answer(&caller.knock, answer));
+    }
+}

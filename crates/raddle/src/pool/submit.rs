@@ -1,0 +1,150 @@
+//! How a task gets into the pool.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Instant;
+
+use super::error::{Refusal, SubmitError};
+use super::lanes::Priority;
+use super::shared::Shared;
+use super::state::{After, Caller, Knock, LET_IN, NO_WORKER, NONE_YET, State};
+use super::task::{Slot, Task};
+use super::worker::{carry_out, hire, not_hired};
+use crate::future::{self, CAN_FAIL, Core, Future, FutureError, ROOM};
+use crate::host::{self, Op};
+use crate::raw::{Guard, Waiter};
+
+/// How long a submission waits for room; `Until(None)`: for ever.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    No,
+    Until(Option<Instant>),
+}
+
+/// Submits a task, waiting for room; if it is refused, the future says why.
+pub(super) fn submit<F, T>(shared: &Arc<Shared>, priority: Priority, task: F, op: Op) -> Future<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let core = Arc::new(Core::new(shared.home, Slot::new(task)));
+    if let Err(refusal) = enqueue(shared, core.clone(), priority, Patience::Until(None), op) {
+        core.clone().refuse(refusal.into());
+    }
+    Future::of(core)
+}
+
+/// Submits a task as long as there is patience; if it is refused, the closure comes back.
+pub(super) fn offer<F, T>(
+    shared: &Arc<Shared>,
+    priority: Priority,
+    patience: Patience,
+    task: F,
+    op: Op,
+) -> Result<Future<T>, SubmitError<F>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let core = Arc::new(Core::new(shared.home, Slot::new(task)));
+    match enqueue(shared, core.clone(), priority, patience, op) {
+        Ok(()) => Ok(Future::of(core)),
+        Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
+    }
+}
+
+/// Puts a task into its lane. On failure nobody else has it, and it has not run.
+pub(super) fn enqueue(
+    shared: &Arc<Shared>,
+    task: Arc<dyn Task>,
+    priority: Priority,
+    patience: Patience,
+    op: Op,
+) -> Result<(), Refusal> {
+    match patience {
+        Patience::No => host::point(op),
+        Patience::Until(deadline) => {
+            host::point_until(op, deadline, || !shared.state.lock().is_barred());
+        }
+    }
+    let mut after = After::default();
+    let mut state = shared.state.lock();
+    if state.is_barred() {
+        state.sweep(&mut after);
+    }
+    if state.is_barred() {
+        return match patience {
+            Patience::No => {
+                drop(state);
+                carry_out(shared, after);
+                Err(Refusal::Full)
+            }
+            Patience::Until(deadline) => wait_at_door(shared, state, after, task, priority, deadline, op),
+        };
+    }
+    let address = Arc::as_ptr(&task).cast::<()>();
+    let pushed = match state.refusal() {
+        Some(refusal) => Err(refusal),
+        None => state.push(task, priority), // the submitter keeps a reference, so nothing is dropped here
+    };
+    state.summon(shared.finishing(), &mut after);
+    shared.note_growth(&state);
+    drop(state);
+    let hires = std::mem::take(&mut after.hire) > 0;
+    carry_out(shared, after);
+    pushed?;
+    if hires { begin_worker(shared, address) } else { Ok(()) }
+}
+
+/// Starts a worker for the task at that address; if that fails and there is no other, the task comes out of its lane again.
+fn begin_worker(shared: &Arc<Shared>, task: *const ()) -> Result<(), Refusal> {
+    let Err(error) = hire(shared) else { return Ok(()) };
+    let (mine, others): (Vec<_>, Vec<_>) =
+        not_hired(shared).into_iter().partition(|orphan| Arc::as_ptr(orphan).cast::<()>() == task);
+    let reason = Arc::new(io::Error::from(error.kind()));
+    for orphan in others {
+        orphan.refuse(FutureError::NoThread(reason.clone()));
+    }
+    if mine.is_empty() { Ok(()) } else { Err(Refusal::NoThread(error)) }
+}
+
+/// Waits in line until a worker lets the task in.
+fn wait_at_door(
+    shared: &Arc<Shared>,
+    mut state: Guard<'_, State>,
+    after: After,
+    task: Arc<dyn Task>,
+    priority: Priority,
+    deadline: Option<Instant>,
+    op: Op,
+) -> Result<(), Refusal> {
+    let waiter = Waiter::new(CAN_FAIL);
+    let knock = Arc::new(Knock { waiter: waiter.clone(), answer: AtomicU32::new(NONE_YET) });
+    // The submitter keeps a reference to the task, so that the state never drops it.
+    state.door.push_back(Caller { knock: knock.clone(), task, priority });
+    drop(state);
+    carry_out(shared, after);
+    let crew = if deadline.is_none() { future::crew_of(shared.home) } else { None };
+    if let Some(crew) = &crew {
+        crew.block(&waiter, ROOM);
+    }
+    let told = waiter.sleep(op, deadline);
+    if let Some(crew) = &crew {
+        crew.unblock(&waiter);
+    }
+    // The answer stands as soon as the knock is out of the door, whatever woke the thread.
+    let mut state = shared.state.lock();
+    let place = state.door.iter().position(|caller| Arc::ptr_eq(&caller.knock, &knock));
+    let caller = place.and_then(|place| state.door.remove(place));
+    let refusal = match knock.answer.load(Relaxed) {
+        LET_IN => return Ok(()),
+        NO_WORKER => Refusal::NoThread(io::Error::other("the system has no thread to give")),
+        NONE_YET if told.is_some() => Refusal::Deadlock,
+        NONE_YET => Refusal::Full,
+        _ => state.refusal().unwrap_or(Refusal::ShutDown),
+    };
+    drop(state);
+    drop(caller);
+    Err(refusal)
+}

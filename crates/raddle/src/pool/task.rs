@@ -1,0 +1,111 @@
+//! One task: a closure and its future, in one allocation, as the pool sees it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::future::{Core, FutureError, Handle, TaskPanic, Work, call_back, guarded};
+use crate::host::{self, Kind, Op};
+use crate::raw::Guarded;
+
+/// The closure, until it is run or dropped.
+pub(super) struct Slot<F>(Guarded<Option<F>>);
+
+impl<F> Slot<F> {
+    pub(super) fn new(closure: F) -> Self {
+        Self(Guarded::new(Some(closure)))
+    }
+
+    pub(super) fn take(&self) -> Option<F> {
+        self.0.lock().take()
+    }
+}
+
+impl<F: Send> Work for Slot<F> {
+    fn discard(&self) {
+        let closure = self.take();
+        drop(closure); // after the lock is let go: it is the user's code
+    }
+}
+
+/// Whoever runs a task, told how far it is.
+pub(super) trait Floor {
+    /// Nothing of the task's is left but to settle its future, which takes no time.
+    fn nearly_over(&self);
+    /// But more of the user's code runs after that.
+    fn not_over_yet(&self);
+}
+
+/// A task whose types are forgotten.
+pub(super) trait Task: Send + Sync {
+    /// It waits to be run; otherwise there is nothing more to do with it.
+    fn is_pending(&self) -> bool;
+
+    /// Runs it, unless somebody else does or it was cancelled.
+    fn run(self: Arc<Self>, floor: &dyn Floor);
+
+    /// Settles the future with `error` instead, if the task has not started.
+    fn refuse(self: Arc<Self>, error: FutureError);
+
+    /// Settles the future of a task whose thread will not come back.
+    fn abandon(self: Arc<Self>);
+
+    fn cancel(self: Arc<Self>);
+}
+
+impl<T, F> Task for Core<T, Slot<F>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    fn is_pending(&self) -> bool {
+        Core::is_pending(self)
+    }
+
+    fn run(self: Arc<Self>, floor: &dyn Floor) {
+        host::point(Op::new(&*self, "Future", Kind::Write));
+        if !self.start() {
+            return;
+        }
+        let closure = self.work().take().expect("who starts a task is the only one to take its closure");
+        let result = catch_unwind(AssertUnwindSafe(closure))
+            .map_err(|payload| FutureError::Panicked(TaskPanic::here(payload)));
+        let destructors = std::mem::needs_drop::<T>() || result.is_err();
+        host::point(Op::new(&*self, "Future", Kind::Write));
+        floor.nearly_over();
+        let Ok(callbacks) = self.settle(result) else { return };
+        if !callbacks.is_empty() || destructors {
+            floor.not_over_yet();
+        }
+        if !callbacks.is_empty() {
+            let future: Handle<T> = self;
+            call_back(&future, callbacks);
+        }
+    }
+
+    fn refuse(self: Arc<Self>, error: FutureError) {
+        if self.start() {
+            guarded("the destructor of a task that was not run", || self.work().discard());
+            settle_failed(self, error);
+        }
+    }
+
+    fn abandon(self: Arc<Self>) {
+        settle_failed(self, FutureError::Abandoned);
+    }
+
+    fn cancel(self: Arc<Self>) {
+        let future: Handle<T> = self;
+        future.cancel();
+    }
+}
+
+fn settle_failed<T, F>(core: Arc<Core<T, Slot<F>>>, error: FutureError)
+where
+    F: Send + 'static,
+    T: 'static,
+{
+    if let Ok(callbacks) = core.settle(Err(error)) {
+        let future: Handle<T> = core;
+        call_back(&future, callbacks);
+    }
+}

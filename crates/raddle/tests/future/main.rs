@@ -1,0 +1,10 @@
+//! Futures: settled once, by hand or by a pool; waited for one by one, all at once, and with `.await`.
+
+mod awaiting;
+mod callbacks;
+mod completed;
+mod outcome;
+#[path = "../support/mod.rs"]
+mod support;
+mod unseen;
+mod waiting;

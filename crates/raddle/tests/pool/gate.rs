@@ -1,0 +1,39 @@
+//! Tasks that hold a worker until they are let go.
+
+use std::sync::Arc;
+
+use raddle::{Event, Future, ThreadPoolExecutor};
+
+use crate::support::until;
+
+/// Keeps workers busy until opened, or dropped.
+pub(crate) struct Gate {
+    event: Arc<Event>,
+    held: Vec<Future<()>>,
+}
+
+impl Gate {
+    /// Has `count` workers of the pool wait; returns when they do.
+    pub(crate) fn hold(pool: &ThreadPoolExecutor, count: usize) -> Self {
+        let event = Arc::new(Event::new());
+        let held: Vec<_> = (0..count)
+            .map(|_| {
+                let event = event.clone();
+                pool.submit(move || event.wait())
+            })
+            .collect();
+        until(|| held.iter().all(Future::running));
+        Self { event, held }
+    }
+
+    pub(crate) fn open(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.event.set();
+        self.held.iter().for_each(|task| assert!(task.exception().is_none()));
+    }
+}

@@ -1,0 +1,12 @@
+//! The pool: its workers, its queue, its end, and the end of the program.
+
+mod closing;
+mod deadlock;
+mod end;
+mod gate;
+mod map;
+mod queue;
+mod scope;
+#[path = "../support/mod.rs"]
+mod support;
+mod workers;
