@@ -5,13 +5,13 @@ mod barrier;
 mod condition;
 mod erase;
 mod event;
-mod held;
 pub mod future;
+mod held;
 pub mod host;
 mod lock;
 mod mutex;
-pub mod queue;
 pub mod pool;
+pub mod queue;
 mod raw;
 mod reentrant;
 mod rlock;
@@ -24,17 +24,17 @@ pub mod trace;
 pub use barrier::{Barrier, BrokenBarrier};
 pub use condition::Condition;
 pub use event::Event;
-pub use held::Held;
 pub use future::{
     Future, FutureError, Promise, ReturnWhen, as_completed, as_completed_timeout, wait, wait_deadline,
     wait_timeout,
 };
+pub use held::Held;
 pub use lock::{Lock, LockGuard, NotHeld};
 pub use mutex::{Mutex, MutexGuard};
+pub use pool::{Priority, Shutdown, ThreadPoolExecutor};
 pub use queue::{
     GetError, LifoQueue, PriorityQueue, PutError, Queue, ShutDown, SimpleQueue, TooManyTasksDone,
 };
-pub use pool::{Priority, Shutdown, ThreadPoolExecutor};
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rlock::{NotOwner, RLock, RLockGuard};
 pub use semaphore::{BoundedSemaphore, NoPermits, Permit, PermitError, Semaphore};

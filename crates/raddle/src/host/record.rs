@@ -22,7 +22,7 @@ pub(crate) struct Record {
     pub(crate) ident: u64,
     name: Mutex<Arc<str>>,
     pub(crate) daemon: AtomicBool,
-    /// Whether the threads that it starts are daemons, unless told otherwise. The same, but for a pool's workers.
+    /// Whether the threads that it starts are daemons, unless they say otherwise: as itself, but for a pool's workers.
     pub(crate) daemon_heirs: AtomicBool,
     /// A thread of the toolkit's own, which `enumerate` leaves out.
     pub(crate) internal: bool,

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::error::BuildError;
@@ -120,8 +119,7 @@ fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
 
 /// Python's default: tasks often wait for input or output, so there are more workers than processors.
 fn default_workers() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    (processors + 4).min(32)
+    (host::processors() + 4).min(32)
 }
 
 /// Pools without a name are numbered, each program from 0.
