@@ -12,9 +12,9 @@ use crate::host::{self, Kind, Op};
 
 /// The result of a task, which may not be there yet.
 ///
-/// [`ThreadPoolExecutor::submit`](crate::ThreadPoolExecutor::submit) and [`Promise::future`](crate::Promise::future)
-/// give one. A clone refers to the same result, and the first who asks for the value gets it;
-/// [`with_result`](Future::with_result) looks without taking. `.await` works too, in any executor.
+/// [`submit`](crate::ThreadPoolExecutor::submit) and [`Promise::future`](crate::Promise::future) give one. A clone
+/// refers to the same result, and the first who asks for the value gets it; [`with_result`](Future::with_result)
+/// looks without taking. `.await` works too, in any executor.
 ///
 /// Dropping a future changes nothing for its task. But a failure that nobody looked at, by `result`,
 /// `exception`, `with_result` or `.await`, is told to the [excepthook](crate::thread::set_excepthook) when the

@@ -21,5 +21,5 @@ pub use error::{FutureError, TaskPanic};
 pub use handle::Future;
 pub(crate) use listen::{DEADLOCK, SETTLED, guarded};
 pub use promise::{Promise, Unwanted};
-pub(crate) use state::{Core, Handle, Work, call_back, cancels, settled};
+pub(crate) use state::{Core, Handle, Work, call_back, dead, note_dead, settled};
 pub use wait::{ReturnWhen, wait, wait_deadline, wait_timeout};

@@ -80,11 +80,16 @@ pub(super) fn at_rest(word: u32) -> bool {
     word & PHASE >= DONE
 }
 
-/// Counts cancellations: unchanged means that no queue holds a cancelled task that it did not hold before.
-static CANCELS: AtomicU64 = AtomicU64::new(0);
+/// Counts the tasks that were cancelled, or run by somebody else, while a queue held them: unchanged means that no
+/// queue holds one that it did not hold before.
+static DEAD: AtomicU64 = AtomicU64::new(0);
 
-pub(crate) fn cancels() -> u64 {
-    CANCELS.load(Relaxed)
+pub(crate) fn dead() -> u64 {
+    DEAD.load(Relaxed)
+}
+
+pub(crate) fn note_dead() {
+    DEAD.fetch_add(1, Relaxed);
 }
 
 impl<T, W> Core<T, W> {
@@ -177,7 +182,10 @@ impl<T, W: ?Sized> Core<T, W> {
 
     /// Lets a watcher go that was not told.
     pub(super) fn deafen(&self, gone: &Arc<dyn Watch>) {
-        let same = |listener: &Listener<_>| matches!(listener, Listener::Watch(watch, _) if Arc::ptr_eq(watch, gone));
+        let same = |listener: &Listener<_>| match listener {
+            Listener::Watch(watch, _) => Arc::ptr_eq(watch, gone),
+            _ => false,
+        };
         let mut inner = self.inner.lock();
         if let Some(place) = inner.listeners.iter().position(same) {
             let listener = inner.listeners.remove(place);
@@ -247,7 +255,7 @@ impl<T> Core<T> {
             return word & PHASE == CANCELLED;
         }
         inner.outcome = Outcome::Failed(FutureError::Cancelled);
-        CANCELS.fetch_add(1, Relaxed);
+        note_dead();
         let callbacks = self.publish(inner, CANCELLED, false);
         guarded("the destructor of a cancelled task", || self.work.discard());
         call_back(self, callbacks);

@@ -12,8 +12,9 @@ use crate::future;
 use crate::host;
 use crate::raw::Line;
 
-/// The settings of a pool that is not there yet; [`ThreadPoolExecutor::builder`](crate::ThreadPoolExecutor::builder)
-/// begins it.
+/// The settings of a pool that is not there yet.
+///
+/// [`builder`](crate::ThreadPoolExecutor::builder) begins it, [`build`](Builder::build) ends it.
 #[must_use = "there is no pool until `build`"]
 #[derive(Default)]
 pub struct Builder {
@@ -113,7 +114,7 @@ fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
         joiners: Line::new(),
         daemon,
         obligation: None,
-        swept_at: future::cancels(),
+        swept_at: future::dead(),
     }
 }
 

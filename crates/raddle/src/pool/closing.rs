@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::after::{After, Step};
 use super::error::FromOwnWorker;
 use super::executor::ThreadPoolExecutor;
 use super::shared::POOL;
-use super::state::{After, Mode, Step};
+use super::state::Mode;
 use super::worker::carry_out;
 use crate::future;
 use crate::host::{self, Kind, Op};
@@ -30,7 +31,9 @@ impl ThreadPoolExecutor {
         self.shutdown_until(how, None, Op::new(&*self.shared, POOL, Kind::Wait)).map(drop)
     }
 
-    /// Accepts no more tasks; says whether the workers are gone already. It does not wait, and so can be called in a task.
+    /// Accepts no more tasks; says whether the workers are gone already.
+    ///
+    /// It does not wait, and so can be called in a task.
     #[track_caller]
     pub fn try_shutdown(&self, how: Shutdown) -> bool {
         host::point(Op::new(&*self.shared, POOL, Kind::Write));

@@ -5,11 +5,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::after::After;
 use super::builder::Builder;
 use super::error::{BuildError, SubmitError};
 use super::lanes::Priority;
 use super::shared::{POOL, Shared};
-use super::state::After;
 use super::submit::{Patience, offer, submit};
 use super::worker::carry_out;
 use crate::future::Future;
@@ -21,7 +21,7 @@ use crate::host::{self, Kind, Op};
 /// first out; higher [`Priority`] first. A task that panics is its future's error, and its worker goes on.
 ///
 /// Dropping the pool waits for its tasks, like leaving Python's `with` block. Share it between threads by
-/// reference or in an [`Arc`]. Dropped by one of its own workers, it cannot wait, and the workers end when all is done.
+/// reference or in an [`Arc`]. Dropped by one of its own workers, it cannot wait: the workers end when all is done.
 ///
 /// # End of the program
 /// While tasks wait or run, the program does not end, wherever the pool is; idle workers do not keep it. A task
@@ -66,7 +66,8 @@ impl ThreadPoolExecutor {
     /// ```
     /// use raddle::ThreadPoolExecutor;
     ///
-    /// let pool = ThreadPoolExecutor::builder().max_workers(8).thread_name_prefix("db").queue_limit(1_000).build()?;
+    /// let builder = ThreadPoolExecutor::builder().max_workers(8).thread_name_prefix("db");
+    /// let pool = builder.queue_limit(1_000).initializer(|| println!("connected")).build()?;
     /// let name = pool.submit(|| raddle::thread::current().name()).result().unwrap();
     /// assert_eq!(name, "db_0");
     /// # Ok::<(), raddle::pool::BuildError>(())

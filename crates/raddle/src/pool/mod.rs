@@ -1,8 +1,9 @@
-//! Pools of threads that run tasks: [`ThreadPoolExecutor`](crate::ThreadPoolExecutor).
+//! Pools of threads that run tasks: [`ThreadPoolExecutor`].
 //!
 //! The pool's lock is taken once when a task is submitted and once when a worker takes it. A task and its future
 //! are one allocation. Workers that find nothing to do sleep, and are woken one at a time.
 
+mod after;
 mod builder;
 mod closing;
 mod error;

@@ -9,39 +9,20 @@
 //! a worker that finds the next task itself need not be woken at all.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
+use super::after::{After, Caller, LET_IN, NO_WORKER, REFUSED, Step};
 use super::error::Refusal;
 use super::lanes::{Lanes, Priority};
 use super::task::Task;
-use crate::future::{CAN_FAIL, DEADLOCK, FutureError, ROOM, SETTLED, cancels};
+use crate::future::{CAN_FAIL, DEADLOCK, FutureError, ROOM, SETTLED, dead};
 use crate::host::{self, Obligation};
 use crate::raw::{Line, Waiter};
-
-/// Somebody knocks at the door: waits with a task until there is room for it.
-pub(super) struct Knock {
-    pub(super) waiter: Arc<Waiter>,
-    /// Changed under the pool's lock, once, when the caller is let in or turned away.
-    pub(super) answer: AtomicU32,
-}
-
-/// Answers to a knock.
-pub(super) const NONE_YET: u32 = 0;
-pub(super) const LET_IN: u32 = 1;
-pub(super) const REFUSED: u32 = 2;
-pub(super) const NO_WORKER: u32 = 3;
 
 pub(super) enum Mode {
     Open,
     ShutDown,
     Broken(Arc<str>),
-}
-
-pub(super) struct Caller {
-    pub(super) knock: Arc<Knock>,
-    pub(super) task: Arc<dyn Task>,
-    pub(super) priority: Priority,
 }
 
 pub(super) struct State {
@@ -71,30 +52,8 @@ pub(super) struct State {
     pub(super) daemon: bool,
     /// Keeps the program alive while a task waits or runs.
     pub(super) obligation: Option<Obligation>,
-    /// How many futures had been cancelled when the lanes were last swept.
+    /// How many tasks had died in queues when the lanes were last swept.
     pub(super) swept_at: u64,
-}
-
-pub(super) enum Step {
-    Tell(Arc<Waiter>, u32),
-    Refuse(Arc<dyn Task>, FutureError),
-    Cancel(Arc<dyn Task>),
-}
-
-/// What remains to be done when the lock is let go.
-#[derive(Default)]
-pub(super) struct After {
-    pub(super) steps: Vec<Step>,
-    pub(super) over: Option<Obligation>,
-    /// How many workers must be started, which are counted already.
-    pub(super) hire: usize,
-}
-
-impl After {
-    fn answer(&mut self, knock: &Arc<Knock>, answer: u32) {
-        knock.answer.store(answer, Relaxed);
-        self.steps.push(Step::Tell(knock.waiter.clone(), SETTLED));
-    }
 }
 
 /// A worker that waits for its own pool.
@@ -141,8 +100,8 @@ impl State {
 
     /// Makes room by taking out what was cancelled, and lets in who waits for it.
     pub(super) fn sweep(&mut self, after: &mut After) {
-        let cancels = cancels();
-        if std::mem::replace(&mut self.swept_at, cancels) != cancels {
+        let dead = dead();
+        if std::mem::replace(&mut self.swept_at, dead) != dead {
             self.drop_dead(after);
             self.admit(0, after);
         }
@@ -242,8 +201,8 @@ impl State {
         }
     }
 
-    /// If all workers wait for tasks of this pool, ends one of the waits: the last one for a task that has not started,
-    /// because who waits for that can take the task back and do it himself.
+    /// If all workers wait for tasks of this pool, ends one of the waits: the last one for a task that has not
+    /// started, because who waits for that can cancel the task and do its work himself.
     ///
     /// A worker that has been told already is about to go on, so only waits that nobody has ended count. Each of
     /// them is for a task that waits or that one of the blocked workers runs: without a free worker, no

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
+use super::after::{After, Caller, Knock, LET_IN, NO_WORKER, NONE_YET};
 use super::error::{Refusal, SubmitError};
 use super::lanes::Priority;
 use super::shared::Shared;
-use super::state::{After, Caller, Knock, LET_IN, NO_WORKER, NONE_YET, State};
+use super::state::State;
 use super::task::{Slot, Task};
 use super::worker::{carry_out, hire, not_hired};
 use crate::future::{self, CAN_FAIL, Core, Future, FutureError, ROOM};
@@ -63,10 +64,11 @@ pub(super) fn enqueue(
     op: Op,
 ) -> Result<(), Refusal> {
     match patience {
-        Patience::No => host::point(op),
-        Patience::Until(deadline) => {
+        Patience::Until(deadline) if future::home() != shared.home => {
             host::point_until(op, deadline, || !shared.state.lock().is_barred());
         }
+        // A worker of this pool must not stay here: that it waits may be a deadlock, which is found further on.
+        _ => host::point(op),
     }
     let mut after = After::default();
     let mut state = shared.state.lock();
@@ -97,7 +99,8 @@ pub(super) fn enqueue(
     if hires { begin_worker(shared, address) } else { Ok(()) }
 }
 
-/// Starts a worker for the task at that address; if that fails and there is no other, the task comes out of its lane again.
+/// Starts a worker for the task at that address; if that fails and there is no other, the task comes out of
+/// its lane again.
 fn begin_worker(shared: &Arc<Shared>, task: *const ()) -> Result<(), Refusal> {
     let Err(error) = hire(shared) else { return Ok(()) };
     let (mine, others): (Vec<_>, Vec<_>) =

@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
+use super::after::{After, Step};
 use super::shared::{POOL, Shared};
-use super::state::{After, Blocked, Seated, State, Step, Turn};
+use super::state::{Blocked, Seated, State, Turn};
 use super::task::{Floor, Task};
 use crate::future::{self, Crew, DEADLOCK, FutureError, guarded};
 use crate::host::{self, Duty, Kind, Op, Record};
@@ -79,6 +80,7 @@ pub(super) fn run_here(shared: &Shared, task: &Arc<dyn Task>) {
         guarded("the end of a task", || task.clone().run(&Within));
         let done = seat.within.lock().pop();
         drop(done); // after the lock is let go
+        future::note_dead(); // its lane still holds it
     }
 }
 

@@ -157,9 +157,14 @@ fn a_done_callback_exits() {
 #[test]
 fn a_scoped_task_exits() {
     let part = || {
+        let go = Event::new();
         POOL.scope(|s| {
-            s.submit(|| exit(6));
+            s.submit(|| {
+                go.wait();
+                exit(6)
+            });
             (0..10).for_each(|_| drop(s.submit(work)));
+            go.set();
         });
     };
     if let Some(output) = child("a_scoped_task_exits", part) {
