@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use program::{example, repeatedly};
+use program::{Log, Run, example, repeatedly};
 
 const TWO_SECONDS: Duration = Duration::from_secs(2);
 
@@ -72,6 +72,62 @@ fn multiple_threads_are_joined_in_order() {
         log.in_order(&[&starting, &finishing, &format!("Main    : thread {n} done")]);
     }
     assert!(run.took >= TWO_SECONDS, "{run:?}");
+}
+
+#[test]
+fn executor_is_joined_at_the_end_of_its_scope() {
+    let run = example("executor").run();
+    let log = run.good();
+    for n in 0..3 {
+        log.in_order(&[&format!("Thread {n}: starting"), &format!("Thread {n}: finishing"), DONE]);
+    }
+    assert!(run.took >= TWO_SECONDS, "{run:?}");
+}
+
+#[test]
+fn racecond_loses_an_update() {
+    repeatedly(50, || {
+        let run = example("racecond").run();
+        let [start, end] =
+            [0, 1].map(|n| format!("Testing update. {} value is {n}.", ["Starting", "Ending"][n]));
+        updates(&run.good(), &start, &end);
+    });
+}
+
+#[test]
+fn fixrace_loses_none() {
+    const START: &str = "Testing locked update. Starting value is 0.";
+    const END: &str = "Testing locked update. Ending value is 2.";
+    repeatedly(50, || {
+        let run = example("fixrace").env("RUST_LOG", "debug").run();
+        let mut log = run.good();
+        for n in 0..2 {
+            let steps = ["about to lock", "has lock", "about to release lock", "after release"];
+            log.in_order(&steps.map(|step| format!("Thread {n} {step}")).each_ref().map(String::as_str));
+        }
+        // Whoever has the lock is the one to release it before the other has it.
+        let held =
+            |message: &&&str| message.ends_with(" has lock") || message.ends_with(" about to release lock");
+        let turns: Vec<&str> = log.messages.iter().filter(held).map(|message| &message[..8]).collect();
+        assert!(turns.len() == 4 && turns[0] == turns[1] && turns[2] == turns[3], "{run:?}");
+        log.messages.retain(|message| message.contains("update"));
+        updates(&log, START, END);
+        assert!(run.took >= Duration::from_millis(200), "{run:?}");
+    });
+    updates(&example("fixrace").run().good(), START, END);
+}
+
+/// The log is that of two updates between `start` and `end`, and nothing else.
+fn updates(log: &Log<'_>, start: &str, end: &str) {
+    for n in 0..2 {
+        log.in_order(&[
+            start,
+            &format!("Thread {n}: starting update"),
+            &format!("Thread {n}: finishing update"),
+            end,
+        ]);
+    }
+    assert_eq!(log.messages.len(), 6, "{:?}", log.messages);
 }
 
 #[test]
@@ -225,6 +281,26 @@ fn timer_refuses_a_wrong_argument() {
         let run = example("timer").arg(argument).run();
         assert_eq!((run.status, run.stderr.lines().count()), (Some(2), 1), "{run:?}");
     }
+}
+
+#[test]
+fn barrier_lets_nobody_work_before_all_are_ready() {
+    let run = example("barrier").run();
+    let log = run.good();
+    let mut turns = Vec::new();
+    for n in 0..4 {
+        log.in_order(&[&format!("Thread {n}: initialised"), "Barrier : all are here"]);
+        turns.extend(log.after(&format!("Thread {n}: working (came as number ")));
+    }
+    turns.sort_unstable();
+    assert_eq!(turns, ["0)", "1)", "2)", "3)"]);
+    let first_working = log.messages.iter().position(|message| message.contains(": working ")).unwrap();
+    assert!(first_working > log.place("Barrier : all are here"), "{run:?}");
+    // Broken by an abort, then by a time limit.
+    log.place("Main    : cannot initialise, aborts");
+    assert!(log.after("Thread 4: ")[1].contains("broken"), "{run:?}");
+    assert!(log.after("Main    : nobody came within 0.1 s: ")[0].contains("broken"), "{run:?}");
+    log.place("Main    : broken after reset: false");
 }
 
 #[test]
