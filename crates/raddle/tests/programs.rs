@@ -223,6 +223,42 @@ fn prodcom_lock_loses_nothing() {
 }
 
 #[test]
+fn prodcom_queue_stores_all_and_ends() {
+    repeatedly(50, || pipeline_is_drained(&example("prodcom_queue").run(), "queue size="));
+}
+
+#[test]
+fn prodcom_better_queue_stores_all_and_ends() {
+    repeatedly(50, || pipeline_is_drained(&example("prodcom_better_queue").run(), "size="));
+}
+
+fn pipeline_is_drained(run: &Run, size: &str) {
+    let log = run.good();
+    log.in_order(&[
+        "Main: about to set event",
+        "Producer received EXIT event. Exiting",
+        "Consumer received EXIT event. Exiting",
+    ]);
+    assert_eq!(log.messages.last(), Some(&"Consumer received EXIT event. Exiting"));
+    let stored = log.after("Consumer storing message: ").into_iter().map(|text| {
+        let (message, size) =
+            text.strip_suffix(')').and_then(|text| text.split_once(&format!(" ({size}"))).unwrap();
+        assert!(size.parse::<usize>().unwrap() <= 10, "{text}");
+        message
+    });
+    let (stored, got): (Vec<_>, Vec<_>) = (stored.collect(), log.after("Producer got message: "));
+    assert!(got.iter().all(|message| (1..=101).contains(&message.parse::<u32>().unwrap())));
+    assert!(stored == got, "got {got:?}, stored {stored:?}");
+    assert_eq!(
+        log.messages.len(),
+        2 * got.len() + 3,
+        "{} other messages",
+        log.messages.len() - 2 * got.len()
+    );
+    assert!(run.took >= Duration::from_millis(100), "{:?}", run.took);
+}
+
+#[test]
 fn semaphore_never_gives_a_fourth_connection() {
     let run = example("semaphore").run();
     let log = run.good();
