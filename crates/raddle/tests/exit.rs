@@ -213,6 +213,13 @@ const SINGLE: &[Single] = &[
     ("exit_in_a_local", 3, &["finished"], exit_in_a_local),
     ("holder_stays_holder", 3, &["still the holder"], holder_stays_holder),
     ("worker_panics", 0, &["finished"], worker_panics),
+    ("forked_child_ends", 0, &["status 9", "finished"], forked_child_ends),
+    (
+        "forked_child_waits_for_its_own",
+        0,
+        &["the child's", "status 0", "finished"],
+        forked_child_waits_for_its_own,
+    ),
     ("standard_error_is_gone", 0, &["reported"], standard_error_is_gone),
 ];
 
@@ -451,6 +458,38 @@ fn holder_stays_holder() {
 fn worker_panics() {
     let worker = Thread::spawn(|| panic!("a worker's panic is not the program's"));
     after(worker.thread().clone(), "finished");
+}
+
+/// Runs `child` in a copy of the process that has this thread alone, and returns its status.
+#[expect(unsafe_code, reason = "the standard library does not fork")]
+fn fork(child: fn()) -> i32 {
+    // SAFETY: the child has no other threads, and allocates with a C library that allows for that.
+    let id = unsafe { libc::fork() };
+    if id == 0 {
+        child();
+        exit(0);
+    }
+    let mut status = 0;
+    // SAFETY: the status lives for the whole call.
+    assert_eq!(unsafe { libc::waitpid(id, &raw mut status, 0) }, id);
+    libc::WEXITSTATUS(status)
+}
+
+/// A copy of the process has copies of the obligations, but not the threads that would end them.
+fn forked_child_ends() {
+    after(thread::main_thread(), "finished");
+    println!("status {}", fork(|| exit(9)));
+}
+
+fn forked_child_waits_for_its_own() {
+    after(thread::main_thread(), "finished");
+    let forks = Thread::spawn(|| {
+        let status = fork(|| {
+            after(thread::current(), "the child's");
+        });
+        println!("status {status}");
+    });
+    forks.join().unwrap();
 }
 
 /// Nobody reads what is written there; a panic must be reported without another one for that reason.

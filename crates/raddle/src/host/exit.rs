@@ -1,12 +1,12 @@
 //! How the program ends: it waits for what it is obliged to, and abandons daemons.
 
-use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Once};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use super::ending::{Obligation, thread_is_over};
 use super::program::Program;
-use super::record::Record;
+use super::record::{Record, locked};
 use super::seam::wait;
 use super::{current, os, under, watch};
 
@@ -14,6 +14,7 @@ use super::{current, os, under, watch};
 pub(crate) fn oblige() -> Option<Obligation> {
     if under::scheduler().is_none() {
         wait_at_exit();
+        begin_anew_after_a_fork();
     }
     under::with_program(Program::oblige).then(Obligation::begun)
 }
@@ -28,10 +29,28 @@ fn wait_at_exit() {
     });
 }
 
+/// The process that took on the obligations: a forked child has copies of them, but not of the threads.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+fn begin_anew_after_a_fork() {
+    static CHANGE: Mutex<()> = Mutex::new(());
+    let process = std::process::id();
+    if PROCESS.load(Ordering::Acquire) != process {
+        let _one_at_a_time = locked(&CHANGE);
+        if PROCESS.load(Ordering::Relaxed) != process {
+            under::ordinary().forget_obligations();
+            PROCESS.store(process, Ordering::Release); // nobody takes one on before this
+        }
+    }
+}
+
 /// How often the ending program looks for threads that called `exit` themselves and will never finish.
 const LOOK: Duration = Duration::from_millis(50);
 
 extern "C" fn at_exit() {
+    if PROCESS.load(Ordering::Relaxed) != std::process::id() {
+        return;
+    }
     // Where the C library has not done so with its locals, the thread that calls `exit` ends here.
     current::end_for_others();
     let program = under::ordinary();

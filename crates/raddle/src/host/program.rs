@@ -116,6 +116,11 @@ impl Program {
         self.obligations.load(Ordering::Acquire) & COUNT == 0
     }
 
+    /// Nothing of what was begun will ever be fulfilled here.
+    pub(super) fn forget_obligations(&self) {
+        self.obligations.store(0, Ordering::Relaxed);
+    }
+
     /// Closes the program if nothing keeps it; otherwise returns the word's value to sleep on.
     pub(super) fn close(&self) -> Result<(), u32> {
         let mut seen = self.obligations.load(Ordering::Acquire);
