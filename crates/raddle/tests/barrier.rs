@@ -136,11 +136,11 @@ fn the_last_to_come_runs_the_action() {
         let others = waiting(&barrier, 2);
         assert_eq!(barrier.wait(), Ok(2));
         assert_eq!(*actor.lock(), Some(thread::ident()));
-        others.into_iter().for_each(|thread| assert!(finish(thread).is_ok()));
+        assert!(others.into_iter().all(|thread| finish(thread).is_ok()));
     });
 }
 
-/// One of the mistakes that CPython's own tests do not catch.
+/// One of the mistakes that `CPython`'s own tests do not catch.
 #[test]
 fn an_action_that_panics_breaks_the_barrier() {
     within_limit(|| {
@@ -254,7 +254,7 @@ fn n_waiting_is_none_but_while_it_fills() {
         acting.wait();
         assert_eq!(barrier.n_waiting(), 0, "the round is complete");
         go.set();
-        threads.into_iter().for_each(|thread| assert!(finish(thread).is_ok()));
+        assert!(threads.into_iter().all(|thread| finish(thread).is_ok()));
         assert_eq!(barrier.n_waiting(), 0);
     });
 }
@@ -350,7 +350,7 @@ fn no_limit_passes_during_the_action() {
             until(|| barrier.n_waiting() == 1 || barrier.is_broken());
             match barrier.wait() {
                 Ok(index) => {
-                    assert_eq!((index, other.join().unwrap(), barrier.is_broken()), (1, Ok(0), false))
+                    assert_eq!((index, other.join().unwrap(), barrier.is_broken()), (1, Ok(0), false));
                 }
                 Err(BrokenBarrier) => return false,
             }

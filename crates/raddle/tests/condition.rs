@@ -304,7 +304,7 @@ fn a_condition_serves_one_lock_at_a_time() {
     });
 }
 
-/// Python's RuntimeError: a guard is no proof where its lock can be released by hand.
+/// Python's `RuntimeError`: a guard is no proof where its lock can be released by hand.
 #[test]
 fn waiting_or_notifying_without_the_lock_is_an_error() {
     within_limit(|| {

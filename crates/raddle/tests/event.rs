@@ -91,19 +91,19 @@ fn sleeps(native_id: Option<u64>) -> bool {
 #[test]
 fn no_round_of_set_and_clear_is_missed() {
     within_limit(|| {
-        let (ping, pong) = (Event::new(), Event::new());
+        let (there, back) = (Event::new(), Event::new());
         thread::scope(|s| {
             s.spawn(|| {
                 for _ in 0..2_000 {
-                    ping.wait();
-                    ping.clear();
-                    pong.set();
+                    there.wait();
+                    there.clear();
+                    back.set();
                 }
             });
             for _ in 0..2_000 {
-                ping.set();
-                pong.wait();
-                pong.clear();
+                there.set();
+                back.wait();
+                back.clear();
             }
         });
     });

@@ -94,7 +94,9 @@ impl Stage {
     /// Returns when the program is ending.
     fn wait(&self) {
         let ends = self.ends.lock().clone();
-        ends.iter().for_each(|thread| thread.wait().unwrap());
+        for thread in ends {
+            thread.wait().unwrap();
+        }
     }
 }
 
@@ -114,7 +116,7 @@ fn pairing(ending: &str, situation: &str) {
         "worker_exits_main_runs" | "two_workers_exit" => loop {
             thread::yield_now();
         },
-        "worker_exits_main_sleeps" => thread::sleep(Duration::from_secs(3600)),
+        "worker_exits_main_sleeps" => thread::sleep(Duration::from_hours(1)),
         "worker_exits_main_joins" => stage.wait(),
         _ => {}
     }
@@ -133,7 +135,7 @@ fn meanwhile(situation: &str, stage: &Arc<Stage>) {
             println!("daemon runs");
             here.set();
             stage.wait();
-            thread::sleep(Duration::from_secs(3600));
+            thread::sleep(Duration::from_hours(1));
             println!("daemon finished");
         }),
         "starts_threads" => Box::new(move || {
@@ -255,7 +257,7 @@ fn worker(go: &Arc<Event>, code: i32) -> thread::ThreadHandle {
 
 fn sleep_for_ever() -> ! {
     loop {
-        thread::sleep(Duration::from_secs(3600));
+        thread::sleep(Duration::from_hours(1));
     }
 }
 

@@ -32,13 +32,13 @@ fn a_lock_is_held_by_one_at_a_time() {
         let (lock, inside) = (Lock::new(), AtomicUsize::new(0));
         let turns = |n: usize| {
             for turn in 0..50 {
-                let _held = match (n + turn) % 4 {
+                let held = match (n + turn) % 4 {
                     0 => Some(lock.lock()),
                     1 => lock.try_lock(),
                     2 => lock.lock_timeout(SHORT),
                     _ => lock.lock_deadline(host::now() + SHORT),
                 };
-                if _held.is_some() {
+                if held.is_some() {
                     assert_eq!(inside.fetch_add(1, Relaxed), 0);
                     inside.fetch_sub(1, Relaxed);
                 }

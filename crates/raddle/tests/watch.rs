@@ -18,8 +18,10 @@ use raddle::{
 /// Longer than the watch takes to be certain of a wait.
 const LONG: Duration = Duration::from_millis(300);
 
-/// Programs that hang, and what the report must say, besides the lines that the program prints first.
-const HANGS: &[(&str, fn(), &[&str])] = &[
+/// A program by name that hangs, and what the report must say, besides the lines that the program prints first.
+type Hang = (&'static str, fn(), &'static [&'static str]);
+
+const HANGS: &[Hang] = &[
     (
         "mutex_twice",
         mutex_twice,
@@ -132,7 +134,9 @@ fn tests() -> Vec<Test> {
     tests.push(test("who_accepts_may_release", who_accepts_may_release));
     tests.push(test("who_sleeps_may_release", || still_runs("sleeps_for_ever", Some("1"))));
     tests.push(test("off_if_asked", || {
-        ["mutex_twice", "lock_twice"].iter().for_each(|name| still_runs(name, Some("0")))
+        for name in ["mutex_twice", "lock_twice"] {
+            still_runs(name, Some("0"));
+        }
     }));
     tests.push(test("on_in_debug_builds", on_in_debug_builds));
     tests
@@ -375,7 +379,9 @@ fn a_thousand_wait_for_a_sleeper() {
         event.set();
         lock.release().unwrap();
     }));
-    waiting.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in waiting {
+        thread.join().unwrap();
+    }
 }
 
 /// A lock that is dropped while it is held leaves a hold behind; a mutex at its address is another thing.
@@ -434,7 +440,7 @@ fn busy() {
                 loop {
                     let more = host::now() < end;
                     drop(lock.lock());
-                    let _permit = permits.permit();
+                    let permit = permits.permit();
                     drop((rlock.lock(), rlock.lock()));
                     let mut number = mutex.lock();
                     *number += 1;
@@ -445,7 +451,7 @@ fn busy() {
                             .wait_for_timeout(&mut number, Duration::from_millis(1), |number| *number > mine);
                     }
                     drop(number);
-                    drop(_permit);
+                    drop(permit);
                     if !more {
                         break;
                     }
@@ -478,7 +484,9 @@ fn short_waits_on_a_crowded_machine() {
         })
         .collect();
     tokens[0].0.release();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 fn accepts() {

@@ -8,16 +8,18 @@ use std::time::Instant;
 
 use raddle::host::{self, Op, Program, Scheduler, Wait};
 
+/// What has been asked of the scheduler.
+type On<A> = Option<Box<dyn Fn(A) + Send + Sync>>;
+
 /// What the scheduler does in place of something kinder.
 #[derive(Default)]
 pub struct Unkind {
     /// Called when a thread is about to wait, with the word's expected value; `None`: the wait ends at once.
     pub wait: Option<Box<dyn Fn(u32) -> Wait + Send + Sync>>,
     /// Called at every point.
-    pub point: Option<Box<dyn Fn(&Op) + Send + Sync>>,
+    pub point: On<Op>,
     /// Called in a new thread with what it should run.
-    #[expect(clippy::type_complexity, reason = "it is named here only")]
-    pub run: Option<Box<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>>,
+    pub run: On<Box<dyn FnOnce() + Send>>,
 }
 
 pub struct Plain {
@@ -44,7 +46,7 @@ impl Scheduler for Plain {
 
     fn point(&self, op: &Op) {
         if let Some(point) = &self.unkind.point {
-            point(op);
+            point(*op);
         }
     }
 
