@@ -81,14 +81,14 @@ fn stand_in() -> Arc<Record> {
     let explored = under::scheduler().is_some();
     with_program(|program| {
         if explored && !program.has_main() {
-            let record = Record::new("MainThread", false, false, false);
+            let record = Record::new("MainThread", false, false);
             program.set_main(record.clone());
             return record;
         }
         if is_main() && !explored {
             return program.main().clone();
         }
-        let record = Record::new(&foreign_name(program), true, false, false);
+        let record = Record::new(&foreign_name(program), true, false);
         program.add(&record);
         record
     })

@@ -55,7 +55,7 @@ extern "C" fn at_exit() {
     current::end_for_others();
     let program = under::ordinary();
     // Who waits here, for the watch: the thread's own record has ended.
-    let leaving = Record::new("the end of the program", false, true, true);
+    let leaving = Record::new("the end of the program", false, true);
     if let Some(id) = os::native_id() {
         let _ = leaving.native_id.set(id);
     }

@@ -41,7 +41,7 @@ impl Program {
     /// The record of the thread in which the program began.
     pub(crate) fn main(&self) -> &Arc<Record> {
         self.main.get_or_init(|| {
-            let record = Record::new("MainThread", false, false, false);
+            let record = Record::new("MainThread", false, false);
             if let Some(id) = os::process_id() {
                 let _ = record.native_id.set(id);
             }

@@ -26,8 +26,6 @@ pub(crate) struct Record {
     pub(crate) daemon_heirs: AtomicBool,
     /// A thread of the toolkit's own, which `enumerate` leaves out.
     pub(crate) internal: bool,
-    /// Started by raddle, as opposed to a stand-in for a thread that it only met.
-    pub(crate) ours: bool,
     /// `RUNNING`, `AWAITED` (running, and someone sleeps on this word) or `FINISHED`.
     pub(crate) state: AtomicU32,
     pub(crate) native_id: OnceLock<u64>,
@@ -36,24 +34,23 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(name: &str, daemon: bool, internal: bool, ours: bool) -> Arc<Self> {
+    pub(crate) fn new(name: &str, daemon: bool, internal: bool) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self::numbered(NEXT.fetch_add(1, Ordering::Relaxed), name, daemon, internal, ours)
+        Self::numbered(NEXT.fetch_add(1, Ordering::Relaxed), name, daemon, internal)
     }
 
     /// What is still known of a thread whose locals are gone: its number.
     pub(super) fn of_ended(ident: u64) -> Arc<Self> {
-        Self::numbered(ident, "ending thread", true, true, false)
+        Self::numbered(ident, "ending thread", true, true)
     }
 
-    fn numbered(ident: u64, name: &str, daemon: bool, internal: bool, ours: bool) -> Arc<Self> {
+    fn numbered(ident: u64, name: &str, daemon: bool, internal: bool) -> Arc<Self> {
         Arc::new(Self {
             ident,
             name: Mutex::new(name.into()),
             daemon: AtomicBool::new(daemon),
             daemon_heirs: AtomicBool::new(daemon),
             internal,
-            ours,
             state: AtomicU32::new(RUNNING),
             native_id: OnceLock::new(),
             duties: Mutex::new(Vec::new()),

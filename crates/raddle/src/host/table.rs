@@ -133,7 +133,7 @@ mod tests {
 
     fn waiting() -> Table {
         let mut table = Table::new();
-        table.begin(KEY, Record::new("waits", false, false, true), None);
+        table.begin(KEY, Record::new("waits", false, false), None);
         table
     }
 
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_hold_is_of_one_kind_of_object() {
-        let (mut table, thread, place) = (Table::new(), Record::new("holds", false, false, true), 0);
+        let (mut table, thread, place) = (Table::new(), Record::new("holds", false, false), 0);
         let op = Op::new(&place, "Lock", Kind::Take);
         table.took(&thread, &op);
         assert_eq!(table.holder(&op.object), Some(thread.ident));

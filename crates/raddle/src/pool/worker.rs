@@ -47,7 +47,7 @@ fn carry_out_steps(shared: &Arc<Shared>, after: After) {
 pub(super) fn hire(shared: &Arc<Shared>) -> io::Result<()> {
     let name = format!("{}_{}", shared.prefix, shared.named.fetch_add(1, Relaxed));
     // A daemon, because the program waits for tasks, not for workers.
-    let record = Record::new(&name, true, false, true);
+    let record = Record::new(&name, true, false);
     record.daemon_heirs.store(shared.daemon_heirs, Relaxed);
     let number = shared.state.lock().take_seat();
     let seat = Arc::new(Seat {

@@ -114,10 +114,10 @@ pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &st
     let daemon =
         daemon.unwrap_or_else(|| host::record().daemon_heirs.load(std::sync::atomic::Ordering::Relaxed));
     if let Some(name) = name {
-        return Record::new(name, daemon, false, true);
+        return Record::new(name, daemon, false);
     }
     let number = host::with_program(host::Program::next_name);
-    Record::new(&format!("Thread-{number} ({})", short(function)), daemon, false, true)
+    Record::new(&format!("Thread-{number} ({})", short(function)), daemon, false)
 }
 
 /// Starts a thread that runs `body` as `record`; on failure, `body` is dropped without having run.

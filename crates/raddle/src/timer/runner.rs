@@ -17,7 +17,7 @@ const NAME: &str = "timer runner";
 
 /// Starts a runner, which the crew counts already. `slack`: how late its own timed waits may end.
 pub(super) fn start(timers: &Arc<Timers>, slack: Option<u64>) -> io::Result<()> {
-    let record = Record::new(NAME, true, true, true);
+    let record = Record::new(NAME, true, true);
     let timers = timers.clone();
     thread::launch(
         &record,

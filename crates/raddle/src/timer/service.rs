@@ -38,7 +38,7 @@ fn look(word: &AtomicU32) -> u32 {
 }
 
 fn start(timers: &Arc<Timers>) -> io::Result<()> {
-    let record = Record::new("timer service", true, true, true);
+    let record = Record::new("timer service", true, true);
     let timers = timers.clone();
     thread::launch(&record, None, Box::new(move || serve(&timers)))
 }
