@@ -4,9 +4,10 @@
 mod scheduler;
 mod support;
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use raddle::host::{self, Wait};
@@ -292,4 +293,30 @@ fn a_wait_without_a_limit_cannot_time_out() {
             until(|| !lock.is_locked());
         });
     });
+}
+
+/// A thread that has left a scheduler is nobody until it is asked who it is, even if that is at its very end.
+#[test]
+fn a_thread_at_its_very_end_owns_no_free_lock() {
+    static FREE: RLock = RLock::new();
+    struct Last(mpsc::Sender<(bool, bool)>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let mine = FREE.is_mine();
+            let taken = FREE.try_acquire() && FREE.is_mine() && FREE.release().is_ok() && !FREE.is_mine();
+            let _ = self.0.send((mine, taken));
+        }
+    }
+    thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
+    let (send, receive) = mpsc::channel();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the thread must not have met raddle when it makes its local"
+    )]
+    let thread = std::thread::spawn(|| {
+        LAST.set(Some(Last(send))); // dropped after whatever raddle keeps for the thread
+        under(Unkind::default(), || ());
+    });
+    thread.join().unwrap();
+    assert_eq!(receive.recv().unwrap(), (false, true));
 }

@@ -43,8 +43,13 @@ pub(crate) fn record() -> Arc<Record> {
             record
         }
         // The thread's locals are gone already: it is being taken down, or is inside `exit`.
-        Err(_) if is_main() => with_program(|program| program.main().clone()),
-        Err(_) => Record::of_ended(IDENT.get()),
+        Err(_) if is_main() => under::ordinary().main().clone(),
+        Err(_) => {
+            if IDENT.get() == 0 {
+                IDENT.set(Record::next_ident());
+            }
+            Record::of_ended(IDENT.get())
+        }
     }
 }
 

@@ -35,8 +35,13 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new(name: &str, daemon: bool, internal: bool) -> Arc<Self> {
+        Self::numbered(Self::next_ident(), name, daemon, internal)
+    }
+
+    /// A number that no thread has had, and never 0.
+    pub(super) fn next_ident() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self::numbered(NEXT.fetch_add(1, Ordering::Relaxed), name, daemon, internal)
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What is still known of a thread whose locals are gone: its number.
