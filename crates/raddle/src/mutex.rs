@@ -58,6 +58,7 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// A guard, if nobody holds the data.
+    #[must_use = "the mutex is released when the guard is dropped"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let op = self.op(Kind::TryTake);
@@ -68,12 +69,14 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// A guard, if the data comes free within `timeout`.
+    #[must_use = "the mutex is released when the guard is dropped"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<MutexGuard<'_, T>> {
         self.lock_until(host::deadline(timeout))
     }
 
     /// A guard, if the data comes free before `deadline`.
+    #[must_use = "the mutex is released when the guard is dropped"]
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Option<MutexGuard<'_, T>> {
         self.lock_until(Some(deadline))

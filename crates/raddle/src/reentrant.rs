@@ -55,18 +55,21 @@ impl<T: ?Sized> ReentrantMutex<T> {
     }
 
     /// A guard, if the data is free or the calling thread's.
+    #[must_use = "the mutex is released when the guard is dropped"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<ReentrantMutexGuard<'_, T>> {
         self.lock.try_lock().map(|held| self.guard(held))
     }
 
     /// A guard, if the data comes free within `timeout`.
+    #[must_use = "the mutex is released when the guard is dropped"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<ReentrantMutexGuard<'_, T>> {
         self.lock.lock_timeout(timeout).map(|held| self.guard(held))
     }
 
     /// A guard, if the data comes free before `deadline`.
+    #[must_use = "the mutex is released when the guard is dropped"]
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Option<ReentrantMutexGuard<'_, T>> {
         self.lock.lock_deadline(deadline).map(|held| self.guard(held))

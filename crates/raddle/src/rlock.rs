@@ -98,18 +98,21 @@ impl RLock {
     }
 
     /// A guard, if the lock is free or the calling thread's.
+    #[must_use = "the lock is released when the guard is dropped"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<RLockGuard<'_>> {
         self.try_acquire().then(|| RLockGuard::new(self))
     }
 
     /// A guard, if the lock comes free within `timeout`.
+    #[must_use = "the lock is released when the guard is dropped"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<RLockGuard<'_>> {
         self.take(host::deadline(timeout)).then(|| RLockGuard::new(self))
     }
 
     /// A guard, if the lock comes free before `deadline`.
+    #[must_use = "the lock is released when the guard is dropped"]
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Option<RLockGuard<'_>> {
         self.take(Some(deadline)).then(|| RLockGuard::new(self))

@@ -124,18 +124,21 @@ impl Semaphore {
     }
 
     /// A guard, if a permit is free and nobody is in line for it.
+    #[must_use = "the permits are given back when the guard is dropped"]
     #[track_caller]
     pub fn try_permit(&self) -> Option<Permit<'_>> {
         self.try_acquire().then(|| self.guard(1))
     }
 
     /// A guard, if a permit comes free within `timeout`.
+    #[must_use = "the permits are given back when the guard is dropped"]
     #[track_caller]
     pub fn permit_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
         self.acquire_timeout(timeout).then(|| self.guard(1))
     }
 
     /// A guard, if a permit comes free before `deadline`.
+    #[must_use = "the permits are given back when the guard is dropped"]
     #[track_caller]
     pub fn permit_deadline(&self, deadline: Instant) -> Option<Permit<'_>> {
         self.acquire_deadline(deadline).then(|| self.guard(1))
@@ -149,18 +152,21 @@ impl Semaphore {
     }
 
     /// A guard of `count` permits, if they are free and nobody is in line.
+    #[must_use = "the permits are given back when the guard is dropped"]
     #[track_caller]
     pub fn try_permit_many(&self, count: usize) -> Option<Permit<'_>> {
         self.try_acquire_many(count).then(|| self.guard(count))
     }
 
     /// A guard of `count` permits, if they come free within `timeout`.
+    #[must_use = "the permits are given back when the guard is dropped"]
     #[track_caller]
     pub fn permit_many_timeout(&self, count: usize, timeout: Duration) -> Option<Permit<'_>> {
         self.acquire_many_timeout(count, timeout).then(|| self.guard(count))
     }
 
     /// A guard of `count` permits, if they come free before `deadline`.
+    #[must_use = "the permits are given back when the guard is dropped"]
     #[track_caller]
     pub fn permit_many_deadline(&self, count: usize, deadline: Instant) -> Option<Permit<'_>> {
         self.acquire_many_deadline(count, deadline).then(|| self.guard(count))
