@@ -1,0 +1,137 @@
+//! `Condition`, and through it the line of waiters.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raddle::{Condition, Lock, Mutex, Thread};
+
+use super::search::{every, every_patiently};
+use super::{SOON, pause};
+
+#[test]
+fn a_notification_against_a_timeout_is_exactly_one_of_the_two() {
+    let scenario = || {
+        let parts = Arc::new((Mutex::new(()), Condition::new()));
+        let waiter = {
+            let parts = parts.clone();
+            Thread::spawn(move || parts.1.wait_timeout(&mut parts.0.lock(), SOON))
+        };
+        let notified = parts.1.notify(&parts.0.lock(), 1);
+        (notified, waiter.join().unwrap())
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([(0, false), (1, true)]));
+}
+
+#[test]
+fn no_wake_up_is_lost() {
+    let scenario = || {
+        let parts = Arc::new((Mutex::new(0), Condition::new()));
+        let getter = {
+            let parts = parts.clone();
+            Thread::spawn(move || {
+                let mut items = parts.0.lock();
+                parts.1.wait_for(&mut items, |items| *items > 0);
+                *items -= 1;
+            })
+        };
+        {
+            let mut items = parts.0.lock();
+            *items += 1;
+            parts.1.notify_one(&items);
+        }
+        getter.join().unwrap();
+        *parts.0.lock()
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([0]));
+}
+
+#[test]
+fn the_predicate_has_the_last_word_when_the_time_is_up() {
+    let scenario = || {
+        let parts = Arc::new((Mutex::new(false), Condition::new()));
+        let waiter = {
+            let parts = parts.clone();
+            Thread::spawn(move || {
+                let mut done = parts.0.lock();
+                let said = parts.1.wait_for_timeout(&mut done, SOON, |done| *done);
+                (said, *done)
+            })
+        };
+        *parts.0.lock() = true; // without a notification
+        waiter.join().unwrap()
+    };
+    assert_eq!(every(2, scenario), BTreeSet::from([(false, false), (true, true)]));
+}
+
+#[test]
+fn who_came_first_is_notified_first() {
+    let scenario = || {
+        let parts = Arc::new((Mutex::new(Vec::new()), Condition::new()));
+        let wait = |who: char| {
+            let parts = parts.clone();
+            Thread::spawn(move || {
+                let mut order = parts.0.lock();
+                order.push(who);
+                parts.1.wait_timeout(&mut order, SOON)
+            })
+        };
+        let (a, b) = (wait('a'), wait('b'));
+        let (notified, order) = {
+            let order = parts.0.lock();
+            (parts.1.notify(&order, 1), order.clone())
+        };
+        let got = (a.join().unwrap(), b.join().unwrap());
+        let expected = match order.first() {
+            _ if notified == 0 => (false, false),
+            Some('a') => (true, false),
+            _ => (false, true),
+        };
+        // Whom the time limit took out of line before cannot have been first in it.
+        assert!(
+            got == expected || (order.len() == 2 && got == (!expected.0, !expected.1)),
+            "{order:?} {got:?}"
+        );
+        (notified, usize::from(got.0) + usize::from(got.1))
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([(0, 0), (1, 1)]));
+}
+
+#[test]
+fn both_who_wait_are_woken() {
+    let scenario = || {
+        let parts = Arc::new((Lock::new(), Condition::new()));
+        let waiters = [(); 2].map(|()| {
+            let parts = parts.clone();
+            Thread::spawn(move || parts.1.wait(&mut parts.0.lock()))
+        });
+        pause(); // both wait now, since the clock is patient
+        let notified = parts.1.notify_all(&parts.0.lock());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        notified
+    };
+    assert_eq!(every_patiently(1, scenario), BTreeSet::from([2]));
+}
+
+#[test]
+fn another_lock_is_refused() {
+    let scenario = || {
+        let parts = Arc::new((Mutex::new(()), Condition::new()));
+        let waiter = {
+            let parts = parts.clone();
+            Thread::spawn(move || parts.1.wait(&mut parts.0.lock()))
+        };
+        pause();
+        let wrong = Arc::new(Mutex::new(()));
+        let refused = {
+            let (parts, wrong) = (parts.clone(), wrong.clone());
+            Thread::spawn(move || parts.1.notify_one(&wrong.lock())).join().is_err()
+        };
+        assert!(!wrong.is_locked(), "the panic let go of what the guard held");
+        parts.1.notify_one(&parts.0.lock());
+        waiter.join().unwrap();
+        refused
+    };
+    assert_eq!(every_patiently(1, scenario), BTreeSet::from([true]));
+}

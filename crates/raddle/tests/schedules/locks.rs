@@ -1,0 +1,119 @@
+//! The raw lock, through `Lock` and `Mutex`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raddle::{Lock, Mutex, NotHeld, Thread};
+
+use super::search::every;
+use super::{SOON, together};
+
+/// Reads and writes in two steps of its own what the lock guards.
+fn count(total: &Mutex<(u32, u32)>) {
+    let mut total = total.lock();
+    total.0 += 1;
+    assert_eq!(total.0, total.1 + 1, "two threads held it at once");
+    total.1 += 1;
+}
+
+fn all_count(threads: usize) -> u32 {
+    let total = Arc::new(Mutex::new((0, 0)));
+    together(threads, |_| {
+        let total = total.clone();
+        move || count(&total)
+    });
+    let total = total.try_lock().expect("all have let go");
+    total.0
+}
+
+#[test]
+fn two_threads_exclude_each_other() {
+    assert_eq!(every(3, || all_count(2)), BTreeSet::from([2]));
+}
+
+#[test]
+fn three_threads_exclude_each_other_and_none_sleeps_for_ever() {
+    assert_eq!(every(2, || all_count(3)), BTreeSet::from([3]));
+}
+
+#[test]
+fn a_release_against_a_timeout() {
+    let scenario = || {
+        let lock = Arc::new(Lock::new());
+        lock.acquire();
+        let other = {
+            let lock = lock.clone();
+            Thread::spawn(move || lock.acquire_timeout(SOON))
+        };
+        lock.release().unwrap();
+        (other.join().unwrap(), lock.is_locked())
+    };
+    assert_eq!(every(4, scenario), BTreeSet::from([(false, false), (true, true)]));
+}
+
+#[test]
+fn who_gives_up_takes_no_wake_from_who_waits() {
+    let scenario = || {
+        let lock = Arc::new(Lock::new());
+        lock.acquire();
+        let hasty = {
+            let lock = lock.clone();
+            Thread::spawn(move || lock.lock_timeout(SOON).is_some())
+        };
+        let patient = {
+            let lock = lock.clone();
+            Thread::spawn(move || drop(lock.lock()))
+        };
+        lock.release().unwrap();
+        patient.join().unwrap();
+        hasty.join().unwrap()
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([false, true]));
+}
+
+#[test]
+fn who_tries_never_waits() {
+    let scenario = || {
+        let lock = Arc::new(Lock::new());
+        let other = {
+            let lock = lock.clone();
+            Thread::spawn(move || lock.try_lock().is_some())
+        };
+        let mine = lock.try_lock().is_some();
+        (mine, other.join().unwrap(), lock.is_locked())
+    };
+    let outcomes = [(true, true, false), (true, false, false), (false, true, false)];
+    assert_eq!(every(4, scenario), BTreeSet::from(outcomes));
+}
+
+#[test]
+fn one_of_two_releases_is_one_too_many() {
+    let scenario = || {
+        let lock = Arc::new(Lock::new());
+        lock.acquire();
+        let other = {
+            let lock = lock.clone();
+            Thread::spawn(move || lock.release())
+        };
+        let results = [lock.release(), other.join().unwrap()];
+        results.iter().filter(|result| **result == Err(NotHeld)).count()
+    };
+    assert_eq!(every(4, scenario), BTreeSet::from([1]));
+}
+
+#[test]
+fn a_mutex_with_a_limit_against_its_release() {
+    let scenario = || {
+        let value = Arc::new(Mutex::new(1));
+        let held = value.lock();
+        let other = {
+            let value = value.clone();
+            Thread::spawn(move || value.lock_timeout(SOON).map(|mut value| std::mem::replace(&mut *value, 3)))
+        };
+        let mut held = held;
+        *held = 2;
+        drop(held);
+        (other.join().unwrap(), *value.lock())
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([(None, 2), (Some(2), 3)]));
+}

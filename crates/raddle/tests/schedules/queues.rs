@@ -1,0 +1,152 @@
+//! `Queue` and `SimpleQueue`: whatever happens, every item is in one place.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raddle::queue::{GetError, PutError, ShutDown};
+use raddle::{JoinHandle, Queue, SimpleQueue, Thread};
+
+use super::search::{every, every_patiently};
+use super::{SOON, pause};
+
+/// Runs `task` with the queue on a thread of its own.
+fn with<Q: Send + Sync + 'static, T: Send + 'static>(
+    queue: &Arc<Q>,
+    task: impl FnOnce(&Q) -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let queue = queue.clone();
+    Thread::spawn(move || task(&queue))
+}
+
+#[test]
+fn a_put_against_a_getters_timeout() {
+    let scenario = || {
+        let queue = Arc::new(Queue::unbounded());
+        let getter = with(&queue, |queue| queue.get_timeout(SOON));
+        queue.put(1).unwrap();
+        (getter.join().unwrap(), queue.len())
+    };
+    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), ["(Err(Empty), 1)", "(Ok(1), 0)"]);
+}
+
+#[test]
+fn a_get_against_a_putters_timeout() {
+    let scenario = || {
+        let queue = Arc::new(Queue::bounded(1));
+        queue.put(1).unwrap();
+        let putter = with(&queue, |queue| queue.put_timeout(2, SOON).map_err(PutError::into_inner));
+        let first = queue.get();
+        (first, putter.join().unwrap(), queue.try_get())
+    };
+    let expected = ["(Ok(1), Err(2), Err(Empty))", "(Ok(1), Ok(()), Ok(2))"];
+    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), expected);
+}
+
+#[test]
+fn a_shutdown_against_a_getter() {
+    let scenario = || {
+        let queue = Arc::new(Queue::unbounded());
+        let getter = with(&queue, Queue::get);
+        let put = queue.put(1);
+        queue.shutdown();
+        (put, getter.join().unwrap(), queue.try_get())
+    };
+    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), ["(Ok(()), Ok(1), Err(ShutDown))"]);
+}
+
+#[test]
+fn a_shutdown_gives_the_putter_its_item_back_or_keeps_it() {
+    let scenario = || {
+        let queue = Arc::new(Queue::bounded(1));
+        queue.put(1).unwrap();
+        let putter = with(&queue, |queue| queue.put(2).map_err(ShutDown::into_inner));
+        let (first, left) = (queue.try_get(), queue.shutdown_now());
+        (first, left, putter.join().unwrap())
+    };
+    let expected = ["(Ok(1), [2], Ok(()))", "(Ok(1), [], Err(2))"];
+    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), expected);
+}
+
+#[test]
+fn two_getters_share_what_two_puts_bring_and_a_third_ends() {
+    let scenario = || {
+        let queue = Arc::new(Queue::unbounded());
+        let getters = [(); 2].map(|()| with(&queue, Queue::get));
+        queue.put(1).unwrap();
+        queue.shutdown();
+        let mut got = getters.map(|getter| getter.join().unwrap());
+        got.sort_by_key(Result::is_err);
+        got
+    };
+    assert_eq!(texts(every(1, move || format!("{:?}", scenario()))), ["[Ok(1), Err(ShutDown(..))]"]);
+}
+
+#[test]
+fn who_came_first_gets_first() {
+    let scenario = || {
+        let queue = Arc::new(SimpleQueue::new());
+        let getters = [(); 2].map(|()| {
+            let getter = with(&queue, SimpleQueue::get);
+            pause(); // it is in line now, since the clock is patient
+            getter
+        });
+        queue.put(1);
+        queue.put(2);
+        getters.map(|getter| getter.join().unwrap())
+    };
+    assert_eq!(every_patiently(1, scenario), BTreeSet::from([[1, 2]]));
+}
+
+#[test]
+fn a_join_ends_when_the_last_task_is_done() {
+    let scenario = || {
+        let queue = Arc::new(Queue::unbounded());
+        queue.put_many([1, 2]).unwrap();
+        let worker = with(&queue, |queue| {
+            for _ in 0..2 {
+                queue.get().unwrap();
+                queue.task_done().unwrap();
+            }
+        });
+        let early = queue.join_timeout(SOON);
+        queue.join();
+        let unfinished = queue.unfinished();
+        worker.join().unwrap();
+        (early, unfinished, queue.task_done().is_err())
+    };
+    assert_eq!(every(2, scenario), BTreeSet::from([(false, 0, true), (true, 0, true)]));
+}
+
+#[test]
+fn a_batch_takes_what_comes_while_it_lingers() {
+    let scenario = || {
+        let queue = Arc::new(Queue::bounded(1));
+        let putter = with(&queue, |queue| queue.put_many([1, 2]).unwrap());
+        let mut got = queue.get_many(2, SOON);
+        if got.len() == 1 {
+            got.push(queue.get().unwrap());
+        }
+        putter.join().unwrap();
+        (got, queue.len())
+    };
+    assert_eq!(every(2, scenario), BTreeSet::from([(vec![1, 2], 0)]));
+}
+
+#[test]
+fn one_place_for_two_who_try() {
+    let scenario = || {
+        let queue = Arc::new(Queue::bounded(1));
+        let other = with(&queue, |queue| queue.try_put(1));
+        let mine: Result<(), PutError<i32>> = queue.try_put(2);
+        let refused = usize::from(mine.is_err()) + usize::from(other.join().unwrap().is_err());
+        let got: Result<i32, GetError> = queue.try_get();
+        let after: Result<(), ShutDown<i32>> = queue.put(3);
+        (refused, got.is_ok(), after.is_ok())
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([(1, true, true)]));
+}
+
+/// The outcomes as text, since the errors have no order.
+fn texts(seen: BTreeSet<String>) -> Vec<String> {
+    seen.into_iter().collect()
+}

@@ -1,0 +1,96 @@
+//! The lock that its holder may take again, through `RLock` and `ReentrantMutex`.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raddle::{Condition, NotOwner, RLock, ReentrantMutex, Thread};
+
+use super::search::every;
+use super::{SOON, together};
+
+#[test]
+fn two_threads_exclude_each_other_at_every_depth() {
+    let scenario = || {
+        let total = Arc::new(ReentrantMutex::new(Cell::new(0)));
+        together(2, |_| {
+            let total = total.clone();
+            move || {
+                let outer = total.lock();
+                let before = outer.get();
+                drop(total.lock());
+                outer.set(before + 1);
+            }
+        });
+        total.lock().get()
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([2]));
+}
+
+#[test]
+fn only_the_last_release_frees_it() {
+    let scenario = || {
+        let lock = Arc::new(RLock::new());
+        lock.acquire();
+        lock.acquire();
+        let other = {
+            let lock = lock.clone();
+            Thread::spawn(move || {
+                assert_eq!(lock.release(), Err(NotOwner));
+                let got = lock.acquire_timeout(SOON);
+                (got, lock.release().is_ok())
+            })
+        };
+        lock.release().unwrap();
+        assert!(lock.is_mine());
+        lock.release().unwrap();
+        assert_eq!(lock.release(), Err(NotOwner));
+        other.join().unwrap()
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([(false, false), (true, true)]));
+}
+
+#[test]
+fn who_tries_takes_it_again_or_not_at_all() {
+    let scenario = || {
+        let lock = Arc::new(RLock::new());
+        let other = {
+            let lock = lock.clone();
+            Thread::spawn(move || {
+                let held = lock.try_lock();
+                held.is_some() && lock.try_lock().is_some()
+            })
+        };
+        let held = lock.try_lock();
+        let mine = held.is_some();
+        assert_eq!(mine, lock.is_mine());
+        drop(held);
+        (mine, other.join().unwrap())
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([(true, true), (true, false), (false, true)]));
+}
+
+#[test]
+fn a_condition_gives_up_all_levels_and_takes_them_back() {
+    let scenario = || {
+        let parts = Arc::new((RLock::new(), Condition::new()));
+        let waiter = {
+            let parts = parts.clone();
+            Thread::spawn(move || {
+                let (lock, ready) = &*parts;
+                let outer = lock.lock();
+                let mut inner = lock.lock();
+                let notified = ready.wait_timeout(&mut inner, SOON);
+                drop(inner);
+                assert!(lock.is_mine(), "one level is left");
+                drop(outer);
+                assert!(!lock.is_mine());
+                notified
+            })
+        };
+        let (lock, ready) = &*parts;
+        let notified = ready.notify(&lock.lock(), 1);
+        (notified, waiter.join().unwrap())
+    };
+    assert_eq!(every(2, scenario), BTreeSet::from([(0, false), (1, true)]));
+}

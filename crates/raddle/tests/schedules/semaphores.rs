@@ -1,0 +1,136 @@
+//! `Semaphore` and `BoundedSemaphore`, and through them the line of waiters.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raddle::{BoundedSemaphore, Mutex, PermitError, Semaphore, Shared, Thread};
+
+use super::search::{every, every_patiently};
+use super::{SOON, pause, together};
+
+#[test]
+fn a_grant_against_a_timeout() {
+    let scenario = || {
+        let permits = Arc::new(Semaphore::new(0));
+        let taker = {
+            let permits = permits.clone();
+            Thread::spawn(move || permits.acquire_timeout(SOON))
+        };
+        permits.release();
+        (taker.join().unwrap(), permits.available(), permits.n_waiting())
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([(false, 1, 0), (true, 0, 0)]));
+}
+
+#[test]
+fn one_permit_excludes() {
+    let scenario = || {
+        let (permits, total) = (Arc::new(BoundedSemaphore::new(1)), Arc::new(Shared::new(0)));
+        together(2, |_| {
+            let (permits, total) = (permits.clone(), total.clone());
+            move || {
+                let _permit = permits.permit();
+                total.set(total.get() + 1);
+            }
+        });
+        (total.get(), permits.available())
+    };
+    assert_eq!(every(2, scenario), BTreeSet::from([(2, 1)]));
+}
+
+#[test]
+fn two_permits_let_two_of_three_in() {
+    let scenario = || {
+        let (permits, inside) = (Arc::new(Semaphore::new(2)), Arc::new(Mutex::new((0, 0))));
+        together(3, |_| {
+            let (permits, inside) = (permits.clone(), inside.clone());
+            move || {
+                let _permit = permits.permit();
+                {
+                    let mut inside = inside.lock();
+                    inside.0 += 1;
+                    inside.1 = inside.1.max(inside.0);
+                }
+                inside.lock().0 -= 1;
+            }
+        });
+        (inside.lock().1, permits.available())
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([(1, 2), (2, 2)]));
+}
+
+#[test]
+fn who_asks_for_few_stays_behind_who_asks_for_many_until_that_one_gives_up() {
+    let scenario = || {
+        let permits = Arc::new(Semaphore::new(0));
+        let many = {
+            let permits = permits.clone();
+            Thread::spawn(move || permits.acquire_many_timeout(2, SOON))
+        };
+        let few = {
+            let permits = permits.clone();
+            Thread::spawn(move || permits.acquire())
+        };
+        permits.release();
+        few.join().unwrap();
+        (many.join().unwrap(), permits.available())
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([(false, 0)]));
+}
+
+#[test]
+fn who_came_first_is_served_first() {
+    let scenario = || {
+        let (permits, order) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let threads = ['a', 'b'].map(|who| {
+            let (permits, order) = (permits.clone(), order.clone());
+            let thread = Thread::spawn(move || {
+                permits.acquire();
+                order.lock().push(who);
+                permits.release();
+            });
+            pause(); // it is in line now, since the clock is patient
+            thread
+        });
+        assert_eq!(permits.n_waiting(), 2);
+        permits.release();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        order.lock().iter().collect::<String>()
+    };
+    assert_eq!(every_patiently(1, scenario), BTreeSet::from(["ab".to_owned()]));
+}
+
+#[test]
+fn two_permits_at_once_serve_two_or_one_who_asks_for_both() {
+    let scenario = || {
+        let permits = Arc::new(Semaphore::new(0));
+        let takers = [1, 2].map(|count| {
+            let permits = permits.clone();
+            Thread::spawn(move || permits.acquire_many_timeout(count, SOON))
+        });
+        permits.release_many(2).unwrap();
+        let got = takers.map(|taker| taker.join().unwrap());
+        (got, permits.available())
+    };
+    let outcomes = [([false, false], 2), ([true, false], 1), ([false, true], 0)];
+    assert_eq!(every(1, scenario), BTreeSet::from(outcomes));
+}
+
+#[test]
+fn one_of_two_releases_is_one_too_many() {
+    let scenario = || {
+        let permits = Arc::new(BoundedSemaphore::new(1));
+        permits.acquire();
+        let other = {
+            let permits = permits.clone();
+            Thread::spawn(move || permits.release())
+        };
+        let results = [permits.release(), other.join().unwrap()];
+        let surplus =
+            results.iter().filter(|result| **result == Err(PermitError::Surplus { bound: 1 })).count();
+        (surplus, permits.available())
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([(1, 1)]));
+}

@@ -1,0 +1,288 @@
+//! Primitives with a mistake planted in each: the search must find every one, and leave their mended twins alone.
+//!
+//! They are written on the seam as raddle's own are, a page of textbook each, and take a flag: broken or not.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use raddle::Thread;
+use raddle::host::{self, Kind, Op, Wait};
+
+use super::actors::Rules;
+use super::report::Failure;
+use super::search::{COARSE, FINE, Search};
+
+/// The search finds the mistake, the choices that it names lead to it again, and without it nothing is found.
+fn found(rules: Rules, bound: usize, scenario: fn(bool)) -> Failure {
+    let mut search = Search::new(move || scenario(true));
+    let report = search.in_depth(rules, bound).expect_err("the planted mistake is found");
+    let again = search.again(rules, &report.choices).expect_err("the same choices lead to it again");
+    assert_eq!((&again.failure, &again.choices), (&report.failure, &report.choices));
+    assert_eq!(again.to_string(), report.to_string(), "the same choices, the same steps");
+    let mended = Search::new(move || scenario(false)).in_depth(rules, bound);
+    assert!(mended.is_ok(), "without the mistake: {}", mended.unwrap_err());
+    report.failure
+}
+
+fn step(word: &AtomicU32) -> &AtomicU32 {
+    host::atom(word);
+    word
+}
+
+/// The three-state lock: 0 free, 1 held, 2 held and somebody may sleep.
+#[derive(Default)]
+struct ToyLock(AtomicU32);
+
+impl ToyLock {
+    /// Broken: who wakes takes it as 1, and so forgets that others may sleep.
+    fn acquire(&self, broken: bool) {
+        if step(&self.0).compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
+            return;
+        }
+        while step(&self.0).swap(2, SeqCst) != 0 {
+            host::wait(&self.0, 2, None);
+            if broken && step(&self.0).compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn release(&self) {
+        if step(&self.0).swap(0, SeqCst) == 2 {
+            host::wake(&self.0, 1);
+        }
+    }
+}
+
+#[test]
+fn a_lock_that_forgets_who_sleeps() {
+    let scenario = |broken: bool| {
+        let lock = Arc::new(ToyLock::default());
+        lock.acquire(broken);
+        let others = [(); 2].map(|()| {
+            let lock = lock.clone();
+            Thread::spawn(move || {
+                lock.acquire(broken);
+                lock.release();
+            })
+        });
+        lock.release();
+        for other in others {
+            other.join().unwrap();
+        }
+    };
+    assert_eq!(found(FINE, 2, scenario), Failure::Deadlock);
+}
+
+/// An event beside a bell which is rung when it is set.
+#[derive(Default)]
+struct ToyEvent {
+    set: AtomicU32,
+    bell: AtomicU32,
+}
+
+impl ToyEvent {
+    /// Broken: it looks at the flag first and at the bell later, and sleeps without looking again.
+    fn wait(&self, broken: bool) {
+        loop {
+            let before = step(&self.bell).load(SeqCst);
+            if step(&self.set).load(SeqCst) == 1 {
+                return;
+            }
+            let bell = if broken { step(&self.bell).load(SeqCst) } else { before };
+            host::wait(&self.bell, bell, None);
+        }
+    }
+
+    fn set(&self) {
+        step(&self.set).store(1, SeqCst);
+        step(&self.bell).fetch_add(1, SeqCst);
+        host::wake(&self.bell, u32::MAX);
+    }
+}
+
+#[test]
+fn an_event_that_sleeps_without_looking_again() {
+    let scenario = |broken: bool| {
+        let event = Arc::new(ToyEvent::default());
+        let waiter = Thread::spawn({
+            let event = event.clone();
+            move || event.wait(broken)
+        });
+        event.set();
+        waiter.join().unwrap();
+    };
+    assert_eq!(found(FINE, 2, scenario), Failure::Deadlock);
+}
+
+/// A condition that counts its notifications.
+#[derive(Default)]
+struct ToyCondition(AtomicU32);
+
+impl ToyCondition {
+    /// Broken: it lets go of the lock before it is in line.
+    fn wait(&self, lock: &ToyLock, broken: bool) {
+        let mut seen = step(&self.0).load(SeqCst);
+        lock.release();
+        if broken {
+            seen = step(&self.0).load(SeqCst);
+        }
+        host::wait(&self.0, seen, None);
+        lock.acquire(false);
+    }
+
+    fn notify(&self) {
+        step(&self.0).fetch_add(1, SeqCst);
+        host::wake(&self.0, 1);
+    }
+}
+
+#[test]
+fn a_condition_that_lets_go_too_early() {
+    let scenario = |broken: bool| {
+        let parts = Arc::new((ToyLock::default(), ToyCondition::default(), AtomicU32::new(0)));
+        let waiter = Thread::spawn({
+            let parts = parts.clone();
+            move || {
+                let (lock, ready, items) = &*parts;
+                lock.acquire(false);
+                while items.load(SeqCst) == 0 {
+                    ready.wait(lock, broken);
+                }
+                lock.release();
+            }
+        });
+        let (lock, ready, items) = &*parts;
+        lock.acquire(false);
+        items.store(1, SeqCst);
+        ready.notify();
+        lock.release();
+        waiter.join().unwrap();
+    };
+    assert_eq!(found(FINE, 2, scenario), Failure::Deadlock);
+}
+
+/// A permit that is handed over: 0 nobody waits, 1 somebody waits, 2 it is his.
+#[derive(Default)]
+struct ToyHand(AtomicU32);
+
+impl ToyHand {
+    /// Broken: when the time is up it does not look whether the permit was handed over meanwhile.
+    fn take(&self, broken: bool) -> bool {
+        let limit = host::deadline(Duration::from_secs(1));
+        step(&self.0).store(1, SeqCst);
+        loop {
+            match host::wait(&self.0, 1, limit) {
+                Wait::TimedOut if broken => return false,
+                Wait::TimedOut => return step(&self.0).compare_exchange(1, 0, SeqCst, SeqCst).is_err(),
+                _ if step(&self.0).load(SeqCst) == 2 => return true,
+                _ => {}
+            }
+        }
+    }
+
+    fn give(&self) -> bool {
+        let given = step(&self.0).compare_exchange(1, 2, SeqCst, SeqCst).is_ok();
+        if given {
+            host::wake(&self.0, 1);
+        }
+        given
+    }
+}
+
+fn a_permit_is_handed_over(broken: bool) {
+    let hand = Arc::new(ToyHand::default());
+    let taker = Thread::spawn({
+        let hand = hand.clone();
+        move || hand.take(broken)
+    });
+    let given = hand.give();
+    assert_eq!(taker.join().unwrap(), given, "given and taken");
+}
+
+#[test]
+fn a_time_limit_that_loses_what_was_granted() {
+    let failure = found(FINE, 2, a_permit_is_handed_over);
+    assert!(matches!(&failure, Failure::Panic(text) if text.contains("given and taken")), "{failure:?}");
+}
+
+#[test]
+fn dice_find_it_as_well() {
+    let mut search = Search::new(|| a_permit_is_handed_over(true));
+    let report = search.at_random(FINE, 1_000).expect_err("one throw in a thousand hits it");
+    let again = search.again(FINE, &report.choices).expect_err("the same choices lead to it again");
+    assert_eq!(again.to_string(), report.to_string());
+    assert!(Search::new(|| a_permit_is_handed_over(false)).at_random(FINE, 1_000).is_ok());
+}
+
+#[test]
+fn a_wait_that_believes_every_wake() {
+    let scenario = |broken: bool| {
+        let word = Arc::new(AtomicU32::new(0));
+        let waiter = Thread::spawn({
+            let word = word.clone();
+            move || {
+                while step(&word).load(SeqCst) == 0 {
+                    host::wait(&word, 0, None);
+                    if broken {
+                        break;
+                    }
+                }
+                assert_eq!(word.load(SeqCst), 1, "woken without a reason");
+            }
+        });
+        step(&word).store(1, SeqCst);
+        host::wake(&word, 1);
+        waiter.join().unwrap();
+    };
+    assert!(matches!(found(FINE, 2, scenario), Failure::Panic(_)));
+}
+
+/// A gate before a lock whose predicate lies: in one way if the lock is free, in the other if it is held.
+fn behind_a_gate(held: bool, says: bool) {
+    let lock = Arc::new(ToyLock::default());
+    if held {
+        lock.acquire(false);
+    }
+    let other = Thread::spawn({
+        let lock = lock.clone();
+        move || {
+            host::point_until(Op::new(&*lock, "ToyLock", Kind::Take), None, || says);
+            lock.acquire(false);
+            host::took(Op::new(&*lock, "ToyLock", Kind::Take));
+        }
+    });
+    if held {
+        host::gave(Op::new(&*lock, "ToyLock", Kind::Give));
+        lock.release();
+    }
+    other.join().unwrap();
+}
+
+#[test]
+fn a_predicate_that_says_yes_when_the_step_waits() {
+    assert_eq!(found(COARSE, 2, |broken| behind_a_gate(broken, true)), Failure::SaidYes);
+}
+
+#[test]
+fn a_predicate_that_says_no_when_the_step_would_succeed() {
+    assert_eq!(found(COARSE, 2, |broken| behind_a_gate(false, !broken)), Failure::SaidNo);
+}
+
+#[test]
+fn a_loop_without_end() {
+    let scenario = |broken: bool| {
+        let stop = Arc::new(AtomicU32::new(0));
+        let other = Thread::spawn({
+            let stop = stop.clone();
+            move || stop.store(u32::from(!broken), SeqCst)
+        });
+        while step(&stop).load(SeqCst) == 0 {
+            host::yield_now();
+        }
+        other.join().unwrap();
+    };
+    assert_eq!(found(FINE, 0, scenario), Failure::Endless);
+}
