@@ -1,4 +1,79 @@
-//! Python's threading toolkit for Rust.
+//! The whole of Python's threading toolkit, for Rust.
+//!
+//! Threads that outlive `main`, daemon threads, join with a time limit, thread pools with futures, locks,
+//! re-entrant locks, conditions, semaphores, events, timers, barriers and queues: one crate, Python's names, Rust's
+//! safety. What Python makes an error at run time, Rust makes impossible to write wherever it can; the rest is an
+//! [`Err`] which says what to do and gives back what could not be stored, run or delivered.
+//!
+//! # A first program
+//!
+//! A bounded queue takes a burst, a slower thread empties it, an event ends it, and nothing is lost:
+//!
+//! ```
+//! use raddle::{Event, Queue, Thread};
+//! use std::sync::Arc;
+//!
+//! let queue = Arc::new(Queue::bounded(10));
+//! let stop = Arc::new(Event::new());
+//!
+//! let producer = Thread::new({
+//!     let (queue, stop) = (queue.clone(), stop.clone());
+//!     move || {
+//!         let mut sent = 0;
+//!         while !stop.is_set() {
+//!             queue.put(sent).expect("nobody else shuts the queue down");
+//!             sent += 1;
+//!         }
+//!         queue.shutdown(); // no more will come: the consumer's loop ends when the queue is empty
+//!         sent
+//!     }
+//! });
+//! let consumer = Thread::new({
+//!     let queue = queue.clone();
+//!     move || queue.iter().count()
+//! });
+//!
+//! let (producer, consumer) = (producer.name("producer").start()?, consumer.name("consumer").start()?);
+//! stop.set();
+//! assert_eq!(producer.join()?, consumer.join()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What there is
+//!
+//! | Python | raddle |
+//! |---|---|
+//! | `Thread(target, name, daemon)`, `start`, `join` | [`Thread`], [`JoinHandle`]; [`thread::scope`] for threads that borrow |
+//! | `current_thread`, `enumerate`, `excepthook`, … | the functions of [`thread`] |
+//! | `Lock` | [`Lock`]; with data in it, [`Mutex`] |
+//! | `RLock` | [`RLock`]; with data in it, [`ReentrantMutex`] |
+//! | `Condition` | [`Condition`], with any of the four |
+//! | `Semaphore`, `BoundedSemaphore` | [`Semaphore`], [`BoundedSemaphore`] |
+//! | `Event`, `Barrier`, `Timer` | [`Event`], [`Barrier`], [`Timer`] |
+//! | `Queue`, `LifoQueue`, `PriorityQueue`, `SimpleQueue` | [`Queue`], [`LifoQueue`], [`PriorityQueue`], [`SimpleQueue`] |
+//! | `ThreadPoolExecutor`, `Future`, `wait`, `as_completed` | [`ThreadPoolExecutor`], [`Future`], [`wait()`], [`as_completed`] |
+//!
+//! Everything that can wait comes in up to four forms: plain (for ever), `try_…` (never), `…_timeout` with a
+//! [`Duration`](std::time::Duration), and, where several waits share one limit, `…_deadline` with an
+//! [`Instant`](std::time::Instant). A time limit is never a panic, and one that lies beyond the clock means for ever.
+//!
+//! # The end of the program
+//!
+//! As in Python, a thread that is not a daemon keeps the program alive: when `main` returns, panics, or somebody
+//! calls [`std::process::exit`], the process waits for it, for unfinished tasks of pools and for timers that are due,
+//! and abandons daemons. There is nothing to write in `main`.
+//!
+//! # When it hangs
+//!
+//! In debug builds the *watch* is on. When every thread of the process waits without limit, or a thread is about to
+//! wait for a mutex that it holds itself, it writes to standard error who waits for which object, who holds it, and
+//! on which lines, and ends the program with status 101. `RADDLE_WATCH=1` turns it on and `RADDLE_WATCH=0` off
+//! in any build. It keeps silent wherever a deadline, a timer, or a thread that raddle did not start may still help.
+//!
+//! # When it is explored or recorded
+//!
+//! Every step that other threads can see passes through [`host`], where a scheduler can take the operating system's
+//! place at run time, and where [`trace`] records what happened.
 #![deny(unsafe_code)]
 
 mod barrier;
@@ -32,9 +107,7 @@ pub use held::Held;
 pub use lock::{Lock, LockGuard, NotHeld};
 pub use mutex::{Mutex, MutexGuard};
 pub use pool::{Priority, Shutdown, ThreadPoolExecutor};
-pub use queue::{
-    GetError, LifoQueue, PriorityQueue, PutError, Queue, ShutDown, SimpleQueue, TooManyTasksDone,
-};
+pub use queue::{LifoQueue, PriorityQueue, Queue, SimpleQueue};
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rlock::{NotOwner, RLock, RLockGuard};
 pub use semaphore::{BoundedSemaphore, NoPermits, Permit, PermitError, Semaphore};

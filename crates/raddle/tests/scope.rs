@@ -98,7 +98,13 @@ fn a_joined_panic_is_the_joiners() {
 
 #[test]
 fn a_panic_that_nobody_joins_is_the_scopes() {
-    thread::set_excepthook(|_| ());
+    let told = Arc::new(AtomicUsize::new(0));
+    thread::set_excepthook({
+        let told = told.clone();
+        move |_| {
+            told.fetch_add(1, SeqCst);
+        }
+    });
     repeat(2_000, || {
         let text = panic_of(|| {
             thread::scope(|s| {
@@ -109,6 +115,7 @@ fn a_panic_that_nobody_joins_is_the_scopes() {
         assert_eq!(text, "a scoped thread panicked");
     });
     thread::reset_excepthook();
+    assert_eq!(told.load(SeqCst), 0, "the scope's own panic says it already");
 }
 
 #[test]

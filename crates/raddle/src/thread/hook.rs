@@ -12,12 +12,14 @@ type Hook = Arc<dyn Fn(&UnhandledPanic<'_>) + Send + Sync>;
 
 static HOOK: Guarded<Option<Hook>> = Guarded::new(None);
 
-/// A panic that ended a thread nobody joined, or a task whose future nobody looked at.
+/// A panic that ended a thread nobody joined, or a task whose future nobody looked at; or a task refused by a
+/// pool, with the reason, whose future nobody looked at.
 pub struct UnhandledPanic<'a> {
     /// What panicked: `thread "poller"`, `a task of thread "db_0"`, `timer "Thread-3"`.
     pub what: &'a str,
-    /// What the panic carried.
+    /// What the panic carried; for a refused task a `String` with the reason.
     pub payload: &'a (dyn Any + Send),
+    happened: &'static str,
 }
 
 impl UnhandledPanic<'_> {
@@ -29,13 +31,16 @@ impl UnhandledPanic<'_> {
 
 impl fmt::Debug for UnhandledPanic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnhandledPanic").field("what", &self.what).field("message", &self.message()).finish()
+        f.debug_struct("UnhandledPanic")
+            .field("what", &self.what)
+            .field("message", &self.message())
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for UnhandledPanic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} panicked and nobody asked for its result: {}", self.what, self.message())
+        write!(f, "{} {} and nobody asked for its result: {}", self.what, self.happened, self.message())
     }
 }
 
@@ -75,12 +80,20 @@ fn replace(hook: Option<Hook>) {
 
 /// Reports a panic that nobody will ask about.
 pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
+    tell(&UnhandledPanic { what, payload, happened: "panicked" });
+}
+
+/// Reports a task that was refused, which nobody will ask about.
+pub(crate) fn report_refusal(reason: String) {
+    tell(&UnhandledPanic { what: "a task", payload: &reason, happened: "was refused" });
+}
+
+fn tell(panic: &UnhandledPanic<'_>) {
     let hook = HOOK.lock().clone();
-    let panic = UnhandledPanic { what, payload };
     match hook {
         None => say(format_args!("raddle: {panic}\n")),
         Some(hook) => {
-            if catch_unwind(AssertUnwindSafe(|| hook(&panic))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| hook(panic))).is_err() {
                 say(format_args!("raddle: the excepthook itself panicked; it was told: {panic}\n"));
             }
         }

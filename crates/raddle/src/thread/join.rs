@@ -41,10 +41,10 @@ impl<T> Packet<T> {
 impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
         if let Some(Err(payload)) = self.outcome.get_mut().take() {
-            if let Some(scope) = &self.scope {
-                scope.panicked();
+            match &self.scope {
+                Some(scope) => scope.panicked(), // and the scope panics in turn: nobody can miss it
+                None => hook::report(&format!("thread \"{}\"", self.record.name()), &*payload),
             }
-            hook::report(&format!("thread \"{}\"", self.record.name()), &*payload);
         }
     }
 }

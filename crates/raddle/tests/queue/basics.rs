@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle::queue::{BaseQueue, Order};
-use raddle::{
-    GetError, LifoQueue, PriorityQueue, PutError, Queue, ShutDown, SimpleQueue, TooManyTasksDone, host,
-};
+use raddle::queue::{GetError, PutError, ShutDown, TooManyTasksDone};
+use raddle::{LifoQueue, PriorityQueue, Queue, SimpleQueue, host};
 
 const SHORT: Duration = Duration::from_millis(10);
 

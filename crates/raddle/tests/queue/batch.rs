@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle::{GetError, JoinHandle, LifoQueue, PriorityQueue, PutError, Queue, Thread, host};
+use raddle::queue::{GetError, PutError};
+use raddle::{JoinHandle, LifoQueue, PriorityQueue, Queue, Thread, host};
 
 use crate::support::{finish, repeat, until};
 

@@ -5,7 +5,8 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use raddle::{PriorityQueue, ShutDown, Thread};
+use raddle::queue::ShutDown;
+use raddle::{PriorityQueue, Thread};
 
 use crate::support::{finish, until};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle::queue::{BaseQueue, Order};
-use raddle::{GetError, LifoQueue, PriorityQueue, PutError, Queue, ShutDown, Thread, host};
+use raddle::queue::{GetError, PutError, ShutDown};
+use raddle::{LifoQueue, PriorityQueue, Queue, Thread, host};
 
 use crate::support::{finish, repeat, until};
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use raddle::queue::{BaseQueue, Order};
-use raddle::{GetError, JoinHandle, LifoQueue, PriorityQueue, PutError, Queue, SimpleQueue, Thread, thread};
+use raddle::queue::{GetError, PutError};
+use raddle::{JoinHandle, LifoQueue, PriorityQueue, Queue, SimpleQueue, Thread, thread};
 
 use crate::support::{finish, repeat};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use raddle::{Queue, Thread, TooManyTasksDone, host};
+use raddle::queue::TooManyTasksDone;
+use raddle::{Queue, Thread, host};
 
 use crate::support::{finish, repeat, until};
 

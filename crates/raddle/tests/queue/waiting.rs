@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use raddle::{Event, GetError, JoinHandle, PutError, Queue, Thread, host};
+use raddle::queue::{GetError, PutError};
+use raddle::{Event, JoinHandle, Queue, Thread, host};
 
 use crate::support::{finish, repeat, until};
 
