@@ -91,18 +91,19 @@ pub(crate) fn report_refusal(reason: String) {
 fn tell(panic: &UnhandledPanic<'_>) {
     let hook = HOOK.lock().clone();
     match hook {
-        None => say(format_args!("raddle: {panic}\n")),
+        None => say(&format!("raddle: {panic}\n")),
         Some(hook) => {
             if catch_unwind(AssertUnwindSafe(|| hook(panic))).is_err() {
-                say(format_args!("raddle: the excepthook itself panicked; it was told: {panic}\n"));
+                say(&format!("raddle: the excepthook itself panicked; it was told: {panic}\n"));
             }
         }
     }
 }
 
-/// Unlike `eprint`, this does not panic where nobody can be told: it runs in destructors.
-fn say(text: fmt::Arguments<'_>) {
-    let _ = std::io::stderr().write_fmt(text);
+/// In one piece, so that it stands on a line of its own; and unlike `eprint`, this does not panic where nobody
+/// can be told: it runs in destructors.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// The text that a panic carried.
