@@ -85,7 +85,7 @@ mod linux {
                     return Wait::TimedOut;
                 }
                 limit.tv_sec = left.as_secs().try_into().unwrap_or(libc::time_t::MAX);
-                limit.tv_nsec = left.subsec_nanos().into();
+                limit.tv_nsec = left.subsec_nanos().cast_signed().into(); // 32 bits wide in some places
                 ptr::from_ref(&limit)
             }
         };
