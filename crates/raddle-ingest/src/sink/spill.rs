@@ -1,0 +1,133 @@
+//! The file for messages that the sink would not take.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::sqlite::micros;
+use crate::arrival::Arrival;
+
+/// A file of JSON lines, one a message, made when the first one is to be written.
+///
+/// If the place for it fails too, as it does on a full disk, the directory for temporary files is tried.
+#[derive(Debug)]
+pub(crate) struct Spill {
+    /// Those that have not failed; the first is in use.
+    places: VecDeque<Place>,
+    open: Option<(PathBuf, File)>,
+    written: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Ours to add to, should there be one already.
+    Given(PathBuf),
+    /// Where others write too: the file must be a new one.
+    Temporary(PathBuf),
+}
+
+impl Spill {
+    pub(crate) fn at(path: &Path) -> Self {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}", std::process::id()));
+        let elsewhere = std::env::temp_dir().join(name);
+        let places = VecDeque::from([Place::Given(path.to_owned()), Place::Temporary(elsewhere)]);
+        Self { places, open: None, written: Vec::new() }
+    }
+
+    /// Adds messages to the file, all or none, and makes sure that they are on the disk.
+    pub(crate) fn add(&mut self, arrivals: &[Arrival]) -> io::Result<()> {
+        let mut lines = String::new();
+        for arrival in arrivals {
+            line(&mut lines, arrival);
+        }
+        let mut outcome = Err(io::Error::other("no place to write to"));
+        while let Some(place) = self.places.front() {
+            outcome = append(&mut self.open, place, lines.as_bytes());
+            if outcome.is_ok() {
+                break;
+            }
+            self.places.pop_front();
+            self.open = None;
+        }
+        if let Some((path, _)) = &self.open
+            && self.written.last() != Some(path)
+        {
+            self.written.push(path.clone());
+        }
+        outcome
+    }
+
+    /// The files that have messages in them, in words.
+    pub(crate) fn files(&self) -> String {
+        let names: Vec<String> = self.written.iter().map(|path| path.display().to_string()).collect();
+        names.join(" and ")
+    }
+}
+
+impl Place {
+    fn open(&self) -> io::Result<(PathBuf, File)> {
+        let mut options = File::options();
+        options.append(true).mode(0o600);
+        let (path, file) = match self {
+            Place::Given(path) => (path, options.create(true).open(path)?),
+            Place::Temporary(path) => (path, options.create_new(true).open(path)?),
+        };
+        Ok((path.clone(), file))
+    }
+}
+
+fn append(open: &mut Option<(PathBuf, File)>, place: &Place, lines: &[u8]) -> io::Result<()> {
+    let (path, file) = match open {
+        Some(open) => open,
+        None => open.insert(place.open()?),
+    };
+    let before = file.metadata()?.len();
+    let outcome = file.write_all(lines).and_then(|()| file.sync_all());
+    if outcome.is_err() {
+        // No half of a batch is left for somebody to find.
+        file.set_len(before)?;
+        if before == 0 {
+            std::fs::remove_file(path)?;
+        }
+    }
+    outcome
+}
+
+/// One message as a line of JSON.
+fn line(out: &mut String, arrival: &Arrival) {
+    let _ = write!(out, "{{\"received\":{},\"peer\":", micros(arrival.received));
+    quote(out, &arrival.peer);
+    match &arrival.content {
+        Ok(text) => {
+            out.push_str(",\"text\":");
+            quote(out, text);
+        }
+        Err(rejected) => {
+            let (reason, length) = (rejected.reason, rejected.length);
+            let _ = write!(out, ",\"reason\":\"{reason}\",\"length\":{length},\"bytes\":\"");
+            rejected.bytes.iter().for_each(|byte| {
+                let _ = write!(out, "{byte:02x}");
+            });
+            out.push('"');
+        }
+    }
+    out.push_str("}\n");
+}
+
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}

@@ -1,0 +1,122 @@
+//! One peer: its bytes become messages.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use raddle::Event;
+
+use super::drain::Drain;
+use super::wake::Wake;
+use crate::arrival::{Arrival, Content};
+use crate::intake::{Intake, WriterGone};
+use crate::lines::{Ending, Lines};
+
+/// Reads begin small, so that many idle connections need little memory, and grow while they come back full.
+const FIRST_READ: usize = 4 << 10;
+const LARGEST_READ: usize = 64 << 10;
+
+/// What every connection of a source works with.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) intake: Intake,
+    pub(super) stop: Arc<Event>,
+    pub(super) wake: Arc<Wake>,
+    pub(super) max_message: usize,
+    pub(super) grace: Duration,
+}
+
+/// A connection with a peer, read until it ends or the source is stopped.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: TcpStream,
+    peer: Arc<str>,
+    common: Common,
+    drain: Option<Drain>,
+}
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream, peer: Arc<str>, common: Common) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        // A peer that vanished without a word is noticed some day, and its thread freed.
+        rustix::net::sockopt::set_socket_keepalive(&socket, true)?;
+        Ok(Self { socket, peer, common, drain: None })
+    }
+
+    /// Puts every message of the peer into the intake.
+    pub(super) fn run(mut self) {
+        let mut lines = Lines::new(self.common.max_message);
+        if let Err(WriterGone) = self.receive(&mut lines) {
+            log::debug!("{}: closed, because the writer has failed", self.peer);
+        }
+    }
+
+    fn receive(&mut self, lines: &mut Lines) -> Result<(), WriterGone> {
+        let mut buffer = vec![0; FIRST_READ];
+        let ending = loop {
+            match self.read(&mut buffer) {
+                Ok(Next::Bytes(count)) => {
+                    self.put(|each| lines.feed(&buffer[..count], each))?;
+                    if count == buffer.len() && count < LARGEST_READ {
+                        buffer.resize(count * 2, 0);
+                    }
+                }
+                Ok(Next::End(ending)) => break ending,
+                Err(error) => {
+                    log::info!("{}: connection lost: {error}", self.peer);
+                    break Ending::Cut;
+                }
+            }
+        };
+        self.put(|each| lines.end(ending).into_iter().for_each(each))
+    }
+
+    /// Puts what `messages` hands over into the intake, all received at this moment.
+    fn put(&self, messages: impl FnOnce(&mut dyn FnMut(Content))) -> Result<(), WriterGone> {
+        let received = SystemTime::now();
+        let mut arrivals = Vec::new();
+        messages(&mut |content| arrivals.push(Arrival { received, peer: self.peer.clone(), content }));
+        if arrivals.is_empty() { Ok(()) } else { self.common.intake.put(arrivals) }
+    }
+
+    /// Waits for bytes, for the peer's end, or for the end of the time that is left after the stop.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Next> {
+        loop {
+            if self.drain.is_none() && self.common.stop.is_set() {
+                self.drain = Some(Drain::begin(&self.socket, self.common.grace)?);
+            }
+            if self.drain.as_ref().is_some_and(Drain::is_over) {
+                return Ok(Next::End(Ending::Cut));
+            }
+            match self.socket.read(buffer) {
+                Ok(0) => return Ok(Next::End(Ending::Closed)),
+                Ok(count) => {
+                    self.drain.iter_mut().for_each(|drain| drain.read(count));
+                    return Ok(Next::Bytes(count));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.goes_on()? {
+                        return Ok(Next::End(Ending::Cut));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Nothing is there to read: waits until there may be, or says that the connection is drained.
+    fn goes_on(&mut self) -> io::Result<bool> {
+        match &mut self.drain {
+            Some(drain) => drain.goes_on(&self.socket),
+            None => self.common.wake.wait(&self.socket).map(|()| true),
+        }
+    }
+}
+
+/// What a read came to.
+enum Next {
+    Bytes(usize),
+    End(Ending),
+}

@@ -1,0 +1,204 @@
+//! Messages over TCP, one a line.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use raddle::{Event, JoinHandle, Thread, host};
+
+use super::Source;
+use super::connection::{Common, Connection};
+use super::wake::Wake;
+use crate::intake::Intake;
+use crate::started::started;
+
+/// How many connections the operating system may hold ready before they are accepted.
+const BACKLOG: i32 = 4096;
+/// Time between two looks when the operating system or the limit forbids another connection.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Room for a connection's stack; its buffers are on the heap.
+const STACK: usize = 256 << 10;
+
+/// The limits of a [`TcpSource`].
+#[derive(Clone, Debug)]
+pub struct TcpOptions {
+    /// The longest message, in bytes, the line ending not counted; a longer one is rejected. 64 KiB.
+    pub max_message: usize,
+    /// Connections at a time, each with a thread of its own; more wait until one ends. 1000.
+    pub max_connections: usize,
+    /// How long after the stop a peer that keeps sending is still read. Half a second.
+    pub grace: Duration,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self { max_message: 64 << 10, max_connections: 1000, grace: Duration::from_millis(500) }
+    }
+}
+
+/// Receives messages over TCP: one a line, ended by `\n` or `\r\n`, from any number of connections.
+///
+/// Each connection has a thread. While the queue is full it does not read, so that TCP holds its peer back.
+/// On the stop no more connections are taken in, except those that the operating system has already
+/// completed; what has arrived on each is read, and a peer that keeps sending is cut off after a time of grace. TCP
+/// tells a peer that was cut off so, but not which of its messages were read: that takes an acknowledgement.
+#[derive(Debug)]
+pub struct TcpSource {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: TcpOptions,
+}
+
+impl TcpSource {
+    /// Listens on `address`; port 0 takes a free one, which [`address`](Self::address) tells.
+    ///
+    /// # Errors
+    /// The address cannot be resolved, is not this machine's, is in use, or may not be used.
+    pub fn bind(address: impl ToSocketAddrs, options: TcpOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        // The standard library's 128 are few for a burst of connections; listening again changes the number.
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(Self { address: listener.local_addr()?, listener, options })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Source for TcpSource {
+    fn run(self, intake: Intake, stop: &Arc<Event>) -> io::Result<()> {
+        let wake = Wake::on(stop)?;
+        let TcpOptions { max_message, max_connections, grace } = self.options;
+        let common = Common { intake, stop: stop.clone(), wake, max_message, grace };
+        let mut acceptor = Acceptor {
+            listener: self.listener,
+            common,
+            max_connections,
+            threads: Vec::new(),
+            state: State::Open,
+        };
+        let outcome = acceptor.accept_until_stop();
+        stop.set(); // should accepting have failed: that is the end for the connections, too
+        acceptor.accept_the_rest();
+        drop(acceptor.listener); // now, so that new peers are refused and not left waiting
+        for connection in acceptor.threads {
+            if let Err(error) = connection.join() {
+                log::error!("{error}");
+            }
+        }
+        outcome
+    }
+}
+
+/// Why connections are not accepted at the moment; each change is told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Full,
+    Failing,
+}
+
+struct Acceptor {
+    listener: TcpListener,
+    common: Common,
+    max_connections: usize,
+    threads: Vec<JoinHandle<()>>,
+    state: State,
+}
+
+impl Acceptor {
+    fn accept_until_stop(&mut self) -> io::Result<()> {
+        let stop = self.common.stop.clone();
+        while !stop.is_set() {
+            match self.accept() {
+                Accepted::Yes => {}
+                Accepted::NoneWaits => self.common.wake.wait(&self.listener)?,
+                Accepted::NotNow => {
+                    stop.wait_timeout(PAUSE);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Peers whose connection the operating system had completed before the stop may have sent something.
+    fn accept_the_rest(&mut self) {
+        let until = host::deadline(self.common.grace);
+        loop {
+            match self.accept() {
+                Accepted::Yes => {}
+                Accepted::NoneWaits => return,
+                Accepted::NotNow => raddle::thread::sleep(PAUSE),
+            }
+            if until.is_some_and(|until| host::now() >= until) {
+                return;
+            }
+        }
+    }
+
+    fn accept(&mut self) -> Accepted {
+        if self.threads.len() >= self.max_connections {
+            self.threads.retain(|thread| !thread.is_finished());
+        }
+        if self.threads.len() >= self.max_connections {
+            let limit = self.max_connections;
+            self.enter(State::Full, || {
+                format!("{limit} connections are open, the limit: more wait until one ends")
+            });
+            return Accepted::NotNow;
+        }
+        match self.listener.accept() {
+            Ok((socket, peer)) => self.begin(socket, peer),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => self.none_waits(),
+                // The peer gave up meanwhile; the next one is no different for it.
+                io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::Yes,
+                _ => self.fails(&error),
+            },
+        }
+    }
+
+    fn begin(&mut self, socket: TcpStream, peer: SocketAddr) -> Accepted {
+        let connection = match Connection::new(socket, peer.to_string().into(), self.common.clone()) {
+            Ok(connection) => connection,
+            Err(error) => return self.fails(&error),
+        };
+        let thread = Thread::new(move || connection.run());
+        match started(thread.name(format!("peer {peer}")).stack_size(STACK)) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => return self.fails(&error),
+        }
+        Accepted::Yes
+    }
+
+    /// Everyone who wanted to be let in has been.
+    fn none_waits(&mut self) -> Accepted {
+        if self.state != State::Open {
+            log::info!("all connections that waited are accepted");
+        }
+        self.state = State::Open;
+        Accepted::NoneWaits
+    }
+
+    fn fails(&mut self, error: &io::Error) -> Accepted {
+        self.enter(State::Failing, || format!("cannot take in a connection: {error}; trying again"));
+        Accepted::NotNow
+    }
+
+    fn enter(&mut self, state: State, why: impl FnOnce() -> String) {
+        if self.state != state {
+            log::warn!("{}", why());
+        }
+        self.state = state;
+    }
+}
+
+enum Accepted {
+    Yes,
+    NoneWaits,
+    NotNow,
+}

@@ -1,0 +1,150 @@
+//! The thread between the queue and the sink.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use raddle::{Event, Queue, host, thread};
+
+use crate::account::Counts;
+use crate::arrival::Arrival;
+use crate::sink::{Sink, Spill, StoreError};
+
+/// Between two tries to store a batch: doubled each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often a batch is tried again after the stop, and how long it takes between the tries.
+const LAST_TRIES: u32 = 5;
+const LAST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Takes batches from the queue and has the sink store them, until the queue is shut down and empty.
+///
+/// While the sink fails, the batch is kept and tried again; the queue fills, and its being full holds the
+/// source back. After the stop there is no time for that: what the sink will not take is written elsewhere.
+pub(crate) struct Writer<S> {
+    pub(crate) queue: Arc<Queue<Arrival>>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) stop: Arc<Event>,
+    pub(crate) sink: S,
+    pub(crate) batch: usize,
+    pub(crate) linger: Duration,
+    pub(crate) spill: Spill,
+    /// The sink has had its last try, and the rest goes elsewhere.
+    pub(crate) given_up: bool,
+}
+
+impl<S: Sink> Writer<S> {
+    /// Returns what went wrong at the end, in words.
+    pub(crate) fn run(mut self) -> Vec<String> {
+        let _deserted = Deserted { queue: self.queue.clone(), stop: self.stop.clone() };
+        let mut lost = None;
+        loop {
+            let batch = self.queue.get_many(self.batch, self.linger);
+            if batch.is_empty() {
+                break;
+            }
+            if let Err(error) = self.store(&batch) {
+                // Nowhere to put it: then take in no more, so that at least the peers hear of the rest.
+                self.queue.shutdown();
+                lost.get_or_insert(format!("messages are lost: they can be written nowhere: {error}"));
+            }
+        }
+        let mut problems: Vec<String> = lost.into_iter().chain(self.told_of_spill()).collect();
+        if let Err(error) = self.sink.close() {
+            problems.push(format!("closing the database: {error}"));
+        }
+        problems
+    }
+
+    /// Has the batch stored, or written elsewhere.
+    fn store(&mut self, batch: &[Arrival]) -> io::Result<()> {
+        if !self.given_up && self.store_in_sink(batch).is_ok() {
+            let stored = batch.iter().filter(|arrival| arrival.content.is_ok()).count();
+            self.counts.stored.fetch_add(stored as u64, Ordering::AcqRel);
+            self.counts.rejected.fetch_add((batch.len() - stored) as u64, Ordering::AcqRel);
+            return Ok(());
+        }
+        self.given_up = true;
+        self.spill.add(batch)?;
+        self.counts.unstored.fetch_add(batch.len() as u64, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Tries until the sink has stored the batch; after the stop, only a few times.
+    fn store_in_sink(&mut self, batch: &[Arrival]) -> Result<(), GivenUp> {
+        let mut failing: Option<Failing> = None;
+        while let Err(error) = self.sink.store(batch) {
+            let failing = failing.get_or_insert_with(Failing::since_now);
+            failing.tell(&error);
+            failing.pause(&self.stop)?;
+        }
+        if let Some(failing) = failing {
+            log::warn!("storing again, after {:.1} s", (host::now() - failing.since).as_secs_f64());
+        }
+        Ok(())
+    }
+
+    fn told_of_spill(&self) -> Option<String> {
+        let count = self.counts.unstored.load(Ordering::Acquire);
+        let files = self.spill.files();
+        (count > 0).then(|| {
+            format!("{count} messages could not be stored; they are in {files}, a line of JSON each")
+        })
+    }
+}
+
+/// A batch that the sink has not taken yet.
+struct Failing {
+    since: Instant,
+    pause: Duration,
+    last_tries: u32,
+    told: String,
+}
+
+/// The sink has had its last try.
+struct GivenUp;
+
+impl Failing {
+    fn since_now() -> Self {
+        Self { since: host::now(), pause: FIRST_PAUSE, last_tries: LAST_TRIES, told: String::new() }
+    }
+
+    /// Says why, once for each reason.
+    fn tell(&mut self, error: &StoreError) {
+        let reason = error.to_string();
+        if self.told != reason {
+            log::warn!("cannot store: {reason}; messages are held back and tried again");
+            self.told = reason;
+        }
+    }
+
+    /// Waits before the next try, if there may be one.
+    fn pause(&mut self, stop: &Event) -> Result<(), GivenUp> {
+        if stop.is_set() {
+            self.last_tries = self.last_tries.checked_sub(1).ok_or(GivenUp)?;
+            thread::sleep(LAST_PAUSE);
+        } else {
+            stop.wait_timeout(self.pause);
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
+        Ok(())
+    }
+}
+
+/// However the writer ends, nobody waits for it in vain.
+///
+/// In order, the queue is shut down and empty by then. If the writer panicked, whoever puts must hear of it,
+/// and what is in the queue is lost; the account says so, for it was counted as received.
+struct Deserted {
+    queue: Arc<Queue<Arrival>>,
+    stop: Arc<Event>,
+}
+
+impl Drop for Deserted {
+    fn drop(&mut self) {
+        self.stop.set();
+        drop(self.queue.shutdown_now());
+    }
+}
