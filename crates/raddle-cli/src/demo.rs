@@ -1,0 +1,101 @@
+//! `raddle demo`
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use raddle::{Event, Thread, host};
+use raddle_ingest::{Burst, Pipeline, PipelineOptions, SendError, SqliteSink, TcpOptions, TcpSource, verify};
+
+use crate::args::DemoArgs;
+use crate::failure::Failure;
+use crate::ingest::{accounted, spill_beside};
+use crate::output::say;
+use crate::progress::Display;
+use crate::signals;
+
+/// Between bursts: time for the queue to be seen emptying.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Between two looks at where things stand.
+const FRAME: Duration = Duration::from_millis(50);
+
+pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let database = &args.database;
+    let burst = Burst {
+        messages: args.messages,
+        connections: args.connections,
+        burst: args.burst,
+        pause: PAUSE,
+        size: 0,
+    };
+    let sink = SqliteSink::open_demo(database)?;
+    let source = TcpSource::bind("127.0.0.1:0", TcpOptions::default())
+        .map_err(|error| Failure::because(format!("cannot listen on 127.0.0.1: {error}")))?;
+    let address = source.address();
+    let stop = Arc::new(Event::new());
+    signals::stop_on_signal(&stop)?;
+    let options =
+        PipelineOptions { queue: args.queue, spill: spill_beside(database), ..PipelineOptions::default() };
+    let pipeline = Pipeline::start(source, sink, &options, stop.clone())?;
+    say(&format!("listening on {address}, storing in {}", database.display()));
+    say(&format!(
+        "sending {} messages over {} connections, in bursts of {}",
+        burst.messages, burst.connections, burst.burst
+    ));
+
+    let begin = host::now();
+    let sent = send_and_show(&burst, address, &pipeline, args.queue);
+    let interrupted = stop.is_set();
+    say("setting the event: intake stops, the queue is drained");
+    stop.set();
+    let outcome = pipeline.finish();
+    let seconds = (host::now() - begin).as_secs_f64();
+    accounted(&outcome)?;
+    if interrupted {
+        return Err(Failure::because("interrupted: not everything was sent"));
+    }
+    sent?;
+    verify(database, &burst).map_err(|error| Failure::because(format!("{}: {error}", database.display())))?;
+    say(&format!(
+        "each of the {} texts sent is in {} once, after {seconds:.1} s",
+        burst.messages,
+        database.display()
+    ));
+    tell_how_to_look(database);
+    Ok(())
+}
+
+fn send_and_show(
+    burst: &Burst,
+    address: SocketAddr,
+    pipeline: &Pipeline,
+    queue: usize,
+) -> Result<(), Failure> {
+    let mut display = Display::new(burst.messages, queue);
+    let sent = Arc::new(AtomicU64::new(0));
+    let sender = {
+        let (burst, sent) = (burst.clone(), sent.clone());
+        Thread::new(move || burst.send(address, &sent)).name("sender").start().map_err(Failure::because)?
+    };
+    loop {
+        let all_sent = sender.wait_timeout(FRAME);
+        let progress = pipeline.progress();
+        display.show(sent.load(Ordering::Relaxed), progress.queued, progress.account.stored);
+        if all_sent {
+            break;
+        }
+    }
+    display.end();
+    let outcome: Result<(), SendError> = sender.join()?;
+    Ok(outcome?)
+}
+
+fn tell_how_to_look(database: &Path) {
+    let path = database.display();
+    say("look at it with:");
+    say(&format!("  sqlite3 {path} 'SELECT * FROM readable LIMIT 10'"));
+    say(&format!("  python3 -m sqlite3 {path} 'SELECT * FROM readable LIMIT 10'"));
+}
