@@ -52,7 +52,7 @@ impl FutureError {
         match self {
             FutureError::Panicked(panic) => panic.report_unseen(),
             FutureError::ShutDown | FutureError::Broken(_) | FutureError::NoThread(_) => {
-                thread::report_refusal(self.to_string());
+                thread::report_refusal(&self.to_string());
             }
             _ => {}
         }

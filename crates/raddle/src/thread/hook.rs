@@ -84,8 +84,8 @@ pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
 }
 
 /// Reports a task that was refused, which nobody will ask about.
-pub(crate) fn report_refusal(reason: String) {
-    tell(&UnhandledPanic { what: "a task", payload: &reason, happened: "was refused" });
+pub(crate) fn report_refusal(reason: &str) {
+    tell(&UnhandledPanic { what: "a task", payload: &reason.to_owned(), happened: "was refused" });
 }
 
 fn tell(panic: &UnhandledPanic<'_>) {
