@@ -5,6 +5,7 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use raddle::{Event, Mutex, Semaphore};
 use raddle_ingest::{Arrival, Burst, PipelineOptions, Sink, StoreError, TcpOptions};
@@ -129,6 +130,24 @@ fn a_slow_sink_holds_the_peers_back_and_nothing_is_dropped() {
         assert_eq!(account.to_string(), "received 2000 = stored 2000 + rejected 0");
         assert_eq!(all_texts(&sink.stored()), sent(&burst));
         assert!(sink.0.closed.is_set());
+    });
+}
+
+#[test]
+fn a_peer_that_closed_in_time_is_not_cut_off_however_late_that_is_seen() {
+    within_limit(|| {
+        let sink = Double::slow();
+        let tcp = TcpOptions { grace: Duration::ZERO, ..TcpOptions::default() };
+        let options = PipelineOptions { queue: 1, batch: 1, ..PipelineOptions::default() };
+        let running = Running::new(tcp, sink.clone(), &options);
+        running.send(b"one\ntwo\nthree\nlast");
+        // The connection waits for room in the queue, and has not seen yet that it was closed.
+        until(|| sink.0.tries.load(Ordering::SeqCst) == 1 && running.pipeline.progress().queued == 1);
+        running.stop.set();
+        sink.0.slow.store(false, Ordering::SeqCst);
+        sink.0.permits.release();
+        assert_eq!(running.stop_well().to_string(), "received 4 = stored 4 + rejected 0");
+        assert_eq!(all_texts(&sink.stored()), ["one", "two", "three", "last"]);
     });
 }
 

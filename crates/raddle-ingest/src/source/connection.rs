@@ -87,7 +87,7 @@ impl Connection {
                 self.drain = Some(Drain::begin(&self.socket, self.common.grace)?);
             }
             if self.drain.as_ref().is_some_and(Drain::is_over) {
-                return Ok(Next::End(Ending::Cut));
+                return Ok(Next::End(self.cut()));
             }
             match self.socket.read(buffer) {
                 Ok(0) => return Ok(Next::End(Ending::Closed)),
@@ -104,6 +104,11 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The time is over; if the peer has closed in time, its last line is whole.
+    fn cut(&self) -> Ending {
+        if matches!(self.socket.peek(&mut [0]), Ok(0)) { Ending::Closed } else { Ending::Cut }
     }
 
     /// Nothing is there to read: waits until there may be, or says that the connection is drained.
