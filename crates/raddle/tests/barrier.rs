@@ -308,10 +308,12 @@ fn who_comes_during_the_action_belongs_to_the_next_round() {
         assert_eq!(round.barrier.n_waiting(), 0);
         round.go.set();
         assert_eq!(finish(round.actor).unwrap(), Ok(2));
-        assert_eq!(round.others.into_iter().map(finish).collect::<Result<Vec<_>, _>>(), Ok(vec![0, 1]));
-        let mut indices: Vec<_> = next.into_iter().map(|thread| finish(thread).unwrap()).collect();
-        indices.sort_unstable();
-        assert_eq!(indices, [0, 1, 2]);
+        let indices = |threads: Vec<JoinHandle<_>>| {
+            let mut indices: Vec<usize> = threads.into_iter().map(|thread| finish(thread).unwrap()).collect();
+            indices.sort_unstable();
+            indices
+        };
+        assert_eq!((indices(round.others), indices(next)), (vec![0, 1], vec![0, 1, 2]));
     });
 }
 
