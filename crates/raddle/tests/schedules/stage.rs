@@ -112,18 +112,18 @@ impl Stage {
 
     /// Brings in a new actor, whose part is `body`; it begins when it is chosen for the first time.
     pub(crate) fn join(&self, body: Box<dyn FnOnce() + Send>) -> usize {
-        let stage = self.itself.upgrade().expect("whoever starts a thread runs on this stage");
+        let here = self.itself.upgrade().expect("whoever starts a thread runs on this stage");
         let mut state = self.lock();
         let me = state.actors.join();
         assert!(me < MANY, "a scenario has at most {MANY} threads");
         let job = move || {
             ME.set(me);
             LEAVING.set(false);
-            let entered = host::enter(stage.clone());
+            let entered = host::enter(here.clone());
             let outcome = catch_unwind(AssertUnwindSafe(body));
             LEAVING.set(true);
             drop(entered);
-            stage.finish(me, outcome);
+            here.finish(me, outcome);
         };
         state.parts.push(Some(Box::new(job)));
         me
