@@ -308,7 +308,7 @@ fn who_comes_during_the_action_belongs_to_the_next_round() {
         assert_eq!(round.barrier.n_waiting(), 0);
         round.go.set();
         assert_eq!(finish(round.actor).unwrap(), Ok(2));
-        let indices = |threads: Vec<JoinHandle<_>>| {
+        let indices = |threads: Vec<JoinHandle<Result<usize, BrokenBarrier>>>| {
             let mut indices: Vec<usize> = threads.into_iter().map(|thread| finish(thread).unwrap()).collect();
             indices.sort_unstable();
             indices
