@@ -114,3 +114,8 @@ pub use semaphore::{BoundedSemaphore, NoPermits, Permit, PermitError, Semaphore}
 pub use shared::Shared;
 pub use thread::{JoinHandle, Thread};
 pub use timer::{Timer, TimerBuilder};
+
+/// The program that opens the README, kept in working order.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
