@@ -80,18 +80,18 @@ impl<T> Future<T> {
         self.take_until(Op::new(&*self.core, FUTURE, Kind::Wait), Some(deadline))
     }
 
-    /// Takes the value if the future is done, without waiting.
+    /// Takes the value if it is there to be taken, without waiting.
     ///
     /// # Errors
-    /// [`FutureError::NotDone`]; otherwise as [`result`](Self::result).
+    /// [`FutureError::NotDone`], also while callbacks or another thread look at the value; otherwise as [`result`](Self::result).
     #[track_caller]
     pub fn try_result(&self) -> Result<T, FutureError> {
         host::point(Op::new(&*self.core, FUTURE, Kind::Write));
         match self.core.take() {
             Take::Value(value) => Ok(value),
             Take::Failed(error) => Err(error),
-            Take::NotDone => Err(FutureError::NotDone),
-            Take::Lent(_) => Err(FutureError::Taken),
+            Take::Lent(by) if by == host::ident() => Err(FutureError::Taken),
+            Take::NotDone | Take::Lent(_) => Err(FutureError::NotDone),
         }
     }
 
@@ -168,7 +168,9 @@ impl<T> Future<T> {
     /// Has `callback` run once when the future is done, in the thread that settles it; at once, in the calling
     /// thread, if it is done already.
     ///
-    /// Callbacks run in the order in which they were added. One that panics is reported to the
+    /// Callbacks run in the order in which they were added, and before the value can be taken by another thread:
+    /// they all see it, by [`with_result`](Self::with_result), and whoever waits in [`result`](Self::result) waits for
+    /// them. So keep them short, and let them not wait for who asks for the result. One that panics is reported to the
     /// [excepthook](crate::thread::set_excepthook) and the others run.
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + Send + 'static) {

@@ -46,6 +46,13 @@ pub(super) fn tell<C>(listeners: Vec<Listener<C>>, failed: bool) -> Vec<C> {
     callbacks
 }
 
+/// Runs the callbacks in their order; one that panics is reported and the others run.
+pub(super) fn run_all<A>(future: &A, callbacks: Vec<Box<dyn FnOnce(&A) + Send>>) {
+    for callback in callbacks {
+        guarded("a done-callback", || callback(future));
+    }
+}
+
 /// Runs the user's `code`, whose panic is reported and harms nobody.
 pub(crate) fn guarded(what: &str, code: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {

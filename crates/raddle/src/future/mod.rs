@@ -3,6 +3,7 @@
 //! A [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) gives a [`Future`] for every task; a [`Promise`] is for
 //! those who write executors of their own. [`wait`] and [`as_completed`] wait for several.
 
+mod after;
 mod completed;
 mod crew;
 mod error;
@@ -15,11 +16,12 @@ mod sleep;
 mod state;
 mod wait;
 
+pub(crate) use after::call_back;
 pub use completed::{AsCompleted, AsCompletedTimeout, Unfinished, as_completed, as_completed_timeout};
 pub(crate) use crew::{CAN_FAIL, Crew, NOTHING, ROOM, enlist, home, new_home, of as crew_of};
 pub use error::{FutureError, TaskPanic};
 pub use handle::Future;
 pub(crate) use listen::{DEADLOCK, SETTLED, guarded};
 pub use promise::{Promise, Unwanted};
-pub(crate) use state::{Core, Handle, Work, call_back, dead, note_dead, settled};
+pub(crate) use state::{Core, Handle, Work, dead, note_dead, settled};
 pub use wait::{ReturnWhen, wait, wait_deadline, wait_timeout};

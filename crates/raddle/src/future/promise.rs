@@ -5,10 +5,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::after::call_back;
 use super::crew::NOWHERE;
 use super::error::{FutureError, TaskPanic};
 use super::handle::{FUTURE, Future};
-use super::state::{Core, Handle, call_back, settled};
+use super::state::{Core, Handle, settled};
 use crate::host::{self, Kind, Op};
 
 /// The duty to settle a [`Future`].

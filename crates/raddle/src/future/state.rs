@@ -12,13 +12,13 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::error::FutureError;
-use super::listen::{Listener, Watch, guarded, tell};
+use super::listen::{Listener, Watch, guarded, run_all, tell};
 use crate::host;
 use crate::raw::Guarded;
 
 const PENDING: u32 = 0;
 const RUNNING: u32 = 1;
-/// Settled, and somebody looks at the value just now.
+/// Settled, but not to be taken just now: somebody looks at the value, or the callbacks have not all seen it.
 const LENT: u32 = 2;
 const DONE: u32 = 3;
 const CANCELLED: u32 = 4;
@@ -52,6 +52,8 @@ pub(super) struct Inner<T> {
     pub(super) outcome: Outcome<T>,
     /// Somebody asked how it went.
     pub(super) looked: bool,
+    /// Ident of the thread that runs the callbacks, for which the value is kept meanwhile; otherwise 0.
+    pub(super) keeper: u64,
     pub(super) listeners: Vec<Listener<Callback<T>>>,
 }
 
@@ -94,7 +96,7 @@ pub(crate) fn note_dead() {
 
 impl<T, W> Core<T, W> {
     pub(crate) fn new(home: u64, work: W) -> Self {
-        let inner = Inner { outcome: Outcome::None, looked: false, listeners: Vec::new() };
+        let inner = Inner { outcome: Outcome::None, looked: false, keeper: 0, listeners: Vec::new() };
         Self { word: AtomicU32::new(PENDING), home, inner: Guarded::new(inner), work }
     }
 }
@@ -136,6 +138,8 @@ impl<T, W: ?Sized> Core<T, W> {
     }
 
     /// Stores what it came to, wakes who waits, and returns the callbacks; twice is an error.
+    ///
+    /// A value is kept for the callbacks until [`call_back`](super::after::call_back) has run them.
     pub(crate) fn settle(
         &self,
         result: Result<T, FutureError>,
@@ -146,7 +150,20 @@ impl<T, W: ?Sized> Core<T, W> {
         }
         let failed = result.is_err();
         inner.outcome = result.map_or_else(Outcome::Failed, Outcome::Value);
-        Ok(self.publish(inner, DONE, failed))
+        if !failed && inner.listeners.iter().any(|listener| matches!(listener, Listener::Callback(_))) {
+            inner.keeper = host::ident();
+        }
+        let phase = inner.phase();
+        Ok(self.publish(inner, phase, failed))
+    }
+
+    /// The callbacks have seen the value: now it can be taken.
+    pub(crate) fn let_go(&self) {
+        let mut inner = self.inner.lock();
+        if std::mem::take(&mut inner.keeper) != 0 {
+            host::atom(&self.word);
+            let _none = self.publish(inner, DONE, false); // a settled future has no callbacks left
+        }
     }
 
     /// The outcome is in place: out of the lock, and let everyone know.
@@ -203,7 +220,7 @@ impl<T, W: ?Sized> Core<T, W> {
     pub(super) fn borrow(&self) -> Take<T> {
         let mut inner = self.inner.lock();
         let found = inner.take(Outcome::Lent(host::ident()));
-        if matches!(found, Take::Value(_)) {
+        if matches!(found, Take::Value(_)) && inner.keeper == 0 {
             self.word.fetch_sub(DONE - LENT, AcqRel);
         }
         found
@@ -212,38 +229,9 @@ impl<T, W: ?Sized> Core<T, W> {
     pub(super) fn give_back(&self, value: T) {
         let mut inner = self.inner.lock();
         inner.outcome = Outcome::Value(value);
+        let phase = inner.phase();
         // A settled future has no callbacks left, only those who wait for the value.
-        let _none = self.publish(inner, DONE, false);
-    }
-
-    /// Why there is no value, if it failed; whoever asks has looked.
-    pub(super) fn failure(&self) -> Option<FutureError> {
-        let mut inner = self.inner.lock();
-        inner.looked |= !matches!(inner.outcome, Outcome::None);
-        match &inner.outcome {
-            Outcome::Failed(error) => Some(error.clone()),
-            _ => None,
-        }
-    }
-
-    /// Why there is no value, if it failed; this is no look.
-    pub(crate) fn peek_failure(&self) -> Option<FutureError> {
-        match &self.inner.lock().outcome {
-            Outcome::Failed(error) => Some(error.clone()),
-            _ => None,
-        }
-    }
-
-    /// A failure that nobody has looked at, which now somebody has.
-    pub(crate) fn unseen_failure(&self) -> Option<FutureError> {
-        let mut inner = self.inner.lock();
-        if std::mem::replace(&mut inner.looked, true) {
-            return None;
-        }
-        match &inner.outcome {
-            Outcome::Failed(error) => Some(error.clone()),
-            _ => None,
-        }
+        let _none = self.publish(inner, phase, false);
     }
 }
 
@@ -258,22 +246,21 @@ impl<T> Core<T> {
         note_dead();
         let callbacks = self.publish(inner, CANCELLED, false);
         guarded("the destructor of a cancelled task", || self.work.discard());
-        call_back(self, callbacks);
+        run_all(self, callbacks);
         true
     }
 }
 
-/// Runs the callbacks in order; one that panics is reported and the others run.
-pub(crate) fn call_back<T>(future: &Handle<T>, callbacks: Vec<Callback<T>>) {
-    for callback in callbacks {
-        guarded("a done-callback", || callback(future));
-    }
-}
-
 impl<T> Inner<T> {
+    /// The phase of a settled future whose value nobody has in hands.
+    fn phase(&self) -> u32 {
+        if self.keeper == 0 { DONE } else { LENT }
+    }
+
     fn take(&mut self, leaving: Outcome<T>) -> Take<T> {
         self.looked |= !matches!(self.outcome, Outcome::None);
         match &self.outcome {
+            Outcome::Value(_) if self.keeper != 0 && self.keeper != host::ident() => Take::Lent(self.keeper),
             Outcome::None => Take::NotDone,
             Outcome::Lent(by) => Take::Lent(*by),
             Outcome::Taken => Take::Failed(FutureError::Taken),

@@ -104,8 +104,11 @@ where
     F: Send + 'static,
     T: 'static,
 {
-    if let Ok(callbacks) = core.settle(Err(error)) {
-        let future: Handle<T> = core;
-        call_back(&future, callbacks);
+    match core.settle(Err(error)) {
+        Ok(callbacks) => {
+            let future: Handle<T> = core;
+            call_back(&future, callbacks);
+        }
+        Err(_) => core.let_go(), // it was in a callback, which will not come back
     }
 }

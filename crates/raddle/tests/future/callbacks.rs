@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use raddle::{Promise, Thread, thread};
+use raddle::{Event, FutureError, Promise, Thread, thread};
 
+use crate::awaiting::block_on;
 use crate::support::{finish, repeat};
 use crate::unseen;
 
@@ -100,4 +102,74 @@ fn adding_races_with_settling_and_each_runs_once() {
         adders.into_iter().for_each(finish);
         assert_eq!(runs.load(Ordering::Relaxed), 20);
     });
+}
+
+#[test]
+fn they_see_the_value_before_anybody_can_take_it() {
+    repeat(500, || {
+        let promise = Promise::new();
+        let future = promise.future();
+        let seen = Arc::new(AtomicUsize::new(0));
+        for _ in 0..2 {
+            let seen = seen.clone();
+            future.add_done_callback(move |future| {
+                thread::yield_now(); // for whoever would take it
+                seen.fetch_add(future.with_result(|value| *value.unwrap()), Ordering::Relaxed);
+            });
+        }
+        let askers = [true, false].map(|awaits| {
+            let (future, seen) = (future.clone(), seen.clone());
+            Thread::spawn(move || {
+                let got = if awaits { block_on(future) } else { future.result() };
+                (got.ok(), seen.load(Ordering::Relaxed))
+            })
+        });
+        promise.set_result(7).unwrap();
+        let got = askers.map(finish);
+        assert_eq!(got.iter().filter_map(|(value, _)| *value).collect::<Vec<_>>(), [7]);
+        assert!(got.iter().all(|(_, seen)| *seen == 14), "{got:?}");
+    });
+}
+
+#[test]
+fn one_may_take_the_value_itself() {
+    let (promise, taken) = (Promise::new(), Arc::new(AtomicUsize::new(0)));
+    let future = promise.future();
+    future.add_done_callback({
+        let taken = taken.clone();
+        move |future| taken.store(future.result().unwrap(), Ordering::Relaxed)
+    });
+    future.add_done_callback(|future| {
+        assert!(future.done() && matches!(future.try_result(), Err(FutureError::Taken)));
+    });
+    let asker = Thread::spawn({
+        let future = future.clone();
+        move || future.result()
+    });
+    promise.set_result(3).unwrap();
+    assert!(matches!(finish(asker), Err(FutureError::Taken)));
+    assert_eq!(taken.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn while_one_runs_the_future_is_done_and_its_value_kept() {
+    let promise = Promise::new();
+    let future = promise.future();
+    let (running, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
+    future.add_done_callback({
+        let (running, go) = (running.clone(), go.clone());
+        move |_| {
+            running.set();
+            go.wait();
+        }
+    });
+    let setter = Thread::spawn(move || promise.set_result(3).unwrap());
+    running.wait();
+    assert!(future.done() && future.exception().is_none());
+    assert!(matches!(future.try_result(), Err(FutureError::NotDone)));
+    assert!(matches!(future.result_timeout(Duration::from_millis(5)), Err(FutureError::TimedOut)));
+    assert!(raddle::wait([&future], raddle::ReturnWhen::AllCompleted).1.is_empty());
+    go.set();
+    assert_eq!(future.result().unwrap(), 3);
+    finish(setter);
 }
