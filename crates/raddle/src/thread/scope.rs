@@ -37,11 +37,11 @@ where
     let all_over = Op::new(&*scope.tally, "thread scope", Kind::Wait);
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     // A scheduler may throw out of the wait, but as long as a thread runs it borrows from the caller.
-    let mut thrown = None;
+    let mut thrown = Vec::new(); // to be dropped later, which may throw, too
     while let Err(payload) = catch_unwind(AssertUnwindSafe(|| scope.tally.wait(all_over))) {
-        std::mem::forget(thrown.replace(payload)); // its drop could throw, too
+        thrown.push(payload);
     }
-    match (result, thrown) {
+    match (result, thrown.pop()) {
         (Err(payload), _) | (_, Some(payload)) => resume_unwind(payload),
         (Ok(_), None) if scope.tally.has_panicked() => panic!("a scoped thread panicked"),
         (Ok(value), None) => value,
