@@ -36,9 +36,9 @@ fn a_get_against_a_putters_timeout() {
         queue.put(1).unwrap();
         let putter = with(&queue, |queue| queue.put_timeout(2, SOON).map_err(PutError::into_inner));
         let first = queue.get();
-        (first, putter.join().unwrap(), queue.try_get())
+        (first, putter.join().unwrap(), queue.try_get(), queue.unfinished())
     };
-    let expected = ["(Ok(1), Err(2), Err(Empty))", "(Ok(1), Ok(()), Ok(2))"];
+    let expected = ["(Ok(1), Err(2), Err(Empty), 1)", "(Ok(1), Ok(()), Ok(2), 2)"];
     assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), expected);
 }
 
@@ -65,6 +65,18 @@ fn a_shutdown_gives_the_putter_its_item_back_or_keeps_it() {
     };
     let expected = ["(Ok(1), [2], Ok(()))", "(Ok(1), [], Err(2))"];
     assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), expected);
+}
+
+#[test]
+fn a_shutdown_refuses_the_putter_and_leaves_what_is_there() {
+    let scenario = || {
+        let queue = Arc::new(Queue::bounded(1));
+        queue.put(1).unwrap();
+        let putter = with(&queue, |queue| queue.put(2).map_err(ShutDown::into_inner));
+        queue.shutdown();
+        (putter.join().unwrap(), queue.get(), queue.get())
+    };
+    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), ["(Err(2), Ok(1), Err(ShutDown(..)))"]);
 }
 
 #[test]

@@ -103,6 +103,41 @@ fn who_came_first_is_served_first() {
 }
 
 #[test]
+fn nobody_overtakes_who_is_in_line() {
+    let scenario = || {
+        let permits = Arc::new(Semaphore::new(0));
+        let both = {
+            let permits = permits.clone();
+            Thread::spawn(move || permits.acquire_many(2))
+        };
+        pause(); // it is in line now, since the clock is patient
+        permits.release();
+        let overtaken = permits.try_acquire();
+        permits.release();
+        both.join().unwrap();
+        (overtaken, permits.available())
+    };
+    assert_eq!(every_patiently(2, scenario), BTreeSet::from([(false, 0)]));
+}
+
+#[test]
+fn two_permits_at_once_serve_two() {
+    let scenario = || {
+        let permits = Arc::new(Semaphore::new(0));
+        let takers = [(); 2].map(|()| {
+            let permits = permits.clone();
+            Thread::spawn(move || permits.acquire())
+        });
+        permits.release_many(2).unwrap();
+        for taker in takers {
+            taker.join().unwrap();
+        }
+        permits.available()
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([0]));
+}
+
+#[test]
 fn two_permits_at_once_serve_two_or_one_who_asks_for_both() {
     let scenario = || {
         let permits = Arc::new(Semaphore::new(0));
