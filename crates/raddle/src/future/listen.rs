@@ -47,7 +47,7 @@ pub(super) fn tell<C>(listeners: Vec<Listener<C>>, failed: bool) -> Vec<C> {
 }
 
 /// Runs the callbacks in their order; one that panics is reported and the others run.
-pub(super) fn run_all<A>(future: &A, callbacks: Vec<Box<dyn FnOnce(&A) + Send>>) {
+pub(super) fn run_all<A>(future: &A, callbacks: impl IntoIterator<Item = impl FnOnce(&A)>) {
     for callback in callbacks {
         guarded("a done-callback", || callback(future));
     }
