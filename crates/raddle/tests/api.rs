@@ -169,12 +169,12 @@ fn queues() -> Outcome {
     assert_eq!(rest, [4]);
     assert!(queue.shutdown_now().is_empty());
 
-    let (last, least, simple) = (LifoQueue::unbounded(), PriorityQueue::unbounded(), SimpleQueue::new());
+    let (stack, ranked, simple) = (LifoQueue::unbounded(), PriorityQueue::unbounded(), SimpleQueue::new());
     for number in [2, 1, 3] {
-        last.put(number)?;
-        least.put(number)?;
+        stack.put(number)?;
+        ranked.put(number)?;
         simple.put(number);
     }
-    assert_eq!((last.get()?, least.get()?, simple.get()), (3, 1, 2));
+    assert_eq!((stack.get()?, ranked.get()?, simple.get()), (3, 1, 2));
     Ok(())
 }
