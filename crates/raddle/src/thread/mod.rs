@@ -2,6 +2,19 @@
 //!
 //! [`Thread`] prepares and starts one, [`scope`] starts threads that borrow. The functions here
 //! are those of Python's `threading` module.
+//!
+//! # The end of the program
+//!
+//! The program ends once every thread that is not a daemon is over, its thread-locals dropped, whether `main` returned,
+//! panicked, or some thread called [`std::process::exit`]. Details that matter when it is a thread other than `main`:
+//!
+//! - Who calls `exit` is over for all others: a `join` of it gives [`JoinError::Exited`], and so does that of a
+//!   thread which waits in a [`scope`] for it. Its guards are never dropped, so a lock that it holds stays held: let
+//!   go of locks before `exit`, or threads that wait for them keep the program from ending.
+//! - The exit status is that of the first `exit`, or of `main` if that ended before. The standard library parks for
+//!   ever whoever comes second; such threads count as over, within some 50 ms.
+//! - Handlers that were given to C's `atexit` before the first thread was started run after the last one is over.
+//! - A forked child waits for the threads that it started itself.
 
 mod handle;
 mod hook;

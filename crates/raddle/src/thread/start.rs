@@ -43,7 +43,8 @@ impl<F> Thread<F> {
         self
     }
 
-    /// Whether the program may end without the thread. Otherwise inherited from the thread that starts it.
+    /// Whether the program may end without the thread. Otherwise inherited from the thread that starts it; one that
+    /// raddle did not start counts as a daemon, as in Python, unless it is the main thread.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = Some(daemon);
         self
