@@ -214,6 +214,7 @@ const SINGLE: &[Single] = &[
     ("many_meanwhile", 0, &["200 threads ran"], many_meanwhile),
     ("exit_in_a_local", 3, &["finished"], exit_in_a_local),
     ("holder_stays_holder", 3, &["still the holder"], holder_stays_holder),
+    ("registry_is_empty_again", 0, &["1 alive", "2 alive", "1 alive", "1 alive"], registry_is_empty_again),
     ("worker_panics", 0, &["finished"], worker_panics),
     ("forked_child_ends", 0, &["status 9", "finished"], forked_child_ends),
     (
@@ -455,6 +456,28 @@ fn holder_stays_holder() {
         exit(3)
     }));
     sleep_for_ever();
+}
+
+fn registry_is_empty_again() {
+    let say = || println!("{} alive", thread::active_count());
+    say();
+    let go = Arc::new(Event::new());
+    let thread = Thread::spawn({
+        let go = go.clone();
+        move || go.wait()
+    });
+    say();
+    go.set();
+    thread.join().unwrap();
+    say();
+    for _ in 0..500 {
+        drop(Thread::spawn(|| ()));
+        foreign(thread::ident).join().unwrap();
+    }
+    while thread::active_count() > 1 {
+        thread::yield_now();
+    }
+    say();
 }
 
 fn worker_panics() {

@@ -3,10 +3,10 @@
 //! Two things are certain. A thread that is about to wait without limit for a mutex whose guard it holds
 //! itself; and a program in which every thread of the process, raddle's or not, sits in a wait without
 //! limit. For the second, each such thread sleeps in slices. A slice that ran out *proves* that the thread
-//! was not woken, unless somebody woke its word in the meantime; a later wake takes the proof back. When all threads of the process are proven
-//! at one moment, no code runs that could wake any of them. Whoever waits with a limit, sleeps, or waits for
-//! something outside raddle is never proven, so the watch does not cry wolf. A signal handler could not bring a
-//! release either: nothing of raddle may be used in one.
+//! was not woken, unless somebody woke its word in the meantime; a later wake takes the proof back. When all
+//! threads of the process are proven at one moment, no code runs that could wake any of them. Whoever waits
+//! with a limit, sleeps, or waits for something outside raddle is never proven, so the watch does not cry
+//! wolf. A signal handler could not bring a release either: nothing of raddle may be used in one.
 
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU32;

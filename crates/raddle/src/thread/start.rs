@@ -23,6 +23,20 @@ use crate::raw::Guarded;
 /// assert_eq!(greeter.join()?, "hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// What Python finds out at run time does not compile:
+///
+/// ```compile_fail,E0382
+/// let thread = raddle::Thread::new(|| ());
+/// let _started = thread.start();
+/// let _again = thread.start();
+/// ```
+/// ```compile_fail,E0599
+/// raddle::Thread::new(|| ()).join(); // before its start
+/// ```
+/// ```compile_fail,E0599
+/// raddle::Thread::spawn(|| ()).daemon(true); // after its start
+/// ```
 #[must_use = "a thread does nothing until it is started"]
 pub struct Thread<F> {
     run: F,
