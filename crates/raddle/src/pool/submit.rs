@@ -63,13 +63,7 @@ pub(super) fn enqueue(
     patience: Patience,
     op: Op,
 ) -> Result<(), Refusal> {
-    match patience {
-        Patience::Until(deadline) if future::home() != shared.home => {
-            host::point_until(op, deadline, || !shared.state.lock().is_barred());
-        }
-        // A worker of this pool must not stay here: that it waits may be a deadlock, which is found further on.
-        _ => host::point(op),
-    }
+    host::point(op); // not one that waits for room: who waits does so in line, at the door
     let mut after = After::default();
     let mut state = shared.state.lock();
     if state.is_barred() {
