@@ -11,7 +11,7 @@ use super::error::Refusal;
 use super::executor::ThreadPoolExecutor;
 use super::lanes::Priority;
 use super::shared::{POOL, Shared};
-use super::submit::{Patience, enqueue};
+use super::submit::{Patience, enqueue, queue};
 use super::tally::{Tally, Ticket};
 use super::task::{Slot, Task};
 use super::worker::run_here;
@@ -117,7 +117,8 @@ impl<'scope> Scope<'scope, '_> {
         let ticket = Ticket::new(&self.tally);
         let lost = ticket.lost();
         let errand = Errand { run, ticket };
-        let core = Arc::new(Core::new(self.shared.home, Slot::new(move || errand.run())));
+        let core =
+            Arc::new(Core::new(self.shared.home, Slot::new(move || errand.run(), queue(&self.shared))));
         let done = Future::of(core.clone());
         done.add_done_callback(move |done| {
             if let Some(FutureError::Abandoned) = done.core().peek_failure() {

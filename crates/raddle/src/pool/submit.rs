@@ -1,8 +1,8 @@
 //! How a task gets into the pool.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::after::{After, Caller, Knock, LET_IN, NO_WORKER, NONE_YET};
@@ -10,7 +10,7 @@ use super::error::{Refusal, SubmitError};
 use super::lanes::Priority;
 use super::shared::Shared;
 use super::state::State;
-use super::task::{Slot, Task};
+use super::task::{Queue, Slot, Task};
 use super::worker::{carry_out, hire, not_hired};
 use crate::future::{self, CAN_FAIL, Core, Future, FutureError, ROOM};
 use crate::host::{self, Op};
@@ -29,7 +29,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let core = Arc::new(Core::new(shared.home, Slot::new(task)));
+    let core = Arc::new(Core::new(shared.home, Slot::new(task, queue(shared))));
     if let Err(refusal) = enqueue(shared, core.clone(), priority, Patience::Until(None), op) {
         core.clone().refuse(refusal.into());
     }
@@ -48,11 +48,17 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let core = Arc::new(Core::new(shared.home, Slot::new(task)));
+    let core = Arc::new(Core::new(shared.home, Slot::new(task, queue(shared))));
     match enqueue(shared, core.clone(), priority, patience, op) {
         Ok(()) => Ok(Future::of(core)),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
     }
+}
+
+/// The queue of the pool, for its tasks.
+pub(super) fn queue(shared: &Arc<Shared>) -> Weak<dyn Queue> {
+    let shared: Weak<Shared> = Arc::downgrade(shared);
+    shared
 }
 
 /// Puts a task into its lane. On failure nobody else has it, and it has not run.

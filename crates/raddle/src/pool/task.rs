@@ -1,29 +1,42 @@
 //! One task: a closure and its future, in one allocation, as the pool sees it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::future::{Core, FutureError, Handle, TaskPanic, Work, call_back, guarded};
 use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
 
 /// The closure, until it is run or dropped.
-pub(super) struct Slot<F>(Guarded<Option<F>>);
+pub(super) struct Slot<F> {
+    closure: Guarded<Option<F>>,
+    /// Where it takes up room.
+    queue: Weak<dyn Queue>,
+}
+
+/// The queue in which a task waits, with room for so many.
+pub(super) trait Queue: Send + Sync {
+    /// A task in it will not be run: somebody may be let in who waits for room.
+    fn has_room(self: Arc<Self>);
+}
 
 impl<F> Slot<F> {
-    pub(super) fn new(closure: F) -> Self {
-        Self(Guarded::new(Some(closure)))
+    pub(super) fn new(closure: F, queue: Weak<dyn Queue>) -> Self {
+        Self { closure: Guarded::new(Some(closure)), queue }
     }
 
     pub(super) fn take(&self) -> Option<F> {
-        self.0.lock().take()
+        self.closure.lock().take()
     }
 }
 
 impl<F: Send> Work for Slot<F> {
     fn discard(&self) {
         let closure = self.take();
-        drop(closure); // after the lock is let go: it is the user's code
+        if let Some(queue) = self.queue.upgrade() {
+            queue.has_room();
+        }
+        drop(closure); // last, and after the lock is let go: it is the user's code
     }
 }
 

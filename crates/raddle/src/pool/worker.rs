@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use super::after::{After, Step};
 use super::shared::{POOL, Shared};
 use super::state::{Blocked, Seated, State, Turn};
-use super::task::{Floor, Task};
+use super::task::{Floor, Queue, Task};
 use crate::future::{self, Crew, DEADLOCK, FutureError, guarded};
 use crate::host::{self, Duty, Kind, Op, Record};
 use crate::raw::{Guarded, Waiter};
@@ -93,6 +93,19 @@ pub(super) fn not_hired(shared: &Arc<Shared>) -> Vec<Arc<dyn Task>> {
     drop(state);
     carry_out(shared, after);
     orphans
+}
+
+impl Queue for Shared {
+    fn has_room(self: Arc<Self>) {
+        let mut after = After::default();
+        let mut state = self.state.lock();
+        if !state.door.is_empty() {
+            state.sweep(&mut after);
+            state.summon(self.finishing(), &mut after);
+        }
+        drop(state);
+        carry_out(&self, after);
+    }
 }
 
 /// Stages of a worker.
