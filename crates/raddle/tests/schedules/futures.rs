@@ -1,0 +1,162 @@
+//! `Future`: cancelled, run, settled, looked at, waited for, each of them once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raddle::{Future, FutureError, Mutex, Promise, ReturnWhen, Shared, Thread, as_completed};
+
+use super::SOON;
+use super::search::every;
+
+/// What became of a future, in a form that has an order.
+fn what<T>(result: Result<T, FutureError>) -> Result<T, &'static str> {
+    result.map_err(|error| match error {
+        FutureError::Cancelled => "cancelled",
+        FutureError::TimedOut => "timed out",
+        FutureError::Taken => "taken",
+        FutureError::NotDone => "not done",
+        FutureError::Abandoned => "abandoned",
+        _ => "failed",
+    })
+}
+
+/// A future that another thread settles with 1.
+fn settled_elsewhere() -> (Future<u32>, raddle::JoinHandle<bool>) {
+    let promise = Promise::new();
+    let future = promise.future();
+    (future, Thread::spawn(move || promise.set_result(1).is_ok()))
+}
+
+#[test]
+fn a_result_against_a_timeout() {
+    let scenario = || {
+        let (future, setter) = settled_elsewhere();
+        let got = what(future.result_timeout(SOON));
+        (setter.join().unwrap(), got, what(future.try_result()))
+    };
+    let outcomes = [(true, Ok(1), Err("taken")), (true, Err("timed out"), Ok(1))];
+    assert_eq!(every(3, scenario), BTreeSet::from(outcomes));
+}
+
+#[test]
+fn a_result_against_a_cancel() {
+    let scenario = || {
+        let (future, setter) = settled_elsewhere();
+        let cancelled = future.cancel();
+        (cancelled, setter.join().unwrap(), what(future.result()))
+    };
+    let outcomes = [(true, false, Err("cancelled")), (false, true, Ok(1))];
+    assert_eq!(every(4, scenario), BTreeSet::from(outcomes));
+}
+
+#[test]
+fn a_promise_broken_against_who_waits() {
+    let scenario = || {
+        let promise = Promise::<u32>::new();
+        let future = promise.future();
+        let breaker = Thread::spawn(move || drop(promise));
+        let got = what(future.result());
+        breaker.join().unwrap();
+        got
+    };
+    assert_eq!(every(4, scenario), BTreeSet::from([Err("abandoned")]));
+}
+
+#[test]
+fn two_who_ask_share_one_value() {
+    let scenario = || {
+        let (future, setter) = settled_elsewhere();
+        let other = {
+            let future = future.clone();
+            Thread::spawn(move || what(future.result()))
+        };
+        let mut got = [what(future.result()), other.join().unwrap()];
+        got.sort();
+        setter.join().unwrap();
+        got
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([[Ok(1), Err("taken")]]));
+}
+
+#[test]
+fn who_only_looks_takes_nothing_away() {
+    let scenario = || {
+        let (future, setter) = settled_elsewhere();
+        let other = {
+            let future = future.clone();
+            Thread::spawn(move || future.with_result(|seen| seen.copied().ok()))
+        };
+        let got = what(future.result());
+        setter.join().unwrap();
+        (got, other.join().unwrap())
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([(Ok(1), Some(1)), (Ok(1), None)]));
+}
+
+#[test]
+fn callbacks_run_once_and_in_order() {
+    let scenario = || {
+        let (promise, called) = (Promise::new(), Arc::new(Mutex::new(Vec::new())));
+        let future = promise.future();
+        let call = |number| {
+            let called = called.clone();
+            future.add_done_callback(move |_| called.lock().push(number));
+        };
+        call(0);
+        call(1);
+        let setter = Thread::spawn(move || promise.set_result(()).is_ok());
+        call(2); // at once, if the future is settled, and that may be before the others
+        setter.join().unwrap();
+        called.lock().clone()
+    };
+    let outcomes = [vec![0, 1, 2], vec![0, 2, 1], vec![2, 0, 1]];
+    assert_eq!(every(2, scenario), BTreeSet::from(outcomes));
+}
+
+#[test]
+fn the_first_of_two_is_enough_and_all_of_two_are_both() {
+    let scenario = |when: ReturnWhen| {
+        move || {
+            let (first, a) = settled_elsewhere();
+            let (second, b) = settled_elsewhere();
+            let (done, pending) = raddle::wait([&first, &second], when);
+            a.join().unwrap();
+            b.join().unwrap();
+            assert_eq!(done.len() + pending.len(), 2);
+            done.len()
+        }
+    };
+    assert_eq!(every(1, scenario(ReturnWhen::FirstCompleted)), BTreeSet::from([1, 2]));
+    assert_eq!(every(1, scenario(ReturnWhen::AllCompleted)), BTreeSet::from([2]));
+}
+
+#[test]
+fn each_completes_once() {
+    let scenario = || {
+        let (first, a) = settled_elsewhere();
+        let (second, b) = settled_elsewhere();
+        second.add_done_callback(|_| {});
+        let got: u32 = as_completed([first, second]).map(|future| future.result().unwrap()).sum();
+        a.join().unwrap();
+        b.join().unwrap();
+        got
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([2]));
+}
+
+#[test]
+fn a_result_brings_with_it_what_was_done_before() {
+    let scenario = || {
+        let (promise, value) = (Promise::new(), Arc::new(Shared::new(0)));
+        let future = promise.future();
+        let setter = {
+            let value = value.clone();
+            Thread::spawn(move || promise.run(|| value.set(1)))
+        };
+        future.result().unwrap();
+        let seen = value.get();
+        setter.join().unwrap();
+        seen
+    };
+    assert_eq!(every(3, scenario), BTreeSet::from([1]));
+}

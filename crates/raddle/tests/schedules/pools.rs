@@ -1,0 +1,160 @@
+//! `ThreadPoolExecutor`: whatever happens, every task is run, cancelled or refused, and every worker ends.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raddle::{Event, FutureError, Shared, Shutdown, Thread, ThreadPoolExecutor};
+
+use super::SOON;
+use super::search::every;
+
+fn bounded(limit: usize) -> Arc<ThreadPoolExecutor> {
+    Arc::new(ThreadPoolExecutor::builder().max_workers(1).queue_limit(limit).build().unwrap())
+}
+
+#[test]
+fn a_cancel_against_the_run() {
+    let scenario = || {
+        let (pool, ran) = (ThreadPoolExecutor::new(1), Arc::new(Shared::new(0)));
+        let future = {
+            let ran = ran.clone();
+            pool.submit(move || ran.set(ran.get() + 1))
+        };
+        let cancelled = future.cancel();
+        let done = future.result().is_ok();
+        drop(pool);
+        (cancelled, done, ran.get())
+    };
+    assert_eq!(every(2, scenario), BTreeSet::from([(true, false, 0), (false, true, 1)]));
+}
+
+#[test]
+fn a_shutdown_against_a_submission() {
+    let scenario = || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let submitter = {
+            let pool = pool.clone();
+            Thread::spawn(move || pool.try_submit(|| 1).map(|future| future.result()))
+        };
+        pool.shutdown(Shutdown::Drain).unwrap();
+        let outcome = submitter.join().unwrap();
+        assert_eq!(pool.workers(), 0);
+        match outcome {
+            Ok(Ok(value)) => Some(value),
+            Ok(Err(error)) => panic!("it was accepted: {error}"),
+            Err(_refused) => None,
+        }
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([Some(1), None]));
+}
+
+#[test]
+fn a_shutdown_that_cancels_against_the_worker() {
+    let scenario = || {
+        let pool = ThreadPoolExecutor::new(1);
+        let futures = [1, 2].map(|number| pool.submit(move || number));
+        pool.shutdown(Shutdown::CancelPending).unwrap();
+        futures.map(|future| match future.result() {
+            Ok(value) => value,
+            Err(FutureError::Cancelled) => 0,
+            Err(error) => panic!("{error}"),
+        })
+    };
+    assert_eq!(every(2, scenario), BTreeSet::from([[0, 0], [1, 0], [1, 2]]));
+}
+
+#[test]
+fn whoever_is_idle_is_used_before_another_is_started() {
+    let scenario = || {
+        let pool = ThreadPoolExecutor::new(2);
+        let sum = pool.submit(|| 1).result().unwrap() + pool.submit(|| 2).result().unwrap();
+        (sum, pool.workers())
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([(3, 1)]));
+}
+
+#[test]
+fn a_place_in_the_queue_against_a_timeout() {
+    let scenario = || {
+        let (pool, go) = (bounded(0), Arc::new(Event::new()));
+        let first = {
+            let go = go.clone();
+            pool.submit(move || go.wait())
+        };
+        let second = {
+            let pool = pool.clone();
+            Thread::spawn(move || pool.submit_timeout(SOON, || 2).map(|future| future.result().unwrap()).ok())
+        };
+        go.set();
+        first.result().unwrap();
+        second.join().unwrap()
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([None, Some(2)]));
+}
+
+#[test]
+fn what_was_cancelled_makes_room() {
+    let scenario = || {
+        let (pool, go) = (bounded(1), Arc::new(Event::new()));
+        let first = {
+            let go = go.clone();
+            pool.submit(move || go.wait())
+        };
+        let second = pool.submit(|| 2);
+        assert!(second.cancel());
+        let third = pool.submit(|| 3); // there is room, whether the first one has begun or not
+        go.set();
+        first.result().unwrap();
+        third.result().unwrap()
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([3]));
+}
+
+#[test]
+fn who_waits_for_a_task_that_only_he_could_run_is_told() {
+    let scenario = || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let outer = {
+            let inner = pool.clone();
+            pool.submit(move || matches!(inner.submit(|| ()).result(), Err(FutureError::Deadlock)))
+        };
+        outer.result().unwrap()
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([true]));
+}
+
+#[test]
+fn a_scope_ends_after_its_tasks() {
+    let scenario = || {
+        let (pool, value) = (ThreadPoolExecutor::new(1), Shared::new(0));
+        pool.scope(|s| {
+            s.submit(|| value.set(1));
+        });
+        value.get()
+    };
+    assert_eq!(every(2, scenario), BTreeSet::from([1]));
+}
+
+#[test]
+fn a_cancelled_task_lets_in_who_waits_for_its_place() {
+    let scenario = || {
+        let (pool, go) = (bounded(1), Arc::new(Event::new()));
+        let first = {
+            let go = go.clone();
+            pool.submit(move || go.wait())
+        };
+        let second = pool.submit(|| 2);
+        let third = {
+            let (pool, go) = (pool.clone(), go.clone());
+            Thread::spawn(move || {
+                let third = pool.submit(|| 3);
+                go.set(); // the first task waits for this, and only the second one is in the way
+                third.result().unwrap()
+            })
+        };
+        assert!(second.cancel());
+        first.result().unwrap();
+        third.join().unwrap()
+    };
+    assert_eq!(every(1, scenario), BTreeSet::from([3]));
+}
