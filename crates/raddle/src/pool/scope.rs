@@ -26,6 +26,9 @@ impl ThreadPoolExecutor {
     /// Called in one of the pool's own workers, the caller runs tasks that no other worker has taken, so scopes can
     /// be nested to any depth in a pool of any size.
     ///
+    /// If a task calls `std::process::exit`, this never returns: what the task borrowed must stay as long as the
+    /// program does.
+    ///
     /// # Panics
     /// With the panic of `f`, after the tasks are over; or, if `f` returned, when a task panicked, or was not run,
     /// and nobody looked at its [`ScopedFuture`].
@@ -56,15 +59,17 @@ impl ThreadPoolExecutor {
             lives: PhantomData,
         };
         let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-        scope.finish(op);
-        match result {
-            Err(payload) => resume_unwind(payload),
-            Ok(value) => {
-                if let Some(error) = scope.unseen_failure(op) {
-                    panic!("a scoped task failed: {error}");
-                }
-                value
-            }
+        // A scheduler may throw out of the wait, but as long as a task runs it borrows from the caller.
+        let mut thrown = Vec::new(); // to be dropped later, which may throw, too
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| scope.finish(op))) {
+            thrown.push(payload);
+        }
+        match (result, thrown.pop()) {
+            (Err(payload), _) | (_, Some(payload)) => resume_unwind(payload),
+            (Ok(value), None) => match scope.unseen_failure(op) {
+                Some(error) => panic!("a scoped task failed: {error}"),
+                None => value,
+            },
         }
     }
 }
@@ -109,9 +114,8 @@ impl<'scope> Scope<'scope, '_> {
             *room.lock() = Some(result);
         });
         // SAFETY: the closure and all that it owns are gone when the ticket is given up: the errand drops the
-        // closure, run or not, before the ticket, and a ticket of a thread that called `exit` in the closure is
-        // given up by that thread's pool, when the closure's frame can never be returned to. `scope` does not
-        // return before every ticket has been given up.
+        // closure, run or not, before the ticket. `scope` does not return before every ticket has been given up,
+        // and never if a thread called `exit` in a closure: that one's frame, and what it lent, stays.
         #[expect(unsafe_code, reason = "the scope waits for the task")]
         let run = unsafe { erase(run) };
         let ticket = Ticket::new(&self.tally);
@@ -122,7 +126,7 @@ impl<'scope> Scope<'scope, '_> {
         let done = Future::of(core.clone());
         done.add_done_callback(move |done| {
             if let Some(FutureError::Abandoned) = done.core().peek_failure() {
-                lost.give_up();
+                lost.tell();
             }
         });
         self.remember(&done, &core);

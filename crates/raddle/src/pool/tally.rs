@@ -1,10 +1,9 @@
 //! Counts what a scope must wait for before it gives back what its tasks borrowed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::future::{self, NOTHING, SETTLED};
-use crate::host::Op;
+use crate::host::{self, Op};
 use crate::raw::{Guarded, Waiter};
 
 /// How many closures of a scope are not gone yet.
@@ -15,6 +14,8 @@ struct Open {
     tickets: usize,
     /// There may be something new to do for the one who waits.
     nudged: bool,
+    /// A thread called `exit` in a task: what that borrows must stay as long as the program does.
+    lost: bool,
     waiter: Option<Arc<Waiter>>,
 }
 
@@ -30,8 +31,15 @@ impl Tally {
     }
 
     /// Waits until every ticket has been given up, or until nudged; says whether the former holds.
+    ///
+    /// It never returns once a task is lost in `exit`: the frame that it left may lend what it borrowed to threads
+    /// of its own, which go on.
     pub(super) fn wait(&self, home: u64, op: Op) -> bool {
         let mut open = self.0.lock();
+        if open.lost {
+            drop(open);
+            host::never_return();
+        }
         if open.tickets == 0 || std::mem::take(&mut open.nudged) {
             return open.tickets == 0;
         }
@@ -45,7 +53,8 @@ impl Tally {
         if let Some(crew) = &crew {
             crew.unblock(&waiter);
         }
-        self.count() == 0
+        let open = self.0.lock();
+        open.tickets == 0 && !open.lost
     }
 
     /// There may be something to do for the one who waits.
@@ -68,15 +77,25 @@ impl Tally {
             waiter.tell(SETTLED);
         }
     }
+
+    fn lose(&self) {
+        let mut open = self.0.lock();
+        open.lost = true;
+        let waiter = open.waiter.take();
+        drop(open);
+        if let Some(waiter) = waiter {
+            waiter.tell(SETTLED);
+        }
+    }
 }
 
 /// A closure that is not gone yet. Dropping this gives it up.
-pub(super) struct Ticket(Arc<Place>);
+pub(super) struct Ticket(Arc<Tally>);
 
 impl Ticket {
     pub(super) fn new(tally: &Arc<Tally>) -> Self {
         tally.0.lock().tickets += 1;
-        Self(Arc::new(Place { tally: tally.clone(), given_up: AtomicBool::new(false) }))
+        Self(tally.clone())
     }
 
     /// For whoever finds out that the thread with the ticket will never go on.
@@ -91,24 +110,11 @@ impl Drop for Ticket {
     }
 }
 
-/// Gives up a ticket in place of its holder.
-pub(super) struct Lost(Arc<Place>);
+/// Says that the holder of a ticket called `exit`.
+pub(super) struct Lost(Arc<Tally>);
 
 impl Lost {
-    pub(super) fn give_up(&self) {
-        self.0.give_up();
-    }
-}
-
-struct Place {
-    tally: Arc<Tally>,
-    given_up: AtomicBool,
-}
-
-impl Place {
-    fn give_up(&self) {
-        if !self.given_up.swap(true, Relaxed) {
-            self.tally.give_up();
-        }
+    pub(super) fn tell(&self) {
+        self.0.lose();
     }
 }

@@ -168,8 +168,46 @@ fn a_scoped_task_exits() {
         });
     };
     if let Some(output) = child("a_scoped_task_exits", part) {
-        // The scope's owner may get as far as its panic, but the status is that of the call.
         check(&output, 6, 10);
+    }
+}
+
+/// The task's frame may lend what the scope lent to threads that go on.
+#[test]
+fn a_scope_never_returns_once_a_task_has_exited() {
+    let part = || {
+        let (owner_waits, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let owner = Thread::new({
+            let (owner_waits, go) = (owner_waits.clone(), go.clone());
+            move || {
+                let lent = vec![1_u8; 4000];
+                POOL.scope(|s| {
+                    let task = s.submit(|| {
+                        go.wait();
+                        assert_eq!(lent.len(), 4000);
+                        exit(13)
+                    });
+                    println!("abandoned: {}", task.result().is_err());
+                    owner_waits.set();
+                });
+                println!("the scope has returned");
+            }
+        });
+        let owner = owner.daemon(false).start().unwrap();
+        // Keeps the program alive until the scope's end has been reached, and a moment longer.
+        let keeper = Thread::new(move || {
+            owner_waits.wait();
+            println!("over: {}", owner.wait_timeout(Duration::from_secs(60)));
+        });
+        drop(keeper.daemon(false).start().unwrap());
+        go.set();
+        Event::new().wait();
+    };
+    if let Some(output) = child("a_scope_never_returns_once_a_task_has_exited", part) {
+        check(&output, 13, 0);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("abandoned: true") && text.contains("over: true"), "{text}");
+        assert!(!text.contains("returned"), "{text}");
     }
 }
 
