@@ -77,7 +77,7 @@ impl fmt::Display for FutureError {
                 write!(f, "the task was not run: no worker could be started: {error}")
             }
             FutureError::Abandoned => {
-                f.write_str("whoever was to settle the future is gone without doing so")
+                f.write_str("whoever was to settle the future is gone without doing so: it called exit, or dropped its promise")
             }
             FutureError::Deadlock => f.write_str(
                 "deadlock: every worker of the pool waits for a task of the same pool; \

@@ -61,5 +61,5 @@ pub(crate) fn guarded(what: &str, code: impl FnOnce()) {
 }
 
 fn report(what: &str, payload: &(dyn Any + Send)) {
-    thread::report(&format!("{what} in thread \"{}\"", host::record().name()), payload);
+    thread::report_call(&format!("{what} in thread \"{}\"", host::record().name()), payload);
 }

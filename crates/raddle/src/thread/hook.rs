@@ -40,7 +40,7 @@ impl fmt::Debug for UnhandledPanic<'_> {
 
 impl fmt::Display for UnhandledPanic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} and nobody asked for its result: {}", self.what, self.happened, self.message())
+        write!(f, "{} {}: {}", self.what, self.happened, self.message())
     }
 }
 
@@ -80,12 +80,21 @@ fn replace(hook: Option<Hook>) {
 
 /// Reports a panic that nobody will ask about.
 pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
+    tell(&UnhandledPanic { what, payload, happened: "panicked and nobody asked for its result" });
+}
+
+/// Reports a panic of code that has no result to ask for.
+pub(crate) fn report_call(what: &str, payload: &(dyn Any + Send)) {
     tell(&UnhandledPanic { what, payload, happened: "panicked" });
 }
 
 /// Reports a task that was refused, which nobody will ask about.
 pub(crate) fn report_refusal(reason: &str) {
-    tell(&UnhandledPanic { what: "a task", payload: &reason.to_owned(), happened: "was refused" });
+    tell(&UnhandledPanic {
+        what: "a task",
+        payload: &reason.to_owned(),
+        happened: "was refused and nobody asked for its result",
+    });
 }
 
 fn tell(panic: &UnhandledPanic<'_>) {

@@ -55,7 +55,6 @@ impl<T> Drop for Packet<T> {
 /// the [excepthook](crate::thread::set_excepthook) hears of it.
 ///
 /// It [derefs](Deref) to a [`ThreadHandle`]: name, numbers, `is_finished`, `wait_timeout`.
-#[must_use = "dropping it detaches the thread; `join` waits for it and gives its result"]
 pub struct JoinHandle<T> {
     pub(super) thread: ThreadHandle,
     pub(super) packet: Arc<Packet<T>>,

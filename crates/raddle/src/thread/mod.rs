@@ -29,7 +29,7 @@ use crate::host::{self, Kind, Op};
 
 pub use handle::{JoinItself, ThreadHandle};
 pub use hook::{UnhandledPanic, reset_excepthook, set_excepthook};
-pub(crate) use hook::{message, report, report_refusal};
+pub(crate) use hook::{message, report, report_call, report_refusal};
 pub use join::{JoinError, JoinHandle, JoinTimeoutError, ThreadPanic};
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub(crate) use start::launch;
