@@ -132,7 +132,7 @@ fn a_scope_ends_after_its_tasks() {
         });
         value.get()
     };
-    assert_eq!(every(2, scenario), BTreeSet::from([1]));
+    assert_eq!(every(1, scenario), BTreeSet::from([1]));
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(crate) const FINE: Rules = Rules { fine: Fine::Everywhere, spurious: 1, pati
 pub(crate) const COARSE: Rules = Rules { fine: Fine::Nowhere, spurious: 0, patient: false };
 
 /// At the coarse grain the bound rises until a round takes more executions than this.
-const ENOUGH: usize = 300;
+const ENOUGH: usize = 150;
 /// Random executions after the searches in depth.
 const THROWS: usize = 100;
 
