@@ -43,12 +43,13 @@ fn start(scratch: &Scratch, options: &str) -> Ingest {
 
 fn ended_in_mid_burst(signal: &str, options: &str) {
     let scratch = Scratch::new(&format!("mid-burst-{signal}"));
-    let ingest = start(&scratch, options);
+    let ingest = start(&scratch, &format!("--grace 300ms {options}"));
     let sending = Sending::to(ingest.address, 10_000_000);
     sending.until_sent(20_000);
     ingest.signal(signal);
     let ended = ingest.end();
-    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.err.contains(" cut off 300ms after the stop, "), "{ended:?}");
     let account = ended.account();
     assert_eq!(account("received"), account("stored") + account("rejected"));
     assert_eq!((account("unstored"), account("lost")), (0, 0));

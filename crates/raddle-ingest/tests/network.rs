@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use raddle::{Event, Thread, host, thread};
-use raddle_ingest::{Burst, PipelineOptions, SqliteSink, TcpOptions, verify};
+use raddle_ingest::{Burst, Outcome, PipelineOptions, SqliteSink, TcpOptions, verify};
 
 use support::{Running, Scratch, number, rejected, send, texts, until, within_limit};
 
@@ -190,7 +190,8 @@ fn a_peer_that_never_stops_sending_does_not_hold_up_the_stop() {
     within_limit(|| {
         let scratch = Scratch::new("relentless");
         let path = scratch.path("messages.db");
-        let running = Running::into_file(&path);
+        let tcp = TcpOptions { grace: Duration::from_millis(300), ..TcpOptions::default() };
+        let running = Running::new(tcp, SqliteSink::open(&path).unwrap(), &PipelineOptions::default());
         let mut peer = running.connect();
         let sender = Thread::spawn(move || {
             // Ends when the other end is closed.
@@ -198,8 +199,12 @@ fn a_peer_that_never_stops_sending_does_not_hold_up_the_stop() {
         });
         until(|| running.received() > 1000);
         let begin = host::now();
-        let account = running.stop_well();
+        let Outcome { account, problems } = running.stop();
         assert!(host::now() - begin < Duration::from_secs(20));
+        assert!(account.balances(), "{account}");
+        let told = "receiving: 1 connection that still sent was cut off 300ms after the stop, ";
+        assert!(problems.len() == 1 && problems[0].starts_with(told), "{problems:?}");
+        assert!(problems[0].contains("--grace"), "{problems:?}");
         sender.join().unwrap();
         assert!(texts(&path).iter().all(|text| text == "on and on and on"));
         assert!(rejected(&path).iter().all(|(reason, ..)| reason == "incomplete"));

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -148,6 +149,37 @@ fn a_peer_that_closed_in_time_is_not_cut_off_however_late_that_is_seen() {
         sink.0.permits.release();
         assert_eq!(running.stop_well().to_string(), "received 4 = stored 4 + rejected 0");
         assert_eq!(all_texts(&sink.stored()), ["one", "two", "three", "last"]);
+    });
+}
+
+/// As many lines as the operating system takes from a peer that nobody reads, which then closes.
+fn left_behind(running: &Running) -> u64 {
+    let mut peer = running.connect();
+    peer.set_nonblocking(true).unwrap();
+    let lines = "a line that is left to the operating system\n".repeat(1000);
+    let mut bytes = 0;
+    while let Ok(written) = peer.write(&lines.as_bytes()[bytes % lines.len()..]) {
+        bytes += written;
+    }
+    (bytes as u64).div_ceil(lines.len() as u64 / 1000)
+}
+
+#[test]
+fn a_backlog_of_peers_that_have_closed_is_taken_in_whole() {
+    within_limit(|| {
+        let scratch = Scratch::new("backlog");
+        let sink = Double::slow();
+        let running = start(sink.clone(), &small_queue(&scratch.path("spill")));
+        let lines: u64 = (0..8).map(|_| left_behind(&running)).sum();
+        assert!(lines > 20_000, "{lines}");
+        until(|| running.pipeline.progress().queued == 100);
+        running.stop.set();
+        // For a good while after the stop nothing moves at all: that is not the peers' silence.
+        raddle::thread::sleep(Duration::from_millis(700));
+        sink.0.slow.store(false, Ordering::SeqCst);
+        sink.0.permits.release();
+        let account = running.stop_well();
+        assert_eq!((account.received, account.stored), (lines, lines), "{account}");
     });
 }
 

@@ -3,9 +3,10 @@
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use raddle::Event;
+use raddle::{Event, host};
 
 use super::drain::Drain;
 use super::wake::Wake;
@@ -25,6 +26,8 @@ pub(super) struct Common {
     pub(super) wake: Arc<Wake>,
     pub(super) max_message: usize,
     pub(super) grace: Duration,
+    /// Connections whose time was over while they still sent.
+    pub(super) cut_off: Arc<AtomicUsize>,
 }
 
 /// A connection with a peer, read until it ends or the source is stopped.
@@ -34,6 +37,8 @@ pub(super) struct Connection {
     peer: Arc<str>,
     common: Common,
     drain: Option<Drain>,
+    /// How long the full queue has held the peer back: the last time, and the longest after the stop.
+    held_back: Duration,
 }
 
 impl Connection {
@@ -41,7 +46,7 @@ impl Connection {
         socket.set_nonblocking(true)?;
         // A peer that vanished without a word is noticed some day, and its thread freed.
         rustix::net::sockopt::set_socket_keepalive(&socket, true)?;
-        Ok(Self { socket, peer, common, drain: None })
+        Ok(Self { socket, peer, common, drain: None, held_back: Duration::ZERO })
     }
 
     /// Puts every message of the peer into the intake.
@@ -73,11 +78,18 @@ impl Connection {
     }
 
     /// Puts what `messages` hands over into the intake, all received at this moment.
-    fn put(&self, messages: impl FnOnce(&mut dyn FnMut(Content))) -> Result<(), WriterGone> {
+    fn put(&mut self, messages: impl FnOnce(&mut dyn FnMut(Content))) -> Result<(), WriterGone> {
         let received = SystemTime::now();
         let mut arrivals = Vec::new();
         messages(&mut |content| arrivals.push(Arrival { received, peer: self.peer.clone(), content }));
-        if arrivals.is_empty() { Ok(()) } else { self.common.intake.put(arrivals) }
+        if arrivals.is_empty() {
+            return Ok(());
+        }
+        let begin = host::now();
+        let outcome = self.common.intake.put(arrivals);
+        let earlier = if self.drain.is_some() { self.held_back } else { Duration::ZERO };
+        self.held_back = earlier.max(host::now() - begin);
+        outcome
     }
 
     /// Waits for bytes, for the peer's end, or for the end of the time that is left after the stop.
@@ -87,7 +99,7 @@ impl Connection {
                 self.drain = Some(Drain::begin(&self.socket, self.common.grace)?);
             }
             if self.drain.as_ref().is_some_and(Drain::is_over) {
-                return Ok(Next::End(self.cut()));
+                return self.cut().map(Next::End);
             }
             match self.socket.read(buffer) {
                 Ok(0) => return Ok(Next::End(Ending::Closed)),
@@ -107,14 +119,29 @@ impl Connection {
     }
 
     /// The time is over; if the peer has closed in time, its last line is whole.
-    fn cut(&self) -> Ending {
-        if matches!(self.socket.peek(&mut [0]), Ok(0)) { Ending::Closed } else { Ending::Cut }
+    fn cut(&mut self) -> io::Result<Ending> {
+        loop {
+            match self.socket.peek(&mut [0]) {
+                Ok(0) => return Ok(Ending::Closed),
+                Ok(_) => {
+                    self.common.cut_off.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Ending::Cut);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.goes_on()? {
+                        return Ok(Ending::Cut);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Nothing is there to read: waits until there may be, or says that the connection is drained.
     fn goes_on(&mut self) -> io::Result<bool> {
         match &mut self.drain {
-            Some(drain) => drain.goes_on(&self.socket),
+            Some(drain) => drain.goes_on(&self.socket, self.held_back),
             None => self.common.wake.wait(&self.socket).map(|()| true),
         }
     }

@@ -12,6 +12,9 @@ use super::wake::readable_within;
 /// moment to hand on what it still holds once there is room again.
 const SILENCE: Duration = Duration::from_millis(20);
 
+/// The most that a peer which was held back is given instead: meanwhile TCP asks for room less and less often.
+const LONGEST_SILENCE: Duration = Duration::from_secs(1);
+
 /// The rest of a connection that is stopped.
 ///
 /// What the operating system held for it at the stop is read whatever it takes. After that it is read on
@@ -38,8 +41,10 @@ impl Drain {
     }
 
     /// Nothing is there to read: says whether that changes within a moment.
-    pub(super) fn goes_on(&mut self, socket: impl AsFd) -> io::Result<bool> {
+    ///
+    /// A peer that was `held_back` for a time is not silent of its own will, and may take as long to go on.
+    pub(super) fn goes_on(&mut self, socket: impl AsFd, held_back: Duration) -> io::Result<bool> {
         self.owed = 0;
-        readable_within(socket, SILENCE)
+        readable_within(socket, held_back.clamp(SILENCE, LONGEST_SILENCE))
     }
 }

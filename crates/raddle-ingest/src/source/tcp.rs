@@ -3,13 +3,14 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use raddle::{Event, JoinHandle, Thread, host};
 
 use super::Source;
 use super::connection::{Common, Connection};
-use super::wake::Wake;
+use super::wake::{Wake, readable_within};
 use crate::intake::Intake;
 use crate::started::started;
 
@@ -27,13 +28,13 @@ pub struct TcpOptions {
     pub max_message: usize,
     /// Connections at a time, each with a thread of its own; more wait until one ends. 1000.
     pub max_connections: usize,
-    /// How long after the stop a peer that keeps sending is still read. Half a second.
+    /// How long after the stop a peer that keeps sending is still read; silence ends it sooner. 10 s.
     pub grace: Duration,
 }
 
 impl Default for TcpOptions {
     fn default() -> Self {
-        Self { max_message: 64 << 10, max_connections: 1000, grace: Duration::from_millis(500) }
+        Self { max_message: 64 << 10, max_connections: 1000, grace: Duration::from_secs(10) }
     }
 }
 
@@ -41,7 +42,8 @@ impl Default for TcpOptions {
 ///
 /// Each connection has a thread. While the queue is full it does not read, so that TCP holds its peer back.
 /// On the stop no more connections are taken in, except those that the operating system has already
-/// completed; what has arrived on each is read, and a peer that keeps sending is cut off after a time of grace. TCP
+/// completed; what has arrived on each is read, and a peer that keeps sending is cut off after a time of grace,
+/// which [`run`](Source::run) reports as an error. TCP
 /// tells a peer that was cut off so, but not which of its messages were read: that takes an acknowledgement.
 #[derive(Debug)]
 pub struct TcpSource {
@@ -73,7 +75,9 @@ impl Source for TcpSource {
     fn run(self, intake: Intake, stop: &Arc<Event>) -> io::Result<()> {
         let wake = Wake::on(stop)?;
         let TcpOptions { max_message, max_connections, grace } = self.options;
-        let common = Common { intake, stop: stop.clone(), wake, max_message, grace };
+        let cut_off = Arc::new(AtomicUsize::new(0));
+        let common =
+            Common { intake, stop: stop.clone(), wake, max_message, grace, cut_off: cut_off.clone() };
         let mut acceptor = Acceptor {
             listener: self.listener,
             common,
@@ -83,15 +87,30 @@ impl Source for TcpSource {
         };
         let outcome = acceptor.accept_until_stop();
         stop.set(); // should accepting have failed: that is the end for the connections, too
-        acceptor.accept_the_rest();
+        let all_accepted = acceptor.accept_the_rest();
         drop(acceptor.listener); // now, so that new peers are refused and not left waiting
         for connection in acceptor.threads {
             if let Err(error) = connection.join() {
                 log::error!("{error}");
             }
         }
-        outcome
+        outcome.and_then(|()| in_time(cut_off.load(Ordering::Relaxed), all_accepted, grace))
     }
+}
+
+/// Says which peers were cut off at the end of the time of grace.
+fn in_time(cut_off: usize, all_accepted: bool, grace: Duration) -> io::Result<()> {
+    let who = match (cut_off, all_accepted) {
+        (0, true) => return Ok(()),
+        (0, false) => "connections that waited to be let in were".to_owned(),
+        (1, true) => "1 connection that still sent was".to_owned(),
+        (count, true) => format!("{count} connections that still sent were"),
+        (count, false) => format!("{count} connections that still sent and others that waited were"),
+    };
+    Err(io::Error::other(format!(
+        "{who} cut off {grace:?} after the stop, and what they had left to say is not stored; \
+         a longer grace (--grace) gives them time"
+    )))
 }
 
 /// Why connections are not accepted at the moment; each change is told once.
@@ -126,16 +145,18 @@ impl Acceptor {
     }
 
     /// Peers whose connection the operating system had completed before the stop may have sent something.
-    fn accept_the_rest(&mut self) {
+    ///
+    /// Says whether all of them were let in within the time of grace.
+    fn accept_the_rest(&mut self) -> bool {
         let until = host::deadline(self.common.grace);
         loop {
             match self.accept() {
                 Accepted::Yes => {}
-                Accepted::NoneWaits => return,
+                Accepted::NoneWaits => return true,
                 Accepted::NotNow => raddle::thread::sleep(PAUSE),
             }
             if until.is_some_and(|until| host::now() >= until) {
-                return;
+                return !readable_within(&self.listener, Duration::ZERO).unwrap_or(true);
             }
         }
     }
