@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use support::{Scratch, number, text, within_limit};
 
@@ -100,6 +102,33 @@ fn a_closed_pipe_is_no_panic() {
             assert_eq!(text(&output.stderr), "", "{args}");
             assert_eq!(output.status.code(), Some(0), "{args}");
         }
+    });
+}
+
+#[test]
+fn a_second_demo_leaves_the_first_its_database() {
+    within_limit(|| {
+        let scratch = Scratch::new("two-demos");
+        let mut first = scratch.raddle("demo --messages 9000 --burst 500");
+        let mut first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(first.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert!(line.starts_with("listening on "), "{line}");
+        // It takes its time between the bursts, and is running for all of this.
+        let begin = raddle::host::now();
+        for args in ["demo --messages 10", "demo --messages 10"] {
+            let line = one_line(&scratch.run(args), 1);
+            assert_eq!(line, "raddle: messages.db is in use by another program\n");
+        }
+        assert!(raddle::host::now() - begin < Duration::from_secs(5));
+        assert!(first.try_wait().unwrap().is_none(), "the first is still running");
+        let line = one_line(&scratch.run("ingest --listen 127.0.0.1:0"), 1);
+        assert_eq!(line, "raddle: messages.db is in use by another program\n");
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("each of the 9000 texts sent is in messages.db once"), "{rest}");
+        assert!(first.wait().unwrap().success());
     });
 }
 

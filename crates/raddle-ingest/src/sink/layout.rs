@@ -59,6 +59,15 @@ pub(super) enum Purpose {
     Demo,
 }
 
+impl Purpose {
+    fn lock(self) -> TransactionBehavior {
+        match self {
+            Purpose::Ingest => TransactionBehavior::Immediate,
+            Purpose::Demo => TransactionBehavior::Exclusive,
+        }
+    }
+}
+
 /// Opens the database at `path`, which is made if there is none.
 pub(super) fn open(path: &Path, purpose: Purpose) -> Result<Connection, OpenError> {
     let fail = |why| OpenError::new(path, why);
@@ -77,8 +86,14 @@ fn touch(path: &Path) -> io::Result<()> {
 }
 
 fn prepare(db: &mut Connection, purpose: Purpose) -> Result<(), Why> {
-    db.busy_timeout(PATIENCE)?;
-    let start = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if purpose == Purpose::Demo {
+        // Held from the first look at it until it is closed: a demo deletes, and must be alone to do so.
+        db.busy_timeout(Duration::ZERO)?;
+        db.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+    } else {
+        db.busy_timeout(PATIENCE)?;
+    }
+    let start = db.transaction_with_behavior(purpose.lock())?;
     identify(&start)?;
     take_over(&start, purpose)?;
     start.commit()?;
@@ -132,6 +147,7 @@ impl From<rusqlite::Error> for Why {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Why::Foreign,
+            Some(ErrorCode::DatabaseBusy) => Why::InUse,
             _ => Why::Database(error),
         }
     }

@@ -16,6 +16,7 @@ pub struct OpenError {
 pub(super) enum Why {
     File(io::Error),
     Database(rusqlite::Error),
+    InUse,
     Foreign,
     OtherLayout { found: i64, known: i64 },
     NotTheDemos,
@@ -34,6 +35,7 @@ impl fmt::Display for OpenError {
         match &self.why {
             Why::File(error) => write!(f, "cannot open {path}: {error}"),
             Why::Database(error) => write!(f, "cannot use {path}: {error}"),
+            Why::InUse => write!(f, "{path} is in use by another program"),
             Why::Foreign => write!(f, "{path} is not a database of messages: choose another file"),
             Why::OtherLayout { found, known } => {
                 write!(f, "{path} has layout {found}, this program knows layout {known}: choose another file")

@@ -43,8 +43,10 @@ impl SqliteSink {
 
     /// Opens the file for a demo: what an earlier demo left in it is deleted, and nothing else ever is.
     ///
+    /// Until it is closed nobody else can use the file, not even to read it.
+    ///
     /// # Errors
-    /// As for [`open`](Self::open); and if the file has been opened for real messages.
+    /// As for [`open`](Self::open), where any use by others counts; and if it has been opened for real messages.
     pub fn open_demo(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_for(path.as_ref(), Purpose::Demo)
     }
