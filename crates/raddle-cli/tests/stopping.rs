@@ -126,6 +126,38 @@ fn kill_9_leaves_whole_messages_and_a_restart_adds_to_them() {
     });
 }
 
+#[test]
+fn a_database_that_was_deleted_is_told() {
+    within_limit(|| {
+        let scratch = Scratch::new("deleted");
+        let database = scratch.path("messages.db");
+        let send = |ingest: &Ingest, line: &[u8]| {
+            TcpStream::connect(ingest.address).unwrap().write_all(line).unwrap();
+        };
+        let ingest = start(&scratch, "");
+        send(&ingest, b"one\n");
+        until(|| number(&database, "SELECT count(*) FROM messages") == 1);
+        std::fs::remove_file(&database).unwrap();
+        ingest.signal("TERM");
+        let ended = ingest.end();
+        let told =
+            "raddle: closing the database: messages.db was deleted, moved or replaced while it was in use";
+        assert!(ended.err.contains(told), "{ended:?}");
+        assert_eq!(ended.status, Some(1), "{ended:?}");
+
+        let mut ingest = start(&scratch, "");
+        std::fs::remove_file(&database).unwrap();
+        send(&ingest, b"two\n");
+        let line = ingest.read_error_line();
+        assert!(line.starts_with("raddle: cannot store: messages.db was deleted, "), "{line}");
+        ingest.signal("TERM");
+        let ended = ingest.end();
+        assert_eq!(ended.status, Some(1), "{ended:?}");
+        assert_eq!(ended.out, "received 1 = stored 0 + rejected 0 + unstored 1\n");
+        assert!(std::fs::read_to_string(scratch.path("messages.db.unstored")).unwrap().contains("two"));
+    });
+}
+
 /// No file of the program may grow beyond a megabyte or two; trapped, that is an error and no signal.
 const SMALL_FILES: &str = "trap '' XFSZ; ulimit -f 2048";
 

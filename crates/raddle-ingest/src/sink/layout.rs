@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::open_error::{OpenError, Why};
+use super::place::Place;
 
 /// "radl" in the file's header says whose it is, the layout's number which program can read it.
 const APPLICATION: i64 = 0x7261_646c;
@@ -69,20 +70,25 @@ impl Purpose {
 }
 
 /// Opens the database at `path`, which is made if there is none.
-pub(super) fn open(path: &Path, purpose: Purpose) -> Result<Connection, OpenError> {
+pub(super) fn open(path: &Path, purpose: Purpose) -> Result<(Connection, Place), OpenError> {
     let fail = |why| OpenError::new(path, why);
     // As an absolute path no name means something else to `SQLite`, as `:memory:` would.
     let whole = std::path::absolute(path).map_err(|error| fail(Why::File(error)))?;
-    touch(&whole).map_err(|error| fail(Why::File(error)))?;
+    let place = touch(&whole).map_err(|error| fail(Why::File(error)))?;
     let mut db = Connection::open_with_flags(&whole, ACCESS).map_err(|error| fail(Why::Database(error)))?;
     prepare(&mut db, purpose).map_err(fail)?;
-    Ok(db)
+    Ok((db, place))
 }
 
 /// Finds out, in the operating system's words, whether the file can be had: `SQLite`'s say less.
-fn touch(path: &Path) -> io::Result<()> {
+fn touch(path: &Path) -> io::Result<Place> {
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-    if file.metadata()?.is_file() { Ok(()) } else { Err(io::Error::other("not a regular file")) }
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        Ok(Place::new(path, &metadata))
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
 }
 
 fn prepare(db: &mut Connection, purpose: Purpose) -> Result<(), Why> {

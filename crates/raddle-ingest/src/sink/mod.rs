@@ -2,6 +2,7 @@
 
 mod layout;
 mod open_error;
+mod place;
 mod spill;
 mod sqlite;
 

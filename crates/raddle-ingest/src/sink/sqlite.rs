@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::layout::{self, Purpose};
 use super::open_error::OpenError;
+use super::place::Place;
 use super::{Sink, StoreError};
 use crate::arrival::Arrival;
 
@@ -30,6 +31,7 @@ const TAKE_IDS: &str = "
 pub struct SqliteSink {
     db: Connection,
     path: PathBuf,
+    place: Place,
 }
 
 impl SqliteSink {
@@ -52,7 +54,17 @@ impl SqliteSink {
     }
 
     fn open_for(path: &Path, purpose: Purpose) -> Result<Self, OpenError> {
-        Ok(Self { db: layout::open(path, purpose)?, path: path.to_owned() })
+        let (db, place) = layout::open(path, purpose)?;
+        Ok(Self { db, path: path.to_owned(), place })
+    }
+
+    /// What goes into a file without a name is gone when it is closed.
+    fn still_there(&self) -> Result<(), StoreError> {
+        if self.place.is_kept() {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(StoreError::new(format!("{path} was deleted, moved or replaced while it was in use")))
     }
 
     fn insert(&mut self, batch: &[Arrival]) -> rusqlite::Result<()> {
@@ -88,10 +100,12 @@ impl SqliteSink {
 
 impl Sink for SqliteSink {
     fn store(&mut self, batch: &[Arrival]) -> Result<(), StoreError> {
+        self.still_there()?;
         self.insert(batch).map_err(StoreError::new)
     }
 
     fn close(self) -> Result<(), StoreError> {
+        let there = self.still_there();
         let checkpoint = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
         let closed = self.db.close().map_err(|(_, error)| error);
         let busy = checkpoint.and_then(|busy| closed.map(|()| busy)).map_err(|error| {
@@ -104,7 +118,7 @@ impl Sink for SqliteSink {
                 "somebody is reading {path}: the newest messages are in {path}-wal until they are done"
             );
         }
-        Ok(())
+        there
     }
 }
 
