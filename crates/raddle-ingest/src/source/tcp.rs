@@ -12,7 +12,6 @@ use super::Source;
 use super::connection::{Common, Connection};
 use super::wake::{Wake, readable_within};
 use crate::intake::Intake;
-use crate::started::started;
 
 /// How many connections the operating system may hold ready before they are accepted.
 const BACKLOG: i32 = 4096;
@@ -83,12 +82,17 @@ impl Source for TcpSource {
             common,
             max_connections,
             threads: Vec::new(),
+            next: None,
             state: State::Open,
+            stack: STACK,
         };
         let outcome = acceptor.accept_until_stop();
         stop.set(); // should accepting have failed: that is the end for the connections, too
         let all_accepted = acceptor.accept_the_rest();
         drop(acceptor.listener); // now, so that new peers are refused and not left waiting
+        if let Some(thread) = acceptor.next {
+            thread.into_closure()(); // there is none for it, so this one reads it
+        }
         for connection in acceptor.threads {
             if let Err(error) = connection.join() {
                 log::error!("{error}");
@@ -126,8 +130,15 @@ struct Acceptor {
     common: Common,
     max_connections: usize,
     threads: Vec<JoinHandle<()>>,
+    /// A connection that is let in, but for which there was no thread yet.
+    next: Option<Thread<Run>>,
     state: State,
+    /// Bytes of the stack of a connection's thread.
+    stack: usize,
 }
+
+/// What the thread of a connection does.
+type Run = Box<dyn FnOnce() + Send>;
 
 impl Acceptor {
     fn accept_until_stop(&mut self) -> io::Result<()> {
@@ -156,7 +167,8 @@ impl Acceptor {
                 Accepted::NotNow => raddle::thread::sleep(PAUSE),
             }
             if until.is_some_and(|until| host::now() >= until) {
-                return !readable_within(&self.listener, Duration::ZERO).unwrap_or(true);
+                let one_waits = readable_within(&self.listener, Duration::ZERO).unwrap_or(true);
+                return !one_waits;
             }
         }
     }
@@ -172,8 +184,11 @@ impl Acceptor {
             });
             return Accepted::NotNow;
         }
+        if let Some(thread) = self.next.take() {
+            return self.begin(thread);
+        }
         match self.listener.accept() {
-            Ok((socket, peer)) => self.begin(socket, peer),
+            Ok((socket, peer)) => self.let_in(socket, peer),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => self.none_waits(),
                 // The peer gave up meanwhile; the next one is no different for it.
@@ -183,17 +198,28 @@ impl Acceptor {
         }
     }
 
-    fn begin(&mut self, socket: TcpStream, peer: SocketAddr) -> Accepted {
+    fn let_in(&mut self, socket: TcpStream, peer: SocketAddr) -> Accepted {
         let connection = match Connection::new(socket, peer.to_string().into(), self.common.clone()) {
             Ok(connection) => connection,
             Err(error) => return self.fails(&error),
         };
-        let thread = Thread::new(move || connection.run());
-        match started(thread.name(format!("peer {peer}")).stack_size(STACK)) {
-            Ok(thread) => self.threads.push(thread),
-            Err(error) => return self.fails(&error),
+        let run: Run = Box::new(move || connection.run());
+        self.begin(Thread::new(run).name(format!("peer {peer}")).stack_size(self.stack))
+    }
+
+    /// Starts the thread of a connection; if that fails, it is the next to be tried.
+    fn begin(&mut self, thread: Thread<Run>) -> Accepted {
+        match thread.start() {
+            Ok(thread) => {
+                self.threads.push(thread);
+                Accepted::Yes
+            }
+            Err(error) => {
+                let failed = self.fails(error.io_error());
+                self.next = Some(error.into_thread());
+                failed
+            }
         }
-        Accepted::Yes
     }
 
     /// Everyone who wanted to be let in has been.
@@ -222,4 +248,52 @@ enum Accepted {
     Yes,
     NoneWaits,
     NotNow,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use raddle::Queue;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_without_a_thread_is_kept_until_there_is_one() {
+        let source = TcpSource::bind("127.0.0.1:0", TcpOptions::default()).unwrap();
+        let (stop, queue) = (Arc::new(Event::new()), Arc::new(Queue::bounded(10)));
+        let common = Common {
+            intake: Intake::new(queue.clone(), Arc::default()),
+            wake: Wake::on(&stop).unwrap(),
+            stop: stop.clone(),
+            max_message: 100,
+            grace: Duration::from_secs(10),
+            cut_off: Arc::default(),
+        };
+        TcpStream::connect(source.address).unwrap().write_all(b"patient\n").unwrap();
+        let (socket, peer) = loop {
+            match source.listener.accept() {
+                Ok(accepted) => break accepted,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        };
+        let mut acceptor = Acceptor {
+            listener: source.listener,
+            common,
+            max_connections: 1,
+            threads: Vec::new(),
+            next: None,
+            state: State::Open,
+            // No machine has room for that.
+            stack: usize::MAX / 4,
+        };
+        assert!(matches!(acceptor.let_in(socket, peer), Accepted::NotNow));
+        assert!(matches!(acceptor.accept(), Accepted::NotNow), "it is tried again, and fails again");
+        acceptor.next = acceptor.next.map(|thread| thread.stack_size(STACK));
+        assert!(matches!(acceptor.accept(), Accepted::Yes));
+        assert_eq!(queue.get().unwrap().content.unwrap(), "patient");
+        assert!(matches!(acceptor.accept(), Accepted::NotNow | Accepted::NoneWaits));
+        stop.set();
+        acceptor.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
 }
