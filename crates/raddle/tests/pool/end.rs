@@ -197,7 +197,7 @@ fn a_scope_never_returns_once_a_task_has_exited() {
         // Keeps the program alive until the scope's end has been reached, and a moment longer.
         let keeper = Thread::new(move || {
             owner_waits.wait();
-            println!("over: {}", owner.wait_timeout(Duration::from_secs(60)));
+            println!("over: {}", owner.wait_timeout(Duration::from_mins(1)));
         });
         drop(keeper.daemon(false).start().unwrap());
         go.set();
