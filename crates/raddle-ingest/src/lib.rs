@@ -57,6 +57,7 @@ mod send;
 mod sink;
 mod source;
 mod started;
+mod trouble;
 mod verify;
 mod writer;
 

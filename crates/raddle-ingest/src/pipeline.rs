@@ -14,6 +14,7 @@ use crate::intake::Intake;
 use crate::sink::{Sink, Spill};
 use crate::source::Source;
 use crate::started::started;
+use crate::trouble::Trouble;
 use crate::writer::Writer;
 
 /// How a [`Pipeline`] holds and stores messages.
@@ -74,6 +75,7 @@ impl Pipeline {
             batch: options.batch.max(1),
             linger: options.linger,
             spill: Spill::at(&options.spill),
+            trouble: Trouble::default(),
             given_up: false,
         };
         let writer = started(Thread::new(move || writer.run()).name("writer"))?;

@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use raddle::{Event, Queue, host, thread};
 
 use crate::account::Counts;
 use crate::arrival::Arrival;
-use crate::sink::{Sink, Spill, StoreError};
+use crate::sink::{Sink, Spill};
+use crate::trouble::Trouble;
 
 /// Between two tries to store a batch: doubled each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -31,6 +32,7 @@ pub(crate) struct Writer<S> {
     pub(crate) batch: usize,
     pub(crate) linger: Duration,
     pub(crate) spill: Spill,
+    pub(crate) trouble: Trouble,
     /// The sink has had its last try, and the rest goes elsewhere.
     pub(crate) given_up: bool,
 }
@@ -76,12 +78,13 @@ impl<S: Sink> Writer<S> {
     fn store_in_sink(&mut self, batch: &[Arrival]) -> Result<(), GivenUp> {
         let mut failing: Option<Failing> = None;
         while let Err(error) = self.sink.store(batch) {
-            let failing = failing.get_or_insert_with(Failing::since_now);
-            failing.tell(&error);
-            failing.pause(&self.stop)?;
+            if let Some(line) = self.trouble.failed(&error.to_string(), host::now()) {
+                log::warn!("{line}");
+            }
+            failing.get_or_insert_default().pause(&self.stop)?;
         }
-        if let Some(failing) = failing {
-            log::warn!("storing again, after {:.1} s", (host::now() - failing.since).as_secs_f64());
+        if let Some(line) = self.trouble.stored(host::now()) {
+            log::warn!("{line}");
         }
         Ok(())
     }
@@ -97,29 +100,20 @@ impl<S: Sink> Writer<S> {
 
 /// A batch that the sink has not taken yet.
 struct Failing {
-    since: Instant,
     pause: Duration,
     last_tries: u32,
-    told: String,
 }
 
 /// The sink has had its last try.
 struct GivenUp;
 
+impl Default for Failing {
+    fn default() -> Self {
+        Self { pause: FIRST_PAUSE, last_tries: LAST_TRIES }
+    }
+}
+
 impl Failing {
-    fn since_now() -> Self {
-        Self { since: host::now(), pause: FIRST_PAUSE, last_tries: LAST_TRIES, told: String::new() }
-    }
-
-    /// Says why, once for each reason.
-    fn tell(&mut self, error: &StoreError) {
-        let reason = error.to_string();
-        if self.told != reason {
-            log::warn!("cannot store: {reason}; messages are held back and tried again");
-            self.told = reason;
-        }
-    }
-
     /// Waits before the next try, if there may be one.
     fn pause(&mut self, stop: &Event) -> Result<(), GivenUp> {
         if stop.is_set() {
