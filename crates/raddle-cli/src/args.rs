@@ -1,12 +1,11 @@
 //! The command line.
 #![allow(clippy::doc_markdown, reason = "what is written here is shown as it is")]
 
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
+use clap::{Args, Parser, Subcommand};
 
 use crate::output::say;
 use crate::values;
@@ -47,26 +46,26 @@ pub(crate) enum Command {
 /// message, and compares the database with what was sent. The database is made
 /// anew each time; a file that is not an earlier demo's is never touched.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = format!("Example:
+#[command(verbatim_doc_comment, allow_negative_numbers = true, after_help = format!("Example:
   raddle demo --messages 50000 --connections 4
 
 {EXIT}
 It fails if a single text is missing, doubled or different."))]
 pub(crate) struct DemoArgs {
     /// Messages to send
-    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = values::number)]
     pub(crate) messages: u64,
     /// Connections to send them over
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = |text: &str| values::whole(text, 1..=1000))]
     pub(crate) connections: u64,
     /// Messages in a burst, on all connections together; 0: all in one
-    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = values::number)]
     pub(crate) burst: u64,
     /// File to store them in
     #[arg(long, value_name = "FILE", default_value = "messages.db")]
     pub(crate) database: PathBuf,
     /// Messages that the queue holds, in memory, before the senders are held back
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count())]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = values::count)]
     pub(crate) queue: usize,
 }
 
@@ -88,7 +87,7 @@ pub(crate) struct DemoArgs {
 /// FILE.unstored, a line of JSON each; if that fails, to the directory for temporary
 /// files.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = format!("Example:
+#[command(verbatim_doc_comment, allow_negative_numbers = true, after_help = format!("Example:
   raddle ingest --listen 0.0.0.0:5140 --database messages.db
   sqlite3 messages.db 'SELECT * FROM readable ORDER BY id DESC LIMIT 10'
 
@@ -100,16 +99,16 @@ Not promised: lines over TCP are not acknowledged, so a peer cannot know what a
 kill -9 or a crash has lost."))]
 pub(crate) struct IngestArgs {
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5140")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5140", value_parser = values::host_and_port)]
     pub(crate) listen: String,
     /// File to store messages in; made if there is none, added to if there is
     #[arg(long, value_name = "FILE", default_value = "messages.db")]
     pub(crate) database: PathBuf,
     /// Messages that the queue holds, in memory, before the peers are held back
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count())]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = values::count)]
     pub(crate) queue: usize,
     /// Messages stored in one transaction, at most
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count())]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = values::count)]
     pub(crate) batch: usize,
     /// How long a first message waits for others to be stored with it
     #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = values::time)]
@@ -118,7 +117,7 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = values::message_size)]
     pub(crate) max_message: usize,
     /// Connections at a time; more wait until one ends
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count())]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = values::count)]
     pub(crate) max_connections: usize,
     /// How long after the stop a peer that keeps sending is still read; one that is
     /// silent or closes is done at once, and one cut off counts as a failure
@@ -132,23 +131,23 @@ pub(crate) struct IngestArgs {
 /// it waits until the receiver closes its end, which raddle ingest does when it has
 /// read everything.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = format!("Example:
+#[command(verbatim_doc_comment, allow_negative_numbers = true, after_help = format!("Example:
   raddle send --to 127.0.0.1:5140 --messages 200000 --connections 8
 
 {EXIT}
 Sent is not stored: only the receiver's account says what was."))]
 pub(crate) struct SendArgs {
     /// Address and port of the receiver
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::host_and_port)]
     pub(crate) to: String,
     /// Messages to send, on all connections together
-    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = values::number)]
     pub(crate) messages: u64,
     /// Connections to send them over
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = |text: &str| values::whole(text, 1..=10_000))]
     pub(crate) connections: u64,
     /// Messages in a burst, on all connections together; 0: all in one
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::number)]
     pub(crate) burst: u64,
     /// The time between bursts
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = values::time)]
@@ -156,14 +155,6 @@ pub(crate) struct SendArgs {
     /// Bytes of a text, at least; shorter ones are filled up with dots
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = values::size)]
     pub(crate) size: usize,
-}
-
-fn range(range: RangeInclusive<u64>) -> RangedU64ValueParser<u64> {
-    RangedU64ValueParser::new().range(range)
-}
-
-fn count() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=100_000_000)
 }
 
 /// Why there is no command to run.

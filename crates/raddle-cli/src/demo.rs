@@ -16,6 +16,12 @@ use crate::output::say;
 use crate::progress::Display;
 use crate::signals;
 
+/// `python3 -m sqlite3` is not there before Python 3.12.
+const LOOK: &str = concat!(
+    "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); ",
+    r#"[print(*row) for row in db.execute("SELECT * FROM readable LIMIT 10")]"#
+);
+
 /// Between bursts: time for the queue to be seen emptying.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -99,8 +105,29 @@ fn send_and_show(
 }
 
 fn tell_how_to_look(database: &Path) {
-    let path = database.display();
+    let path = quoted(&database.to_string_lossy());
     say("look at it with:");
     say(&format!("  sqlite3 {path} 'SELECT * FROM readable LIMIT 10'"));
-    say(&format!("  python3 -m sqlite3 {path} 'SELECT * FROM readable LIMIT 10'"));
+    say("or with:");
+    say(&format!("  python3 -c '{LOOK}' {path}"));
+}
+
+/// The path as a shell takes it for one word.
+fn quoted(path: &str) -> String {
+    if path.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c)) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        assert_eq!(quoted("/tmp/messages-1.db"), "/tmp/messages-1.db");
+        assert_eq!(quoted("my messages.db"), "'my messages.db'");
+        assert_eq!(quoted("a'b"), r"'a'\''b'");
+    }
 }

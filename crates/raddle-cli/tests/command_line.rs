@@ -29,14 +29,18 @@ fn a_wrong_command_line_gets_one_line_and_status_2() {
         ("ingest --lisen x", "'--lisen'"),
         ("ingest --quue 1", "a similar argument exists: '--queue'. See 'raddle ingest --help'"),
         ("ingest --queue", "'--queue <N>'"),
-        ("ingest --queue 0", "0 is not in"),
+        ("ingest --queue 0", "it is a whole number from 1 to "),
+        ("ingest --queue -1", "'-1' for '--queue <N>': it is a whole number from 1 to 100000000"),
+        ("ingest --listen nonsense", "'nonsense' for '--listen <HOST:PORT>': HOST:PORT is wanted"),
+        ("ingest --listen localhost", "HOST:PORT is wanted: 127.0.0.1:5140, localhost:5140 or "),
+        ("send --to nonsense", "HOST:PORT is wanted"),
         ("ingest --queue many", "'many'"),
         ("ingest --linger 20", "a time is a number of us, ms, s or min: 20ms"),
         ("ingest --max-message 1.5MiB", "a size begins with a whole number"),
         ("ingest --max-message 0", "too small"),
         ("ingest extra", "'extra'"),
-        ("send", "--to <ADDRESS>"),
-        ("send --to 127.0.0.1:1 --connections 0", "0 is not in"),
+        ("send", "--to <HOST:PORT>"),
+        ("send --to 127.0.0.1:1 --connections 0", "it is a whole number from 1 to "),
         ("demo --messages -1", "'-1'"),
     ] {
         let line = one_line(&scratch.run(args), 2);
@@ -52,7 +56,7 @@ fn what_cannot_be_done_gets_one_line_and_status_1() {
     let busy = taken.local_addr().unwrap();
     for (args, words) in [
         (format!("ingest --listen {busy}"), format!("cannot listen on {busy}: Address already in use")),
-        ("ingest --listen nonsense".into(), "cannot listen on nonsense: invalid socket address".into()),
+        ("ingest --listen nowhere.invalid:1".into(), "cannot listen on nowhere.invalid:1: ".into()),
         (
             "ingest --listen 127.0.0.1:0 --database file/m.db".into(),
             "cannot open file/m.db: Not a directory".into(),
@@ -61,7 +65,7 @@ fn what_cannot_be_done_gets_one_line_and_status_1() {
         ("ingest --listen 127.0.0.1:0 --database file".into(), "file is not a database of messages".into()),
         ("demo --database file".into(), "file is not a database of messages".into()),
         ("demo --database nowhere/m.db".into(), "cannot open nowhere/m.db: No such file".into()),
-        ("send --to nonsense".into(), "nonsense: not an address to send to".into()),
+        ("send --to nowhere.invalid:1".into(), "nowhere.invalid:1: not an address to send to".into()),
         ("send --to 127.0.0.1:1".into(), "could not be made: Connection refused".into()),
     ] {
         let line = one_line(&scratch.run(&args), 1);
@@ -146,6 +150,7 @@ fn the_demo_stores_what_it_sent_each_time_anew() {
                 "setting the event: intake stops, the queue is drained",
                 "received 20000 = stored 20000 + rejected 0",
                 "  sqlite3 messages.db 'SELECT * FROM readable LIMIT 10'",
+                "or with:",
             ] {
                 assert!(out.lines().any(|it| it == line), "no {line:?} in {out}");
             }
