@@ -156,7 +156,7 @@ fn a_peer_that_closed_in_time_is_not_cut_off_however_late_that_is_seen() {
 fn left_behind(running: &Running) -> u64 {
     let mut peer = running.connect();
     peer.set_nonblocking(true).unwrap();
-    let lines = "a line that is left to the operating system\n".repeat(1000);
+    let lines = format!("{:.<500}\n", "a line that is left to the operating system ").repeat(1000);
     let mut bytes = 0;
     while let Ok(written) = peer.write(&lines.as_bytes()[bytes % lines.len()..]) {
         bytes += written;
@@ -171,7 +171,7 @@ fn a_backlog_of_peers_that_have_closed_is_taken_in_whole() {
         let sink = Double::slow();
         let running = start(sink.clone(), &small_queue(&scratch.path("spill")));
         let lines: u64 = (0..8).map(|_| left_behind(&running)).sum();
-        assert!(lines > 20_000, "{lines}");
+        assert!(lines > 2000, "{lines}");
         until(|| running.pipeline.progress().queued == 100);
         running.stop.set();
         // For a good while after the stop nothing moves at all: that is not the peers' silence.
