@@ -113,7 +113,7 @@ fn in_time(cut_off: usize, all_accepted: bool, grace: Duration) -> io::Result<()
     };
     Err(io::Error::other(format!(
         "{who} cut off {grace:?} after the stop, and what they had left to say is not stored; \
-         a longer grace (--grace) gives them time"
+         a longer grace (raddle ingest --grace) gives them time"
     )))
 }
 
