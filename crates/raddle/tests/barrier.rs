@@ -484,3 +484,8 @@ fn statics_need_no_start() {
     static GATE: Barrier<'static> = Barrier::new(1);
     assert_eq!(GATE.wait(), Ok(0));
 }
+
+#[test]
+fn all_this_works_without_the_watch() {
+    support::again_without_the_watch("all_this_works_without_the_watch");
+}

@@ -268,6 +268,30 @@ fn a_notification_is_neither_lost_nor_doubled_by_a_timeout() {
     });
 }
 
+/// The same where the two meet all the time: whoever polls is in line for a moment only.
+#[test]
+fn a_poll_counts_every_notification_that_it_got() {
+    within_limit(|| {
+        let (mutex, condition, polls) = (Mutex::new(()), Condition::new(), AtomicUsize::new(500));
+        let (woken, notified) = thread::scope(|s| {
+            let poll = s.spawn(|| {
+                let (mut held, mut woken) = (mutex.lock(), 0);
+                while polls.fetch_sub(1, Relaxed) > 1 {
+                    woken += usize::from(condition.wait_timeout(&mut held, Duration::ZERO));
+                }
+                woken
+            });
+            let mut notified = 0;
+            while polls.load(Relaxed) > 0 {
+                support::until(|| waiting(&condition) == 1 || polls.load(Relaxed) == 0);
+                notified += condition.notify(&mutex.lock(), 1);
+            }
+            (poll.join().unwrap(), notified)
+        });
+        assert_eq!(woken, notified);
+    });
+}
+
 #[test]
 fn a_limit_beyond_all_time_waits() {
     repeat(20, || {
@@ -371,4 +395,9 @@ fn statics_need_no_start_and_arcs_work() {
     static READY: Condition = Condition::new();
     let mutex = Arc::new(Mutex::new(()));
     assert!(!READY.wait_timeout(&mut mutex.lock(), Duration::ZERO));
+}
+
+#[test]
+fn all_this_works_without_the_watch() {
+    support::again_without_the_watch("all_this_works_without_the_watch");
 }

@@ -320,3 +320,8 @@ fn a_thread_at_its_very_end_owns_no_free_lock() {
     thread.join().unwrap();
     assert_eq!(receive.recv().unwrap(), (false, true));
 }
+
+#[test]
+fn all_this_works_without_the_watch() {
+    support::again_without_the_watch("all_this_works_without_the_watch");
+}

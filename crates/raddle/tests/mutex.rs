@@ -237,3 +237,8 @@ fn what_must_stay_on_its_thread_does() {
     )>();
     within_limit(|| ());
 }
+
+#[test]
+fn all_this_works_without_the_watch() {
+    support::again_without_the_watch("all_this_works_without_the_watch");
+}

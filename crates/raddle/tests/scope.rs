@@ -250,3 +250,8 @@ fn a_scheduler_that_drops_a_thread_unrun_does_not_end_the_borrow() {
     });
     assert!(dropped.into_inner());
 }
+
+#[test]
+fn all_this_works_without_the_watch() {
+    support::again_without_the_watch("all_this_works_without_the_watch");
+}

@@ -278,6 +278,31 @@ fn no_permit_is_lost_or_made_by_a_timeout() {
     });
 }
 
+/// The same where the two meet all the time: whoever polls is in line for a moment only.
+#[test]
+fn a_poll_keeps_every_permit_that_it_got() {
+    within_limit(|| {
+        let (semaphore, polls) = (Semaphore::new(0), AtomicUsize::new(2_000));
+        let (taken, released) = thread::scope(|s| {
+            let poll = s.spawn(|| {
+                let mut taken = 0;
+                while polls.fetch_sub(1, Relaxed) > 1 {
+                    taken += usize::from(semaphore.acquire_timeout(Duration::ZERO));
+                }
+                taken
+            });
+            let mut released = 0;
+            while polls.load(Relaxed) > 0 {
+                until(|| semaphore.n_waiting() == 1 || polls.load(Relaxed) == 0);
+                semaphore.release();
+                released += 1;
+            }
+            (poll.join().unwrap(), released)
+        });
+        assert_eq!(taken + semaphore.available(), released);
+    });
+}
+
 #[test]
 fn a_release_happens_before_the_acquire_that_it_enables() {
     repeat(200, || {
@@ -339,4 +364,9 @@ fn statics_need_no_start() {
     static JOBS: Semaphore = Semaphore::new(1);
     static CONNECTIONS: BoundedSemaphore = BoundedSemaphore::new(1);
     let _permits = (JOBS.permit(), CONNECTIONS.permit());
+}
+
+#[test]
+fn all_this_works_without_the_watch() {
+    support::again_without_the_watch("all_this_works_without_the_watch");
 }

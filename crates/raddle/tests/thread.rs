@@ -539,3 +539,8 @@ fn threads_may_be_started_and_joined_in_a_locals_destructor() {
         assert_eq!(receive.recv().unwrap(), (1, true));
     });
 }
+
+#[test]
+fn all_this_works_without_the_watch() {
+    support::again_without_the_watch("all_this_works_without_the_watch");
+}

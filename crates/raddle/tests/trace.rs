@@ -187,3 +187,8 @@ fn a_step_is_recorded_when_it_happens() {
     assert!(step.when >= Duration::from_millis(2));
     assert!(format!("{step:?}").contains("after a while"));
 }
+
+#[test]
+fn all_this_works_without_the_watch() {
+    support::again_without_the_watch("all_this_works_without_the_watch");
+}

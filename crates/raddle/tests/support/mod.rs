@@ -41,3 +41,13 @@ pub fn until(condition: impl Fn() -> bool) {
         thread::yield_now();
     }
 }
+
+/// Runs all other tests of this binary once more with the watch turned off: where it is on, threads sleep in slices,
+/// so that a wake-up which never comes is only late. `name` is that of the test which calls this.
+pub fn again_without_the_watch(name: &str) {
+    if cfg!(debug_assertions) && std::env::var_os("RADDLE_WATCH").is_none() {
+        let mut again = std::process::Command::new(std::env::current_exe().expect("the test binary's path"));
+        let output = again.args(["--skip", name]).env("RADDLE_WATCH", "0").output().expect("it starts again");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
