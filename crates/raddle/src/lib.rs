@@ -76,6 +76,7 @@
 //! place at run time, and where [`trace`] records what happened.
 #![deny(unsafe_code)]
 
+pub mod atomic;
 mod barrier;
 mod condition;
 mod erase;

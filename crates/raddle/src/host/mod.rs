@@ -19,6 +19,7 @@
 //! ```
 
 mod current;
+mod abandoned;
 mod ending;
 mod enter;
 mod exit;
@@ -39,16 +40,17 @@ mod watch;
 
 pub(crate) use current::{adopt, ident, record};
 pub(crate) use ending::Obligation;
+pub use abandoned::Abandoned;
 pub use enter::{Entered, enter};
 pub(crate) use exit::{never_return, oblige};
 pub use op::{Kind, Object, Op, Wait};
 pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;
-pub use seam::{deadline, gave, now, point, point_until, sleep_until, spawn, took, wait, yield_now};
-pub(crate) use seam::{processors, set_timer_slack, watched};
+pub use seam::{deadline, gave, lend, now, point, point_until, sleep_until, spawn, took, wait, yield_now};
+pub(crate) use seam::{explored, panicked, processors, set_timer_slack, watched};
 pub(crate) use spin::Spin;
 pub(crate) use trace::value;
-pub use trace::{Recording, Step, note};
+pub use trace::{Recording, Step, Visible, name, note};
 pub(crate) use under::with_program;
-pub use waking::{atom, wake};
+pub use waking::{atom, signal, wake};

@@ -46,6 +46,11 @@ impl RawLock {
         before != FREE
     }
 
+    /// The word by which others see that it is let go of.
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+
     #[inline]
     pub(crate) fn is_held(&self) -> bool {
         self.word.load(Relaxed) != FREE
