@@ -1,7 +1,7 @@
 //! What the threads did, step by step.
 //!
 //! A [`Recording`] collects what each thread does with raddle's objects, in the order in which it happened: which
-//! thread, which object, which line, and for a [`Shared`](crate::Shared) cell the values. While none runs, this
+//! thread, which object, which line, and for a [`Shared`](Shared) cell the values. While none runs, this
 //! costs what the [seam](crate::host) costs in any case, one branch.
 //!
 //! ```
@@ -16,7 +16,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use crate::queue::{BaseQueue, Order};
+use crate::atomic;
+use crate::barrier::Barrier;
+use crate::condition::Condition;
+use crate::event::Event;
+use crate::lock::Lock;
+use crate::mutex::Mutex;
+use crate::queue::{BaseQueue, Order, SimpleQueue};
+use crate::reentrant::ReentrantMutex;
+use crate::rlock::RLock;
+use crate::semaphore::{BoundedSemaphore, Semaphore};
+use crate::shared::Shared;
 
 pub use crate::host::{Kind, Object, Recording, Step, Visible, name, note};
 
@@ -26,17 +36,17 @@ macro_rules! visible {
 }
 
 visible! {
-    crate::Barrier<'_>, crate::BoundedSemaphore, crate::Condition, crate::Event, crate::Lock, crate::RLock,
-    crate::Semaphore, crate::atomic::AtomicBool, crate::atomic::AtomicI8, crate::atomic::AtomicI16,
-    crate::atomic::AtomicI32, crate::atomic::AtomicIsize, crate::atomic::AtomicU8, crate::atomic::AtomicU16,
-    crate::atomic::AtomicU32, crate::atomic::AtomicUsize,
+    Barrier<'_>, BoundedSemaphore, Condition, Event, Lock, RLock,
+    Semaphore, atomic::AtomicBool, atomic::AtomicI8, atomic::AtomicI16,
+    atomic::AtomicI32, atomic::AtomicIsize, atomic::AtomicU8, atomic::AtomicU16,
+    atomic::AtomicU32, atomic::AtomicUsize,
 }
 
 #[cfg(target_has_atomic = "64")]
-visible!(crate::atomic::AtomicI64, crate::atomic::AtomicU64,);
+visible!(atomic::AtomicI64, atomic::AtomicU64,);
 
-impl<T: ?Sized> Visible for crate::Mutex<T> {}
-impl<T: ?Sized> Visible for crate::ReentrantMutex<T> {}
-impl<T> Visible for crate::Shared<T> {}
-impl<T> Visible for crate::SimpleQueue<T> {}
+impl<T: ?Sized> Visible for Mutex<T> {}
+impl<T: ?Sized> Visible for ReentrantMutex<T> {}
+impl<T> Visible for Shared<T> {}
+impl<T> Visible for SimpleQueue<T> {}
 impl<T, O: Order<T>> Visible for BaseQueue<T, O> {}

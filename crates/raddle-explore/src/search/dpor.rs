@@ -60,7 +60,11 @@ impl Policy for Dpor {
         let sleep = self.still_asleep(view);
         let node = Node { chosen: 0, enabled, backtrack: 0, sleep, born: view.objects.len() };
         let asleep = node.asleep();
-        let place = view.options.iter().position(|&thread| asleep & one(thread) == 0)?;
+        // Whoever took the last step goes on, even if its time has to be up for that: what happens then is what
+        // programs forget most easily.
+        let awake = |thread: &usize| asleep & one(*thread) == 0;
+        let stays = view.options.iter().position(|&thread| thread == view.current).filter(|_| awake(&view.current));
+        let place = stays.or_else(|| view.options.iter().position(awake))?;
         let chosen = view.options[place];
         self.nodes.push(Node { chosen, backtrack: one(chosen), ..node });
         Some(place)

@@ -81,6 +81,11 @@ impl Execution {
         }
     }
 
+    /// Who started each thread.
+    pub(crate) fn parents(&self) -> Vec<Option<usize>> {
+        self.actors.iter().map(|actor| actor.parent).collect()
+    }
+
     /// The name that the program gave to the object.
     pub(crate) fn label(&self, object: u32) -> Option<&str> {
         let address = self.objects.address(object);

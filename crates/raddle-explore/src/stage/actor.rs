@@ -53,6 +53,8 @@ pub(crate) struct Loan {
 pub(crate) struct Actor {
     pub(crate) name: String,
     pub(crate) daemon: bool,
+    /// Who started it.
+    pub(crate) parent: Option<usize>,
     /// The thread of the operating system that plays it, once it has begun.
     pub(crate) player: Option<Thread>,
     pub(crate) native_id: Option<u64>,
@@ -77,10 +79,11 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, parent: Option<usize>) -> Self {
         Self {
             name: name.to_owned(),
             daemon: false,
+            parent,
             player: None,
             native_id: None,
             standing: Standing::Ready,

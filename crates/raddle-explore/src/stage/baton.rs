@@ -180,7 +180,7 @@ impl Stage {
             state.fail(Failure::TooMany);
             return Err(std::io::Error::other(format!("an explored program has at most {MANY} threads")));
         }
-        state.actors.push(Actor::new(name));
+        state.actors.push(Actor::new(name, Some(me)));
         if let Some(row) = state.rows.last_mut().filter(|row| row.thread == me) {
             row.starts = Some(new);
         }

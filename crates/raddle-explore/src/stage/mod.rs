@@ -27,7 +27,7 @@ pub(crate) use actor::Actor;
 pub(crate) use event::{Event, MANY, Pending, Threads, each, one};
 pub(crate) use failure::{Failure, Place};
 pub(crate) use log::{Hold, Row, Waits};
-pub(crate) use objects::{Access, CLOCK, Mode, Objects};
+pub(crate) use objects::{Access, CLOCK, Kin, Mode, Objects};
 pub(crate) use policy::{Policy, View};
 pub(crate) use rules::{Grain, Rules, Time};
 pub(crate) use state::State;
@@ -74,15 +74,12 @@ impl Stage {
     /// Runs the program from its beginning to its end, on the calling thread and others. What happened is in the
     /// state then.
     pub(crate) fn perform(self: &Arc<Self>, scenario: &(dyn Fn() + Send + Sync)) {
-        let mut root = Actor::new("MainThread");
+        let mut root = Actor::new("MainThread", None);
         root.player = Some(std::thread::current());
         root.native_id = native_id();
         self.lock().actors.push(root);
-        let first = self.lock().choose(ROOT);
-        if first.is_some() {
-            self.play(ROOT, scenario);
-            self.await_the_end();
-        }
+        self.play(ROOT, scenario);
+        self.await_the_end();
     }
 
     /// The calling thread plays `me`, whose part is `body`.

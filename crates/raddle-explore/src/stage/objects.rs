@@ -32,6 +32,9 @@ impl Access {
     }
 }
 
+/// What an object is, and how many of its kind were met before it.
+pub(crate) type Kin = (&'static str, u32);
+
 /// The clock, which every program has.
 pub(crate) const CLOCK: u32 = 0;
 
@@ -46,6 +49,9 @@ pub(crate) struct Objects {
     /// For each number the one that stands for it, and what the object is.
     same: Vec<u32>,
     what: Vec<(&'static str, usize)>,
+    /// How many objects of its kind were met before it.
+    ordinals: Vec<u32>,
+    kinds: HashMap<&'static str, u32>,
 }
 
 impl Objects {
@@ -95,6 +101,9 @@ impl Objects {
         let number = self.len();
         self.same.push(number);
         self.what.push((what, address));
+        let of_this_kind = self.kinds.entry(what).or_default();
+        self.ordinals.push(*of_this_kind);
+        *of_this_kind += 1;
         number
     }
 
@@ -110,6 +119,11 @@ impl Objects {
 
     pub(crate) fn what(&self, number: u32) -> &'static str {
         self.what[number as usize].0
+    }
+
+    /// What the object is, and how many of its kind were met before it: the same in executions that differ little.
+    pub(crate) fn kin(&self, number: u32) -> Kin {
+        (self.what(number), self.ordinals[number as usize])
     }
 
     pub(crate) fn address(&self, number: u32) -> usize {

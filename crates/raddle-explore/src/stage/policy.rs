@@ -1,6 +1,6 @@
 //! Who decides which thread goes next.
 
-use super::actor::Actor;
+use super::actor::{Actor, Standing};
 use super::event::Event;
 use super::objects::{Access, Objects};
 
@@ -24,9 +24,14 @@ impl View<'_> {
         Some(Access { object: self.objects.canonical(access.object), ..access })
     }
 
-    /// Whether the current thread could go on.
-    pub(crate) fn can_stay(&self) -> bool {
-        self.options.contains(&self.current)
+    /// The access, under the number that stands for its object by now.
+    pub(crate) fn same(&self, access: Access) -> Access {
+        Access { object: self.objects.canonical(access.object), ..access }
+    }
+
+    /// The thread asked that others go first.
+    pub(crate) fn is_yielding(&self, thread: usize) -> bool {
+        matches!(self.actors[thread].standing, Standing::Yielding(_))
     }
 }
 

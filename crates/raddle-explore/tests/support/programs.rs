@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle::atomic::{AtomicI32, Ordering::SeqCst};
 use raddle::{Condition, JoinHandle, Lock, Mutex, Shared, Thread};
 
 /// A program, its number of classes, and the mean number of executions to its first failure that others measured:
@@ -59,7 +58,7 @@ struct Account {
 fn account() {
     let account = Arc::new(Account::default());
     account.balance.set(1);
-    join([
+    let threads = [
         start(&account, |it| {
             let _m = it.m.lock();
             it.balance.set(it.balance.get() + 2);
@@ -70,13 +69,14 @@ fn account() {
             it.balance.set(it.balance.get() - 4);
             it.withdrawn.set(true);
         }),
-        start(&account, |it| {
-            let _m = it.m.lock();
-            if it.deposited.get() && it.withdrawn.get() {
-                assert_eq!(it.balance.get(), -5);
-            }
-        }),
-    ]);
+    ];
+    {
+        let _m = account.m.lock();
+        if account.deposited.get() && account.withdrawn.get() {
+            assert_eq!(account.balance.get(), -5);
+        }
+    }
+    join(threads);
 }
 
 #[derive(Default)]
@@ -84,7 +84,7 @@ struct Driver {
     stopping: Shared<bool>,
     stopped: Shared<bool>,
     event: Shared<bool>,
-    pending: AtomicI32,
+    pending: Shared<i32>,
     l: Lock,
 }
 
@@ -92,7 +92,8 @@ impl Driver {
     fn decrement(&self) {
         let pending = {
             let _l = self.l.lock();
-            self.pending.fetch_sub(1, SeqCst) - 1
+            self.pending.set(self.pending.get() - 1);
+            self.pending.get()
         };
         if pending == 0 {
             self.event.set(true);
@@ -101,7 +102,7 @@ impl Driver {
 }
 
 fn bluetooth() {
-    let driver = Arc::new(Driver { pending: AtomicI32::new(1), ..Driver::default() });
+    let driver = Arc::new(Driver { pending: Shared::new(1), ..Driver::default() });
     let stopper = start(&driver, |it| {
         it.stopping.set(true);
         it.decrement();
@@ -110,7 +111,10 @@ fn bluetooth() {
         }
     });
     if !driver.stopping.get() {
-        driver.pending.fetch_add(1, SeqCst);
+        {
+            let _l = driver.l.lock();
+            driver.pending.set(driver.pending.get() + 1);
+        }
         assert!(!driver.stopped.get(), "the driver works though it has been stopped");
     }
     driver.decrement();

@@ -44,7 +44,7 @@ impl Scheduler for Stage {
         }
     }
 
-    fn point_until(&self, op: &Op, deadline: Option<Instant>, ready: &dyn Fn() -> bool) {
+    fn point_until(&self, op: &Op, deadline: Option<Instant>, _: &AtomicU32, ready: &dyn Fn() -> bool) {
         let deadline = deadline.map(|deadline| self.since_beginning(deadline));
         let passed = deadline.is_some_and(|deadline| deadline <= self.lock().actors.clock);
         if self.fine() || passed || self.lock().actors.ending {

@@ -249,7 +249,7 @@ fn behind_a_gate(held: bool, says: bool) {
     let other = Thread::spawn({
         let lock = lock.clone();
         move || {
-            host::point_until(Op::new(&*lock, "ToyLock", Kind::Take), None, || says);
+            host::point_until(Op::new(&*lock, "ToyLock", Kind::Take), None, &lock.0, || says);
             lock.acquire(false);
             host::took(Op::new(&*lock, "ToyLock", Kind::Take));
         }

@@ -1,0 +1,142 @@
+//! Selectively uniform random walk: threads are chosen in proportion to the steps that they still have before them,
+//! so that every order of the steps that count is about as likely as any other; which steps count is chosen anew for
+//! each execution.
+//!
+//! After Zhao, Wolff, Mathur and Roychoudhury, "Selectively uniform concurrency testing" (2025).
+
+use std::any::Any;
+use std::collections::HashMap;
+
+use fastrand::Rng;
+
+use crate::stage::{Event, Kin, Mode, Objects, Policy, View};
+
+/// How many steps each thread takes on each object, and who started it.
+#[derive(Clone, Debug, Default)]
+struct Profile {
+    /// For each thread: its touches of each object, counted.
+    touches: Vec<HashMap<Kin, usize>>,
+    parents: Vec<Option<usize>>,
+    /// Objects that several threads touch, one of them writing.
+    shared: Vec<Kin>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Surw {
+    rng: Rng,
+    profile: Profile,
+    /// The object whose touches count in this execution; `None`: all steps do.
+    object: Option<Kin>,
+    /// How many steps that count each thread has still before it, those of threads that it has yet to start included.
+    left: Vec<usize>,
+    started: usize,
+    /// Who takes the next step that counts.
+    intended: Option<usize>,
+}
+
+impl Surw {
+    pub(crate) fn new(rng: Rng) -> Self {
+        let profile = Profile::default();
+        Self { rng, profile, object: None, left: Vec::new(), started: 0, intended: None }
+    }
+
+    /// Learns what threads do from an execution that came to its end.
+    pub(crate) fn learn(&mut self, events: &[Event], objects: &Objects, parents: &[Option<usize>]) {
+        let mut profile = Profile { parents: parents.to_vec(), ..Profile::default() };
+        profile.touches.resize(parents.len(), HashMap::new());
+        let mut users: HashMap<Kin, (Vec<usize>, bool)> = HashMap::new();
+        for event in events {
+            if let Some(access) = event.access {
+                let object = objects.kin(objects.canonical(access.object));
+                *profile.touches[event.thread].entry(object).or_default() += 1;
+                let (threads, written) = users.entry(object).or_default();
+                threads.push(event.thread);
+                *written |= access.mode != Mode::Read;
+            }
+        }
+        let shared = |(object, (threads, written)): &(&Kin, &(Vec<usize>, bool))| {
+            *written && threads.iter().any(|it| *it != threads[0]) && object.0 != "Thread"
+        };
+        profile.shared = users.iter().filter(shared).map(|(object, _)| *object).collect();
+        profile.shared.sort_unstable();
+        self.profile = profile;
+    }
+
+    fn begin(&mut self) {
+        let shared = &self.profile.shared;
+        self.object = if shared.is_empty() { None } else { Some(shared[self.rng.usize(..shared.len())]) };
+        let own = |touches: &HashMap<Kin, usize>| match self.object {
+            Some(object) => touches.get(&object).copied().unwrap_or(0),
+            None => touches.values().sum(),
+        };
+        self.left = self.profile.touches.iter().map(own).collect();
+        // Until a thread is started, its steps are its parent's.
+        for thread in (1..self.left.len()).rev() {
+            if let Some(parent) = self.profile.parents[thread] {
+                self.left[parent] += self.left[thread];
+            }
+        }
+        (self.started, self.intended) = (1, None);
+    }
+
+    /// Threads that were started since the last step take their own steps along.
+    fn notice_the_new(&mut self, view: &View<'_>) {
+        self.left.resize(view.actors.len().max(self.left.len()), 0);
+        while self.started < view.actors.len() {
+            if let Some(parent) = self.profile.parents.get(self.started).copied().flatten() {
+                self.left[parent] = self.left[parent].saturating_sub(self.left[self.started]);
+            }
+            self.started += 1;
+        }
+    }
+
+    fn counts(&self, view: &View<'_>, thread: usize) -> bool {
+        match self.object {
+            Some(object) => view.next(thread).is_some_and(|access| view.objects.kin(access.object) == object),
+            None => true,
+        }
+    }
+
+    /// Somebody, in proportion to the steps before it.
+    fn intend(&mut self, view: &View<'_>) -> Option<usize> {
+        let weight = |thread: usize| self.left.get(thread).copied().unwrap_or(0);
+        let total: usize = view.options.iter().map(|&thread| weight(thread)).sum();
+        if total == 0 {
+            return None;
+        }
+        let mut lot = self.rng.usize(..total);
+        view.options.iter().copied().find(|&thread| {
+            let found = lot < weight(thread);
+            lot = lot.saturating_sub(weight(thread));
+            found
+        })
+    }
+}
+
+impl Policy for Surw {
+    fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        if view.events.is_empty() {
+            self.begin();
+        }
+        self.notice_the_new(view);
+        if self.intended.is_none_or(|intended| !view.options.contains(&intended)) {
+            self.intended = self.intend(view);
+        }
+        let may = |&thread: &usize| !self.counts(view, thread) || self.intended.is_none_or(|it| it == thread);
+        let may: Vec<_> = (0..view.options.len()).filter(|&place| may(&view.options[place])).collect();
+        let place = match may.len() {
+            0 => self.rng.usize(..view.options.len()),
+            many => may[self.rng.usize(..many)],
+        };
+        let chosen = view.options[place];
+        if self.counts(view, chosen) {
+            self.left[chosen] = self.left[chosen].saturating_sub(1);
+            self.intended = None;
+        }
+        Some(place)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
