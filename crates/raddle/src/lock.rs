@@ -52,7 +52,7 @@ impl Lock {
         host::point(op);
         let taken = self.raw.try_acquire();
         if taken {
-            host::took(op);
+            host::took_lock(op, self.raw.mark());
         }
         taken
     }
@@ -77,7 +77,7 @@ impl Lock {
     /// [`NotHeld`] if it was free.
     #[track_caller]
     pub fn release(&self) -> Result<(), NotHeld> {
-        host::gave(Op::new(self, "Lock", Kind::Give));
+        host::gave_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
         if self.raw.release() { Ok(()) } else { Err(NotHeld) }
     }
 
@@ -129,7 +129,7 @@ impl Lock {
         host::point_until(op, deadline, || !self.raw.is_held());
         let taken = self.raw.acquire(deadline);
         if taken {
-            host::took(op);
+            host::took_lock(op, self.raw.mark());
         }
         taken
     }

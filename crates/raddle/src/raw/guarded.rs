@@ -8,6 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 use super::lock::RawLock;
+use crate::host::Mark;
 
 pub(crate) struct Guarded<T: ?Sized> {
     lock: RawLock,
@@ -56,6 +57,11 @@ impl<T: ?Sized> Guarded<T> {
     #[inline]
     pub(crate) fn is_locked(&self) -> bool {
         self.lock.is_held()
+    }
+
+    #[inline]
+    pub(crate) fn mark(&self) -> &Mark {
+        self.lock.mark()
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut T {
