@@ -12,7 +12,7 @@
 //! - [`Finding::OwnLock`]: a thread waits without limit for a [`Mutex`](crate::Mutex) that it holds.
 //! - [`Finding::Cycle`]: threads wait for each other without limit in a circle, whatever other threads do. Each waits for
 //!   a `Mutex`, [`RLock`](crate::RLock) or [`ReentrantMutex`](crate::ReentrantMutex) that the next one holds, which nobody
-//!   else can release; or for the end of the next one, which joins it.
+//!   else can release; or it joins the next one.
 //! - [`Finding::EveryThread`]: every thread of the process, raddle's or not, waits without limit. Then no code runs
 //!   that could wake one. This needs Linux.
 //! - [`Finding::Pool`]: all workers of a pool wait for tasks of that pool. The pool itself ends one of the waits with

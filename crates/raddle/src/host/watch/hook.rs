@@ -16,7 +16,7 @@ static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 /// The hook runs in the thread that finds out, which waits or has just taken a lock: it should hand the report to a
 /// log or a channel and return, and must not wait for locks that the program's threads hold. What it does itself is
 /// not watched. A panic in the hook is caught and written to standard error. After the hook, the watch does
-/// what its [`Action`](crate::watch::Action) says.
+/// what its [`Action`](crate::watch::Action) says; where that ends the program, it does so as soon as the hook returns.
 ///
 /// ```
 /// use raddle::watch;
