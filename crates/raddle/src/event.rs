@@ -76,6 +76,7 @@ impl Event {
     #[track_caller]
     pub fn clear(&self) {
         host::point(Op::new(self, "Event", Kind::Write));
+        host::atom(&self.word);
         self.word.fetch_and(!SET, AcqRel);
     }
 
@@ -105,7 +106,7 @@ impl Event {
         if seen & SET != 0 {
             return true;
         }
-        host::point_until(op, deadline, || self.raised_since(seen));
+        host::point_until(op, deadline, &self.word, || self.raised_since(seen));
         self.sleep(seen, deadline)
     }
 

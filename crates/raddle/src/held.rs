@@ -64,12 +64,7 @@ impl Held for LockGuard<'_> {
 impl sealed::Unlock for LockGuard<'_> {
     #[track_caller]
     fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let lock = self.lock();
-        // It was held a moment ago. If another thread has released it since, as it may, nothing is left to do.
-        let _ = lock.release();
-        let result = f();
-        lock.acquire();
-        result
+        self.lock().unlocked(f)
     }
 
     fn key(&self) -> usize {

@@ -78,6 +78,7 @@
 //! place at run time, and where [`trace`] records what happened.
 #![deny(unsafe_code)]
 
+pub mod atomic;
 mod barrier;
 mod condition;
 mod erase;

@@ -118,6 +118,17 @@ impl Lock {
     }
 
     /// Like [`is_locked`](Lock::is_locked), without a point.
+    /// Lets go of it for as long as `f` runs and takes it back.
+    #[track_caller]
+    pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
+        host::lend_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
+        // It was held a moment ago. If another thread has released it since, as it may, nothing is left to do.
+        let _ = self.raw.release();
+        let result = f();
+        self.acquire();
+        result
+    }
+
     pub(crate) fn is_held(&self) -> bool {
         self.raw.is_held()
     }
@@ -126,7 +137,7 @@ impl Lock {
     #[track_caller]
     fn take(&self, deadline: Option<Instant>) -> bool {
         let op = Op::new(self, "Lock", Kind::Take);
-        host::point_until(op, deadline, || !self.raw.is_held());
+        host::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
         let taken = self.raw.acquire(deadline);
         if taken {
             host::took_lock(op, self.raw.mark());

@@ -51,7 +51,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         let op = self.op(Kind::Take);
-        host::point_until(op, None, || !self.value.is_locked());
+        host::point_until(op, None, self.value.word(), || !self.value.is_locked());
         let guard = self.value.lock();
         host::took_lock(op, self.value.mark());
         MutexGuard { guard }
@@ -97,7 +97,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     fn lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
         let op = self.op(Kind::Take);
-        host::point_until(op, deadline, || !self.value.is_locked());
+        host::point_until(op, deadline, self.value.word(), || !self.value.is_locked());
         let guard = self.value.lock_until(deadline)?;
         host::took_lock(op, self.value.mark());
         Some(MutexGuard { guard })
@@ -140,10 +140,10 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let guarded = self.guard.guarded();
         let take = Op::new(guarded, "Mutex", Kind::Take);
-        host::gave_lock(Op { kind: Kind::Give, ..take }, guarded.mark());
+        host::lend_lock(Op { kind: Kind::Give, ..take }, guarded.mark());
         let result = self.guard.unlocked(|| {
             let result = f();
-            host::point_until(take, None, || !guarded.is_locked());
+            host::point_until(take, None, guarded.word(), || !guarded.is_locked());
             result
         });
         host::took_lock(take, guarded.mark());

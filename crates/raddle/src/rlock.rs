@@ -138,7 +138,7 @@ impl RLock {
         if self.again() {
             return true;
         }
-        host::point_until(op, deadline, || !self.raw.is_held());
+        host::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
         self.raw.acquire(deadline) && self.first(op)
     }
 
@@ -169,6 +169,11 @@ impl RLock {
     #[track_caller]
     fn free(&self) {
         host::gave_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
+        self.release_raw();
+    }
+
+    #[inline]
+    fn release_raw(&self) {
         self.owner.store(0, Relaxed);
         self.raw.release();
     }
@@ -179,14 +184,15 @@ impl RLock {
         struct Retake<'a>(&'a RLock, usize, Op);
         impl Drop for Retake<'_> {
             fn drop(&mut self) {
-                host::point_until(self.2, None, || !self.0.raw.is_held());
+                host::point_until(self.2, None, self.0.raw.word(), || !self.0.raw.is_held());
                 self.0.raw.acquire(None);
                 self.0.own(self.1);
                 host::took_lock(self.2, self.0.raw.mark());
             }
         }
         let _retake = Retake(self, self.depth.load(Relaxed), Op::new(self, "RLock", Kind::Take));
-        self.free();
+        host::lend_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
+        self.release_raw();
         f()
     }
 }

@@ -16,4 +16,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub use crate::host::{Kind, Object, Recording, Step, note};
+use crate::queue::{BaseQueue, Order};
+
+pub use crate::host::{Kind, Object, Recording, Step, Visible, name, note};
+
+/// Says which objects can be named.
+macro_rules! visible {
+    ($($object:ty,)*) => { $(impl Visible for $object {})* };
+}
+
+visible! {
+    crate::Barrier<'_>, crate::BoundedSemaphore, crate::Condition, crate::Event, crate::Lock, crate::RLock,
+    crate::Semaphore, crate::atomic::AtomicBool, crate::atomic::AtomicI8, crate::atomic::AtomicI16,
+    crate::atomic::AtomicI32, crate::atomic::AtomicIsize, crate::atomic::AtomicU8, crate::atomic::AtomicU16,
+    crate::atomic::AtomicU32, crate::atomic::AtomicUsize,
+}
+
+#[cfg(target_has_atomic = "64")]
+visible!(crate::atomic::AtomicI64, crate::atomic::AtomicU64,);
+
+impl<T: ?Sized> Visible for crate::Mutex<T> {}
+impl<T: ?Sized> Visible for crate::ReentrantMutex<T> {}
+impl<T> Visible for crate::Shared<T> {}
+impl<T> Visible for crate::SimpleQueue<T> {}
+impl<T, O: Order<T>> Visible for BaseQueue<T, O> {}

@@ -184,7 +184,7 @@ fn write_dumps(count: &'static AtomicU32) -> ! {
     loop {
         let come = count.load(Ordering::Acquire);
         if come == written {
-            host::point_until(Op::new(count, SIGNAL, Kind::Wait), None, || false);
+            host::point_until(Op::new(count, SIGNAL, Kind::Wait), None, count, || false);
             host::wait(count, written, None);
         } else {
             host::write_error(&dump().to_string());

@@ -26,7 +26,7 @@ impl<T, W: ?Sized> Core<T, W> {
         {
             return self.wait_for_own_pool(&*crew, op);
         }
-        host::point_until(op, deadline, || self.is(reached));
+        host::point_until(op, deadline, &self.word, || self.is(reached));
         if self.sleep(deadline, reached) { Ok(()) } else { Err(FutureError::TimedOut) }
     }
 

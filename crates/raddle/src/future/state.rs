@@ -161,7 +161,6 @@ impl<T, W: ?Sized> Core<T, W> {
     pub(crate) fn let_go(&self) {
         let mut inner = self.inner.lock();
         if std::mem::take(&mut inner.keeper) != 0 {
-            host::atom(&self.word);
             let _none = self.publish(inner, DONE, false); // a settled future has no callbacks left
         }
     }
@@ -174,6 +173,7 @@ impl<T, W: ?Sized> Core<T, W> {
         failed: bool,
     ) -> Vec<Callback<T>> {
         let listeners = std::mem::take(&mut inner.listeners);
+        host::atom(&self.word);
         let before = self.word.load(Relaxed);
         self.word.store(phase, Release);
         drop(inner);
@@ -221,6 +221,7 @@ impl<T, W: ?Sized> Core<T, W> {
         let mut inner = self.inner.lock();
         let found = inner.take(Outcome::Lent(host::ident()));
         if matches!(found, Take::Value(_)) && inner.keeper == 0 {
+            host::atom(&self.word);
             self.word.fetch_sub(DONE - LENT, AcqRel);
         }
         found
@@ -239,6 +240,7 @@ impl<T> Core<T> {
     /// Cancels it if it has not started; says whether it is cancelled now.
     pub(crate) fn cancel(self: &Arc<Self>) -> bool {
         let mut inner = self.inner.lock();
+        host::atom(&self.word);
         if let Err(word) = self.leave_pending(CANCELLED) {
             return word & PHASE == CANCELLED;
         }

@@ -11,7 +11,7 @@ use super::{current, flags, seam, under, watch};
 pub(crate) fn took_lock(op: Op, mark: &Mark) {
     if !flags::quiet() {
         // In parts: a whole op would be copied before the branch, which costs as much as the lock itself.
-        observed_took(op.object.address, op.object.what, op.kind, op.at, mark);
+        observed_took(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark);
     }
 }
 
@@ -19,19 +19,36 @@ pub(crate) fn took_lock(op: Op, mark: &Mark) {
 #[inline]
 pub(crate) fn gave_lock(op: Op, mark: &Mark) {
     if !flags::quiet() {
-        observed_gave(op.object.address, op.object.what, op.kind, op.at, mark);
+        observed_gave(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark);
     }
+}
+
+/// Like [`lend`](seam::lend), for a lock that has a mark.
+#[inline]
+pub(crate) fn lend_lock(op: Op, mark: &Mark) {
+    if !flags::quiet() {
+        observed_lend(op, mark); // not where speed matters: a wait follows
+    }
+}
+
+#[cold]
+fn observed_lend(op: Op, mark: &Mark) {
+    if watches() {
+        watch::gave(mark);
+    }
+    seam::lend(op);
 }
 
 #[cold]
 fn observed_took(
     address: usize,
+    size: usize,
     what: &'static str,
     kind: Kind,
     at: &'static Location<'static>,
     mark: &Mark,
 ) {
-    let op = Op { object: Object { address, what }, kind, at };
+    let op = Op { object: Object { address, size, what }, kind, at };
     seam::took(op);
     if watches() {
         watch::took(&current::record(), &op, mark);
@@ -41,6 +58,7 @@ fn observed_took(
 #[cold]
 fn observed_gave(
     address: usize,
+    size: usize,
     what: &'static str,
     kind: Kind,
     at: &'static Location<'static>,
@@ -49,7 +67,7 @@ fn observed_gave(
     if watches() {
         watch::gave(mark);
     }
-    seam::gave(Op { object: Object { address, what }, kind, at });
+    seam::gave(Op { object: Object { address, size, what }, kind, at });
 }
 
 fn watches() -> bool {

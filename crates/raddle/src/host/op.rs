@@ -8,6 +8,8 @@ use std::panic::Location;
 pub struct Object {
     /// Address of the object: unique among the objects alive.
     pub address: usize,
+    /// How many bytes it takes from there; its own words lie within.
+    pub size: usize,
     /// The type as its user knows it: `Lock`, `Queue`, `Thread`, …
     pub what: &'static str,
 }
@@ -16,7 +18,7 @@ impl Object {
     /// Names the object at `place`.
     #[inline]
     pub fn of<T: ?Sized>(place: &T, what: &'static str) -> Self {
-        Self { address: std::ptr::from_ref(place).cast::<u8>() as usize, what }
+        Self { address: std::ptr::from_ref(place).cast::<u8>() as usize, size: size_of_val(place), what }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What takes the operating system's place: the trait that an explorer implements.
 
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::op::{Op, Wait};
+use super::op::{Object, Op, Wait};
 use super::program::Program;
 
 /// A host of one's own: decides which thread goes on, and what time it is.
@@ -23,11 +24,18 @@ pub trait Scheduler: Send + Sync {
     fn point(&self, op: &Op);
 
     /// Like [`point`](Scheduler::point), and the step can succeed only while `ready` says yes or once
-    /// the deadline has passed; until then the thread need not be scheduled. Returning early is allowed:
-    /// the primitive then waits on its word.
-    fn point_until(&self, op: &Op, deadline: Option<Instant>, ready: &dyn Fn() -> bool) {
-        let _ = (deadline, ready);
+    /// the deadline has passed; until then the thread need not be scheduled. What `ready` says changes only
+    /// with `word`, and only after an [`atom`](Scheduler::atom) or a [`signal`](Scheduler::signal) on it.
+    /// Returning early is allowed: the primitive then waits on its word.
+    fn point_until(&self, op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
+        let _ = (deadline, word, ready);
         self.point(op);
+    }
+
+    /// The calling thread is about to let go of `give.object` for as long as the wait lasts that it is about to
+    /// begin, and will take it back after that: the release belongs to the step that it is in.
+    fn lend(&self, give: &Op) {
+        self.point(give);
     }
 
     /// `op.object` is now held by the calling thread, since the line `op.at`.
@@ -40,13 +48,39 @@ pub trait Scheduler: Send + Sync {
         let _ = word;
     }
 
-    /// Says whether the atomics inside primitives are steps too.
+    /// Like [`atom`](Scheduler::atom), on a word by which one waiting thread is told to go on: nothing but that
+    /// thread's wait depends on it.
+    fn signal(&self, word: &AtomicU32) {
+        self.atom(word);
+    }
+
+    /// The step `op`, or the note that it stands for, saw or stored `value`: for reports.
+    fn saw(&self, op: &Op, value: &dyn Fn() -> String) {
+        let _ = (op, value);
+    }
+
+    /// The program calls `object` by this name from now on: for reports.
+    fn named(&self, object: &Object, name: &str) {
+        let _ = (object, name);
+    }
+
+    /// The calling thread's function has panicked with `payload`, which its joiner will get.
+    fn panicked(&self, payload: &(dyn Any + Send)) {
+        let _ = payload;
+    }
+
+    /// Says whether it wants to hear of the atomics inside primitives.
     fn fine(&self) -> bool {
         false
     }
 
     /// The clock.
     fn now(&self) -> Instant;
+
+    /// The moment `timeout` from now; `None`, that is for ever, if it lies beyond what the clock can tell.
+    fn deadline(&self, timeout: Duration) -> Option<Instant> {
+        self.now().checked_add(timeout)
+    }
 
     /// Returns when the clock shows `until`.
     fn sleep_until(&self, until: Instant);

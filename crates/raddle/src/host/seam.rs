@@ -3,6 +3,7 @@
 //! Unobserved, each is a relaxed load, a branch, and what the operating system does. The cold halves ask
 //! who observes: a scheduler that took the thread, the watch, the trace.
 
+use std::any::Any;
 use std::io;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
@@ -28,10 +29,13 @@ pub fn point(op: Op) {
 }
 
 /// Like [`point`], for a step that can succeed only when `ready` says yes, or after the deadline.
+///
+/// What `ready` says must change only with `word`, and whoever changes that must say so by
+/// [`atom`](super::atom) or [`signal`](super::signal).
 #[inline]
-pub fn point_until(op: Op, deadline: Option<Instant>, ready: impl Fn() -> bool) {
+pub fn point_until(op: Op, deadline: Option<Instant>, word: &AtomicU32, ready: impl Fn() -> bool) {
     if !flags::quiet() {
-        observed_point_until(&op, deadline, &ready);
+        observed_point_until(&op, deadline, word, &ready);
     }
 }
 
@@ -51,6 +55,21 @@ pub fn gave(op: Op) {
     }
 }
 
+/// Like [`gave`], for as long as the wait lasts that the calling thread is about to begin.
+#[inline]
+pub fn lend(op: Op) {
+    if !flags::quiet() {
+        observed_lend(&op);
+    }
+}
+
+/// Says that the calling thread's function has panicked, and that its joiner will get the payload.
+pub(crate) fn panicked(payload: &(dyn Any + Send)) {
+    if let Some(scheduler) = under::scheduler() {
+        scheduler.panicked(payload);
+    }
+}
+
 /// The clock: virtual under a scheduler.
 #[inline]
 pub fn now() -> Instant {
@@ -59,7 +78,10 @@ pub fn now() -> Instant {
 
 /// The moment `timeout` from now; `None`, that is for ever, if it lies beyond what the clock can tell.
 pub fn deadline(timeout: Duration) -> Option<Instant> {
-    now().checked_add(timeout)
+    match under::scheduler() {
+        Some(scheduler) => scheduler.deadline(timeout),
+        None => now().checked_add(timeout),
+    }
 }
 
 /// Returns once the clock shows `until`.
@@ -99,6 +121,11 @@ pub(super) fn may_spin() -> bool {
 /// Whether the watch judges the calling thread's waits: then a limit that nobody needs any more should not last.
 pub(crate) fn watched() -> bool {
     !flags::quiet() && under::scheduler().is_none() && flags::watching()
+}
+
+/// Whether the calling thread is under a scheduler.
+pub(crate) fn explored() -> bool {
+    !flags::quiet() && under::scheduler().is_some()
 }
 
 /// The processors this process may run on.
@@ -146,9 +173,9 @@ fn observed_point(op: &Op) {
 }
 
 #[cold]
-fn observed_point_until(op: &Op, deadline: Option<Instant>, ready: &dyn Fn() -> bool) {
+fn observed_point_until(op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
     if let Some(scheduler) = under::scheduler() {
-        return scheduler.point_until(op, deadline, ready);
+        return scheduler.point_until(op, deadline, word, ready);
     }
     note(op, deadline.is_some());
 }
@@ -175,6 +202,14 @@ fn observed_gave(op: &Op) {
         return scheduler.point(op);
     }
     note(op, false);
+}
+
+#[cold]
+fn observed_lend(op: &Op) {
+    match under::scheduler() {
+        Some(scheduler) => scheduler.lend(op),
+        None => observed_gave(op),
+    }
 }
 
 #[cold]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::op::{Kind, Object, Op};
 use super::record::{Record, locked};
-use super::{current, flags, os};
+use super::{current, flags, os, under};
 
 /// One recorded step of one thread.
 #[derive(Clone, Debug)]
@@ -62,20 +62,57 @@ impl Drop for Recording {
     }
 }
 
-/// Adds a note of the calling thread's own to the recordings: the value of a local variable, say.
+/// Adds a note of the calling thread's own to the recordings, and to an explorer's report: the value of a local
+/// variable, say.
 ///
 /// The value is written out only while something records.
 #[track_caller]
 pub fn note(label: &'static str, value: impl fmt::Display) {
-    if flags::tracing() {
-        let op = Op { object: Object { address: 0, what: label }, kind: Kind::Write, at: Location::caller() };
-        add(&current::record(), &op, Some(&value.to_string()));
+    if !flags::quiet() {
+        let op = Op {
+            object: Object { address: 0, size: 0, what: label },
+            kind: Kind::Write,
+            at: Location::caller(),
+        };
+        saw(&op, || value.to_string());
     }
 }
 
+/// Has explorers call `object` by `name` in their reports, instead of by a number: "the lock `accounts`".
+///
+/// The name holds for as long as the object stays where it is, so give it once the object has found its place.
+///
+/// ```
+/// use raddle::{Mutex, trace};
+/// use std::sync::Arc;
+///
+/// let accounts = Arc::new(Mutex::new([100, 0]));
+/// trace::name(&*accounts, "accounts");
+/// ```
+pub fn name<T: Visible + ?Sized>(object: &T, name: &str) {
+    if let Some(scheduler) = under::scheduler() {
+        scheduler.named(&Object::of(object, "object"), name);
+    }
+}
+
+/// An object of raddle's whose steps others see: a lock, a queue, a cell.
+///
+/// It keeps [`name`] from being given a pointer to the object instead of the object.
+pub trait Visible {}
+
 /// Records a step together with the value that it saw or stored.
-pub(crate) fn value(op: &Op, value: impl FnOnce() -> String) {
-    if !flags::quiet() && flags::tracing() {
+pub(crate) fn value(op: &Op, value: impl Fn() -> String) {
+    if !flags::quiet() {
+        saw(op, value);
+    }
+}
+
+#[cold]
+fn saw(op: &Op, value: impl Fn() -> String) {
+    if let Some(scheduler) = under::scheduler() {
+        return scheduler.saw(op, &value);
+    }
+    if flags::tracing() {
         add(&current::record(), op, Some(&value()));
     }
 }

@@ -1,7 +1,9 @@
 //! Waking and atoms, apart from the rest of the seam because the end of a thread needs only these.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use super::scheduler::Scheduler;
 use super::watch::waking;
 use super::{flags, os, under};
 
@@ -23,6 +25,14 @@ pub fn atom(word: &AtomicU32) {
     }
 }
 
+/// Like [`atom`], on a word by which one waiting thread is told to go on.
+#[inline]
+pub fn signal(word: &AtomicU32) {
+    if !flags::quiet() {
+        observed_signal(word);
+    }
+}
+
 #[cold]
 fn observed_wake(word: &AtomicU32, count: u32) {
     if let Some(scheduler) = under::scheduler() {
@@ -36,11 +46,19 @@ fn observed_wake(word: &AtomicU32, count: u32) {
 
 #[cold]
 fn observed_atom(word: &AtomicU32) {
-    // The flag may be another scheduler's wish.
-    if flags::fine()
-        && let Some(scheduler) = under::scheduler()
-        && scheduler.fine()
-    {
+    if let Some(scheduler) = hears_of_atoms() {
         scheduler.atom(word);
     }
+}
+
+#[cold]
+fn observed_signal(word: &AtomicU32) {
+    if let Some(scheduler) = hears_of_atoms() {
+        scheduler.signal(word);
+    }
+}
+
+fn hears_of_atoms() -> Option<Arc<dyn Scheduler>> {
+    // The flag may be another scheduler's wish.
+    if flags::fine() { under::scheduler().filter(|scheduler| scheduler.fine()) } else { None }
 }

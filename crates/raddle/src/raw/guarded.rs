@@ -5,6 +5,7 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use super::lock::RawLock;
@@ -62,6 +63,12 @@ impl<T: ?Sized> Guarded<T> {
     #[inline]
     pub(crate) fn mark(&self) -> &Mark {
         self.lock.mark()
+    }
+
+    /// The lock's word.
+    #[inline]
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        self.lock.word()
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut T {

@@ -48,6 +48,11 @@ impl RawLock {
         before != FREE
     }
 
+    /// The word by which others see that it is let go of.
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+
     #[inline]
     pub(crate) fn mark(&self) -> &Mark {
         &self.mark

@@ -28,7 +28,7 @@ impl<A> Waiter<A> {
 
     /// Lets the thread go with a verdict. Release: what was done before is seen after.
     pub(crate) fn tell(&self, verdict: u32) {
-        host::atom(&self.word);
+        host::signal(&self.word);
         if self.word.swap(verdict + VERDICTS, Release) == ASLEEP {
             host::wake(&self.word, 1);
         }
@@ -36,7 +36,7 @@ impl<A> Waiter<A> {
 
     /// Like [`tell`](Waiter::tell), unless the thread has been told already; says whether it had not.
     pub(crate) fn tell_unless_told(&self, verdict: u32) -> bool {
-        host::atom(&self.word);
+        host::signal(&self.word);
         let told = |word| if word < VERDICTS { Some(verdict + VERDICTS) } else { None };
         let before = self.word.fetch_update(Release, Acquire, told);
         if before == Ok(ASLEEP) {
@@ -53,17 +53,17 @@ impl<A> Waiter<A> {
     /// Sleeps until told; `None`: the deadline passed first. Then the caller takes the waiter out of its
     /// line, under the line's lock, and asks [`told`](Waiter::told) again.
     pub(crate) fn sleep(&self, op: Op, deadline: Option<Instant>) -> Option<u32> {
-        host::point_until(op, deadline, || self.told().is_some());
+        host::point_until(op, deadline, &self.word, || self.told().is_some());
         let mut spin = Spin::new();
         loop {
-            host::atom(&self.word);
+            host::signal(&self.word);
             if let Some(verdict) = self.told() {
                 return Some(verdict);
             }
             if spin.again() {
                 continue;
             }
-            host::atom(&self.word);
+            host::signal(&self.word);
             let _ = self.word.compare_exchange(WAITING, ASLEEP, Acquire, Acquire);
             if host::wait(&self.word, ASLEEP, deadline) == Wait::TimedOut {
                 return self.told();

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::host::{self, Abandoned};
 use crate::raw::Guarded;
 
 type Hook = Arc<dyn Fn(&UnhandledPanic<'_>) + Send + Sync>;
@@ -98,8 +99,12 @@ pub(crate) fn report_refusal(reason: &str) {
 }
 
 fn tell(panic: &UnhandledPanic<'_>) {
+    if panic.payload.is::<Abandoned>() {
+        return; // a scheduler's doing, not the program's
+    }
     let hook = HOOK.lock().clone();
     match hook {
+        None if host::explored() => {} // the report of the exploration tells it
         None => say(&format!("raddle: {panic}\n")),
         Some(hook) => {
             if catch_unwind(AssertUnwindSafe(|| hook(panic))).is_err() {

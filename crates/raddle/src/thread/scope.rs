@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::handle::ThreadHandle;
 use super::join::{JoinError, JoinHandle, Packet};
-use super::start::{launch, record_for};
+use super::start::{caught, launch, record_for};
 use super::tally::{Over, Place, Tally};
 use crate::erase::erase;
 use crate::host::{self, Kind, Op};
@@ -71,7 +71,7 @@ impl<'scope> Scope<'scope, '_> {
         let packet = Packet::new(record.clone(), Some(self.tally.clone()));
         let mine = packet.clone();
         let task: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
-            mine.put(catch_unwind(AssertUnwindSafe(run)));
+            mine.put(caught(run));
         });
         // SAFETY: the task and all that it owns are gone when its `Over` is dropped; `scope` waits for the count of
         // every `Over` before it returns, whatever happens in between.

@@ -105,7 +105,7 @@ where
                 let run = room.lock().take();
                 drop(room);
                 if let Some(run) = run {
-                    packet.put(catch_unwind(AssertUnwindSafe(run)));
+                    packet.put(caught(run));
                 }
             })
         };
@@ -125,6 +125,15 @@ where
 }
 
 /// The record of a thread to be started: its name from `function` and its daemon from the caller, if not given.
+/// Runs a thread's function.
+pub(super) fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    if let Err(payload) = &outcome {
+        host::panicked(&**payload);
+    }
+    outcome
+}
+
 pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<Record> {
     let daemon =
         daemon.unwrap_or_else(|| host::record().daemon_heirs.load(std::sync::atomic::Ordering::Relaxed));

@@ -19,7 +19,9 @@ const LOST: u32 = 1 << 31;
 impl Tally {
     /// Returns when no thread of the scope can use what it borrows.
     pub(super) fn wait(&self, op: Op) {
-        host::point_until(op, None, || matches!(self.running.load(Ordering::Acquire), 0 | LOST..));
+        host::point_until(op, None, &self.running, || {
+            matches!(self.running.load(Ordering::Acquire), 0 | LOST..)
+        });
         loop {
             host::atom(&self.running);
             match self.running.load(Ordering::Acquire) {
@@ -55,6 +57,7 @@ impl Place {
     }
 
     fn give_up(&self) {
+        host::atom(&self.tally.running);
         if self.taken.swap(false, Ordering::Relaxed)
             && self.tally.running.fetch_sub(1, Ordering::Release) == 1
         {
@@ -66,6 +69,7 @@ impl Place {
 impl Duty for Place {
     fn abandon(&self) {
         if self.taken.swap(false, Ordering::Relaxed) {
+            host::atom(&self.tally.running);
             self.tally.running.fetch_or(LOST, Ordering::Release);
             host::wake(&self.tally.running, u32::MAX);
         }

@@ -115,7 +115,8 @@ impl Timer {
         if self.job.is_own() {
             return false;
         }
-        host::point_until(Op::new(&*self.job, "Timer", Kind::Wait), deadline, || self.job.is_over());
+        let op = Op::new(&*self.job, "Timer", Kind::Wait);
+        host::point_until(op, deadline, self.job.word(), || self.job.is_over());
         self.job.wait_until(deadline)
     }
 

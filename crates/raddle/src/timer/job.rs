@@ -183,6 +183,11 @@ impl<C: ?Sized> Job<C> {
         }
     }
 
+    /// The word by which waiters see that it is over.
+    pub(super) fn word(&self) -> &AtomicU32 {
+        &self.over
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Acquire) == OVER
     }

@@ -170,7 +170,7 @@ impl Timers {
     pub(super) fn sleep(&self, plan: &Plan) {
         let limit = plan.until.map(Self::limit);
         let op = Op::new(self, "timers", Kind::Wait);
-        host::point_until(op, limit, || self.word.load(Acquire) != plan.seen);
+        host::point_until(op, limit, &self.word, || self.word.load(Acquire) != plan.seen);
         host::wait(&self.word, plan.seen, limit);
     }
 
@@ -189,6 +189,7 @@ impl Timers {
         let sooner = state.asleep.is_none_or(|until| due < until);
         if sooner {
             state.asleep = Some(due);
+            host::atom(&self.word);
             self.word.fetch_add(1, Release);
         }
         sooner

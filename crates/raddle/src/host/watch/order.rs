@@ -147,7 +147,8 @@ mod tests {
     #[track_caller]
     fn take(graph: &mut Graph, locks: &[u32]) -> usize {
         let at = Location::caller();
-        let held = |lock| Held { lock, object: Object { address: lock as usize, what: "Mutex" }, at };
+        let held =
+            |lock| Held { lock, object: Object { address: lock as usize, size: 1, what: "Mutex" }, at };
         let all: Vec<_> = locks.iter().map(|lock| held(*lock)).collect();
         let (last, before) = all.split_last().expect("a lock");
         graph.add(&Record::new("takes", false, false), before, last).len()

@@ -1,0 +1,52 @@
+//! The panic hook: a panic of an explored thread is for the report, not for standard error.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::PanicHookInfo;
+use std::sync::Once;
+
+/// Where in the sources: file, line, column.
+pub(crate) type Source = (String, u32, u32);
+
+thread_local! {
+    /// The calling thread is being explored.
+    static EXPLORED: Cell<bool> = const { Cell::new(false) };
+    /// Where the calling thread panicked last.
+    static LAST: RefCell<Option<Source>> = const { RefCell::new(None) };
+}
+
+/// Has panics of the calling thread kept quiet from now on.
+pub(crate) fn enter() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !keeps_quiet(info) {
+                before(info)
+            }
+        }));
+    });
+    EXPLORED.set(true);
+    LAST.set(None);
+}
+
+pub(crate) fn leave() {
+    EXPLORED.set(false);
+}
+
+fn keeps_quiet(info: &PanicHookInfo<'_>) -> bool {
+    // Where the thread's locals are gone it is being taken down, and not explored any more.
+    let explored = EXPLORED.try_with(Cell::get).unwrap_or(false);
+    if explored {
+        let at = info.location().map(|at| (at.file().to_owned(), at.line(), at.column()));
+        let _ = LAST.try_with(|last| last.replace(at));
+    }
+    explored
+}
+
+/// The message of the panic that the calling thread has just had, and where it was.
+pub(crate) fn last_panic(payload: &(dyn Any + Send)) -> (String, Option<Source>) {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    (text.unwrap_or_else(|| "a panic without a text".to_owned()), LAST.take())
+}

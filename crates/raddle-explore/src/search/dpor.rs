@@ -1,0 +1,143 @@
+//! Dynamic partial-order reduction: of all schedules that differ only in the order of steps which do not touch the
+//! same objects, one is run.
+//!
+//! Source sets with sleep sets, after Abdulla, Aronis, Jonsson and Sagonas, "Optimal dynamic partial order reduction"
+//! (2014).
+
+use std::any::Any;
+
+use super::execution::Execution;
+use super::order::{Order, Race, lowest};
+use crate::stage::{Access, Event, Policy, Threads, View, each, one};
+
+/// One step of the schedule that is being run, and what else is to be tried in its place.
+#[derive(Debug)]
+struct Node {
+    chosen: usize,
+    enabled: Threads,
+    /// Who is to go first from here, or has gone.
+    backtrack: Threads,
+    /// Who need not go first from here: what comes of that has been seen.
+    sleep: Vec<Sleeper>,
+    /// How many objects were known.
+    born: u32,
+}
+
+/// A thread whose next step has been tried, and would lead to what has been seen.
+#[derive(Clone, Debug)]
+struct Sleeper {
+    thread: usize,
+    /// What the step touches beyond what its thread says itself.
+    more: Vec<Access>,
+    /// Objects with these numbers and above may be others by now.
+    born: u32,
+}
+
+impl Node {
+    fn asleep(&self) -> Threads {
+        self.sleep.iter().fold(0, |asleep, sleeper| asleep | one(sleeper.thread))
+    }
+}
+
+/// Goes through the schedules, one class after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Dpor {
+    nodes: Vec<Node>,
+    classes: u64,
+    exhausted: bool,
+    /// After the same choices the program did something else.
+    pub(crate) diverged: bool,
+}
+
+impl Policy for Dpor {
+    fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        let depth = view.events.len();
+        let enabled = view.options.iter().fold(0, |enabled, &thread| enabled | one(thread));
+        if let Some(node) = self.nodes.get(depth) {
+            self.diverged |= node.enabled != enabled;
+            return view.options.iter().position(|&thread| thread == node.chosen).or(Some(0));
+        }
+        let sleep = self.still_asleep(view);
+        let node = Node { chosen: 0, enabled, backtrack: 0, sleep, born: view.objects.len() };
+        let asleep = node.asleep();
+        let place = view.options.iter().position(|&thread| asleep & one(thread) == 0)?;
+        let chosen = view.options[place];
+        self.nodes.push(Node { chosen, backtrack: one(chosen), ..node });
+        Some(place)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+impl Dpor {
+    pub(crate) fn classes(&self) -> u64 {
+        self.classes
+    }
+
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// Who slept before the last step and is independent of it.
+    fn still_asleep(&self, view: &View<'_>) -> Vec<Sleeper> {
+        let (Some(parent), Some(event)) = (self.nodes.last(), view.events.last()) else { return Vec::new() };
+        let independent =
+            |sleeper: &&Sleeper| sleeper.thread != event.thread && !sleeper.conflicts(event, view);
+        parent.sleep.iter().filter(independent).cloned().collect()
+    }
+
+    /// Learns from an execution, and sets out for the next one; there may be none.
+    pub(crate) fn learn(&mut self, execution: &Execution) {
+        self.classes += u64::from(!execution.redundant);
+        let nodes = &mut self.nodes;
+        Order::new(execution).races(|race| add(nodes, race));
+        self.advance(execution);
+    }
+
+    fn advance(&mut self, execution: &Execution) {
+        while let Some(node) = self.nodes.last_mut() {
+            let depth = self.nodes.len() - 1;
+            let node = &mut self.nodes[depth];
+            if let Some(event) = execution.events.get(depth) {
+                let more = event.more.clone();
+                node.sleep.push(Sleeper { thread: node.chosen, more, born: node.born });
+            }
+            if let Some(next) = lowest(node.backtrack & !node.asleep()) {
+                node.chosen = next;
+                return;
+            }
+            self.nodes.pop();
+        }
+        self.exhausted = true;
+    }
+}
+
+/// Has one of those who can begin go first, unless that is done already.
+fn add(nodes: &mut [Node], race: Race) {
+    let Some(node) = nodes.get_mut(race.first) else { return };
+    if race.beginners & (node.backtrack | node.asleep()) == 0
+        && let Some(beginner) = each(race.beginners).next()
+    {
+        node.backtrack |= one(beginner);
+    }
+}
+
+impl Sleeper {
+    fn conflicts(&self, event: &Event, view: &View<'_>) -> bool {
+        let next = view.next(self.thread);
+        event.accesses().any(|access| {
+            let access = Access { object: view.objects.canonical(access.object), ..access };
+            next.is_some_and(|next| next.conflicts(access))
+                || self.more.iter().any(|more| self.may_be(*more, access, view))
+        })
+    }
+
+    /// Whether what the step touched may conflict with `access`. An object that was met only after the step was tried
+    /// may have another number now, so any of its kind counts.
+    fn may_be(&self, more: Access, access: Access, view: &View<'_>) -> bool {
+        let renumbered = more.object >= self.born && access.object >= self.born;
+        more.conflicts(access) || (renumbered && more.mode.conflicts(access.mode) && view.objects.len() > 0)
+    }
+}

@@ -1,0 +1,106 @@
+//! One execution, as the search keeps it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use crate::crew::Crew;
+use crate::stage::{Actor, Event, Failure, Hold, Objects, Pending, Policy, Row, Rules, Stage, State, Waits};
+
+pub(crate) type Program = Arc<dyn Fn() + Send + Sync>;
+
+/// What an execution did.
+pub(crate) struct Execution {
+    pub(crate) events: Vec<Event>,
+    pub(crate) objects: Objects,
+    pub(crate) actors: Vec<Actor>,
+    pub(crate) failure: Option<Failure>,
+    /// After how many events it failed.
+    pub(crate) failed_at: usize,
+    pub(crate) choices: Vec<usize>,
+    pub(crate) preemptions: usize,
+    /// It was given up because others like it have been seen.
+    pub(crate) redundant: bool,
+    /// A limit of the rules kept a thread from going on, so that not every schedule is possible.
+    pub(crate) bounded: bool,
+    pub(crate) clock: Duration,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) waits: Vec<Waits>,
+    /// The steps that were still to be taken when it all ended.
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) holds: Vec<(u32, Hold)>,
+    labels: Vec<(usize, usize, String)>,
+}
+
+impl Execution {
+    /// Runs `program` once, as `policy` decides, and gives the policy back.
+    pub(crate) fn perform<P: Policy + 'static>(
+        program: &Program,
+        rules: Rules,
+        policy: P,
+        crew: &Crew,
+        pulse: &Arc<AtomicU64>,
+    ) -> (Self, P) {
+        let stage = Stage::new(rules, Box::new(policy), crew, pulse);
+        stage.perform(&**program);
+        let mut state = stage.lock();
+        let policy = std::mem::replace(&mut state.policy, Box::new(Nobody)).into_any();
+        let policy = policy.downcast().expect("the policy is the one that was given");
+        (Self::of(&mut state), *policy)
+    }
+
+    fn of(state: &mut State) -> Self {
+        use std::mem::take;
+        let mut events = take(&mut state.events);
+        let objects = std::mem::replace(&mut state.objects, Objects::new());
+        for access in events.iter_mut().flat_map(|event| event.access.iter_mut().chain(&mut event.more)) {
+            access.object = objects.canonical(access.object);
+        }
+        let mut pending = take(&mut state.pending);
+        for pending in &mut pending {
+            pending.access.object = objects.canonical(pending.access.object);
+        }
+        let holds = take(&mut state.holds).into_iter();
+        let holds =
+            holds.filter_map(|((address, what), hold)| Some((objects.find(address, what)?, hold))).collect();
+        Self {
+            events,
+            actors: take(&mut state.actors),
+            failure: state.failure.take(),
+            failed_at: state.failed_at,
+            choices: take(&mut state.choices),
+            preemptions: state.preemptions,
+            redundant: state.redundant,
+            bounded: state.bounded,
+            clock: state.clock,
+            rows: take(&mut state.rows),
+            waits: take(&mut state.waits),
+            pending,
+            holds,
+            labels: take(&mut state.labels),
+            objects,
+        }
+    }
+
+    /// The name that the program gave to the object.
+    pub(crate) fn label(&self, object: u32) -> Option<&str> {
+        let address = self.objects.address(object);
+        let within = |(start, size, _): &&(usize, usize, String)| {
+            address >= *start && address < start + (*size).max(1)
+        };
+        self.labels.iter().rev().find(within).map(|(_, _, name)| name.as_str())
+    }
+}
+
+/// Stands in for a policy that was given back.
+struct Nobody;
+
+impl Policy for Nobody {
+    fn pick(&mut self, _: &crate::stage::View<'_>) -> Option<usize> {
+        None
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send> {
+        self
+    }
+}

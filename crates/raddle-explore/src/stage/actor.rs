@@ -1,0 +1,137 @@
+//! One thread of an execution: where it stands, and what is known of its next step.
+
+use std::thread::Thread;
+use std::time::Duration;
+
+use raddle::host::Op;
+
+use super::objects::Access;
+
+/// What keeps an actor from going on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing: it stands before its next step, or takes it.
+    Ready,
+    /// It asked that others go first, when so many steps had been taken.
+    Yielding(usize),
+    /// Its step can succeed only while its predicate says yes, or after the deadline.
+    Gated(Gate),
+    /// It sleeps on a word, until one of these wakes is for it.
+    Parked {
+        word: usize,
+        deadline: Option<Duration>,
+        wakes: Vec<usize>,
+    },
+    /// It sleeps until the clock shows this.
+    Sleeping(Duration),
+    Finished,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gate {
+    /// The word that the predicate looks at.
+    pub(crate) word: usize,
+    pub(crate) open: bool,
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// How an actor came past its last gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// There was none.
+    Free,
+    /// The predicate said yes: the step must not wait.
+    Open,
+    /// The time was up.
+    TimedOut,
+}
+
+/// What a thread lets go of while it waits on a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loan {
+    pub(crate) address: usize,
+    pub(crate) what: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct Actor {
+    pub(crate) name: String,
+    pub(crate) daemon: bool,
+    /// The thread of the operating system that plays it, once it has begun.
+    pub(crate) player: Option<Thread>,
+    pub(crate) native_id: Option<u64>,
+    pub(crate) standing: Standing,
+    /// Its next step, as far as it said.
+    pub(crate) op: Option<Op>,
+    pub(crate) access: Option<Access>,
+    /// The event that let it go on, if one did since its last step.
+    pub(crate) opened_by: Option<u32>,
+    pub(crate) passed: Passed,
+    pub(crate) loan: Option<Loan>,
+    /// What it waited for on a condition, and whether with a limit: its way back to the lock depends on that.
+    pub(crate) comes_from: Option<(Access, bool)>,
+    /// It has touched nothing since it was chosen: to choose again would be to choose the same.
+    pub(crate) fresh: bool,
+    /// How often its time was up though others could have gone on.
+    pub(crate) early: usize,
+    /// How often it looked at the same thing in a row.
+    pub(crate) looks: usize,
+    /// How often it was unwound: some catch that, and go on.
+    pub(crate) told: usize,
+}
+
+impl Actor {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            daemon: false,
+            player: None,
+            native_id: None,
+            standing: Standing::Ready,
+            op: None,
+            access: None,
+            opened_by: None,
+            passed: Passed::Free,
+            loan: None,
+            comes_from: None,
+            fresh: false,
+            early: 0,
+            looks: 0,
+            told: 0,
+        }
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.standing == Standing::Finished
+    }
+
+    /// When it goes on in any case.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        match &self.standing {
+            Standing::Gated(Gate { open: false, deadline, .. }) | Standing::Parked { deadline, .. } => {
+                *deadline
+            }
+            Standing::Sleeping(until) => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Its step may also be taken without what it waits for, once its time is up.
+    pub(crate) fn is_limited(&self) -> bool {
+        match &self.standing {
+            Standing::Gated(gate) => gate.deadline.is_some(),
+            Standing::Parked { deadline, .. } => deadline.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Stands at a gate that looks at this word.
+    pub(crate) fn looks_at(&self, address: usize) -> bool {
+        matches!(self.standing, Standing::Gated(Gate { word, .. }) if word == address)
+    }
+
+    /// Sleeps on this word.
+    pub(crate) fn sleeps_on(&self, address: usize) -> bool {
+        matches!(self.standing, Standing::Parked { word, .. } if word == address)
+    }
+}

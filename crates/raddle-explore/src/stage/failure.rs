@@ -1,0 +1,42 @@
+//! How an execution goes wrong.
+
+use std::panic::Location;
+
+/// A line of the program.
+pub(crate) type Place = &'static Location<'static>;
+
+/// How an execution went wrong.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// A thread's function panicked, at this place of the sources if the panic hook was told.
+    Panic { thread: usize, message: String, at: Option<(String, u32, u32)> },
+    /// Nobody could go on, and no deadline was pending.
+    Deadlock,
+    /// Only threads are left that nobody will let go on, after the program's main thread had returned.
+    ThreadsLeft,
+    /// It went on and on.
+    TooLong,
+    /// Two threads touched a cell, one of them wrote, and nothing ordered them.
+    Race { cell: u32, first: (usize, Place, &'static str), second: (usize, Place, &'static str) },
+    /// A primitive's predicate said that the step would succeed, and the step waited.
+    SaidYes,
+    /// A primitive's predicate said that the step would wait though it would have succeeded: nobody was told that the
+    /// word had changed.
+    SaidNo,
+    /// A thread is stuck somewhere outside the toolkit.
+    Outside { thread: usize, after: String, state: String },
+    /// More threads than an execution can have.
+    TooMany,
+}
+
+impl Failure {
+    /// Whether both are the same mistake, as far as can be told.
+    pub(crate) fn is_like(&self, other: &Failure) -> bool {
+        match (self, other) {
+            (Failure::Panic { message: a, at: x, .. }, Failure::Panic { message: b, at: y, .. }) => {
+                if x.is_some() { x == y } else { a == b }
+            }
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! How the threads of an execution that is over come to an end: one after the other they are unwound.
+
+use std::panic::resume_unwind;
+use std::sync::MutexGuard;
+
+use raddle::host::Abandoned;
+
+use super::baton::{Predicate, ask};
+use super::{ROOT, Stage, State};
+
+/// Whoever was told so often to unwind and goes on never will.
+const OFTEN: usize = 100;
+
+impl Stage {
+    /// The calling thread is to leave. Returns if it is being unwound already, and its step can succeed.
+    pub(super) fn leave(&self, me: usize, ready: Predicate<'_>) {
+        loop {
+            // Its locals are those of the thread that has the baton, so this is asked without the lock.
+            let open = ready.is_none_or(ask);
+            let mut state = self.lock();
+            state.errand = None;
+            let stays = Self::must_stay();
+            if stays && open {
+                state.stuck = 0;
+                return;
+            }
+            let told = state.actors[me].told;
+            let all_stuck = state.stuck > state.actors.len();
+            // Who caught it and waits again may wait for others that are still to leave.
+            if !stays && told < OFTEN && (told == 0 || open || all_stuck) {
+                state.actors[me].told += 1;
+                state.stuck = 0;
+                drop(state);
+                resume_unwind(Box::new(Abandoned));
+            }
+            if all_stuck {
+                self.give_up(state);
+            }
+            state.stuck += 1;
+            let state = self.hand_to_who_leaves(state, me);
+            drop(self.park_until_mine(state, me));
+        }
+    }
+
+    /// Gives the baton to the next that has not come to an end yet; nobody: the execution is over.
+    pub(super) fn hand_to_who_leaves<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        me: usize,
+    ) -> MutexGuard<'a, State> {
+        let count = state.actors.len();
+        let next =
+            (1..=count).map(|step| (me + step) % count).find(|&next| !state.actors[next].is_finished());
+        match next {
+            Some(next) => self.hand_to(state, next),
+            None => {
+                state.over = true;
+                self.wake_the_first(state)
+            }
+        }
+    }
+
+    fn wake_the_first<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let root = state.actors[ROOT].player.clone();
+        drop(state);
+        if let Some(root) = root {
+            root.unpark();
+        }
+        self.lock()
+    }
+
+    /// Those who are left wait for each other, or for what is no more. They keep their threads for ever; the others
+    /// go on without them.
+    #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
+    fn give_up(&self, mut state: MutexGuard<'_, State>) -> ! {
+        state.over = true;
+        drop(self.wake_the_first(state));
+        loop {
+            std::thread::park();
+        }
+    }
+}

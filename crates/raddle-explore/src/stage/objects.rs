@@ -1,0 +1,135 @@
+//! The objects of one execution: numbers instead of addresses, in the order in which they were met.
+
+use std::collections::{BTreeMap, HashMap};
+
+use raddle::host::Object;
+
+/// What a step does to an object: enough to tell whether two steps may change places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Read,
+    Write,
+    /// Moves the clock. Two of these commute: a later deadline may be noticed first.
+    Tick,
+}
+
+impl Mode {
+    pub(crate) fn conflicts(self, other: Mode) -> bool {
+        !matches!((self, other), (Mode::Read, Mode::Read) | (Mode::Tick, Mode::Tick))
+    }
+}
+
+/// One step's touch of one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    pub(crate) object: u32,
+    pub(crate) mode: Mode,
+}
+
+impl Access {
+    pub(crate) fn conflicts(self, other: Access) -> bool {
+        self.object == other.object && self.mode.conflicts(other.mode)
+    }
+}
+
+/// The clock, which every program has.
+pub(crate) const CLOCK: u32 = 0;
+
+/// Numbers for the objects and words of an execution. Executions that begin alike give the same numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    known: HashMap<(usize, &'static str), u32>,
+    /// Where each object begins: its end and its number.
+    ranges: BTreeMap<usize, (usize, u32)>,
+    /// Words that were touched before an object was known to contain them.
+    words: BTreeMap<usize, u32>,
+    /// For each number the one that stands for it, and what the object is.
+    same: Vec<u32>,
+    what: Vec<(&'static str, usize)>,
+}
+
+impl Objects {
+    pub(crate) fn new() -> Self {
+        let mut objects = Self::default();
+        objects.add("clock", 0);
+        objects
+    }
+
+    /// How many numbers were given.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.same.len()).expect("fewer objects than fit into memory")
+    }
+
+    /// The number of a declared object.
+    pub(crate) fn declared(&mut self, object: &Object) -> u32 {
+        let key = (object.address, object.what);
+        if let Some(number) = self.known.get(&key) {
+            return *number;
+        }
+        let number = self.add(object.what, object.address);
+        self.known.insert(key, number);
+        let end = object.address + object.size;
+        self.ranges.insert(object.address, (end, number));
+        for (_, word) in self.words.range(object.address..end) {
+            self.same[*word as usize] = number;
+        }
+        number
+    }
+
+    /// The number of the object that contains the word at `address`, or of the word itself.
+    pub(crate) fn word(&mut self, address: usize) -> u32 {
+        if let Some((_, (end, number))) = self.ranges.range(..=address).next_back()
+            && address < *end
+        {
+            return *number;
+        }
+        if let Some(number) = self.words.get(&address) {
+            return *number;
+        }
+        let number = self.add("word", address);
+        self.words.insert(address, number);
+        number
+    }
+
+    fn add(&mut self, what: &'static str, address: usize) -> u32 {
+        let number = self.len();
+        self.same.push(number);
+        self.what.push((what, address));
+        number
+    }
+
+    /// The number that stands for `number`, now that more is known.
+    pub(crate) fn canonical(&self, number: u32) -> u32 {
+        self.same[number as usize]
+    }
+
+    /// The number of a declared object that is known.
+    pub(crate) fn find(&self, address: usize, what: &'static str) -> Option<u32> {
+        self.known.get(&(address, what)).copied()
+    }
+
+    pub(crate) fn what(&self, number: u32) -> &'static str {
+        self.what[number as usize].0
+    }
+
+    pub(crate) fn address(&self, number: u32) -> usize {
+        self.what[number as usize].1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_belongs_to_the_object_around_it_whichever_is_met_first() {
+        let mut objects = Objects::new();
+        let early = objects.word(0x104);
+        let queue = objects.declared(&Object { address: 0x100, size: 16, what: "Queue" });
+        assert_eq!(objects.canonical(early), queue);
+        assert_eq!(objects.word(0x10f), queue);
+        assert_ne!(objects.word(0x110), queue);
+        assert_eq!(objects.declared(&Object { address: 0x100, size: 16, what: "Queue" }), queue);
+        assert_ne!(objects.declared(&Object { address: 0x100, size: 8, what: "Lock" }), queue);
+    }
+}

@@ -1,0 +1,40 @@
+//! Who decides which thread goes next.
+
+use super::actor::Actor;
+use super::event::Event;
+use super::objects::{Access, Objects};
+
+/// What a policy sees before each step.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    /// Who took the last step.
+    pub(crate) current: usize,
+    /// Who can go next: the one with the last step first, if it can, then round robin; then those whose time would
+    /// have to be up for that.
+    pub(crate) options: &'a [usize],
+    pub(crate) actors: &'a [Actor],
+    pub(crate) events: &'a [Event],
+    pub(crate) objects: &'a Objects,
+}
+
+impl View<'_> {
+    /// What the next step of `thread` is going to touch, as far as it said.
+    pub(crate) fn next(&self, thread: usize) -> Option<Access> {
+        let access = self.actors[thread].access?;
+        Some(Access { object: self.objects.canonical(access.object), ..access })
+    }
+
+    /// Whether the current thread could go on.
+    pub(crate) fn can_stay(&self) -> bool {
+        self.options.contains(&self.current)
+    }
+}
+
+/// Decides which thread goes next, step by step.
+pub(crate) trait Policy: Send {
+    /// The place in `view.options` of who goes next; `None`: this execution need not go on.
+    fn pick(&mut self, view: &View<'_>) -> Option<usize>;
+
+    /// For its owner to have it back.
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send>;
+}

@@ -1,0 +1,76 @@
+//! What is a step, and what time is, in the executions of one search.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What counts as one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Grain {
+    /// An operation of the toolkit: taking a lock, putting an item, loading a cell. For programs.
+    #[default]
+    Operations,
+    /// The atomic accesses inside an operation are steps of their own, threads really park, and now and then one
+    /// wakes without a reason. For those who write primitives on [`raddle::host`].
+    Atoms,
+}
+
+/// When a time limit passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Time {
+    /// At any moment: that a wait's time is up, or a sleep over, is a step like any other. A thread whose waits ended
+    /// so eight times while others could go on waits for them from then on.
+    #[default]
+    Explored,
+    /// When nothing else can go on: limits are long, and a sleep takes longer than everything else.
+    Quiescent,
+}
+
+/// How often a thread's time may be up in one execution while others could go on.
+pub(crate) const EARLY: usize = 8;
+
+/// The rules of one execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) grain: Grain,
+    pub(crate) time: Time,
+    /// How many parked threads in all may wake without a reason.
+    pub(crate) spurious: usize,
+    pub(crate) max_steps: usize,
+    /// A thread's panic is for its joiner to judge.
+    pub(crate) panics_allowed: bool,
+    pub(crate) races: bool,
+    /// Keep what a report needs.
+    pub(crate) record: bool,
+}
+
+impl Rules {
+    pub(crate) fn fine(&self) -> bool {
+        self.grain == Grain::Atoms
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            grain: Grain::default(),
+            time: Time::default(),
+            spurious: 0,
+            max_steps: 20_000,
+            panics_allowed: false,
+            races: false,
+            record: false,
+        }
+    }
+}
+
+/// A moment of the virtual clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clock(pub(crate) Duration);
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}

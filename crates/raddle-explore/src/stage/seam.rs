@@ -1,0 +1,254 @@
+//! How the stage takes the operating system's place: what each call at the seam means there.
+
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use raddle::host::{Abandoned, Kind, Object, Op, Program, Scheduler, Wait};
+
+use super::actor::{Gate, Loan, Passed, Standing};
+use super::baton::{Arrival, ask};
+use super::objects::{Access, CLOCK, Mode};
+use super::{ASKED, Failure, Hold, ME, Stage};
+
+impl Scheduler for Stage {
+    fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+        assert!(!ASKED.get(), "a predicate waits");
+        if self.rules.fine() {
+            self.touch(word);
+        }
+        let unchanged = || word.load(Ordering::SeqCst) == expected;
+        if !unchanged() {
+            return Wait::Changed;
+        }
+        let deadline = deadline.map(|deadline| self.since_beginning(deadline));
+        if let Some(outcome) = self.already(deadline) {
+            return outcome;
+        }
+        self.park(word, deadline, &|| !unchanged())
+    }
+
+    fn wake(&self, word: &AtomicU32, count: u32) {
+        if self.rules.fine() {
+            self.touch(word);
+        }
+        self.lock().wake(word.as_ptr() as usize, count);
+    }
+
+    fn point(&self, op: &Op) {
+        if ASKED.get() || op.kind == Kind::Sleep {
+            if op.kind == Kind::Sleep {
+                self.lock().actors[ME.get()].op = Some(*op);
+            }
+            return;
+        }
+        let mut state = self.lock();
+        let vain = state.looks_in_vain(ME.get(), op);
+        let standing = if vain { Standing::Yielding(state.events.len()) } else { Standing::Ready };
+        let access = state.access(op);
+        drop(state);
+        self.arrive(Arrival { standing, op: Some(*op), access, ready: None });
+    }
+
+    fn point_until(&self, op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
+        if ASKED.get() {
+            return;
+        }
+        if self.rules.fine() {
+            return self.point(op);
+        }
+        if self.comes_back_late(op) {
+            return;
+        }
+        let deadline = deadline.map(|deadline| self.since_beginning(deadline));
+        let gate = Gate { word: word.as_ptr() as usize, open: ask(ready), deadline };
+        let access = self.lock().access(op);
+        let arrival = Arrival { standing: Standing::Gated(gate), op: Some(*op), access, ready: Some(ready) };
+        self.arrive(arrival);
+    }
+
+    fn lend(&self, give: &Op) {
+        if self.rules.fine() {
+            return self.point(give);
+        }
+        let mut state = self.lock();
+        if state.ending {
+            return;
+        }
+        let (address, what) = (give.object.address, give.object.what);
+        state.holds.remove(&(address, what));
+        state.actors[ME.get()].loan = Some(Loan { address, what });
+        let object = state.objects.declared(&give.object);
+        state.touches(Access { object, mode: Mode::Write });
+        if let Some(event) = state.events.last_mut() {
+            event.gave = true;
+        }
+        if let Some(row) = state.rows.last_mut() {
+            row.gives.push(object);
+        }
+    }
+
+    fn took(&self, op: &Op) {
+        let mut state = self.lock();
+        let (me, object) = (ME.get(), op.object);
+        state.holds.insert((object.address, object.what), Hold { by: me, since: op.at });
+        state.actors[me].passed = Passed::Free;
+        state.actors[me].looks = 0;
+        state.actors[me].loan = None;
+        if state.rules.record {
+            let number = state.objects.declared(&object);
+            if let Some(row) = state.rows.last_mut().filter(|row| row.thread == me) {
+                row.takes.push(number);
+            }
+        }
+    }
+
+    fn atom(&self, word: &AtomicU32) {
+        if ASKED.get() {
+            return;
+        }
+        if self.rules.fine() {
+            return self.touch(word);
+        }
+        let mut state = self.lock();
+        let address = word.as_ptr() as usize;
+        let object = state.objects.word(address);
+        let declared = state.events.last().and_then(|event| event.access);
+        if declared.is_none_or(|access| state.objects.canonical(access.object) != object) {
+            state.touches(Access { object, mode: Mode::Write });
+        }
+        state.touches_word(address);
+    }
+
+    fn signal(&self, word: &AtomicU32) {
+        if ASKED.get() {
+            return;
+        }
+        if self.rules.fine() {
+            return self.touch(word);
+        }
+        self.lock().touches_word(word.as_ptr() as usize);
+    }
+
+    fn saw(&self, op: &Op, value: &dyn Fn() -> String) {
+        if self.rules.record {
+            let value = value();
+            let note = op.object.address == 0;
+            let value = if note { format!("{} = {value}", op.object.what) } else { value };
+            self.lock().rows.last_mut().into_iter().for_each(|row| row.values.push(value.clone()));
+        }
+    }
+
+    fn named(&self, object: &Object, name: &str) {
+        if self.rules.record {
+            let mut state = self.lock();
+            state.labels.push((object.address, object.size, name.into()));
+        }
+    }
+
+    fn panicked(&self, payload: &(dyn Any + Send)) {
+        if !payload.is::<Abandoned>() && !self.rules.panics_allowed {
+            self.panicked_with(ME.get(), payload);
+        }
+    }
+
+    fn fine(&self) -> bool {
+        true // to hear of the atomics, even where they are not steps
+    }
+
+    fn now(&self) -> Instant {
+        let mut state = self.lock();
+        state.touches(Access { object: CLOCK, mode: Mode::Read });
+        self.began + state.clock
+    }
+
+    /// No look at the clock: what is told apart by it are limits, which may pass at any time.
+    fn deadline(&self, timeout: Duration) -> Option<Instant> {
+        (self.began + self.lock().clock).checked_add(timeout)
+    }
+
+    fn sleep_until(&self, until: Instant) {
+        let until = self.since_beginning(until);
+        let mut state = self.lock();
+        let op = state.actors[ME.get()].op;
+        let access = op.and_then(|op| state.access(&op));
+        drop(state);
+        self.arrive(Arrival { standing: Standing::Sleeping(until), op, access, ready: None });
+    }
+
+    fn yield_now(&self) {
+        let standing = Standing::Yielding(self.lock().events.len());
+        self.arrive(Arrival { standing, op: None, access: None, ready: None });
+    }
+
+    fn spawn(&self, name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        self.bring_in(name, stack_size, body)
+    }
+
+    fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+}
+
+impl Stage {
+    /// At the fine grain: the calling thread is about to touch a word. A step, unless it has just been chosen.
+    fn touch(&self, word: &AtomicU32) {
+        let me = ME.get();
+        let mut state = self.lock();
+        let access = Access { object: state.objects.word(word.as_ptr() as usize), mode: Mode::Write };
+        if !std::mem::take(&mut state.actors[me].fresh) {
+            let op = state.actors[me].op;
+            drop(state);
+            self.arrive(Arrival { standing: Standing::Ready, op, access: Some(access), ready: None });
+            state = self.lock();
+            state.actors[me].fresh = false;
+        }
+        state.touches(access);
+    }
+
+    /// What a wait ends with that the thread has come past already, on its way through a gate.
+    fn already(&self, deadline: Option<Duration>) -> Option<Wait> {
+        let mut state = self.lock();
+        let passed = state.actors[ME.get()].passed;
+        match passed {
+            _ if state.ending => None,
+            Passed::TimedOut if deadline.is_some() => Some(Wait::TimedOut),
+            Passed::Open => {
+                state.fail(Failure::SaidYes);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn park(&self, word: &AtomicU32, deadline: Option<Duration>, changed: &dyn Fn() -> bool) -> Wait {
+        let me = ME.get();
+        let address = word.as_ptr() as usize;
+        let mut state = self.lock();
+        let op = state.actors[me].op;
+        let access = Some(Access { object: state.objects.word(address), mode: Mode::Write });
+        drop(state);
+        let standing = Standing::Parked { word: address, deadline, wakes: Vec::new() };
+        let passed = self.arrive(Arrival { standing, op, access, ready: Some(changed) });
+        let mut state = self.lock();
+        // What comes after it is a step of its own only at the fine grain, and there not the first.
+        state.actors[me].passed = Passed::Free;
+        if passed == Passed::TimedOut { Wait::TimedOut } else { Wait::Woken }
+    }
+
+    /// The thread's wait on a condition timed out, and the lock is free: that it takes it back is the same step.
+    fn comes_back_late(&self, op: &Op) -> bool {
+        let mut state = self.lock();
+        let actor = &mut state.actors[ME.get()];
+        let back = Loan { address: op.object.address, what: op.object.what };
+        let late = actor.passed == Passed::TimedOut && actor.loan == Some(back) && op.kind == Kind::Take;
+        if late {
+            actor.loan = None;
+            let object = state.objects.declared(&op.object);
+            state.touches(Access { object, mode: Mode::Write });
+        }
+        late && !state.ending
+    }
+}
