@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use child::{Test, command, ended, test};
 use raddle::watch::{self, Dump, ThreadState};
-use raddle::{Event, Mutex, RLock, thread};
+use raddle::{Condition, Event, Lock, Mutex, RLock, thread};
 use threads::{daemon, foreign, here, named};
 
 const SCENARIOS: &[(&str, fn())] = &[
     ("shows_who_waits", shows_who_waits),
     ("shows_limits_and_sleeps", shows_limits_and_sleeps),
+    ("a_wait_lets_go", a_wait_lets_go),
     ("shows_what_it_can_when_off", shows_what_it_can_when_off),
     ("runs_until_told", runs_until_told),
     ("hangs_but_answers", hangs_but_answers),
@@ -41,6 +42,7 @@ fn tests() -> Vec<Test> {
     vec![
         judges_itself("shows_who_waits", "1"),
         judges_itself("shows_limits_and_sleeps", "1"),
+        judges_itself("a_wait_lets_go", "1"),
         judges_itself("shows_what_it_can_when_off", "0"),
         test("sigquit_asks_for_a_dump", sigquit_asks_for_a_dump),
         test("who_waits_for_signals_hides_no_deadlock", || {
@@ -118,6 +120,39 @@ fn shows_limits_and_sleeps() {
     while watch::dump().threads.len() < 4 {
         thread::yield_now(); // the foreign thread is met when it waits
     }
+}
+
+/// Who waits on a condition holds the condition's lock before and afterwards, and not meanwhile.
+fn a_wait_lets_go() {
+    let all = (Mutex::new(false), Lock::new(), RLock::new(), [const { Condition::new() }; 3]);
+    let (mutex, lock, rlock, conditions): &'static _ = Box::leak(Box::new(all));
+    let holds = || of(&watch::dump(), &thread::current().name()).holds.len();
+    let threads = [
+        named("mutex", move || {
+            let mut held = mutex.lock();
+            conditions[0].wait(&mut held);
+            holds()
+        }),
+        named("lock", move || {
+            let mut held = lock.lock();
+            conditions[1].wait(&mut held);
+            holds()
+        }),
+        named("rlock", move || {
+            let mut held = (rlock.lock(), rlock.lock());
+            conditions[2].wait(&mut held.0);
+            holds()
+        }),
+    ];
+    let dump = once_they_wait(&["mutex", "lock", "rlock"]);
+    for name in ["mutex", "lock", "rlock"] {
+        assert!(of(&dump, name).waits.as_ref().unwrap().object.starts_with("Condition"), "{dump}");
+        assert!(of(&dump, name).holds.is_empty(), "{dump}");
+    }
+    conditions[0].notify_one(&mutex.lock());
+    conditions[1].notify_one(&lock.lock());
+    conditions[2].notify_one(&rlock.lock());
+    assert_eq!(threads.map(|thread| thread.join().unwrap()), [1, 1, 1]);
 }
 
 fn shows_what_it_can_when_off() {
