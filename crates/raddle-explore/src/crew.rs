@@ -53,7 +53,8 @@ impl Crew {
         };
         let home = if pooled { Arc::downgrade(&self.idle) } else { Weak::new() };
         let way = member.0.clone();
-        way.send(Work { job, member, home }).map_err(|_| io::Error::other("a thread of the explorer has ended"))
+        way.send(Work { job, member, home })
+            .map_err(|_| io::Error::other("a thread of the explorer has ended"))
     }
 
     fn hire(&self, stack_size: Option<usize>) -> io::Result<Member> {

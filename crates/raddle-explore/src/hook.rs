@@ -20,7 +20,11 @@ pub(crate) fn enter() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| if !keeps_quiet(info) { before(info) }));
+        std::panic::set_hook(Box::new(move |info| {
+            if !keeps_quiet(info) {
+                before(info)
+            }
+        }));
     });
     EXPLORED.set(true);
     LAST.set(None);

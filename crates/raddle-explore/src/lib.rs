@@ -12,23 +12,61 @@ pub fn tryout(program: impl Fn() + Send + Sync + 'static) -> (u64, u64, Option<u
     let (sender, receiver) = std::sync::mpsc::channel();
     let program: Program = std::sync::Arc::new(program);
     let c2 = crew.clone();
-    crew.run(Box::new(move || {
-        let pulse = std::sync::Arc::default();
-        let mut dpor = Dpor::default();
-        let (mut n, mut first) = (0, None);
-        while !dpor.is_exhausted() {
-            let (execution, policy) = Execution::perform(&program, stage::Rules::default(), dpor, &c2, &pulse);
-            dpor = policy;
-            n += 1;
-            if execution.failure.is_some() && first.is_none() { first = Some(n); 
-               if std::env::var("V").is_ok() { println!("{:?}", execution.failure); } }
-            if std::env::var("VV").is_ok() { println!("{}", execution.events.iter().map(|e| format!("{}:{}{}{:?}", e.thread, e.op.map_or("-", |op| op.kind.verb()), e.op.map_or(String::new(), |o| execution.objects.find(o.object.address, o.object.what).map_or("?".into(), |n| n.to_string())), e.more.iter().map(|a| (a.object, execution.objects.what(a.object), execution.objects.address(a.object))).collect::<Vec<_>>())).collect::<Vec<_>>().join(" | ")); println!("{:?} {}", execution.failure, execution.redundant); }
-            dpor.learn(&execution);
-            assert!(!dpor.diverged);
-            if n > 20000 { break }
-        }
-        sender.send((dpor.classes(), n, first)).unwrap();
-    }), None).unwrap();
+    crew.run(
+        Box::new(move || {
+            let pulse = std::sync::Arc::default();
+            let mut dpor = Dpor::default();
+            let (mut n, mut first) = (0, None);
+            while !dpor.is_exhausted() {
+                let (execution, policy) =
+                    Execution::perform(&program, stage::Rules::default(), dpor, &c2, &pulse);
+                dpor = policy;
+                n += 1;
+                if execution.failure.is_some() && first.is_none() {
+                    first = Some(n);
+                    if std::env::var("V").is_ok() {
+                        println!("{:?}", execution.failure);
+                    }
+                }
+                if std::env::var("VV").is_ok() {
+                    println!(
+                        "{}",
+                        execution
+                            .events
+                            .iter()
+                            .map(|e| format!(
+                                "{}:{}{}{:?}",
+                                e.thread,
+                                e.op.map_or("-", |op| op.kind.verb()),
+                                e.op.map_or(String::new(), |o| execution
+                                    .objects
+                                    .find(o.object.address, o.object.what)
+                                    .map_or("?".into(), |n| n.to_string())),
+                                e.more
+                                    .iter()
+                                    .map(|a| (
+                                        a.object,
+                                        execution.objects.what(a.object),
+                                        execution.objects.address(a.object)
+                                    ))
+                                    .collect::<Vec<_>>()
+                            ))
+                            .collect::<Vec<_>>()
+                            .join(" | ")
+                    );
+                    println!("{:?} {}", execution.failure, execution.redundant);
+                }
+                dpor.learn(&execution);
+                assert!(!dpor.diverged);
+                if n > 20000 {
+                    break;
+                }
+            }
+            sender.send((dpor.classes(), n, first)).unwrap();
+        }),
+        None,
+    )
+    .unwrap();
     receiver.recv().unwrap()
 }
 

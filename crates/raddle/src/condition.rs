@@ -181,6 +181,8 @@ impl Condition {
             waiting.lock = held.key();
             waiting.line.join(0)
         };
+        // A panic in the middle would leave the waiter in line, and the guard without its lock.
+        let _firm = host::firm();
         // In line before the lock is let go: whoever changes the state after that finds this thread there. And in
         // line until it has the lock back: a notification that comes after the deadline is for this thread still.
         held.unlocked(|| waiter.sleep(op, deadline)).is_some() || !self.line.lock().line.leave(&waiter)

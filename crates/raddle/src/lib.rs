@@ -65,10 +65,12 @@
 //!
 //! # When it hangs
 //!
-//! In debug builds the *watch* is on. When every thread of the process waits without limit, or a thread is about to
-//! wait for a mutex that it holds itself, it writes to standard error who waits for which object, who holds it, and
-//! on which lines, and ends the program with status 101. `RADDLE_WATCH=1` turns it on and `RADDLE_WATCH=0` off
-//! in any build. It keeps silent wherever a deadline, a timer, or a thread that raddle did not start may still help.
+//! In debug builds the *watch* is on. When threads wait for each other's locks in a circle, when one waits for a mutex
+//! that it holds itself, or when every thread of the process waits without limit, it writes to standard error who
+//! waits for which object, who holds it, and on which lines, and ends the program with status 101. It keeps silent
+//! wherever a deadline, a timer, or a thread that raddle did not start may still help. [`watch`] has the details:
+//! other actions, a dump of all threads on demand, and warnings of locks that are taken in contradicting orders.
+//! `RADDLE_WATCH=1` turns it on and `RADDLE_WATCH=0` off in any build.
 //!
 //! # When it is explored or recorded
 //!
@@ -96,6 +98,7 @@ mod shared;
 pub mod thread;
 pub mod timer;
 pub mod trace;
+pub mod watch;
 
 pub use barrier::{Barrier, BrokenBarrier};
 pub use condition::Condition;

@@ -52,7 +52,7 @@ impl Lock {
         host::point(op);
         let taken = self.raw.try_acquire();
         if taken {
-            host::took(op);
+            host::took_lock(op, self.raw.mark());
         }
         taken
     }
@@ -77,7 +77,7 @@ impl Lock {
     /// [`NotHeld`] if it was free.
     #[track_caller]
     pub fn release(&self) -> Result<(), NotHeld> {
-        host::gave(Op::new(self, "Lock", Kind::Give));
+        host::gave_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
         if self.raw.release() { Ok(()) } else { Err(NotHeld) }
     }
 
@@ -121,7 +121,7 @@ impl Lock {
     /// Lets go of it for as long as `f` runs and takes it back.
     #[track_caller]
     pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
-        host::lend(Op::new(self, "Lock", Kind::Give));
+        host::lend_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
         // It was held a moment ago. If another thread has released it since, as it may, nothing is left to do.
         let _ = self.raw.release();
         let result = f();
@@ -140,7 +140,7 @@ impl Lock {
         host::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
         let taken = self.raw.acquire(deadline);
         if taken {
-            host::took(op);
+            host::took_lock(op, self.raw.mark());
         }
         taken
     }

@@ -53,7 +53,7 @@ impl<T: ?Sized> Mutex<T> {
         let op = self.op(Kind::Take);
         host::point_until(op, None, self.value.word(), || !self.value.is_locked());
         let guard = self.value.lock();
-        host::took(op);
+        host::took_lock(op, self.value.mark());
         MutexGuard { guard }
     }
 
@@ -64,7 +64,7 @@ impl<T: ?Sized> Mutex<T> {
         let op = self.op(Kind::TryTake);
         host::point(op);
         let guard = self.value.try_lock()?;
-        host::took(op);
+        host::took_lock(op, self.value.mark());
         Some(MutexGuard { guard })
     }
 
@@ -99,7 +99,7 @@ impl<T: ?Sized> Mutex<T> {
         let op = self.op(Kind::Take);
         host::point_until(op, deadline, self.value.word(), || !self.value.is_locked());
         let guard = self.value.lock_until(deadline)?;
-        host::took(op);
+        host::took_lock(op, self.value.mark());
         Some(MutexGuard { guard })
     }
 
@@ -140,13 +140,13 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let guarded = self.guard.guarded();
         let take = Op::new(guarded, "Mutex", Kind::Take);
-        host::lend(Op { kind: Kind::Give, ..take });
+        host::lend_lock(Op { kind: Kind::Give, ..take }, guarded.mark());
         let result = self.guard.unlocked(|| {
             let result = f();
             host::point_until(take, None, guarded.word(), || !guarded.is_locked());
             result
         });
-        host::took(take);
+        host::took_lock(take, guarded.mark());
         result
     }
 
@@ -175,7 +175,8 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        host::gave(Op::new(self.guard.guarded(), "Mutex", Kind::Give));
+        let guarded = self.guard.guarded();
+        host::gave_lock(Op::new(guarded, "Mutex", Kind::Give), guarded.mark());
     }
 }
 

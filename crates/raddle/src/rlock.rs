@@ -155,7 +155,7 @@ impl RLock {
     #[inline]
     fn first(&self, op: Op) -> bool {
         self.own(1);
-        host::took(op);
+        host::took_lock(op, self.raw.mark());
         true
     }
 
@@ -168,7 +168,7 @@ impl RLock {
     #[inline]
     #[track_caller]
     fn free(&self) {
-        host::gave(Op::new(self, "RLock", Kind::Give));
+        host::gave_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
         self.release_raw();
     }
 
@@ -187,11 +187,11 @@ impl RLock {
                 host::point_until(self.2, None, self.0.raw.word(), || !self.0.raw.is_held());
                 self.0.raw.acquire(None);
                 self.0.own(self.1);
-                host::took(self.2);
+                host::took_lock(self.2, self.0.raw.mark());
             }
         }
         let _retake = Retake(self, self.depth.load(Relaxed), Op::new(self, "RLock", Kind::Take));
-        host::lend(Op::new(self, "RLock", Kind::Give));
+        host::lend_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
         self.release_raw();
         f()
     }

@@ -198,6 +198,37 @@ fn deadlock_is_watched_for_by_default_in_debug_builds() {
 }
 
 #[test]
+fn lock_order_warns_if_asked() {
+    let asked = example("lock_order").env("RADDLE_WATCH", "order").run();
+    assert_eq!((asked.status, asked.stdout.as_str()), (Some(0), "80 and 120\n"), "{asked:?}");
+    for (thread, line) in [("there", "accounts.0.lock()"), ("back", "accounts.1.lock()")] {
+        let held_at = format!("lock_order.rs:{}:", line_of("lock_order.rs", &format!("from = {line}")));
+        let name = format!("thread \"{thread}\" took Mutex");
+        assert!(asked.stderr.contains(&name) && asked.stderr.contains(&held_at), "{asked:?}");
+    }
+    let unasked = example("lock_order").env("RADDLE_WATCH", "1").run();
+    assert_eq!((unasked.status, unasked.stderr.as_str()), (Some(0), ""), "{unasked:?}");
+}
+
+#[test]
+fn dump_shows_who_waits_for_whom() {
+    let run = example("dump").env("RADDLE_WATCH", "1").run();
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+    let held = line_of("dump.rs", "let held");
+    for part in [
+        "raddle: 3 threads",
+        "thread \"writer\" (ident ",
+        "waits for Mutex ",
+        &format!("which was taken by thread \"MainThread\", at crates/raddle/examples/dump.rs:{held}:"),
+        "s left",
+    ] {
+        assert!(run.stdout.contains(part), "{part} is missing: {}", run.stdout);
+    }
+    let unwatched = example("dump").env("RADDLE_WATCH", "0").run();
+    assert!(unwatched.stdout.contains("The watch is off"), "{unwatched:?}");
+}
+
+#[test]
 fn deadlock_rlock_goes_on() {
     let run = example("deadlock_rlock").run();
     let log = run.good();

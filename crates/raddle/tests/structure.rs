@@ -52,7 +52,8 @@ fn no_files_depend_on_each_other_in_a_circle() {
     let depends = dependencies(&sources);
     assert!(depends["lock.rs"].contains("raw/lock.rs") && depends["lock.rs"].contains("host/mod.rs"));
     assert!(
-        depends["raw/lock.rs"].contains("host/mod.rs") && depends["host/watch.rs"].contains("host/os.rs")
+        depends["raw/lock.rs"].contains("host/mod.rs")
+            && depends["host/watch/entry.rs"].contains("host/os.rs")
     );
 }
 

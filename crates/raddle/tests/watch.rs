@@ -25,7 +25,7 @@ const HANGS: &[Hang] = &[
     (
         "mutex_twice",
         mutex_twice,
-        &["a mutex that it holds itself", "\"twice\" waits for Mutex", "taken by itself"],
+        &["a lock that it holds itself", "\"twice\" waits for Mutex", "taken by itself"],
     ),
     ("lock_twice", lock_twice, &["every thread", "\"MainThread\" waits for Lock", "taken by itself"]),
     ("lock_of_the_dead", lock_of_the_dead, &["\"MainThread\" waits for Lock", "taken by thread \"gone\""]),
@@ -40,7 +40,11 @@ const HANGS: &[Hang] = &[
             "\"MainThread\" waits for thread \"first\"",
         ],
     ),
-    ("abba_of_mutexes", abba_of_mutexes, &["\"first\" waits for Mutex", "\"second\" waits for Mutex"]),
+    (
+        "abba_of_mutexes",
+        abba_of_mutexes,
+        &["in a circle", "\"first\" waits for Mutex", "\"second\" waits for Mutex"],
+    ),
     (
         "rlocks",
         rlocks,

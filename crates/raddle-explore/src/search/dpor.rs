@@ -87,9 +87,8 @@ impl Dpor {
     /// Who slept before the last step and is independent of it.
     fn still_asleep(&self, view: &View<'_>) -> Vec<Sleeper> {
         let (Some(parent), Some(event)) = (self.nodes.last(), view.events.last()) else { return Vec::new() };
-        let independent = |sleeper: &&Sleeper| {
-            sleeper.thread != event.thread && !sleeper.conflicts(event, view)
-        };
+        let independent =
+            |sleeper: &&Sleeper| sleeper.thread != event.thread && !sleeper.conflicts(event, view);
         parent.sleep.iter().filter(independent).cloned().collect()
     }
 
@@ -134,7 +133,8 @@ impl Sleeper {
         let next = view.next(self.thread);
         event.accesses().any(|access| {
             let access = Access { object: view.objects.canonical(access.object), ..access };
-            next.is_some_and(|next| next.conflicts(access)) || self.more.iter().any(|more| self.may_be(*more, access, view))
+            next.is_some_and(|next| next.conflicts(access))
+                || self.more.iter().any(|more| self.may_be(*more, access, view))
         })
     }
 

@@ -61,7 +61,8 @@ impl Execution {
             pending.access.object = objects.canonical(pending.access.object);
         }
         let holds = take(&mut state.holds).into_iter();
-        let holds = holds.filter_map(|((address, what), hold)| Some((objects.find(address, what)?, hold))).collect();
+        let holds =
+            holds.filter_map(|((address, what), hold)| Some((objects.find(address, what)?, hold))).collect();
         Self {
             events,
             actors: take(&mut state.actors),
@@ -89,7 +90,9 @@ impl Execution {
     /// The name that the program gave to the object.
     pub(crate) fn label(&self, object: u32) -> Option<&str> {
         let address = self.objects.address(object);
-        let within = |(start, size, _): &&(usize, usize, String)| address >= *start && address < start + (*size).max(1);
+        let within = |(start, size, _): &&(usize, usize, String)| {
+            address >= *start && address < start + (*size).max(1)
+        };
         self.labels.iter().rev().find(within).map(|(_, _, name)| name.as_str())
     }
 }

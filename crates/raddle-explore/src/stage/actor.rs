@@ -17,7 +17,11 @@ pub(crate) enum Standing {
     /// Its step can succeed only while its predicate says yes, or after the deadline.
     Gated(Gate),
     /// It sleeps on a word, until one of these wakes is for it.
-    Parked { word: usize, deadline: Option<Duration>, wakes: Vec<usize> },
+    Parked {
+        word: usize,
+        deadline: Option<Duration>,
+        wakes: Vec<usize>,
+    },
     /// It sleeps until the clock shows this.
     Sleeping(Duration),
     Finished,
@@ -107,7 +111,9 @@ impl Actor {
     /// When it goes on in any case.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match &self.standing {
-            Standing::Gated(Gate { open: false, deadline, .. }) | Standing::Parked { deadline, .. } => *deadline,
+            Standing::Gated(Gate { open: false, deadline, .. }) | Standing::Parked { deadline, .. } => {
+                *deadline
+            }
             Standing::Sleeping(until) => Some(*until),
             _ => None,
         }

@@ -84,7 +84,11 @@ impl Stage {
         state.choose(me)
     }
 
-    pub(super) fn hand_to<'a>(&'a self, mut state: MutexGuard<'a, State>, next: usize) -> MutexGuard<'a, State> {
+    pub(super) fn hand_to<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        next: usize,
+    ) -> MutexGuard<'a, State> {
         if state.baton == next {
             return state;
         }
@@ -119,7 +123,11 @@ impl Stage {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
-    pub(super) fn park_until_mine<'a>(&'a self, mut state: MutexGuard<'a, State>, me: usize) -> MutexGuard<'a, State> {
+    pub(super) fn park_until_mine<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        me: usize,
+    ) -> MutexGuard<'a, State> {
         while state.baton != me {
             drop(state);
             std::thread::park();
@@ -156,7 +164,12 @@ impl Stage {
     }
 
     /// Sends `other` on an errand: to look at its gate or, if it has just been started, to come to its first step.
-    pub(super) fn send<'a>(&'a self, mut state: MutexGuard<'a, State>, me: usize, other: usize) -> MutexGuard<'a, State> {
+    pub(super) fn send<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        me: usize,
+        other: usize,
+    ) -> MutexGuard<'a, State> {
         state.errand = Some(me);
         state = self.hand_to(state, other);
         self.park_until_mine(state, me)

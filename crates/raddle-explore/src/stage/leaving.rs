@@ -49,7 +49,8 @@ impl Stage {
         me: usize,
     ) -> MutexGuard<'a, State> {
         let count = state.actors.len();
-        let next = (1..=count).map(|step| (me + step) % count).find(|&next| !state.actors[next].is_finished());
+        let next =
+            (1..=count).map(|step| (me + step) % count).find(|&next| !state.actors[next].is_finished());
         match next {
             Some(next) => self.hand_to(state, next),
             None => {

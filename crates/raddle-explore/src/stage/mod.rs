@@ -57,7 +57,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(rules: Rules, policy: Box<dyn Policy>, crew: &Crew, pulse: &Arc<AtomicU64>) -> Arc<Self> {
+    pub(crate) fn new(
+        rules: Rules,
+        policy: Box<dyn Policy>,
+        crew: &Crew,
+        pulse: &Arc<AtomicU64>,
+    ) -> Arc<Self> {
         #[expect(clippy::disallowed_methods, reason = "where the virtual clock begins")]
         let began = Instant::now();
         Arc::new_cyclic(|itself| Self {

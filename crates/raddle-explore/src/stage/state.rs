@@ -190,7 +190,9 @@ impl State {
         }
         if self.rules.spurious > 0 {
             let asleep = |&thread: &usize| matches!(self.actors[thread].standing, Standing::Parked { .. });
-            options.extend(in_turn().filter(asleep).filter(|thread| !options.contains(thread)).collect::<Vec<_>>());
+            options.extend(
+                in_turn().filter(asleep).filter(|thread| !options.contains(thread)).collect::<Vec<_>>(),
+            );
         }
         options
     }

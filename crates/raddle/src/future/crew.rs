@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::host;
 use crate::raw::Waiter;
 
 /// In [`Waiter::asks`]: the wait can be ended by the verdict [`DEADLOCK`](super::listen::DEADLOCK).
@@ -51,6 +52,7 @@ pub(crate) fn new_home() -> u64 {
 /// The calling thread works for the pool `home` until the returned value is dropped.
 pub(crate) fn enlist(home: u64, crew: Arc<dyn Crew>) -> Enlisted {
     HOME.set(home);
+    host::record().group.store(home, Ordering::Relaxed); // for the watch
     CREW.set(Some(crew));
     Enlisted
 }

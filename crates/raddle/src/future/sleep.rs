@@ -8,6 +8,7 @@ use super::crew::{self, CAN_FAIL, Crew};
 use super::error::FutureError;
 use super::listen::{Listener, Watch};
 use super::state::{ASLEEP, Core, settled};
+use crate::host::watch::say_of_own_task;
 use crate::host::{self, Op, Spin, Wait};
 use crate::raw::Waiter;
 
@@ -63,6 +64,7 @@ impl<T, W: ?Sized> Core<T, W> {
         host::point(op);
         let address = Arc::as_ptr(self).cast::<()>() as usize;
         if crew.runs(address) {
+            say_of_own_task();
             return Err(FutureError::Deadlock);
         }
         let waiter = Waiter::new(CAN_FAIL);

@@ -8,7 +8,8 @@ use super::ending::{Obligation, thread_is_over};
 use super::program::Program;
 use super::record::{Record, locked};
 use super::seam::wait;
-use super::{current, os, under, watch};
+use super::watch::Leaving;
+use super::{current, os, under};
 
 /// Takes on an obligation for the calling thread's program; `None`: the program is ending already.
 pub(crate) fn oblige() -> Option<Obligation> {
@@ -59,8 +60,9 @@ extern "C" fn at_exit() {
     if let Some(id) = os::native_id() {
         let _ = leaving.native_id.set(id);
     }
+    let wait = Leaving::begin(program, &leaving);
     while let Err(seen) = program.close() {
-        watch::wait_for_the_end(program, &leaving, seen, LOOK);
+        wait.slice(seen, LOOK);
         program.threads().iter().filter(|thread| called_exit(thread)).for_each(thread_is_over);
     }
 }

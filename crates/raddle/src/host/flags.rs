@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::settings;
+
 // The word counts the threads under a scheduler, above the bits of the watch and the trace.
 static FLAGS: AtomicU32 = AtomicU32::new(UNDECIDED);
 
@@ -19,7 +21,7 @@ pub(crate) fn quiet() -> bool {
     FLAGS.load(Ordering::Relaxed) == 0
 }
 
-pub(super) fn watching() -> bool {
+pub(crate) fn watching() -> bool {
     let flags = FLAGS.load(Ordering::Relaxed);
     if flags & UNDECIDED == 0 { flags & WATCH != 0 } else { decide() }
 }
@@ -36,19 +38,23 @@ pub(super) fn fine() -> bool {
     FINE.load(Ordering::Relaxed) != 0
 }
 
-/// The watch is on in debug builds; `RADDLE_WATCH=1` or `0` decides otherwise. Asked once.
+/// The watch is on in debug builds; the environment decides otherwise. Asked once.
 #[cold]
 fn decide() -> bool {
-    let watch = match std::env::var("RADDLE_WATCH").as_deref() {
-        Ok("1" | "true" | "on") => true,
-        Ok("0" | "false" | "off") => false,
-        _ => cfg!(debug_assertions),
-    };
+    let watch = settings::environment().on.unwrap_or(cfg!(debug_assertions));
     if watch {
         FLAGS.fetch_or(WATCH, Ordering::Relaxed);
     }
     FLAGS.fetch_and(!UNDECIDED, Ordering::Relaxed);
     watch
+}
+
+/// Turns the watch on, unless the environment has turned it off. It is never turned off again: what it did not see
+/// would make what it remembers false.
+pub(crate) fn watch_on() {
+    if !watching() && settings::environment().on != Some(false) {
+        FLAGS.fetch_or(WATCH, Ordering::Relaxed);
+    }
 }
 
 pub(super) fn set_tracing(on: bool) {

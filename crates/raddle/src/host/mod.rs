@@ -18,37 +18,46 @@
 //! assert_eq!(host::wait(&word, 6, None), Wait::Changed); // it is not 6: nothing to wait for
 //! ```
 
-mod current;
 mod abandoned;
+mod current;
+mod doing;
 mod ending;
 mod enter;
 mod exit;
 mod flags;
+mod locking;
+mod mark;
 mod op;
 mod os;
 mod program;
 mod record;
 mod scheduler;
 mod seam;
+mod settings;
 mod slot;
 mod spin;
-mod table;
 mod trace;
 mod under;
 mod waking;
-mod watch;
+pub(crate) mod watch;
 
-pub(crate) use current::{adopt, ident, record};
-pub(crate) use ending::Obligation;
 pub use abandoned::Abandoned;
+pub(crate) use current::{adopt, ident, record};
+pub(crate) use doing::{awaits, firm};
+pub(crate) use ending::Obligation;
 pub use enter::{Entered, enter};
 pub(crate) use exit::{never_return, oblige};
+pub(crate) use flags::{watch_on, watching};
+pub(crate) use locking::{gave_lock, lend_lock, took_lock};
+pub(crate) use mark::Mark;
 pub use op::{Kind, Object, Op, Wait};
 pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;
 pub use seam::{deadline, gave, lend, now, point, point_until, sleep_until, spawn, took, wait, yield_now};
-pub(crate) use seam::{explored, panicked, processors, set_timer_slack, watched};
+pub(crate) use seam::{explored, on_sigquit, panicked, processors, set_timer_slack, watched, write_error};
+pub use settings::Action;
+pub(crate) use settings::{set_action, set_lock_order, set_suspect_after};
 pub(crate) use spin::Spin;
 pub(crate) use trace::value;
 pub use trace::{Recording, Step, Visible, name, note};

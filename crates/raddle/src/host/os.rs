@@ -66,14 +66,15 @@ pub(super) fn processors() -> usize {
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{
-    native_id, process_id, set_timer_slack, tasks, thread_count, wait, waits_in_exit, wake,
+    native_id, on_sigquit, process_id, set_timer_slack, tasks, thread_count, wait, waits_in_exit, wake,
 };
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{AtomicU32, Instant, Wait, now};
+    use super::{AtomicU32, Instant, Wait, io, now};
     use std::os::unix::fs::MetadataExt as _;
     use std::ptr;
+    use std::sync::atomic::Ordering;
 
     pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
         let mut limit = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -117,6 +118,29 @@ mod linux {
         unsafe {
             libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count);
         }
+    }
+
+    /// From now on, SIGQUITs are counted in the word that this returns, and wake who waits on it.
+    pub(crate) fn on_sigquit() -> io::Result<&'static AtomicU32> {
+        static COME: AtomicU32 = AtomicU32::new(0);
+        extern "C" fn count(_: libc::c_int) {
+            COME.fetch_add(1, Ordering::Release);
+            // SAFETY: the calling thread's errno is its own; a handler leaves it as it was.
+            let errno = unsafe { libc::__errno_location() };
+            // SAFETY: as above.
+            let before = unsafe { *errno };
+            wake(&raw const COME, u32::MAX);
+            // SAFETY: as above.
+            unsafe { *errno = before };
+        }
+        // SAFETY: zeroes are a valid `sigaction`: no flags, an empty mask.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = count as extern "C" fn(libc::c_int) as usize;
+        action.sa_flags = libc::SA_RESTART;
+        // SAFETY: the handler adds to an atomic and makes one system call, both of which a handler may; it is a plain
+        // function that lives as long as the program.
+        let code = unsafe { libc::sigaction(libc::SIGQUIT, &raw const action, ptr::null_mut()) };
+        if code == 0 { Ok(&COME) } else { Err(io::Error::last_os_error()) }
     }
 
     pub(crate) fn native_id() -> Option<u64> {
@@ -171,12 +195,12 @@ mod linux {
 
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{
-    native_id, process_id, set_timer_slack, tasks, thread_count, wait, waits_in_exit, wake,
+    native_id, on_sigquit, process_id, set_timer_slack, tasks, thread_count, wait, waits_in_exit, wake,
 };
 
 #[cfg(not(target_os = "linux"))]
 mod portable {
-    use super::{AtomicU32, Instant, Wait};
+    use super::{AtomicU32, Instant, Wait, io};
     use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, FilterOp, ParkResult, UnparkToken};
     use std::sync::atomic::Ordering;
 
@@ -211,6 +235,10 @@ mod portable {
 
     pub(crate) fn set_timer_slack(_: libc::c_ulong) -> Option<libc::c_ulong> {
         None
+    }
+
+    pub(crate) fn on_sigquit() -> io::Result<&'static AtomicU32> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn native_id() -> Option<u64> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::op::Op;
+use super::mark::Held;
 
 /// Something that a thread does for the program, which ends with the thread if it calls `exit` in the middle.
 pub(crate) trait Duty: Send + Sync {
@@ -30,7 +30,10 @@ pub(crate) struct Record {
     pub(crate) state: AtomicU32,
     pub(crate) native_id: OnceLock<u64>,
     duties: Mutex<Vec<Arc<dyn Duty>>>,
-    doing: Mutex<Option<Op>>,
+    /// The pool that it works for, as a number; 0: none.
+    pub(crate) group: AtomicU64,
+    /// The locks that it took while their order was watched; it may have let go of some.
+    pub(super) held: Mutex<Vec<Held>>,
 }
 
 impl Record {
@@ -59,7 +62,8 @@ impl Record {
             state: AtomicU32::new(RUNNING),
             native_id: OnceLock::new(),
             duties: Mutex::new(Vec::new()),
-            doing: Mutex::new(None),
+            group: AtomicU64::new(0),
+            held: Mutex::new(Vec::new()),
         })
     }
 
@@ -94,15 +98,6 @@ impl Record {
 
     pub(crate) fn finished(&self) -> bool {
         self.state.load(Ordering::Acquire) == FINISHED
-    }
-
-    /// The step that the thread is about to take or takes now.
-    pub(super) fn doing(&self) -> Option<Op> {
-        *locked(&self.doing)
-    }
-
-    pub(super) fn set_doing(&self, op: Op) {
-        *locked(&self.doing) = Some(op);
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::op::{Op, Wait};
-use super::{current, flags, os, trace, under, watch};
+use super::{current, doing, flags, os, trace, under, watch};
 
 /// Parks the calling thread while `word` holds `expected`, until [`wake`](super::wake) or the deadline; `None`: no limit.
 ///
@@ -39,7 +39,7 @@ pub fn point_until(op: Op, deadline: Option<Instant>, word: &AtomicU32, ready: i
     }
 }
 
-/// Says that `op.object` is now held by the calling thread alone.
+/// Says that `op.object` is now held by the calling thread alone. The watch knows the toolkit's own locks only.
 #[inline]
 pub fn took(op: Op) {
     if !flags::quiet() {
@@ -89,6 +89,7 @@ pub fn sleep_until(op: Op, until: Instant) {
     point(op);
     match under::scheduler() {
         Some(scheduler) => scheduler.sleep_until(until),
+        None if watched() => watch::sleep_until(&current::record(), &op, until),
         None => os::sleep_until(until),
     }
 }
@@ -138,6 +139,16 @@ pub(crate) fn set_timer_slack(nanoseconds: libc::c_ulong) -> Option<libc::c_ulon
     os::set_timer_slack(nanoseconds)
 }
 
+/// From now on, SIGQUITs are counted in the word that this returns, and wake who waits on it.
+pub(crate) fn on_sigquit() -> io::Result<&'static AtomicU32> {
+    os::on_sigquit()
+}
+
+/// Writes to standard error, whoever holds its lock.
+pub(crate) fn write_error(text: &str) {
+    os::write_error(text);
+}
+
 #[cold]
 fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
     if let Some(scheduler) = under::scheduler() {
@@ -158,7 +169,7 @@ fn observed_point(op: &Op) {
     if let Some(scheduler) = under::scheduler() {
         return scheduler.point(op);
     }
-    note(op);
+    note(op, false);
 }
 
 #[cold]
@@ -166,15 +177,12 @@ fn observed_point_until(op: &Op, deadline: Option<Instant>, word: &AtomicU32, re
     if let Some(scheduler) = under::scheduler() {
         return scheduler.point_until(op, deadline, word, ready);
     }
-    note(op);
-    if deadline.is_none() && flags::watching() {
-        watch::will_wait(&current::record(), op, ready);
-    }
+    note(op, deadline.is_some());
 }
 
-fn note(op: &Op) {
+fn note(op: &Op, limited: bool) {
     if flags::watching() {
-        current::record().set_doing(*op);
+        doing::set_doing(*op, limited);
     }
     if flags::tracing() {
         trace::step(&current::record(), op);
@@ -184,10 +192,7 @@ fn note(op: &Op) {
 #[cold]
 fn observed_took(op: &Op) {
     if let Some(scheduler) = under::scheduler() {
-        return scheduler.took(op);
-    }
-    if flags::watching() {
-        watch::took(&current::record(), op);
+        scheduler.took(op);
     }
 }
 
@@ -196,10 +201,7 @@ fn observed_gave(op: &Op) {
     if let Some(scheduler) = under::scheduler() {
         return scheduler.point(op);
     }
-    if flags::watching() {
-        watch::gave(&op.object);
-    }
-    note(op);
+    note(op, false);
 }
 
 #[cold]

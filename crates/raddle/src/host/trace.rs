@@ -69,7 +69,11 @@ impl Drop for Recording {
 #[track_caller]
 pub fn note(label: &'static str, value: impl fmt::Display) {
     if !flags::quiet() {
-        let op = Op { object: Object { address: 0, size: 0, what: label }, kind: Kind::Write, at: Location::caller() };
+        let op = Op {
+            object: Object { address: 0, size: 0, what: label },
+            kind: Kind::Write,
+            at: Location::caller(),
+        };
         saw(&op, || value.to_string());
     }
 }

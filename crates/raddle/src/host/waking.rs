@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use super::scheduler::Scheduler;
-use super::{flags, os, under, watch};
+use super::watch::waking;
+use super::{flags, os, under};
 
 /// Wakes up to `count` threads parked on `word`.
 #[inline]
@@ -38,7 +39,7 @@ fn observed_wake(word: &AtomicU32, count: u32) {
         return scheduler.wake(word, count);
     }
     if flags::watching() {
-        watch::waking(word, count);
+        waking(word, count);
     }
     os::wake(word, count);
 }

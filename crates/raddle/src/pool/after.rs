@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::lanes::Priority;
 use super::task::Task;
-use crate::future::{FutureError, SETTLED};
+use crate::future::{DEADLOCK, FutureError, SETTLED};
 use crate::host::Obligation;
+use crate::host::watch::{say_of_pool, stuck_pool};
 use crate::raw::Waiter;
 
 pub(super) enum Step {
@@ -50,4 +51,14 @@ pub(super) struct Caller {
     pub(super) knock: Arc<Knock>,
     pub(super) task: Arc<dyn Task>,
     pub(super) priority: Priority,
+}
+
+/// Ends a wait of the pool for itself, unless that has ended by itself.
+pub(super) fn break_up(pool: u64, waiter: &Waiter) {
+    let report = stuck_pool(pool); // while all of them wait
+    if waiter.tell_unless_told(DEADLOCK)
+        && let Some(report) = report
+    {
+        say_of_pool(&report);
+    }
 }

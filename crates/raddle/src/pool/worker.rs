@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use super::after::{After, Step};
+use super::after::{After, Step, break_up};
 use super::shared::{POOL, Shared};
 use super::state::{Blocked, Seated, State, Turn};
 use super::task::{Floor, Queue, Task};
@@ -26,7 +26,7 @@ pub(super) fn carry_out(shared: &Arc<Shared>, after: After) {
 fn carry_out_steps(shared: &Arc<Shared>, after: After) {
     for step in after.steps {
         match step {
-            Step::Tell(waiter, DEADLOCK) => waiter.tell_unless_told(DEADLOCK),
+            Step::Tell(waiter, DEADLOCK) => break_up(shared.home, &waiter),
             Step::Tell(waiter, verdict) => waiter.tell(verdict),
             Step::Refuse(task, error) => guarded("the end of a task", || task.refuse(error)),
             Step::Cancel(task) => guarded("the end of a task", || task.cancel()),

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use super::lock::RawLock;
+use crate::host::Mark;
 
 pub(crate) struct Guarded<T: ?Sized> {
     lock: RawLock,
@@ -57,6 +58,11 @@ impl<T: ?Sized> Guarded<T> {
     #[inline]
     pub(crate) fn is_locked(&self) -> bool {
         self.lock.is_held()
+    }
+
+    #[inline]
+    pub(crate) fn mark(&self) -> &Mark {
+        self.lock.mark()
     }
 
     /// The lock's word.

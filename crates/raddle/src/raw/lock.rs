@@ -1,4 +1,4 @@
-//! The lock below all others: one word, no owner.
+//! The lock below all others: one word, no owner, and a number by which the watch knows it.
 //!
 //! The three-state mutex of Ulrich Drepper, "Futexes Are Tricky" (2011), section 6: 0 free, 1 held, 2 held
 //! and somebody may sleep. There is no owner check, which is what lets another thread release it.
@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use crate::host::{self, Spin, Wait};
+use crate::host::{self, Mark, Spin, Wait};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -16,11 +16,13 @@ const CONTENDED: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct RawLock {
     word: AtomicU32,
+    /// Used by the watch alone.
+    mark: Mark,
 }
 
 impl RawLock {
     pub(crate) const fn new() -> Self {
-        Self { word: AtomicU32::new(FREE) }
+        Self { word: AtomicU32::new(FREE), mark: Mark::new() }
     }
 
     #[inline]
@@ -52,6 +54,11 @@ impl RawLock {
     }
 
     #[inline]
+    pub(crate) fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    #[inline]
     pub(crate) fn is_held(&self) -> bool {
         self.word.load(Relaxed) != FREE
     }
@@ -74,6 +81,7 @@ impl RawLock {
             if self.word.swap(CONTENDED, Acquire) == FREE {
                 return true;
             }
+            host::awaits(&self.mark);
             // A thread that gives up leaves the word at CONTENDED: one wake too many, never one too few.
             if host::wait(&self.word, CONTENDED, deadline) == Wait::TimedOut {
                 return self.try_acquire();

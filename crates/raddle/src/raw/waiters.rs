@@ -34,13 +34,15 @@ impl<A> Waiter<A> {
         }
     }
 
-    /// Like [`tell`](Waiter::tell), unless the thread has been told already.
-    pub(crate) fn tell_unless_told(&self, verdict: u32) {
+    /// Like [`tell`](Waiter::tell), unless the thread has been told already; says whether it had not.
+    pub(crate) fn tell_unless_told(&self, verdict: u32) -> bool {
         host::signal(&self.word);
         let told = |word| if word < VERDICTS { Some(verdict + VERDICTS) } else { None };
-        if self.word.fetch_update(Release, Acquire, told) == Ok(ASLEEP) {
+        let before = self.word.fetch_update(Release, Acquire, told);
+        if before == Ok(ASLEEP) {
             host::wake(&self.word, 1);
         }
+        before.is_ok()
     }
 
     /// The verdict, if there is one.

@@ -74,7 +74,9 @@ impl ThreadHandle {
             return false;
         }
         let record = &*self.0;
-        host::point_until(Op::new(record, "Thread", Kind::Wait), deadline, &record.state, || record.finished());
+        host::point_until(Op::new(record, "Thread", Kind::Wait), deadline, &record.state, || {
+            record.finished()
+        });
         loop {
             host::atom(&record.state);
             // Acquire, in `finished`: what the thread did happens before the return of its joiner.

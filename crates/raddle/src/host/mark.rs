@@ -1,0 +1,52 @@
+//! A number by which the watch knows a lock, for an address says little: locks are moved, and memory is used again.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::op::Object;
+
+/// Part of every lock: 0 until the watch first meets it, then a number that no other lock has had. It moves with
+/// the lock and ends with it, so what the watch remembers of one lock is never taken for another's.
+///
+/// Relaxed throughout: the number stands for nothing but itself.
+#[derive(Debug)]
+pub(crate) struct Mark(AtomicU32);
+
+/// In place of a number: there is no lock, or it has none.
+pub(super) const NO_LOCK: u32 = 0;
+
+impl Mark {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(NO_LOCK))
+    }
+
+    /// The number, if the watch has met the lock.
+    pub(super) fn known(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    /// The number; a new one if it has none. After four billion locks there are no more, and it stays unknown.
+    pub(super) fn number(&self) -> u32 {
+        static LAST: AtomicU32 = AtomicU32::new(NO_LOCK);
+        let known = self.known();
+        if known != NO_LOCK {
+            return known;
+        }
+        let Ok(last) = LAST.fetch_update(Relaxed, Relaxed, |last| last.checked_add(1)) else {
+            return NO_LOCK;
+        };
+        // The holder and a waiter may ask at the same time.
+        match self.0.compare_exchange(NO_LOCK, last + 1, Relaxed, Relaxed) {
+            Ok(_) => last + 1,
+            Err(other) => other,
+        }
+    }
+}
+
+/// A lock that a thread holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) lock: u32,
+    pub(super) object: Object,
+    pub(super) at: &'static Location<'static>,
+}

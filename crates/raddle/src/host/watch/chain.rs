@@ -1,0 +1,94 @@
+//! From a waiting thread to the one that it waits for, and on: does the way lead back?
+//!
+//! All of it is looked at while the table is locked. A thread that waits cannot leave its wait meanwhile, so it
+//! neither takes nor releases anything, and what it holds stays held, unless another thread releases a `Lock`.
+
+use std::sync::Arc;
+
+use super::holds;
+use super::table::{Key, Table, Waiting};
+use crate::host::mark::NO_LOCK;
+use crate::host::op::{Kind, Op};
+use crate::host::program::Program;
+use crate::host::record::Record;
+
+/// Threads, each waiting without limit for the next one.
+pub(super) struct Chain {
+    pub(super) threads: Vec<Key>,
+    pub(super) shape: Shape,
+    /// None but they themselves could end it.
+    pub(super) certain: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// One thread, waiting for itself.
+    Own,
+    /// The last waits for the first.
+    Cycle,
+    /// One thread, waiting for a lock whose holder is over.
+    Ended,
+}
+
+/// What a waiting thread waits for.
+enum Next {
+    Thread { ident: u64, certain: bool },
+    Over,
+    Unknown,
+}
+
+impl Chain {
+    /// The chain that begins with the wait `first`, if it comes back to it or leads nowhere.
+    pub(super) fn of(table: &Table, first: Key, program: &Program) -> Option<Self> {
+        let (mut threads, mut certain, mut at) = (vec![first], true, table.get(first)?);
+        loop {
+            let (ident, sure) = match next(at, program) {
+                Next::Thread { ident, certain } => (ident, certain),
+                Next::Over if threads.len() == 1 => {
+                    return Some(Self { threads, shape: Shape::Ended, certain: false });
+                }
+                Next::Over | Next::Unknown => return None,
+            };
+            certain &= sure;
+            if ident == first.1 {
+                let shape = if threads.len() == 1 { Shape::Own } else { Shape::Cycle };
+                return Some(Self { threads, shape, certain });
+            }
+            let (key, waiting) = table.of_thread(ident)?;
+            if threads.contains(&key) {
+                return None; // a cycle further on, which its own threads will find
+            }
+            threads.push(key);
+            at = waiting;
+        }
+    }
+}
+
+fn next(waiting: &Waiting, program: &Program) -> Next {
+    if waiting.until.is_some() {
+        return Next::Unknown;
+    }
+    if waiting.lock != NO_LOCK {
+        return holder(waiting.lock);
+    }
+    let joined = waiting.op.as_ref().and_then(|op| joined(op, program));
+    joined.map_or(Next::Unknown, |thread| Next::Thread { ident: thread.ident, certain: true })
+}
+
+fn holder(lock: u32) -> Next {
+    let Some(hold) = holds::get(lock) else { return Next::Unknown };
+    let certain = hold.is_its_holders_alone();
+    if !certain && holds::is_handed_over(lock) {
+        return Next::Unknown;
+    }
+    // Who calls `exit` is over for others, but runs on to the end of the program, and may still release.
+    if hold.by.finished() { Next::Over } else { Next::Thread { ident: hold.by.ident, certain } }
+}
+
+/// The thread whose end the step waits for.
+fn joined(op: &Op, program: &Program) -> Option<Arc<Record>> {
+    if op.kind != Kind::Wait || op.object.what != "Thread" {
+        return None;
+    }
+    program.threads().into_iter().find(|thread| Arc::as_ptr(thread) as usize == op.object.address)
+}

@@ -1,0 +1,109 @@
+//! Who holds which lock, and since which line.
+//!
+//! In shards, because every lock that is taken or released while the watch is on comes here. Few are held at a time,
+//! so a shard is a sorted vector, which keeps its memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::host::mark::NO_LOCK;
+use crate::host::op::{Object, Op};
+use crate::host::record::{Record, locked};
+
+/// One lock, held. A lock that is dropped while it is held leaves its hold behind, which nothing ever finds: its
+/// number is no other lock's.
+#[derive(Clone)]
+pub(super) struct Hold {
+    pub(super) object: Object,
+    pub(super) by: Arc<Record>,
+    pub(super) at: &'static Location<'static>,
+}
+
+impl Hold {
+    /// Whether nobody but the holder can release it. Guards of a `Mutex` stay on their thread, and an `RLock` looks
+    /// who releases it; a `Lock` may be released by any thread.
+    pub(super) fn is_its_holders_alone(&self) -> bool {
+        self.object.what != "Lock"
+    }
+}
+
+type Shard = Vec<(u32, Hold)>;
+
+const SHARDS: usize = 64;
+/// More than this, in a shard or among those handed over, and the oldest is forgotten: it has been dropped most likely.
+const MANY: usize = 4096;
+
+static HOLDS: [Mutex<Shard>; SHARDS] = [const { Mutex::new(Vec::new()) }; SHARDS];
+
+/// The locks that another thread than the holder has released before: with those, threads hand over turns.
+static HANDED_OVER: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn shard(lock: u32) -> MutexGuard<'static, Shard> {
+    locked(&HOLDS[lock as usize % SHARDS])
+}
+
+fn place(shard: &Shard, lock: u32) -> Result<usize, usize> {
+    shard.binary_search_by_key(&lock, |(held, _)| *held)
+}
+
+pub(super) fn took(lock: u32, thread: &Arc<Record>, op: &Op) {
+    if lock == NO_LOCK {
+        return;
+    }
+    let hold = Hold { object: op.object, by: thread.clone(), at: op.at };
+    let mut shard = shard(lock);
+    match place(&shard, lock) {
+        Err(place) => {
+            shard.insert(place, (lock, hold));
+            let forgotten = (shard.len() > MANY).then(|| shard.remove(0));
+            drop(shard);
+            drop(forgotten);
+        }
+        Ok(place) => {
+            let before = std::mem::replace(&mut shard[place].1, hold);
+            drop(shard);
+            drop(before); // after the shard is let go
+        }
+    }
+}
+
+pub(super) fn gave(lock: u32, by: u64) {
+    let mut shard = shard(lock);
+    let Ok(place) = place(&shard, lock) else { return };
+    let (_, hold) = shard.remove(place);
+    drop(shard);
+    if hold.by.ident != by {
+        let mut handed_over = locked(&HANDED_OVER);
+        handed_over.insert(lock);
+        if handed_over.len() > MANY {
+            handed_over.pop_first();
+        }
+    }
+}
+
+pub(super) fn get(lock: u32) -> Option<Hold> {
+    let shard = shard(lock);
+    place(&shard, lock).ok().map(|place| shard[place].1.clone())
+}
+
+pub(super) fn is_held_by(lock: u32, thread: u64) -> bool {
+    let shard = shard(lock);
+    place(&shard, lock).is_ok_and(|place| shard[place].1.by.ident == thread)
+}
+
+pub(super) fn is_handed_over(lock: u32) -> bool {
+    locked(&HANDED_OVER).contains(&lock)
+}
+
+/// All of them, by their holders' idents.
+pub(super) fn by_thread() -> BTreeMap<u64, Vec<Hold>> {
+    let mut all = BTreeMap::<u64, Vec<Hold>>::new();
+    for shard in &HOLDS {
+        let holds = locked(shard).clone();
+        for (_, hold) in holds {
+            all.entry(hold.by.ident).or_default().push(hold);
+        }
+    }
+    all
+}

@@ -1,0 +1,57 @@
+//! Who hears of what the watch found.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use super::report::Report;
+use crate::host::record::locked;
+use crate::host::{doing, os};
+
+type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
+
+static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
+
+/// Has `hook` called for everything that the watch finds, in place of a text on standard error.
+///
+/// The hook runs in the thread that finds out, which waits or has just taken a lock: it should hand the report to a
+/// log or a channel and return, and must not wait for locks that the program's threads hold. What it does itself is
+/// not watched. A panic in the hook is caught and written to standard error. After the hook, the watch does
+/// what its [`Action`](crate::watch::Action) says; where that ends the program, it does so as soon as the hook returns.
+///
+/// ```
+/// use raddle::watch;
+/// watch::set_hook(|report| eprintln!("{:?}\n{report}", report.finding));
+/// watch::reset_hook();
+/// ```
+pub fn set_hook(hook: impl Fn(&Report) + Send + Sync + 'static) {
+    replace(Some(Arc::new(hook)));
+}
+
+/// Goes back to the default: a text on standard error.
+pub fn reset_hook() {
+    replace(None);
+}
+
+fn replace(hook: Option<Hook>) {
+    let before = std::mem::replace(&mut *locked(&HOOK), hook);
+    drop(before); // after the lock is let go: it is the user's code
+}
+
+/// Tells the hook; says whether there is one.
+pub(super) fn tell(report: &Report) -> bool {
+    let hook = locked(&HOOK).clone();
+    let told = hook.is_some();
+    if let Some(hook) = hook
+        && catch_unwind(AssertUnwindSafe(|| doing::telling(|| hook(report)))).is_err()
+    {
+        os::write_error(&format!("raddle: the hook of the watch itself panicked; it was told:\n{report}"));
+    }
+    told
+}
+
+/// Tells the hook or writes to standard error, and says what follows from it.
+pub(super) fn say(report: &Report, what_follows: &str) {
+    if !doing::is_telling() && !tell(report) {
+        os::write_error(&format!("{report}{what_follows}\n"));
+    }
+}

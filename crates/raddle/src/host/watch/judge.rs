@@ -1,0 +1,153 @@
+//! Is it a deadlock, and what is to be done about it?
+
+use super::chain::{Chain, Shape};
+use super::describe::View;
+use super::report::{Finding, Report};
+use super::table::{Key, Said, Table, Waiting};
+use super::{holds, hook};
+use crate::host::op::Op;
+use crate::host::os;
+use crate::host::program::Program;
+use crate::host::settings::{self, Action};
+
+/// The status with which a deadlocked program ends: that of a panic.
+const FAILURE: i32 = 101;
+
+const ENDS: &str = "The program ends with status 101; RADDLE_WATCH=0 turns this check off.";
+const GOES_ON: &str = "Nothing is done about it; RADDLE_WATCH=0 turns this check off.";
+const PERHAPS: &str = "It is not certain, so nothing is done about it; RADDLE_WATCH=0 turns this check off.";
+
+/// What was found, and what is to be done about it.
+pub(super) struct Found {
+    report: Report,
+    remedy: Remedy,
+}
+
+enum Remedy {
+    Nothing(&'static str),
+    Panic,
+    End,
+}
+
+impl Found {
+    /// Says it, and does what is to be done.
+    pub(super) fn act(self) {
+        match self.remedy {
+            Remedy::Nothing(what_follows) => hook::say(&self.report, what_follows),
+            Remedy::Panic => {
+                hook::tell(&self.report);
+                panic!("{}", self.report);
+            }
+            Remedy::End => {
+                hook::say(&self.report, ENDS);
+                os::end_process(FAILURE);
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// Whether a panic can end it and lets others go on: it waits for the very lock that it said it would take.
+    fn can_be_ended(&self) -> bool {
+        let is_it = |op: Op| holds::get(self.lock).is_some_and(|hold| hold.object == op.object);
+        self.may_panic && self.op.is_some_and(is_it)
+    }
+}
+
+/// What the thread finds that waits at `key`, now that a slice of its wait has run out.
+pub(super) fn judge(table: &mut Table, key: Key, program: &Program) -> Option<Found> {
+    let found = Chain::of(table, key, program).and_then(|chain| {
+        if chain.certain { deadlock(table, key, &chain, program) } else { suspicion(table, &chain, program) }
+    });
+    found.or_else(|| every_thread(table, key, program))
+}
+
+/// Threads that wait for each other, whatever else goes on in the program.
+fn deadlock(table: &mut Table, me: Key, chain: &Chain, program: &Program) -> Option<Found> {
+    if all_said(table, &chain.threads, |said| said.in_cycle) {
+        return None;
+    }
+    let can_be_ended = |key: &Key| table.get(*key).is_some_and(Waiting::can_be_ended);
+    let remedy = remedy(can_be_ended(&me), chain.threads.iter().any(can_be_ended))?;
+    say(table, &chain.threads, |said| said.in_cycle = true);
+    let (finding, headline) = match chain.shape {
+        Shape::Own => (Finding::OwnLock, "raddle: deadlock: a thread waits for a lock that it holds itself"),
+        _ => (Finding::Cycle, "raddle: deadlock: threads wait for each other in a circle"),
+    };
+    Some(Found { report: chain_report(table, chain, program, finding, headline.into()), remedy })
+}
+
+/// The same, where another thread's release could help, for longer than that usually takes.
+fn suspicion(table: &mut Table, chain: &Chain, program: &Program) -> Option<Found> {
+    let (now, patience) = (os::now(), settings::suspect_after());
+    let waiting = || chain.threads.iter().filter_map(|key| table.get(*key));
+    let old = waiting().all(|waiting| now.saturating_duration_since(waiting.since) >= patience);
+    let said = waiting().all(|waiting| waiting.said.in_suspicion || waiting.said.in_all);
+    if !old || said {
+        return None;
+    }
+    say(table, &chain.threads, |said| said.in_suspicion = true);
+    let what = match chain.shape {
+        Shape::Own => {
+            "a thread waits for a lock that it took itself and that only another thread can release"
+        }
+        Shape::Cycle => "threads wait for each other in a circle that only another thread can break",
+        Shape::Ended => "a thread waits for a lock whose holder has ended",
+    };
+    let headline = format!("raddle: suspicion: for more than {patience:.0?}, {what}");
+    let report = chain_report(table, chain, program, Finding::Suspicion, headline);
+    Some(Found { report, remedy: Remedy::Nothing(PERHAPS) })
+}
+
+/// All threads of the process are proven at one moment: no code runs that could wake any of them.
+fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> {
+    if table.all().all(|waiting| waiting.said.in_all) || !table.nobody_can_go_on() {
+        return None;
+    }
+    let mine = table.get(me).is_some_and(Waiting::can_be_ended);
+    // At the end of the program, only the thread that waits for it sees all others proven.
+    let others = table.get(me).is_some_and(|waiting| waiting.op.is_some());
+    let remedy = remedy(mine, others && table.all().any(Waiting::can_be_ended))?;
+    // After a panic in one of them, what becomes of the others is a new question.
+    let answered = !matches!(remedy, Remedy::Panic);
+    table.all_mut().for_each(|waiting| waiting.said.in_all = answered);
+    let view = View::of(program);
+    let threads = table.all().filter(|waiting| waiting.is_of_interest());
+    let threads = threads.map(|waiting| view.waiting(waiting)).collect();
+    let headline = "raddle: deadlock: every thread of the program waits for ever";
+    Some(Found { report: Report::new(Finding::EveryThread, headline, threads), remedy })
+}
+
+/// What to do about a deadlock; `None`: one of the other threads, where a panic helps, will come to it.
+fn remedy(panic_helps_here: bool, panic_helps: bool) -> Option<Remedy> {
+    match settings::action() {
+        Action::Report => Some(Remedy::Nothing(GOES_ON)),
+        Action::Panic if panic_helps_here => Some(Remedy::Panic),
+        Action::Panic if panic_helps => None,
+        Action::Panic | Action::End => Some(Remedy::End),
+    }
+}
+
+fn all_said(table: &Table, keys: &[Key], is_said: fn(&Said) -> bool) -> bool {
+    keys.iter().filter_map(|key| table.get(*key)).all(|waiting| is_said(&waiting.said))
+}
+
+fn say(table: &mut Table, keys: &[Key], set: fn(&mut Said)) {
+    for key in keys {
+        if let Some(waiting) = table.get_mut(*key) {
+            set(&mut waiting.said);
+        }
+    }
+}
+
+fn chain_report(
+    table: &Table,
+    chain: &Chain,
+    program: &Program,
+    finding: Finding,
+    headline: String,
+) -> Report {
+    let view = View::of(program);
+    let waiting = chain.threads.iter().filter_map(|key| table.get(*key));
+    Report::new(finding, headline, waiting.map(|waiting| view.waiting(waiting)).collect())
+}

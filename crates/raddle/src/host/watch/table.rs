@@ -1,0 +1,191 @@
+//! Who waits, and what is proven of those that wait without limit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::host::mark::NO_LOCK;
+use crate::host::op::Op;
+use crate::host::os;
+use crate::host::record::Record;
+
+/// Locked for a moment at both ends of each wait. Under it, `holds` may be looked at, and the program's threads.
+pub(super) static TABLE: Mutex<Table> = Mutex::new(Table::new());
+
+/// What a thread says it waits for that waits for signals only.
+pub(crate) const SIGNAL: &str = "SIGQUIT";
+
+pub(super) struct Table {
+    waiting: BTreeMap<Key, Waiting>,
+    /// The word that each thread waits on, by its ident.
+    words: BTreeMap<u64, usize>,
+}
+
+/// A wait: the address of the word, and the ident of the thread.
+pub(super) type Key = (usize, u64);
+
+pub(super) struct Waiting {
+    pub(super) thread: Arc<Record>,
+    pub(super) op: Option<Op>,
+    /// The number of the lock that it waits for.
+    pub(super) lock: u32,
+    pub(super) since: Instant,
+    pub(super) until: Option<Instant>,
+    /// A panic may end it.
+    pub(super) may_panic: bool,
+    pub(super) said: Said,
+    /// Somebody woke the word since the slice began, so that its running out says nothing.
+    pub(super) woken: bool,
+    /// A slice ran out, and nobody has woken the word since it began.
+    pub(super) proven: bool,
+}
+
+/// In which reports a wait has been already.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Said {
+    pub(super) in_cycle: bool,
+    pub(super) in_all: bool,
+    pub(super) in_suspicion: bool,
+}
+
+impl Waiting {
+    pub(super) fn new(thread: Arc<Record>, op: Option<Op>, until: Option<Instant>) -> Self {
+        Self {
+            thread,
+            op,
+            lock: NO_LOCK,
+            since: os::now(),
+            until,
+            may_panic: false,
+            said: Said::default(),
+            woken: false,
+            proven: false,
+        }
+    }
+
+    /// Whether it is part of a deadlock: who waits for signals brings no release, and misses none.
+    pub(super) fn is_of_interest(&self) -> bool {
+        self.op.is_none_or(|op| op.object.what != SIGNAL)
+    }
+}
+
+impl Table {
+    pub(super) const fn new() -> Self {
+        Self { waiting: BTreeMap::new(), words: BTreeMap::new() }
+    }
+
+    pub(super) fn begin(&mut self, key: Key, waiting: Waiting) {
+        self.words.insert(key.1, key.0);
+        self.waiting.insert(key, waiting);
+    }
+
+    /// The wait is over; returns what is to be dropped after the table's lock is let go.
+    pub(super) fn end(&mut self, key: Key) -> Option<Waiting> {
+        self.words.remove(&key.1);
+        self.waiting.remove(&key)
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&Waiting> {
+        self.waiting.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Waiting> {
+        self.waiting.get_mut(&key)
+    }
+
+    /// What the thread waits for.
+    pub(super) fn of_thread(&self, ident: u64) -> Option<(Key, &Waiting)> {
+        let key = (*self.words.get(&ident)?, ident);
+        Some((key, self.waiting.get(&key)?))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Waiting> {
+        self.waiting.values()
+    }
+
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
+        self.waiting.values_mut()
+    }
+
+    /// The word is about to be woken: takes the proof back from all who wait there.
+    pub(super) fn waking(&mut self, address: usize) {
+        for (_, waiting) in self.waiting.range_mut((address, 0)..=(address, u64::MAX)) {
+            waiting.woken = true;
+            waiting.proven = false;
+        }
+    }
+
+    /// A slice ran out. The next one begins.
+    pub(super) fn prove(&mut self, key: Key) {
+        if let Some(waiting) = self.waiting.get_mut(&key) {
+            waiting.proven = !std::mem::take(&mut waiting.woken);
+        }
+    }
+
+    /// The thread does something else for a while, though its wait is not over.
+    pub(super) fn unprove(&mut self, key: Key) {
+        if let Some(waiting) = self.waiting.get_mut(&key) {
+            waiting.proven = false;
+        }
+    }
+
+    /// Whether every thread of the process, raddle's or not, is proven at this moment.
+    pub(super) fn nobody_can_go_on(&self) -> bool {
+        // The first two are cheap, and fail where a thread works or sleeps while many wait.
+        self.waiting.values().all(|waiting| waiting.proven)
+            && os::thread_count() == Some(self.waiting.len())
+            && os::tasks().is_some_and(|tasks| self.has_all(&tasks))
+    }
+
+    fn has_all(&self, tasks: &[u64]) -> bool {
+        let waiting = self.waiting.values().filter_map(|waiting| waiting.thread.native_id.get());
+        let waiting: BTreeSet<_> = waiting.collect();
+        tasks.len() == self.waiting.len() && tasks.iter().all(|id| waiting.contains(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = (64, 7);
+
+    fn waiting() -> Table {
+        let mut table = Table::new();
+        table.begin(KEY, Waiting::new(Record::new("waits", false, false), None, None));
+        table
+    }
+
+    /// The slice's running out and the wake may meet; the thread then goes on, however late it says so.
+    #[test]
+    fn a_wake_during_a_slice_leaves_nothing_proven() {
+        let mut table = waiting();
+        table.waking(KEY.0);
+        table.prove(KEY);
+        assert!(!table.waiting[&KEY].proven);
+        table.prove(KEY);
+        assert!(table.waiting[&KEY].proven);
+        table.waking(KEY.0);
+        assert!(!table.waiting[&KEY].proven);
+        table.prove(KEY);
+        assert!(!table.waiting[&KEY].proven);
+    }
+
+    #[test]
+    fn a_wake_elsewhere_proves_nothing_of_this_one() {
+        let mut table = waiting();
+        table.prove(KEY);
+        table.waking(KEY.0 + 4);
+        table.waking(KEY.0 - 4);
+        assert!(table.waiting[&KEY].proven);
+    }
+
+    #[test]
+    fn a_thread_is_found_by_its_number() {
+        let mut table = waiting();
+        assert_eq!(table.of_thread(KEY.1).map(|(key, _)| key), Some(KEY));
+        assert!(table.of_thread(8).is_none());
+        drop(table.end(KEY));
+        assert!(table.of_thread(KEY.1).is_none());
+    }
+}
