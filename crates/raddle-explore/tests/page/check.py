@@ -3,7 +3,7 @@
 
     check.py REPORT.html              checks any report that raddle-explore wrote: steps forwards and backwards, keys, buttons, slider, play
     check.py --samples                makes pages of sample.json, deadlock.json and a run of 2,000 steps, and checks them more closely
-    check.py --make OUT REPORT.json   fills the page as Rust does; `big` instead of a file makes the run of 2,000 steps
+    check.py --make OUT REPORT.json   fills the page as Rust does; `big` instead of a file makes the run of 2,000 steps, `bare` none
     check.py --shots DIR              pictures of all of them, light and dark, wide and narrow, and one on paper
 
 Python's standard library alone. Chromium is $CHROMIUM or the first of chromium, chromium-browser, google-chrome in the path; without one
@@ -67,6 +67,13 @@ def big(count=2000, threads=9):
             "found": {"executions": 18311, "classes": 9022, "preemptions": 412, "strategy": "random schedules", "shrunk_from": None},
             "token": "r1-" + "k7" * 900, "replay": "RADDLE_REPLAY=r1-" + "k7" * 900 + " cargo test no_request_is_lost",
             "threads": [{"name": n, "daemon": False} for n in names], "objects": objects, "steps": steps, "end": {"waits": [], "cycle": None}}
+
+
+def bare():
+    """The least that a report can say."""
+    return {"raddle": 1, "program": None, "failure": {"kind": "blocked outside", "title": "</script><img src=x> waits outside", "message": "", "at": None,
+            "thread": None}, "found": {"executions": 1, "classes": 1, "preemptions": 0, "strategy": "one run", "shrunk_from": None}, "token": "r1",
+            "replay": "", "threads": [{"name": "MainThread", "daemon": False}], "objects": [], "steps": [], "end": {"waits": [], "cycle": None}}
 
 
 def browser():
@@ -186,11 +193,20 @@ def check_big(page):
     print(f"  207 key presses in 2,000 steps of 9 threads, the browser's start included: {time.monotonic() - begun:.1f} s")
 
 
-SAMPLES = {"sample": check_lost_update, "deadlock": check_deadlock, "big": check_big}
+def check_bare(page):
+    dom = dump(page, "keys=ArrowRight,ArrowLeft,n,p&click=play")
+    assert (dom.body["data-ready"], dom.body["data-step"], dom.statuses) == ("true", "0", {0: "paused"}), dom.body
+    assert dom.texts["title"] == "</script><img src=x> waits outside." and dom.texts["replay"] == "RADDLE_REPLAY=r1"
+    page.write_text(fill(bare()).replace('id="report">{', 'id="report">null{'))
+    assert dump(page, "").body["data-ready"] == "broken"
+
+
+SAMPLES = {"sample": check_lost_update, "deadlock": check_deadlock, "bare": check_bare, "big": check_big}
+MADE = {"big": big, "bare": bare}
 
 
 def load(name):
-    return big() if name == "big" else json.loads((HERE / name).with_suffix(".json").read_text())
+    return MADE[name]() if name in MADE else json.loads((HERE / name).with_suffix(".json").read_text())
 
 
 def samples(folder):
@@ -215,7 +231,7 @@ def shots(folder):
 def main(arguments):
     match arguments:
         case ["--make", out, report]:
-            pathlib.Path(out).write_text(fill(big() if report == "big" else json.loads(pathlib.Path(report).read_text())))
+            pathlib.Path(out).write_text(fill(MADE[report]() if report in MADE else json.loads(pathlib.Path(report).read_text())))
         case ["--shots", folder]:
             shots(pathlib.Path(folder))
         case ["--samples"]:

@@ -18,6 +18,11 @@ function shorten(text, most) {
   return text.length <= most ? text : text.slice(0, most - 1) + "…";
 }
 
+/** Cut in the middle, for names that begin alike. */
+function squeeze(text, most) {
+  return text.length <= most ? text : text.slice(0, Math.ceil(most / 2) - 1) + "…" + text.slice(-Math.floor(most / 2));
+}
+
 /** A name that may be cut by the page's width, whole in its title. */
 function named(className, text) {
   const node = el("span", className, text);
@@ -25,15 +30,13 @@ function named(className, text) {
   return node;
 }
 
-function placeText(at) {
-  const file = at.file.replace(/\\/g, "/"), parts = file.split("/");
-  const short = file.length <= 24 ? file : "…/" + parts[parts.length - 1];
-  return short + ":" + at.line;
-}
-
+/** Where in the sources: a long path is cut to its file, and a narrow column cuts the file but never the line. */
 function place(at) {
-  const node = el("span", "at", at ? placeText(at) : "");
-  if (at) node.title = at.file + ":" + at.line + (at.column ? ":" + at.column : "");
+  const node = el("span", "at");
+  if (!at) return node;
+  const file = at.file.replace(/\\/g, "/"), short = file.length <= 24 ? file : "…/" + file.slice(file.lastIndexOf("/") + 1);
+  node.append(el("span", "file", short), ":" + at.line);
+  node.title = at.file + ":" + at.line + (at.column ? ":" + at.column : "");
   return node;
 }
 
@@ -41,7 +44,7 @@ function duration(ns) {
   for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
     if (Math.abs(ns) >= size) return +(ns / size).toFixed(6) + " " + unit;
   }
-  return ns + " ns";
+  return ns ? ns + " ns" : "0";
 }
 
 function stepWords(step) {
@@ -216,6 +219,7 @@ function drawPair(model, rows, sheet) {
 function drawLanes(model, lanes) {
   const height = Math.max(4, Math.min(9, 40 / Math.max(1, model.threads.length)));
   lanes.setAttribute("viewBox", `0 0 ${Math.max(1, model.last)} ${model.threads.length}`);
+  if (model.threads.reduce((n, t) => n + t.preempted.length, 0) > 60) lanes.classList.add("many");
   lanes.parentNode.style.setProperty("--track", Math.max(20, height * model.threads.length) + "px");
   for (const thread of model.threads) {
     for (let i = 0; i < thread.own.length; i++) {

@@ -64,7 +64,7 @@ function addStep(model, step, k) {
 function entryAt(object, k) {
   const before = object.past[object.past.length - 1];
   if (before && before.k === k) return before;
-  const entry = Object.assign({ value: null, note: null, holders: [], by: null }, before, { k });
+  const entry = Object.assign({ value: null, holders: [], by: null }, before, { k });
   object.past.push(entry);
   return entry;
 }
@@ -77,8 +77,8 @@ function addValue(model, thread, step, k) {
   entry.touched = k;
   if (step.value == null) return;
   const arrow = step.value.lastIndexOf("→");
-  const reads = /^(reads|loads|gets|sees|peeks)\b/.test(step.verb || step.text);
-  if (arrow < 0 && !reads) { entry.note = step.value; return; }
+  const reads = /^(reads|loads)\b/.test(step.verb || step.text);
+  if (arrow < 0 && !reads) return;
   entry.value = arrow < 0 ? step.value : step.value.slice(arrow + 1).trim();
   if (!thread.copies.has(object.index)) thread.copies.set(object.index, []);
   thread.copies.get(object.index).push({ k, value: entry.value });
@@ -135,14 +135,14 @@ function statusAt(model, thread, k) {
   return preempted && (!own || own.k < preempted.k) ? "preempted" : "paused";
 }
 
-/** What the thread last saw in each shared value, the newest first. */
+/** What the thread saw in shared values in its last few steps, the newest first; older copies say little. */
 function copiesAt(model, thread, k) {
-  const seen = [];
+  const seen = [], recent = thread.own[Math.max(0, countTo(thread.own, k) - 8)];
   for (const [object, list] of thread.copies) {
     const copy = lastAt(list, k);
-    if (!copy) continue;
+    if (!copy || copy.k < recent.k) continue;
     const now = lastAt(model.objects[object].past, k);
     seen.push({ object, k: copy.k, value: copy.value, now: now.value, stale: now.value !== copy.value });
   }
-  return seen.sort((a, b) => b.k - a.k);
+  return seen.sort((a, b) => b.k - a.k).slice(0, 3);
 }

@@ -109,13 +109,25 @@ function tell(model, k) {
   byId("slider").setAttribute("aria-valuetext", "Step " + k + ": " + words);
 }
 
+/** Brings the step into sight. The page itself moves only when somebody steps, so that it opens at its top. */
 function reveal(model, row, k, scroll) {
-  const box = byId("box");
-  if (!row || k === model.last) box.scrollTop = row ? box.scrollHeight : 0;
-  if (!row) return;
-  const cell = row.querySelector("td[data-thread]");
-  if (scroll) cell.scrollIntoView({ block: "nearest", inline: "nearest" });
-  else box.scrollTop = k === model.last ? box.scrollHeight : row.offsetTop - box.clientHeight / 2;
+  const box = byId("box"), end = k === model.last && document.querySelector("tr.end");
+  if (!row) return box.scrollTo(0, 0);
+  const acts = row.querySelector("td[data-thread]");
+  if (!scroll) {
+    const left = Math.max(0, acts.offsetLeft + acts.offsetWidth + 24 - box.clientWidth);
+    return box.scrollTo(left, end ? box.scrollHeight : row.offsetTop - box.clientHeight / 2);
+  }
+  for (const cell of [acts, end && (end.querySelector("td[data-thread]") || end.lastChild)]) {
+    if (cell) cell.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+}
+
+/** A short run that fits in its width lies open in the page; another is scrolled in a box of its own, under the heads of its columns. */
+function fit(model, table) {
+  const wide = parseFloat(getComputedStyle(table).minWidth) <= byId("box").parentNode.clientWidth;
+  byId("box").classList.toggle("open", model.last <= 60 && wide && innerWidth > 860);
+  document.documentElement.style.setProperty("--stuck", document.querySelector(".controls").offsetHeight + "px");
 }
 
 function makeActions(model, show) {
@@ -216,12 +228,15 @@ function start() {
   document.body.dataset.steps = model.last;
   drawLanes(model, byId("lanes"));
   const show = makeStepper(model, rows), actions = makeActions(model, show), sheet = byId("box").firstElementChild;
+  fit(model, byId("grid"));
   show(model.last, false);
   listen(actions);
   obey(model, show, actions);
   addEventListener("hashchange", () => obey(model, show, actions));
-  new ResizeObserver(() => drawPair(model, rows, sheet)).observe(sheet);
-  drawPair(model, rows, sheet);
+  const lay = () => { fit(model, byId("grid")); drawPair(model, rows, sheet); };
+  new ResizeObserver(lay).observe(sheet);
+  addEventListener("resize", () => { lay(); show(+document.body.dataset.step, false); });
+  lay();
   document.body.dataset.ready = true;
 }
 

@@ -31,7 +31,7 @@ function threadCard(model, thread, k) {
   for (const held of lastAt(thread.held, k).list) {
     card.append(line("fact", "holds ", el("b", "", model.objects[held.object].name), " since step " + held.k + " ", place(held.at)));
   }
-  for (const copy of copiesAt(model, thread, k).slice(0, 4)) card.append(copyLine(model, copy));
+  for (const copy of copiesAt(model, thread, k)) card.append(copyLine(model, copy));
   return card;
 }
 
@@ -80,17 +80,16 @@ function objectCard(model, object, k) {
     card.append(line("fact held", "held by ", el("b", "", model.threads[holder.thread].name), " since step " + holder.k + " ", place(holder.at)));
   }
   if (object.isHeld && !entry.holders.length) card.append(line("fact faint", "free"));
-  if (entry.note != null) card.append(line("fact faint", entry.note));
   if (entry.touched && !entry.holders.length) {
-    const { text } = model.steps[entry.touched - 1], by = model.threads[entry.by].name;
-    card.append(line("fact faint", (touched ? "now: " : "step " + entry.touched + ": ") + by + " " + text));
+    const words = model.threads[entry.by].name + " " + stepWords(model.steps[entry.touched - 1]);
+    card.append(line("fact faint", (touched ? "now: " : "step " + entry.touched + ": ") + words));
   }
   return card;
 }
 
 // The cycle: threads and locks in a ring of two columns, down on the right and up on the left, and the same in words.
 
-const NODE = { width: 128, height: 36, gap: 76, pitch: 82 };
+const NODE = { width: 136, height: 36, gap: 66, pitch: 82 };
 
 function cyclePicture(model, cycle) {
   const waits = cycle.map((t) => model.waits.find((w) => w.thread === t) || { thread: t, object: null, verb: "waits" });
@@ -114,9 +113,9 @@ function ringPicture(ring) {
     const places = ring.map(({ x, y }) => ({ x, y }));
     ring.forEach((node, i) => Object.assign(node, places[(i + ring.length - 1) % ring.length]));
   } else if (ring.length === 2) [ring[0].x, ring[1].x] = [ring[1].x, ring[0].x];
-  const picture = svg("svg", { class: "ring", viewBox: `0 0 ${width * 2 + gap} ${(down - 1) * pitch + height + 14}`, role: "img" });
+  const picture = svg("svg", { class: "ring", viewBox: `0 0 ${width * 2 + gap} ${(down - 1) * pitch + height + 18}`, role: "img" });
   picture.append(svg("title", {}, "Each thread waits for what the next one holds; the list below says it in words."));
-  const defs = svg("defs"), tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto" });
+  const defs = svg("defs"), tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 6, markerHeight: 6, orient: "auto" });
   tip.append(svg("path", { d: "M0 0l8 4l-8 4z" }));
   defs.append(tip);
   picture.append(defs, ...ring.map((node, i) => edge(node, ring[(i + 1) % ring.length], ring.length)), ...ring.map(ringNode));
@@ -129,7 +128,7 @@ function ringNode(node) {
   if (node.thread) group.style.setProperty("--h", node.thread.hue);
   group.append(svg("title", {}, what.name));
   group.append(svg("rect", { x: node.x - width / 2 + 1, y: node.y - height / 2, width: width - 2, height, rx: node.thread ? 18 : 3 }));
-  group.append(svg("text", { x: node.x, y: node.y + 4.5, "text-anchor": "middle" }, shorten(what.name, 17)));
+  group.append(svg("text", { x: node.x, y: node.y + 4.5, "text-anchor": "middle" }, squeeze(what.name, 15)));
   return group;
 }
 
@@ -148,7 +147,7 @@ function edge(from, to, count) {
     x2 -= way * (width / 2 + 2);
     y1 -= aside;
     y2 -= aside;
-    label = { x: (x1 + x2) / 2, y: (y1 + y2) / 2 + (aside < 0 ? 15 : -6), "text-anchor": "middle" };
+    label = { x: (x1 + x2) / 2, y: (y1 + y2) / 2 + (aside < 0 ? 17 : -8), "text-anchor": "middle" };
   }
   group.append(svg("path", { d: `M${x1} ${y1}L${x2} ${y2}`, "marker-end": "url(#tip)" }), svg("text", label, from.edge));
   return group;
