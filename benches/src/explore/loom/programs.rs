@@ -1,0 +1,149 @@
+//! The programs, written for loom.
+//!
+//! The pointers that share are the standard library's: loom's own are one more thing whose order it explores.
+
+use std::sync::Arc;
+
+use loom::sync::atomic::{AtomicU32, Ordering};
+use loom::sync::{Condvar, Mutex, MutexGuard};
+use loom::thread;
+
+use super::watch::{OnFailure, Watch};
+use crate::explore::case::{Goal, Program};
+
+pub(super) fn choose(program: Program, goal: Goal) -> fn(&OnFailure) {
+    match (program, goal) {
+        (Program::LostUpdate, Goal::CoverRepaired) => updates_under_a_mutex,
+        (Program::LostUpdate, _) => lost_update,
+        (Program::Philosophers, Goal::CoverRepaired) => |on_failure| philosophers(true, on_failure),
+        (Program::Philosophers, _) => |on_failure| philosophers(false, on_failure),
+        (Program::Buffer, Goal::CoverRepaired) => |on_failure| buffer(Buffer::notify_all, on_failure),
+        (Program::Buffer, _) => |on_failure| buffer(Buffer::notify_one, on_failure),
+    }
+}
+
+fn lost_update(on_failure: &OnFailure) {
+    let x = Arc::new(AtomicU32::new(0));
+    let update = |x: &AtomicU32| x.store(x.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
+    let other = thread::spawn({
+        let x = x.clone();
+        move || update(&x)
+    });
+    update(&x);
+    other.join().unwrap();
+    on_failure.check(x.load(Ordering::SeqCst) == 2);
+}
+
+fn updates_under_a_mutex(on_failure: &OnFailure) {
+    let x = Arc::new(Mutex::new(0));
+    let update = |x: &Mutex<u32>| *x.lock().unwrap() += 1;
+    let other = thread::spawn({
+        let x = x.clone();
+        move || update(&x)
+    });
+    update(&x);
+    other.join().unwrap();
+    on_failure.check(*x.lock().unwrap() == 2);
+}
+
+struct Table {
+    forks: [Mutex<()>; 3],
+    watch: Watch,
+}
+
+impl Table {
+    /// Takes a fork and then the other one. Who has taken its first waits: if all have, nobody gets a second.
+    fn dine(&self, (first, second): (usize, usize)) {
+        let held = self.forks[first].lock().unwrap();
+        if self.watch.waits() {
+            drop(held);
+            drop(self.forks[second].lock().unwrap());
+            return;
+        }
+        let _second = self.forks[second].lock().unwrap();
+        self.watch.goes_on();
+    }
+}
+
+fn philosophers(is_repaired: bool, on_failure: &OnFailure) {
+    let forks = [(); 3].map(|()| Mutex::new(()));
+    let table = Arc::new(Table { forks, watch: Watch::new(3, on_failure) });
+    let others = [(0, 1), (1, 2)].map(|forks| {
+        let table = table.clone();
+        thread::spawn(move || table.dine(forks))
+    });
+    table.dine(if is_repaired { (0, 2) } else { (2, 0) });
+    for other in others {
+        other.join().unwrap();
+    }
+}
+
+struct Buffer {
+    items: Mutex<u32>,
+    changed: Condvar,
+    watch: Watch,
+}
+
+impl Buffer {
+    /// Nothing if there was a failure, and it is time to end.
+    fn wait_while(&self, unfit: u32) -> Option<MutexGuard<'_, u32>> {
+        let mut items = self.items.lock().unwrap();
+        while *items == unfit {
+            if self.watch.waits() {
+                self.changed.notify_all();
+                return None;
+            }
+            items = self.changed.wait(items).unwrap();
+            if self.watch.is_over() {
+                return None;
+            }
+        }
+        Some(items)
+    }
+
+    fn notify_one(&self) {
+        self.changed.notify_one();
+        self.watch.goes_on();
+    }
+
+    fn notify_all(&self) {
+        self.changed.notify_all();
+        self.watch.all_go_on();
+    }
+
+    /// The last thing a thread does.
+    fn end(&self) {
+        if self.watch.ends() {
+            self.changed.notify_all();
+        }
+    }
+}
+
+fn buffer(notify: fn(&Buffer), on_failure: &OnFailure) {
+    let (items, changed) = (Mutex::new(0), Condvar::new());
+    let buffer = Arc::new(Buffer { items, changed, watch: Watch::new(3, on_failure) });
+    let consumers = [(); 2].map(|()| {
+        let buffer = buffer.clone();
+        thread::spawn(move || consume(&buffer, notify))
+    });
+    produce(&buffer, notify);
+    for consumer in consumers {
+        consumer.join().unwrap();
+    }
+}
+
+fn consume(buffer: &Buffer, notify: fn(&Buffer)) {
+    let Some(mut items) = buffer.wait_while(0) else { return };
+    *items -= 1;
+    notify(buffer);
+    buffer.end();
+}
+
+fn produce(buffer: &Buffer, notify: fn(&Buffer)) {
+    for _ in 0..2 {
+        let Some(mut items) = buffer.wait_while(1) else { return };
+        *items += 1;
+        notify(buffer);
+    }
+    buffer.end();
+}

@@ -1,0 +1,53 @@
+//! The explorers: executions and time, to the first bug and to cover every schedule.
+//!
+//! [`compare`] takes rounds of measurements, each by [`measure`] in a process of its own. That is because a failing
+//! execution leaves traces in the peers: shuttle never frees the stacks of its unfinished threads (some thousand of
+//! them exhaust a process's memory maps) and reports it on standard error, whatever the panic hook says.
+//!
+//! In every program the main thread is one of the threads that take part, and then joins the others. With a main
+//! thread that does nothing but join, the peers also cover the orders of its joins, which has nothing to do with
+//! the program and is far worse for them.
+
+mod case;
+mod child;
+mod loom;
+mod raddle;
+mod report;
+mod sample;
+mod shuttle;
+
+use std::io::{self, Write};
+
+pub(crate) use case::{Goal, Program, Tool};
+
+use crate::args::{ExploreArgs, MeasureArgs};
+use report::Row;
+use sample::Sample;
+
+/// Takes all measurements, and writes the table of them.
+pub(crate) fn compare(args: &ExploreArgs) -> io::Result<()> {
+    let mut rows: Vec<Row> = case::jobs(args).map(Row::new).collect();
+    for round in 1..=args.rounds {
+        for row in rows.iter_mut().filter(|row| !row.is_stopped()) {
+            eprintln!("round {round} of {}: {}", args.rounds, row.job);
+            row.add(child::measure(row.job, &args.limits)?);
+        }
+    }
+    let mut out = io::stdout().lock();
+    if args.json { report::json(&mut out, &rows, args) } else { report::table(&mut out, &rows, args) }
+}
+
+/// Takes one measurement in this process, and writes it to standard output.
+pub(crate) fn measure(args: &MeasureArgs) -> io::Result<()> {
+    let sample: Sample = match args.tool {
+        Tool::Raddle | Tool::RaddleDpor => raddle::measure(args),
+        Tool::ShuttleRandom | Tool::ShuttlePct | Tool::ShuttleDfs => shuttle::measure(args),
+        Tool::Loom => loom::measure(args),
+    };
+    writeln!(io::stdout(), "{}", serde_json::to_string(&sample)?)
+}
+
+/// Keeps the panics of failing executions off standard error, and the time to format them out of the measurement.
+fn silence_panics() {
+    std::panic::set_hook(Box::new(|_| {}));
+}

@@ -1,0 +1,47 @@
+//! raddle: its mix of strategies to find, partial-order reduction to cover.
+
+mod programs;
+
+use raddle_explore::{Explorer, Outcome, Strategy};
+
+use super::case::{Goal, Tool};
+use super::sample::{Sample, to_the_first_bug};
+use crate::args::MeasureArgs;
+use crate::clock::Clock;
+
+pub(crate) fn measure(args: &MeasureArgs) -> Sample {
+    super::silence_panics();
+    Explorer::new().run(|| ());
+    let program = programs::choose(args.program, args.goal);
+    match args.goal {
+        Goal::FirstBug => find(args, program),
+        Goal::Cover | Goal::CoverRepaired => cover(program),
+    }
+}
+
+fn find(args: &MeasureArgs, program: fn()) -> Sample {
+    let is_seeded = args.tool == Tool::Raddle;
+    let strategy = if is_seeded { Strategy::Mix } else { Strategy::Dpor };
+    to_the_first_bug(&args.limits, is_seeded, |seed, _| {
+        let explorer = Explorer::new().strategy(strategy).seed(seed);
+        match explorer.max_executions(args.limits.cap.into()).run(program) {
+            Outcome::Failed(report) => (report.executions(), true),
+            Outcome::Exhausted { executions, .. } | Outcome::Inconclusive { executions } => {
+                (executions, false)
+            }
+        }
+    })
+}
+
+fn cover(program: fn()) -> Sample {
+    let clock = Clock::start();
+    let survey = Explorer::new().strategy(Strategy::Dpor).survey(program);
+    Sample {
+        seconds: clock.elapsed().as_secs_f64(),
+        tries: 1,
+        executions: survey.executions,
+        failures: survey.failures,
+        classes: Some(survey.classes),
+        complete: survey.exhausted,
+    }
+}

@@ -1,0 +1,221 @@
+//! The table, and the same as JSON.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::case::{Goal, Job};
+use super::sample::Sample;
+use crate::args::ExploreArgs;
+
+/// What the numbers are, and what they are not.
+const NOTES: &str = "\
+The main thread is one of the program's threads. Each measurement is a process of its own that runs its explorer once
+before the clock starts. Ratio: the time, as a multiple of raddle's. Failing: the executions that failed.
+First bug: executions and time are the mean of a search, of those with seeds one for each seed.
+Every schedule, shuttle: failing executions panic; each is caught, and a new runner goes on with the same scheduler.
+Every schedule, loom: it cannot go on after a panic. The program notices its failure where loom would, counts it, calls
+skip_branch, and comes to an end; that may cost loom a few executions more. loom also covers what a weak memory shows.
+Waiters: shuttle's notify_one wakes any of them, the others' the one that has waited longest.
+";
+
+/// One line of the table.
+pub(crate) struct Row {
+    pub(crate) job: Job,
+    samples: Vec<Sample>,
+    trouble: Option<String>,
+}
+
+impl Row {
+    pub(crate) fn new(job: Job) -> Self {
+        Self { job, samples: Vec::new(), trouble: None }
+    }
+
+    pub(crate) fn add(&mut self, sample: Result<Sample, String>) {
+        match sample {
+            Ok(sample) => self.samples.push(sample),
+            Err(trouble) => self.trouble = Some(trouble),
+        }
+    }
+
+    /// Whether a round was not complete: then there is no time to compare, and no use in more rounds.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop().is_some()
+    }
+
+    /// Why there is no time to compare.
+    fn stop(&self) -> Option<String> {
+        let unfinished = || self.samples.iter().find(|sample| !sample.complete);
+        self.trouble.clone().or_else(|| unfinished().map(|sample| stopped(self.job.goal, sample)))
+    }
+
+    fn times(&self) -> Option<Times> {
+        if self.is_stopped() { None } else { Times::of(&self.samples) }
+    }
+
+    /// Executions of one try: the same in each round.
+    fn executions(&self) -> Option<f64> {
+        let last = self.samples.last().filter(|_| !self.is_stopped())?;
+        #[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
+        Some(last.executions as f64 / last.tries as f64)
+    }
+}
+
+fn stopped(goal: Goal, sample: &Sample) -> String {
+    let (executions, seconds) = (grouped(sample.executions), sample.seconds);
+    match goal {
+        Goal::FirstBug => format!(
+            "found by {} of {} searches; stopped after {executions} executions, {seconds:.1} s",
+            sample.failures, sample.tries
+        ),
+        _ => format!("not covered; stopped after {executions} executions, {seconds:.1} s"),
+    }
+}
+
+/// Seconds of one try.
+struct Times {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Times {
+    fn of(samples: &[Sample]) -> Option<Self> {
+        #[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
+        let mut times: Vec<f64> = samples.iter().map(|sample| sample.seconds / sample.tries as f64).collect();
+        times.sort_by(f64::total_cmp);
+        let (min, max) = (*times.first()?, *times.last()?);
+        let middle = times.len() / 2;
+        let median = if times.len() % 2 == 1 {
+            times[middle]
+        } else {
+            f64::midpoint(times[middle - 1], times[middle])
+        };
+        Some(Self { median, min, max })
+    }
+}
+
+/// The time as a multiple of the reference's in the same case.
+fn ratio(row: &Row, rows: &[Row]) -> Option<f64> {
+    let same_case = |it: &&Row| (it.job.program, it.job.goal) == (row.job.program, row.job.goal);
+    let reference = rows.iter().filter(same_case).find(|it| it.job.tool.is_reference())?;
+    Some(row.times()?.median / reference.times()?.median)
+}
+
+pub(crate) fn table(out: &mut impl Write, rows: &[Row], args: &ExploreArgs) -> io::Result<()> {
+    let mut goal = None;
+    for row in rows {
+        if goal.replace(row.job.goal) != Some(row.job.goal) {
+            heading(out, row.job.goal)?;
+        }
+        line(out, row, rows)?;
+    }
+    let (rounds, seeds, cap, limit) = (args.rounds, args.limits.seeds, args.limits.cap, args.limits.limit);
+    let (shuttle, loom) = (version("shuttle"), version("loom"));
+    writeln!(out, "\nshuttle {shuttle}, loom {loom}; {rounds} rounds; median (min–max) of the rounds.")?;
+    writeln!(out, "Limits: {seeds} seeds, {cap} executions a search with a seed, {limit} s a measurement.")?;
+    write!(out, "{NOTES}")
+}
+
+fn heading(out: &mut impl Write, goal: Goal) -> io::Result<()> {
+    let titles = ["tool", "executions", "failing", "wall time", "ratio"];
+    let [tool, executions, failing, time, ratio] = titles;
+    writeln!(out, "\n{goal}")?;
+    writeln!(out, "{:18}  {tool:19}  {executions:>11}  {failing:>7}  {time:>32}  {ratio:>7}", "case")
+}
+
+fn line(out: &mut impl Write, row: &Row, rows: &[Row]) -> io::Result<()> {
+    write!(out, "{:18}  {:19}  ", row.job.program, row.job.tool)?;
+    let (Some(executions), Some(times), Some(last)) = (row.executions(), row.times(), row.samples.last())
+    else {
+        return writeln!(out, "{}", row.stop().unwrap_or_default());
+    };
+    let executions = match row.job.goal {
+        Goal::FirstBug if executions < 1000.0 => format!("{executions:.1}"),
+        _ => grouped(last.executions / last.tries),
+    };
+    let failing = if row.job.goal == Goal::FirstBug { String::new() } else { grouped(last.failures) };
+    let time = format!("{} ({}–{})", time(times.median), time(times.min), time(times.max));
+    let ratio = ratio(row, rows).map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
+    let classes = last.classes.map_or(String::new(), |classes| format!("  {} classes", grouped(classes)));
+    writeln!(out, "{executions:>11}  {failing:>7}  {time:>32}  {ratio:>7}{classes}")
+}
+
+pub(crate) fn json(out: &mut impl Write, rows: &[Row], args: &ExploreArgs) -> io::Result<()> {
+    let limits = &args.limits;
+    let value = json!({
+        "rounds": args.rounds,
+        "limits": { "seeds": limits.seeds, "cap": limits.cap, "seconds": limits.limit },
+        "versions": { "shuttle": version("shuttle"), "loom": version("loom") },
+        "notes": NOTES,
+        "rows": rows.iter().map(|row| row_as_json(row, rows)).collect::<Vec<_>>(),
+    });
+    writeln!(out, "{value:#}")
+}
+
+fn row_as_json(row: &Row, rows: &[Row]) -> Value {
+    let times = row.times();
+    json!({
+        "program": row.job.program,
+        "goal": row.job.goal,
+        "tool": row.job.tool,
+        "executions": row.executions(),
+        "seconds": times.map(|it| json!({ "median": it.median, "min": it.min, "max": it.max })),
+        "ratio": ratio(row, rows),
+        "stopped": row.stop(),
+        "samples": row.samples,
+    })
+}
+
+/// The version that the workspace is locked to.
+fn version(package: &str) -> &'static str {
+    let lock = include_str!("../../../Cargo.lock");
+    let after =
+        lock.split_once(&format!("name = \"{package}\"\nversion = \"")).map_or("", |(_, after)| after);
+    after.split('"').next().unwrap_or_default()
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-3 => format!("{:.1} µs", s * 1e6),
+        s if s < 1.0 => format!("{:.2} ms", s * 1e3),
+        s => format!("{s:.2} s"),
+    }
+}
+
+/// With a comma after each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_commas() {
+        let numbers = [0, 999, 1000, 34_643, 1_000_000].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "34,643", "1,000,000"]);
+    }
+
+    #[test]
+    fn times_are_of_one_try_each() {
+        let sample = |tries, seconds| Sample { tries, seconds, ..Sample::default() };
+        let times = Times::of(&[sample(2, 6.0), sample(1, 1.0), sample(4, 8.0)]).unwrap();
+        assert_eq!([times.min, times.median, times.max].map(time), ["1.00 s", "2.00 s", "3.00 s"]);
+        let times = Times::of(&[sample(1, 1.0), sample(1, 2.0)]).unwrap();
+        assert_eq!(time(times.median), "1.50 s");
+    }
+
+    #[test]
+    fn the_versions_are_known() {
+        assert!(version("shuttle").starts_with("0.") && version("loom").starts_with("0."));
+    }
+}

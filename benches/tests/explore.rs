@@ -1,0 +1,53 @@
+//! The comparison of the explorers, as its command prints it.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The table of one round and two seeds, as JSON.
+fn explore(more: &[&str]) -> Value {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
+    bench.args(["explore", "--json", "--rounds", "1", "--seeds", "2"]).args(more);
+    let output = bench.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn rows(table: &Value) -> &Vec<Value> {
+    table["rows"].as_array().unwrap()
+}
+
+#[test]
+fn every_tool_finds_a_lost_update() {
+    let table = explore(&["--program", "lost-update", "--goal", "first-bug"]);
+    for row in rows(&table) {
+        assert_eq!(row["stopped"], Value::Null, "{row}");
+        assert!(row["executions"].as_f64().unwrap() >= 1.0, "{row}");
+    }
+}
+
+#[test]
+fn every_tool_goes_on_past_failures_and_finds_none_in_what_is_repaired() {
+    for program in ["lost-update", "philosophers"] {
+        let table = explore(&["--program", program, "--goal", "cover", "--goal", "cover-repaired"]);
+        for row in rows(&table) {
+            let sample = &row["samples"][0];
+            let (executions, failures) = (sample["executions"].as_u64(), sample["failures"].as_u64());
+            assert_eq!(row["stopped"], Value::Null, "{row}");
+            assert_eq!(failures > Some(0), row["goal"] == "cover", "{row}");
+            assert!(failures < executions, "{row}");
+        }
+    }
+}
+
+#[test]
+fn what_takes_too_long_is_stopped_and_says_so() {
+    let shuttle = ["--tool", "shuttle-dfs", "--program", "buffer"];
+    let table = explore(&[&shuttle[..], &["--goal", "cover-repaired", "--limit", "1"]].concat());
+    let [row] = &rows(&table)[..] else { panic!("{table:#}") };
+    assert!(row["stopped"].as_str().unwrap().starts_with("not covered; stopped after"), "{row}");
+    assert_eq!(
+        (&row["seconds"], &row["executions"], &row["ratio"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+}
