@@ -63,7 +63,8 @@ impl Policy for Dpor {
         // Whoever took the last step goes on, even if its time has to be up for that: what happens then is what
         // programs forget most easily.
         let awake = |thread: &usize| asleep & one(*thread) == 0;
-        let stays = view.options.iter().position(|&thread| thread == view.current).filter(|_| awake(&view.current));
+        let stays =
+            view.options.iter().position(|&thread| thread == view.current).filter(|_| awake(&view.current));
         let place = stays.or_else(|| view.options.iter().position(awake))?;
         let chosen = view.options[place];
         self.nodes.push(Node { chosen, backtrack: one(chosen), ..node });
@@ -101,8 +102,7 @@ impl Dpor {
     }
 
     fn advance(&mut self, execution: &Execution) {
-        while let Some(node) = self.nodes.last_mut() {
-            let depth = self.nodes.len() - 1;
+        while let Some(depth) = self.nodes.len().checked_sub(1) {
             let node = &mut self.nodes[depth];
             if let Some(event) = execution.events.get(depth) {
                 let more = event.more.clone();

@@ -2,6 +2,7 @@
 mod clock;
 mod dpor;
 mod execution;
+mod mix;
 mod order;
 mod pct;
 mod pos;
@@ -9,6 +10,7 @@ mod surw;
 mod walk;
 pub(crate) use dpor::Dpor;
 pub(crate) use execution::{Execution, Program};
+pub(crate) use mix::Mix;
 pub(crate) use pct::Pct;
 pub(crate) use pos::Pos;
 pub(crate) use surw::Surw;

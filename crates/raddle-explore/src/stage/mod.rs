@@ -24,12 +24,13 @@ use crate::crew::Crew;
 use crate::hook;
 
 pub(crate) use actor::Actor;
-pub(crate) use event::{Event, MANY, Pending, Threads, each, one};
-pub(crate) use failure::{Failure, Place};
+pub(crate) use event::{Event, Pending, Threads, each, one};
+pub(crate) use failure::Failure;
 pub(crate) use log::{Hold, Row, Waits};
-pub(crate) use objects::{Access, CLOCK, Kin, Mode, Objects};
+pub(crate) use objects::{Access, Kin, Mode, Objects};
 pub(crate) use policy::{Policy, View};
-pub(crate) use rules::{Grain, Rules, Time};
+pub(crate) use rules::Rules;
+pub use rules::{Grain, Time};
 pub(crate) use state::State;
 
 /// The actor that runs the program's closure: its main thread.

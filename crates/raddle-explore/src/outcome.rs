@@ -1,0 +1,56 @@
+//! What an exploration comes to.
+
+use crate::report::Report;
+
+/// What an exploration came to.
+#[derive(Debug)]
+#[must_use = "an exploration that failed, or did not finish, says so here"]
+pub enum Outcome {
+    /// Every schedule that matters was run, and none failed.
+    Exhausted {
+        /// How many classes of schedules there are, which differ in more than the order of unrelated steps.
+        classes: u64,
+        /// How often the program was run.
+        executions: u64,
+    },
+    /// A limit was reached before every schedule was run; none failed so far.
+    Inconclusive {
+        /// How often the program was run.
+        executions: u64,
+    },
+    /// A schedule broke the program.
+    Failed(Box<Report>),
+}
+
+impl Outcome {
+    /// Returns if every schedule that matters was run and none failed.
+    ///
+    /// # Panics
+    /// Otherwise, with the report or with what was not finished.
+    #[track_caller]
+    pub fn assert_exhausted(self) {
+        match self {
+            Outcome::Exhausted { .. } => {}
+            Outcome::Inconclusive { executions } => {
+                panic!("not every schedule was run: inconclusive after {executions} executions")
+            }
+            Outcome::Failed(report) => panic!("{report}"),
+        }
+    }
+}
+
+/// What [`survey`](crate::Explorer::survey) saw.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Survey {
+    /// How many classes of schedules partial-order reduction met.
+    pub classes: u64,
+    /// How often the program was run.
+    pub executions: u64,
+    /// How many executions failed.
+    pub failures: u64,
+    /// Every schedule that matters was run.
+    pub exhausted: bool,
+    /// The first failure.
+    pub first: Option<Box<Report>>,
+}

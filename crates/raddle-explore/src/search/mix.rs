@@ -1,0 +1,106 @@
+//! A search: one execution after the other, by the strategies asked for in turn.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use fastrand::Rng;
+
+use super::{Dpor, Execution, Pct, Pos, Program, Surw, Walk};
+use crate::crew::Crew;
+use crate::explorer::Strategy;
+use crate::stage::Rules;
+
+/// Who chooses the schedules of one search.
+pub(crate) struct Mix {
+    strategy: Strategy,
+    turn: u64,
+    dpor: Option<Dpor>,
+    walk: Option<Walk>,
+    pos: Option<Pos>,
+    pct: Option<Pct>,
+    surw: Option<Surw>,
+}
+
+impl Mix {
+    pub(crate) fn new(strategy: Strategy, seed: u64) -> Self {
+        let mut seeds = Rng::with_seed(seed);
+        let mut rng = || seeds.fork();
+        Self {
+            strategy,
+            turn: 0,
+            dpor: Some(Dpor::default()),
+            walk: Some(Walk(rng())),
+            pos: Some(Pos::new(rng())),
+            pct: Some(Pct::new(rng())),
+            surw: Some(Surw::new(rng())),
+        }
+    }
+
+    pub(crate) fn classes(&self) -> u64 {
+        self.dpor.as_ref().map_or(0, Dpor::classes)
+    }
+
+    /// Every class of schedules has been seen.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.dpor.as_ref().is_some_and(Dpor::is_exhausted)
+    }
+
+    /// After the same choices the program did something else.
+    pub(crate) fn diverged(&self) -> bool {
+        self.dpor.as_ref().is_some_and(|dpor| dpor.diverged)
+    }
+
+    /// Whose turn it is: every other time partial-order reduction's, in between the others' one after the other.
+    fn next(&mut self) -> Strategy {
+        let turn = self.turn;
+        self.turn += 1;
+        match self.strategy {
+            Strategy::Mix if turn % 2 == 0 => Strategy::Dpor,
+            Strategy::Mix => {
+                [Strategy::Surw, Strategy::Pos, Strategy::Pct, Strategy::Random][turn as usize / 2 % 4]
+            }
+            strategy => strategy,
+        }
+    }
+
+    /// Runs the program once more.
+    pub(crate) fn perform(
+        &mut self,
+        program: &Program,
+        rules: Rules,
+        crew: &Crew,
+        pulse: &Arc<AtomicU64>,
+    ) -> (Execution, Strategy) {
+        macro_rules! run {
+            ($policy:expr) => {{
+                let policy = $policy.take().expect("a policy is given back after each execution");
+                let (execution, policy) = Execution::perform(program, rules, policy, crew, pulse);
+                *$policy = Some(policy);
+                execution
+            }};
+        }
+        let strategy = self.next();
+        let execution = match strategy {
+            Strategy::Random => run!(&mut self.walk),
+            Strategy::Pos => run!(&mut self.pos),
+            Strategy::Pct => run!(&mut self.pct),
+            Strategy::Surw => run!(&mut self.surw),
+            Strategy::Mix | Strategy::Dpor => run!(&mut self.dpor),
+        };
+        self.learn(strategy, &execution);
+        (execution, strategy)
+    }
+
+    fn learn(&mut self, strategy: Strategy, execution: &Execution) {
+        if strategy == Strategy::Dpor
+            && let Some(dpor) = &mut self.dpor
+        {
+            dpor.learn(execution);
+        }
+        if !execution.redundant
+            && let Some(surw) = &mut self.surw
+        {
+            surw.learn(&execution.events, &execution.objects, &execution.parents());
+        }
+    }
+}
