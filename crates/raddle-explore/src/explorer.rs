@@ -68,7 +68,7 @@ impl Explorer {
             strategy: Strategy::Mix,
             seed: 0,
             max_executions: 20_000,
-            max_time: Duration::from_secs(60),
+            max_time: Duration::from_mins(1),
             rules: Rules::default(),
         }
     }

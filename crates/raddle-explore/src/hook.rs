@@ -22,7 +22,7 @@ pub(crate) fn enter() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if !keeps_quiet(info) {
-                before(info)
+                before(info);
             }
         }));
     });

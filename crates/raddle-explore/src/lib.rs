@@ -13,6 +13,8 @@
 //! });
 //! ```
 #![forbid(unsafe_code)]
+#![allow(dead_code, reason = "executions keep what the picture of a report will need")]
+#![allow(clippy::similar_names, reason = "a stage has a state")]
 
 mod crew;
 mod explorer;

@@ -1,6 +1,7 @@
 //! Programs with a mistake each: it is found, and there are just as many classes of schedules as there must be.
 
 #[path = "support/programs.rs"]
+#[expect(dead_code, reason = "the figures are for reading")]
 mod programs;
 
 use programs::{PROGRAMS, dining};

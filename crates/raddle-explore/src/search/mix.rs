@@ -13,7 +13,7 @@ use crate::stage::Rules;
 /// Who chooses the schedules of one search.
 pub(crate) struct Mix {
     strategy: Strategy,
-    turn: u64,
+    turn: usize,
     dpor: Option<Dpor>,
     walk: Option<Walk>,
     pos: Option<Pos>,
@@ -55,10 +55,8 @@ impl Mix {
         let turn = self.turn;
         self.turn += 1;
         match self.strategy {
-            Strategy::Mix if turn % 2 == 0 => Strategy::Dpor,
-            Strategy::Mix => {
-                [Strategy::Surw, Strategy::Pos, Strategy::Pct, Strategy::Random][turn as usize / 2 % 4]
-            }
+            Strategy::Mix if turn.is_multiple_of(2) => Strategy::Dpor,
+            Strategy::Mix => [Strategy::Surw, Strategy::Pos, Strategy::Pct, Strategy::Random][turn / 2 % 4],
             strategy => strategy,
         }
     }

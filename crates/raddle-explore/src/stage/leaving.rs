@@ -51,13 +51,11 @@ impl Stage {
         let count = state.actors.len();
         let next =
             (1..=count).map(|step| (me + step) % count).find(|&next| !state.actors[next].is_finished());
-        match next {
-            Some(next) => self.hand_to(state, next),
-            None => {
-                state.over = true;
-                self.wake_the_first(state)
-            }
+        if let Some(next) = next {
+            return self.hand_to(state, next);
         }
+        state.over = true;
+        self.wake_the_first(state)
     }
 
     fn wake_the_first<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {

@@ -19,6 +19,7 @@ const LOOKS: usize = 8;
 /// A wake of some of those who slept on a word: how many it is still good for.
 type Wake = usize;
 
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing, and they are independent")]
 pub(crate) struct State {
     pub(crate) rules: Rules,
     pub(crate) actors: Vec<Actor>,
@@ -153,6 +154,7 @@ impl State {
     }
 
     /// What `op` is going to touch.
+    #[expect(clippy::unnecessary_wraps, reason = "a step that yields touches nothing")]
     pub(crate) fn access(&mut self, op: &Op) -> Option<Access> {
         if op.kind == Kind::Sleep {
             return Some(Access { object: CLOCK, mode: Mode::Tick });

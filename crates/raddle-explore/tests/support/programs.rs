@@ -8,18 +8,18 @@ use raddle::{Condition, JoinHandle, Lock, Mutex, Shared, Thread};
 
 /// A program, its number of classes, and the mean number of executions to its first failure that others measured:
 /// random walk, PCT with three changes, POS, SURW, partial-order reduction.
-pub struct Program {
-    pub name: &'static str,
-    pub run: fn(),
-    pub classes: u64,
-    pub figures: [f64; 5],
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(),
+    pub(crate) classes: u64,
+    pub(crate) figures: [f64; 5],
 }
 
 const fn program(name: &'static str, run: fn(), classes: u64, figures: [f64; 5]) -> Program {
     Program { name, run, classes, figures }
 }
 
-pub const PROGRAMS: &[Program] = &[
+pub(crate) const PROGRAMS: &[Program] = &[
     program("account", account, 6, [6.9, 4.7, 6.0, 5.3, 4.0]),
     program("bluetooth", bluetooth, 10, [9.3, 45.0, 11.0, 9.4, 4.0]),
     program("carter01", carter01, 4, [1.8, 3.6, 2.2, 1.8, 2.0]),
@@ -127,22 +127,23 @@ struct Sides {
     l: Lock,
 }
 
-fn carter01() {
-    let sides = Arc::new((Sides::default(), Shared::new(0), Shared::new(0)));
-    fn side(sides: &Sides, count: &Shared<i32>) {
-        {
-            let _m = sides.m.lock();
-            count.set(count.get() + 1);
-            if count.get() == 1 {
-                sides.l.acquire();
-            }
-        }
+fn side(sides: &Sides, count: &Shared<i32>) {
+    {
         let _m = sides.m.lock();
-        count.set(count.get() - 1);
-        if count.get() == 0 {
-            sides.l.release().unwrap();
+        count.set(count.get() + 1);
+        if count.get() == 1 {
+            sides.l.acquire();
         }
     }
+    let _m = sides.m.lock();
+    count.set(count.get() - 1);
+    if count.get() == 0 {
+        sides.l.release().unwrap();
+    }
+}
+
+fn carter01() {
+    let sides = Arc::new((Sides::default(), Shared::new(0), Shared::new(0)));
     join([start(&sides, |it| side(&it.0, &it.1)), start(&sides, |it| side(&it.0, &it.2))]);
 }
 
@@ -185,13 +186,14 @@ struct Ring {
     done: [Shared<bool>; 3],
 }
 
+fn pass(ring: &Ring, to: usize, change: fn(i32) -> i32) {
+    let _m = ring.m.lock();
+    ring.x[to].set(change(ring.x[(to + 2) % 3].get()));
+    ring.done[to].set(true);
+}
+
 fn token_ring() {
     let ring = Arc::new(Ring::default());
-    fn pass(ring: &Ring, to: usize, change: fn(i32) -> i32) {
-        let _m = ring.m.lock();
-        ring.x[to].set(change(ring.x[(to + 2) % 3].get()));
-        ring.done[to].set(true);
-    }
     join([
         start(&ring, |it| pass(it, 0, |x| (x + 1) % 4)),
         start(&ring, |it| pass(it, 1, |x| x)),
@@ -294,7 +296,7 @@ fn stringbuffer() {
 }
 
 /// So many philosophers, each of whom takes the left fork and then the right one.
-pub fn dining(philosophers: usize) {
+pub(crate) fn dining(philosophers: usize) {
     let forks: Arc<Vec<Lock>> = Arc::new((0..philosophers).map(|_| Lock::new()).collect());
     let dine = |place: usize| {
         start(&forks, move |forks| {
