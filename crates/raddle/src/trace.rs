@@ -1,7 +1,7 @@
 //! What the threads did, step by step.
 //!
 //! A [`Recording`] collects what each thread does with raddle's objects, in the order in which it happened: which
-//! thread, which object, which line, and for a [`Shared`](Shared) cell the values. While none runs, this
+//! thread, which object, which line, and for a [`Shared`] cell the values. While none runs, this
 //! costs what the [seam](crate::host) costs in any case, one branch.
 //!
 //! ```
