@@ -1,13 +1,14 @@
 //! What to explore, how, and how long.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::crew::Crew;
 use crate::outcome::{Outcome, Survey};
 use crate::report::Report;
-use crate::search::{Mix, Program};
+use crate::search::{Execution, Follow, Mix, Program};
 use crate::stage::{Grain, Rules, Time};
 
 /// Which schedules are run.
@@ -148,6 +149,15 @@ impl Explorer {
         receiver.recv().expect("the exploring thread comes to its end")
     }
 
+    /// The same execution once more, with all that a report shows; the first one, if the program does something else.
+    fn again(&self, program: &Program, crew: &Crew, pulse: &Arc<AtomicU64>, failed: Execution) -> Execution {
+        let rules = Rules { record: true, ..self.rules };
+        let follow = Follow::new(failed.choices.clone());
+        let (again, _) = Execution::perform(program, rules, follow, crew, pulse);
+        let same = again.failure.as_ref().zip(failed.failure.as_ref()).is_some_and(|(a, b)| a.is_like(b));
+        if same { again } else { failed }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the time that the search takes is real")]
     fn search_here(&self, program: &Program, crew: &Crew, stop: bool) -> Survey {
         let (mut mix, pulse, began) = (Mix::new(self.strategy, self.seed), Arc::default(), Instant::now());
@@ -163,7 +173,8 @@ impl Explorer {
             if execution.failure.is_some() {
                 survey.failures += 1;
                 if survey.first.is_none() {
-                    survey.first = Some(Box::new(Report::new(execution, survey.executions)));
+                    let again = self.again(program, crew, &pulse, execution);
+                    survey.first = Some(Box::new(Report::new(again, survey.executions)));
                 }
                 if stop {
                     break;

@@ -36,3 +36,33 @@ fn philosophers_have_two_to_their_number_minus_one() {
         assert_eq!(survey.failures, 1, "all have their left fork, and wait for the right one");
     }
 }
+
+#[test]
+fn a_report_says_who_did_what_with_which_values() {
+    let lost = || {
+        let value = std::sync::Arc::new(raddle::Shared::new(0));
+        let add = |value: std::sync::Arc<raddle::Shared<i32>>| {
+            raddle::Thread::spawn(move || value.set(value.get() + 1))
+        };
+        let threads = [add(value.clone()), add(value.clone())];
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(value.get(), 2, "an update was lost");
+    };
+    let Outcome::Failed(report) = Explorer::new().run(lost) else { panic!("the lost update was not found") };
+    let text = report.to_string();
+    assert!(report.executions() < 10, "{text}");
+    assert!(text.contains("an update was lost") && text.contains("preemption"), "{text}");
+    assert!(text.contains("writes Shared 1: 0 → 1") && text.contains("writes Shared 1: 1 → 1"), "{text}");
+}
+
+#[test]
+fn a_report_of_a_deadlock_says_who_holds_what() {
+    let Outcome::Failed(report) = Explorer::new().run(|| dining(3)) else {
+        panic!("the deadlock was not found")
+    };
+    let text = report.to_string();
+    assert_eq!(text.matches("which thread").count(), 3, "{text}");
+    assert!(text.starts_with("deadlock"), "{text}");
+}

@@ -60,12 +60,44 @@ impl fmt::Display for Report {
             f,
             "\n\nfound in execution {executions}, with {preemptions} preemptions; the steps in their order:"
         )?;
-        for event in &self.execution.events {
-            if let Some(op) = event.op {
-                let kin = self.execution.objects.find(op.object.address, op.object.what);
-                let number = kin.map_or(0, |number| self.execution.objects.kin(number).1 + 1);
-                let thread = self.name(event.thread);
-                writeln!(f, "  {thread:<24} {} {} {number}, at {}", op.kind.verb(), op.object.what, op.at)?;
+        self.steps(f)?;
+        self.waits(f)
+    }
+}
+
+impl Report {
+    fn object(&self, number: u32) -> String {
+        let (what, ordinal) = self.execution.objects.kin(number);
+        match self.execution.label(number) {
+            Some(label) => format!("{what} \"{label}\""),
+            None => format!("{what} {}", ordinal + 1),
+        }
+    }
+
+    /// One line for each step: the thread, what it did, the values, and where.
+    fn steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for row in &self.execution.rows {
+            if let Some(preempted) = row.preempts {
+                writeln!(f, "  -- preemption: \"{}\" could have gone on", self.name(preempted))?;
+            }
+            let (Some(kind), Some(object), Some(at)) = (row.kind, row.object, row.at) else { continue };
+            write!(f, "  {:<24} {} {}", self.name(row.thread), kind.verb(), self.object(object))?;
+            if !row.values.is_empty() {
+                write!(f, ": {}", row.values.join(", "))?;
+            }
+            let late = if row.timed_out { ", its time is up" } else { "" };
+            writeln!(f, "{late}, at {at}")?;
+        }
+        Ok(())
+    }
+
+    /// Who waits for what at the end, and who holds it since when.
+    fn waits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for wait in &self.execution.waits {
+            let (who, object) = (self.name(wait.thread), self.object(wait.object));
+            writeln!(f, "  thread \"{who}\" waits for {object}, at {}", wait.at)?;
+            if let Some(hold) = wait.held {
+                writeln!(f, "      which thread \"{}\" holds since {}", self.name(hold.by), hold.since)?;
             }
         }
         Ok(())

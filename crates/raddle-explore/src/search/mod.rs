@@ -2,6 +2,7 @@
 mod clock;
 mod dpor;
 mod execution;
+mod follow;
 mod mix;
 mod order;
 mod pct;
@@ -10,6 +11,7 @@ mod surw;
 mod walk;
 pub(crate) use dpor::Dpor;
 pub(crate) use execution::{Execution, Program};
+pub(crate) use follow::Follow;
 pub(crate) use mix::Mix;
 pub(crate) use pct::Pct;
 pub(crate) use pos::Pos;
