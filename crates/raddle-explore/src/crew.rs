@@ -5,6 +5,9 @@ use std::io;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+/// Those that explore nothing at the moment: to start threads takes longer than many an exploration.
+static CREWS: Mutex<Vec<Crew>> = Mutex::new(Vec::new());
+
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads that are used again by one execution after the other, all on one processor: only one of them runs at a
@@ -28,8 +31,21 @@ struct Work {
 }
 
 impl Crew {
+    /// A crew that nobody uses, or a new one.
+    pub(crate) fn engage() -> Self {
+        let idle = CREWS.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.unwrap_or_else(Self::new)
+    }
+
+    /// Lets the next exploration have the crew. Not for one whose threads may not come back.
+    pub(crate) fn dismiss(self) {
+        if self.pooled {
+            CREWS.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        }
+    }
+
     /// A crew on the next processor in turn.
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self { idle: Arc::default(), processor: NEXT.fetch_add(1, Relaxed), pooled: true }
@@ -38,6 +54,11 @@ impl Crew {
     /// One on the same processor, with a new thread for every job.
     pub(crate) fn fresh(&self) -> Self {
         Self { idle: Arc::default(), processor: self.processor, pooled: false }
+    }
+
+    /// Whether threads are used again.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.pooled
     }
 
     /// Runs `job` on a thread that has nothing else to do.

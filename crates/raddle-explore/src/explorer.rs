@@ -1,34 +1,13 @@
 //! What to explore, how, and how long.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::crew::Crew;
+use crate::exploration::Exploration;
 use crate::outcome::{Outcome, Survey};
-use crate::report::Report;
-use crate::search::{Execution, Follow, Mix, Program};
 use crate::stage::{Grain, Rules, Time};
-
-/// Which schedules are run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Strategy {
-    /// Partial-order reduction until every class of schedules was seen, and between its executions the others in turn.
-    #[default]
-    Mix,
-    /// Partial-order reduction alone: one schedule of each class.
-    Dpor,
-    /// Selectively uniform random walk.
-    Surw,
-    /// Partial order sampling.
-    Pos,
-    /// Probabilistic concurrency testing, for bugs of depth three.
-    Pct,
-    /// A random walk.
-    Random,
-}
+use crate::strategy::Strategy;
+use crate::token::Token;
 
 /// An exploration: its strategy and its limits.
 ///
@@ -49,11 +28,13 @@ pub enum Strategy {
 #[derive(Clone, Debug)]
 #[must_use = "nothing is explored before `run`"]
 pub struct Explorer {
-    strategy: Strategy,
-    seed: u64,
-    max_executions: u64,
-    max_time: Duration,
-    rules: Rules,
+    pub(crate) strategy: Strategy,
+    pub(crate) seed: u64,
+    pub(crate) max_executions: u64,
+    pub(crate) max_time: Duration,
+    pub(crate) stuck_after: Duration,
+    pub(crate) preemption_bound: Option<usize>,
+    pub(crate) rules: Rules,
 }
 
 impl Default for Explorer {
@@ -63,13 +44,15 @@ impl Default for Explorer {
 }
 
 impl Explorer {
-    /// At most 20,000 executions in at most a minute, by [`Strategy::Mix`].
+    /// By [`Strategy::Mix`], at most 20,000 executions in at most a minute, each of at most 20,000 steps.
     pub fn new() -> Self {
         Self {
             strategy: Strategy::Mix,
             seed: 0,
             max_executions: 20_000,
             max_time: Duration::from_mins(1),
+            stuck_after: Duration::from_secs(10),
+            preemption_bound: None,
             rules: Rules::default(),
         }
     }
@@ -80,7 +63,7 @@ impl Explorer {
         self
     }
 
-    /// What the random strategies begin with; the same seed, the same schedules.
+    /// What the random strategies begin with: the same seed, the same schedules. 0 unless set.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -92,7 +75,7 @@ impl Explorer {
         self
     }
 
-    /// After this time the outcome is [`Outcome::Inconclusive`].
+    /// After this time the outcome is [`Outcome::Inconclusive`]; looked at between executions.
     pub fn max_time(mut self, time: Duration) -> Self {
         self.max_time = time;
         self
@@ -101,6 +84,21 @@ impl Explorer {
     /// An execution with more steps has failed: it goes on for ever, as far as can be told.
     pub fn max_steps(mut self, steps: usize) -> Self {
         self.rules.max_steps = steps;
+        self
+    }
+
+    /// A thread that takes so long from one step to the next is stuck outside the toolkit, and is reported. Ten
+    /// seconds unless set.
+    pub fn stuck_after(mut self, time: Duration) -> Self {
+        self.stuck_after = time;
+        self
+    }
+
+    /// Runs every schedule with at most so many preemptions, depth first: [`Strategy::Depth`]. It is exhausted only
+    /// if that left nothing out.
+    pub fn preemption_bound(mut self, preemptions: usize) -> Self {
+        self.strategy = Strategy::Depth;
+        self.preemption_bound = Some(preemptions);
         self
     }
 
@@ -117,6 +115,13 @@ impl Explorer {
         self
     }
 
+    /// Takes data races on [`Shared`](raddle::Shared) cells for failures: two accesses, one of them a write, that
+    /// nothing else orders, whatever comes of it.
+    pub fn races(mut self, races: bool) -> Self {
+        self.rules.races = races;
+        self
+    }
+
     /// Leaves it to joiners to judge a thread's panic. Otherwise every panic that a thread ends with is a failure.
     pub fn allow_panics(mut self, allow: bool) -> Self {
         self.rules.panics_allowed = allow;
@@ -124,65 +129,32 @@ impl Explorer {
     }
 
     /// Runs `program` under one schedule after the other, until one fails, all were seen, or a limit is reached.
+    ///
+    /// With `RADDLE_REPLAY=token` in the environment it runs that schedule alone; with `RADDLE_REPORT=directory` the
+    /// page of a failure is written there.
+    ///
+    /// # Panics
+    /// If `RADDLE_REPLAY` is no token, or one of another program.
     pub fn run(self, program: impl Fn() + Send + Sync + 'static) -> Outcome {
-        let survey = self.search(Arc::new(program), true);
-        match survey.first {
-            Some(report) => Outcome::Failed(report),
-            None if survey.exhausted => {
-                Outcome::Exhausted { classes: survey.classes, executions: survey.executions }
-            }
-            None => Outcome::Inconclusive { executions: survey.executions },
+        match std::env::var("RADDLE_REPLAY") {
+            Ok(token) if !token.is_empty() => self.replay(&token, program),
+            _ => Exploration::new(self, Arc::new(program)).run(),
         }
     }
 
     /// Like [`run`](Explorer::run), and goes on past failures, which it counts.
     pub fn survey(self, program: impl Fn() + Send + Sync + 'static) -> Survey {
-        self.search(Arc::new(program), false)
+        Exploration::new(self, Arc::new(program)).survey()
     }
 
-    fn search(self, program: Program, stop: bool) -> Survey {
-        let crew = Crew::new();
-        let (sender, receiver) = channel();
-        let own = crew.clone();
-        let job = move || drop(sender.send(self.search_here(&program, &own, stop)));
-        crew.run(Box::new(job), None).expect("a thread for the explorer");
-        receiver.recv().expect("the exploring thread comes to its end")
-    }
-
-    /// The same execution once more, with all that a report shows; the first one, if the program does something else.
-    fn again(&self, program: &Program, crew: &Crew, pulse: &Arc<AtomicU64>, failed: Execution) -> Execution {
-        let rules = Rules { record: true, ..self.rules };
-        let follow = Follow::new(failed.choices.clone());
-        let (again, _) = Execution::perform(program, rules, follow, crew, pulse);
-        let same = again.failure.as_ref().zip(failed.failure.as_ref()).is_some_and(|(a, b)| a.is_like(b));
-        if same { again } else { failed }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the time that the search takes is real")]
-    fn search_here(&self, program: &Program, crew: &Crew, stop: bool) -> Survey {
-        let (mut mix, pulse, began) = (Mix::new(self.strategy, self.seed), Arc::default(), Instant::now());
-        let mut survey = Survey::default();
-        let mut bounded = false;
-        while !mix.is_exhausted()
-            && survey.executions < self.max_executions
-            && began.elapsed() < self.max_time
-        {
-            let (execution, _) = mix.perform(program, self.rules, crew, &pulse);
-            survey.executions += 1;
-            bounded |= execution.bounded;
-            if execution.failure.is_some() {
-                survey.failures += 1;
-                if survey.first.is_none() {
-                    let again = self.again(program, crew, &pulse, execution);
-                    survey.first = Some(Box::new(Report::new(again, survey.executions)));
-                }
-                if stop {
-                    break;
-                }
-            }
-        }
-        survey.classes = mix.classes();
-        survey.exhausted = mix.is_exhausted() && !bounded && !mix.diverged();
-        survey
+    /// Runs the schedule that a [report's token](crate::Report::token) stands for, and no other. The token knows
+    /// the grain and the time; the other options are this exploration's.
+    ///
+    /// # Panics
+    /// If that is no token, or the program has changed so that the token means nothing any more.
+    pub fn replay(mut self, token: &str, program: impl Fn() + Send + Sync + 'static) -> Outcome {
+        let token: Token = token.parse().unwrap_or_else(|error| panic!("{error}"));
+        self = self.grain(token.grain).time(token.time);
+        Exploration::new(self, Arc::new(program)).replay(&token)
     }
 }

@@ -1,4 +1,4 @@
-//! Runs a program of raddle's threads under every schedule that matters.
+//! Runs a program of raddle's threads under every schedule that matters, and tells the one that breaks it.
 //!
 //! ```
 //! use raddle::{Mutex, Thread};
@@ -10,33 +10,71 @@
 //!     *total.lock() += 1;
 //!     other.join().unwrap();
 //!     assert_eq!(*total.lock(), 2);
-//! });
+//! })
+//! .assert_exhausted();
 //! ```
+//!
+//! The closure is ordinary code that uses raddle's types, as it ships: threads (daemons and scoped ones too), locks,
+//! conditions, semaphores, events, barriers, timers, queues, pools, futures, `sleep`, [`raddle::Shared`] and
+//! [`raddle::atomic`]. It is run again and again on real threads, of which one goes at a time, with a virtual clock.
+//! A failure is a panic that a thread ends with, a deadlock, threads that are left and wait for ever, a run without
+//! end, and, if asked for, a data race. It makes [`check`] panic with a report: what each thread did, with lines and
+//! values, which order of two steps decides, and a token with which the same schedule is run again:
+//!
+//! ```text
+//! RADDLE_REPLAY=r1oe-1f0a77c2.9-3.1 cargo test no_update_is_lost
+//! RADDLE_REPORT=target/reports      cargo test        # each failure as a page to step through, and as JSON
+//! ```
+//!
+//! # What the closure has to keep to
+//!
+//! It must do the same after the same choices: no real clock, no random numbers without a seed, no state that outlives
+//! an execution. What is stuck outside the toolkit, in a lock of the standard library held by another thread for
+//! example, is named after ten seconds. Memory is sequentially consistent here: what weaker orders of atomics could do
+//! is not seen.
+//!
+//! # What "every schedule" means
+//!
+//! [`Outcome::Exhausted`] says that every schedule was run, or one of which it differs only in the order of steps that
+//! do not touch the same objects; one operation of the toolkit is one step ([`Grain`]). Every wait with a limit may
+//! time out at any moment, and a sleep may end at any moment, within the bounds of [`Time`]. Threads that only look,
+//! again and again, let others go first. [`Outcome::Inconclusive`] says that a limit came first.
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "executions keep what the picture of a report will need")]
-#![allow(clippy::similar_names, reason = "a stage has a state")]
 
 mod crew;
+mod exploration;
 mod explorer;
 mod hook;
 mod outcome;
 mod report;
 mod search;
+mod shrink;
 mod stage;
+mod strategy;
+mod stuck;
+mod token;
 
-pub use explorer::{Explorer, Strategy};
+pub use explorer::Explorer;
 pub use outcome::{Outcome, Survey};
 pub use report::Report;
 pub use stage::{Grain, Time};
+pub use strategy::Strategy;
 
-/// Runs `program` under every schedule that matters; returns what that came to, if none failed.
+/// Runs `program` under every schedule that matters, with the defaults of [`Explorer`]; returns what that came to, if
+/// none failed.
 ///
 /// # Panics
 /// If a schedule breaks the program, with the report.
 #[track_caller]
 pub fn check(program: impl Fn() + Send + Sync + 'static) -> Outcome {
-    match Explorer::new().run(program) {
-        Outcome::Failed(report) => panic!("{report}"),
-        outcome => outcome,
-    }
+    Explorer::new().run(program).unless_failed()
+}
+
+/// Runs the schedule that a [report's token](Report::token) stands for, and no other.
+///
+/// # Panics
+/// If the program fails under it, with the report; if that is no token, or one of another program.
+#[track_caller]
+pub fn replay(token: &str, program: impl Fn() + Send + Sync + 'static) -> Outcome {
+    Explorer::new().replay(token, program).unless_failed()
 }

@@ -23,6 +23,30 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome, unless a schedule broke the program.
+    ///
+    /// # Panics
+    /// With the report, if one did.
+    #[track_caller]
+    pub fn unless_failed(self) -> Self {
+        match self {
+            Outcome::Failed(report) => panic!("{report}"),
+            outcome => outcome,
+        }
+    }
+
+    /// The report of a program that is broken on purpose.
+    ///
+    /// # Panics
+    /// If no schedule broke it.
+    #[track_caller]
+    pub fn expect_failure(self) -> Box<Report> {
+        match self {
+            Outcome::Failed(report) => report,
+            outcome => panic!("no schedule broke the program: {outcome:?}"),
+        }
+    }
+
     /// Returns if every schedule that matters was run and none failed.
     ///
     /// # Panics
@@ -31,9 +55,10 @@ impl Outcome {
     pub fn assert_exhausted(self) {
         match self {
             Outcome::Exhausted { .. } => {}
-            Outcome::Inconclusive { executions } => {
-                panic!("not every schedule was run: inconclusive after {executions} executions")
-            }
+            Outcome::Inconclusive { executions } => panic!(
+                "not every schedule was run: inconclusive after {executions} executions. Allow more of them or more time \
+                 (`Explorer::max_executions`, `max_time`), make the program smaller, or do without `assert_exhausted`"
+            ),
             Outcome::Failed(report) => panic!("{report}"),
         }
     }

@@ -1,114 +1,144 @@
 //! What went wrong, and how it came to that.
 
+mod html;
+mod json;
+mod story;
+mod text;
+
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use crate::search::Execution;
-use crate::stage::Failure;
+use crate::search::{Execution, Race};
+use crate::strategy::Strategy;
+use crate::token::Token;
+use story::Story;
 
-/// An execution that failed.
+/// How a failure was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) executions: u64,
+    pub(crate) classes: u64,
+    pub(crate) strategy: Strategy,
+    pub(crate) preemptions: usize,
+    pub(crate) shrunk_from: usize,
+}
+
+/// A schedule that breaks the program: what each thread did, step by step, and how to see it again.
+///
+/// Its `Display` is the report as text.
 pub struct Report {
     execution: Execution,
-    executions: u64,
+    found: Found,
+    pair: Option<Race>,
+    token: Token,
+    program: Option<String>,
+    /// What else the reader should know.
+    note: Option<String>,
+    /// Where its page was written to.
+    page: Option<io::Result<PathBuf>>,
 }
 
 impl Report {
-    pub(crate) fn new(execution: Execution, executions: u64) -> Self {
-        Self { execution, executions }
+    pub(crate) fn new(execution: Execution, found: Found, pair: Option<Race>, token: Token) -> Self {
+        Self { execution, found, pair, token, program: None, note: None, page: None }
+    }
+
+    pub(crate) fn of_program(mut self, program: Option<String>) -> Self {
+        self.program = program;
+        self
+    }
+
+    pub(crate) fn noting(mut self, note: Option<String>) -> Self {
+        self.note = note;
+        self
     }
 
     /// Which execution failed, counted from one.
     pub fn executions(&self) -> u64 {
-        self.executions
+        self.found.executions
     }
 
-    /// How often a thread that could have gone on had to let another one go first.
+    /// How often the schedule interrupts a thread that could have gone on; as few as were found.
     pub fn preemptions(&self) -> usize {
-        self.execution.preemptions
+        self.found.preemptions
     }
 
-    fn name(&self, thread: usize) -> &str {
-        &self.execution.actors[thread].name
+    /// The schedule, for [`replay`](crate::replay) and the environment variable `RADDLE_REPLAY`.
+    pub fn token(&self) -> String {
+        self.token.to_string()
     }
 
-    fn title(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.execution.failure {
-            Some(Failure::Panic { thread, message, at }) => {
-                write!(f, "thread \"{}\" panicked", self.name(*thread))?;
-                if let Some((file, line, column)) = at {
-                    write!(f, " at {file}:{line}:{column}")?;
-                }
-                write!(f, ": {message}")
-            }
-            Some(Failure::Deadlock) => f.write_str("deadlock: no thread can go on"),
-            Some(Failure::ThreadsLeft) => {
-                f.write_str("the program's main thread has returned, and others wait for ever")
-            }
-            Some(Failure::TooLong) => {
-                f.write_str("it goes on and on: a livelock, or more steps than allowed")
-            }
-            Some(failure) => write!(f, "{failure:?}"),
-            None => f.write_str("nothing went wrong"),
-        }
+    /// What went wrong, in one sentence.
+    pub fn title(&self) -> String {
+        self.story().verdict().title
+    }
+
+    /// The kind of failure: `panic`, `deadlock`, `livelock`, `data race`, `threads left`, `blocked outside` or
+    /// `not repeatable`.
+    pub fn kind(&self) -> &'static str {
+        self.story().verdict().kind
+    }
+
+    /// The report as JSON: failure, threads, objects and every step with its values.
+    pub fn to_json(&self) -> String {
+        json::value(self).to_string()
+    }
+
+    /// The report as one HTML page that needs nothing else and can be stepped through.
+    pub fn to_html(&self) -> String {
+        let title = self.title();
+        html::page(
+            &self.program.as_ref().map_or(title.clone(), |program| format!("{program}: {title}")),
+            &json::value(self),
+        )
+    }
+
+    /// Writes the page and the JSON into the directory, and returns the page's path.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    pub fn write_to(&self, directory: &Path) -> io::Result<PathBuf> {
+        std::fs::create_dir_all(directory)?;
+        let name = self.program.as_deref().unwrap_or("report").replace(|c: char| !c.is_alphanumeric(), "_");
+        let page = directory.join(format!("{name}.html"));
+        std::fs::write(directory.join(format!("{name}.json")), self.to_json())?;
+        std::fs::write(&page, self.to_html())?;
+        Ok(page)
+    }
+
+    /// Writes the page to where `RADDLE_REPORT` says, if it says so.
+    pub(crate) fn publish(mut self) -> Self {
+        let directory = std::env::var_os("RADDLE_REPORT").filter(|directory| !directory.is_empty());
+        self.page = directory.map(|directory| self.write_to(Path::new(&directory)));
+        self
+    }
+
+    fn replay_command(&self) -> String {
+        let run = match &self.program {
+            Some(program) => format!("cargo test {program}"),
+            None => "the program".to_owned(),
+        };
+        format!("RADDLE_REPLAY={} {run}", self.token)
+    }
+
+    fn story(&self) -> Story<'_> {
+        Story::new(&self.execution, self.pair)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.title(f)?;
-        let (executions, preemptions) = (self.executions, self.preemptions());
-        writeln!(
-            f,
-            "\n\nfound in execution {executions}, with {preemptions} preemptions; the steps in their order:"
-        )?;
-        self.steps(f)?;
-        self.waits(f)
-    }
-}
-
-impl Report {
-    fn object(&self, number: u32) -> String {
-        let (what, ordinal) = self.execution.objects.kin(number);
-        match self.execution.label(number) {
-            Some(label) => format!("{what} \"{label}\""),
-            None => format!("{what} {}", ordinal + 1),
-        }
-    }
-
-    /// One line for each step: the thread, what it did, the values, and where.
-    fn steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for row in &self.execution.rows {
-            if let Some(preempted) = row.preempts {
-                writeln!(f, "  -- preemption: \"{}\" could have gone on", self.name(preempted))?;
-            }
-            let (Some(kind), Some(object), Some(at)) = (row.kind, row.object, row.at) else { continue };
-            write!(f, "  {:<24} {} {}", self.name(row.thread), kind.verb(), self.object(object))?;
-            if !row.values.is_empty() {
-                write!(f, ": {}", row.values.join(", "))?;
-            }
-            let late = if row.timed_out { ", its time is up" } else { "" };
-            writeln!(f, "{late}, at {at}")?;
-        }
-        Ok(())
-    }
-
-    /// Who waits for what at the end, and who holds it since when.
-    fn waits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for wait in &self.execution.waits {
-            let (who, object) = (self.name(wait.thread), self.object(wait.object));
-            writeln!(f, "  thread \"{who}\" waits for {object}, at {}", wait.at)?;
-            if let Some(hold) = wait.held {
-                writeln!(f, "      which thread \"{}\" holds since {}", self.name(hold.by), hold.since)?;
-            }
-        }
-        Ok(())
+        text::write(f, self)
     }
 }
 
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Report")
-            .field("failure", &self.execution.failure)
-            .field("executions", &self.executions)
+            .field("title", &self.title())
+            .field("found", &self.found)
+            .field("token", &self.token())
             .finish_non_exhaustive()
     }
 }

@@ -1,13 +1,59 @@
 //! One execution, as the search keeps it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::mpsc::channel;
 
+use super::races::first_race;
 use crate::crew::Crew;
-use crate::stage::{Actor, Event, Failure, Hold, Objects, Pending, Policy, Row, Rules, Stage, State, Waits};
+use crate::stage::{Actor, Event, Failure, Objects, Pending, Policy, Pulse, Row, Rules, Stage, State, Waits};
 
+/// What is explored.
 pub(crate) type Program = Arc<dyn Fn() + Send + Sync>;
+
+/// Where a program is run again and again.
+#[derive(Clone)]
+pub(crate) struct Lab {
+    pub(crate) program: Program,
+    pub(crate) crew: Crew,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+impl Lab {
+    pub(crate) fn new(program: Program) -> Self {
+        Self { program, crew: Crew::engage(), pulse: Arc::default() }
+    }
+
+    /// Runs the program once, as `policy` decides, and gives the policy back.
+    pub(crate) fn perform<P: Policy + 'static>(&self, rules: Rules, policy: P) -> (Execution, P) {
+        let stage = Stage::new(rules, Box::new(policy), &self.crew, &self.pulse);
+        if self.crew.is_pooled() {
+            stage.perform(&*self.program);
+        } else {
+            self.perform_elsewhere(&stage);
+        }
+        let mut end = stage.lock();
+        let policy = std::mem::replace(&mut end.policy, Box::new(Nobody)).into_any();
+        let policy = policy.downcast().expect("the policy is the one that was given");
+        let mut execution = Execution::of(&mut end);
+        if rules.races && execution.failure.is_none() {
+            execution.failure = first_race(&execution);
+            execution.failed_at = execution.events.len();
+        }
+        (execution, *policy)
+    }
+
+    /// On a thread of its own, whose locals nobody has used before.
+    fn perform_elsewhere(&self, stage: &Arc<Stage>) {
+        let (sender, receiver) = channel();
+        let (program, stage) = (self.program.clone(), stage.clone());
+        let job = move || {
+            stage.perform(&*program);
+            let _ = sender.send(());
+        };
+        self.crew.run(Box::new(job), None).expect("a thread for the explorer");
+        let _ = receiver.recv();
+    }
+}
 
 /// What an execution did.
 pub(crate) struct Execution {
@@ -23,33 +69,16 @@ pub(crate) struct Execution {
     pub(crate) redundant: bool,
     /// A limit of the rules kept a thread from going on, so that not every schedule is possible.
     pub(crate) bounded: bool,
-    pub(crate) clock: Duration,
     pub(crate) rows: Vec<Row>,
     pub(crate) waits: Vec<Waits>,
     /// The steps that were still to be taken when it all ended.
     pub(crate) pending: Vec<Pending>,
-    pub(crate) holds: Vec<(u32, Hold)>,
     labels: Vec<(usize, usize, String)>,
 }
 
 impl Execution {
-    /// Runs `program` once, as `policy` decides, and gives the policy back.
-    pub(crate) fn perform<P: Policy + 'static>(
-        program: &Program,
-        rules: Rules,
-        policy: P,
-        crew: &Crew,
-        pulse: &Arc<AtomicU64>,
-    ) -> (Self, P) {
-        let stage = Stage::new(rules, Box::new(policy), crew, pulse);
-        stage.perform(&**program);
-        let mut state = stage.lock();
-        let policy = std::mem::replace(&mut state.policy, Box::new(Nobody)).into_any();
-        let policy = policy.downcast().expect("the policy is the one that was given");
-        (Self::of(&mut state), *policy)
-    }
-
-    fn of(state: &mut State) -> Self {
+    /// What has become of the execution so far.
+    pub(crate) fn of(state: &mut State) -> Self {
         use std::mem::take;
         let mut events = take(&mut state.events);
         let objects = std::mem::replace(&mut state.objects, Objects::new());
@@ -60,9 +89,6 @@ impl Execution {
         for pending in &mut pending {
             pending.access.object = objects.canonical(pending.access.object);
         }
-        let holds = take(&mut state.holds).into_iter();
-        let holds =
-            holds.filter_map(|((address, what), hold)| Some((objects.find(address, what)?, hold))).collect();
         Self {
             events,
             actors: take(&mut state.actors),
@@ -72,11 +98,9 @@ impl Execution {
             preemptions: state.preemptions,
             redundant: state.redundant,
             bounded: state.bounded,
-            clock: state.clock,
             rows: take(&mut state.rows),
             waits: take(&mut state.waits),
             pending,
-            holds,
             labels: take(&mut state.labels),
             objects,
         }

@@ -1,20 +1,17 @@
 //! A search: one execution after the other, by the strategies asked for in turn.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-
 use fastrand::Rng;
 
-use super::{Dpor, Execution, Pct, Pos, Program, Surw, Walk};
-use crate::crew::Crew;
-use crate::explorer::Strategy;
+use super::{Depth, Dpor, Execution, Lab, Pct, Pos, Surw, Walk};
 use crate::stage::Rules;
+use crate::strategy::Strategy;
 
 /// Who chooses the schedules of one search.
 pub(crate) struct Mix {
     strategy: Strategy,
     turn: usize,
     dpor: Option<Dpor>,
+    depth: Option<Depth>,
     walk: Option<Walk>,
     pos: Option<Pos>,
     pct: Option<Pct>,
@@ -22,13 +19,14 @@ pub(crate) struct Mix {
 }
 
 impl Mix {
-    pub(crate) fn new(strategy: Strategy, seed: u64) -> Self {
+    pub(crate) fn new(strategy: Strategy, seed: u64, bound: usize) -> Self {
         let mut seeds = Rng::with_seed(seed);
         let mut rng = || seeds.fork();
         Self {
             strategy,
             turn: 0,
             dpor: Some(Dpor::default()),
+            depth: Some(Depth::new(bound)),
             walk: Some(Walk(rng())),
             pos: Some(Pos::new(rng())),
             pct: Some(Pct::new(rng())),
@@ -42,12 +40,21 @@ impl Mix {
 
     /// Every class of schedules has been seen.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.dpor.as_ref().is_some_and(Dpor::is_exhausted)
+        match self.strategy {
+            Strategy::Depth => self.depth.as_ref().is_some_and(Depth::is_exhausted),
+            _ => self.dpor.as_ref().is_some_and(Dpor::is_exhausted),
+        }
+    }
+
+    /// None was left out because it has too many preemptions.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.strategy != Strategy::Depth || self.depth.as_ref().is_some_and(Depth::is_complete)
     }
 
     /// After the same choices the program did something else.
     pub(crate) fn diverged(&self) -> bool {
         self.dpor.as_ref().is_some_and(|dpor| dpor.diverged)
+            || self.depth.as_ref().is_some_and(|depth| depth.diverged)
     }
 
     /// Whose turn it is: every other time partial-order reduction's, in between the others' one after the other.
@@ -62,17 +69,11 @@ impl Mix {
     }
 
     /// Runs the program once more.
-    pub(crate) fn perform(
-        &mut self,
-        program: &Program,
-        rules: Rules,
-        crew: &Crew,
-        pulse: &Arc<AtomicU64>,
-    ) -> (Execution, Strategy) {
+    pub(crate) fn perform(&mut self, lab: &Lab, rules: Rules) -> (Execution, Strategy) {
         macro_rules! run {
             ($policy:expr) => {{
                 let policy = $policy.take().expect("a policy is given back after each execution");
-                let (execution, policy) = Execution::perform(program, rules, policy, crew, pulse);
+                let (execution, policy) = lab.perform(rules, policy);
                 *$policy = Some(policy);
                 execution
             }};
@@ -83,6 +84,7 @@ impl Mix {
             Strategy::Pos => run!(&mut self.pos),
             Strategy::Pct => run!(&mut self.pct),
             Strategy::Surw => run!(&mut self.surw),
+            Strategy::Depth => run!(&mut self.depth),
             Strategy::Mix | Strategy::Dpor => run!(&mut self.dpor),
         };
         self.learn(strategy, &execution);
@@ -90,10 +92,10 @@ impl Mix {
     }
 
     fn learn(&mut self, strategy: Strategy, execution: &Execution) {
-        if strategy == Strategy::Dpor
-            && let Some(dpor) = &mut self.dpor
-        {
-            dpor.learn(execution);
+        match strategy {
+            Strategy::Dpor => self.dpor.iter_mut().for_each(|dpor| dpor.learn(execution)),
+            Strategy::Depth => self.depth.iter_mut().for_each(Depth::advance),
+            _ => {}
         }
         if !execution.redundant
             && let Some(surw) = &mut self.surw

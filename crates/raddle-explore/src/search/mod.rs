@@ -1,18 +1,24 @@
 //! Which schedules are run.
 mod clock;
+mod depth;
 mod dpor;
 mod execution;
 mod follow;
+mod guide;
 mod mix;
 mod order;
 mod pct;
 mod pos;
+mod races;
 mod surw;
 mod walk;
+pub(crate) use depth::Depth;
 pub(crate) use dpor::Dpor;
-pub(crate) use execution::{Execution, Program};
+pub(crate) use execution::{Execution, Lab, Program};
 pub(crate) use follow::Follow;
+pub(crate) use guide::{Guide, Run, runs};
 pub(crate) use mix::Mix;
+pub(crate) use order::{Order, Race};
 pub(crate) use pct::Pct;
 pub(crate) use pos::Pos;
 pub(crate) use surw::Surw;

@@ -122,11 +122,12 @@ impl Policy for Surw {
         if self.intended.is_none_or(|intended| !view.options.contains(&intended)) {
             self.intended = self.intend(view);
         }
-        let may = |&thread: &usize| !self.counts(view, thread) || self.intended.is_none_or(|it| it == thread);
-        let may: Vec<_> = (0..view.options.len()).filter(|&place| may(&view.options[place])).collect();
+        let allowed =
+            |&thread: &usize| !self.counts(view, thread) || self.intended.is_none_or(|it| it == thread);
+        let may: Vec<_> = (0..view.options.len()).filter(|&place| allowed(&view.options[place])).collect();
         let place = match may.len() {
             0 => self.rng.usize(..view.options.len()),
-            many => may[self.rng.usize(..many)],
+            count => may[self.rng.usize(..count)],
         };
         let chosen = view.options[place];
         if self.counts(view, chosen) {

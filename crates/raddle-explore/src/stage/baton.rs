@@ -26,7 +26,9 @@ impl Stage {
     pub(super) fn arrive(&self, arrival: Arrival<'_>) -> Passed {
         let me = ME.get();
         self.beat();
+        let daemon = self.rules.record && raddle::thread::current().is_daemon();
         let mut state = self.lock();
+        state.actors[me].daemon |= daemon;
         if !state.ending {
             state = self.ask_the_touched(state, me);
             state.stands(me, arrival.standing, arrival.op, arrival.access);

@@ -16,15 +16,17 @@ pub(crate) enum Failure {
     ThreadsLeft,
     /// It went on and on.
     TooLong,
-    /// Two threads touched a cell, one of them wrote, and nothing ordered them.
-    Race { cell: u32, first: (usize, Place, &'static str), second: (usize, Place, &'static str) },
+    /// Two events touched a cell, one of them wrote, and nothing ordered them.
+    Race { cell: u32, first: usize, second: usize },
     /// A primitive's predicate said that the step would succeed, and the step waited.
     SaidYes,
     /// A primitive's predicate said that the step would wait though it would have succeeded: nobody was told that the
     /// word had changed.
     SaidNo,
     /// A thread is stuck somewhere outside the toolkit.
-    Outside { thread: usize, after: String, state: String },
+    Outside { thread: usize, state: String },
+    /// After the same choices the program did something else.
+    Strange,
     /// More threads than an execution can have.
     TooMany,
 }

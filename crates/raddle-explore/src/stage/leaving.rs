@@ -34,7 +34,7 @@ impl Stage {
                 resume_unwind(Box::new(Abandoned));
             }
             if all_stuck {
-                self.give_up(state);
+                self.give_up(me, state);
             }
             state.stuck += 1;
             let state = self.hand_to_who_leaves(state, me);
@@ -70,8 +70,11 @@ impl Stage {
     /// Those who are left wait for each other, or for what is no more. They keep their threads for ever; the others
     /// go on without them.
     #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
-    fn give_up(&self, mut state: MutexGuard<'_, State>) -> ! {
+    fn give_up(&self, me: usize, mut state: MutexGuard<'_, State>) -> ! {
         state.over = true;
+        if me == ROOT {
+            self.pulse.lose();
+        }
         drop(self.wake_the_first(state));
         loop {
             std::thread::park();

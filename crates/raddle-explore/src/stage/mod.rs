@@ -8,13 +8,13 @@ mod leaving;
 mod log;
 mod objects;
 mod policy;
+mod pulse;
 mod rules;
 mod seam;
 mod state;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -25,10 +25,11 @@ use crate::hook;
 
 pub(crate) use actor::Actor;
 pub(crate) use event::{Event, Pending, Threads, each, one};
-pub(crate) use failure::Failure;
+pub(crate) use failure::{Failure, Place};
 pub(crate) use log::{Hold, Row, Waits};
 pub(crate) use objects::{Access, Kin, Mode, Objects};
 pub(crate) use policy::{Policy, View};
+pub(crate) use pulse::Pulse;
 pub(crate) use rules::Rules;
 pub use rules::{Grain, Time};
 pub(crate) use state::State;
@@ -53,17 +54,12 @@ pub(crate) struct Stage {
     state: Mutex<State>,
     crew: Crew,
     /// Goes up with every step, for whoever watches over it.
-    pulse: Arc<AtomicU64>,
+    pulse: Arc<Pulse>,
     itself: Weak<Stage>,
 }
 
 impl Stage {
-    pub(crate) fn new(
-        rules: Rules,
-        policy: Box<dyn Policy>,
-        crew: &Crew,
-        pulse: &Arc<AtomicU64>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(rules: Rules, policy: Box<dyn Policy>, crew: &Crew, pulse: &Arc<Pulse>) -> Arc<Self> {
         #[expect(clippy::disallowed_methods, reason = "where the virtual clock begins")]
         let began = Instant::now();
         Arc::new_cyclic(|itself| Self {
@@ -84,6 +80,7 @@ impl Stage {
         root.player = Some(std::thread::current());
         root.native_id = native_id();
         self.lock().actors.push(root);
+        self.pulse.shows(&self.itself);
         self.play(ROOT, scenario);
         self.await_the_end();
     }
@@ -119,7 +116,7 @@ impl Stage {
     }
 
     fn beat(&self) {
-        self.pulse.fetch_add(1, Relaxed);
+        self.pulse.beat();
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

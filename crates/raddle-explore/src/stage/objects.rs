@@ -112,11 +112,6 @@ impl Objects {
         self.same[number as usize]
     }
 
-    /// The number of a declared object that is known.
-    pub(crate) fn find(&self, address: usize, what: &'static str) -> Option<u32> {
-        self.known.get(&(address, what)).copied()
-    }
-
     pub(crate) fn what(&self, number: u32) -> &'static str {
         self.what[number as usize].0
     }

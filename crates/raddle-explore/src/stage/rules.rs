@@ -1,8 +1,5 @@
 //! What is a step, and what time is, in the executions of one search.
 
-use std::fmt;
-use std::time::Duration;
-
 /// What counts as one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -62,15 +59,5 @@ impl Default for Rules {
             races: false,
             record: false,
         }
-    }
-}
-
-/// A moment of the virtual clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Clock(pub(crate) Duration);
-
-impl fmt::Display for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
     }
 }

@@ -1,0 +1,210 @@
+//! One exploration, from its first execution to its outcome.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use crate::explorer::Explorer;
+use crate::outcome::{Outcome, Survey};
+use crate::report::{Found, Report};
+use crate::search::{Execution, Follow, Lab, Mix, Program};
+use crate::shrink::Shrinker;
+use crate::stage::{Failure, Rules};
+use crate::strategy::Strategy;
+use crate::stuck;
+use crate::token::{Token, mark};
+
+/// What is explored, and how.
+#[derive(Clone)]
+pub(crate) struct Exploration {
+    options: Explorer,
+    lab: Lab,
+    /// The test's name, if the calling thread has one.
+    name: Option<String>,
+}
+
+/// How often whoever waits for an exploration looks whether it goes on.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Exploration {
+    pub(crate) fn new(options: Explorer, program: Program) -> Self {
+        let name = std::thread::current().name().filter(|name| *name != "main").map(str::to_owned);
+        Self { options, lab: Lab::new(program), name }
+    }
+
+    pub(crate) fn run(self) -> Outcome {
+        let survey = self.watched(|exploration| Ok(exploration.search(true)));
+        match survey.first {
+            Some(report) => Outcome::Failed(report),
+            None if survey.exhausted => {
+                Outcome::Exhausted { classes: survey.classes, executions: survey.executions }
+            }
+            None => Outcome::Inconclusive { executions: survey.executions },
+        }
+    }
+
+    pub(crate) fn survey(self) -> Survey {
+        self.watched(|exploration| Ok(exploration.search(false)))
+    }
+
+    /// Runs the schedule of the token alone.
+    pub(crate) fn replay(self, token: &Token) -> Outcome {
+        let given = token.clone();
+        let survey = self.watched(move |exploration| exploration.follow(&given));
+        match survey.first {
+            Some(report) => Outcome::Failed(report),
+            None => Outcome::Inconclusive { executions: 1 },
+        }
+    }
+
+    /// Has a thread of the crew do the work, and sees to it that it goes on.
+    #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
+    fn watched(self, work: impl FnOnce(&Self) -> Result<Survey, String> + Send + 'static) -> Survey {
+        let (sender, receiver) = channel();
+        let mine = self.clone();
+        self.lab
+            .crew
+            .run(Box::new(move || drop(sender.send(work(&mine)))), None)
+            .expect("a thread for the explorer");
+        let (mut beats, mut since) = (0, Instant::now());
+        loop {
+            match receiver.recv_timeout(LOOK) {
+                Ok(Ok(survey)) => {
+                    self.lab.crew.dismiss();
+                    return survey;
+                }
+                Ok(Err(error)) => panic!("{error}"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("the explorer itself has failed; this is a bug in it")
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = self.lab.pulse.beats();
+            if now != beats {
+                (beats, since) = (now, Instant::now());
+            }
+            let stuck = since.elapsed() >= self.options.stuck_after;
+            if (stuck || self.lab.pulse.is_lost())
+                && let Some(execution) = stuck::look(&self.lab.pulse, since.elapsed())
+            {
+                return self.failed(execution, self.options.strategy, false);
+            }
+        }
+    }
+
+    /// One execution after the other. If the program does not do the same after the same choices, it may keep
+    /// something in its threads from one execution to the next: then all begins anew, on new threads each time.
+    fn search(&self, stop: bool) -> Survey {
+        let (mut survey, strange) = self.search_on(&self.lab, stop);
+        if strange && survey.first.is_none() {
+            let lab = Lab { crew: self.lab.crew.fresh(), ..self.lab.clone() };
+            let strange;
+            (survey, strange) = self.search_on(&lab, stop);
+            if strange && survey.first.is_none() {
+                survey.first = Some(self.not_repeatable(&lab));
+                survey.failures += 1;
+            }
+        }
+        survey
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the time that the search takes is real")]
+    fn search_on(&self, lab: &Lab, stop: bool) -> (Survey, bool) {
+        let options = &self.options;
+        let mut mix =
+            Mix::new(options.strategy, options.seed, options.preemption_bound.unwrap_or(usize::MAX));
+        let (mut survey, mut bounded, began) = (Survey::default(), false, Instant::now());
+        while !mix.is_exhausted()
+            && survey.executions < options.max_executions
+            && began.elapsed() < options.max_time
+        {
+            let (execution, strategy) = mix.perform(lab, options.rules);
+            survey.executions += 1;
+            bounded |= execution.bounded;
+            if mix.diverged() {
+                return (survey, true);
+            }
+            if execution.failure.is_some() {
+                survey.failures += 1;
+                if survey.first.is_none() {
+                    let seen = (survey.executions, mix.classes());
+                    survey.first = Some(self.explained(lab, execution, seen, strategy));
+                }
+                if stop {
+                    break;
+                }
+            }
+        }
+        survey.classes = mix.classes();
+        survey.exhausted = mix.is_exhausted() && mix.is_complete() && !bounded;
+        (survey, false)
+    }
+
+    /// The report of a failure: its schedule made simple, and run once more to see all that it does.
+    fn explained(&self, lab: &Lab, failed: Execution, seen: (u64, u64), strategy: Strategy) -> Box<Report> {
+        let rules = self.options.rules;
+        let shrunk_from = failed.preemptions;
+        let mut shrinker = Shrinker::new(lab, rules);
+        let simple = shrinker.fewest_preemptions(failed);
+        let pair = shrinker.deciding_pair(&simple);
+        let shown = self.shown(lab, simple);
+        let found = Found {
+            executions: seen.0,
+            classes: seen.1,
+            strategy,
+            preemptions: shown.preemptions,
+            shrunk_from,
+        };
+        let token = Token::new(&shown, rules);
+        let note = (!lab.crew.is_pooled()).then(|| NEW_THREADS.to_owned());
+        Box::new(Report::new(shown, found, pair, token).of_program(self.name.clone()).noting(note).publish())
+    }
+
+    /// The same execution with all that a report shows; the one given, if the program does something else now.
+    fn shown(&self, lab: &Lab, failed: Execution) -> Execution {
+        let rules = Rules { record: true, ..self.options.rules };
+        let (shown, _) = lab.perform(rules, Follow::new(failed.choices.clone()));
+        let same = shown.failure.as_ref().zip(failed.failure.as_ref()).is_some_and(|(a, b)| a.is_like(b));
+        if same { shown } else { failed }
+    }
+
+    /// The report of a failure as it is.
+    fn failed(&self, execution: Execution, strategy: Strategy, exact: bool) -> Survey {
+        let (executions, classes) = (1, 0);
+        let preemptions = execution.preemptions;
+        let found = Found { executions, classes, strategy, preemptions, shrunk_from: preemptions };
+        let token = Token::new(&execution, self.options.rules);
+        let note = (!exact).then(|| LOST_THREAD.to_owned());
+        let report =
+            Report::new(execution, found, None, token).of_program(self.name.clone()).noting(note).publish();
+        Survey { executions, failures: 1, first: Some(Box::new(report)), ..Survey::default() }
+    }
+
+    fn not_repeatable(&self, lab: &Lab) -> Box<Report> {
+        let rules = Rules { record: true, ..self.options.rules };
+        let (mut execution, _) = lab.perform(rules, Follow::new(Vec::new()));
+        (execution.failure, execution.failed_at) = (Some(Failure::Strange), execution.events.len());
+        let survey = self.failed(execution, self.options.strategy, true);
+        survey.first.expect("a failure has a report")
+    }
+
+    fn follow(&self, token: &Token) -> Result<Survey, String> {
+        let rules = Rules { record: true, ..self.options.rules };
+        let (execution, policy) = self.lab.perform(rules, Follow::new(token.choices.clone()));
+        let changed = policy.strayed || mark(&execution, token.steps) != token.mark;
+        if execution.failure.is_none() {
+            return if changed { Err(format!("the token {token} {CHANGED}")) } else { Ok(Survey::default()) };
+        }
+        let mut survey = self.failed(execution, self.options.strategy, true);
+        if changed {
+            survey.first =
+                survey.first.map(|report| Box::new(report.noting(Some(format!("the token {CHANGED}")))));
+        }
+        Ok(survey)
+    }
+}
+
+const NEW_THREADS: &str = "every execution ran on new threads: the program keeps something in its threads' locals from one \
+                           execution to the next";
+const LOST_THREAD: &str = "that thread could not be ended, and stays; the token leads to where it is stuck";
+const CHANGED: &str = "is of another program, or the program has changed since: after the same choices it does something \
+                       else now";

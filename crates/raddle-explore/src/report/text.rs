@@ -1,0 +1,121 @@
+//! The report as text.
+
+use std::fmt::{self, Write as _};
+
+use super::Report;
+use super::story::{Step, Story};
+
+/// Longer runs are cut in the middle: the picture has them whole.
+const SHOWN: usize = 120;
+
+pub(super) fn write(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+    let story = report.story();
+    head(f, report, &story)?;
+    steps(f, &story)?;
+    end(f, &story)?;
+    tail(f, report)
+}
+
+fn head(f: &mut fmt::Formatter<'_>, report: &Report, story: &Story<'_>) -> fmt::Result {
+    let verdict = story.verdict();
+    f.write_str(&verdict.title)?;
+    if let Some((file, line, column)) = &verdict.at {
+        write!(f, ", at {file}:{line}:{column}")?;
+    }
+    if !verdict.message.is_empty() {
+        write!(f, ":\n{}", indented(&verdict.message))?;
+    }
+    let found = &report.found;
+    let times = if found.preemptions == 1 { "once" } else { &*format!("{} times", found.preemptions) };
+    write!(f, "\n\nfound in execution {} by {}; ", found.executions, found.strategy)?;
+    match found.preemptions {
+        0 => f.write_str("no thread was interrupted that could have gone on"),
+        _ => write!(f, "{times} a thread was interrupted that could have gone on"),
+    }?;
+    if found.shrunk_from > found.preemptions {
+        write!(f, " (shrunk from {})", found.shrunk_from)?;
+    }
+    f.write_str("\n\n")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// One line for each step. The columns are the thread, what it did, and where.
+fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
+    let steps = story.steps();
+    let what: Vec<_> = steps.iter().map(did).collect();
+    let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).min(44);
+    let who = width(&mut steps.iter().map(|step| story.thread(step.row.thread).chars().count()));
+    let wide = width(&mut what.iter().map(|text| text.chars().count()));
+    let (mut last, left_out) = (usize::MAX, SHOWN / 2..steps.len().saturating_sub(SHOWN / 2));
+    for (number, (step, what)) in steps.iter().zip(&what).enumerate() {
+        if left_out.len() > 1 && left_out.contains(&number) {
+            if number == left_out.start {
+                writeln!(f, "         … {} steps, see the page or the JSON …", left_out.len())?;
+            }
+            continue;
+        }
+        if let Some(preempted) = step.row.preempts {
+            writeln!(f, "       -- interrupted here: \"{}\" could have gone on", story.thread(preempted))?;
+        }
+        let (name, mark) = (story.thread(step.row.thread), if step.pair { '*' } else { ' ' });
+        let name = if step.row.thread == last { "" } else { name };
+        last = step.row.thread;
+        let at = step.row.at.map(|at| format!("  {}:{}", at.file(), at.line())).unwrap_or_default();
+        let line = format!("{mark}{:>5}  {name:who$}  {what:wide$}{at}", number + 1);
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    if steps.iter().any(|step| step.pair) {
+        f.write_str(
+            "\n* the order of these decides: the other way round, the program does not fail like this\n",
+        )?;
+    }
+    Ok(())
+}
+
+/// What a step did, in words.
+fn did(step: &Step<'_>) -> String {
+    let mut text = step.text.clone();
+    if let Some(value) = &step.value {
+        let _ = write!(text, ": {value}");
+    }
+    if step.row.timed_out {
+        text += if step.row.kind == Some(raddle::host::Kind::Sleep) { "" } else { ": its time is up" };
+        let _ = write!(text, " (clock {:?})", step.row.clock);
+    }
+    text
+}
+
+/// Who waits for what, and who holds it.
+fn end(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
+    if story.waits().is_empty() {
+        return Ok(());
+    }
+    f.write_str("\nat the end:\n")?;
+    for wait in story.waits() {
+        let (who, object) = (story.thread(wait.thread), story.object(wait.object));
+        writeln!(f, "  thread \"{who}\" waits for {object}, at {}", wait.at)?;
+        if let Some(hold) = wait.held {
+            writeln!(f, "      which thread \"{}\" holds since {}", story.thread(hold.by), hold.since)?;
+        }
+    }
+    if let Some(cycle) = story.cycle() {
+        let names: Vec<_> = cycle.iter().chain(cycle.first()).map(|thread| story.thread(*thread)).collect();
+        writeln!(f, "  in a circle: {}", names.join(" → "))?;
+    }
+    Ok(())
+}
+
+fn tail(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+    if let Some(note) = &report.note {
+        writeln!(f, "\n{note}")?;
+    }
+    write!(f, "\nthis schedule again: {}", report.replay_command())?;
+    match &report.page {
+        Some(Ok(page)) => write!(f, "\na picture of it: {}", page.display()),
+        Some(Err(error)) => write!(f, "\nthe picture could not be written: {error}"),
+        None => f.write_str("\na picture of it: set RADDLE_REPORT to a directory"),
+    }
+}

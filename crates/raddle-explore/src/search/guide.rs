@@ -1,0 +1,67 @@
+//! Follows an order of threads as well as it can.
+
+use std::any::Any;
+use std::collections::VecDeque;
+
+use crate::stage::{Policy, View};
+
+/// Has threads go in runs: so many steps of this one, then so many of that one. A thread that cannot go on leaves the
+/// rest of its run for later; when all runs are over, whoever can goes on.
+#[derive(Debug)]
+pub(crate) struct Guide {
+    runs: VecDeque<Run>,
+}
+
+/// So many steps of one thread in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) thread: usize,
+    pub(crate) steps: usize,
+}
+
+impl Guide {
+    pub(crate) fn new(runs: impl IntoIterator<Item = Run>) -> Self {
+        Self { runs: runs.into_iter().filter(|run| run.steps > 0).collect() }
+    }
+}
+
+impl Policy for Guide {
+    fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        let place_of = |thread| view.options.iter().position(|&option| option == thread);
+        let found = self.runs.iter().enumerate().find_map(|(at, run)| Some((at, place_of(run.thread)?)));
+        let Some((at, place)) = found else { return Some(0) };
+        self.runs[at].steps -= 1;
+        if self.runs[at].steps == 0 {
+            self.runs.remove(at);
+        }
+        Some(place)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+/// Threads in their order, as runs.
+pub(crate) fn runs(threads: impl IntoIterator<Item = usize>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for thread in threads {
+        match runs.last_mut().filter(|last| last.thread == thread) {
+            Some(last) => last.steps += 1,
+            None => runs.push(Run { thread, steps: 1 }),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_of_one_thread_in_a_row_are_one_run() {
+        let run = |thread, steps| Run { thread, steps };
+        assert_eq!(runs([0, 0, 1, 0]), [run(0, 2), run(1, 1), run(0, 1)]);
+        assert_eq!(runs([]), []);
+    }
+}

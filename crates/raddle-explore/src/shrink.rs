@@ -1,0 +1,121 @@
+//! Makes a failing schedule simple: as few preemptions as possible, and the pair of steps whose order decides.
+
+use crate::search::{Depth, Execution, Guide, Lab, Order, Race, Run, runs};
+use crate::stage::{Policy, Rules, each};
+
+/// So many runs of the program may be spent.
+const REPLAYS: usize = 50;
+
+/// Runs a program again and again, as long as there is patience.
+pub(crate) struct Shrinker<'a> {
+    lab: &'a Lab,
+    rules: Rules,
+    left: usize,
+}
+
+impl<'a> Shrinker<'a> {
+    pub(crate) fn new(lab: &'a Lab, rules: Rules) -> Self {
+        Self { lab, rules, left: REPLAYS }
+    }
+
+    fn run<P: Policy + 'static>(&mut self, policy: P) -> Option<(Execution, P)> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.lab.perform(self.rules, policy))
+    }
+
+    /// The same failure with as few preemptions as were found.
+    pub(crate) fn fewest_preemptions(&mut self, failed: Execution) -> Execution {
+        let merged = self.merge_runs(failed);
+        self.search_below(merged)
+    }
+
+    /// Moves runs of a thread together, as long as the program fails in the same way with fewer preemptions.
+    fn merge_runs(&mut self, mut best: Execution) -> Execution {
+        let mut at = 0;
+        while self.left > REPLAYS / 2 && best.preemptions > 0 {
+            let Some(candidate) = merged(&runs(best.events.iter().map(|event| event.thread)), at) else {
+                break;
+            };
+            let Some((tried, _)) = self.run(Guide::new(candidate)) else { break };
+            if fails_like(&tried, &best) && tried.preemptions < best.preemptions {
+                (best, at) = (tried, 0);
+            } else {
+                at += 1;
+            }
+        }
+        best
+    }
+
+    /// Looks for a schedule with fewer preemptions yet, none at all first.
+    fn search_below(&mut self, best: Execution) -> Execution {
+        for bound in 0..best.preemptions {
+            let mut depth = Depth::new(bound);
+            while !depth.is_exhausted() {
+                let Some((tried, policy)) = self.run(depth) else { return best };
+                depth = policy;
+                if fails_like(&tried, &best) {
+                    return tried;
+                }
+                depth.advance();
+            }
+        }
+        best
+    }
+
+    /// The last two steps of the schedule without whose order the program would not have failed.
+    pub(crate) fn deciding_pair(&mut self, failed: &Execution) -> Option<Race> {
+        self.left = REPLAYS / 2;
+        let mut races = Vec::new();
+        let order = Order::new(failed).races(|race| races.push(race));
+        let reversed: Vec<_> = races.iter().map(|race| reversed(failed, &order, *race)).collect();
+        let mut candidates: Vec<_> = races.into_iter().zip(reversed).collect();
+        candidates.sort_by_key(|(race, _)| std::cmp::Reverse((race.first, race.second)));
+        let decides = |(race, runs): (Race, Vec<Run>)| {
+            let (tried, _) = self.run(Guide::new(runs))?;
+            (!fails_like(&tried, failed)).then_some(race)
+        };
+        candidates.into_iter().find_map(decides)
+    }
+}
+
+fn fails_like(tried: &Execution, failed: &Execution) -> bool {
+    tried.failure.as_ref().zip(failed.failure.as_ref()).is_some_and(|(a, b)| a.is_like(b))
+}
+
+/// The runs with the next run of the same thread moved up to the one at `at`, or a later one that has a next.
+fn merged(runs: &[Run], at: usize) -> Option<Vec<Run>> {
+    let mut pairs = (0..runs.len()).filter_map(|first| {
+        let next = (first + 1..runs.len()).find(|&next| runs[next].thread == runs[first].thread)?;
+        Some((first, next))
+    });
+    let (first, next) = pairs.nth(at)?;
+    let mut merged = runs.to_vec();
+    let moved = merged.remove(next);
+    merged[first].steps += moved.steps;
+    Some(merged)
+}
+
+/// The schedule with the two steps of a race the other way round.
+fn reversed(execution: &Execution, order: &Order<'_>, race: Race) -> Vec<Run> {
+    let thread = |event: usize| execution.events[event].thread;
+    let end = race.second.unwrap_or(execution.events.len());
+    let before = (0..race.first).map(thread);
+    let independent =
+        (race.first + 1..end).filter(|&event| !order.happened_before(race.first, event)).map(thread);
+    let second = race.second.map(thread).or_else(|| each(race.beginners).next());
+    runs(before.chain(independent).chain(second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_one_thread_are_moved_together() {
+        let run = |thread, steps| Run { thread, steps };
+        let all = [run(0, 2), run(1, 1), run(0, 3), run(1, 4)];
+        assert_eq!(merged(&all, 0), Some(vec![run(0, 5), run(1, 1), run(1, 4)]));
+        assert_eq!(merged(&all, 1), Some(vec![run(0, 2), run(1, 5), run(0, 3)]));
+        assert_eq!(merged(&all, 2), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! What those outside see of an exploration: that it goes on, and where it stands.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::Stage;
+
+/// Shows from outside whether an exploration goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    beats: AtomicU64,
+    stage: Mutex<Weak<Stage>>,
+    lost: AtomicBool,
+}
+
+impl Pulse {
+    /// A thread has come to its next step.
+    pub(super) fn beat(&self) {
+        self.beats.fetch_add(1, Relaxed);
+    }
+
+    /// How many steps were taken.
+    pub(crate) fn beats(&self) -> u64 {
+        self.beats.load(Relaxed)
+    }
+
+    /// The thread that runs the search will not come back.
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Relaxed)
+    }
+
+    pub(super) fn shows(&self, stage: &Weak<Stage>) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage.clone();
+    }
+
+    /// The execution that runs.
+    pub(crate) fn stage(&self) -> Option<Arc<Stage>> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+}

@@ -1,0 +1,47 @@
+//! Which schedules are run.
+
+use std::fmt;
+
+/// Which schedules are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// Partial-order reduction until every class of schedules was seen, and between its executions [`Surw`],
+    /// [`Pos`], [`Pct`] and [`Random`] in turn: half and half.
+    ///
+    /// [`Surw`]: Strategy::Surw
+    /// [`Pos`]: Strategy::Pos
+    /// [`Pct`]: Strategy::Pct
+    /// [`Random`]: Strategy::Random
+    #[default]
+    Mix,
+    /// Dynamic partial-order reduction: of all schedules that differ only in the order of steps which do not touch
+    /// the same objects, one is run. Source sets and sleep sets, after Abdulla, Aronis, Jonsson and Sagonas (2014).
+    Dpor,
+    /// Selectively uniform random walk, after Zhao, Wolff, Mathur and Roychoudhury (2025).
+    Surw,
+    /// Partial order sampling, after Yuan, Yang and Gu (2018).
+    Pos,
+    /// Probabilistic concurrency testing for bugs of depth three, after Burckhardt, Kothari, Musuvathi and
+    /// Nagarakatte (2010).
+    Pct,
+    /// A random walk: whoever can go on is as likely as any other.
+    Random,
+    /// Plain depth-first search through all schedules, or through those with few preemptions: see
+    /// [`Explorer::preemption_bound`](crate::Explorer::preemption_bound).
+    Depth,
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Strategy::Mix => "the mix of strategies",
+            Strategy::Dpor => "partial-order reduction",
+            Strategy::Surw => "selectively uniform random walk",
+            Strategy::Pos => "partial order sampling",
+            Strategy::Pct => "probabilistic concurrency testing",
+            Strategy::Random => "random walk",
+            Strategy::Depth => "depth-first search",
+        })
+    }
+}
