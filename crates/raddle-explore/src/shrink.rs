@@ -3,24 +3,31 @@
 use crate::search::{Depth, Execution, Guide, Lab, Order, Race, Run, runs};
 use crate::stage::{Policy, Rules, each};
 
-/// So many runs of the program may be spent.
+/// So many runs of the program may be spent, and so many steps in all of them.
 const REPLAYS: usize = 50;
+const STEPS: usize = 100_000;
 
 /// Runs a program again and again, as long as there is patience.
 pub(crate) struct Shrinker<'a> {
     lab: &'a Lab,
     rules: Rules,
     left: usize,
+    steps_left: usize,
 }
 
 impl<'a> Shrinker<'a> {
     pub(crate) fn new(lab: &'a Lab, rules: Rules) -> Self {
-        Self { lab, rules, left: REPLAYS }
+        Self { lab, rules, left: REPLAYS, steps_left: STEPS }
     }
 
     fn run<P: Policy + 'static>(&mut self, policy: P) -> Option<(Execution, P)> {
+        if self.steps_left == 0 {
+            return None;
+        }
         self.left = self.left.checked_sub(1)?;
-        Some(self.lab.perform(self.rules, policy))
+        let (execution, policy) = self.lab.perform(self.rules, policy);
+        self.steps_left = self.steps_left.saturating_sub(execution.events.len());
+        Some((execution, policy))
     }
 
     /// The same failure with as few preemptions as were found.
@@ -64,7 +71,7 @@ impl<'a> Shrinker<'a> {
 
     /// The last two steps of the schedule without whose order the program would not have failed.
     pub(crate) fn deciding_pair(&mut self, failed: &Execution) -> Option<Race> {
-        self.left = REPLAYS / 2;
+        (self.left, self.steps_left) = (REPLAYS / 2, STEPS);
         let mut races = Vec::new();
         let order = Order::new(failed).races(|race| races.push(race));
         let reversed: Vec<_> = races.iter().map(|race| reversed(failed, &order, *race)).collect();

@@ -48,7 +48,10 @@ fn waits(story: &Story<'_>, objects: &Numbers) -> Vec<Value> {
         json!({
             "thread": wait.thread,
             "object": objects.of(wait.object),
-            "verb": "waits for",
+            "verb": match objects.of(wait.object) {
+                Some(_) => "waits for".to_owned(),
+                None => format!("waits for {}", story.object(wait.object)),
+            },
             "at": place(&source(wait.at)),
             "held_by": wait.held.map(|hold| hold.by),
             "held_since": wait.held.map(|hold| place(&source(hold.since))),
@@ -65,7 +68,7 @@ impl Numbers {
         let hidden =
             |object: &u32| matches!(report.execution.objects.what(*object), "clock" | "word" | "Thread");
         let stepped = steps.iter().flat_map(|step| step.row.object.iter().chain(&step.row.takes).copied());
-        let waited = report.execution.waits.iter().map(|wait| wait.object);
+        let waited = report.story().waits().iter().map(|wait| wait.object);
         let mut shown: Vec<_> = stepped.chain(waited).filter(|object| !hidden(object)).collect();
         shown.sort_unstable();
         shown.dedup();
@@ -92,7 +95,7 @@ impl Numbers {
             "text": step.text,
             "value": step.value,
             "outcome": row.timed_out.then_some("timed out"),
-            "at": row.at.map(|at| place(&source(at))),
+            "at": step.at.map(|at| place(&source(at))),
             "preempts": row.preempts,
             "pair": step.pair,
             "takes": all(&row.takes),

@@ -117,7 +117,8 @@ impl Report {
     fn replay_command(&self) -> String {
         let run = match &self.program {
             Some(program) => format!("cargo test {program}"),
-            None => "the program".to_owned(),
+            None => std::env::current_exe()
+                .map_or_else(|_| "the program".to_owned(), |exe| exe.display().to_string()),
         };
         format!("RADDLE_REPLAY={} {run}", self.token)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use raddle::host::Kind;
+use raddle::host::{Kind, Op, is_own};
 
 use crate::search::{Execution, Race};
 use crate::stage::{Failure, Place, Row, Waits};
@@ -27,6 +27,7 @@ pub(super) struct Step<'a> {
     /// What was done, the object's name included.
     pub(super) text: String,
     pub(super) value: Option<String>,
+    pub(super) at: Option<Place>,
     pub(super) pair: bool,
 }
 
@@ -52,13 +53,18 @@ impl<'a> Story<'a> {
 
     fn step(&self, row: &'a Row) -> Step<'a> {
         let verb = row.kind.map_or("lets others go first", Kind::verb);
+        let drop = row.at.is_some_and(is_own);
         let text = match row.object.filter(|_| row.kind != Some(Kind::Sleep)) {
+            Some(object) if drop && row.taken_at.is_some() => {
+                format!("{verb} {}, taken at", self.object(object))
+            }
             Some(object) => format!("{verb} {}", self.object(object)),
             None => verb.to_owned(),
         };
         let value = (!row.values.is_empty()).then(|| row.values.join("; "));
         let pair = self.pair.is_some_and(|race| race.first == row.event || race.second == Some(row.event));
-        Step { row, verb, text, value, pair }
+        let at = if drop { row.taken_at } else { row.at };
+        Step { row, verb, text, value, at, pair }
     }
 
     pub(super) fn thread(&self, thread: usize) -> &'a str {
@@ -154,9 +160,20 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// Who waits at the end.
+    /// Who waits at the end, if that is what went wrong.
     pub(super) fn waits(&self) -> &'a [Waits] {
-        &self.execution.waits
+        match self.execution.failure {
+            Some(Failure::Deadlock | Failure::ThreadsLeft) => &self.execution.waits,
+            _ => &[],
+        }
+    }
+
+    /// The second step of the deciding pair, if it was still to be taken: whose it is, and what it was to do.
+    pub(super) fn to_come(&self) -> Option<(usize, String, Op)> {
+        let race = self.pair.filter(|race| race.second.is_none())?;
+        let pending = self.execution.pending.iter().find(|pending| pending.thread == race.thread)?;
+        let op = pending.op?;
+        Some((race.thread, format!("{} {}", op.kind.verb(), self.object(pending.access.object)), op))
     }
 
     /// Threads of which each waits for what the next one holds.

@@ -47,7 +47,8 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     let steps = story.steps();
     let what: Vec<_> = steps.iter().map(did).collect();
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).min(44);
-    let who = width(&mut steps.iter().map(|step| story.thread(step.row.thread).chars().count()));
+    let threads = steps.iter().map(|step| step.row.thread).chain(story.to_come().map(|to_come| to_come.0));
+    let who = width(&mut threads.map(|thread| story.thread(thread).chars().count()));
     let wide = width(&mut what.iter().map(|text| text.chars().count()));
     let (mut last, left_out) = (usize::MAX, SHOWN / 2..steps.len().saturating_sub(SHOWN / 2));
     for (number, (step, what)) in steps.iter().zip(&what).enumerate() {
@@ -63,13 +64,22 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
         let (name, mark) = (story.thread(step.row.thread), if step.pair { '*' } else { ' ' });
         let name = if step.row.thread == last { "" } else { name };
         last = step.row.thread;
-        let at = step.row.at.map(|at| format!("  {}:{}", at.file(), at.line())).unwrap_or_default();
+        let at = step.at.map(|at| format!("  {}:{}", at.file(), at.line())).unwrap_or_default();
         let line = format!("{mark}{:>5}  {name:who$}  {what:wide$}{at}", number + 1);
         writeln!(f, "{}", line.trim_end())?;
     }
+    if let Some((thread, what, op)) = story.to_come() {
+        writeln!(
+            f,
+            "*       {:who$}  was to come: {what}  {}:{}",
+            story.thread(thread),
+            op.at.file(),
+            op.at.line()
+        )?;
+    }
     if steps.iter().any(|step| step.pair) {
         f.write_str(
-            "\n* the order of these decides: the other way round, the program does not fail like this\n",
+            "\n* the order of these two decides: the other way round, the program does not fail like this\n",
         )?;
     }
     Ok(())

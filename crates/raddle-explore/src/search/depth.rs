@@ -22,6 +22,8 @@ pub(crate) struct Depth {
 struct Branch {
     chosen: usize,
     options: usize,
+    /// Of what could be chosen.
+    mark: u64,
     /// The current thread could go on, so that every other choice is a preemption.
     dear: bool,
     /// Preemptions before this choice.
@@ -72,9 +74,9 @@ impl Policy for Depth {
         }
         let (options, dear) = (view.options.len(), view.options[0] == view.current);
         if let Some(branch) = self.trail.get(self.at) {
-            self.diverged |= (branch.options, branch.dear) != (options, dear);
+            self.diverged |= (branch.options, branch.dear, branch.mark) != (options, dear, view.mark());
         } else {
-            self.trail.push(Branch { chosen: 0, options, dear, spent: self.spent });
+            self.trail.push(Branch { chosen: 0, options, mark: view.mark(), dear, spent: self.spent });
         }
         let branch = self.trail[self.at];
         self.at += 1;

@@ -15,6 +15,8 @@ use crate::stage::{Access, Event, Policy, Threads, View, each, one};
 struct Node {
     chosen: usize,
     enabled: Threads,
+    /// Of what could be chosen.
+    mark: u64,
     /// Who is to go first from here, or has gone.
     backtrack: Threads,
     /// Who need not go first from here: what comes of that has been seen.
@@ -54,11 +56,12 @@ impl Policy for Dpor {
         let depth = view.events.len();
         let enabled = view.options.iter().fold(0, |enabled, &thread| enabled | one(thread));
         if let Some(node) = self.nodes.get(depth) {
-            self.diverged |= node.enabled != enabled;
+            self.diverged |= (node.enabled, node.mark) != (enabled, view.mark());
             return view.options.iter().position(|&thread| thread == node.chosen).or(Some(0));
         }
         let sleep = self.still_asleep(view);
-        let node = Node { chosen: 0, enabled, backtrack: 0, sleep, born: view.objects.len() };
+        let mark = view.mark();
+        let node = Node { chosen: 0, enabled, mark, backtrack: 0, sleep, born: view.objects.len() };
         let asleep = node.asleep();
         // Whoever took the last step goes on, even if its time has to be up for that: what happens then is what
         // programs forget most easily.

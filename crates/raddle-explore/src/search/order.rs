@@ -26,6 +26,8 @@ pub(crate) struct Race {
     pub(crate) first: usize,
     /// `None`: a step that was still to be taken when it all ended.
     pub(crate) second: Option<usize>,
+    /// Whose step that is.
+    pub(crate) thread: usize,
     pub(crate) beginners: Threads,
 }
 
@@ -146,7 +148,8 @@ impl<'a> Order<'a> {
             }
             let possible = self.beginners(earlier, step) & self.execution.events[earlier].enabled;
             if possible != 0 {
-                races(Race { first: earlier, second: step.event, beginners: possible });
+                let (first, second, thread) = (earlier, step.event, step.thread);
+                races(Race { first, second, thread, beginners: possible });
                 between.join(&self.clocks[earlier]);
             }
         }

@@ -1,5 +1,6 @@
 //! One thread of an execution: where it stands, and what is known of its next step.
 
+use std::collections::HashMap;
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -76,8 +77,10 @@ pub(crate) struct Actor {
     pub(crate) fresh: bool,
     /// How often its time was up though others could have gone on.
     pub(crate) early: usize,
-    /// How often it looked at the same thing in a row.
-    pub(crate) looks: usize,
+    /// It has panicked, after so many events.
+    pub(crate) unwinds: Option<usize>,
+    /// How often it looked at an object on a line of the program since another thread did anything.
+    pub(crate) looks: HashMap<(usize, u32, u32), usize>,
     /// How often it was unwound: some catch that, and go on.
     pub(crate) told: usize,
 }
@@ -99,7 +102,8 @@ impl Actor {
             comes_from: None,
             fresh: false,
             early: 0,
-            looks: 0,
+            unwinds: None,
+            looks: HashMap::new(),
             told: 0,
         }
     }

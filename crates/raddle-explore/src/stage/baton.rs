@@ -29,6 +29,10 @@ impl Stage {
         let daemon = self.rules.record && raddle::thread::current().is_daemon();
         let mut state = self.lock();
         state.actors[me].daemon |= daemon;
+        if panicking() && !state.ending {
+            let events = state.events.len();
+            state.actors[me].unwinds.get_or_insert(events);
+        }
         if !state.ending {
             state = self.ask_the_touched(state, me);
             state.stands(me, arrival.standing, arrival.op, arrival.access);
@@ -51,7 +55,8 @@ impl Stage {
         } else {
             state = self.ask_the_touched(state, me);
         }
-        if let Some(row) = state.rows.last_mut().filter(|row| row.thread == me) {
+        let ends = !state.ending;
+        if let Some(row) = state.rows.last_mut().filter(|row| ends && row.thread == me) {
             row.ends = true;
         }
         state.stands(me, Standing::Finished, None, None);

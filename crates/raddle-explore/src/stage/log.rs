@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) kind: Option<Kind>,
     pub(crate) object: Option<u32>,
     pub(crate) at: Option<Place>,
+    /// Where what is let go of was taken.
+    pub(crate) taken_at: Option<Place>,
     /// What was seen or stored, and the notes.
     pub(crate) values: Vec<String>,
     pub(crate) timed_out: bool,
@@ -36,6 +38,7 @@ impl Row {
             kind: None,
             object: None,
             at: None,
+            taken_at: None,
             values: Vec::new(),
             timed_out: false,
             preempts: None,

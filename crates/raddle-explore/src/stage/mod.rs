@@ -112,7 +112,12 @@ impl Stage {
 
     fn panicked_with(&self, me: usize, payload: &(dyn std::any::Any + Send)) {
         let (message, at) = hook::last_panic(payload);
-        self.lock().note_failure(Failure::Panic { thread: me, message, at });
+        let mut state = self.lock();
+        let before = state.failure.is_some();
+        state.note_failure(Failure::Panic { thread: me, message, at });
+        if let (false, Some(then)) = (before, state.actors[me].unwinds) {
+            state.failed_at = then; // not when what it held had been let go of
+        }
     }
 
     fn beat(&self) {

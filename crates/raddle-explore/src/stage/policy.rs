@@ -1,5 +1,7 @@
 //! Who decides which thread goes next.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::actor::{Actor, Standing};
 use super::event::Event;
 use super::objects::{Access, Objects};
@@ -27,6 +29,16 @@ impl View<'_> {
     /// The access, under the number that stands for its object by now.
     pub(crate) fn same(&self, access: Access) -> Access {
         Access { object: self.objects.canonical(access.object), ..access }
+    }
+
+    /// A mark of what can be chosen here: the same after the same choices, unless the program is not repeatable.
+    pub(crate) fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for &thread in self.options {
+            let op = self.actors[thread].op;
+            (thread, op.map(|op| (op.kind, op.object.what, op.at.line(), op.at.column()))).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// The thread asked that others go first.

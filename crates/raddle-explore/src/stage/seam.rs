@@ -95,7 +95,7 @@ impl Scheduler for Stage {
         let (me, object) = (ME.get(), op.object);
         state.holds.insert((object.address, object.what), Hold { by: me, since: op.at });
         state.actors[me].passed = Passed::Free;
-        state.actors[me].looks = 0;
+        state.actors[me].looks.clear();
         state.actors[me].loan = None;
         if state.rules.record {
             let number = state.objects.declared(&object);

@@ -252,6 +252,7 @@ impl State {
         let alone = !(0..self.actors.len()).any(|thread| self.can_go(thread));
         let timed_out = !self.can_go(next) && self.actors[next].deadline().is_some();
         self.actors[next].early += usize::from(timed_out && !alone);
+        self.log_step(next, preempted, timed_out);
         let gives = self.actors[next].op.filter(|op| op.kind == Kind::Give);
         let gave = gives.is_some_and(|op| self.holds.remove(&(op.object.address, op.object.what)).is_some());
         let comes_from = self.actors[next].comes_from.take();
@@ -266,7 +267,6 @@ impl State {
             gave,
             last_resort: timed_out && (alone || self.rules.time == Time::Quiescent),
         };
-        self.log_step(next, preempted, timed_out);
         self.events.push(event);
         self.actors[next].access = None;
         self.let_go(next, timed_out);
@@ -279,6 +279,8 @@ impl State {
                 row.does(&op, self.objects.declared(&op.object));
                 if op.kind == Kind::Give {
                     row.gives.extend(row.object);
+                    let hold = self.holds.get(&(op.object.address, op.object.what));
+                    row.taken_at = hold.map(|hold| hold.since);
                 }
             }
             (row.preempts, row.timed_out) = (preempts, timed_out);
@@ -329,12 +331,22 @@ impl State {
         self.wakes.push(found.min(count as usize));
     }
 
-    /// `thread` looked at something without changing it, again and again: others first.
+    /// `thread` looks at something, on one line of the program, again and again, though nobody else does anything:
+    /// others first. Not every schedule is run then.
     pub(crate) fn looks_in_vain(&mut self, thread: usize, op: &Op) -> bool {
         let looks = matches!(op.kind, Kind::Read | Kind::TryTake);
-        let last = self.events.last().is_some_and(|event| event.thread == thread);
+        let others = self.events.last().is_none_or(|event| event.thread != thread);
         let actor = &mut self.actors[thread];
-        actor.looks = if looks && last { actor.looks + 1 } else { 0 };
-        actor.looks > LOOKS
+        if others {
+            actor.looks.clear();
+        }
+        if !looks {
+            return false;
+        }
+        let count = actor.looks.entry((op.object.address, op.at.line(), op.at.column())).or_default();
+        *count += 1;
+        let vain = *count > LOOKS;
+        self.bounded |= vain;
+        vain
     }
 }

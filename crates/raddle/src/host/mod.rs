@@ -50,7 +50,7 @@ pub(crate) use exit::{never_return, oblige};
 pub(crate) use flags::{watch_on, watching};
 pub(crate) use locking::{gave_lock, lend_lock, took_lock};
 pub(crate) use mark::Mark;
-pub use op::{Kind, Object, Op, Wait};
+pub use op::{Kind, Object, Op, Wait, is_own};
 pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;

@@ -103,6 +103,12 @@ impl Op {
     }
 }
 
+/// Whether the line is one of the toolkit's own: a guard's drop, for example, does not know its caller.
+pub fn is_own(at: &Location<'_>) -> bool {
+    let own = file!().trim_end_matches("host/op.rs");
+    at.file().starts_with(own)
+}
+
 /// How a [`wait`](super::wait) ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {

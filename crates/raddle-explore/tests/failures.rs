@@ -1,0 +1,319 @@
+//! Every kind of failure is found, and told so that one who never saw the tool understands it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use raddle::atomic::{AtomicBool, Ordering::SeqCst};
+use raddle::{Condition, Event, Lock, Mutex, Shared, Thread, thread};
+use raddle_explore::{Explorer, Outcome, Report, Strategy};
+
+fn failure(
+    explorer: Explorer,
+    program: impl Fn() + Send + Sync + 'static,
+) -> (&'static str, String, Box<Report>) {
+    let report = explorer.run(program).expect_failure();
+    (report.kind(), report.to_string(), report)
+}
+
+fn found(program: impl Fn() + Send + Sync + 'static) -> (&'static str, String) {
+    let (kind, text, _) = failure(Explorer::new(), program);
+    (kind, text)
+}
+
+#[test]
+fn a_thread_that_panics_is_named_with_its_line() {
+    let (kind, text) = found(|| {
+        let value = Arc::new(Shared::new(0));
+        let other = {
+            let value = value.clone();
+            Thread::new(move || assert_eq!(value.get(), 0)).name("checker").start()
+        };
+        value.set(1);
+        drop(other.unwrap());
+    });
+    assert_eq!(kind, "panic");
+    assert!(text.starts_with("thread \"checker\" panicked, at ") && text.contains("failures.rs"), "{text}");
+    assert!(text.contains("left: 1"), "{text}");
+}
+
+#[test]
+fn a_panic_that_a_joiner_expects_is_none_if_that_is_allowed() {
+    let program = || {
+        let other = Thread::spawn(|| panic!("on purpose"));
+        assert!(other.join().is_err());
+    };
+    assert_eq!(found(program).0, "panic");
+    let outcome = Explorer::new().allow_panics(true).run(program);
+    assert!(matches!(outcome, Outcome::Exhausted { .. }), "{outcome:?}");
+}
+
+fn take(first: &Mutex<i32>, second: &Mutex<i32>) {
+    let first = first.lock();
+    *second.lock() += *first;
+}
+
+#[test]
+fn a_deadlock_is_told_with_its_circle() {
+    let (kind, text) = found(|| {
+        let accounts = Arc::new((Mutex::new(1), Mutex::new(2)));
+        raddle::trace::name(&accounts.0, "alice");
+        raddle::trace::name(&accounts.1, "bob");
+        let other = accounts.clone();
+        let transfer = Thread::new(move || take(&other.1, &other.0)).name("transfer").start().unwrap();
+        take(&accounts.0, &accounts.1);
+        transfer.join().unwrap();
+    });
+    assert_eq!(kind, "deadlock");
+    let told = ["in a circle: ", "waits for alice", "waits for bob", "which thread \"transfer\" holds since"];
+    assert!(told.iter().all(|part| text.contains(part)), "{text}");
+}
+
+#[test]
+fn a_lost_wake_up_is_called_that() {
+    let (kind, text) = found(|| {
+        let signal = Arc::new((Mutex::new(()), Condition::new()));
+        let other = signal.clone();
+        let waiter = Thread::spawn(move || other.1.wait(&mut other.0.lock()));
+        signal.1.notify_one(&signal.0.lock());
+        waiter.join().unwrap();
+    });
+    assert_eq!(kind, "deadlock");
+    assert!(text.starts_with("a wake-up was lost") && text.contains("before thread"), "{text}");
+}
+
+#[test]
+fn threads_that_are_left_and_wait_for_ever_are_a_failure() {
+    let (kind, text) = found(|| {
+        let never = Arc::new(Event::new());
+        drop(Thread::new(move || never.wait()).name("forgotten").start().unwrap());
+    });
+    assert_eq!(kind, "threads left");
+    assert!(text.contains("thread \"forgotten\" waits for Event 1"), "{text}");
+}
+
+#[test]
+fn daemons_are_left_behind_as_in_production() {
+    let program = || {
+        let never = Arc::new(Event::new());
+        drop(Thread::new(move || never.wait()).daemon(true).start().unwrap());
+    };
+    assert!(matches!(Explorer::new().run(program), Outcome::Exhausted { .. }));
+}
+
+#[test]
+fn a_loop_that_waits_for_what_never_comes_is_a_livelock() {
+    let waits = |look: fn(&AtomicBool)| {
+        move || {
+            let stop = Arc::new(AtomicBool::new(false));
+            let other = stop.clone();
+            let waiter = Thread::spawn(move || look(&other));
+            stop.store(false, SeqCst);
+            waiter.join().unwrap();
+        }
+    };
+    let spins = |stop: &AtomicBool| while !stop.load(SeqCst) {};
+    let yields = |stop: &AtomicBool| {
+        while !stop.load(SeqCst) {
+            thread::yield_now();
+        }
+    };
+    for look in [spins as fn(&AtomicBool), yields] {
+        let (kind, text, _) = failure(Explorer::new().max_steps(500), waits(look));
+        assert_eq!(kind, "livelock");
+        assert!(text.contains("stopped after 500 steps") && text.contains("AtomicBool 1"), "{text}");
+    }
+}
+
+#[test]
+fn a_loop_that_waits_for_what_comes_ends() {
+    let program = || {
+        let ready = Arc::new(AtomicBool::new(false));
+        let other = ready.clone();
+        let waiter = Thread::spawn(move || while !other.load(SeqCst) {});
+        ready.store(true, SeqCst);
+        waiter.join().unwrap();
+    };
+    for strategy in [Strategy::Dpor, Strategy::Surw, Strategy::Pos, Strategy::Pct, Strategy::Random] {
+        let outcome = Explorer::new().strategy(strategy).max_executions(50).run(program);
+        assert!(!matches!(outcome, Outcome::Failed(_)), "{strategy}: {outcome:?}");
+    }
+}
+
+#[test]
+fn two_who_give_way_to_each_other_for_ever_are_a_livelock() {
+    let (kind, _, _) = failure(Explorer::new().strategy(Strategy::Dpor).max_steps(1_000), || {
+        let locks = Arc::new((Lock::new(), Lock::new()));
+        let take_both = |first: &Lock, second: &Lock| {
+            loop {
+                let _first = first.lock();
+                if second.try_lock().is_some() {
+                    return;
+                }
+            }
+        };
+        let other = locks.clone();
+        let thread = Thread::spawn(move || take_both(&other.0, &other.1));
+        take_both(&locks.1, &locks.0);
+        thread.join().unwrap();
+    });
+    assert_eq!(kind, "livelock");
+}
+
+#[test]
+fn a_data_race_is_found_if_asked_for_though_nothing_comes_of_it() {
+    let program = || {
+        let seen = Arc::new(Shared::new(false));
+        let other = seen.clone();
+        let setter = Thread::spawn(move || other.set(true));
+        seen.set(true);
+        setter.join().unwrap();
+        assert!(seen.get());
+    };
+    assert!(matches!(Explorer::new().run(program), Outcome::Exhausted { classes: 2, .. }));
+    let (kind, text, _) = failure(Explorer::new().races(true), program);
+    assert_eq!(kind, "data race");
+    assert!(
+        text.starts_with("data race on Shared 1") && text.matches("writes it, at").count() == 2,
+        "{text}"
+    );
+}
+
+#[test]
+fn what_a_lock_orders_is_no_data_race() {
+    let outcome = Explorer::new().races(true).run(|| {
+        let data = Arc::new((Lock::new(), Shared::new(0)));
+        let add = |data: &(Lock, Shared<i32>)| {
+            let _held = data.0.lock();
+            data.1.set(data.1.get() + 1);
+        };
+        let other = data.clone();
+        let thread = Thread::spawn(move || add(&other));
+        add(&data);
+        thread.join().unwrap();
+        assert_eq!(data.1.get(), 2);
+    });
+    assert!(matches!(outcome, Outcome::Exhausted { classes: 2, .. }), "{outcome:?}");
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread that sleeps outside the toolkit is what is looked for"
+)]
+fn a_thread_that_is_stuck_outside_is_named() {
+    let (kind, text, _) = failure(Explorer::new().stuck_after(Duration::from_millis(300)), || {
+        let lock = Arc::new(Lock::new());
+        lock.acquire();
+        let sleeper =
+            Thread::new(|| std::thread::sleep(Duration::from_secs(3))).name("sleeper").start().unwrap();
+        sleeper.join().unwrap();
+    });
+    assert_eq!(kind, "blocked outside");
+    assert!(text.starts_with("thread \"sleeper\" is stuck outside the toolkit"), "{text}");
+    assert!(text.contains("has not come to its next step"), "{text}");
+}
+
+#[test]
+fn a_program_that_remembers_earlier_executions_is_not_repeatable() {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let (kind, text) = found(|| {
+        let value = Arc::new(Shared::new(0));
+        let other = value.clone();
+        let thread = Thread::spawn(move || other.set(1));
+        if RUNS.fetch_add(1, Relaxed).is_multiple_of(3) {
+            value.get();
+        }
+        value.set(2);
+        thread.join().unwrap();
+    });
+    assert_eq!(kind, "not repeatable");
+    assert!(text.contains("what the explorer cannot see"), "{text}");
+}
+
+#[test]
+fn what_a_program_keeps_in_thread_locals_is_new_each_time() {
+    thread_local!(static RUNS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+    let outcome = Explorer::new().run(|| {
+        let value = Arc::new(Shared::new(0));
+        let other = value.clone();
+        let thread = Thread::spawn(move || other.set(1));
+        RUNS.set(RUNS.get() + 1);
+        for _ in 0..RUNS.get() {
+            value.get();
+        }
+        thread.join().unwrap();
+    });
+    assert!(matches!(outcome, Outcome::Exhausted { classes: 2, .. }), "{outcome:?}");
+}
+
+#[test]
+fn a_program_with_too_many_threads_says_so() {
+    let (kind, text) = found(|| {
+        let threads: Vec<_> = (0..200).map(|_| Thread::new(|| ()).start()).collect();
+        drop(threads);
+    });
+    assert_eq!(kind, "too many threads", "{text}");
+}
+
+#[test]
+fn limits_end_an_exploration_without_a_verdict() {
+    let program = || super_large(6);
+    let few = Explorer::new().strategy(Strategy::Dpor).max_executions(10).run(program);
+    assert!(matches!(few, Outcome::Inconclusive { executions: 10 }), "{few:?}");
+    let short = Explorer::new().max_time(Duration::ZERO).run(program);
+    assert!(matches!(short, Outcome::Inconclusive { executions: 0 }), "{short:?}");
+}
+
+fn super_large(threads: usize) {
+    let value = Arc::new(Shared::new(0));
+    let threads: Vec<_> = (0..threads)
+        .map(|_| {
+            let value = value.clone();
+            Thread::spawn(move || (0..3).for_each(|_| value.set(value.get() + 1)))
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_bound_on_preemptions_leaves_schedules_out_and_says_so() {
+    let lost = || {
+        let value = Arc::new(Shared::new(0));
+        let other = value.clone();
+        let add = |value: &Shared<i32>| value.set(value.get() + 1);
+        let thread = Thread::spawn(move || add(&other));
+        add(&value);
+        thread.join().unwrap();
+        assert_eq!(value.get(), 2);
+    };
+    assert!(matches!(Explorer::new().preemption_bound(0).run(lost), Outcome::Inconclusive { .. }));
+    assert_eq!(Explorer::new().preemption_bound(1).run(lost).expect_failure().preemptions(), 1);
+}
+
+#[test]
+fn depth_first_search_and_partial_order_reduction_see_the_same_results() {
+    let outcomes = |strategy| {
+        let seen = Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
+        let results = seen.clone();
+        let survey = Explorer::new().strategy(strategy).max_executions(200_000).survey(move || {
+            let value = Arc::new(Shared::new(0));
+            let threads = [1, 2].map(|number| {
+                let value = value.clone();
+                Thread::spawn(move || value.set(value.get() * 10 + number))
+            });
+            let early = value.get();
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            results.lock().unwrap().insert((early, value.get()));
+        });
+        assert!(survey.exhausted, "{strategy}");
+        (std::mem::take(&mut *seen.lock().unwrap()), survey.executions)
+    };
+    let ((all, many), (reduced, few)) = (outcomes(Strategy::Depth), outcomes(Strategy::Dpor));
+    assert_eq!(all, reduced);
+    assert!(few * 10 < many, "{few} instead of {many}");
+}
