@@ -1,0 +1,144 @@
+//! A failing test prints a token, and the token leads there again: in this process, in a second run of the same
+//! binary, and after an edit elsewhere; one of a changed program says so.
+
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use raddle::{Shared, Thread};
+use raddle_explore::{Explorer, Grain, Outcome, Time, replay};
+
+fn lost_update(expected: i32) {
+    let value = Arc::new(Shared::new(0));
+    let threads = [(); 2].map(|()| {
+        let value = value.clone();
+        Thread::spawn(move || value.set(value.get() + 1))
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(value.get(), expected, "an update was lost");
+}
+
+/// The same on other lines, as after an edit above.
+fn lost_update_elsewhere() {
+    let value = Arc::new(Shared::new(0));
+    let threads = [(); 2].map(|()| {
+        let value = value.clone();
+        Thread::spawn(move || value.set(value.get() + 1))
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(value.get(), 2, "an update was lost");
+}
+
+fn token() -> String {
+    Explorer::new().run(|| lost_update(2)).expect_failure().token()
+}
+
+fn panics(f: impl FnOnce()) -> String {
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).expect_err("it panics");
+    payload.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+#[test]
+fn a_token_leads_to_the_same_failure() {
+    let token = token();
+    let again = Explorer::new().replay(&token, || lost_update(2)).expect_failure();
+    assert_eq!(again.token(), token);
+    assert!(again.to_string().contains("an update was lost"));
+    let text = panics(|| drop(replay(&token, || lost_update(2))));
+    assert!(text.contains("an update was lost") && !text.contains("the program has changed"), "{text}");
+}
+
+#[test]
+fn lines_may_move() {
+    let text = panics(|| drop(replay(&token(), lost_update_elsewhere)));
+    assert!(text.contains("an update was lost") && !text.contains("the program has changed"), "{text}");
+}
+
+#[test]
+fn a_mended_program_passes_with_the_token() {
+    let outcome = Explorer::new().replay(&token(), || lost_update(1));
+    assert!(matches!(outcome, Outcome::Inconclusive { executions: 1 }), "{outcome:?}");
+}
+
+#[test]
+fn a_token_of_a_changed_program_says_so() {
+    let token = token();
+    let text = panics(|| drop(replay(&token, || assert_eq!(Shared::new(1).get(), 1))));
+    assert!(text.contains(&token) && text.contains("the program has changed"), "{text}");
+    let text = panics(|| {
+        drop(replay(&token, || {
+            Shared::new(1).get();
+            lost_update(3);
+        }));
+    });
+    assert!(text.contains("an update was lost") && text.contains("the program has changed"), "{text}");
+}
+
+#[test]
+fn what_is_no_token_is_refused_with_an_example() {
+    let text = panics(|| drop(replay("nonsense", || ())));
+    assert!(text.contains("\"nonsense\" is no token") && text.contains("r1oe-"), "{text}");
+}
+
+#[test]
+fn a_token_knows_its_grain_and_time() {
+    let explorer = Explorer::new().grain(Grain::Atoms).time(Time::Quiescent);
+    let report = explorer.run(|| lost_update(2)).expect_failure();
+    assert!(report.token().starts_with("r1aq-"));
+    let again = Explorer::new().replay(&report.token(), || lost_update(2)).expect_failure();
+    assert_eq!(again.token(), report.token());
+}
+
+/// Not a test of its own: the other process of the next one.
+#[test]
+#[ignore = "run by another test"]
+fn no_update_is_lost() {
+    raddle_explore::check(|| lost_update(2)).assert_exhausted();
+}
+
+fn child(variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "no_update_is_lost"]).envs(variables.iter().copied());
+    command.env_remove("RUST_BACKTRACE").output().unwrap()
+}
+
+#[test]
+fn a_failing_test_prints_a_token_that_works_in_a_second_run() {
+    let directory = std::env::temp_dir().join(format!("raddle-report-{}", std::process::id()));
+    let first = child(&[("RADDLE_REPORT", directory.to_str().unwrap())]);
+    let text = String::from_utf8_lossy(&first.stdout).into_owned();
+    assert!(!first.status.success() && text.contains("an update was lost"), "{text}");
+    let command =
+        text.lines().find_map(|line| line.strip_prefix("this schedule again: RADDLE_REPLAY=")).expect(&text);
+    let (token, rest) = command.split_once(' ').unwrap();
+    assert_eq!(rest, "cargo test no_update_is_lost");
+    let page = std::fs::read_to_string(directory.join("no_update_is_lost.html")).unwrap();
+    assert!(page.contains("an update was lost") && page.contains(token));
+    let json = std::fs::read_to_string(directory.join("no_update_is_lost.json")).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["steps"].as_array().unwrap().len() > 8);
+    std::fs::remove_dir_all(&directory).unwrap();
+
+    let second = child(&[("RADDLE_REPLAY", token)]);
+    let text = String::from_utf8_lossy(&second.stdout).into_owned();
+    assert!(
+        !second.status.success() && text.contains("an update was lost") && text.contains(token),
+        "{text}"
+    );
+
+    let wrong = child(&[("RADDLE_REPLAY", "r1oe-00000000.9-1.1")]);
+    let text = String::from_utf8_lossy(&wrong.stdout).into_owned();
+    assert!(!wrong.status.success() && text.contains("the program has changed"), "{text}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told() {
+    let blocked = child(&[("RADDLE_REPORT", "/dev/null/reports")]);
+    let text = String::from_utf8_lossy(&blocked.stdout).into_owned();
+    assert!(
+        text.contains("an update was lost") && text.contains("the picture could not be written"),
+        "{text}"
+    );
+}

@@ -1,0 +1,138 @@
+//! The tutorial's programs under every schedule.
+
+use std::sync::Arc;
+
+use raddle::{Lock, Shared, Thread, ThreadPoolExecutor};
+use raddle_explore::{Explorer, Outcome, Strategy, check};
+
+/// The database of `racecond`, without its sleep.
+struct FakeDatabase {
+    value: Shared<i32>,
+    lock: Lock,
+}
+
+impl FakeDatabase {
+    fn new() -> Arc<Self> {
+        let database = Arc::new(Self { value: Shared::new(0), lock: Lock::new() });
+        raddle::trace::name(&database.value, "value");
+        database
+    }
+
+    fn update(&self) {
+        let local_copy = self.value.get();
+        raddle::trace::note("local_copy", local_copy);
+        self.value.set(local_copy + 1);
+    }
+
+    fn locked_update(&self) {
+        let _held = self.lock.lock();
+        self.update();
+    }
+}
+
+fn update_twice(update: fn(&FakeDatabase)) {
+    let database = FakeDatabase::new();
+    let updates = [0, 1].map(|index| {
+        let database = database.clone();
+        Thread::new(move || update(&database)).name(format!("Thread {index}")).start().unwrap()
+    });
+    for thread in updates {
+        thread.join().unwrap();
+    }
+    assert_eq!(database.value.get(), 2, "an update was lost");
+}
+
+#[test]
+fn racecond_is_found_at_once_and_drawn() {
+    let report = Explorer::new().run(|| update_twice(FakeDatabase::update)).expect_failure();
+    let text = report.to_string();
+    assert!(report.executions() < 10, "{text}");
+    assert_eq!(report.preemptions(), 1, "{text}");
+    assert_eq!(text.matches("writes value").count(), 2, "{text}");
+    assert_eq!(text.matches("reads value: 0; local_copy = 0").count(), 2, "both saw 0: {text}");
+    assert!(text.contains("writes value: 0 → 1") && text.contains("writes value: 1 → 1"), "{text}");
+}
+
+#[test]
+fn fixrace_is_correct_under_every_schedule() {
+    let outcome = check(|| update_twice(FakeDatabase::locked_update));
+    assert!(matches!(outcome, Outcome::Exhausted { classes: 2, .. }), "{outcome:?}");
+}
+
+#[test]
+fn racecond_in_a_pool_is_found_as_well() {
+    let report = Explorer::new().run(|| {
+        let database = FakeDatabase::new();
+        let pool = ThreadPoolExecutor::builder().max_workers(2).build().unwrap();
+        for _ in 0..2 {
+            let database = database.clone();
+            let _future = pool.submit(move || database.update());
+        }
+        drop(pool);
+        assert_eq!(database.value.get(), 2, "an update was lost");
+    });
+    assert!(report.expect_failure().to_string().contains("an update was lost"));
+}
+
+#[test]
+fn deadlock_is_a_thread_that_waits_for_itself() {
+    let report = Explorer::new().run(|| {
+        let lock = Lock::new();
+        lock.acquire();
+        lock.acquire();
+    });
+    let text = report.expect_failure().to_string();
+    assert!(text.starts_with("deadlock") && text.contains("waits for Lock 1"), "{text}");
+    assert!(text.contains("which thread \"MainThread\" holds since"), "{text}");
+}
+
+/// The pipeline of `prodcom_lock`: one message, two locks, each released by the other side.
+struct Pipeline {
+    message: Shared<u32>,
+    producer: Lock,
+    consumer: Lock,
+}
+
+impl Pipeline {
+    fn new() -> Self {
+        let consumer = Lock::new();
+        consumer.acquire();
+        Self { message: Shared::new(0), producer: Lock::new(), consumer }
+    }
+
+    fn set(&self, message: u32) {
+        self.producer.acquire();
+        self.message.set(message);
+        self.consumer.release().unwrap();
+    }
+
+    fn get(&self) -> u32 {
+        self.consumer.acquire();
+        let message = self.message.get();
+        self.producer.release().unwrap();
+        message
+    }
+}
+
+const SENTINEL: u32 = u32::MAX;
+
+#[test]
+fn prodcom_lock_loses_nothing_under_any_schedule() {
+    let program = || {
+        let pipeline = Arc::new(Pipeline::new());
+        let consumer = {
+            let pipeline = pipeline.clone();
+            Thread::spawn(move || {
+                std::iter::repeat_with(|| pipeline.get()).take_while(|it| *it != SENTINEL).collect()
+            })
+        };
+        for message in [1, 2, 3, SENTINEL] {
+            pipeline.set(message);
+        }
+        let stored: Vec<u32> = consumer.join().unwrap();
+        assert_eq!(stored, [1, 2, 3]);
+    };
+    let outcome = Explorer::new().strategy(Strategy::Dpor).races(true).run(program);
+    assert!(matches!(outcome, Outcome::Exhausted { .. }), "{outcome:?}");
+    check(program).assert_exhausted();
+}
