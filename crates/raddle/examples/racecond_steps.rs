@@ -6,16 +6,22 @@
 //!
 //! Watch for: three tables, to be read from top to bottom. First one thread, then two that race, then two
 //! that do no more than `x += 1`, which is three steps: load, add, store. The tables are no drawings: each
-//! shows a run that was recorded just now, and what is said below it was found in the record.
+//! shows a run that was recorded just now, and what is said below it was found in the record. Last, the schedule that
+//! loses an update is searched for, found, and written as a page to step through, forwards and backwards; from a
+//! terminal with a desktop the page is opened.
 #[path = "support/table.rs"]
 mod table;
 
 use std::error::Error;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use raddle::trace::{Recording, note};
-use raddle::{Barrier, Shared, Thread, thread};
+use raddle::{Barrier, Shared, Thread, thread, trace};
+use raddle_explore::Explorer;
 use table::Table;
 
 fn update(value: &Shared<u32>) {
@@ -51,6 +57,37 @@ fn record(n: usize, function: fn(&Shared<u32>)) -> Result<Table, Box<dyn Error>>
     Ok(Table::of(recording.finish()))
 }
 
+/// Two threads increment a value, and both increments count: so one might think.
+fn both_count() {
+    let value = Arc::new(Shared::new(0));
+    trace::name(&*value, "value");
+    let begin = |number| {
+        let value = value.clone();
+        Thread::new(move || increment(&value)).name(format!("Thread {number}")).start()
+    };
+    for thread in [0, 1].map(begin) {
+        thread.expect("a thread can be started").join().expect("an increment does not panic");
+    }
+    assert_eq!(value.get(), 2, "an update was lost");
+}
+
+/// Finds a schedule that loses an update, and draws it.
+fn explore() -> Result<(u64, PathBuf), Box<dyn Error>> {
+    let report = Explorer::new().run(both_count).expect_failure();
+    let directory = std::env::temp_dir().join("racecond_steps");
+    Ok((report.executions(), report.write_to(&directory)?))
+}
+
+/// Opens the page, where somebody sits before a desktop.
+fn open(page: &Path) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    if std::io::stdout().is_terminal() && (desktop || cfg!(target_os = "macos")) {
+        // If there is no such program, the path is on the screen already.
+        let _ = Command::new(opener).arg(page).stderr(Stdio::null()).status();
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("One thread updates the value:\n\n{}", record(1, update)?);
     println!("Two threads update it, and both sleep between load and store:\n\n{}", record(2, update)?);
@@ -60,5 +97,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         (run, table) = (run + 1, record(2, increment)?);
     }
     println!("Two threads do `x += 1`, without any sleep; this is run {run}:\n\n{table}");
+    let (execution, page) = explore()?;
+    println!(
+        "Searched for, not waited for: execution {execution} of the explorer loses an update. Step through it:"
+    );
+    println!("{}", page.display());
+    open(&page);
     Ok(())
 }

@@ -137,6 +137,9 @@ fn racecond_steps_draws_what_happened() {
     let tables: Vec<&str> = run.stdout.split("\nstep ").skip(1).collect();
     assert_eq!(tables.len(), 3, "{run:#?}");
     assert!(tables[0].contains("No update was lost"), "{run:#?}");
+    let page = run.stdout.lines().last().unwrap_or_default();
+    let page = std::fs::read_to_string(page).unwrap_or_else(|error| panic!("{page}: {error}"));
+    assert!(page.contains("an update was lost") && page.contains("0 → 1"), "{page}");
     for table in tables {
         let rows: Vec<&str> = table.lines().skip(1).take_while(|row| !row.is_empty()).collect();
         follow(&rows, table);
