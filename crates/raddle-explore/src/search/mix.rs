@@ -20,7 +20,8 @@ pub(crate) struct Mix {
 
 impl Mix {
     pub(crate) fn new(strategy: Strategy, seed: u64, bound: usize) -> Self {
-        let mut seeds = Rng::with_seed(seed);
+        // Seeds are small numbers and close to each other: spread out, they lead to unrelated lots.
+        let mut seeds = Rng::with_seed(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut rng = || seeds.fork();
         Self {
             strategy,
@@ -63,7 +64,7 @@ impl Mix {
         self.turn += 1;
         match self.strategy {
             Strategy::Mix if turn.is_multiple_of(2) => Strategy::Dpor,
-            Strategy::Mix => [Strategy::Surw, Strategy::Pos, Strategy::Pct, Strategy::Random][turn / 2 % 4],
+            Strategy::Mix => [Strategy::Surw, Strategy::Pos, Strategy::Random, Strategy::Pct][turn / 2 % 4],
             strategy => strategy,
         }
     }

@@ -48,11 +48,14 @@ impl Pct {
     }
 }
 
+/// A thread's end, or the wait for one: to be interrupted there changes nothing.
+fn is_about_ends(event: &Event) -> bool {
+    event.op.is_some_and(|op| op.kind == Kind::End || (op.kind == Kind::Wait && op.object.what == "Thread"))
+}
+
 impl Policy for Pct {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
-        // Nothing that others do can come between a thread's last step and its end.
-        let ends = |event: &&Event| event.op.is_some_and(|op| op.kind == Kind::End);
-        let step = view.events.len() - view.events.iter().filter(ends).count();
+        let step = view.events.iter().filter(|event| !is_about_ends(event)).count();
         if view.events.is_empty() {
             self.begin();
         }

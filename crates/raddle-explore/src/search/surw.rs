@@ -21,6 +21,24 @@ struct Profile {
     shared: Vec<Kin>,
 }
 
+impl Profile {
+    fn merge(&mut self, other: Profile) {
+        self.touches.resize(self.touches.len().max(other.touches.len()), HashMap::new());
+        for (mine, others) in self.touches.iter_mut().zip(other.touches) {
+            for (object, count) in others {
+                let most = mine.entry(object).or_default();
+                *most = count.max(*most);
+            }
+        }
+        if other.parents.len() > self.parents.len() {
+            self.parents = other.parents;
+        }
+        self.shared.extend(other.shared);
+        self.shared.sort_unstable();
+        self.shared.dedup();
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Surw {
     rng: Rng,
@@ -40,7 +58,7 @@ impl Surw {
         Self { rng, profile, object: None, left: Vec::new(), started: 0, intended: None }
     }
 
-    /// Learns what threads do from an execution that came to its end.
+    /// Learns what threads do from an execution that came to its end: what each did most often so far.
     pub(crate) fn learn(&mut self, events: &[Event], objects: &Objects, parents: &[Option<usize>]) {
         let mut profile = Profile { parents: parents.to_vec(), ..Profile::default() };
         profile.touches.resize(parents.len(), HashMap::new());
@@ -58,8 +76,7 @@ impl Surw {
             *written && threads.iter().any(|it| *it != threads[0]) && object.0 != "Thread"
         };
         profile.shared = users.iter().filter(shared).map(|(object, _)| *object).collect();
-        profile.shared.sort_unstable();
-        self.profile = profile;
+        self.profile.merge(profile);
     }
 
     fn begin(&mut self) {
@@ -97,6 +114,13 @@ impl Surw {
         }
     }
 
+    /// The places of those whose next step does not count, and of who is to take the next one that does.
+    fn allowed(&self, view: &View<'_>) -> Vec<usize> {
+        let may =
+            |thread| !self.counts(view, thread) || self.intended.is_none_or(|intended| intended == thread);
+        (0..view.options.len()).filter(|&place| may(view.options[place])).collect()
+    }
+
     /// Somebody, in proportion to the steps before it.
     fn intend(&mut self, view: &View<'_>) -> Option<usize> {
         let weight = |thread: usize| self.left.get(thread).copied().unwrap_or(0);
@@ -119,15 +143,21 @@ impl Policy for Surw {
             self.begin();
         }
         self.notice_the_new(view);
-        if self.intended.is_none_or(|intended| !view.options.contains(&intended)) {
+        // Kept from its step that counts by another such step, it gives way; on its way there it is waited for.
+        let waits = |thread| self.left[thread] > 0 && !self.counts(view, thread);
+        let blocked = |&thread: &usize| !view.options.contains(&thread) && !waits(thread);
+        if self.intended.as_ref().is_none_or(blocked) {
             self.intended = self.intend(view);
         }
-        let allowed =
-            |&thread: &usize| !self.counts(view, thread) || self.intended.is_none_or(|it| it == thread);
-        let may: Vec<_> = (0..view.options.len()).filter(|&place| allowed(&view.options[place])).collect();
-        let place = match may.len() {
+        let mut allowed = self.allowed(view);
+        if allowed.is_empty() {
+            // Who is to take the next step that counts cannot, and nobody else may: somebody who can shall.
+            self.intended = self.intend(view);
+            allowed = self.allowed(view);
+        }
+        let place = match allowed.len() {
             0 => self.rng.usize(..view.options.len()),
-            count => may[self.rng.usize(..count)],
+            count => allowed[self.rng.usize(..count)],
         };
         let chosen = view.options[place];
         if self.counts(view, chosen) {
