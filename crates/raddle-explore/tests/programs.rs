@@ -38,6 +38,28 @@ fn philosophers_have_two_to_their_number_minus_one() {
 }
 
 #[test]
+fn who_waited_for_a_lock_could_have_taken_it_first() {
+    use raddle::{Mutex, Shared, Thread};
+    use std::sync::Arc;
+    let survey = Explorer::new().strategy(Strategy::Dpor).survey(|| {
+        let parts = Arc::new((Shared::new(0), Mutex::new(())));
+        let other = {
+            let parts = parts.clone();
+            Thread::spawn(move || {
+                parts.0.set(1);
+                drop(parts.1.lock());
+            })
+        };
+        {
+            let _held = parts.1.lock();
+            parts.0.get();
+        }
+        other.join().unwrap();
+    });
+    assert_eq!((survey.classes, survey.exhausted), (3, true));
+}
+
+#[test]
 fn a_report_says_who_did_what_with_which_values() {
     let lost = || {
         let value = std::sync::Arc::new(raddle::Shared::new(0));

@@ -106,8 +106,10 @@ impl<'a> Order<'a> {
     /// What happened before the event for other reasons than what it touches.
     fn before(&self, index: usize, event: &Event) -> Clock {
         let mut clock = self.last[event.thread].map(|last| self.clocks[last].clone()).unwrap_or_default();
-        // With a limit it might have gone on without that.
-        if let Some(by) = event.opened_by.filter(|_| !event.limited) {
+        // With a limit it might have gone on without that, and a lock was free before it was taken, too.
+        let takes = event.op.is_some_and(|op| op.kind == Kind::Take);
+        let could_do_without = |by: u32| event.limited || (takes && self.execution.events[by as usize].gave);
+        if let Some(by) = event.opened_by.filter(|by| !could_do_without(*by)) {
             clock.join(&self.clocks[by as usize]);
         }
         if event.last_resort {
