@@ -123,11 +123,11 @@ impl Actor {
         }
     }
 
-    /// Its step may also be taken without what it waits for, once its time is up.
+    /// Its step may also be taken without what it waits for: once its time is up, or if it wakes without a reason.
     pub(crate) fn is_limited(&self) -> bool {
         match &self.standing {
             Standing::Gated(gate) => gate.deadline.is_some(),
-            Standing::Parked { deadline, .. } => deadline.is_some(),
+            Standing::Parked { .. } => true,
             _ => false,
         }
     }

@@ -184,7 +184,9 @@ impl Scheduler for Stage {
     }
 
     fn spawn(&self, name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-        self.bring_in(name, stack_size, body)
+        self.bring_in(name, stack_size, body)?;
+        self.lock().actors[ME.get()].fresh = false; // what the caller does next is no part of the start
+        Ok(())
     }
 
     fn program(&self) -> &Arc<Program> {
