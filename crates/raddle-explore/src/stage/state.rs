@@ -265,7 +265,7 @@ impl State {
             enabled: options.iter().fold(0, |enabled, &thread| enabled | one(thread)),
             limited: self.actors[next].is_limited() || comes_from.is_some_and(|(_, limited)| limited),
             gave,
-            last_resort: timed_out && (alone || self.rules.time == Time::Quiescent),
+            last_resort: timed_out && self.rules.time == Time::Quiescent,
         };
         self.events.push(event);
         self.actors[next].access = None;
