@@ -8,7 +8,7 @@ use raddle::host::Abandoned;
 use super::baton::{Predicate, ask};
 use super::{ROOT, Stage, State};
 
-/// Whoever was told so often to unwind and goes on never will.
+/// Whoever was told so often to unwind and goes on never will, and is let go on as often.
 const OFTEN: usize = 100;
 
 impl Stage {
@@ -20,11 +20,13 @@ impl Stage {
             let mut state = self.lock();
             state.errand = None;
             let stays = Self::must_stay();
-            if stays && open {
+            let told = state.actors[me].told;
+            // Who caught it that often waits for others on its way, whom only its waiting lets go on.
+            if open && (stays || (OFTEN..2 * OFTEN).contains(&told)) {
+                state.actors[me].told += usize::from(!stays);
                 state.stuck = 0;
                 return;
             }
-            let told = state.actors[me].told;
             let all_stuck = state.stuck > state.actors.len();
             // Who caught it and waits again may wait for others that are still to leave.
             if !stays && told < OFTEN && (told == 0 || open || all_stuck) {
