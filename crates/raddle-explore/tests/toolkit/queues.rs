@@ -6,7 +6,7 @@ use std::sync::Arc;
 use raddle::queue::{GetError, PutError, ShutDown};
 use raddle::{JoinHandle, Queue, SimpleQueue, Thread};
 
-use super::search::{every, every_patiently};
+use super::every::{every, every_patiently};
 use super::{SOON, pause};
 
 /// Runs `task` with the queue on a thread of its own.
@@ -26,7 +26,7 @@ fn a_put_against_a_getters_timeout() {
         queue.put(1).unwrap();
         (getter.join().unwrap(), queue.len())
     };
-    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), ["(Err(Empty), 1)", "(Ok(1), 0)"]);
+    assert_eq!(texts(every(move || format!("{:?}", scenario()))), ["(Err(Empty), 1)", "(Ok(1), 0)"]);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_get_against_a_putters_timeout() {
         (first, putter.join().unwrap(), queue.try_get(), queue.unfinished())
     };
     let expected = ["(Ok(1), Err(2), Err(Empty), 1)", "(Ok(1), Ok(()), Ok(2), 2)"];
-    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), expected);
+    assert_eq!(texts(every(move || format!("{:?}", scenario()))), expected);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_shutdown_against_a_getter() {
         queue.shutdown();
         (put, getter.join().unwrap(), queue.try_get())
     };
-    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), ["(Ok(()), Ok(1), Err(ShutDown))"]);
+    assert_eq!(texts(every(move || format!("{:?}", scenario()))), ["(Ok(()), Ok(1), Err(ShutDown))"]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_shutdown_gives_the_putter_its_item_back_or_keeps_it() {
         (first, left, putter.join().unwrap())
     };
     let expected = ["(Ok(1), [2], Ok(()))", "(Ok(1), [], Err(2))"];
-    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), expected);
+    assert_eq!(texts(every(move || format!("{:?}", scenario()))), expected);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_shutdown_refuses_the_putter_and_leaves_what_is_there() {
         queue.shutdown();
         (putter.join().unwrap(), queue.get(), queue.get())
     };
-    assert_eq!(texts(every(3, move || format!("{:?}", scenario()))), ["(Err(2), Ok(1), Err(ShutDown(..)))"]);
+    assert_eq!(texts(every(move || format!("{:?}", scenario()))), ["(Err(2), Ok(1), Err(ShutDown(..)))"]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn two_getters_share_what_two_puts_bring_and_a_third_ends() {
         got.sort_by_key(Result::is_err);
         got
     };
-    assert_eq!(texts(every(1, move || format!("{:?}", scenario()))), ["[Ok(1), Err(ShutDown(..))]"]);
+    assert_eq!(texts(every(move || format!("{:?}", scenario()))), ["[Ok(1), Err(ShutDown(..))]"]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn who_came_first_gets_first() {
         queue.put(2);
         getters.map(|getter| getter.join().unwrap())
     };
-    assert_eq!(every_patiently(1, scenario), BTreeSet::from([[1, 2]]));
+    assert_eq!(every_patiently(scenario), BTreeSet::from([[1, 2]]));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_join_ends_when_the_last_task_is_done() {
         worker.join().unwrap();
         (early, unfinished, queue.task_done().is_err())
     };
-    assert_eq!(every(2, scenario), BTreeSet::from([(false, 0, true), (true, 0, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(false, 0, true), (true, 0, true)]));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_batch_takes_what_comes_while_it_lingers() {
         putter.join().unwrap();
         (got, queue.len())
     };
-    assert_eq!(every(2, scenario), BTreeSet::from([(vec![1, 2], 0)]));
+    assert_eq!(every(scenario), BTreeSet::from([(vec![1, 2], 0)]));
 }
 
 #[test]
@@ -155,7 +155,53 @@ fn one_place_for_two_who_try() {
         let after: Result<(), ShutDown<i32>> = queue.put(3);
         (refused, got.is_ok(), after.is_ok())
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([(1, true, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(1, true, true)]));
+}
+
+/// What became of an item that was put while the queue was shut down: where it is, once.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Refused,
+    Removed,
+    Kept,
+}
+
+#[test]
+fn a_shutdown_against_a_put_leaves_the_item_in_one_place() {
+    let scenario = || {
+        let queue = Arc::new(Queue::unbounded());
+        let putter = with(&queue, |queue| queue.put(1).map_err(ShutDown::into_inner));
+        queue.shutdown();
+        match (putter.join().unwrap(), queue.try_get()) {
+            (Err(1), Err(GetError::ShutDown)) => Place::Refused,
+            (Ok(()), Ok(1)) => Place::Kept,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(every(scenario), BTreeSet::from([Place::Refused, Place::Kept]));
+}
+
+#[test]
+fn a_shutdown_at_once_against_two_puts_leaves_each_item_in_one_place() {
+    let scenario = || {
+        let queue = Arc::new(Queue::bounded(1));
+        let putters =
+            [1, 2].map(|item| with(&queue, move |queue| queue.put(item).map_err(ShutDown::into_inner)));
+        let removed = queue.shutdown_now();
+        assert_eq!(queue.try_get(), Err(GetError::ShutDown));
+        let places = putters.map(|putter| match putter.join().unwrap() {
+            Err(item) => (item, Place::Refused),
+            Ok(()) => (removed[0], Place::Removed),
+        });
+        assert_eq!([places[0].0, places[1].0], [1, 2]);
+        places.map(|(_, place)| place)
+    };
+    let outcomes = [
+        [Place::Refused, Place::Refused],
+        [Place::Refused, Place::Removed],
+        [Place::Removed, Place::Refused],
+    ];
+    assert_eq!(every(scenario), BTreeSet::from(outcomes));
 }
 
 /// The outcomes as text, since the errors have no order.

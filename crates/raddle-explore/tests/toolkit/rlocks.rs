@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use raddle::{Condition, NotOwner, RLock, ReentrantMutex, Thread};
 
-use super::search::every;
+use super::every::every;
 use super::{SOON, together};
 
 #[test]
@@ -24,7 +24,7 @@ fn two_threads_exclude_each_other_at_every_depth() {
         });
         total.lock().get()
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([2]));
+    assert_eq!(every(scenario), BTreeSet::from([2]));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn only_the_last_release_frees_it() {
         assert_eq!(lock.release(), Err(NotOwner));
         other.join().unwrap()
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([(false, false), (true, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(false, false), (true, true)]));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn who_tries_takes_it_again_or_not_at_all() {
         drop(held);
         (mine, other.join().unwrap())
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([(true, true), (true, false), (false, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(true, true), (true, false), (false, true)]));
 }
 
 #[test]
@@ -92,5 +92,5 @@ fn a_condition_gives_up_all_levels_and_takes_them_back() {
         let notified = ready.notify(&lock.lock(), 1);
         (notified, waiter.join().unwrap())
     };
-    assert_eq!(every(2, scenario), BTreeSet::from([(0, false), (1, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(0, false), (1, true)]));
 }

@@ -5,20 +5,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use raddle::thread::{self, JoinTimeoutError};
-use raddle::{Shared, Thread};
+use raddle::{Event, Lock, Shared, Thread};
 
-use super::search::every_of_threads;
+use super::every::{Ways, every, every_panic};
 use super::{SOON, pause};
 
 #[test]
 fn a_join_against_the_end() {
     let scenario = || {
         let other = Thread::spawn(|| 7);
-        let finished = other.is_finished();
+        let (finished, ident) = (other.is_finished(), other.thread().ident());
         let value = other.join().unwrap();
-        (finished, value, thread::active_count())
+        (finished, value, thread::enumerate().iter().any(|alive| alive.ident() == ident))
     };
-    assert_eq!(every_of_threads(4, scenario), BTreeSet::from([(false, 7, 1), (true, 7, 1)]));
+    assert_eq!(every(scenario), BTreeSet::from([(false, 7, false), (true, 7, false)]));
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_join_with_a_limit_gives_the_value_or_the_handle() {
             Err(JoinTimeoutError::Failed(error)) => panic!("{error}"),
         }
     };
-    assert_eq!(every_of_threads(3, scenario), BTreeSet::from([(true, 7), (false, 7)]));
+    assert_eq!(every(scenario), BTreeSet::from([(true, 7), (false, 7)]));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn two_may_wait_for_one() {
         other.join().unwrap();
         waiter.join().unwrap()
     };
-    assert_eq!(every_of_threads(1, scenario), BTreeSet::from([false, true]));
+    assert_eq!(every(scenario), BTreeSet::from([false, true]));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_a_thread_did_is_seen_by_its_joiner_and_its_panic_too() {
         let other: Result<(), _> = other.join();
         (value.get(), other.unwrap_err().to_string().contains("no paper"))
     };
-    assert_eq!(every_of_threads(3, scenario), BTreeSet::from([(1, true)]));
+    assert_eq!(every_panic(scenario), BTreeSet::from([(1, true)]));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn an_update_of_a_racy_cell_is_lost_or_not() {
         other.join().unwrap();
         value.get()
     };
-    assert_eq!(every_of_threads(2, scenario), BTreeSet::from([1, 2]));
+    assert_eq!(every(scenario), BTreeSet::from([1, 2]));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_scope_waits_for_all_that_borrow() {
         });
         sum + value.get()
     };
-    assert_eq!(every_of_threads(1, scenario), BTreeSet::from([7]));
+    assert_eq!(every(scenario), BTreeSet::from([7]));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_panic_that_nobody_joined_is_the_scopes() {
         }));
         outcome.is_err()
     };
-    assert_eq!(every_of_threads(3, scenario), BTreeSet::from([true]));
+    assert_eq!(every_panic(scenario), BTreeSet::from([true]));
 }
 
 #[test]
@@ -123,5 +123,38 @@ fn who_sleeps_longer_wakes_later() {
         assert!(slept >= SOON, "{slept:?}");
         sleeper.join().unwrap()
     };
-    assert_eq!(every_of_threads(2, scenario), BTreeSet::from([0, 1]));
+    assert_eq!(every(scenario), BTreeSet::from([0, 1]));
+}
+
+#[test]
+fn the_end_of_one_against_the_start_of_others() {
+    let scenario = || {
+        let ends = Thread::spawn(|| Thread::spawn(|| 1)); // it ends after it has started one itself
+        let other = Thread::spawn(|| 2);
+        let idents = [ends.thread().ident(), other.thread().ident()];
+        let child = ends.join().unwrap();
+        let sum = child.join().unwrap() + other.join().unwrap();
+        (sum, thread::enumerate().iter().any(|alive| idents.contains(&alive.ident())))
+    };
+    assert_eq!(every(scenario), BTreeSet::from([(3, false)]));
+}
+
+#[test]
+fn a_daemon_is_left_where_it_is_at_the_end() {
+    let scenario = || {
+        let (lock, began) = (Arc::new(Lock::new()), Arc::new(Shared::new(false)));
+        let daemon = {
+            let (lock, began) = (lock.clone(), began.clone());
+            Thread::new(move || {
+                began.set(true);
+                let _held = lock.lock();
+                Event::new().wait();
+            })
+        };
+        daemon.daemon(true).start().unwrap();
+        began.get()
+    };
+    // On threads of the operating system it stays.
+    let ways = Ways { runs: 3, ..Ways::new(scenario) };
+    assert_eq!(ways.all(), BTreeSet::from([false, true]));
 }

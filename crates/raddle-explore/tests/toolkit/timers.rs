@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use raddle::{Shared, Thread, Timer};
 
-use super::search::every;
+use super::every::every;
 use super::{SOON, pause};
 
 #[test]
@@ -20,7 +20,7 @@ fn a_cancel_against_the_firing_is_exactly_one_of_the_two() {
         timer.wait().unwrap();
         (cancelled, ran.get())
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([(true, 0), (false, 1)]));
+    assert_eq!(every(scenario), BTreeSet::from([(true, 0), (false, 1)]));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn of_two_cancels_one_says_yes_at_most() {
         timer.wait().unwrap();
         u64::try_from(yes).unwrap() + timer.runs()
     };
-    assert_eq!(every(0, scenario), BTreeSet::from([1]));
+    assert_eq!(every(scenario), BTreeSet::from([1]));
 }
 
 #[test]
@@ -47,5 +47,5 @@ fn it_never_fires_early() {
         timer.wait().unwrap();
         raddle::host::now() - began >= 2 * SOON
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([true]));
+    assert_eq!(every(scenario), BTreeSet::from([true]));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use raddle::{BoundedSemaphore, Mutex, PermitError, Semaphore, Shared, Thread};
 
-use super::search::{every, every_patiently};
+use super::every::{every, every_patiently};
 use super::{SOON, pause, together};
 
 #[test]
@@ -19,7 +19,7 @@ fn a_grant_against_a_timeout() {
         permits.release();
         (taker.join().unwrap(), permits.available(), permits.n_waiting())
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([(false, 1, 0), (true, 0, 0)]));
+    assert_eq!(every(scenario), BTreeSet::from([(false, 1, 0), (true, 0, 0)]));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn one_permit_excludes() {
         });
         (total.get(), permits.available())
     };
-    assert_eq!(every(2, scenario), BTreeSet::from([(2, 1)]));
+    assert_eq!(every(scenario), BTreeSet::from([(2, 1)]));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn two_permits_let_two_of_three_in() {
         });
         (inside.lock().1, permits.available())
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([(1, 2), (2, 2)]));
+    assert_eq!(every(scenario), BTreeSet::from([(1, 2), (2, 2)]));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn who_asks_for_few_stays_behind_who_asks_for_many_until_that_one_gives_up() {
         few.join().unwrap();
         (many.join().unwrap(), permits.available())
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([(false, 0)]));
+    assert_eq!(every(scenario), BTreeSet::from([(false, 0)]));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn who_came_first_is_served_first() {
         }
         order.lock().iter().collect::<String>()
     };
-    assert_eq!(every_patiently(1, scenario), BTreeSet::from(["ab".to_owned()]));
+    assert_eq!(every_patiently(scenario), BTreeSet::from(["ab".to_owned()]));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn nobody_overtakes_who_is_in_line() {
         both.join().unwrap();
         (overtaken, permits.available())
     };
-    assert_eq!(every_patiently(2, scenario), BTreeSet::from([(false, 0)]));
+    assert_eq!(every_patiently(scenario), BTreeSet::from([(false, 0)]));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn two_permits_at_once_serve_two() {
         }
         permits.available()
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([0]));
+    assert_eq!(every(scenario), BTreeSet::from([0]));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn two_permits_at_once_serve_two_or_one_who_asks_for_both() {
         (got, permits.available())
     };
     let outcomes = [([false, false], 2), ([true, false], 1), ([false, true], 0)];
-    assert_eq!(every(1, scenario), BTreeSet::from(outcomes));
+    assert_eq!(every(scenario), BTreeSet::from(outcomes));
 }
 
 #[test]
@@ -167,5 +167,30 @@ fn one_of_two_releases_is_one_too_many() {
             results.iter().filter(|result| **result == Err(PermitError::Surplus { bound: 1 })).count();
         (surplus, permits.available())
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([(1, 1)]));
+    assert_eq!(every(scenario), BTreeSet::from([(1, 1)]));
+}
+
+#[test]
+fn a_release_goes_to_the_next_in_line_unless_who_gives_up_has_it() {
+    let scenario = || {
+        let permits = Arc::new(Semaphore::new(0));
+        let hasty = {
+            let permits = permits.clone();
+            Thread::spawn(move || {
+                let got = permits.acquire_timeout(SOON);
+                if got {
+                    permits.release();
+                }
+                got
+            })
+        };
+        let patient = {
+            let permits = permits.clone();
+            Thread::spawn(move || permits.acquire())
+        };
+        permits.release();
+        patient.join().unwrap();
+        (hasty.join().unwrap(), permits.available(), permits.n_waiting())
+    };
+    assert_eq!(every(scenario), BTreeSet::from([(false, 0, 0), (true, 0, 0)]));
 }

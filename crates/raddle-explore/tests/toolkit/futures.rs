@@ -6,7 +6,7 @@ use std::sync::Arc;
 use raddle::{Future, FutureError, Mutex, Promise, ReturnWhen, Shared, Thread, as_completed};
 
 use super::SOON;
-use super::search::every;
+use super::every::every;
 
 /// What became of a future, in a form that has an order.
 fn what<T>(result: Result<T, FutureError>) -> Result<T, &'static str> {
@@ -35,7 +35,7 @@ fn a_result_against_a_timeout() {
         (setter.join().unwrap(), got, what(future.try_result()))
     };
     let outcomes = [(true, Ok(1), Err("taken")), (true, Err("timed out"), Ok(1))];
-    assert_eq!(every(3, scenario), BTreeSet::from(outcomes));
+    assert_eq!(every(scenario), BTreeSet::from(outcomes));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_result_against_a_cancel() {
         (cancelled, setter.join().unwrap(), what(future.result()))
     };
     let outcomes = [(true, false, Err("cancelled")), (false, true, Ok(1))];
-    assert_eq!(every(4, scenario), BTreeSet::from(outcomes));
+    assert_eq!(every(scenario), BTreeSet::from(outcomes));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_promise_broken_against_who_waits() {
         breaker.join().unwrap();
         got
     };
-    assert_eq!(every(4, scenario), BTreeSet::from([Err("abandoned")]));
+    assert_eq!(every(scenario), BTreeSet::from([Err("abandoned")]));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn two_who_ask_share_one_value() {
         setter.join().unwrap();
         got
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([[Ok(1), Err("taken")]]));
+    assert_eq!(every(scenario), BTreeSet::from([[Ok(1), Err("taken")]]));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn who_only_looks_takes_nothing_away() {
         setter.join().unwrap();
         (got, other.join().unwrap())
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([(Ok(1), Some(1)), (Ok(1), None)]));
+    assert_eq!(every(scenario), BTreeSet::from([(Ok(1), Some(1)), (Ok(1), None)]));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn callbacks_run_once_and_in_order() {
         called.lock().clone()
     };
     let outcomes = [vec![0, 1, 2], vec![0, 2, 1], vec![2, 0, 1]];
-    assert_eq!(every(2, scenario), BTreeSet::from(outcomes));
+    assert_eq!(every(scenario), BTreeSet::from(outcomes));
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn the_first_of_two_is_enough_and_all_of_two_are_both() {
             done.len()
         }
     };
-    assert_eq!(every(1, scenario(ReturnWhen::FirstCompleted)), BTreeSet::from([1, 2]));
-    assert_eq!(every(1, scenario(ReturnWhen::AllCompleted)), BTreeSet::from([2]));
+    assert_eq!(every(scenario(ReturnWhen::FirstCompleted)), BTreeSet::from([1, 2]));
+    assert_eq!(every(scenario(ReturnWhen::AllCompleted)), BTreeSet::from([2]));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn each_completes_once() {
         b.join().unwrap();
         got
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([2]));
+    assert_eq!(every(scenario), BTreeSet::from([2]));
 }
 
 #[test]
@@ -158,5 +158,5 @@ fn a_result_brings_with_it_what_was_done_before() {
         setter.join().unwrap();
         seen
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([1]));
+    assert_eq!(every(scenario), BTreeSet::from([1]));
 }

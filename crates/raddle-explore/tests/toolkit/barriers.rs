@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use raddle::{Barrier, BrokenBarrier, Thread};
 
-use super::search::{every, every_patiently};
+use super::every::{every, every_patiently};
 use super::{SOON, pause, together};
 
 type Turn = Result<usize, BrokenBarrier>;
@@ -35,7 +35,7 @@ fn a_timeout_against_the_last_arrival_is_the_same_for_both() {
         assert!(met == MET || met == BROKE, "{met:?}");
         (met == MET, barrier.is_broken(), barrier.n_waiting())
     };
-    assert_eq!(every(2, scenario), BTreeSet::from([(true, false, 0), (false, true, 0)]));
+    assert_eq!(every(scenario), BTreeSet::from([(true, false, 0), (false, true, 0)]));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn an_abort_against_the_last_arrival_is_the_same_for_both() {
         assert!(met == MET || met == BROKE, "{met:?}");
         (met == MET, barrier.is_broken())
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([(true, true), (false, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(true, true), (false, true)]));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_reset_breaks_the_round_only_for_who_has_come() {
         assert!(met == MET || met == BROKE, "{met:?}");
         met == MET
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([false, true]));
+    assert_eq!(every(scenario), BTreeSet::from([false, true]));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn the_action_runs_once_before_anybody_goes_on() {
         assert!(met == MET || met == BROKE, "{met:?}");
         (met == MET, acted.load(SeqCst))
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([(true, 1), (false, 0)]));
+    assert_eq!(every(scenario), BTreeSet::from([(true, 1), (false, 0)]));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_abort_while_the_action_runs_counts() {
         assert!(turns == MET || turns == [Ok(1), Ok(0)] || turns == BROKE, "{turns:?}");
         (turns != BROKE, barrier.is_broken())
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([(true, true), (false, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(true, true), (false, true)]));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_panic_of_the_action_breaks_it_for_the_other() {
         assert_eq!(turns, [None, Some(Err(BrokenBarrier))]);
         barrier.is_broken()
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([true]));
+    assert_eq!(every(scenario), BTreeSet::from([true]));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn rounds_do_not_mix() {
         });
         sums.map(|sum| sum.load(SeqCst))
     };
-    assert_eq!(every(2, scenario), BTreeSet::from([[3, 3]]));
+    assert_eq!(every(scenario), BTreeSet::from([[3, 3]]));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn who_comes_while_the_action_runs_belongs_to_the_next_round() {
         });
         barrier.n_waiting()
     };
-    assert_eq!(every(2, scenario), BTreeSet::from([0]));
+    assert_eq!(every(scenario), BTreeSet::from([0]));
 }
 
 #[test]
@@ -157,5 +157,5 @@ fn who_has_come_is_counted() {
         barrier.reset();
         (waiting, party.join().unwrap().is_err(), barrier.is_broken())
     };
-    assert_eq!(every_patiently(3, scenario), BTreeSet::from([(1, true, false)]));
+    assert_eq!(every_patiently(scenario), BTreeSet::from([(1, true, false)]));
 }

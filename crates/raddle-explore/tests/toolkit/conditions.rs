@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::{Condition, Lock, Mutex, Thread};
+use raddle::{Condition, Event, Lock, Mutex, Thread};
+use raddle_explore::Time;
 
-use super::search::{every, every_patiently};
+use super::every::{Ways, every, every_patiently};
 use super::{SOON, pause};
 
 #[test]
@@ -19,7 +20,7 @@ fn a_notification_against_a_timeout_is_exactly_one_of_the_two() {
         let notified = parts.1.notify(&parts.0.lock(), 1);
         (notified, waiter.join().unwrap())
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([(0, false), (1, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(0, false), (1, true)]));
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn no_wake_up_is_lost() {
         getter.join().unwrap();
         *parts.0.lock()
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([0]));
+    assert_eq!(every(scenario), BTreeSet::from([0]));
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn the_predicate_has_the_last_word_when_the_time_is_up() {
         *parts.0.lock() = true; // without a notification
         waiter.join().unwrap()
     };
-    assert_eq!(every(2, scenario), BTreeSet::from([(false, false), (true, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(false, false), (true, true)]));
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn who_came_first_is_notified_first() {
         );
         (notified, usize::from(got.0) + usize::from(got.1))
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([(0, 0), (1, 1)]));
+    assert_eq!(every(scenario), BTreeSet::from([(0, 0), (1, 1)]));
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn both_who_wait_are_woken() {
         }
         notified
     };
-    assert_eq!(every_patiently(1, scenario), BTreeSet::from([2]));
+    assert_eq!(every_patiently(scenario), BTreeSet::from([2]));
 }
 
 #[test]
@@ -133,5 +134,41 @@ fn another_lock_is_refused() {
         waiter.join().unwrap();
         refused
     };
-    assert_eq!(every_patiently(1, scenario), BTreeSet::from([true]));
+    let ways = Ways { time: Time::Quiescent, panics: true, runs: 0, ..Ways::new(scenario) };
+    assert_eq!(ways.all(), BTreeSet::from([true]));
+}
+
+#[test]
+fn a_notification_goes_to_the_next_in_line_unless_who_gives_up_has_it() {
+    let scenario = || {
+        let parts = Arc::new((Mutex::new(false), Condition::new(), Event::new()));
+        let hasty = {
+            let parts = parts.clone();
+            Thread::spawn(move || parts.1.wait_timeout(&mut parts.0.lock(), SOON))
+        };
+        let patient = {
+            let parts = parts.clone();
+            Thread::spawn(move || {
+                let (over, ready, woken) = &*parts;
+                let mut over = over.lock();
+                while !*over {
+                    ready.wait(&mut over);
+                    woken.set();
+                }
+            })
+        };
+        let (over, ready, woken) = &*parts;
+        let notified = ready.notify(&over.lock(), 1);
+        let hasty = hasty.join().unwrap();
+        if notified == 1 && !hasty {
+            woken.wait(); // for ever, were the notification lost
+        }
+        let mut over = over.lock();
+        *over = true;
+        ready.notify_all(&over);
+        drop(over);
+        patient.join().unwrap();
+        (notified, hasty)
+    };
+    assert_eq!(every(scenario), BTreeSet::from([(0, false), (1, false), (1, true)]));
 }

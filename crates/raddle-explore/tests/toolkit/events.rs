@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use raddle::{Event, Shared, Thread};
 
-use super::search::{every, every_patiently};
+use super::every::{every, every_patiently};
 use super::{SOON, pause, together};
 
 #[test]
@@ -23,7 +23,7 @@ fn whoever_waits_is_let_go() {
         event.set();
         waiter.join().unwrap()
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([1]));
+    assert_eq!(every(scenario), BTreeSet::from([1]));
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn all_who_wait_are_let_go() {
         });
         event.is_set()
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([true]));
+    assert_eq!(every(scenario), BTreeSet::from([true]));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_set_against_a_timeout() {
         event.set();
         waiter.join().unwrap()
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([false, true]));
+    assert_eq!(every(scenario), BTreeSet::from([false, true]));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn who_waited_before_set_is_let_go_although_clear_follows() {
         }
         event.is_set()
     };
-    assert_eq!(every_patiently(1, scenario), BTreeSet::from([false]));
+    assert_eq!(every_patiently(scenario), BTreeSet::from([false]));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn who_comes_while_it_is_raised_and_lowered_waits_or_not_but_never_for_ever() {
         event.set();
         (waiter.join().unwrap(), event.is_set())
     };
-    assert_eq!(every(3, scenario), BTreeSet::from([(false, true), (true, true)]));
+    assert_eq!(every(scenario), BTreeSet::from([(false, true), (true, true)]));
 }
 
 #[test]
@@ -98,5 +98,5 @@ fn two_who_set_and_one_who_clears() {
         });
         event.is_set()
     };
-    assert_eq!(every(1, scenario), BTreeSet::from([false, true]));
+    assert_eq!(every(scenario), BTreeSet::from([false, true]));
 }

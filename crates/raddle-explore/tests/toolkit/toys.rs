@@ -1,4 +1,4 @@
-//! Primitives with a mistake planted in each: the search must find every one, and leave their mended twins alone.
+//! Primitives with a mistake planted in each: the explorer must find every one, and leave their mended twins alone.
 //!
 //! They are written on the seam as raddle's own are, a page of textbook each, and take a flag: broken or not.
 
@@ -8,22 +8,27 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use raddle::Thread;
-use raddle::host::{self, Kind, Op, Wait};
+use raddle::host::{self, Wait};
 
-use super::actors::Rules;
-use super::report::Failure;
-use super::search::{COARSE, FINE, Search};
+use raddle_explore::{Explorer, Grain, Outcome};
 
-/// The search finds the mistake, the choices that it names lead to it again, and without it nothing is found.
-fn found(rules: Rules, bound: usize, scenario: fn(bool)) -> Failure {
-    let mut search = Search::new(move || scenario(true));
-    let report = search.in_depth(rules, bound).expect_err("the planted mistake is found");
-    let again = search.again(rules, &report.choices).expect_err("the same choices lead to it again");
-    assert_eq!((&again.failure, &again.choices), (&report.failure, &report.choices));
-    assert_eq!(again.to_string(), report.to_string(), "the same choices, the same steps");
-    let mended = Search::new(move || scenario(false)).in_depth(rules, bound);
-    assert!(mended.is_ok(), "without the mistake: {}", mended.unwrap_err());
-    report.failure
+use super::watchdog::Watchdog;
+
+/// The explorer finds the mistake, and nothing without it. Returns what it says.
+pub(crate) fn found(grain: Grain, scenario: fn(bool)) -> String {
+    let _watchdog = Watchdog::new();
+    let explorer = || Explorer::new().grain(grain).max_executions(2_000);
+    let report = match explorer().run(move || scenario(true)) {
+        Outcome::Failed(report) => report,
+        outcome => panic!("the planted mistake was not found: {outcome:?}"),
+    };
+    println!("found in execution {}", report.executions());
+    let mended = explorer().run(move || scenario(false));
+    println!("mended: {mended:?}");
+    if let Outcome::Failed(report) = mended {
+        panic!("without the mistake: {report}");
+    }
+    report.to_string()
 }
 
 fn step(word: &AtomicU32) -> &AtomicU32 {
@@ -33,11 +38,11 @@ fn step(word: &AtomicU32) -> &AtomicU32 {
 
 /// The three-state lock: 0 free, 1 held, 2 held and somebody may sleep.
 #[derive(Default)]
-struct ToyLock(AtomicU32);
+pub(crate) struct ToyLock(pub(crate) AtomicU32);
 
 impl ToyLock {
     /// Broken: who wakes takes it as 1, and so forgets that others may sleep.
-    fn acquire(&self, broken: bool) {
+    pub(crate) fn acquire(&self, broken: bool) {
         if step(&self.0).compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
             return;
         }
@@ -49,7 +54,7 @@ impl ToyLock {
         }
     }
 
-    fn release(&self) {
+    pub(crate) fn release(&self) {
         if step(&self.0).swap(0, SeqCst) == 2 {
             host::wake(&self.0, 1);
         }
@@ -73,7 +78,7 @@ fn a_lock_that_forgets_who_sleeps() {
             other.join().unwrap();
         }
     };
-    assert_eq!(found(FINE, 2, scenario), Failure::Deadlock);
+    assert!(found(Grain::Atoms, scenario).starts_with("deadlock"));
 }
 
 /// An event beside a bell which is rung when it is set.
@@ -114,7 +119,7 @@ fn an_event_that_sleeps_without_looking_again() {
         event.set();
         waiter.join().unwrap();
     };
-    assert_eq!(found(FINE, 2, scenario), Failure::Deadlock);
+    assert!(found(Grain::Atoms, scenario).starts_with("deadlock"));
 }
 
 /// A condition that counts its notifications.
@@ -161,7 +166,7 @@ fn a_condition_that_lets_go_too_early() {
         lock.release();
         waiter.join().unwrap();
     };
-    assert_eq!(found(FINE, 2, scenario), Failure::Deadlock);
+    assert!(found(Grain::Atoms, scenario).starts_with("deadlock"));
 }
 
 /// A permit that is handed over: 0 nobody waits, 1 somebody waits, 2 it is his.
@@ -204,17 +209,8 @@ fn a_permit_is_handed_over(broken: bool) {
 
 #[test]
 fn a_time_limit_that_loses_what_was_granted() {
-    let failure = found(FINE, 2, a_permit_is_handed_over);
-    assert!(matches!(&failure, Failure::Panic(text) if text.contains("given and taken")), "{failure:?}");
-}
-
-#[test]
-fn dice_find_it_as_well() {
-    let mut search = Search::new(|| a_permit_is_handed_over(true));
-    let report = search.at_random(FINE, 1_000).expect_err("one throw in a thousand hits it");
-    let again = search.again(FINE, &report.choices).expect_err("the same choices lead to it again");
-    assert_eq!(again.to_string(), report.to_string());
-    assert!(Search::new(|| a_permit_is_handed_over(false)).at_random(FINE, 1_000).is_ok());
+    let report = found(Grain::Atoms, a_permit_is_handed_over);
+    assert!(report.contains("given and taken"), "{report}");
 }
 
 #[test]
@@ -237,38 +233,7 @@ fn a_wait_that_believes_every_wake() {
         host::wake(&word, 1);
         waiter.join().unwrap();
     };
-    assert!(matches!(found(FINE, 2, scenario), Failure::Panic(_)));
-}
-
-/// A gate before a lock whose predicate lies: in one way if the lock is free, in the other if it is held.
-fn behind_a_gate(held: bool, says: bool) {
-    let lock = Arc::new(ToyLock::default());
-    if held {
-        lock.acquire(false);
-    }
-    let other = Thread::spawn({
-        let lock = lock.clone();
-        move || {
-            host::point_until(Op::new(&*lock, "ToyLock", Kind::Take), None, &lock.0, || says);
-            lock.acquire(false);
-            host::took(Op::new(&*lock, "ToyLock", Kind::Take));
-        }
-    });
-    if held {
-        host::gave(Op::new(&*lock, "ToyLock", Kind::Give));
-        lock.release();
-    }
-    other.join().unwrap();
-}
-
-#[test]
-fn a_predicate_that_says_yes_when_the_step_waits() {
-    assert_eq!(found(COARSE, 2, |broken| behind_a_gate(broken, true)), Failure::SaidYes);
-}
-
-#[test]
-fn a_predicate_that_says_no_when_the_step_would_succeed() {
-    assert_eq!(found(COARSE, 2, |broken| behind_a_gate(false, !broken)), Failure::SaidNo);
+    assert!(found(Grain::Atoms, scenario).contains("woken without a reason"));
 }
 
 #[test]
@@ -284,5 +249,5 @@ fn a_loop_without_end() {
         }
         other.join().unwrap();
     };
-    assert_eq!(found(FINE, 0, scenario), Failure::Endless);
+    assert!(found(Grain::Atoms, scenario).starts_with("it goes on and on"));
 }

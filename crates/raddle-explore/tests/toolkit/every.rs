@@ -1,0 +1,109 @@
+//! Runs a scenario in every way: explored by operations, explored by atomics, and on threads of the operating system.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use raddle_explore::{Explorer, Grain, Outcome, Strategy, Time};
+
+use super::watchdog::Watchdog;
+
+/// More classes than any scenario has.
+const CLASSES: u64 = 20_000;
+/// So many executions by atomics.
+const ATOMS: u64 = 200;
+/// So many runs on threads of the operating system.
+const RUNS: usize = 50;
+
+/// Runs `scenario` in every way, and returns all that it can come to.
+pub(crate) fn every<R: Ord + Debug + Send + 'static>(
+    scenario: impl Fn() -> R + Send + Sync + 'static,
+) -> BTreeSet<R> {
+    Ways::new(scenario).all()
+}
+
+/// Like [`every`], in a world where everybody who can go on does so before the clock moves. Nobody waits like that for
+/// threads of the operating system, so that they are left out.
+pub(crate) fn every_patiently<R: Ord + Debug + Send + 'static>(
+    scenario: impl Fn() -> R + Send + Sync + 'static,
+) -> BTreeSet<R> {
+    Ways { time: Time::Quiescent, runs: 0, ..Ways::new(scenario) }.all()
+}
+
+/// Like [`every`], and what panics in a thread is for its joiner to judge.
+pub(crate) fn every_panic<R: Ord + Debug + Send + 'static>(
+    scenario: impl Fn() -> R + Send + Sync + 'static,
+) -> BTreeSet<R> {
+    Ways { panics: true, ..Ways::new(scenario) }.all()
+}
+
+/// The ways in which a scenario is run.
+pub(crate) struct Ways<R> {
+    pub(crate) scenario: Arc<dyn Fn() -> R + Send + Sync>,
+    pub(crate) time: Time,
+    /// Threads may panic, and their joiners look at that.
+    pub(crate) panics: bool,
+    pub(crate) runs: usize,
+}
+
+impl<R: Ord + Debug + Send + 'static> Ways<R> {
+    pub(crate) fn new(scenario: impl Fn() -> R + Send + Sync + 'static) -> Self {
+        Self { scenario: Arc::new(scenario), time: Time::Explored, panics: false, runs: RUNS }
+    }
+
+    /// What the scenario came to by operations; no way may come to anything else.
+    pub(crate) fn all(self) -> BTreeSet<R> {
+        let _watchdog = Watchdog::new();
+        let seen = self.by_operations();
+        let (outcome, by_atoms) = self.explore(Grain::Atoms);
+        println!("by atoms: {outcome:?}");
+        if let Outcome::Failed(report) = outcome {
+            panic!("by atoms: {report}");
+        }
+        // If the program could see anything of an operation's inside, the operation would be no step.
+        assert!(by_atoms.is_subset(&seen), "by operations {seen:?}, by atoms {by_atoms:?}");
+        for _ in 0..self.runs {
+            let came_to = (self.scenario)();
+            assert!(seen.contains(&came_to), "explored {seen:?}, on real threads {came_to:?}");
+        }
+        seen
+    }
+
+    fn by_operations(&self) -> BTreeSet<R> {
+        let (outcome, seen) = self.explore(Grain::Operations);
+        println!("by operations: {outcome:?}");
+        outcome.assert_exhausted();
+        seen
+    }
+
+    fn explore(&self, grain: Grain) -> (Outcome, BTreeSet<R>) {
+        let seen = Arc::new(Mutex::new(BTreeSet::new()));
+        let (strategy, executions) = match grain {
+            Grain::Atoms => (Strategy::Mix, ATOMS * tenfold()),
+            _ => (Strategy::Dpor, CLASSES),
+        };
+        let explorer = Explorer::new()
+            .strategy(strategy)
+            .grain(grain)
+            .time(self.time)
+            .allow_panics(self.panics)
+            .max_executions(executions)
+            .max_time(Duration::from_hours(1));
+        let outcome = {
+            let (scenario, seen) = (self.scenario.clone(), seen.clone());
+            explorer.run(move || {
+                let came_to = scenario();
+                seen.lock().expect("nobody panics with this lock").insert(came_to);
+            })
+        };
+        let seen = std::mem::take(&mut *seen.lock().expect("nobody panics with this lock"));
+        (outcome, seen)
+    }
+}
+
+/// How much more than usual is to be done where there is no end: ten to the power of `RADDLE_SCHEDULES`.
+fn tenfold() -> u64 {
+    let more = std::env::var("RADDLE_SCHEDULES").ok().and_then(|more| more.parse().ok());
+    10_u64.saturating_pow(more.unwrap_or(0))
+}

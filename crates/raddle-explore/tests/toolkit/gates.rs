@@ -1,0 +1,64 @@
+//! Predicates that lie: the explorer believes them when an operation is a step, so it must see when they are wrong.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
+
+use raddle::Thread;
+use raddle::host::{self, Kind, Op};
+use raddle_explore::Grain;
+
+use super::toys::{ToyLock, found};
+
+/// A gate before a lock whose predicate lies: in one way if the lock is free, in the other if it is held.
+fn behind_a_gate(held: bool, says: bool) {
+    let lock = Arc::new(ToyLock::default());
+    if held {
+        lock.acquire(false);
+    }
+    let other = Thread::spawn({
+        let lock = lock.clone();
+        move || {
+            host::point_until(Op::new(&*lock, "ToyLock", Kind::Take), None, &lock.0, || says);
+            lock.acquire(false);
+            host::took(Op::new(&*lock, "ToyLock", Kind::Take));
+        }
+    });
+    if held {
+        host::gave(Op::new(&*lock, "ToyLock", Kind::Give));
+        lock.release();
+    }
+    other.join().unwrap();
+}
+
+#[test]
+fn a_predicate_that_says_yes_when_the_step_waits() {
+    assert!(found(Grain::Operations, |broken| behind_a_gate(broken, true)).contains("predicate said yes"));
+}
+
+#[test]
+fn a_predicate_that_says_no_when_the_step_would_succeed() {
+    // Nobody asks a step to succeed whose predicate says no, so this is a thread that waits for ever.
+    assert!(found(Grain::Operations, |broken| behind_a_gate(false, !broken)).starts_with("deadlock"));
+}
+
+#[test]
+fn a_predicate_whose_word_changes_without_a_word() {
+    let scenario = |broken: bool| {
+        let word = Arc::new(AtomicU32::new(0));
+        let other = Thread::spawn({
+            let word = word.clone();
+            move || {
+                let wait = Op::new(&*word, "ToyEvent", Kind::Wait);
+                host::point_until(wait, None, &word, || word.load(SeqCst) == 1);
+            }
+        });
+        host::point(Op::new(&*word, "ToyEvent", Kind::Write));
+        if !broken {
+            host::atom(&word);
+        }
+        word.store(1, SeqCst);
+        other.join().unwrap();
+    };
+    assert!(found(Grain::Operations, scenario).contains("predicate said no for ever"));
+}

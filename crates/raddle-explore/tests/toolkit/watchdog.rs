@@ -1,0 +1,30 @@
+//! The end of a test that has none.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is below the seam: it must bark when nothing else goes on"
+)]
+
+use std::io::Write;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+/// Longer than any test here takes on a busy machine.
+const LONG: Duration = Duration::from_mins(2);
+
+/// Aborts the process if it is alive for long. Not a panic: the end of the program would wait for the threads that hang.
+pub(crate) struct Watchdog(#[expect(dead_code, reason = "its end is what counts")] Sender<()>);
+
+impl Watchdog {
+    pub(crate) fn new() -> Self {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let (alive, bone) = channel();
+        std::thread::spawn(move || {
+            if bone.recv_timeout(LONG) == Err(RecvTimeoutError::Timeout) {
+                // Around the harness, which would keep it to itself.
+                let _ = writeln!(std::io::stderr(), "{test} hangs");
+                std::process::abort();
+            }
+        });
+        Self(alive)
+    }
+}
