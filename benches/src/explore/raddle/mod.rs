@@ -11,7 +11,7 @@ use crate::clock::Clock;
 
 pub(crate) fn measure(args: &MeasureArgs) -> Sample {
     super::silence_panics();
-    Explorer::new().run(|| ());
+    let _ = Explorer::new().run(|| ());
     let program = programs::choose(args.program, args.goal);
     match args.goal {
         Goal::FirstBug => find(args, program),
