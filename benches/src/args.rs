@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
-use crate::explore::{Goal, Program, Tool};
+use crate::explore::{Goal, Main, Program, Tool};
 
 /// Measures raddle beside its peers.
 #[derive(Debug, Parser)]
@@ -35,6 +35,9 @@ pub(crate) struct ExploreArgs {
     /// Only this program; may be repeated
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) program: Vec<Program>,
+    /// Only with this part for the main thread; may be repeated
+    #[arg(long, value_name = "PART")]
+    pub(crate) main: Vec<Main>,
     /// Only this goal; may be repeated
     #[arg(long, value_name = "GOAL")]
     pub(crate) goal: Vec<Goal>,
@@ -71,6 +74,8 @@ impl Limits {
 pub(crate) struct MeasureArgs {
     #[arg(long)]
     pub(crate) program: Program,
+    #[arg(long)]
+    pub(crate) main: Main,
     #[arg(long)]
     pub(crate) goal: Goal,
     #[arg(long)]

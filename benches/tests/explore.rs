@@ -28,8 +28,10 @@ fn every_tool_finds_a_lost_update() {
 
 #[test]
 fn every_tool_goes_on_past_failures_and_finds_none_in_what_is_repaired() {
-    for program in ["lost-update", "philosophers"] {
-        let table = explore(&["--program", program, "--goal", "cover", "--goal", "cover-repaired"]);
+    let cases = [("lost-update", "takes-part"), ("lost-update", "joins"), ("philosophers", "takes-part")];
+    for (program, main) in cases {
+        let goals = ["--goal", "cover", "--goal", "cover-repaired"];
+        let table = explore(&[&goals[..], &["--program", program, "--main", main]].concat());
         for row in rows(&table) {
             let sample = &row["samples"][0];
             let (executions, failures) = (sample["executions"].as_u64(), sample["failures"].as_u64());
@@ -42,7 +44,7 @@ fn every_tool_goes_on_past_failures_and_finds_none_in_what_is_repaired() {
 
 #[test]
 fn what_takes_too_long_is_stopped_and_says_so() {
-    let shuttle = ["--tool", "shuttle-dfs", "--program", "buffer"];
+    let shuttle = ["--tool", "shuttle-dfs", "--program", "buffer", "--main", "joins"];
     let table = explore(&[&shuttle[..], &["--goal", "cover-repaired", "--limit", "1"]].concat());
     let [row] = &rows(&table)[..] else { panic!("{table:#}") };
     assert!(row["stopped"].as_str().unwrap().starts_with("not covered; stopped after"), "{row}");

@@ -20,6 +20,16 @@ pub(crate) enum Program {
     Buffer,
 }
 
+/// What the program's main thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Main {
+    /// It is one of the threads that take part, and then joins the others
+    TakesPart,
+    /// It starts all threads that take part, and joins them
+    Joins,
+}
+
 /// What an explorer is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -55,16 +65,26 @@ pub(crate) enum Tool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Job {
     pub(crate) program: Program,
+    pub(crate) main: Main,
     pub(crate) goal: Goal,
     pub(crate) tool: Tool,
 }
 
+impl Job {
+    /// Whether the two differ in nothing but the tool.
+    pub(crate) fn is_same_case(self, other: Job) -> bool {
+        Job { tool: self.tool, ..other } == self
+    }
+}
+
 /// All lines that `args` ask for, the tools of a case one after the other.
 pub(crate) fn jobs(args: &ExploreArgs) -> impl Iterator<Item = Job> {
-    let cases = chosen(&args.goal).flat_map(|goal| chosen(&args.program).map(move |program| (goal, program)));
-    cases.flat_map(|(goal, program)| {
-        let tools = chosen(&args.tool).filter(move |tool| tool.is_for(goal));
-        tools.map(move |tool| Job { program, goal, tool })
+    let tables = chosen(&args.main).flat_map(|main| chosen(&args.goal).map(move |goal| (main, goal)));
+    tables.flat_map(move |(main, goal)| {
+        chosen(&args.program).flat_map(move |program| {
+            let tools = chosen(&args.tool).filter(move |tool| tool.is_for(goal));
+            tools.map(move |tool| Job { program, main, goal, tool })
+        })
     })
 }
 
@@ -97,6 +117,15 @@ impl fmt::Display for Program {
     }
 }
 
+impl fmt::Display for Main {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TakesPart => "main takes part",
+            Self::Joins => "main joins",
+        })
+    }
+}
+
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -122,6 +151,6 @@ impl fmt::Display for Tool {
 
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}, {}", self.program, self.goal, self.tool)
+        write!(f, "{} where {}, {}, {}", self.program, self.main, self.goal, self.tool)
     }
 }

@@ -13,7 +13,8 @@ use crate::args::Limits;
 pub(crate) fn measure(job: Job, limits: &Limits) -> io::Result<Result<Sample, String>> {
     let output = Command::new(std::env::current_exe()?)
         .arg("measure")
-        .args(["--program", &name(&job.program), "--goal", &name(&job.goal), "--tool", &name(&job.tool)])
+        .args(["--program", &name(&job.program), "--main", &name(&job.main)])
+        .args(["--goal", &name(&job.goal), "--tool", &name(&job.tool)])
         .args(["--seeds", &limits.seeds.to_string(), "--cap", &limits.cap.to_string()])
         .args(["--limit", &limits.limit.to_string()])
         // They would override the seeds.

@@ -4,9 +4,10 @@
 //! execution leaves traces in the peers: shuttle never frees the stacks of its unfinished threads (some thousand of
 //! them exhaust a process's memory maps) and reports it on standard error, whatever the panic hook says.
 //!
-//! In every program the main thread is one of the threads that take part, and then joins the others. With a main
-//! thread that does nothing but join, the peers also cover the orders of its joins, which has nothing to do with
-//! the program and is far worse for them.
+//! Every program has two forms. Where the main thread is one of the threads that take part, and then joins the others,
+//! there is as little to cover as can be. Where it starts them all and joins them, which is how most tests are written,
+//! the peers also cover the orders of its joins. That has nothing to do with the program, and is far worse for them:
+//! whoever compares should look at both.
 
 mod case;
 mod child;
@@ -18,7 +19,7 @@ mod shuttle;
 
 use std::io::{self, Write};
 
-pub(crate) use case::{Goal, Program, Tool};
+pub(crate) use case::{Goal, Main, Program, Tool};
 
 use crate::args::{ExploreArgs, MeasureArgs};
 use report::Row;

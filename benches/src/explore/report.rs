@@ -4,14 +4,15 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::case::{Goal, Job};
+use super::case::{Goal, Job, Main};
 use super::sample::Sample;
 use crate::args::ExploreArgs;
 
 /// What the numbers are, and what they are not.
 const NOTES: &str = "\
-The main thread is one of the program's threads. Each measurement is a process of its own that runs its explorer once
-before the clock starts. Ratio: the time, as a multiple of raddle's. Failing: the executions that failed.
+Main takes part: it is one of the program's two or three threads. Main joins: it starts them all and joins them; the
+peers also cover the orders of that. Each measurement is a process of its own that runs its explorer once before the
+clock starts. Ratio: the time, as a multiple of raddle's. Failing: the executions that failed.
 First bug: executions and time are the mean of a search, of those with seeds one for each seed.
 Every schedule, shuttle: failing executions panic; each is caught, and a new runner goes on with the same scheduler.
 Every schedule, loom: it cannot go on after a panic. The program notices its failure where loom would, counts it, calls
@@ -97,16 +98,16 @@ impl Times {
 
 /// The time as a multiple of the reference's in the same case.
 fn ratio(row: &Row, rows: &[Row]) -> Option<f64> {
-    let same_case = |it: &&Row| (it.job.program, it.job.goal) == (row.job.program, row.job.goal);
-    let reference = rows.iter().filter(same_case).find(|it| it.job.tool.is_reference())?;
+    let reference = rows.iter().find(|it| it.job.tool.is_reference() && it.job.is_same_case(row.job))?;
     Some(row.times()?.median / reference.times()?.median)
 }
 
 pub(crate) fn table(out: &mut impl Write, rows: &[Row], args: &ExploreArgs) -> io::Result<()> {
-    let mut goal = None;
+    let mut last = None;
     for row in rows {
-        if goal.replace(row.job.goal) != Some(row.job.goal) {
-            heading(out, row.job.goal)?;
+        let part = (row.job.goal, row.job.main);
+        if last.replace(part) != Some(part) {
+            heading(out, part)?;
         }
         line(out, row, rows)?;
     }
@@ -117,10 +118,10 @@ pub(crate) fn table(out: &mut impl Write, rows: &[Row], args: &ExploreArgs) -> i
     write!(out, "{NOTES}")
 }
 
-fn heading(out: &mut impl Write, goal: Goal) -> io::Result<()> {
+fn heading(out: &mut impl Write, (goal, main): (Goal, Main)) -> io::Result<()> {
     let titles = ["tool", "executions", "failing", "wall time", "ratio"];
     let [tool, executions, failing, time, ratio] = titles;
-    writeln!(out, "\n{goal}")?;
+    writeln!(out, "\n{goal}; {main}")?;
     writeln!(out, "{:18}  {tool:19}  {executions:>11}  {failing:>7}  {time:>32}  {ratio:>7}", "case")
 }
 
@@ -157,6 +158,7 @@ fn row_as_json(row: &Row, rows: &[Row]) -> Value {
     let times = row.times();
     json!({
         "program": row.job.program,
+        "main": row.job.main,
         "goal": row.job.goal,
         "tool": row.job.tool,
         "executions": row.executions(),

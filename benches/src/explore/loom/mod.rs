@@ -27,7 +27,7 @@ pub(crate) fn measure(args: &MeasureArgs) -> Sample {
 }
 
 fn find(args: &MeasureArgs) -> Sample {
-    let program = programs::choose(args.program, args.goal);
+    let program = programs::choose(args.program, args.main, args.goal);
     to_the_first_bug(&args.limits, false, |_, left| {
         let executions = Counter::default();
         let count = executions.clone();
@@ -45,7 +45,7 @@ fn find(args: &MeasureArgs) -> Sample {
 /// A failing execution panics out of loom, and what loom knows is lost. So here the programs notice their failures
 /// themselves, count them and come to an end; see [`watch`].
 fn cover(args: &MeasureArgs) -> Sample {
-    let program = programs::choose(args.program, args.goal);
+    let program = programs::choose(args.program, args.main, args.goal);
     let (executions, failures) = (Counter::default(), Counter::default());
     let (count, on_failure) = (executions.clone(), OnFailure::Count(failures.clone()));
     let clock = Clock::start();

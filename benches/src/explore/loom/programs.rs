@@ -9,40 +9,61 @@ use loom::sync::{Condvar, Mutex, MutexGuard};
 use loom::thread;
 
 use super::watch::{OnFailure, Watch};
-use crate::explore::case::{Goal, Program};
+use crate::explore::case::{Goal, Main, Program};
 
-pub(super) fn choose(program: Program, goal: Goal) -> fn(&OnFailure) {
-    match (program, goal) {
-        (Program::LostUpdate, Goal::CoverRepaired) => updates_under_a_mutex,
-        (Program::LostUpdate, _) => lost_update,
-        (Program::Philosophers, Goal::CoverRepaired) => |on_failure| philosophers(true, on_failure),
-        (Program::Philosophers, _) => |on_failure| philosophers(false, on_failure),
-        (Program::Buffer, Goal::CoverRepaired) => |on_failure| buffer(Buffer::notify_all, on_failure),
-        (Program::Buffer, _) => |on_failure| buffer(Buffer::notify_one, on_failure),
+pub(super) fn choose(
+    program: Program,
+    main: Main,
+    goal: Goal,
+) -> impl Fn(&OnFailure) + Copy + Send + Sync + 'static {
+    let is_repaired = goal == Goal::CoverRepaired;
+    move |on_failure| match (program, is_repaired) {
+        (Program::LostUpdate, true) => updates_under_a_mutex(main, on_failure),
+        (Program::LostUpdate, false) => lost_update(main, on_failure),
+        (Program::Philosophers, is_repaired) => philosophers(main, is_repaired, on_failure),
+        (Program::Buffer, true) => buffer(main, Buffer::notify_all, on_failure),
+        (Program::Buffer, false) => buffer(main, Buffer::notify_one, on_failure),
     }
 }
 
-fn lost_update(on_failure: &OnFailure) {
+/// The main thread plays `first` itself, or has it played by a thread that it starts before the others.
+fn play(
+    main: Main,
+    first: impl FnOnce() + Send + 'static,
+    others: impl IntoIterator<Item = impl FnOnce() + Send + 'static>,
+) {
+    let (own, started) = match main {
+        Main::TakesPart => (Some(first), None),
+        Main::Joins => (None, Some(thread::spawn(first))),
+    };
+    let others: Vec<_> = others.into_iter().map(thread::spawn).collect();
+    if let Some(own) = own {
+        own();
+    }
+    for thread in started.into_iter().chain(others) {
+        thread.join().unwrap();
+    }
+}
+
+fn lost_update(main: Main, on_failure: &OnFailure) {
     let x = Arc::new(AtomicU32::new(0));
     let update = |x: &AtomicU32| x.store(x.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
-    let other = thread::spawn({
+    let part = || {
         let x = x.clone();
         move || update(&x)
-    });
-    update(&x);
-    other.join().unwrap();
+    };
+    play(main, part(), [part()]);
     on_failure.check(x.load(Ordering::SeqCst) == 2);
 }
 
-fn updates_under_a_mutex(on_failure: &OnFailure) {
+fn updates_under_a_mutex(main: Main, on_failure: &OnFailure) {
     let x = Arc::new(Mutex::new(0));
     let update = |x: &Mutex<u32>| *x.lock().unwrap() += 1;
-    let other = thread::spawn({
+    let part = || {
         let x = x.clone();
         move || update(&x)
-    });
-    update(&x);
-    other.join().unwrap();
+    };
+    play(main, part(), [part()]);
     on_failure.check(*x.lock().unwrap() == 2);
 }
 
@@ -65,17 +86,15 @@ impl Table {
     }
 }
 
-fn philosophers(is_repaired: bool, on_failure: &OnFailure) {
+fn philosophers(main: Main, is_repaired: bool, on_failure: &OnFailure) {
     let forks = [(); 3].map(|()| Mutex::new(()));
     let table = Arc::new(Table { forks, watch: Watch::new(3, on_failure) });
-    let others = [(0, 1), (1, 2)].map(|forks| {
+    let dine = |first, second| {
         let table = table.clone();
-        thread::spawn(move || table.dine(forks))
-    });
-    table.dine(if is_repaired { (0, 2) } else { (2, 0) });
-    for other in others {
-        other.join().unwrap();
-    }
+        move || table.dine((first, second))
+    };
+    let last = if is_repaired { dine(0, 2) } else { dine(2, 0) };
+    play(main, last, [dine(0, 1), dine(1, 2)]);
 }
 
 struct Buffer {
@@ -119,17 +138,14 @@ impl Buffer {
     }
 }
 
-fn buffer(notify: fn(&Buffer), on_failure: &OnFailure) {
+fn buffer(main: Main, notify: fn(&Buffer), on_failure: &OnFailure) {
     let (items, changed) = (Mutex::new(0), Condvar::new());
     let buffer = Arc::new(Buffer { items, changed, watch: Watch::new(3, on_failure) });
     let consumers = [(); 2].map(|()| {
         let buffer = buffer.clone();
-        thread::spawn(move || consume(&buffer, notify))
+        move || consume(&buffer, notify)
     });
-    produce(&buffer, notify);
-    for consumer in consumers {
-        consumer.join().unwrap();
-    }
+    play(main, move || produce(&buffer, notify), consumers);
 }
 
 fn consume(buffer: &Buffer, notify: fn(&Buffer)) {

@@ -12,14 +12,14 @@ use crate::clock::Clock;
 pub(crate) fn measure(args: &MeasureArgs) -> Sample {
     super::silence_panics();
     let _ = Explorer::new().run(|| ());
-    let program = programs::choose(args.program, args.goal);
+    let program = programs::choose(args.program, args.main, args.goal);
     match args.goal {
         Goal::FirstBug => find(args, program),
         Goal::Cover | Goal::CoverRepaired => cover(program),
     }
 }
 
-fn find(args: &MeasureArgs, program: fn()) -> Sample {
+fn find(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) -> Sample {
     let is_seeded = args.tool == Tool::Raddle;
     let strategy = if is_seeded { Strategy::Mix } else { Strategy::Dpor };
     to_the_first_bug(&args.limits, is_seeded, |seed, _| {
@@ -33,7 +33,7 @@ fn find(args: &MeasureArgs, program: fn()) -> Sample {
     })
 }
 
-fn cover(program: fn()) -> Sample {
+fn cover(program: impl Fn() + Send + Sync + 'static) -> Sample {
     let clock = Clock::start();
     let survey = Explorer::new().strategy(Strategy::Dpor).survey(program);
     Sample {

@@ -4,65 +4,73 @@ use std::sync::Arc;
 
 use raddle::{Condition, Mutex, MutexGuard, Shared, Thread};
 
-use crate::explore::case::{Goal, Program};
+use crate::explore::case::{Goal, Main, Program};
 
-pub(super) fn choose(program: Program, goal: Goal) -> fn() {
-    match (program, goal) {
-        (Program::LostUpdate, Goal::CoverRepaired) => updates_under_a_mutex,
-        (Program::LostUpdate, _) => lost_update,
-        (Program::Philosophers, Goal::CoverRepaired) => || philosophers(true),
-        (Program::Philosophers, _) => || philosophers(false),
-        (Program::Buffer, Goal::CoverRepaired) => || {
-            buffer(|changed, items| {
-                changed.notify_all(items);
-            });
-        },
-        (Program::Buffer, _) => || buffer(|changed, items| changed.notify_one(items)),
+pub(super) fn choose(program: Program, main: Main, goal: Goal) -> impl Fn() + Copy + Send + Sync + 'static {
+    let is_repaired = goal == Goal::CoverRepaired;
+    move || match (program, is_repaired) {
+        (Program::LostUpdate, true) => updates_under_a_mutex(main),
+        (Program::LostUpdate, false) => lost_update(main),
+        (Program::Philosophers, is_repaired) => philosophers(main, is_repaired),
+        (Program::Buffer, true) => buffer(main, |changed, items| {
+            changed.notify_all(items);
+        }),
+        (Program::Buffer, false) => buffer(main, |changed, items| changed.notify_one(items)),
     }
 }
 
-fn lost_update() {
+/// The main thread plays `first` itself, or has it played by a thread that it starts before the others.
+fn play(
+    main: Main,
+    first: impl FnOnce() + Send + 'static,
+    others: impl IntoIterator<Item = impl FnOnce() + Send + 'static>,
+) {
+    let (own, started) = match main {
+        Main::TakesPart => (Some(first), None),
+        Main::Joins => (None, Some(Thread::spawn(first))),
+    };
+    let others: Vec<_> = others.into_iter().map(Thread::spawn).collect();
+    if let Some(own) = own {
+        own();
+    }
+    for thread in started.into_iter().chain(others) {
+        thread.join().unwrap();
+    }
+}
+
+fn lost_update(main: Main) {
     let x = Arc::new(Shared::new(0));
     let update = |x: &Shared<u32>| x.set(x.get() + 1);
-    let other = Thread::spawn({
+    let part = || {
         let x = x.clone();
         move || update(&x)
-    });
-    update(&x);
-    other.join().unwrap();
+    };
+    play(main, part(), [part()]);
     assert_eq!(x.get(), 2);
 }
 
-fn updates_under_a_mutex() {
+fn updates_under_a_mutex(main: Main) {
     let x = Arc::new(Mutex::new(0));
     let update = |x: &Mutex<u32>| *x.lock() += 1;
-    let other = Thread::spawn({
+    let part = || {
         let x = x.clone();
         move || update(&x)
-    });
-    update(&x);
-    other.join().unwrap();
+    };
+    play(main, part(), [part()]);
     assert_eq!(*x.lock(), 2);
 }
 
-fn philosophers(is_repaired: bool) {
+fn philosophers(main: Main, is_repaired: bool) {
     let forks: Arc<[Mutex<()>; 3]> = Arc::default();
-    let dine = move |forks: &[Mutex<()>; 3], place: usize| {
-        let (mut first, mut second) = (place, (place + 1) % 3);
-        if is_repaired && place == 2 {
-            (first, second) = (second, first);
-        }
-        let _first = forks[first].lock();
-        let _second = forks[second].lock();
-    };
-    let others = [0, 1].map(|place| {
+    let dine = |first: usize, second: usize| {
         let forks = forks.clone();
-        Thread::spawn(move || dine(&forks, place))
-    });
-    dine(&forks, 2);
-    for other in others {
-        other.join().unwrap();
-    }
+        move || {
+            let _first = forks[first].lock();
+            let _second = forks[second].lock();
+        }
+    };
+    let last = if is_repaired { dine(0, 2) } else { dine(2, 0) };
+    play(main, last, [dine(0, 1), dine(1, 2)]);
 }
 
 #[derive(Default)]
@@ -81,22 +89,22 @@ impl Buffer {
     }
 }
 
-fn buffer(notify: fn(&Condition, &MutexGuard<'_, u32>)) {
+fn buffer(main: Main, notify: fn(&Condition, &MutexGuard<'_, u32>)) {
     let buffer = Arc::new(Buffer::default());
     let consumers = [(); 2].map(|()| {
         let buffer = buffer.clone();
-        Thread::spawn(move || {
+        move || {
             let mut items = buffer.wait_while(0);
             *items -= 1;
             notify(&buffer.changed, &items);
-        })
+        }
     });
-    for _ in 0..2 {
-        let mut items = buffer.wait_while(1);
-        *items += 1;
-        notify(&buffer.changed, &items);
-    }
-    for consumer in consumers {
-        consumer.join().unwrap();
-    }
+    let produce = move || {
+        for _ in 0..2 {
+            let mut items = buffer.wait_while(1);
+            *items += 1;
+            notify(&buffer.changed, &items);
+        }
+    };
+    play(main, produce, consumers);
 }

@@ -20,14 +20,14 @@ const DEPTH: usize = 3;
 
 pub(crate) fn measure(args: &MeasureArgs) -> Sample {
     warm_up();
-    let program = programs::choose(args.program, args.goal);
+    let program = programs::choose(args.program, args.main, args.goal);
     match args.goal {
         Goal::FirstBug => find(args, program),
         Goal::Cover | Goal::CoverRepaired => cover(args, program),
     }
 }
 
-fn find(args: &MeasureArgs, program: fn()) -> Sample {
+fn find(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) -> Sample {
     let cap = args.limits.cap as usize;
     to_the_first_bug(&args.limits, args.tool != Tool::ShuttleDfs, |seed, left| {
         let executions = Counter::default();
@@ -44,7 +44,7 @@ fn find(args: &MeasureArgs, program: fn()) -> Sample {
 
 /// A failing execution panics out of the runner. It is caught and counted, and a new runner goes on with the same
 /// depth-first scheduler, which knows where it was.
-fn cover(args: &MeasureArgs, program: fn()) -> Sample {
+fn cover(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) -> Sample {
     let clock = Clock::start();
     let scheduler = Going(Rc::new(RefCell::new(DfsScheduler::new(None, false))));
     let (executions, mut failures) = (Counter::default(), 0);
@@ -61,7 +61,7 @@ fn cover(args: &MeasureArgs, program: fn()) -> Sample {
 fn run<S: Scheduler + 'static>(
     scheduler: S,
     left: Duration,
-    program: fn(),
+    program: impl Fn() + Send + Sync + 'static,
     executions: &Counter,
 ) -> std::thread::Result<usize> {
     let mut config = Config::new();
