@@ -30,6 +30,28 @@ struct Work {
     home: Weak<Mutex<Vec<Member>>>,
 }
 
+/// A thread that waits to be told to run its job.
+pub(crate) struct Entrance {
+    member: Member,
+    job: Job,
+    home: Weak<Mutex<Vec<Member>>>,
+}
+
+impl Entrance {
+    /// Lets the thread run its job.
+    pub(crate) fn enter(self) {
+        let Self { member, job, home } = self;
+        let way = member.0.clone();
+        way.send(Work { job, member, home }).expect("a thread of the crew lives as long as the way to it");
+    }
+}
+
+impl std::fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entrance").finish_non_exhaustive()
+    }
+}
+
 impl Crew {
     /// A crew that nobody uses, or a new one.
     pub(crate) fn engage() -> Self {
@@ -66,6 +88,15 @@ impl Crew {
     /// # Errors
     /// What the operating system said.
     pub(crate) fn run(&self, job: Job, stack_size: Option<usize>) -> io::Result<()> {
+        self.ready(job, stack_size)?.enter();
+        Ok(())
+    }
+
+    /// Has a thread ready that will run `job` as soon as it is told to.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    pub(crate) fn ready(&self, job: Job, stack_size: Option<usize>) -> io::Result<Entrance> {
         let pooled = self.pooled && stack_size.is_none();
         let idle = if pooled { self.lock().pop() } else { None };
         let member = match idle {
@@ -73,9 +104,7 @@ impl Crew {
             None => self.hire(stack_size)?,
         };
         let home = if pooled { Arc::downgrade(&self.idle) } else { Weak::new() };
-        let way = member.0.clone();
-        way.send(Work { job, member, home })
-            .map_err(|_| io::Error::other("a thread of the explorer has ended"))
+        Ok(Entrance { member, job, home })
     }
 
     fn hire(&self, stack_size: Option<usize>) -> io::Result<Member> {

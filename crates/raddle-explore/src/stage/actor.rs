@@ -7,6 +7,7 @@ use std::time::Duration;
 use raddle::host::Op;
 
 use super::objects::Access;
+use crate::crew::Entrance;
 
 /// What keeps an actor from going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(crate) struct Actor {
     /// The thread of the operating system that plays it, once it has begun.
     pub(crate) player: Option<Thread>,
     pub(crate) native_id: Option<u64>,
+    /// The way onto the stage, until it has begun.
+    pub(crate) entrance: Option<Entrance>,
     pub(crate) standing: Standing,
     /// Its next step, as far as it said.
     pub(crate) op: Option<Op>,
@@ -93,6 +96,7 @@ impl Actor {
             parent,
             player: None,
             native_id: None,
+            entrance: None,
             standing: Standing::Ready,
             op: None,
             access: None,

@@ -6,7 +6,7 @@ use std::thread::panicking;
 use raddle::host::Op;
 
 use super::actor::{Actor, Passed, Standing};
-use super::event::{MANY, each};
+use super::event::{MANY, each, one};
 use super::objects::Access;
 use super::{ASKED, DONE, Failure, ME, ROOT, Stage, State, native_id};
 
@@ -34,7 +34,6 @@ impl Stage {
             state.actors[me].unwinds.get_or_insert(events);
         }
         if !state.ending {
-            state = self.ask_the_touched(state, me);
             state.stands(me, arrival.standing, arrival.op, arrival.access);
             state = self.hand_on(state, me);
             state = self.await_baton(state, me, arrival.ready);
@@ -50,11 +49,6 @@ impl Stage {
     /// The calling thread is through.
     pub(super) fn finish(&self, me: usize) {
         let mut state = self.lock();
-        if state.ending {
-            state.errand = None;
-        } else {
-            state = self.ask_the_touched(state, me);
-        }
         let ends = !state.ending;
         if let Some(row) = state.rows.last_mut().filter(|row| ends && row.thread == me) {
             row.ends = true;
@@ -64,31 +58,32 @@ impl Stage {
         drop(self.hand_on(state, me));
     }
 
-    /// Gives the baton to whoever is next: to who sent this thread on an errand, or to who is chosen.
+    /// Gives the baton to whoever is next: first, on an errand, to those who have to look at their gates or to come
+    /// to their first steps, and then to who is chosen. The last one on an errand chooses.
     fn hand_on<'a>(&'a self, mut state: MutexGuard<'a, State>, me: usize) -> MutexGuard<'a, State> {
-        if let Some(sender) = state.errand.take() {
-            return self.hand_to(state, sender);
-        }
-        let mut next = if state.ending { None } else { self.choose(&mut state, me) };
-        if next.is_none() && !state.ending {
-            state = self.ask_everybody(state, me);
-            next = self.choose(&mut state, me);
-            if next.is_none() && !state.ending {
+        let after = state.errand.take().unwrap_or(me);
+        while !state.ending {
+            if let Some(other) = state.next_errand() {
+                state.errand = Some(after);
+                return self.hand_to(state, other);
+            }
+            if let Some(next) = self.choose(&mut state, after) {
+                return self.hand_to(state, next);
+            }
+            if !state.ending && !state.has_everybody_asked() {
                 state.fail_or_end();
             }
         }
-        match next {
-            Some(next) => self.hand_to(state, next),
-            None => self.hand_to_who_leaves(state, me),
-        }
+        state.touched = 0;
+        self.hand_to_who_leaves(state, me)
     }
 
-    fn choose(&self, state: &mut State, me: usize) -> Option<usize> {
+    fn choose(&self, state: &mut State, after: usize) -> Option<usize> {
         if state.actors[ROOT].is_finished() && self.program.may_end() {
             state.end(); // as in production, where the end of the program abandons its daemons
             return None;
         }
-        state.choose(me)
+        state.choose(after)
     }
 
     pub(super) fn hand_to<'a>(
@@ -96,14 +91,17 @@ impl Stage {
         mut state: MutexGuard<'a, State>,
         next: usize,
     ) -> MutexGuard<'a, State> {
-        if state.baton == next {
+        if state.baton == next && state.actors[next].entrance.is_none() {
             return state;
         }
         state.baton = next;
+        let entrance = state.actors[next].entrance.take();
         let player = state.actors[next].player.clone();
         drop(state); // whoever is woken would only have to wait for it
-        if let Some(player) = player {
-            player.unpark();
+        match (entrance, player) {
+            (Some(entrance), _) => entrance.enter(),
+            (None, Some(player)) => player.unpark(),
+            (None, None) => {}
         }
         self.lock()
     }
@@ -117,15 +115,16 @@ impl Stage {
     ) -> MutexGuard<'a, State> {
         loop {
             state = self.park_until_mine(state, me);
-            let Some(sender) = state.errand else { return state };
+            if state.ending || state.errand.is_none() {
+                return state;
+            }
             drop(state);
             let open = ready.is_some_and(ask);
             state = self.lock();
             if state.opens(me, open) {
                 return state; // and goes on to its next step, on the errand still
             }
-            state.errand = None;
-            state = self.hand_to(state, sender);
+            state = self.hand_on(state, me);
         }
     }
 
@@ -143,46 +142,7 @@ impl Stage {
         state
     }
 
-    /// Has everybody whose gate's word was touched look whether it is open now. The predicates borrow from their own
-    /// threads, so nobody else can ask them.
-    fn ask_the_touched<'a>(&'a self, mut state: MutexGuard<'a, State>, me: usize) -> MutexGuard<'a, State> {
-        while state.touched != 0 && state.errand.is_none() {
-            let touched = std::mem::take(&mut state.touched);
-            for other in each(touched).filter(|other| *other != me) {
-                state = self.send(state, me, other);
-            }
-        }
-        state
-    }
-
-    /// The last resort: a primitive may have changed a word without a word.
-    fn ask_everybody<'a>(&'a self, mut state: MutexGuard<'a, State>, me: usize) -> MutexGuard<'a, State> {
-        for other in 0..state.actors.len() {
-            let gated = matches!(state.actors[other].standing, Standing::Gated(gate) if !gate.open);
-            if gated && other != me {
-                state = self.send(state, me, other);
-                let now_open = matches!(state.actors[other].standing, Standing::Gated(gate) if gate.open);
-                if now_open {
-                    state.fail(Failure::SaidNo);
-                }
-            }
-        }
-        state
-    }
-
-    /// Sends `other` on an errand: to look at its gate or, if it has just been started, to come to its first step.
-    pub(super) fn send<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        me: usize,
-        other: usize,
-    ) -> MutexGuard<'a, State> {
-        state.errand = Some(me);
-        state = self.hand_to(state, other);
-        self.park_until_mine(state, me)
-    }
-
-    /// Brings in a new actor, whose part is `body`, and returns when it has come to its first step.
+    /// Brings in a new actor, whose part is `body`. Before anybody is chosen it will have come to its first step.
     pub(super) fn bring_in(
         &self,
         name: &str,
@@ -200,27 +160,15 @@ impl Stage {
             state.fail(Failure::TooMany);
             return Err(std::io::Error::other(format!("an explored program has at most {MANY} threads")));
         }
-        state.actors.push(Actor::new(name, Some(me)));
+        let job = move || here.begin(new, body);
+        let mut actor = Actor::new(name, Some(me));
+        actor.entrance = Some(self.crew.ready(Box::new(job), stack_size)?);
+        state.actors.push(actor);
         if let Some(row) = state.rows.last_mut().filter(|row| row.thread == me) {
             row.starts = Some(new);
         }
         state.opened(new);
-        drop(state);
-        let job = move || here.clone().begin(new, body);
-        if let Err(error) = self.crew.run(Box::new(job), stack_size) {
-            self.lock().actors.pop();
-            return Err(error);
-        }
-        // The new thread waits for its errand, so that it can be told.
-        let mut state = self.lock();
-        state.errand = Some(me);
-        state.baton = new;
-        let player = state.actors[new].player.clone();
-        drop(state);
-        if let Some(player) = player {
-            player.unpark();
-        }
-        drop(self.park_until_mine(self.lock(), me));
+        state.touched |= one(new);
         Ok(())
     }
 
@@ -228,7 +176,7 @@ impl Stage {
         let mut state = self.lock();
         state.actors[me].player = Some(std::thread::current());
         state.actors[me].native_id = native_id();
-        drop(self.park_until_mine(state, me));
+        drop(state);
         self.play(me, body);
     }
 
@@ -253,6 +201,25 @@ impl State {
         actor.fresh = false;
     }
 
+    /// The next thread that has to look whether its gate is open now, because its word was touched, or to come to its
+    /// first step. The predicates borrow from their own threads, so nobody else can ask them.
+    fn next_errand(&mut self) -> Option<usize> {
+        let next = each(self.touched).next()?;
+        self.touched &= !one(next);
+        Some(next)
+    }
+
+    /// The last resort, once in a row: a primitive may have changed a word without a word. Says whether anybody is
+    /// left to be asked.
+    fn has_everybody_asked(&mut self) -> bool {
+        let gated = |actor: &Actor| matches!(actor.standing, Standing::Gated(gate) if !gate.open);
+        if !std::mem::replace(&mut self.last_resort, true) {
+            let gated = (0..self.actors.len()).filter(|&thread| gated(&self.actors[thread]));
+            self.touched = gated.fold(0, |all, thread| all | one(thread));
+        }
+        self.touched != 0
+    }
+
     /// The gate of `me` was looked at. Says whether it is to go on at once: its wait on a condition is over, and
     /// nobody but itself can see it take the way to the lock.
     fn opens(&mut self, me: usize, now: bool) -> bool {
@@ -261,6 +228,9 @@ impl State {
         gate.open = now;
         if opened {
             self.opened(me);
+            if self.last_resort {
+                self.fail(Failure::SaidNo);
+            }
         }
         let actor = &mut self.actors[me];
         let back = opened && actor.loan.take().is_some();

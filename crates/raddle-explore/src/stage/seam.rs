@@ -114,10 +114,13 @@ impl Scheduler for Stage {
         }
         let mut state = self.lock();
         let address = word.as_ptr() as usize;
-        let object = state.objects.word(address);
-        let declared = state.events.last().and_then(|event| event.access);
-        if declared.is_none_or(|access| state.objects.canonical(access.object) != object) {
-            state.touches(Access { object, mode: Mode::Write });
+        // What is touched on an errand is part of no step, and is given no number: it may be gone before the next one.
+        if state.errand.is_none() {
+            let object = state.objects.word(address);
+            let declared = state.events.last().and_then(|event| event.access);
+            if declared.is_none_or(|access| state.objects.canonical(access.object) != object) {
+                state.touches(Access { object, mode: Mode::Write });
+            }
         }
         state.touches_word(address);
     }

@@ -25,7 +25,8 @@ pub(crate) struct State {
     pub(crate) actors: Vec<Actor>,
     /// Who runs.
     pub(crate) baton: usize,
-    /// Who has the baton only to look at its gate, or to come to its first step, for whom.
+    /// Who has the baton has it only to look at its gate or to come to its first step, before it is chosen who goes on
+    /// after this one.
     pub(crate) errand: Option<usize>,
     pub(crate) events: Vec<Event>,
     pub(crate) objects: Objects,
@@ -35,8 +36,10 @@ pub(crate) struct State {
     pub(crate) preemptions: usize,
     pub(crate) clock: Duration,
     pub(crate) holds: HashMap<(usize, &'static str), Hold>,
-    /// Whose gates' words were touched in this step.
+    /// Whose gates' words were touched in this step, and who has just been started.
     pub(crate) touched: Threads,
+    /// Nobody can go on, and everybody is asked once more.
+    pub(crate) last_resort: bool,
     pub(crate) wakes: Vec<Wake>,
     pub(crate) failure: Option<Failure>,
     /// After how many events.
@@ -73,6 +76,7 @@ impl State {
             clock: Duration::ZERO,
             holds: HashMap::new(),
             touched: 0,
+            last_resort: false,
             wakes: Vec::new(),
             failure: None,
             failed_at: 0,
@@ -222,6 +226,7 @@ impl State {
         if options.is_empty() {
             return None;
         }
+        self.last_resort = false;
         if self.events.len() >= self.rules.max_steps {
             self.fail(Failure::TooLong);
             return None;
