@@ -143,10 +143,14 @@ impl Exploration {
     fn explained(&self, lab: &Lab, failed: Execution, seen: (u64, u64), strategy: Strategy) -> Box<Report> {
         let rules = self.options.rules;
         let shrunk_from = failed.preemptions;
-        let mut shrinker = Shrinker::new(lab, rules);
-        let simple = shrinker.fewest_preemptions(failed);
-        let pair = shrinker.deciding_pair(&simple);
-        let shown = self.shown(lab, simple);
+        let (shown, pair) = if self.options.shrink {
+            let mut shrinker = Shrinker::new(lab, rules);
+            let simple = shrinker.fewest_preemptions(failed);
+            let pair = shrinker.deciding_pair(&simple);
+            (self.shown(lab, simple), pair)
+        } else {
+            (failed, None)
+        };
         let found = Found {
             executions: seen.0,
             classes: seen.1,

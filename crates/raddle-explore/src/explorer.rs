@@ -34,6 +34,7 @@ pub struct Explorer {
     pub(crate) max_time: Duration,
     pub(crate) stuck_after: Duration,
     pub(crate) preemption_bound: Option<usize>,
+    pub(crate) shrink: bool,
     pub(crate) rules: Rules,
 }
 
@@ -53,6 +54,7 @@ impl Explorer {
             max_time: Duration::from_mins(1),
             stuck_after: Duration::from_secs(10),
             preemption_bound: None,
+            shrink: true,
             rules: Rules::default(),
         }
     }
@@ -119,6 +121,15 @@ impl Explorer {
     /// nothing else orders, whatever comes of it.
     pub fn races(mut self, races: bool) -> Self {
         self.rules.races = races;
+        self
+    }
+
+    /// Whether a failure is made simple before it is reported: as few preemptions as possible, and the pair of steps
+    /// whose order decides. That takes up to eighty more executions; yes unless set. Without it the report comes at
+    /// once, with the schedule as it was found.
+    pub fn shrink(mut self, shrink: bool) -> Self {
+        self.shrink = shrink;
+        self.rules.record = !shrink; // there is no other execution for the report to look at
         self
     }
 

@@ -6,8 +6,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// Partial-order reduction until every class of schedules was seen, and between its executions [`Surw`],
-    /// [`Pos`], [`Pct`] and [`Random`] in turn: half and half.
+    /// First one execution in which all threads take their steps in turn. Then partial-order reduction until every
+    /// class of schedules was seen, and between its executions [`Surw`], [`Pos`], [`Random`] and [`Pct`] in turn: half
+    /// and half.
     ///
     /// [`Surw`]: Strategy::Surw
     /// [`Pos`]: Strategy::Pos

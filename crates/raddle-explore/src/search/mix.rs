@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::{Depth, Dpor, Execution, Lab, Pct, Pos, Surw, Walk};
+use super::{Depth, Dpor, Execution, Lab, Lockstep, Pct, Pos, Surw, Walk};
 use crate::stage::Rules;
 use crate::strategy::Strategy;
 
@@ -58,13 +58,15 @@ impl Mix {
             || self.depth.as_ref().is_some_and(|depth| depth.diverged)
     }
 
-    /// Whose turn it is: every other time partial-order reduction's, in between the others' one after the other.
+    /// Whose turn it is: once that of all in step, then every other time partial-order reduction's, in between the
+    /// others' one after the other.
     fn next(&mut self) -> Strategy {
         let turn = self.turn;
         self.turn += 1;
         match self.strategy {
-            Strategy::Mix if turn.is_multiple_of(2) => Strategy::Dpor,
-            Strategy::Mix => [Strategy::Surw, Strategy::Pos, Strategy::Random, Strategy::Pct][turn / 2 % 4],
+            Strategy::Mix if turn == 0 => Strategy::Mix,
+            Strategy::Mix if !turn.is_multiple_of(2) => Strategy::Dpor,
+            Strategy::Mix => [Strategy::Surw, Strategy::Pos, Strategy::Random, Strategy::Pct][(turn / 2 - 1) % 4],
             strategy => strategy,
         }
     }
@@ -86,7 +88,8 @@ impl Mix {
             Strategy::Pct => run!(&mut self.pct),
             Strategy::Surw => run!(&mut self.surw),
             Strategy::Depth => run!(&mut self.depth),
-            Strategy::Mix | Strategy::Dpor => run!(&mut self.dpor),
+            Strategy::Dpor => run!(&mut self.dpor),
+            Strategy::Mix => lab.perform(rules, Lockstep::default()).0,
         };
         self.learn(strategy, &execution);
         (execution, strategy)

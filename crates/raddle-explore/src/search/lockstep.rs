@@ -1,0 +1,32 @@
+//! All threads in step: the schedule that shows a mistake most often.
+
+use std::any::Any;
+
+use raddle::host::Kind;
+
+use crate::stage::{Policy, View};
+
+/// Whoever has taken the fewest steps goes next. The steps that start threads do not count, so that all begin together.
+#[derive(Debug, Default)]
+pub(crate) struct Lockstep {
+    steps: Vec<usize>,
+}
+
+impl Policy for Lockstep {
+    fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        self.steps.resize(view.actors.len(), 0);
+        let steps = |thread: usize| {
+            let waits = view.actors[thread].deadline().is_some();
+            (waits, self.steps[thread], thread)
+        };
+        let place = (0..view.options.len()).min_by_key(|&place| steps(view.options[place]))?;
+        let next = view.options[place];
+        let starts = view.actors[next].op.is_some_and(|op| op.kind == Kind::Start);
+        self.steps[next] += usize::from(!starts);
+        Some(place)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
