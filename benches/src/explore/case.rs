@@ -47,8 +47,10 @@ pub(crate) enum Goal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Tool {
-    /// raddle: a mix of strategies to find, partial-order reduction to cover
+    /// raddle: a mix of strategies to find, partial-order reduction to cover; the failure is reported as it was found
     Raddle,
+    /// raddle, and the failure is reported with the fewest preemptions and the pair of steps that decides
+    RaddleShrunk,
     /// raddle, partial-order reduction alone
     RaddleDpor,
     /// shuttle, a random thread at each step
@@ -101,7 +103,9 @@ impl Tool {
     /// Only what can tell that nothing is left covers every schedule.
     fn is_for(self, goal: Goal) -> bool {
         match self {
-            Self::RaddleDpor | Self::ShuttleRandom | Self::ShuttlePct => goal == Goal::FirstBug,
+            Self::RaddleShrunk | Self::RaddleDpor | Self::ShuttleRandom | Self::ShuttlePct => {
+                goal == Goal::FirstBug
+            }
             Self::Raddle | Self::ShuttleDfs | Self::Loom => true,
         }
     }
@@ -140,6 +144,7 @@ impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Raddle => "raddle",
+            Self::RaddleShrunk => "raddle, shrunk",
             Self::RaddleDpor => "raddle reduction",
             Self::ShuttleRandom => "shuttle random",
             Self::ShuttlePct => "shuttle PCT",

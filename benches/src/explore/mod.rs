@@ -41,7 +41,7 @@ pub(crate) fn compare(args: &ExploreArgs) -> io::Result<()> {
 /// Takes one measurement in this process, and writes it to standard output.
 pub(crate) fn measure(args: &MeasureArgs) -> io::Result<()> {
     let sample: Sample = match args.tool {
-        Tool::Raddle | Tool::RaddleDpor => raddle::measure(args),
+        Tool::Raddle | Tool::RaddleShrunk | Tool::RaddleDpor => raddle::measure(args),
         Tool::ShuttleRandom | Tool::ShuttlePct | Tool::ShuttleDfs => shuttle::measure(args),
         Tool::Loom => loom::measure(args),
     };

@@ -20,10 +20,11 @@ pub(crate) fn measure(args: &MeasureArgs) -> Sample {
 }
 
 fn find(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) -> Sample {
-    let is_seeded = args.tool == Tool::Raddle;
+    let is_seeded = args.tool != Tool::RaddleDpor;
     let strategy = if is_seeded { Strategy::Mix } else { Strategy::Dpor };
     to_the_first_bug(&args.limits, is_seeded, |seed, _| {
-        let explorer = Explorer::new().strategy(strategy).seed(seed);
+        let shrink = args.tool == Tool::RaddleShrunk;
+        let explorer = Explorer::new().strategy(strategy).seed(seed).shrink(shrink);
         match explorer.max_executions(args.limits.cap.into()).run(program) {
             Outcome::Failed(report) => (report.executions(), true),
             Outcome::Exhausted { executions, .. } | Outcome::Inconclusive { executions } => {
@@ -35,7 +36,7 @@ fn find(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) -
 
 fn cover(program: impl Fn() + Send + Sync + 'static) -> Sample {
     let clock = Clock::start();
-    let survey = Explorer::new().strategy(Strategy::Dpor).survey(program);
+    let survey = Explorer::new().strategy(Strategy::Dpor).shrink(false).survey(program);
     Sample {
         seconds: clock.elapsed().as_secs_f64(),
         tries: 1,

@@ -66,7 +66,9 @@ impl Mix {
         match self.strategy {
             Strategy::Mix if turn == 0 => Strategy::Mix,
             Strategy::Mix if !turn.is_multiple_of(2) => Strategy::Dpor,
-            Strategy::Mix => [Strategy::Surw, Strategy::Pos, Strategy::Random, Strategy::Pct][(turn / 2 - 1) % 4],
+            Strategy::Mix => {
+                [Strategy::Surw, Strategy::Pos, Strategy::Random, Strategy::Pct][(turn / 2 - 1) % 4]
+            }
             strategy => strategy,
         }
     }
