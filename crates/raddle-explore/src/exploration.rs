@@ -92,7 +92,8 @@ impl Exploration {
     }
 
     /// One execution after the other. If the program does not do the same after the same choices, it may keep
-    /// something in its threads from one execution to the next: then all begins anew, on new threads each time.
+    /// something in its threads from one execution to the next: then all begins anew, on new threads each time, and
+    /// each execution is looked at twice.
     fn search(&self, stop: bool) -> Survey {
         let (mut survey, strange) = self.search_on(&self.lab, stop);
         if strange && survey.first.is_none() {
@@ -113,6 +114,7 @@ impl Exploration {
         let mut mix =
             Mix::new(options.strategy, options.seed, options.preemption_bound.unwrap_or(usize::MAX));
         let (mut survey, mut bounded, began) = (Survey::default(), false, Instant::now());
+        let mut first = None;
         while !mix.is_exhausted()
             && survey.executions < options.max_executions
             && began.elapsed() < options.max_time
@@ -132,11 +134,26 @@ impl Exploration {
                 if stop {
                     break;
                 }
+                continue;
             }
+            if !lab.crew.is_pooled() && !execution.redundant && !self.is_repeated(lab, &execution) {
+                return (survey, true);
+            }
+            first.get_or_insert(execution);
         }
         survey.classes = mix.classes();
         survey.exhausted = mix.is_exhausted() && mix.is_complete() && !bounded;
-        (survey, false)
+        let strange = first.is_some_and(|first| survey.failures == 0 && !self.is_repeated(lab, &first));
+        (survey, strange)
+    }
+
+    /// Whether the program, run once more, does again what it did first: else nothing that was seen holds for the
+    /// next time.
+    fn is_repeated(&self, lab: &Lab, first: &Execution) -> bool {
+        let follow = Follow::new(first.choices.clone());
+        let (again, policy) = lab.perform(self.options.rules, follow);
+        let (steps, seen) = (first.events.len(), again.events.len());
+        !policy.strayed && steps == seen && mark(first, steps) == mark(&again, steps)
     }
 
     /// The report of a failure: its schedule made simple, and run once more to see all that it does.

@@ -6,7 +6,8 @@ use crate::report::Report;
 #[derive(Debug)]
 #[must_use = "an exploration that failed, or did not finish, says so here"]
 pub enum Outcome {
-    /// Every schedule that matters was run, and none failed.
+    /// Every schedule that matters was run, and none failed. The first one was run again at the end, to see that the
+    /// program repeats itself.
     Exhausted {
         /// How many classes of schedules there are, which differ in more than the order of unrelated steps.
         classes: u64,

@@ -248,6 +248,23 @@ fn what_a_program_keeps_in_thread_locals_is_new_each_time() {
 }
 
 #[test]
+fn a_report_that_is_not_shrunk_shows_the_schedule_as_it_was_found() {
+    let program = || {
+        let value = Arc::new(Shared::new(0));
+        let other = value.clone();
+        let thread = Thread::spawn(move || other.set(other.get() + 1));
+        value.set(value.get() + 1);
+        thread.join().unwrap();
+        assert_eq!(value.get(), 2, "an update was lost");
+    };
+    let (kind, text, report) = failure(Explorer::new().shrink(false), program);
+    assert_eq!(kind, "panic");
+    assert!(text.contains("an update was lost") && text.contains("0 → 1"), "{text}");
+    let outcome = Explorer::new().replay(&report.token(), program);
+    assert_eq!(outcome.expect_failure().kind(), "panic");
+}
+
+#[test]
 fn a_program_with_too_many_threads_says_so() {
     let (kind, text) = found(|| {
         let threads: Vec<_> = (0..200).map(|_| Thread::new(|| ()).start()).collect();
