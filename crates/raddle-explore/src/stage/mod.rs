@@ -2,6 +2,7 @@
 
 mod actor;
 mod baton;
+mod choice;
 mod event;
 mod failure;
 mod leaving;
