@@ -43,6 +43,7 @@ impl Event {
     }
 
     /// Says whether the flag is up.
+    #[inline]
     #[track_caller]
     pub fn is_set(&self) -> bool {
         host::point(Op::new(self, "Event", Kind::Read));
@@ -50,9 +51,10 @@ impl Event {
     }
 
     /// Raises the flag and lets go every thread that waits. Raising it twice is raising it once.
+    #[inline]
     #[track_caller]
     pub fn set(&self) {
-        host::point(Op::new(self, "Event", Kind::Write));
+        self.writes();
         host::atom(&self.word);
         let mut seen = self.word.load(Relaxed);
         loop {
@@ -73,14 +75,16 @@ impl Event {
     }
 
     /// Lowers the flag. Threads that `set` has let go already stay let go.
+    #[inline]
     #[track_caller]
     pub fn clear(&self) {
-        host::point(Op::new(self, "Event", Kind::Write));
+        self.writes();
         host::atom(&self.word);
         self.word.fetch_and(!SET, AcqRel);
     }
 
     /// Waits until the flag is raised; returns at once while it is up.
+    #[inline]
     #[track_caller]
     pub fn wait(&self) {
         self.wait_until(None);
@@ -98,8 +102,29 @@ impl Event {
         self.wait_until(Some(deadline))
     }
 
+    #[inline]
     #[track_caller]
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        (host::quiet() && self.word.load(Acquire) & SET != 0) || self.wait_slowly(deadline)
+    }
+
+    #[inline]
+    #[track_caller]
+    fn writes(&self) {
+        if !host::quiet() {
+            self.says(Kind::Write);
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn says(&self, kind: Kind) {
+        host::point(Op::new(self, "Event", kind));
+    }
+
+    #[cold]
+    #[track_caller]
+    fn wait_slowly(&self, deadline: Option<Instant>) -> bool {
         let op = Op::new(self, "Event", Kind::Wait);
         host::point(op);
         let seen = self.word.load(Acquire);

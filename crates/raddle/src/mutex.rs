@@ -50,14 +50,14 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        let op = self.op(Kind::Take);
-        host::point_until(op, None, self.value.word(), || !self.value.is_locked());
-        let guard = self.value.lock();
-        host::took_lock(op, self.value.mark());
-        MutexGuard { guard }
+        match if host::quiet() { self.value.grab() } else { None } {
+            Some(guard) => MutexGuard { guard },
+            None => self.lock_slowly(),
+        }
     }
 
     /// A guard, if nobody holds the data.
+    #[inline]
     #[must_use = "the mutex is released when the guard is dropped"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
@@ -92,6 +92,16 @@ impl<T: ?Sized> Mutex<T> {
     pub fn is_locked(&self) -> bool {
         host::point(self.op(Kind::Read));
         self.value.is_locked()
+    }
+
+    #[cold]
+    #[track_caller]
+    fn lock_slowly(&self) -> MutexGuard<'_, T> {
+        let op = self.op(Kind::Take);
+        host::point_until(op, None, self.value.word(), || !self.value.is_locked());
+        let guard = self.value.lock();
+        host::took_lock(op, self.value.mark());
+        MutexGuard { guard }
     }
 
     #[track_caller]

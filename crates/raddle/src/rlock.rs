@@ -49,6 +49,7 @@ impl RLock {
     }
 
     /// Takes the lock if it is free or the calling thread's; says whether it did.
+    #[inline]
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn try_acquire(&self) -> bool {
@@ -91,6 +92,7 @@ impl RLock {
     }
 
     /// Takes the lock until the guard is dropped: Python's `with lock:`.
+    #[inline]
     #[track_caller]
     pub fn lock(&self) -> RLockGuard<'_> {
         self.take(None);
@@ -134,10 +136,20 @@ impl RLock {
     #[inline]
     #[track_caller]
     fn take(&self, deadline: Option<Instant>) -> bool {
-        let op = Op::new(self, "RLock", Kind::Take);
         if self.again() {
             return true;
         }
+        if host::quiet() && self.raw.grab() {
+            self.own(1);
+            return true;
+        }
+        self.take_slowly(deadline)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn take_slowly(&self, deadline: Option<Instant>) -> bool {
+        let op = Op::new(self, "RLock", Kind::Take);
         host::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
         self.raw.acquire(deadline) && self.first(op)
     }
@@ -183,6 +195,7 @@ impl RLock {
     pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
         struct Retake<'a>(&'a RLock, usize, Op);
         impl Drop for Retake<'_> {
+            #[inline]
             fn drop(&mut self) {
                 host::point_until(self.2, None, self.0.raw.word(), || !self.0.raw.is_held());
                 self.0.raw.acquire(None);

@@ -47,7 +47,7 @@ pub(crate) use doing::{awaits, firm};
 pub(crate) use ending::Obligation;
 pub use enter::{Entered, enter};
 pub(crate) use exit::{never_return, oblige};
-pub(crate) use flags::{watch_on, watching};
+pub(crate) use flags::{quiet, watch_on, watching};
 pub(crate) use locking::{gave_lock, lend_lock, took_lock};
 pub(crate) use mark::Mark;
 pub use op::{Kind, Object, Op, Wait, is_own};

@@ -39,6 +39,12 @@ impl<T: ?Sized> Guarded<T> {
         self.guard()
     }
 
+    /// The value, if nobody has it now; says nothing to whoever observes.
+    #[inline]
+    pub(crate) fn grab(&self) -> Option<Guard<'_, T>> {
+        self.lock.grab().then(|| self.guard())
+    }
+
     #[inline]
     pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_, T>> {
         self.lock.acquire(deadline).then(|| self.guard())

@@ -35,12 +35,14 @@ impl BoundedSemaphore {
     }
 
     /// Takes a permit, waiting for it.
+    #[inline]
     #[track_caller]
     pub fn acquire(&self) {
         self.take(1, None);
     }
 
     /// Takes a permit if one is free and nobody is in line for it; says whether it did.
+    #[inline]
     #[must_use = "a permit was taken only if this is true"]
     #[track_caller]
     pub fn try_acquire(&self) -> bool {
@@ -65,6 +67,7 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     /// [`PermitError::TooMany`] if there are never so many.
+    #[inline]
     #[track_caller]
     pub fn acquire_many(&self, count: usize) -> Result<(), PermitError> {
         if count > self.bound {
@@ -100,6 +103,7 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     /// [`PermitError::Surplus`] if none is out; the count stays as it was.
+    #[inline]
     #[track_caller]
     pub fn release(&self) -> Result<(), PermitError> {
         self.release_many(1)
@@ -109,19 +113,17 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     /// [`PermitError::None`] if `count` is 0, [`PermitError::Surplus`] if fewer are out; the count stays as it was.
+    #[inline]
     #[track_caller]
     pub fn release_many(&self, count: usize) -> Result<(), PermitError> {
         if count == 0 {
             return Err(PermitError::None);
         }
-        if self.permits.give(self.op(Kind::Give), count, self.bound) {
-            Ok(())
-        } else {
-            Err(PermitError::Surplus { bound: self.bound })
-        }
+        if self.permits.let_go(count, self.bound) { Ok(()) } else { self.give_slowly(count) }
     }
 
     /// Takes a permit until the guard is dropped, on a panic too.
+    #[inline]
     #[track_caller]
     pub fn permit(&self) -> Permit<'_> {
         self.acquire();
@@ -194,11 +196,29 @@ impl BoundedSemaphore {
         self.permits.waiting()
     }
 
+    #[cold]
     #[track_caller]
-    fn take(&self, count: usize, deadline: Option<Instant>) -> bool {
+    fn give_slowly(&self, count: usize) -> Result<(), PermitError> {
+        if self.permits.give(self.op(Kind::Give), count, self.bound) {
+            Ok(())
+        } else {
+            Err(PermitError::Surplus { bound: self.bound })
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn take_slowly(&self, count: usize, deadline: Option<Instant>) -> bool {
         self.permits.take(self.op(Kind::Take), count, deadline)
     }
 
+    #[inline]
+    #[track_caller]
+    fn take(&self, count: usize, deadline: Option<Instant>) -> bool {
+        self.permits.grab(count) || self.take_slowly(count, deadline)
+    }
+
+    #[inline]
     fn guard(&self, count: usize) -> Permit<'_> {
         Permit::new(&self.permits, WHAT, count, self.bound)
     }

@@ -27,11 +27,14 @@ impl<'a> Permit<'a> {
 }
 
 impl Drop for Permit<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.count > 0 {
             // Refused only if somebody released a permit without holding one: then this one is back already.
-            let op = Op::new(self.permits, self.what, Kind::Give);
-            self.permits.give(op, self.count, self.bound);
+            if !self.permits.let_go(self.count, self.bound) {
+                let op = Op::new(self.permits, self.what, Kind::Give);
+                self.permits.give(op, self.count, self.bound);
+            }
         }
     }
 }

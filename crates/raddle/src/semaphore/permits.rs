@@ -1,50 +1,91 @@
 //! A count of permits and the line of those who wait for some: what both kinds of semaphore are made of.
+//!
+//! While nobody is in line the count is in a word, and permits are taken and given back by one compare-and-swap each.
+//! A thread that finds too few of them takes the count out of the word, under the lock, and lines up in the same hold.
+//! From then on the count is the lock's business, until the line is empty and the word gets it back.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Instant;
 
 use crate::host::{self, Op};
-use crate::raw::{Guarded, Line, Waiter};
+use crate::raw::{Guard, Guarded, Line, Waiter};
 
 #[derive(Debug)]
 pub(super) struct Permits {
+    /// The free permits, or [`AWAY`].
+    word: AtomicU32,
     state: Guarded<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// The free permits, while the word is away.
     free: usize,
     line: Line,
 }
 
-/// What a waiter is told once its permits have been taken for it.
+/// The count is in the state: there is a line, or it does not fit into the word. It changes under the lock alone.
+const AWAY: u32 = u32::MAX;
+/// The verdict of a waiter that has its permits.
 const GRANTED: u32 = 0;
 
 impl Permits {
+    #[expect(clippy::cast_possible_truncation, reason = "it is looked at before")]
     pub(super) const fn new(free: usize) -> Self {
-        Self { state: Guarded::new(State { free, line: Line::new() }) }
+        let word = if free < AWAY as usize { free as u32 } else { AWAY };
+        Self { word: AtomicU32::new(word), state: Guarded::new(State { free, line: Line::new() }) }
     }
 
     pub(super) fn free(&self) -> usize {
-        self.state.lock().free
+        match self.word.load(Acquire) {
+            AWAY => {
+                let state = self.state.lock();
+                self.count(&state)
+            }
+            free => free as usize,
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {
         self.state.lock().line.len()
     }
 
+    /// Takes `count` permits at once; false if they are not free, or somebody is in line or observes.
+    #[inline]
+    pub(super) fn grab(&self, count: usize) -> bool {
+        self.try_change(|free| free.checked_sub(count))
+    }
+
+    /// Gives `count` permits back at once; false if there would be too many, or somebody is in line or observes.
+    #[inline]
+    pub(super) fn let_go(&self, count: usize, bound: usize) -> bool {
+        self.try_change(|free| free.checked_add(count).filter(|free| *free <= bound))
+    }
+
     /// Takes `count` permits if they are free and nobody is in line before.
     pub(super) fn try_take(&self, op: Op, count: usize) -> bool {
         host::point(op);
-        self.state.lock().take(count)
+        self.change(|free| free.checked_sub(count)).unwrap_or_else(|| {
+            let mut state = self.locked();
+            let taken = state.take(count);
+            self.put_back(&state);
+            taken
+        })
     }
 
     /// Takes `count` permits, in line behind those who came before.
     pub(super) fn take(&self, op: Op, count: usize, deadline: Option<Instant>) -> bool {
         host::point(op);
+        self.change(|free| free.checked_sub(count)) == Some(true) || self.take_in_line(op, count, deadline)
+    }
+
+    fn take_in_line(&self, op: Op, count: usize, deadline: Option<Instant>) -> bool {
         let waiter = {
-            let mut state = self.state.lock();
+            let mut state = self.locked();
             if state.take(count) {
+                self.put_back(&state);
                 return true;
             }
             state.line.join(count)
@@ -52,32 +93,102 @@ impl Permits {
         waiter.sleep(op, deadline).is_some() || self.was_granted(&waiter)
     }
 
-    /// Gives `count` permits back and serves the line; false, and nothing changed, if there would be more
-    /// than `bound`.
+    /// Gives `count` permits back, unless there would be more than `bound`.
     pub(super) fn give(&self, op: Op, count: usize, bound: usize) -> bool {
         host::point(op);
-        let mut state = self.state.lock();
-        match state.free.checked_add(count).filter(|free| *free <= bound) {
-            Some(free) => state.free = free,
-            None => return false,
-        }
-        let granted = state.serve();
-        drop(state);
-        tell(&granted);
-        true
+        let more = |free: usize| free.checked_add(count).filter(|free| *free <= bound);
+        self.change(more).unwrap_or_else(|| self.give_in_line(count, bound))
     }
 
-    /// A waiter's time is up: it leaves the line, unless its permits have just been taken for it.
-    fn was_granted(&self, waiter: &Arc<Waiter>) -> bool {
-        let mut state = self.state.lock();
-        if !state.line.leave(waiter) {
-            return true;
+    fn give_in_line(&self, count: usize, bound: usize) -> bool {
+        let mut state = self.locked();
+        let more = state.free.checked_add(count).filter(|free| *free <= bound);
+        if let Some(free) = more {
+            state.free = free;
         }
-        // It may have been the one that asked for more than there is, with others behind it.
+        self.serve(state);
+        more.is_some()
+    }
+
+    /// Has the count in the word become what `change` says; false if it says nothing. `None`: the count is away, or
+    /// what it would become does not fit.
+    ///
+    /// Acquire and release: what was done before permits were given back is seen by who takes them.
+    fn change(&self, change: impl Fn(usize) -> Option<usize>) -> Option<bool> {
+        host::atom(&self.word);
+        let mut seen = self.word.load(Relaxed);
+        loop {
+            if seen == AWAY {
+                return None;
+            }
+            let Some(free) = change(seen as usize) else { return Some(false) };
+            let free = u32::try_from(free).ok().filter(|free| *free != AWAY)?;
+            host::atom(&self.word);
+            match self.word.compare_exchange_weak(seen, free, AcqRel, Relaxed) {
+                Ok(_) => return Some(true),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Has the count in the word become what `change` says, in one attempt and if nobody observes.
+    #[inline]
+    fn try_change(&self, change: impl Fn(usize) -> Option<usize>) -> bool {
+        let seen = self.word.load(Relaxed);
+        let fits = |free: usize| u32::try_from(free).ok().filter(|free| *free != AWAY);
+        host::quiet()
+            && seen != AWAY
+            && change(seen as usize)
+                .and_then(fits)
+                .is_some_and(|free| self.word.compare_exchange(seen, free, AcqRel, Relaxed).is_ok())
+    }
+
+    /// Locks the state, with the count in it.
+    fn locked(&self) -> Guard<'_, State> {
+        let mut state = self.state.lock();
+        host::atom(&self.word);
+        match self.word.swap(AWAY, Acquire) {
+            AWAY => {}
+            free => state.free = free as usize,
+        }
+        state
+    }
+
+    /// The count, wherever it is.
+    fn count(&self, state: &State) -> usize {
+        match self.word.load(Acquire) {
+            AWAY => state.free,
+            free => free as usize,
+        }
+    }
+
+    /// The word gets the count back, if nobody is in line. Release: as if permits had been given back.
+    fn put_back(&self, state: &State) {
+        if state.line.is_empty()
+            && let Ok(free) = u32::try_from(state.free)
+        {
+            host::atom(&self.word);
+            self.word.store(free, Release);
+        }
+    }
+
+    /// Lets those go who are served.
+    fn serve(&self, mut state: Guard<'_, State>) {
         let granted = state.serve();
+        self.put_back(&state);
         drop(state);
-        tell(&granted);
-        false
+        for waiter in &granted {
+            waiter.tell(GRANTED);
+        }
+    }
+
+    /// Takes the waiter out of line, unless it was granted its permits before.
+    fn was_granted(&self, waiter: &Arc<Waiter>) -> bool {
+        let mut state = self.locked();
+        let granted = !state.line.leave(waiter);
+        // It may have been the one that asked for more than there is, with others behind it.
+        self.serve(state);
+        granted
     }
 }
 
@@ -90,7 +201,6 @@ impl State {
         free
     }
 
-    /// Takes permits for those at the head of the line, as far as they reach.
     fn serve(&mut self) -> Vec<Arc<Waiter>> {
         let mut granted = Vec::new();
         while let Some(first) = self.line.first().filter(|first| first.asks <= self.free) {
@@ -98,11 +208,5 @@ impl State {
             granted.extend(self.line.pop());
         }
         granted
-    }
-}
-
-fn tell(granted: &[Arc<Waiter>]) {
-    for waiter in granted {
-        waiter.tell(GRANTED);
     }
 }

@@ -39,12 +39,14 @@ impl Semaphore {
     }
 
     /// Takes a permit, waiting for it.
+    #[inline]
     #[track_caller]
     pub fn acquire(&self) {
         self.acquire_many(1);
     }
 
     /// Takes a permit if one is free and nobody is in line for it; says whether it did.
+    #[inline]
     #[must_use = "a permit was taken only if this is true"]
     #[track_caller]
     pub fn try_acquire(&self) -> bool {
@@ -66,6 +68,7 @@ impl Semaphore {
     }
 
     /// Takes `count` permits at once, waiting until there are so many.
+    #[inline]
     #[track_caller]
     pub fn acquire_many(&self, count: usize) {
         self.take(count, None);
@@ -96,6 +99,7 @@ impl Semaphore {
     ///
     /// # Panics
     /// If there are `usize::MAX` permits already.
+    #[inline]
     #[track_caller]
     pub fn release(&self) {
         assert!(self.give(1), "a semaphore cannot count more than {} permits", usize::MAX);
@@ -118,6 +122,7 @@ impl Semaphore {
     }
 
     /// Takes a permit until the guard is dropped, on a panic too.
+    #[inline]
     #[track_caller]
     pub fn permit(&self) -> Permit<'_> {
         self.permit_many(1)
@@ -186,16 +191,31 @@ impl Semaphore {
         self.permits.waiting()
     }
 
+    #[cold]
     #[track_caller]
-    fn take(&self, count: usize, deadline: Option<Instant>) -> bool {
+    fn take_slowly(&self, count: usize, deadline: Option<Instant>) -> bool {
         self.permits.take(self.op(Kind::Take), count, deadline)
     }
 
+    #[inline]
+    #[track_caller]
+    fn take(&self, count: usize, deadline: Option<Instant>) -> bool {
+        self.permits.grab(count) || self.take_slowly(count, deadline)
+    }
+
+    #[inline]
     #[track_caller]
     fn give(&self, count: usize) -> bool {
+        self.permits.let_go(count, usize::MAX) || self.give_slowly(count)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn give_slowly(&self, count: usize) -> bool {
         self.permits.give(self.op(Kind::Give), count, usize::MAX)
     }
 
+    #[inline]
     fn guard(&self, count: usize) -> Permit<'_> {
         Permit::new(&self.permits, WHAT, count, usize::MAX)
     }
