@@ -113,9 +113,9 @@ pub fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Sen
     }
 }
 
-/// Says whether the calling thread may spin before it parks: not under a scheduler, not on one processor.
+/// Says whether the calling thread may spin before it parks: not under a scheduler.
 pub(super) fn may_spin() -> bool {
-    os::processors() > 1 && under::scheduler().is_none()
+    under::scheduler().is_none()
 }
 
 /// Whether the watch judges the calling thread's waits: then a limit that nobody needs any more should not last.

@@ -19,12 +19,29 @@ impl Spin {
         Self { round: 0, limit: u32::MAX }
     }
 
-    /// Waits a moment and says whether to look again; false: park.
-    pub(crate) fn again(&mut self) -> bool {
+    /// Whether patience is left.
+    pub(crate) fn may(&mut self) -> bool {
         if self.limit == u32::MAX {
             self.limit = if seam::may_spin() { PAUSES + YIELDS } else { 0 };
+            // On one processor nothing changes before others run.
+            self.round = if seam::processors() > 1 { 0 } else { PAUSES };
         }
-        if self.round >= self.limit {
+        self.round < self.limit
+    }
+
+    /// Waits until `done` says so; false: patience ran out before.
+    pub(crate) fn until(&mut self, done: impl Fn() -> bool) -> bool {
+        while self.again() {
+            if done() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Waits a moment and says whether to look again; false: park.
+    pub(crate) fn again(&mut self) -> bool {
+        if !self.may() {
             return false;
         }
         if self.round < PAUSES {

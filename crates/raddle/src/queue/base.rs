@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::error::{GetError, PutError, ShutDown};
 use super::hand::Load;
-use super::monitor::{Limit, Monitor};
+use super::limit::Limit;
+use super::monitor::Monitor;
 use super::order::Order;
 use super::state::State;
 use crate::host::{self, Kind, Op};
@@ -66,10 +67,13 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// assert_eq!(queue.put(2).unwrap_err().into_inner(), 2);
     /// # Ok::<(), raddle::queue::ShutDown<i32>>(())
     /// ```
+    #[inline]
     #[track_caller]
     pub fn put(&self, item: T) -> Result<(), ShutDown<T>> {
-        let op = self.op(Kind::Put);
-        self.put_one(op, item, Limit::NONE).map_err(|error| ShutDown(error.into_inner()))
+        match self.monitor.put_quickly(item) {
+            Ok(()) => Ok(()),
+            Err(item) => self.put_one(item, Limit::NONE).map_err(|error| ShutDown(error.into_inner())),
+        }
     }
 
     /// Puts an item if there is room now.
@@ -87,7 +91,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// ```
     #[track_caller]
     pub fn try_put(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_one(self.op(Kind::Put), item, Limit::Now)
+        match self.monitor.put_quickly(item) {
+            Ok(()) => Ok(()),
+            Err(item) => self.put_one(item, Limit::Now),
+        }
     }
 
     /// Puts an item, waiting for room at most `timeout`.
@@ -96,7 +103,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// [`PutError`] with the item.
     #[track_caller]
     pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), PutError<T>> {
-        self.put_one(self.op(Kind::Put), item, Limit::timeout(timeout))
+        match self.monitor.put_quickly(item) {
+            Ok(()) => Ok(()),
+            Err(item) => self.put_one(item, Limit::timeout(timeout)),
+        }
     }
 
     /// Puts an item, waiting for room until `deadline` at most.
@@ -105,7 +115,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// [`PutError`] with the item.
     #[track_caller]
     pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), PutError<T>> {
-        self.put_one(self.op(Kind::Put), item, Limit::deadline(deadline))
+        match self.monitor.put_quickly(item) {
+            Ok(()) => Ok(()),
+            Err(item) => self.put_one(item, Limit::deadline(deadline)),
+        }
     }
 
     /// Gets the next item, waiting for one.
@@ -130,9 +143,13 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// assert_eq!(queue.get(), Err(ShutDown(())));
     /// # producer.join().unwrap();
     /// ```
+    #[inline]
     #[track_caller]
     pub fn get(&self) -> Result<T, ShutDown> {
-        self.monitor.get(self.op(Kind::Get), Limit::NONE).map_err(|_| ShutDown(()))
+        match self.monitor.get_quickly() {
+            Some(item) => Ok(item),
+            None => self.get_one(Limit::NONE).map_err(|_| ShutDown(())),
+        }
     }
 
     /// Gets the next item if there is one now.
@@ -141,7 +158,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// [`GetError::ShutDown`] if there will never be one, otherwise [`GetError::Empty`].
     #[track_caller]
     pub fn try_get(&self) -> Result<T, GetError> {
-        self.monitor.get(self.op(Kind::Get), Limit::Now)
+        match self.monitor.get_quickly() {
+            Some(item) => Ok(item),
+            None => self.get_one(Limit::Now),
+        }
     }
 
     /// Gets the next item, waiting for one at most `timeout`.
@@ -159,7 +179,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// ```
     #[track_caller]
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
-        self.monitor.get(self.op(Kind::Get), Limit::timeout(timeout))
+        match self.monitor.get_quickly() {
+            Some(item) => Ok(item),
+            None => self.get_one(Limit::timeout(timeout)),
+        }
     }
 
     /// Gets the next item, waiting for one until `deadline` at most.
@@ -168,7 +191,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// As [`try_get`](BaseQueue::try_get).
     #[track_caller]
     pub fn get_deadline(&self, deadline: Instant) -> Result<T, GetError> {
-        self.monitor.get(self.op(Kind::Get), Limit::deadline(deadline))
+        match self.monitor.get_quickly() {
+            Some(item) => Ok(item),
+            None => self.get_one(Limit::deadline(deadline)),
+        }
     }
 
     /// How many items there may be; 0 means any number.
@@ -206,9 +232,17 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         self.look(|state| state.putters.len())
     }
 
-    #[inline]
-    fn put_one(&self, op: Op, item: T, limit: Limit) -> Result<(), PutError<T>> {
+    #[cold]
+    #[track_caller]
+    fn put_one(&self, item: T, limit: Limit) -> Result<(), PutError<T>> {
+        let op = self.op(Kind::Put);
         self.monitor.put(op, Load::one(item), limit).map_err(|error| error.map(Load::into_one))
+    }
+
+    #[cold]
+    #[track_caller]
+    fn get_one(&self, limit: Limit) -> Result<T, GetError> {
+        self.monitor.get(self.op(Kind::Get), limit)
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::base::BaseQueue;
 use super::error::{GetError, PutError, ShutDown};
 use super::hand::Load;
-use super::monitor::Limit;
+use super::limit::Limit;
 use super::order::Order;
 use crate::host::{Kind, Op};
 

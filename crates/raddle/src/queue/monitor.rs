@@ -1,78 +1,53 @@
 //! A state under its lock, and the waiting: all that the kinds of queue have in common.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error::{GetError, PutError, TooManyTasksDone};
-use super::hand::{LetGo, Load};
+use super::hand::Load;
+use super::limit::Limit;
+use super::sides::Sides;
 use super::state::{State, Turn};
 use super::store::Store;
-use crate::host::{self, Op};
-use crate::raw::Guarded;
+use crate::host::{self, Op, Spin};
 
 pub(super) struct Monitor<T, S> {
-    state: Guarded<State<T, S>>,
-}
-
-/// How long a thread is ready to wait.
-#[derive(Clone, Copy)]
-pub(super) enum Limit {
-    /// Not at all.
-    Now,
-    /// Until then; `None`: for ever.
-    Until(Option<Instant>),
-}
-
-impl Limit {
-    pub(super) const NONE: Self = Limit::Until(None);
-
-    pub(super) fn timeout(timeout: Duration) -> Self {
-        if timeout.is_zero() { Limit::Now } else { Limit::Until(host::deadline(timeout)) }
-    }
-
-    pub(super) fn deadline(deadline: Instant) -> Self {
-        Limit::Until(Some(deadline))
-    }
-
-    fn may_wait(self) -> bool {
-        matches!(self, Limit::Until(_))
-    }
-
-    fn end(self) -> Option<Instant> {
-        match self {
-            Limit::Now => Some(host::now()),
-            Limit::Until(end) => end,
-        }
-    }
+    sides: Sides<T, S>,
 }
 
 impl<T, S: Store<T>> Monitor<T, S> {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { state: Guarded::new(State::new(limit)) }
+        Self { sides: Sides::new(limit) }
     }
 
-    /// Takes one step under the lock, then lets those go who were served by it.
-    #[inline]
-    fn step<R>(&self, step: impl FnOnce(&mut State<T, S>, &mut LetGo<T>) -> R) -> R {
-        let mut let_go = LetGo::new(); // dropped after the guard, on a panic too
-        let mut state = self.state.lock();
-        step(&mut state, &mut let_go)
-    }
-
-    /// Looks at the state.
     pub(super) fn look<R>(&self, look: impl FnOnce(&State<T, S>) -> R) -> R {
-        look(&self.state.lock())
+        self.sides.look(look)
     }
 
+    /// Puts an item if nothing stands in the way; gives it back otherwise.
+    #[inline]
+    pub(super) fn put_quickly(&self, item: T) -> Result<(), T> {
+        if host::quiet() { self.sides.put_quickly(item) } else { Err(item) }
+    }
+
+    /// Gets an item if nothing stands in the way.
+    #[inline]
+    pub(super) fn get_quickly(&self) -> Option<T> {
+        if host::quiet() { self.sides.get_quickly() } else { None }
+    }
+
+    /// The error has what was not put.
     pub(super) fn put(&self, op: Op, mut load: Load<T>, limit: Limit) -> Result<(), PutError<Load<T>>> {
         host::point(op);
-        let turn = self.step(|state, let_go| state.put_or_wait(&mut load, limit.may_wait(), let_go));
+        let turn =
+            patiently(limit, |may_wait| self.sides.put(&mut load, may_wait), || self.sides.may_have_room());
         let party = match turn {
             Turn::Done(()) => return Ok(()),
             Turn::NotNow => return Err(PutError::Full(load)),
             Turn::ShutDown => return Err(PutError::ShutDown(load)),
             Turn::InLine(party) => party,
         };
-        let served = party.sleep(op, limit.end()).is_some() || !self.state.lock().putters.leave(&party);
+        let served = party.sleep(op, limit.end()).is_some()
+            || !self.sides.step(|state, _| state.putters.leave(&party));
         let left = party.asks.take();
         match (left.first().is_some(), served) {
             (false, _) => Ok(()),
@@ -87,20 +62,19 @@ impl<T, S: Store<T>> Monitor<T, S> {
     }
 
     fn next(&self, op: Op, limit: Limit) -> Result<T, GetError> {
-        let turn = self.step(|state, let_go| state.get_or_wait(limit.may_wait(), let_go));
+        let turn = patiently(limit, |may_wait| self.sides.get(may_wait), || self.sides.may_have_items());
         let party = match turn {
             Turn::Done(item) => return Ok(item),
             Turn::NotNow => return Err(GetError::Empty),
             Turn::ShutDown => return Err(GetError::ShutDown),
             Turn::InLine(party) => party,
         };
-        if party.sleep(op, limit.end()).is_none() && self.state.lock().getters.leave(&party) {
+        if party.sleep(op, limit.end()).is_none() && self.sides.step(|state, _| state.getters.leave(&party)) {
             return Err(GetError::Empty);
         }
         party.asks.take().pop().ok_or(GetError::ShutDown)
     }
 
-    /// Gets a first item within `limit`, then up to `max` in all, waiting at most `linger` for them.
     pub(super) fn get_many(
         &self,
         op: Op,
@@ -122,52 +96,70 @@ impl<T, S: Store<T>> Monitor<T, S> {
         assert!(max > 0, "a batch of no items at all was asked for");
         host::point(op);
         let mut batch = Vec::new();
-        self.step(|state, let_go| state.get_many(&mut batch, max, let_go));
+        self.sides.get_many(&mut batch, max);
         batch
     }
 
     fn fill(&self, op: Op, mut batch: Vec<T>, max: usize, linger: Duration) -> Vec<T> {
         if linger.is_zero() {
-            self.step(|state, let_go| state.get_many(&mut batch, max, let_go));
+            self.sides.get_many(&mut batch, max);
             return batch;
         }
-        let turn = self.step(|state, let_go| state.fill_or_wait(&mut batch, max, let_go));
+        let turn = self.sides.fill(&mut batch, max);
         let Turn::InLine(party) = turn else {
             return batch;
         };
         if party.sleep(op, host::deadline(linger)).is_none() {
-            self.state.lock().fillers.leave(&party);
+            self.sides.step(|state, _| state.fillers.leave(&party));
         }
         party.asks.take().into_vec()
     }
 
     pub(super) fn tasks_done(&self, op: Op, count: usize) -> Result<(), TooManyTasksDone> {
         host::point(op);
-        self.step(|state, let_go| state.tasks_done(count, let_go))
+        self.sides.step(|state, let_go| state.tasks_done(count, let_go))
     }
 
     pub(super) fn join(&self, op: Op, limit: Limit) -> bool {
         host::point(op);
-        match self.step(|state, _| state.join_or_wait(limit.may_wait())) {
+        match self.sides.step(|state, _| state.join_or_wait(limit.may_wait())) {
             Turn::Done(()) => true,
             Turn::NotNow | Turn::ShutDown => false,
             Turn::InLine(party) => {
-                party.sleep(op, limit.end()).is_some() || !self.state.lock().joiners.leave(&party)
+                party.sleep(op, limit.end()).is_some()
+                    || !self.sides.step(|state, _| state.joiners.leave(&party))
             }
         }
     }
 
     pub(super) fn shut_down(&self, op: Op) {
         host::point(op);
-        self.step(State::shut_down);
+        self.sides.step(State::shut_down);
     }
 
     pub(super) fn shut_down_now(&self, op: Op) -> Vec<T> {
         host::point(op);
-        let store = self.step(|state, let_go| {
-            state.shut_down(let_go);
-            state.clear(let_go)
-        });
-        store.into_items()
+        self.sides.shut_down_now().into_items()
     }
+}
+
+/// Tries a step again as long as it is likely to succeed soon, `hint` says so, and only then lines up for it. Who waits
+/// actively is not in line yet.
+#[inline]
+fn patiently<T, R>(
+    limit: Limit,
+    mut step: impl FnMut(bool) -> Turn<T, R>,
+    hint: impl Fn() -> bool,
+) -> Turn<T, R> {
+    if limit.may_wait() {
+        let mut spin = Spin::new();
+        while spin.may() {
+            match step(false) {
+                Turn::NotNow if spin.until(&hint) => {}
+                Turn::NotNow => break,
+                turn => return turn,
+            }
+        }
+    }
+    step(limit.may_wait())
 }

@@ -6,7 +6,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use super::hand::Load;
-use super::monitor::{Limit, Monitor};
+use super::limit::Limit;
+use super::monitor::Monitor;
 use super::state::State;
 use crate::host::{self, Kind, Op};
 
@@ -37,15 +38,34 @@ impl<T> SimpleQueue<T> {
     }
 
     /// Puts an item.
+    #[inline]
     #[track_caller]
     pub fn put(&self, item: T) {
+        if let Err(item) = self.monitor.put_quickly(item) {
+            self.put_slowly(item);
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn put_slowly(&self, item: T) {
         let put = self.monitor.put(self.op(Kind::Put), Load::one(item), Limit::Now);
         debug_assert!(put.is_ok(), "a queue without limit and end refused an item");
     }
 
     /// Gets the next item, waiting for one.
+    #[inline]
     #[track_caller]
     pub fn get(&self) -> T {
+        match self.monitor.get_quickly() {
+            Some(item) => item,
+            None => self.get_slowly(),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn get_slowly(&self) -> T {
         match self.monitor.get(self.op(Kind::Get), Limit::NONE) {
             Ok(item) => item,
             Err(error) => unreachable!("a queue without end ended a wait without limit: {error}"),
@@ -56,7 +76,10 @@ impl<T> SimpleQueue<T> {
     #[must_use = "the item would be lost"]
     #[track_caller]
     pub fn try_get(&self) -> Option<T> {
-        self.monitor.get(self.op(Kind::Get), Limit::Now).ok()
+        match self.monitor.get_quickly() {
+            Some(item) => Some(item),
+            None => self.monitor.get(self.op(Kind::Get), Limit::Now).ok(),
+        }
     }
 
     /// Gets the next item, waiting for one at most `timeout`.

@@ -10,6 +10,20 @@ pub trait Store<T> {
     /// A store without items.
     const EMPTY: Self;
 
+    /// Whether items come out in the order in which they went in, so that the next ones can be kept apart from those
+    /// that come.
+    const SPLIT: bool = false;
+
+    /// Moves all items to `front`, which is empty; only if they can be kept apart.
+    fn hand_out(&mut self, front: &mut VecDeque<T>) {
+        let _ = front;
+    }
+
+    /// Takes all items from `front`, which go before its own.
+    fn put_back(&mut self, front: &mut VecDeque<T>) {
+        let _ = front;
+    }
+
     /// How many items there are.
     fn len(&self) -> usize;
 
@@ -37,6 +51,17 @@ pub trait Store<T> {
 
 impl<T> Store<T> for VecDeque<T> {
     const EMPTY: Self = VecDeque::new();
+    const SPLIT: bool = true;
+
+    #[inline]
+    fn hand_out(&mut self, front: &mut VecDeque<T>) {
+        std::mem::swap(self, front);
+    }
+
+    fn put_back(&mut self, front: &mut VecDeque<T>) {
+        front.append(self);
+        std::mem::swap(self, front);
+    }
 
     fn len(&self) -> usize {
         self.len()

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::base::BaseQueue;
 use super::error::TooManyTasksDone;
-use super::monitor::Limit;
+use super::limit::Limit;
 use super::order::Order;
 use super::state::State;
 use crate::host::Kind;
