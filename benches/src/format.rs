@@ -10,9 +10,11 @@ pub(crate) fn time(nanos: f64) -> String {
     }
 }
 
-/// A number of at least three digits, without more decimals than they need.
+/// A number with three digits, or all that stand before the point.
 pub(crate) fn three_digits(number: f64) -> String {
     match number {
+        n if n < 0.0995 => format!("{n:.4}"),
+        n if n < 0.995 => format!("{n:.3}"),
         n if n < 9.995 => format!("{n:.2}"),
         n if n < 99.95 => format!("{n:.1}"),
         n => format!("{n:.0}"),
@@ -25,7 +27,7 @@ mod tests {
 
     #[test]
     fn times_have_three_digits_and_a_unit() {
-        let times = [2.5, 99.96, 1234.0, 5e6, 2.25e9].map(time);
-        assert_eq!(times, ["2.50 ns", "100 ns", "1.23 µs", "5.00 ms", "2.25 s"]);
+        let times = [0.251, 2.5, 99.96, 1234.0, 5e6, 2.25e9].map(time);
+        assert_eq!(times, ["0.251 ns", "2.50 ns", "100 ns", "1.23 µs", "5.00 ms", "2.25 s"]);
     }
 }

@@ -1,5 +1,5 @@
 //! The program `raddle-bench`: raddle beside its peers, all of them measured in the same rounds.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod args;
 mod cases;

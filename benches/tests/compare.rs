@@ -42,6 +42,16 @@ fn the_table_names_the_best_peer_and_the_goal() {
 }
 
 #[test]
+fn every_case_is_measured_somehow() {
+    let table: Value = serde_json::from_str(&short(&["--json"])).unwrap();
+    let is_sampled = |it: &Value| it["samples"].as_array().unwrap().len() == 1;
+    for case in table["cases"].as_array().unwrap() {
+        assert!(case["contenders"].as_array().unwrap().iter().all(is_sampled), "{case:#}");
+        assert!(case["goal"] == "shown" || case["ok"].is_boolean(), "{case:#}");
+    }
+}
+
+#[test]
 fn the_chart_closes_every_element() {
     let path = env::temp_dir().join(format!("raddle-bench-{}.svg", std::process::id()));
     short(&["--case", "lock/", "--svg", path.to_str().unwrap()]);

@@ -15,12 +15,12 @@ use std::fs;
 use std::io::{self, Write};
 
 use crate::args::CompareArgs;
-use crate::cases;
+use crate::cases::{self, Python};
 use case::Case;
 
 /// Measures what `args` ask for and writes the results.
 pub(crate) fn run(args: &CompareArgs) -> io::Result<()> {
-    let cases = chosen(args);
+    let cases = chosen(args)?;
     let mut out = io::stdout().lock();
     if args.list {
         return list(&mut out, &cases);
@@ -35,10 +35,14 @@ pub(crate) fn run(args: &CompareArgs) -> io::Result<()> {
     if args.json { json::write(&mut out, &results, args) } else { table::write(&mut out, &results, args) }
 }
 
-fn chosen(args: &CompareArgs) -> Vec<Case> {
+fn chosen(args: &CompareArgs) -> io::Result<Vec<Case>> {
+    let python = if args.no_python { None } else { Python::find() };
+    if args.python && python.is_none() {
+        return Err(io::Error::other("there is no python3"));
+    }
     let is_chosen =
         |case: &Case| args.case.is_empty() || args.case.iter().any(|part| case.name.contains(part.as_str()));
-    cases::all(!args.no_python).into_iter().filter(is_chosen).collect()
+    Ok(cases::all(python.as_ref()).into_iter().filter(is_chosen).collect())
 }
 
 fn list(out: &mut impl Write, cases: &[Case]) -> io::Result<()> {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::compare::case::{Case, Goal, Sample, Scale};
 use crate::compare::drive::{Part, together};
 
-pub(super) use naive::Naive;
+pub(super) use naive::{Naive, Store};
 
 const CAPACITIES: [(Option<usize>, &str); 4] =
     [(Some(1), "1"), (Some(10), "10"), (Some(1024), "1024"), (None, "unbounded")];
