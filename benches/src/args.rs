@@ -1,17 +1,60 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::explore::{Goal, Main, Program, Tool};
 
-/// Measures raddle beside its peers.
+/// Measures raddle beside its peers: the toolkit without a command, the explorer with `explore`.
+///
+/// All contenders of a case are measured one after the other, in a new order in each round. What counts are the
+/// ratios within one run.
 #[derive(Debug, Parser)]
-#[command(name = "raddle-bench", version)]
+#[command(name = "raddle-bench", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) compare: CompareArgs,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
+}
+
+/// How the toolkit is compared.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct CompareArgs {
+    /// Rounds, in each of which every contender has every case once
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Only cases whose name contains this, such as a group; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) case: Vec<String>,
+    /// List the cases and their contenders, and measure nothing
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Write JSON, with every sample, instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw the ratios of raddle to the best peer as a chart
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// One round of very little work: it shows that everything works, and nothing about speed
+    #[arg(long)]
+    pub(crate) short: bool,
+    /// Compare with Python, too; this is so if there is a `python3`
+    #[arg(long, overrides_with = "no_python")]
+    pub(crate) python: bool,
+    /// Do not compare with Python
+    #[arg(long)]
+    pub(crate) no_python: bool,
+}
+
+impl CompareArgs {
+    /// The number of rounds; one if the run is short.
+    pub(crate) fn rounds(&self) -> u32 {
+        if self.short { 1 } else { self.rounds }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,8 @@
-//! The real clock.
+//! The real clock, and the processor's.
 
 use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Time since a moment, and the time that is left until a limit.
 #[derive(Clone, Copy)]
@@ -23,4 +25,17 @@ impl Clock {
     pub(crate) fn left(self, limit: Duration) -> Duration {
         limit.saturating_sub(self.elapsed())
     }
+}
+
+/// The time that processors spent on all threads of this process.
+pub(crate) fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), nanos)
+}
+
+/// Lets time pass, without a processor.
+#[expect(clippy::disallowed_methods, reason = "a benchmark waits for real time")]
+pub(crate) fn sleep(time: Duration) {
+    std::thread::sleep(time);
 }

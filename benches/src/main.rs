@@ -1,9 +1,13 @@
 //! The program `raddle-bench`: raddle beside its peers, all of them measured in the same rounds.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod args;
+mod cases;
 mod clock;
+mod compare;
 mod explore;
+mod format;
+mod version;
 
 use std::io;
 use std::process::ExitCode;
@@ -13,9 +17,11 @@ use clap::Parser;
 use args::{Bench, Command};
 
 fn main() -> ExitCode {
-    let done = match Bench::parse().command {
-        Command::Explore(args) => explore::compare(&args),
-        Command::Measure(args) => explore::measure(&args),
+    let bench = Bench::parse();
+    let done = match bench.command {
+        None => compare::run(&bench.compare),
+        Some(Command::Explore(args)) => explore::compare(&args),
+        Some(Command::Measure(args)) => explore::measure(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,57 @@
+//! The catalogue: every case, its contenders and its goal.
+//!
+//! The same work means the same guarantees: what is bounded has the same bound, and what came first goes first. What
+//! only spins, or promises less, is shown beside the others and does not count.
+
+mod barrier;
+mod event;
+mod idle;
+mod lock;
+mod pool;
+mod priority;
+mod python;
+mod queue;
+#[expect(unsafe_code, reason = "the C library's semaphores are to be had in no other way")]
+mod sem_t;
+mod semaphore;
+mod timer;
+mod wakes;
+
+use crate::compare::case::Case;
+pub(crate) use python::Python;
+
+/// The crates that are measured, apart from the standard library.
+pub(crate) const PEERS: [&str; 15] = [
+    "crossbeam-channel",
+    "crossbeam-queue",
+    "crossbeam-utils",
+    "crossfire",
+    "event-listener",
+    "executors",
+    "flume",
+    "hurdles",
+    "kanal",
+    "parking_lot",
+    "rayon",
+    "rusty_pool",
+    "threadpool",
+    "timer",
+    "tokio",
+];
+
+/// All cases, in the order in which they run; those with Python if it is there.
+pub(crate) fn all(python: Option<&Python>) -> Vec<Case> {
+    let groups = [
+        lock::cases(),
+        semaphore::cases(),
+        event::cases(),
+        barrier::cases(),
+        queue::cases(),
+        priority::cases(),
+        pool::cases(),
+        timer::cases(),
+        idle::cases(),
+        python.map_or_else(Vec::new, python::cases),
+    ];
+    groups.into_iter().flatten().collect()
+}

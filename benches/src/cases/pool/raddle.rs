@@ -1,0 +1,31 @@
+//! raddle's executor.
+
+use raddle::{Future, Shutdown, ThreadPoolExecutor};
+
+use super::WORKERS;
+
+pub(super) struct Pool(ThreadPoolExecutor);
+
+impl super::Pool for Pool {
+    const NAME: &'static str = "raddle ThreadPoolExecutor";
+    type Future = Future<u64>;
+
+    fn start() -> Self {
+        Self(ThreadPoolExecutor::new(WORKERS))
+    }
+
+    fn submit(&self, task: impl FnOnce() -> u64 + Send + 'static) -> Future<u64> {
+        self.0.submit(task)
+    }
+
+    fn result(&self, future: Future<u64>) -> u64 {
+        future.result().expect("the task does not fail")
+    }
+
+    fn run_all(self, count: u64, task: impl Fn() + Copy + Send + Sync + 'static) {
+        for _ in 0..count {
+            drop(self.0.submit(task));
+        }
+        self.0.shutdown(Shutdown::Drain).expect("this is not a worker");
+    }
+}

@@ -1,0 +1,89 @@
+//! What the pools are given to do.
+
+use std::hint::black_box;
+use std::sync::OnceLock;
+
+use super::{Pool, Work};
+use crate::clock::Clock;
+use crate::compare::case::{Sample, Scale};
+use crate::compare::drive::alone;
+
+/// Many tasks, which are waited for together.
+#[derive(Clone, Copy)]
+pub(super) struct Tasks {
+    pub(super) count: u64,
+    /// How long each takes, in microseconds.
+    pub(super) micros: u64,
+}
+
+impl Work for Tasks {
+    fn with<P: Pool>(self, pool: P, scale: Scale) -> Sample {
+        let (count, turns) = (scale.ops(self.count), self.micros * turns_of_a_microsecond());
+        alone(count, || pool.run_all(count, move || turn(turns)))
+    }
+}
+
+/// One task after the other: submitted, and its result waited for.
+#[derive(Clone, Copy)]
+pub(super) struct RoundTrips;
+
+impl Work for RoundTrips {
+    fn with<P: Pool>(self, pool: P, scale: Scale) -> Sample {
+        let count = scale.ops(4_000);
+        alone(count, || {
+            for n in 0..count {
+                let future = pool.submit(move || n);
+                assert_eq!(pool.result(future), n);
+            }
+        })
+    }
+}
+
+/// All tasks submitted first, and then all results taken.
+#[derive(Clone, Copy)]
+pub(super) struct Futures;
+
+impl Work for Futures {
+    fn with<P: Pool>(self, pool: P, scale: Scale) -> Sample {
+        let count = scale.ops(100_000);
+        alone(count, || {
+            let futures: Vec<_> = (0..count).map(|n| pool.submit(move || n)).collect();
+            let total: u64 = futures.into_iter().map(|future| pool.result(future)).sum();
+            assert_eq!(total, count * (count - 1) / 2);
+        })
+    }
+}
+
+/// Nothing at all.
+#[derive(Clone, Copy)]
+pub(super) struct Idle(pub(super) fn(Scale) -> Sample);
+
+impl Work for Idle {
+    fn with<P: Pool>(self, pool: P, scale: Scale) -> Sample {
+        let sample = self.0(scale);
+        drop(pool);
+        sample
+    }
+}
+
+/// Keeps a processor busy.
+fn turn(turns: u64) {
+    for n in 0..turns {
+        black_box(n);
+    }
+}
+
+/// How often to turn to be busy for a microsecond: the best of several attempts.
+fn turns_of_a_microsecond() -> u64 {
+    static TURNS: OnceLock<u64> = OnceLock::new();
+    const ATTEMPT: u64 = 1_000_000;
+    *TURNS.get_or_init(|| {
+        let attempt = |_| {
+            let clock = Clock::start();
+            turn(ATTEMPT);
+            clock.elapsed().as_micros()
+        };
+        let best = (0..10).map(attempt).min().unwrap_or(1).max(1);
+        ATTEMPT / u64::try_from(best).unwrap_or(ATTEMPT)
+    })
+}
