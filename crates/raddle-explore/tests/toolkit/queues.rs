@@ -9,6 +9,9 @@ use raddle::{JoinHandle, Queue, SimpleQueue, Thread};
 use super::every::{every, every_patiently};
 use super::{SOON, pause};
 
+/// A queue with one lock, and one with two, as queues with a high bound are.
+const BOUNDED: [fn(usize) -> Queue<i32>; 2] = [Queue::bounded, Queue::bounded_with_front];
+
 /// Runs `task` with the queue on a thread of its own.
 fn with<Q: Send + Sync + 'static, T: Send + 'static>(
     queue: &Arc<Q>,
@@ -31,15 +34,17 @@ fn a_put_against_a_getters_timeout() {
 
 #[test]
 fn a_get_against_a_putters_timeout() {
-    let scenario = || {
-        let queue = Arc::new(Queue::bounded(1));
-        queue.put(1).unwrap();
-        let putter = with(&queue, |queue| queue.put_timeout(2, SOON).map_err(PutError::into_inner));
-        let first = queue.get();
-        (first, putter.join().unwrap(), queue.try_get(), queue.unfinished())
-    };
-    let expected = ["(Ok(1), Err(2), Err(Empty), 1)", "(Ok(1), Ok(()), Ok(2), 2)"];
-    assert_eq!(texts(every(move || format!("{:?}", scenario()))), expected);
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = Arc::new(bounded(1));
+            queue.put(1).unwrap();
+            let putter = with(&queue, |queue| queue.put_timeout(2, SOON).map_err(PutError::into_inner));
+            let first = queue.get();
+            (first, putter.join().unwrap(), queue.try_get(), queue.unfinished())
+        };
+        let expected = ["(Ok(1), Err(2), Err(Empty), 1)", "(Ok(1), Ok(()), Ok(2), 2)"];
+        assert_eq!(texts(every(move || format!("{:?}", scenario()))), expected);
+    }
 }
 
 #[test]
@@ -56,27 +61,31 @@ fn a_shutdown_against_a_getter() {
 
 #[test]
 fn a_shutdown_gives_the_putter_its_item_back_or_keeps_it() {
-    let scenario = || {
-        let queue = Arc::new(Queue::bounded(1));
-        queue.put(1).unwrap();
-        let putter = with(&queue, |queue| queue.put(2).map_err(ShutDown::into_inner));
-        let (first, left) = (queue.try_get(), queue.shutdown_now());
-        (first, left, putter.join().unwrap())
-    };
-    let expected = ["(Ok(1), [2], Ok(()))", "(Ok(1), [], Err(2))"];
-    assert_eq!(texts(every(move || format!("{:?}", scenario()))), expected);
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = Arc::new(bounded(1));
+            queue.put(1).unwrap();
+            let putter = with(&queue, |queue| queue.put(2).map_err(ShutDown::into_inner));
+            let (first, left) = (queue.try_get(), queue.shutdown_now());
+            (first, left, putter.join().unwrap())
+        };
+        let expected = ["(Ok(1), [2], Ok(()))", "(Ok(1), [], Err(2))"];
+        assert_eq!(texts(every(move || format!("{:?}", scenario()))), expected);
+    }
 }
 
 #[test]
 fn a_shutdown_refuses_the_putter_and_leaves_what_is_there() {
-    let scenario = || {
-        let queue = Arc::new(Queue::bounded(1));
-        queue.put(1).unwrap();
-        let putter = with(&queue, |queue| queue.put(2).map_err(ShutDown::into_inner));
-        queue.shutdown();
-        (putter.join().unwrap(), queue.get(), queue.get())
-    };
-    assert_eq!(texts(every(move || format!("{:?}", scenario()))), ["(Err(2), Ok(1), Err(ShutDown(..)))"]);
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = Arc::new(bounded(1));
+            queue.put(1).unwrap();
+            let putter = with(&queue, |queue| queue.put(2).map_err(ShutDown::into_inner));
+            queue.shutdown();
+            (putter.join().unwrap(), queue.get(), queue.get())
+        };
+        assert_eq!(texts(every(move || format!("{:?}", scenario()))), ["(Err(2), Ok(1), Err(ShutDown(..)))"]);
+    }
 }
 
 #[test]
@@ -131,31 +140,67 @@ fn a_join_ends_when_the_last_task_is_done() {
 
 #[test]
 fn a_batch_takes_what_comes_while_it_lingers() {
-    let scenario = || {
-        let queue = Arc::new(Queue::bounded(1));
-        let putter = with(&queue, |queue| queue.put_many([1, 2]).unwrap());
-        let mut got = queue.get_many(2, SOON);
-        if got.len() == 1 {
-            got.push(queue.get().unwrap());
-        }
-        putter.join().unwrap();
-        (got, queue.len())
-    };
-    assert_eq!(every(scenario), BTreeSet::from([(vec![1, 2], 0)]));
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = Arc::new(bounded(1));
+            let putter = with(&queue, |queue| queue.put_many([1, 2]).unwrap());
+            let mut got = queue.get_many(2, SOON);
+            if got.len() == 1 {
+                got.push(queue.get().unwrap());
+            }
+            putter.join().unwrap();
+            (got, queue.len())
+        };
+        assert_eq!(every(scenario), BTreeSet::from([(vec![1, 2], 0)]));
+    }
 }
 
 #[test]
 fn one_place_for_two_who_try() {
-    let scenario = || {
-        let queue = Arc::new(Queue::bounded(1));
-        let other = with(&queue, |queue| queue.try_put(1));
-        let mine: Result<(), PutError<i32>> = queue.try_put(2);
-        let refused = usize::from(mine.is_err()) + usize::from(other.join().unwrap().is_err());
-        let got: Result<i32, GetError> = queue.try_get();
-        let after: Result<(), ShutDown<i32>> = queue.put(3);
-        (refused, got.is_ok(), after.is_ok())
-    };
-    assert_eq!(every(scenario), BTreeSet::from([(1, true, true)]));
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = Arc::new(bounded(1));
+            let other = with(&queue, |queue| queue.try_put(1));
+            let mine: Result<(), PutError<i32>> = queue.try_put(2);
+            let refused = usize::from(mine.is_err()) + usize::from(other.join().unwrap().is_err());
+            let got: Result<i32, GetError> = queue.try_get();
+            let after: Result<(), ShutDown<i32>> = queue.put(3);
+            (refused, got.is_ok(), after.is_ok())
+        };
+        assert_eq!(every(scenario), BTreeSet::from([(1, true, true)]));
+    }
+}
+
+#[test]
+fn items_change_sides_in_their_order() {
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = Arc::new(bounded(2));
+            let putter = with(&queue, |queue| (1..=4).for_each(|item| queue.put(item).unwrap()));
+            let got: Vec<_> = (0..4).map(|_| queue.get().unwrap()).collect();
+            putter.join().unwrap();
+            (got, queue.len(), queue.unfinished())
+        };
+        assert_eq!(every(scenario), BTreeSet::from([(vec![1, 2, 3, 4], 0, 4)]));
+    }
+}
+
+#[test]
+fn two_who_wait_for_room_are_let_in_by_one_who_takes_all() {
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = Arc::new(bounded(1));
+            let putters = [1, 2].map(|item| with(&queue, move |queue| queue.put(item).unwrap()));
+            let mut got = Vec::new();
+            while got.len() < 2 {
+                got.extend(queue.get_many(2, SOON));
+            }
+            let _ = putters.map(|putter| putter.join().unwrap());
+            got.sort_unstable();
+            (got, queue.len(), queue.n_putters())
+        };
+        assert_eq!(every(scenario), BTreeSet::from([(vec![1, 2], 0, 0)]));
+    }
 }
 
 /// What became of an item that was put while the queue was shut down: where it is, once.
@@ -183,25 +228,27 @@ fn a_shutdown_against_a_put_leaves_the_item_in_one_place() {
 
 #[test]
 fn a_shutdown_at_once_against_two_puts_leaves_each_item_in_one_place() {
-    let scenario = || {
-        let queue = Arc::new(Queue::bounded(1));
-        let putters =
-            [1, 2].map(|item| with(&queue, move |queue| queue.put(item).map_err(ShutDown::into_inner)));
-        let removed = queue.shutdown_now();
-        assert_eq!(queue.try_get(), Err(GetError::ShutDown));
-        let places = putters.map(|putter| match putter.join().unwrap() {
-            Err(item) => (item, Place::Refused),
-            Ok(()) => (removed[0], Place::Removed),
-        });
-        assert_eq!([places[0].0, places[1].0], [1, 2]);
-        places.map(|(_, place)| place)
-    };
-    let outcomes = [
-        [Place::Refused, Place::Refused],
-        [Place::Refused, Place::Removed],
-        [Place::Removed, Place::Refused],
-    ];
-    assert_eq!(every(scenario), BTreeSet::from(outcomes));
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = Arc::new(bounded(1));
+            let putters =
+                [1, 2].map(|item| with(&queue, move |queue| queue.put(item).map_err(ShutDown::into_inner)));
+            let removed = queue.shutdown_now();
+            assert_eq!(queue.try_get(), Err(GetError::ShutDown));
+            let places = putters.map(|putter| match putter.join().unwrap() {
+                Err(item) => (item, Place::Refused),
+                Ok(()) => (removed[0], Place::Removed),
+            });
+            assert_eq!([places[0].0, places[1].0], [1, 2]);
+            places.map(|(_, place)| place)
+        };
+        let outcomes = [
+            [Place::Refused, Place::Refused],
+            [Place::Refused, Place::Removed],
+            [Place::Removed, Place::Refused],
+        ];
+        assert_eq!(every(scenario), BTreeSet::from(outcomes));
+    }
 }
 
 /// The outcomes as text, since the errors have no order.

@@ -18,7 +18,8 @@ use crate::host::{self, Kind, Op};
 /// It is shared by reference: in a `static`, in an `Arc`, or borrowed by [scoped](crate::thread::scope) threads.
 ///
 /// Fair: threads that wait to put are served in the order in which they came, and so are threads that wait to
-/// get. A thread that comes while others wait for the same goes behind them.
+/// get. A thread that comes while others wait for the same goes behind them. A thread looks for some microseconds
+/// whether it need not wait, before it gets in line.
 ///
 /// A panic in a thread that uses the queue does not harm it. No item is dropped and no code of its user runs
 /// while the queue is locked, except `Ord::cmp` in a [`PriorityQueue`](crate::PriorityQueue).
@@ -51,6 +52,12 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// A queue for any number of items: putting never waits.
     pub const fn unbounded() -> Self {
         Self::bounded(0)
+    }
+
+    /// A bounded queue with the innards of one with a high bound, so that few schedules of those can be explored.
+    #[doc(hidden)]
+    pub const fn bounded_with_front(maxsize: usize) -> Self {
+        Self { monitor: Monitor::with_front(maxsize), maxsize }
     }
 
     /// Puts an item, waiting for room.

@@ -37,6 +37,7 @@ mod iter;
 mod limit;
 mod monitor;
 mod order;
+mod quick;
 mod sides;
 mod simple;
 mod state;

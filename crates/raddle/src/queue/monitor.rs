@@ -19,6 +19,11 @@ impl<T, S: Store<T>> Monitor<T, S> {
         Self { sides: Sides::new(limit) }
     }
 
+    /// As if the limit were high.
+    pub(super) const fn with_front(limit: usize) -> Self {
+        Self { sides: Sides::with_front(limit, true) }
+    }
+
     pub(super) fn look<R>(&self, look: impl FnOnce(&State<T, S>) -> R) -> R {
         self.sides.look(look)
     }
@@ -38,8 +43,12 @@ impl<T, S: Store<T>> Monitor<T, S> {
     /// The error has what was not put.
     pub(super) fn put(&self, op: Op, mut load: Load<T>, limit: Limit) -> Result<(), PutError<Load<T>>> {
         host::point(op);
-        let turn =
-            patiently(limit, |may_wait| self.sides.put(&mut load, may_wait), || self.sides.may_have_room());
+        let turn = patiently(
+            limit,
+            || self.sides.may_have_room(),
+            || None,
+            |may_wait| self.sides.put(&mut load, may_wait),
+        );
         let party = match turn {
             Turn::Done(()) => return Ok(()),
             Turn::NotNow => return Err(PutError::Full(load)),
@@ -62,7 +71,12 @@ impl<T, S: Store<T>> Monitor<T, S> {
     }
 
     fn next(&self, op: Op, limit: Limit) -> Result<T, GetError> {
-        let turn = patiently(limit, |may_wait| self.sides.get(may_wait), || self.sides.may_have_items());
+        let turn = patiently(
+            limit,
+            || self.sides.may_have_items(),
+            || self.sides.get_quickly(),
+            |may_wait| self.sides.get(may_wait),
+        );
         let party = match turn {
             Turn::Done(item) => return Ok(item),
             Turn::NotNow => return Err(GetError::Empty),
@@ -143,23 +157,24 @@ impl<T, S: Store<T>> Monitor<T, S> {
     }
 }
 
-/// Tries a step again as long as it is likely to succeed soon, `hint` says so, and only then lines up for it. Who waits
-/// actively is not in line yet.
+/// Takes a step as soon as `hint` says that it may succeed, if that is soon, and lines up for it otherwise. Who waits
+/// actively is not in line yet. `quick` is the same step in its usual case; it says nothing if that is not the case.
 #[inline]
 fn patiently<T, R>(
     limit: Limit,
-    mut step: impl FnMut(bool) -> Turn<T, R>,
     hint: impl Fn() -> bool,
+    mut quick: impl FnMut() -> Option<R>,
+    mut step: impl FnMut(bool) -> Turn<T, R>,
 ) -> Turn<T, R> {
-    if limit.may_wait() {
-        let mut spin = Spin::new();
-        while spin.may() {
-            match step(false) {
-                Turn::NotNow if spin.until(&hint) => {}
-                Turn::NotNow => break,
-                turn => return turn,
-            }
+    let mut spin = Spin::new();
+    while limit.may_wait() && spin.may() && (hint() || spin.until(&hint)) {
+        if let Some(done) = quick() {
+            return Turn::Done(done);
         }
+        match step(false) {
+            Turn::NotNow => spin.again(),
+            turn => return turn,
+        };
     }
     step(limit.may_wait())
 }

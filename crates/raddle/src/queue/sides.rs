@@ -13,27 +13,32 @@
 //!    [`Out::crowded`] is set.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::hand::{LetGo, Load};
 use super::state::{State, Turn};
 use super::store::Store;
-use crate::raw::{Guard, Guarded};
+use crate::raw::Guarded;
 
 pub(super) struct Sides<T, S> {
     front: Side<Out<T>>,
     back: Side<State<T, S>>,
+    /// Whether the front is in use.
+    split: bool,
+    limit: usize,
 }
 
 /// In cache lines of its own, so that the sides do not slow each other down.
-#[repr(align(128))]
+#[repr(C, align(128))]
 struct Side<T> {
+    /// How many items are here, or how much room. A hint: who waits actively looks at it without the lock.
+    count: AtomicU32,
     state: Guarded<T>,
-    /// Whether something has happened here that the other side may wait for. A hint: who spins looks at it without
-    /// the lock.
-    news: AtomicBool,
 }
+
+/// A queue for fewer items is better off with one lock: its items change sides all the time.
+const SPLIT: usize = 4;
 
 /// The items that are next; not in use for other orders.
 struct Out<T> {
@@ -46,39 +51,60 @@ struct Out<T> {
 
 impl<T> Side<T> {
     const fn new(state: T) -> Self {
-        Self { state: Guarded::new(state), news: AtomicBool::new(false) }
+        Self { count: AtomicU32::new(0), state: Guarded::new(state) }
     }
 
-    /// Read first: while the hint stands, the line stays shared with those who look at it.
+    /// To be called with the lock held.
     #[inline]
-    fn note(&self) {
-        if !self.news.load(Relaxed) {
-            self.news.store(true, Relaxed);
-        }
+    #[expect(clippy::cast_possible_truncation, reason = "it is a hint")]
+    fn note(&self, count: usize) {
+        self.count.store(count as u32, Relaxed);
     }
 }
 
 impl<T, S: Store<T>> Sides<T, S> {
     pub(super) const fn new(limit: usize) -> Self {
+        Self::with_front(limit, limit >= SPLIT)
+    }
+
+    /// With a front, if the order allows that.
+    pub(super) const fn with_front(limit: usize, split: bool) -> Self {
         let out = Out { items: VecDeque::new(), freed: 0, crowded: false };
-        Self { front: Side::new(out), back: Side::new(State::new(limit)) }
+        Self { front: Side::new(out), back: Side::new(State::new(limit)), split: split && S::IN_ORDER, limit }
     }
 
     /// Whether a put may find room, as a hint.
+    #[inline]
     pub(super) fn may_have_room(&self) -> bool {
-        self.front.news.load(Relaxed)
+        if self.split {
+            self.front.count.load(Relaxed) > 0
+        } else {
+            (self.back.count.load(Relaxed) as usize) < self.limit
+        }
     }
 
     /// Whether a get may find an item, as a hint.
+    #[inline]
     pub(super) fn may_have_items(&self) -> bool {
-        self.back.news.load(Relaxed)
+        self.back.count.load(Relaxed) > 0
     }
 
     /// Takes one step at the back, then lets those go who were served by it.
     pub(super) fn step<R>(&self, step: impl FnOnce(&mut State<T, S>, &mut LetGo<T>) -> R) -> R {
-        let mut let_go = LetGo::new(); // dropped after the guard, on a panic too
+        self.at_back(&mut LetGo::new(), step)
+    }
+
+    /// The same; `let_go` has to outlive all locks, on a panic too.
+    fn at_back<R>(
+        &self,
+        let_go: &mut LetGo<T>,
+        step: impl FnOnce(&mut State<T, S>, &mut LetGo<T>) -> R,
+    ) -> R {
         let mut state = self.back.state.lock();
-        step(&mut state, &mut let_go)
+        let result = step(&mut state, let_go);
+        state.tidy();
+        self.back.note(state.stored());
+        result
     }
 
     /// Looks at the state with nothing in front that it does not know of.
@@ -89,161 +115,148 @@ impl<T, S: Store<T>> Sides<T, S> {
         look(&state)
     }
 
-    /// Puts an item the usual way, if nobody has the lock, waits for an item, or observes; gives it back otherwise.
+    /// Puts an item, if nobody has the lock or is in line; gives it back otherwise. For when nobody observes.
     #[inline]
     pub(super) fn put_quickly(&self, item: T) -> Result<(), T> {
-        let Some(mut state) = self.back.state.grab() else { return Err(item) };
-        let left = state.keep_quickly(item);
-        if left.is_ok() {
-            self.back.note();
+        if self.back.count.load(Relaxed) as usize >= self.limit {
+            return Err(item); // without taking the line away from those who make room
         }
-        left
+        let Some(mut state) = self.back.state.grab() else { return Err(item) };
+        state.keep_quickly(item)?;
+        self.back.note(state.stored());
+        Ok(())
     }
 
-    /// Gets an item the usual way, if nobody has the lock, waits for room, or observes.
+    /// Gets an item, if nobody has the lock or is in line. For when nobody observes.
     #[inline]
     pub(super) fn get_quickly(&self) -> Option<T> {
-        let item = if S::SPLIT {
+        if self.split {
             let mut front = self.front.state.grab()?;
             if front.crowded {
                 return None;
             }
             let item = front.items.pop_front()?;
             front.freed += 1;
-            item
-        } else {
-            self.back.state.grab()?.take_quickly()?
-        };
-        self.front.note();
+            self.front.note(front.freed);
+            return Some(item);
+        }
+        if !self.may_have_items() {
+            return None; // without taking the line away from those who put
+        }
+        let mut state = self.back.state.grab()?;
+        let item = state.take_quickly()?;
+        self.back.note(state.stored());
         Some(item)
     }
 
     /// Puts the load, or lines up with what of it found no room. What was refused stays in it.
     pub(super) fn put(&self, load: &mut Load<T>, may_wait: bool) -> Turn<T, ()> {
-        let mut let_go = LetGo::new();
-        if S::SPLIT {
-            let mut state = self.back.state.lock();
-            match state.put_or_wait(load, false, &mut let_go) {
-                Turn::NotNow => {}
-                turn => {
-                    self.back.note();
-                    return turn;
-                }
-            }
-        }
-        let mut front = self.front.state.lock();
-        let mut state = self.back.state.lock();
-        state.settle(&mut front.freed);
-        let turn = state.put_or_wait(load, may_wait, &mut let_go);
-        front.crowded |= matches!(turn, Turn::InLine(_));
+        let turn = self.step(|state, let_go| state.put_or_wait(load, may_wait && !self.split, let_go));
+        if self.split && matches!(turn, Turn::NotNow) { self.put_with_front(load, may_wait) } else { turn }
+    }
+
+    /// The same for a full back, with the room that has come free in front.
+    fn put_with_front(&self, load: &mut Load<T>, may_wait: bool) -> Turn<T, ()> {
+        let (mut let_go, mut front) = (LetGo::new(), self.front.state.lock());
+        let turn = self.at_back(&mut let_go, |state, let_go| {
+            state.settle(&mut front.freed);
+            state.put_or_wait(load, may_wait, let_go)
+        });
         if !matches!(turn, Turn::Done(())) {
-            self.front.news.store(false, Relaxed);
+            self.front.note(0);
         }
-        self.back.note();
+        front.crowded |= matches!(turn, Turn::InLine(_));
         turn
     }
 
     /// Gets an item, or lines up for one.
     pub(super) fn get(&self, may_wait: bool) -> Turn<T, T> {
-        let mut let_go = LetGo::new();
-        let mut front = self.front.state.lock();
-        if S::SPLIT {
-            let back = if front.items.is_empty() { Some(self.refill(&mut front)) } else { None };
-            if let Some(item) = front.items.pop_front() {
-                front.freed += 1;
-                self.make_room(&mut front, back, &mut let_go);
-                return Turn::Done(item);
+        if !self.split {
+            return self.step(|state, let_go| state.get_or_wait(may_wait, let_go));
+        }
+        let (mut let_go, mut front) = (LetGo::new(), self.front.state.lock());
+        let mut turn = Turn::NotNow;
+        if front.items.is_empty() {
+            turn = self.at_back(&mut let_go, |state, let_go| {
+                state.settle(&mut front.freed);
+                state.hand_out(&mut front.items);
+                if front.items.is_empty() { state.get_or_wait(may_wait, let_go) } else { Turn::NotNow }
+            });
+        }
+        match front.items.pop_front() {
+            Some(item) => {
+                self.make_room(&mut front, 1, &mut let_go);
+                Turn::Done(item)
             }
-            let mut state = back.expect("the front was empty");
-            self.back.news.store(false, Relaxed);
-            return state.get_or_wait(may_wait, &mut let_go);
+            None => turn,
         }
-        let mut state = self.back.state.lock();
-        let turn = state.get_or_wait(may_wait, &mut let_go);
-        if matches!(turn, Turn::Done(_)) {
-            self.front.note();
-        } else {
-            self.back.news.store(false, Relaxed);
-        }
-        turn
     }
 
     /// Fills the batch up to `max` with what is there.
     pub(super) fn get_many(&self, batch: &mut Vec<T>, max: usize) {
-        let mut let_go = LetGo::new();
-        let mut front = self.front.state.lock();
-        self.drain(&mut front, batch, max, &mut let_go);
+        // Of the turns only those that wait need a hand.
+        let _ = self.get_many_and(batch, max, |state, batch, let_go| state.get_many(batch, max, let_go));
     }
 
     /// Fills the batch up to `max` items, or lines up with it for more.
     pub(super) fn fill(&self, batch: &mut Vec<T>, max: usize) -> Turn<T, ()> {
-        let mut let_go = LetGo::new();
-        let mut front = self.front.state.lock();
-        match self.drain(&mut front, batch, max, &mut let_go) {
-            Some(mut state) => state.fill_or_wait(batch, max, &mut let_go),
-            None => Turn::Done(()),
+        self.get_many_and(batch, max, |state, batch, let_go| state.fill_or_wait(batch, max, let_go))
+            .unwrap_or(Turn::Done(()))
+    }
+
+    /// Fills the batch with what is in front, again and again; if that is not enough, `rest` goes on at the back.
+    fn get_many_and<R>(
+        &self,
+        batch: &mut Vec<T>,
+        max: usize,
+        rest: impl FnOnce(&mut State<T, S>, &mut Vec<T>, &mut LetGo<T>) -> R,
+    ) -> Option<R> {
+        if !self.split {
+            return Some(self.step(|state, let_go| rest(state, batch, let_go)));
+        }
+        let (mut let_go, mut front) = (LetGo::new(), self.front.state.lock());
+        let mut rest = Some(rest);
+        loop {
+            let count = front.items.len().min(max - batch.len());
+            if count > 0 {
+                batch.extend(front.items.drain(..count));
+                self.make_room(&mut front, count, &mut let_go);
+            }
+            if batch.len() >= max {
+                return None;
+            }
+            let done = self.at_back(&mut let_go, |state, let_go| {
+                state.settle(&mut front.freed);
+                state.hand_out(&mut front.items);
+                if front.items.is_empty() { rest.take().map(|rest| rest(state, batch, let_go)) } else { None }
+            });
+            if done.is_some() {
+                return done;
+            }
         }
     }
 
     /// Ends the queue and removes all items, which come back in their order.
     pub(super) fn shut_down_now(&self) -> S {
-        let mut let_go = LetGo::new();
-        let mut front = self.front.state.lock();
-        let mut state = self.back.state.lock();
-        state.settle(&mut front.freed);
-        state.take_back(&mut front.items);
-        state.shut_down(&mut let_go);
-        state.clear(&mut let_go)
+        let (mut let_go, mut front) = (LetGo::new(), self.front.state.lock());
+        self.at_back(&mut let_go, |state, let_go| {
+            state.settle(&mut front.freed);
+            state.take_back(&mut front.items);
+            state.shut_down(let_go);
+            state.clear(let_go)
+        })
     }
 
-    /// Moves what has gathered at the back to the empty front.
-    fn refill(&self, front: &mut Out<T>) -> Guard<'_, State<T, S>> {
-        let mut state = self.back.state.lock();
-        state.settle(&mut front.freed);
-        state.hand_out(&mut front.items);
-        state
-    }
-
-    /// Lets in who waits for room, after an item was taken from the front.
-    fn make_room(&self, front: &mut Out<T>, back: Option<Guard<'_, State<T, S>>>, let_go: &mut LetGo<T>) {
+    /// Lets in who waits for room, after items were taken from the front.
+    fn make_room(&self, front: &mut Out<T>, taken: usize, let_go: &mut LetGo<T>) {
+        front.freed += taken;
         if front.crowded {
-            let mut state = back.unwrap_or_else(|| self.back.state.lock());
-            state.settle(&mut front.freed);
-            state.admit(let_go);
-            front.crowded = !state.putters.is_empty();
+            front.crowded = self.at_back(let_go, |state, let_go| {
+                state.settle(&mut front.freed);
+                state.admit(let_go);
+                !state.putters.is_empty()
+            });
         }
-        self.front.note();
-    }
-
-    /// Fills the batch up to `max` with what is there; the back if that was not enough.
-    fn drain(
-        &self,
-        front: &mut Out<T>,
-        batch: &mut Vec<T>,
-        max: usize,
-        let_go: &mut LetGo<T>,
-    ) -> Option<Guard<'_, State<T, S>>> {
-        loop {
-            let count = front.items.len().min(max - batch.len());
-            if count > 0 {
-                batch.extend(front.items.drain(..count));
-                front.freed += count;
-                self.make_room(front, None, let_go);
-            }
-            let mut state = self.back.state.lock();
-            if !S::SPLIT {
-                state.get_many(batch, max, let_go);
-                self.front.note();
-                return (batch.len() < max).then_some(state);
-            }
-            if batch.len() >= max {
-                return None;
-            }
-            state.settle(&mut front.freed);
-            state.hand_out(&mut front.items);
-            if front.items.is_empty() {
-                return Some(state);
-            }
-        }
+        self.front.note(front.freed.max(1));
     }
 }

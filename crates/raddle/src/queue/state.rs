@@ -14,22 +14,24 @@
 //! That the one who makes waiting unnecessary also does what was waited for, is from C. A. R. Hoare, "Monitors: An
 //! Operating System Structuring Concept" (1974): nobody can come in between, so nobody has to look again.
 
-use std::collections::VecDeque;
-
 use super::error::TooManyTasksDone;
 use super::hand::{Hand, LetGo, Load, Party};
 use super::store::Store;
 use crate::raw::Line;
 
+/// What every put and get touches is in the first cache line, together with the lock.
+#[repr(C)]
 pub(super) struct State<T, S> {
-    store: S,
-    /// How many items there may be.
-    limit: usize,
-    /// How many have gone to the front and take up room here still.
-    ahead: usize,
-    shut_down: bool,
+    /// No more than a lock is needed: nobody is in line to put or to get, and the queue is not shut down.
+    pub(super) plain: bool,
+    pub(super) shut_down: bool,
+    pub(super) store: S,
     /// How many items were put and not yet said to be done.
-    unfinished: usize,
+    pub(super) unfinished: usize,
+    /// How many have gone to the front and take up room here still.
+    pub(super) ahead: usize,
+    /// How many items there may be.
+    pub(super) limit: usize,
     /// Threads that wait for an item.
     pub(super) getters: Line<Hand<T>>,
     /// Threads that have a batch begun and wait for more; served when no getter waits.
@@ -50,11 +52,12 @@ pub(super) enum Turn<T, R> {
 impl<T, S: Store<T>> State<T, S> {
     pub(super) const fn new(limit: usize) -> Self {
         Self {
-            store: S::EMPTY,
-            limit,
-            ahead: 0,
+            plain: true,
             shut_down: false,
+            store: S::EMPTY,
             unfinished: 0,
+            ahead: 0,
+            limit,
             getters: Line::new(),
             fillers: Line::new(),
             putters: Line::new(),
@@ -64,6 +67,12 @@ impl<T, S: Store<T>> State<T, S> {
 
     pub(super) fn len(&self) -> usize {
         self.store.len() + self.ahead
+    }
+
+    /// How many items are here, and not in front.
+    #[inline]
+    pub(super) fn stored(&self) -> usize {
+        self.store.len()
     }
 
     #[inline]
@@ -77,67 +86,6 @@ impl<T, S: Store<T>> State<T, S> {
 
     pub(super) fn unfinished(&self) -> usize {
         self.unfinished
-    }
-
-    /// Keeps an item if there is room for it and nobody waits for one; gives it back otherwise.
-    #[inline]
-    pub(super) fn keep_quickly(&mut self, item: T) -> Result<(), T> {
-        if self.shut_down || self.is_full() || !self.getters.is_empty() || !self.fillers.is_empty() {
-            return Err(item);
-        }
-        let place = self.store.place(&item);
-        self.store.insert(place, item);
-        self.unfinished += 1;
-        Ok(())
-    }
-
-    /// Takes the next item if nobody waits for its room.
-    #[inline]
-    pub(super) fn take_quickly(&mut self) -> Option<T> {
-        if !self.putters.is_empty() {
-            return None;
-        }
-        let gap = self.store.gap(None);
-        self.store.take(gap, None)
-    }
-
-    /// Counts the items that were taken in front as room here.
-    #[inline]
-    pub(super) fn settle(&mut self, freed: &mut usize) {
-        self.ahead -= std::mem::take(freed);
-    }
-
-    /// Moves all items to `front`, which is empty. They take up room here until they are settled.
-    #[inline]
-    pub(super) fn hand_out(&mut self, front: &mut VecDeque<T>) {
-        self.ahead += self.store.len();
-        self.store.hand_out(front);
-    }
-
-    /// Takes back what was handed out and is left.
-    pub(super) fn take_back(&mut self, front: &mut VecDeque<T>) {
-        self.ahead -= front.len();
-        self.store.put_back(front);
-    }
-
-    /// Lets in as many of those who wait to put as there is room for.
-    pub(super) fn admit(&mut self, let_go: &mut LetGo<T>) {
-        while !self.is_full()
-            && let Some(putter) = self.putters.first()
-        {
-            let mut load = putter.asks.load();
-            while self.store.len() + self.ahead < self.limit
-                && let Some(item) = load.pop()
-            {
-                let place = self.store.place(&item);
-                self.store.insert(place, item);
-                self.unfinished += 1;
-            }
-            if load.first().is_none() {
-                drop(load);
-                let_go.add(self.putters.pop());
-            }
-        }
     }
 
     /// Puts the load, or lines up with what of it found no room. What was refused stays in it.

@@ -12,7 +12,7 @@ pub trait Store<T> {
 
     /// Whether items come out in the order in which they went in, so that the next ones can be kept apart from those
     /// that come.
-    const SPLIT: bool = false;
+    const IN_ORDER: bool = false;
 
     /// Moves all items to `front`, which is empty; only if they can be kept apart.
     fn hand_out(&mut self, front: &mut VecDeque<T>) {
@@ -51,7 +51,7 @@ pub trait Store<T> {
 
 impl<T> Store<T> for VecDeque<T> {
     const EMPTY: Self = VecDeque::new();
-    const SPLIT: bool = true;
+    const IN_ORDER: bool = true;
 
     #[inline]
     fn hand_out(&mut self, front: &mut VecDeque<T>) {
