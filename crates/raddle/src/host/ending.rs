@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use super::os;
 use super::program::Program;
 use super::record::{AWAITED, Duty, FINISHED, Record};
 use super::under::{self, with_program};
@@ -11,7 +12,7 @@ use super::waking::{atom, wake};
 /// While this lives, the program does not end; a thread that runs under it gives it up with `exit`.
 pub(crate) struct Obligation {
     standing: AtomicBool,
-    /// In which process it was begun; in a forked child it has been forgotten.
+    /// In which process it was begun, by its forks; in a forked child it has been forgotten.
     process: u32,
     /// Whose it is; `None`: the ordinary program's.
     program: Option<Weak<Program>>,
@@ -20,12 +21,12 @@ pub(crate) struct Obligation {
 impl Obligation {
     /// One that the calling thread's program has taken on already.
     pub(super) fn begun() -> Self {
-        Self { standing: AtomicBool::new(true), process: std::process::id(), program: under::program() }
+        Self { standing: AtomicBool::new(true), process: os::forks(), program: under::program() }
     }
 
     /// The program may end without this.
     pub(crate) fn end(&self) {
-        if self.standing.swap(false, Ordering::Relaxed) && self.process == std::process::id() {
+        if self.standing.swap(false, Ordering::Relaxed) && self.process == os::forks() {
             match &self.program {
                 None => discharge(under::ordinary()),
                 Some(program) => program.upgrade().iter().for_each(|program| discharge(program)),

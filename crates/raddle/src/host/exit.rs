@@ -27,15 +27,16 @@ fn wait_at_exit() {
     REGISTERED.call_once(|| {
         // SAFETY: the handler is a plain function that lives as long as the program and does not unwind.
         unsafe { libc::atexit(at_exit) };
+        os::count_forks();
     });
 }
 
-/// The process that took on the obligations: a forked child has copies of them, but not of the threads.
+/// The process that took on the obligations, by its forks: a forked child has copies of them, but not of the threads.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 fn begin_anew_after_a_fork() {
     static CHANGE: Mutex<()> = Mutex::new(());
-    let process = std::process::id();
+    let process = os::forks();
     if PROCESS.load(Ordering::Acquire) != process {
         let _one_at_a_time = locked(&CHANGE);
         if PROCESS.load(Ordering::Relaxed) != process {
@@ -49,7 +50,7 @@ fn begin_anew_after_a_fork() {
 const LOOK: Duration = Duration::from_millis(50);
 
 extern "C" fn at_exit() {
-    if PROCESS.load(Ordering::Relaxed) != std::process::id() {
+    if PROCESS.load(Ordering::Relaxed) != os::forks() {
         return;
     }
     // Where the C library has not done so with its locals, the thread that calls `exit` ends here.

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::op::Wait;
@@ -50,6 +51,24 @@ pub(super) fn write_error(text: &str) {
             _ => return, // nobody can be told
         }
     }
+}
+
+/// How many forks lie between this process and the one that called [`count_forks`] first.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Tells this process from those that it forks; unlike its number, without a system call.
+pub(super) fn forks() -> u32 {
+    FORKS.load(Relaxed)
+}
+
+/// Counts forks from now on. To be called once.
+pub(super) fn count_forks() {
+    extern "C" fn count() {
+        FORKS.fetch_add(1, Relaxed);
+    }
+    // SAFETY: the handler is a plain function that lives as long as the program and does no more than an atomic does. If
+    // it is refused, for want of memory, a forked child waits for threads that it does not have.
+    unsafe { libc::pthread_atfork(None, None, Some(count)) };
 }
 
 /// Ends the process at once: no exit handlers, no destructors.

@@ -107,6 +107,7 @@ fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
         alive: 0,
         starting: 0,
         waking: 0,
+        looking: 0,
         busy: 0,
         idle: Vec::new(),
         seats: Vec::new(),

@@ -173,7 +173,7 @@ impl ThreadPoolExecutor {
                 state.admit(0, &mut after);
             }
             state.summon(self.shared.finishing(), &mut after);
-            self.shared.note_growth(&state);
+            self.shared.note(&state);
             drop(state);
             let more = after.hire > 0;
             carry_out(&self.shared, after);
@@ -200,7 +200,7 @@ impl ThreadPoolExecutor {
     pub fn idle(&self) -> usize {
         host::point(Op::new(&*self.shared, POOL, Kind::Read));
         let state = self.shared.state.lock();
-        state.idle.len() + state.waking
+        state.idle.len() + state.waking + state.looking
     }
 
     /// How many tasks wait for a worker. One that was cancelled counts until a worker comes across it.

@@ -11,6 +11,7 @@ mod executor;
 mod lanes;
 mod map;
 mod scope;
+mod seat;
 mod shared;
 mod state;
 mod submit;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use super::state::State;
 use crate::future::FutureError;
+use crate::host::Spin;
 use crate::raw::Guarded;
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";
@@ -24,6 +25,10 @@ pub(super) struct Shared {
     /// Workers that settle a future and will look for a task right after. Who waits for a result and then
     /// submits the next task thus finds the same worker free, though it may not have reached the lock.
     finishing: AtomicUsize,
+    /// How many tasks wait, as a hint to workers that look for one.
+    waiting: AtomicUsize,
+    /// Submitters may have to wait for room.
+    limited: bool,
     /// There may be more workers; if not, nobody need know who is about to be free.
     growing: AtomicBool,
 }
@@ -37,6 +42,7 @@ impl Shared {
         daemon_heirs: bool,
         state: State,
     ) -> Self {
+        let limited = state.limit.is_some();
         Self {
             home,
             prefix,
@@ -46,6 +52,8 @@ impl Shared {
             daemon_heirs,
             state: Guarded::new(state),
             finishing: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            limited,
             growing: AtomicBool::new(true),
         }
     }
@@ -67,8 +75,25 @@ impl Shared {
         self.finishing.fetch_sub(1, Relaxed);
     }
 
+    /// Whether submitters may have to wait for room.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// Waits actively until a task may be there; false: patience ran out before.
+    pub(super) fn look_for_task(&self, patience: &mut Spin) -> bool {
+        patience.until(|| self.waiting.load(Relaxed) > 0)
+    }
+
+    /// Notes what others look at without the lock. To be called at the end of each hold of it.
+    #[inline]
+    pub(super) fn note(&self, state: &State) {
+        self.waiting.store(state.lanes.len(), Relaxed);
+        self.note_growth(state);
+    }
+
     /// Notes whether there may be more workers, whenever that may have changed.
-    pub(super) fn note_growth(&self, state: &State) {
+    fn note_growth(&self, state: &State) {
         let growing = state.workers < state.max;
         if self.growing.load(Relaxed) != growing {
             self.growing.store(growing, Relaxed);

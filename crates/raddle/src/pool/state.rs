@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) starting: usize,
     /// Those that were idle and are on the way.
     pub(super) waking: usize,
+    /// Those that look for a task actively, before they go idle.
+    pub(super) looking: usize,
     /// Those that have a task.
     pub(super) busy: usize,
     pub(super) idle: Vec<Arc<Waiter>>,
@@ -74,6 +76,8 @@ pub(super) enum Seated {
 pub(super) enum Turn {
     Run(Arc<dyn Task>),
     Sleep(Arc<Waiter>),
+    /// Look for a task for a moment, and take another turn.
+    Look,
     Leave,
 }
 
@@ -89,7 +93,7 @@ impl State {
     /// Whether one more task would have to wait beyond the limit; `here`: workers about to look for a task.
     pub(super) fn is_full(&self, here: usize) -> bool {
         let to_come = self.max.saturating_sub(self.workers) + self.starting;
-        let free = here + to_come + self.idle.len() + self.waking;
+        let free = here + to_come + self.idle.len() + self.waking + self.looking;
         self.limit.is_some_and(|limit| self.lanes.len() >= limit.saturating_add(free))
     }
 
@@ -133,13 +137,13 @@ impl State {
 
     /// Sees to it that a task that waits will be taken: by a worker that is free or about to be, or by a new one.
     pub(super) fn summon(&mut self, finishing: usize, after: &mut After) {
-        let free = self.idle.len() + self.waking + self.starting + finishing;
+        let free = self.idle.len() + self.waking + self.looking + self.starting + finishing;
         if self.lanes.len() > free && self.workers < self.max {
             self.workers += 1;
             self.alive += 1;
             self.starting += 1;
             after.hire += 1;
-        } else if self.waking == 0
+        } else if self.waking + self.looking == 0
             && !self.lanes.is_empty()
             && let Some(worker) = self.idle.pop()
         {
@@ -156,7 +160,7 @@ impl State {
     }
 
     /// What the calling worker, which has no task, does next.
-    pub(super) fn turn(&mut self, after: &mut After) -> Turn {
+    pub(super) fn turn(&mut self, may_look: bool, after: &mut After) -> Turn {
         self.admit(1, after);
         if self.workers > self.max {
             return self.leave(after);
@@ -167,6 +171,10 @@ impl State {
         }
         if !matches!(self.mode, Mode::Open) {
             return self.leave(after);
+        }
+        if may_look {
+            self.looking += 1;
+            return Turn::Look;
         }
         let waiter = Waiter::new(0);
         self.idle.push(waiter.clone());

@@ -55,10 +55,12 @@ where
     }
 }
 
-/// The queue of the pool, for its tasks.
-pub(super) fn queue(shared: &Arc<Shared>) -> Weak<dyn Queue> {
-    let shared: Weak<Shared> = Arc::downgrade(shared);
-    shared
+/// The queue of the pool, for its tasks, if others may wait for room in it.
+pub(super) fn queue(shared: &Arc<Shared>) -> Option<Weak<dyn Queue>> {
+    shared.is_limited().then(|| {
+        let shared: Weak<Shared> = Arc::downgrade(shared);
+        shared as Weak<dyn Queue>
+    })
 }
 
 /// Puts a task into its lane. On failure nobody else has it, and it has not run.
@@ -91,7 +93,7 @@ pub(super) fn enqueue(
         None => state.push(task, priority), // the submitter keeps a reference, so nothing is dropped here
     };
     state.summon(shared.finishing(), &mut after);
-    shared.note_growth(&state);
+    shared.note(&state);
     drop(state);
     let hires = std::mem::take(&mut after.hire) > 0;
     carry_out(shared, after);

@@ -1,6 +1,5 @@
 //! The workers: their start, their turn, their end, and what else is done when the pool's lock is let go.
 
-use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use super::after::{After, Step, break_up};
 use super::shared::{POOL, Shared};
-use super::state::{Blocked, Seated, State, Turn};
+use super::state::{Seated, State, Turn};
 use super::task::{Floor, Queue, Task};
-use crate::future::{self, Crew, DEADLOCK, FutureError, guarded};
-use crate::host::{self, Duty, Kind, Op, Record};
-use crate::raw::{Guarded, Waiter};
+use crate::future::{self, DEADLOCK, FutureError, guarded};
+use crate::host::{self, Kind, Op, Record, Spin};
+use crate::raw::Guarded;
 use crate::thread;
 
 /// Does what was decided under the lock.
@@ -89,7 +88,7 @@ pub(super) fn not_hired(shared: &Arc<Shared>) -> Vec<Arc<dyn Task>> {
     let mut after = After::default();
     let mut state = shared.state.lock();
     let orphans = state.not_hired(&mut after);
-    shared.note_growth(&state);
+    shared.note(&state);
     drop(state);
     carry_out(shared, after);
     orphans
@@ -109,22 +108,22 @@ impl Queue for Shared {
 }
 
 /// Stages of a worker.
-const STARTING: u32 = 0;
+pub(super) const STARTING: u32 = 0;
 const WORKING: u32 = 1;
 /// It takes no more tasks, and the state does not count it among the workers.
-const LEFT: u32 = 2;
+pub(super) const LEFT: u32 = 2;
 
 /// A worker's place in the pool.
-struct Seat {
-    shared: Arc<Shared>,
+pub(super) struct Seat {
+    pub(super) shared: Arc<Shared>,
     /// Where the state says what it runs.
-    number: usize,
+    pub(super) number: usize,
     /// What it runs inside that: a scope's own tasks.
-    within: Guarded<Vec<Arc<dyn Task>>>,
+    pub(super) within: Guarded<Vec<Arc<dyn Task>>>,
     /// Changed under the pool's lock.
-    stage: AtomicU32,
+    pub(super) stage: AtomicU32,
     /// It is counted as about to be free.
-    finishing: AtomicBool,
+    pub(super) finishing: AtomicBool,
 }
 
 impl Seat {
@@ -161,31 +160,45 @@ impl Seat {
         let shared = &self.shared;
         let op = Op::new(&**shared, POOL, Kind::Get);
         host::point(op);
+        let mut patience = Spin::new();
         let mut state = shared.state.lock();
         self.arrive(&mut state);
         loop {
             let mut after = After::default();
-            let turn = state.turn(&mut after);
+            let turn = state.turn(patience.may(), &mut after);
             state.summon(shared.finishing(), &mut after);
-            state.conclude(&mut after);
+            let seated = match &turn {
+                Turn::Run(task) => Seated::Runs(Arc::downgrade(task)),
+                _ => Seated::Idle,
+            };
+            let before = std::mem::replace(&mut state.seats[self.number], seated);
             match &turn {
-                Turn::Run(task) => state.seats[self.number] = Seated::Runs(Arc::downgrade(task)),
+                // What keeps the program alive is not given up while the next task may be about to come.
+                Turn::Look => {}
                 Turn::Leave => {
                     self.stage.store(LEFT, Relaxed);
-                    state.seats[self.number] = Seated::Idle;
+                    state.conclude(&mut after);
                 }
-                Turn::Sleep(_) => state.seats[self.number] = Seated::Idle,
+                _ => state.conclude(&mut after),
             }
-            shared.note_growth(&state);
+            shared.note(&state);
             drop(state);
+            drop(before); // which may free the last task
             carry_out(shared, after);
             match turn {
                 Turn::Run(task) => return Some(task),
                 Turn::Leave => return None,
-                Turn::Sleep(waiter) => waiter.sleep(op, None),
-            };
-            state = shared.state.lock();
-            state.waking -= 1;
+                Turn::Sleep(waiter) => {
+                    waiter.sleep(op, None);
+                    state = shared.state.lock();
+                    state.waking -= 1;
+                }
+                Turn::Look => {
+                    shared.look_for_task(&mut patience);
+                    state = shared.state.lock();
+                    state.looking -= 1;
+                }
+            }
         }
     }
 
@@ -200,7 +213,7 @@ impl Seat {
     }
 
     /// The worker is not counted any more.
-    fn leave(&self, state: &mut State) {
+    pub(super) fn leave(&self, state: &mut State) {
         match self.stage.swap(LEFT, Relaxed) {
             STARTING => state.starting -= 1,
             WORKING => state.busy -= 1,
@@ -210,7 +223,7 @@ impl Seat {
         self.stop_finishing();
     }
 
-    fn stop_finishing(&self) -> bool {
+    pub(super) fn stop_finishing(&self) -> bool {
         let finishing = self.finishing.load(Relaxed);
         if finishing {
             self.finishing.store(false, Relaxed);
@@ -220,78 +233,12 @@ impl Seat {
     }
 
     /// Changes the state and does what follows.
-    fn change(&self, change: impl FnOnce(&mut State, &mut After)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut State, &mut After)) {
         let mut after = After::default();
         let mut state = self.shared.state.lock();
         change(&mut state, &mut after);
-        self.shared.note_growth(&state);
+        self.shared.note(&state);
         drop(state);
         carry_out(&self.shared, after);
-    }
-}
-
-impl Floor for Seat {
-    fn nearly_over(&self) {
-        if self.shared.begins_to_finish() {
-            self.finishing.store(true, Relaxed);
-        }
-    }
-
-    fn not_over_yet(&self) {
-        if self.stop_finishing() {
-            // A task may have come that counted on this worker.
-            self.change(|state, after| state.summon(self.shared.finishing(), after));
-        }
-    }
-}
-
-impl Crew for Seat {
-    fn block(&self, waiter: &Arc<Waiter>, task: usize) {
-        self.change(|state, after| {
-            state.blocked.push(Blocked { waiter: waiter.clone(), task });
-            state.release_stuck(after);
-        });
-    }
-
-    fn unblock(&self, waiter: &Arc<Waiter>) {
-        self.shared.state.lock().blocked.retain(|blocked| !Arc::ptr_eq(&blocked.waiter, waiter));
-    }
-
-    fn runs(&self, address: usize) -> bool {
-        let is = |task: *const dyn Task| task.cast::<()>() as usize == address;
-        let state = self.shared.state.lock();
-        let outer = matches!(&state.seats[self.number], Seated::Runs(task) if is(task.as_ptr()));
-        drop(state);
-        outer || self.within.lock().iter().any(|task| is(Arc::as_ptr(task)))
-    }
-
-    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
-    }
-}
-
-impl Duty for Seat {
-    /// The thread is over, or has called `exit` in the middle of a task and will not come back.
-    fn abandon(&self) {
-        // In a thread that called `exit`, a frame that is never left holds the task: the weak reference works.
-        let seated = std::mem::replace(&mut self.shared.state.lock().seats[self.number], Seated::Nobody);
-        let outer = if let Seated::Runs(task) = seated { task.upgrade() } else { None };
-        let within = std::mem::take(&mut *self.within.lock());
-        for task in outer.into_iter().chain(within) {
-            guarded("a task that called exit", || task.abandon());
-        }
-        self.change(|state, after| {
-            state.alive -= 1;
-            let stage = self.stage.load(Relaxed);
-            self.leave(state);
-            if stage == STARTING {
-                state.break_down(&"its initializer ended the thread".into(), after);
-            }
-            if stage != LEFT {
-                state.summon(self.shared.finishing(), after);
-                state.release_stuck(after);
-            }
-            state.conclude(after);
-        });
     }
 }
