@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::host::{self, Kind, Op};
+use crate::host::{self, Kind, Op, Spin};
 use crate::raw::{Guarded, Line, Waiter};
 
 /// Holds threads back until a fixed number of them has come, then lets all go, again and again.
@@ -208,7 +208,8 @@ impl<'a> Barrier<'a> {
 
     /// Waits for the last one to come.
     fn stand(&self, op: Op, waiter: &Arc<Waiter>, deadline: Option<Instant>) -> Result<usize, BrokenBarrier> {
-        let verdict = waiter.sleep(op, deadline).or_else(|| {
+        let patience = Spin::among(self.parties);
+        let verdict = waiter.sleep_with(patience, op, deadline).or_else(|| {
             let mut state = self.state.lock();
             if !state.acting && state.line.leave(waiter) {
                 let others = state.break_off(true);

@@ -8,23 +8,36 @@ use super::seam;
 pub(crate) struct Spin {
     round: u32,
     limit: u32,
+    /// How many threads are known to wait for each other.
+    threads: usize,
 }
 
 const PAUSES: u32 = 6;
 const YIELDS: u32 = 8;
+/// Where more threads wait for each other than there are processors, nothing happens before others run.
+const YIELDS_IN_A_CROWD: u32 = 32;
 
 impl Spin {
     #[inline]
     pub(crate) fn new() -> Self {
-        Self { round: 0, limit: u32::MAX }
+        Self::among(2)
+    }
+
+    /// The patience of one of so many threads that wait for each other.
+    #[inline]
+    pub(crate) fn among(threads: usize) -> Self {
+        Self { round: 0, limit: u32::MAX, threads }
     }
 
     /// Whether patience is left.
     pub(crate) fn may(&mut self) -> bool {
         if self.limit == u32::MAX {
-            self.limit = if seam::may_spin() { PAUSES + YIELDS } else { 0 };
-            // On one processor nothing changes before others run.
-            self.round = if seam::processors() > 1 { 0 } else { PAUSES };
+            (self.round, self.limit) = match seam::processors() {
+                _ if !seam::may_spin() => (0, 0),
+                1 => (PAUSES, PAUSES + YIELDS),
+                several if self.threads > several => (PAUSES, PAUSES + YIELDS_IN_A_CROWD),
+                _ => (0, PAUSES + YIELDS),
+            };
         }
         self.round < self.limit
     }

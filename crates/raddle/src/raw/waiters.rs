@@ -53,8 +53,12 @@ impl<A> Waiter<A> {
     /// Sleeps until told; `None`: the deadline passed first. Then the caller takes the waiter out of its
     /// line, under the line's lock, and asks [`told`](Waiter::told) again.
     pub(crate) fn sleep(&self, op: Op, deadline: Option<Instant>) -> Option<u32> {
+        self.sleep_with(Spin::new(), op, deadline)
+    }
+
+    /// The same with that much patience before it parks.
+    pub(crate) fn sleep_with(&self, mut spin: Spin, op: Op, deadline: Option<Instant>) -> Option<u32> {
         host::point_until(op, deadline, &self.word, || self.told().is_some());
-        let mut spin = Spin::new();
         loop {
             host::signal(&self.word);
             if let Some(verdict) = self.told() {
