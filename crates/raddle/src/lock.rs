@@ -80,8 +80,8 @@ impl Lock {
     #[inline]
     #[track_caller]
     pub fn release(&self) -> Result<(), NotHeld> {
-        host::gave_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
-        if self.raw.release() { Ok(()) } else { Err(NotHeld) }
+        let held = if host::quiet() { self.raw.let_go() } else { self.release_slowly() };
+        if held { Ok(()) } else { Err(NotHeld) }
     }
 
     /// Takes the lock until the guard is dropped: Python's `with lock:`.
@@ -142,6 +142,13 @@ impl Lock {
     #[track_caller]
     fn take(&self, deadline: Option<Instant>) -> bool {
         (host::quiet() && self.raw.grab()) || self.take_slowly(deadline)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn release_slowly(&self) -> bool {
+        host::gave_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
+        self.raw.release()
     }
 
     #[cold]

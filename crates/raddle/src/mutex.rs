@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use crate::host::{self, Kind, Op};
-use crate::raw::{Guard, Guarded};
+use crate::raw::{Guard, Guarded, Outer};
 
 /// Data that one thread at a time may use.
 ///
@@ -51,7 +51,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         match if host::quiet() { self.value.grab() } else { None } {
-            Some(guard) => MutexGuard { guard },
+            Some(guard) => MutexGuard { guard: guard.with_way() },
             None => self.lock_slowly(),
         }
     }
@@ -65,7 +65,7 @@ impl<T: ?Sized> Mutex<T> {
         host::point(op);
         let guard = self.value.try_lock()?;
         host::took_lock(op, self.value.mark());
-        Some(MutexGuard { guard })
+        Some(MutexGuard { guard: guard.with_way() })
     }
 
     /// A guard, if the data comes free within `timeout`.
@@ -97,11 +97,7 @@ impl<T: ?Sized> Mutex<T> {
     #[cold]
     #[track_caller]
     fn lock_slowly(&self) -> MutexGuard<'_, T> {
-        let op = self.op(Kind::Take);
-        host::point_until(op, None, self.value.word(), || !self.value.is_locked());
-        let guard = self.value.lock();
-        host::took_lock(op, self.value.mark());
-        MutexGuard { guard }
+        self.lock_until(None).expect("a wait without limit ends with the lock")
     }
 
     #[track_caller]
@@ -110,7 +106,7 @@ impl<T: ?Sized> Mutex<T> {
         host::point_until(op, deadline, self.value.word(), || !self.value.is_locked());
         let guard = self.value.lock_until(deadline)?;
         host::took_lock(op, self.value.mark());
-        Some(MutexGuard { guard })
+        Some(MutexGuard { guard: guard.with_way() })
     }
 
     #[inline]
@@ -141,7 +137,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 /// The data of a [`Mutex`], for the one thread that holds it; dropping it, on a panic too, releases the mutex.
 #[must_use = "the mutex is released when the guard is dropped"]
 pub struct MutexGuard<'a, T: ?Sized> {
-    guard: Guard<'a, T>,
+    guard: Guard<'a, T, Outer>,
 }
 
 impl<T: ?Sized> MutexGuard<'_, T> {
@@ -179,14 +175,6 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
-    }
-}
-
-impl<T: ?Sized> Drop for MutexGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        let guarded = self.guard.guarded();
-        host::gave_lock(Op::new(guarded, "Mutex", Kind::Give), guarded.mark());
     }
 }
 

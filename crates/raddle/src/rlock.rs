@@ -35,10 +35,13 @@ pub struct RLock {
     depth: AtomicUsize,
 }
 
+/// No thread has this number.
+const NOBODY: u64 = u64::MAX;
+
 impl RLock {
     /// A free lock.
     pub const fn new() -> Self {
-        Self { raw: RawLock::new(), owner: AtomicU64::new(0), depth: AtomicUsize::new(0) }
+        Self { raw: RawLock::new(), owner: AtomicU64::new(NOBODY), depth: AtomicUsize::new(0) }
     }
 
     /// Takes the lock, waiting for it unless the calling thread holds it already.
@@ -53,9 +56,7 @@ impl RLock {
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn try_acquire(&self) -> bool {
-        let op = Op::new(self, "RLock", Kind::TryTake);
-        host::point(op);
-        self.again() || (self.raw.try_acquire() && self.first(op))
+        self.again() || self.try_acquire_first()
     }
 
     /// Takes the lock, waiting at most `timeout`; says whether it did.
@@ -130,7 +131,7 @@ impl RLock {
     /// Says whether the calling thread holds the lock.
     #[inline]
     pub fn is_mine(&self) -> bool {
-        self.owner.load(Relaxed) == host::ident()
+        host::is_me(self.owner.load(Relaxed))
     }
 
     #[inline]
@@ -144,6 +145,13 @@ impl RLock {
             return true;
         }
         self.take_slowly(deadline)
+    }
+
+    #[track_caller]
+    fn try_acquire_first(&self) -> bool {
+        let op = Op::new(self, "RLock", Kind::TryTake);
+        host::point(op);
+        self.raw.try_acquire() && self.first(op)
     }
 
     #[cold]
@@ -180,13 +188,24 @@ impl RLock {
     #[inline]
     #[track_caller]
     fn free(&self) {
+        if host::quiet() {
+            self.owner.store(NOBODY, Relaxed);
+            self.raw.let_go();
+        } else {
+            self.free_slowly();
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn free_slowly(&self) {
         host::gave_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
         self.release_raw();
     }
 
     #[inline]
     fn release_raw(&self) {
-        self.owner.store(0, Relaxed);
+        self.owner.store(NOBODY, Relaxed);
         self.raw.release();
     }
 

@@ -42,7 +42,7 @@ mod waking;
 pub(crate) mod watch;
 
 pub use abandoned::Abandoned;
-pub(crate) use current::{adopt, ident, record};
+pub(crate) use current::{adopt, ident, is_me, record};
 pub(crate) use doing::{awaits, firm};
 pub(crate) use ending::Obligation;
 pub use enter::{Entered, enter};

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use super::lock::RawLock;
-use crate::host::Mark;
+use crate::host::{self, Kind, Mark, Op};
 
 pub(crate) struct Guarded<T: ?Sized> {
     lock: RawLock,
@@ -35,7 +35,7 @@ impl<T> Guarded<T> {
 impl<T: ?Sized> Guarded<T> {
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, T> {
-        self.lock.acquire(None);
+        self.lock.acquire_inner();
         self.guard()
     }
 
@@ -94,15 +94,60 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Guarded<T> {
 /// Access to the value; dropping it, on a panic too, lets go of the lock.
 ///
 /// It stays on its thread: the watch relies on the holder being the one who releases.
-pub(crate) struct Guard<'a, T: ?Sized> {
+pub(crate) struct Guard<'a, T: ?Sized, W: Way = Inner> {
     guarded: &'a Guarded<T>,
-    not_send: PhantomData<*const ()>,
+    not_send: PhantomData<(*const (), W)>,
 }
 
 // SAFETY: a shared guard gives out only `&T`.
-unsafe impl<T: ?Sized + Sync> Sync for Guard<'_, T> {}
+unsafe impl<T: ?Sized + Sync, W: Way> Sync for Guard<'_, T, W> {}
+
+/// How the lock is let go of when a guard is dropped.
+pub(crate) trait Way {
+    fn let_go<T: ?Sized>(guarded: &Guarded<T>);
+}
+
+/// Inside a primitive: no step of its own.
+pub(crate) enum Inner {}
+
+impl Way for Inner {
+    #[inline]
+    fn let_go<T: ?Sized>(guarded: &Guarded<T>) {
+        guarded.lock.release();
+    }
+}
+
+/// Of a mutex: a step that others can see.
+pub(crate) enum Outer {}
+
+impl Way for Outer {
+    #[inline]
+    fn let_go<T: ?Sized>(guarded: &Guarded<T>) {
+        if host::quiet() {
+            guarded.lock.let_go();
+        } else {
+            release_mutex(guarded);
+        }
+    }
+}
+
+#[cold]
+fn release_mutex<T: ?Sized>(mutex: &Guarded<T>) {
+    host::gave_lock(Op::new(mutex, "Mutex", Kind::Give), mutex.mark());
+    mutex.lock.release();
+}
 
 impl<'a, T: ?Sized> Guard<'a, T> {
+    /// The same guard, which lets go of the lock another way.
+    #[inline]
+    pub(crate) fn with_way<W: Way>(self) -> Guard<'a, T, W> {
+        let guarded = self.guarded;
+        std::mem::forget(self); // the lock passes to the other guard
+        Guard { guarded, not_send: PhantomData }
+    }
+}
+
+impl<'a, T: ?Sized, W: Way> Guard<'a, T, W> {
     /// Where the guard came from.
     pub(crate) fn guarded(&self) -> &'a Guarded<T> {
         self.guarded
@@ -122,7 +167,7 @@ impl<'a, T: ?Sized> Guard<'a, T> {
     }
 }
 
-impl<T: ?Sized> Deref for Guard<'_, T> {
+impl<T: ?Sized, W: Way> Deref for Guard<'_, T, W> {
     type Target = T;
 
     #[inline]
@@ -132,7 +177,7 @@ impl<T: ?Sized> Deref for Guard<'_, T> {
     }
 }
 
-impl<T: ?Sized> DerefMut for Guard<'_, T> {
+impl<T: ?Sized, W: Way> DerefMut for Guard<'_, T, W> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: this guard holds the lock and is borrowed alone, so no other reference exists.
@@ -140,9 +185,9 @@ impl<T: ?Sized> DerefMut for Guard<'_, T> {
     }
 }
 
-impl<T: ?Sized> Drop for Guard<'_, T> {
+impl<T: ?Sized, W: Way> Drop for Guard<'_, T, W> {
     #[inline]
     fn drop(&mut self) {
-        self.guarded.lock.release();
+        W::let_go(self.guarded);
     }
 }

@@ -40,13 +40,27 @@ impl RawLock {
 
     #[inline]
     pub(crate) fn acquire(&self, deadline: Option<Instant>) -> bool {
-        self.try_acquire() || self.acquire_slowly(deadline)
+        self.try_acquire() || self.acquire_slowly(deadline, Spin::for_lock())
+    }
+
+    /// Takes a lock that is held for a few steps of a primitive, and handed to and fro.
+    #[inline]
+    pub(crate) fn acquire_inner(&self) {
+        if !self.try_acquire() {
+            self.acquire_slowly(None, Spin::new());
+        }
     }
 
     /// Releases; says whether it was held.
     #[inline]
     pub(crate) fn release(&self) -> bool {
         host::atom(&self.word);
+        self.let_go()
+    }
+
+    /// The same without a word to whoever observes: for when nobody does.
+    #[inline]
+    pub(crate) fn let_go(&self) -> bool {
         let before = self.word.swap(FREE, Release);
         if before == CONTENDED {
             host::wake(&self.word, 1);
@@ -70,8 +84,7 @@ impl RawLock {
     }
 
     #[cold]
-    fn acquire_slowly(&self, deadline: Option<Instant>) -> bool {
-        let mut spin = Spin::new();
+    fn acquire_slowly(&self, deadline: Option<Instant>, mut spin: Spin) -> bool {
         loop {
             host::atom(&self.word);
             let seen = self.word.load(Relaxed);

@@ -4,6 +4,6 @@ mod guarded;
 mod lock;
 mod waiters;
 
-pub(crate) use guarded::{Guard, Guarded};
+pub(crate) use guarded::{Guard, Guarded, Outer};
 pub(crate) use lock::RawLock;
 pub(crate) use waiters::{Line, Waiter};
