@@ -15,7 +15,7 @@ pub(crate) struct Spin {
 }
 
 const PAUSES: u32 = 6;
-const YIELDS: u32 = 8;
+const YIELDS: u32 = 16;
 /// Two to this many pauses are about a microsecond.
 const BRIEF: u32 = 6;
 /// Where more threads wait for each other than there are processors, nothing happens before others run.

@@ -46,8 +46,10 @@ impl<T, S: Store<T>> Monitor<T, S> {
         let turn = patiently(
             limit,
             || self.sides.may_have_room(),
-            || None,
-            |may_wait| self.sides.put(&mut load, may_wait),
+            |effort| match effort {
+                Effort::Quick => self.put_one_quickly(&mut load),
+                _ => self.sides.put(&mut load, effort == Effort::Wait),
+            },
         );
         let party = match turn {
             Turn::Done(()) => return Ok(()),
@@ -65,6 +67,20 @@ impl<T, S: Store<T>> Monitor<T, S> {
         }
     }
 
+    /// Puts a load of one if nothing stands in the way.
+    #[inline]
+    fn put_one_quickly(&self, load: &mut Load<T>) -> Turn<T, ()> {
+        if let Load::One(place) = load
+            && let Some(item) = place.take()
+        {
+            match self.sides.put_quickly(item) {
+                Ok(()) => return Turn::Done(()),
+                Err(item) => *place = Some(item),
+            }
+        }
+        Turn::NotNow
+    }
+
     pub(super) fn get(&self, op: Op, limit: Limit) -> Result<T, GetError> {
         host::point(op);
         self.next(op, limit)
@@ -74,8 +90,10 @@ impl<T, S: Store<T>> Monitor<T, S> {
         let turn = patiently(
             limit,
             || self.sides.may_have_items(),
-            || self.sides.get_quickly(),
-            |may_wait| self.sides.get(may_wait),
+            |effort| match effort {
+                Effort::Quick => self.sides.get_quickly().map_or(Turn::NotNow, Turn::Done),
+                _ => self.sides.get(effort == Effort::Wait),
+            },
         );
         let party = match turn {
             Turn::Done(item) => return Ok(item),
@@ -157,24 +175,34 @@ impl<T, S: Store<T>> Monitor<T, S> {
     }
 }
 
+/// How much is tried in one step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// The usual case alone.
+    Quick,
+    /// All, short of waiting.
+    Whole,
+    /// To get in line, if nothing else helps.
+    Wait,
+}
+
 /// Takes a step as soon as `hint` says that it may succeed, if that is soon, and lines up for it otherwise. Who waits
-/// actively is not in line yet. `quick` is the same step in its usual case; it says nothing if that is not the case.
+/// actively is not in line yet.
 #[inline]
 fn patiently<T, R>(
     limit: Limit,
     hint: impl Fn() -> bool,
-    mut quick: impl FnMut() -> Option<R>,
-    mut step: impl FnMut(bool) -> Turn<T, R>,
+    mut step: impl FnMut(Effort) -> Turn<T, R>,
 ) -> Turn<T, R> {
     let mut spin = Spin::new();
     while limit.may_wait() && spin.may() && (hint() || spin.until(&hint)) {
-        if let Some(done) = quick() {
-            return Turn::Done(done);
+        for effort in [Effort::Quick, Effort::Whole] {
+            match step(effort) {
+                Turn::NotNow => {}
+                turn => return turn,
+            }
         }
-        match step(false) {
-            Turn::NotNow => spin.again(),
-            turn => return turn,
-        };
+        spin.again();
     }
-    step(limit.may_wait())
+    step(if limit.may_wait() { Effort::Wait } else { Effort::Whole })
 }
