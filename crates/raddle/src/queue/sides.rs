@@ -135,6 +135,9 @@ impl<T, S: Store<T>> Sides<T, S> {
             if front.crowded {
                 return None;
             }
+            if front.items.is_empty() {
+                self.refill_quickly(&mut front)?;
+            }
             let item = front.items.pop_front()?;
             front.freed += 1;
             self.front.note(front.freed);
@@ -147,6 +150,24 @@ impl<T, S: Store<T>> Sides<T, S> {
         let item = state.take_quickly()?;
         self.back.note(state.stored());
         Some(item)
+    }
+
+    /// Says that a task is done, if nobody has the lock or waits for that. For when nobody observes.
+    #[inline]
+    pub(super) fn task_done_quickly(&self) -> bool {
+        self.back.state.grab().is_some_and(|mut state| state.task_done_quickly())
+    }
+
+    /// Moves what has gathered at the back to the empty front, if there is anything.
+    fn refill_quickly(&self, front: &mut Out<T>) -> Option<()> {
+        if !self.may_have_items() {
+            return None; // without taking the line away from those who put
+        }
+        let mut state = self.back.state.grab()?;
+        state.settle(&mut front.freed);
+        state.hand_out(&mut front.items);
+        self.back.note(0);
+        Some(())
     }
 
     /// Puts the load, or lines up with what of it found no room. What was refused stays in it.

@@ -75,7 +75,9 @@ impl<T> Store<T> for VecDeque<T> {
     #[inline]
     fn take(&mut self, _: usize, incoming: Option<T>) -> Option<T> {
         let next = self.pop_front();
-        self.extend(incoming);
+        if let Some(item) = incoming {
+            self.push_back(item);
+        }
         next
     }
 
@@ -99,7 +101,9 @@ impl<T> Store<T> for Vec<T> {
     #[inline]
     fn take(&mut self, _: usize, incoming: Option<T>) -> Option<T> {
         let next = self.pop();
-        self.extend(incoming);
+        if let Some(item) = incoming {
+            self.push(item);
+        }
         next
     }
 

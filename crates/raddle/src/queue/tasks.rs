@@ -28,9 +28,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// assert!(queue.task_done().is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     #[track_caller]
     pub fn task_done(&self) -> Result<(), TooManyTasksDone> {
-        self.tasks_done(1)
+        if self.monitor.task_done_quickly() { Ok(()) } else { self.tasks_done(1) }
     }
 
     /// Says that `count` items are done with, as [`task_done`](BaseQueue::task_done) does of one.
