@@ -60,8 +60,20 @@ impl CompareArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Explore(ExploreArgs),
+    Costs(CostsArgs),
     #[command(hide = true)]
     Measure(MeasureArgs),
+}
+
+/// What the toolkit costs: memory, growth with threads, items and timers, and the watch.
+#[derive(Debug, Args)]
+pub(crate) struct CostsArgs {
+    /// Very little of everything: it shows that everything works, and nothing else
+    #[arg(long)]
+    pub(crate) short: bool,
+    /// Measure some operations in this process and write what they take; what `costs` starts
+    #[arg(long, hide = true)]
+    pub(crate) operations: bool,
 }
 
 /// Compares the explorer with shuttle and loom: to the first bug, and to cover every schedule.

@@ -5,6 +5,7 @@ mod args;
 mod cases;
 mod clock;
 mod compare;
+mod costs;
 mod explore;
 mod format;
 mod version;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let done = match bench.command {
         None => compare::run(&bench.compare),
         Some(Command::Explore(args)) => explore::compare(&args),
+        Some(Command::Costs(args)) => costs::run(&args),
         Some(Command::Measure(args)) => explore::measure(&args),
     };
     match done {
