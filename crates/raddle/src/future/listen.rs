@@ -33,6 +33,41 @@ pub(super) enum Listener<C> {
     Callback(C),
 }
 
+/// Those who listen to one future: mostly nobody, so that it takes no more than a pointer.
+pub(super) struct Listeners<C>(Option<Box<List<C>>>);
+
+struct List<C> {
+    all: Vec<Listener<C>>,
+}
+
+impl<C> Listeners<C> {
+    pub(super) const NONE: Self = Self(None);
+
+    pub(super) fn push(&mut self, listener: Listener<C>) {
+        self.0.get_or_insert_with(|| Box::new(List { all: Vec::new() })).all.push(listener);
+    }
+
+    pub(super) fn all(&self) -> &[Listener<C>] {
+        self.0.as_ref().map_or(&[], |list| &list.all)
+    }
+
+    pub(super) fn all_mut(&mut self) -> &mut [Listener<C>] {
+        self.0.as_mut().map_or(&mut [], |list| &mut list.all)
+    }
+
+    /// Takes out the first one that `is` says yes to.
+    pub(super) fn remove(&mut self, is: impl FnMut(&Listener<C>) -> bool) -> Option<Listener<C>> {
+        let list = self.0.as_mut()?;
+        let place = list.all.iter().position(is)?;
+        Some(list.all.remove(place))
+    }
+
+    /// Takes out all, if there are any.
+    pub(super) fn take(&mut self) -> Option<Vec<Listener<C>>> {
+        self.0.take().map(|list| list.all)
+    }
+}
+
 /// Tells everyone who sleeps, and returns the callbacks in their order.
 pub(super) fn tell<C>(listeners: Vec<Listener<C>>, failed: bool) -> Vec<C> {
     let mut callbacks = Vec::new();

@@ -40,7 +40,7 @@ impl<T> Future<T> {
         if self.core.is(at_rest) {
             return false;
         }
-        let mine = inner.listeners.iter_mut().find(|listener| is_mine(listener, key));
+        let mine = inner.listeners.all_mut().iter_mut().find(|listener| is_mine(listener, key));
         let old = if let Some(listener) = mine {
             Some(std::mem::replace(listener, Listener::Waker(key, new)))
         } else {
@@ -61,8 +61,7 @@ impl<T> Drop for Future<T> {
     fn drop(&mut self) {
         let Some(key) = self.waker else { return };
         let mut inner = self.core.inner.lock();
-        let place = inner.listeners.iter().position(|listener| is_mine(listener, key));
-        let old = place.map(|place| inner.listeners.remove(place));
+        let old = inner.listeners.remove(|listener| is_mine(listener, key));
         drop(inner);
         drop(old);
     }

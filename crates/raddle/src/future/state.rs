@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::error::FutureError;
-use super::listen::{Listener, Watch, guarded, run_all, tell};
+use super::listen::{Listener, Listeners, Watch, guarded, run_all, tell};
 use crate::host;
 use crate::raw::Guarded;
 
@@ -54,7 +54,7 @@ pub(super) struct Inner<T> {
     pub(super) looked: bool,
     /// Ident of the thread that runs the callbacks, for which the value is kept meanwhile; otherwise 0.
     pub(super) keeper: u64,
-    pub(super) listeners: Vec<Listener<Callback<T>>>,
+    pub(super) listeners: Listeners<Callback<T>>,
 }
 
 pub(super) enum Outcome<T> {
@@ -96,7 +96,7 @@ pub(crate) fn note_dead() {
 
 impl<T, W> Core<T, W> {
     pub(crate) fn new(home: u64, work: W) -> Self {
-        let inner = Inner { outcome: Outcome::None, looked: false, keeper: 0, listeners: Vec::new() };
+        let inner = Inner { outcome: Outcome::None, looked: false, keeper: 0, listeners: Listeners::NONE };
         Self { word: AtomicU32::new(PENDING), home, inner: Guarded::new(inner), work }
     }
 }
@@ -150,7 +150,7 @@ impl<T, W: ?Sized> Core<T, W> {
         }
         let failed = result.is_err();
         inner.outcome = result.map_or_else(Outcome::Failed, Outcome::Value);
-        if !failed && inner.listeners.iter().any(|listener| matches!(listener, Listener::Callback(_))) {
+        if !failed && inner.listeners.all().iter().any(|listener| matches!(listener, Listener::Callback(_))) {
             inner.keeper = host::ident();
         }
         let phase = inner.phase();
@@ -172,7 +172,7 @@ impl<T, W: ?Sized> Core<T, W> {
         phase: u32,
         failed: bool,
     ) -> Vec<Callback<T>> {
-        let listeners = std::mem::take(&mut inner.listeners);
+        let listeners = inner.listeners.take();
         host::atom(&self.word);
         let before = self.word.load(Relaxed);
         self.word.store(phase, Release);
@@ -180,7 +180,7 @@ impl<T, W: ?Sized> Core<T, W> {
         if before & ASLEEP != 0 {
             host::wake(&self.word, u32::MAX);
         }
-        if listeners.is_empty() { Vec::new() } else { tell(listeners, failed) }
+        listeners.map_or_else(Vec::new, |listeners| tell(listeners, failed))
     }
 
     /// Has `listener` told when the phase is `reached`; gives it back if it is already.
@@ -204,11 +204,9 @@ impl<T, W: ?Sized> Core<T, W> {
             _ => false,
         };
         let mut inner = self.inner.lock();
-        if let Some(place) = inner.listeners.iter().position(same) {
-            let listener = inner.listeners.remove(place);
-            drop(inner);
-            drop(listener);
-        }
+        let listener = inner.listeners.remove(same);
+        drop(inner);
+        drop(listener); // after the lock is let go
     }
 
     /// Takes the value, if it is there to be taken; whoever asks has looked.

@@ -11,7 +11,7 @@ use crate::raw::Guarded;
 pub(super) struct Slot<F> {
     closure: Guarded<Option<F>>,
     /// Where it takes up room.
-    queue: Option<Weak<dyn Queue>>,
+    queue: Option<Box<Weak<dyn Queue>>>,
 }
 
 /// The queue in which a task waits, with room for so many.
@@ -22,7 +22,7 @@ pub(super) trait Queue: Send + Sync {
 
 impl<F> Slot<F> {
     pub(super) fn new(closure: F, queue: Option<Weak<dyn Queue>>) -> Self {
-        Self { closure: Guarded::new(Some(closure)), queue }
+        Self { closure: Guarded::new(Some(closure)), queue: queue.map(Box::new) }
     }
 
     pub(super) fn take(&self) -> Option<F> {
@@ -33,7 +33,7 @@ impl<F> Slot<F> {
 impl<F: Send> Work for Slot<F> {
     fn discard(&self) {
         let closure = self.take();
-        if let Some(queue) = self.queue.as_ref().and_then(Weak::upgrade) {
+        if let Some(queue) = self.queue.as_ref().and_then(|queue| queue.upgrade()) {
             queue.has_room();
         }
         drop(closure); // last, and after the lock is let go: it is the user's code
