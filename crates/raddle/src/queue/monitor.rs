@@ -202,13 +202,13 @@ fn patiently<T, R>(
 ) -> Turn<T, R> {
     let mut spin = Spin::new();
     while limit.may_wait() && spin.may() && (hint() || spin.until(&hint)) {
-        for effort in [Effort::Quick, Effort::Whole] {
+        // The usual case again and again: a moment later there may be more to do at one go.
+        for effort in [Effort::Quick, Effort::Quick, Effort::Quick, Effort::Whole] {
             match step(effort) {
-                Turn::NotNow => {}
+                Turn::NotNow => spin.again(),
                 turn => return turn,
-            }
+            };
         }
-        spin.again();
     }
     step(if limit.may_wait() { Effort::Wait } else { Effort::Whole })
 }

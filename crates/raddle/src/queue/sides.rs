@@ -40,6 +40,9 @@ struct Side<T> {
 /// A queue for fewer items is better off with one lock: its items change sides all the time.
 const SPLIT: usize = 4;
 
+/// So many items are worth to be fetched the quick way.
+const BATCH: u32 = 32;
+
 /// The items that are next; not in use for other orders.
 struct Out<T> {
     items: VecDeque<T>,
@@ -158,10 +161,11 @@ impl<T, S: Store<T>> Sides<T, S> {
         self.back.state.grab().is_some_and(|mut state| state.task_done_quickly())
     }
 
-    /// Moves what has gathered at the back to the empty front, if there is anything.
+    /// Moves what has gathered at the back to the empty front, if that is enough to be worth the putters' lock: whoever
+    /// goes the longer way leaves them the time to put more.
     fn refill_quickly(&self, front: &mut Out<T>) -> Option<()> {
-        if !self.may_have_items() {
-            return None; // without taking the line away from those who put
+        if self.back.count.load(Relaxed) < BATCH {
+            return None;
         }
         let mut state = self.back.state.grab()?;
         state.settle(&mut front.freed);
