@@ -40,7 +40,7 @@ struct Side<T> {
 /// A queue for fewer items is better off with one lock: its items change sides all the time.
 const SPLIT: usize = 4;
 
-/// So many items are worth to be fetched the quick way.
+/// So many items are worth to be fetched at once.
 const BATCH: u32 = 32;
 
 /// The items that are next; not in use for other orders.
@@ -161,11 +161,15 @@ impl<T, S: Store<T>> Sides<T, S> {
         self.back.state.grab().is_some_and(|mut state| state.task_done_quickly())
     }
 
-    /// Moves what has gathered at the back to the empty front, if that is enough to be worth the putters' lock: whoever
-    /// goes the longer way leaves them the time to put more.
+    /// Moves what has gathered at the back to the empty front; not while a few items are becoming more, since each
+    /// time the putters have to do without their lock.
     fn refill_quickly(&self, front: &mut Out<T>) -> Option<()> {
-        if self.back.count.load(Relaxed) < BATCH {
-            return None;
+        let count = self.back.count.load(Relaxed);
+        if count < BATCH {
+            std::hint::spin_loop();
+            if count == 0 || self.back.count.load(Relaxed) > count {
+                return None;
+            }
         }
         let mut state = self.back.state.grab()?;
         state.settle(&mut front.freed);
