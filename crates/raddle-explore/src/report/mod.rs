@@ -110,7 +110,13 @@ impl Report {
     /// Writes the page to where `RADDLE_REPORT` says, if it says so.
     pub(crate) fn publish(mut self) -> Self {
         let directory = std::env::var_os("RADDLE_REPORT").filter(|directory| !directory.is_empty());
-        self.page = directory.map(|directory| self.write_to(Path::new(&directory)));
+        self.page = directory.map(|directory| {
+            let directory = Path::new(&directory);
+            let into = |error: io::Error| {
+                io::Error::new(error.kind(), format!("RADDLE_REPORT={}: {error}", directory.display()))
+            };
+            self.write_to(directory).map_err(into)
+        });
         self
     }
 
