@@ -66,7 +66,8 @@ impl Work for Idle {
     }
 }
 
-/// Keeps a processor busy.
+/// Keeps a processor busy; not inlined, so that it takes as long wherever it is called.
+#[inline(never)]
 fn turn(turns: u64) {
     for n in 0..turns {
         black_box(n);

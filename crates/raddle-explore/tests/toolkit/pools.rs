@@ -29,6 +29,20 @@ fn a_cancel_against_the_run() {
 }
 
 #[test]
+fn submissions_against_a_worker_that_goes_idle() {
+    let scenario = || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        pool.submit(|| ()).result().unwrap();
+        let other = {
+            let pool = pool.clone();
+            Thread::spawn(move || pool.submit(|| 1).result().unwrap())
+        };
+        pool.submit(|| 2).result().unwrap() + other.join().unwrap()
+    };
+    assert_eq!(every(scenario), BTreeSet::from([3]));
+}
+
+#[test]
 fn a_shutdown_against_a_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));

@@ -94,6 +94,12 @@ pub fn sleep_until(op: Op, until: Instant) {
     }
 }
 
+/// Says that the calling thread will soon need what lies at `address` and right behind it.
+#[inline]
+pub(crate) fn prefetch(address: *const ()) {
+    os::prefetch(address);
+}
+
 /// Lets other threads go first.
 pub fn yield_now() {
     match under::scheduler() {

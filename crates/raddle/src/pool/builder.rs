@@ -110,12 +110,12 @@ fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
         looking: 0,
         busy: 0,
         idle: Vec::new(),
-        seats: Vec::new(),
         blocked: Vec::new(),
         joiners: Line::new(),
         daemon,
         obligation: None,
         swept_at: future::dead(),
+        inbox_open: false,
     }
 }
 

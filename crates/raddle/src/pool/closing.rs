@@ -52,7 +52,7 @@ impl ThreadPoolExecutor {
 
     fn close(&self, how: Shutdown) {
         let mut after = After::default();
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.gather();
         if how == Shutdown::CancelPending {
             let mut waiting = Vec::new();
             state.lanes.clear(&mut waiting);
@@ -63,6 +63,7 @@ impl ThreadPoolExecutor {
         } else {
             state.conclude(&mut after);
         }
+        self.shared.note(&mut state);
         drop(state);
         carry_out(&self.shared, after);
     }

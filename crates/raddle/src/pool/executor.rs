@@ -165,7 +165,7 @@ impl ThreadPoolExecutor {
         let mut first = true;
         loop {
             let mut after = After::default();
-            let mut state = self.shared.state.lock();
+            let mut state = self.shared.gather();
             if std::mem::take(&mut first) {
                 state.max = max_workers;
                 let surplus = state.workers.saturating_sub(max_workers);
@@ -173,7 +173,7 @@ impl ThreadPoolExecutor {
                 state.admit(0, &mut after);
             }
             state.summon(self.shared.finishing(), &mut after);
-            self.shared.note(&state);
+            self.shared.note(&mut state);
             drop(state);
             let more = after.hire > 0;
             carry_out(&self.shared, after);
@@ -207,7 +207,10 @@ impl ThreadPoolExecutor {
     #[track_caller]
     pub fn pending(&self) -> usize {
         host::point(Op::new(&*self.shared, POOL, Kind::Read));
-        self.shared.state.lock().lanes.len()
+        let mut state = self.shared.gather();
+        let pending = state.lanes.len();
+        self.shared.note(&mut state);
+        pending
     }
 }
 
@@ -235,9 +238,10 @@ impl RefUnwindSafe for ThreadPoolExecutor {}
 
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.state.lock();
+        let mut state = self.shared.gather();
         let (max_workers, workers) = (state.max, state.workers);
         let (pending, at_door) = (state.lanes.len(), state.door.len());
+        self.shared.note(&mut state);
         drop(state);
         f.debug_struct("ThreadPoolExecutor")
             .field("name", &self.shared.prefix)

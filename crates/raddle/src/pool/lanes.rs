@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::task::Task;
+use crate::host;
 
 /// How soon a task is taken: higher ones first, and those of one priority in the order of their submission.
 ///
@@ -44,6 +45,34 @@ impl Lanes {
         }
     }
 
+    /// Whether nothing of priority 0 waits.
+    pub(super) fn usual_is_empty(&self) -> bool {
+        self.usual.is_empty()
+    }
+
+    /// Lets `fill` put tasks of priority 0 into their lane, which is empty.
+    pub(super) fn refill(&mut self, fill: impl FnOnce(&mut VecDeque<Arc<dyn Task>>)) {
+        fill(&mut self.usual);
+        self.len += self.usual.len();
+    }
+
+    /// Adds tasks of priority 0, which came later than those in their lane.
+    pub(super) fn append(&mut self, mut tasks: VecDeque<Arc<dyn Task>>) {
+        self.len += tasks.len();
+        if self.usual.is_empty() {
+            self.usual = tasks;
+        } else {
+            self.usual.append(&mut tasks);
+        }
+    }
+
+    /// Gives a burst's memory back.
+    pub(super) fn tidy(&mut self) {
+        if self.usual.is_empty() && self.usual.capacity() > KEPT {
+            self.usual = VecDeque::new();
+        }
+    }
+
     pub(super) fn pop(&mut self) -> Option<Arc<dyn Task>> {
         if self.len == 0 {
             return None;
@@ -59,8 +88,9 @@ impl Lanes {
             return task;
         }
         let task = self.usual.pop_front();
-        if self.usual.is_empty() && self.usual.capacity() > KEPT {
-            self.usual = VecDeque::new();
+        if let Some(next) = self.usual.front() {
+            // It comes from another processor's cache, and will be wanted as soon as this one is over.
+            host::prefetch(Arc::as_ptr(next).cast());
         }
         task
     }

@@ -1,13 +1,15 @@
 //! Pools of threads that run tasks: [`ThreadPoolExecutor`].
 //!
-//! The pool's lock is taken once when a task is submitted and once when a worker takes it. A task and its future
-//! are one allocation. Workers that find nothing to do sleep, and are woken one at a time.
+//! A worker takes the pool's lock once for each task. Who submits one takes it only when a worker may have to be woken
+//! or started; otherwise the task goes into an inbox with a lock of its own. A task and its future are one allocation.
+//! Workers that find nothing to do sleep, and are woken one at a time.
 
 mod after;
 mod builder;
 mod closing;
 mod error;
 mod executor;
+mod inbox;
 mod lanes;
 mod map;
 mod scope;

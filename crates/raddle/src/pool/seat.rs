@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::state::{Blocked, Seated};
+use super::state::Blocked;
 use super::task::{Floor, Task};
 use super::worker::{LEFT, STARTING, Seat};
 use crate::future::{Crew, guarded};
@@ -40,9 +40,7 @@ impl Crew for Seat {
 
     fn runs(&self, address: usize) -> bool {
         let is = |task: *const dyn Task| task.cast::<()>() as usize == address;
-        let state = self.shared.state.lock();
-        let outer = matches!(&state.seats[self.number], Seated::Runs(task) if is(task.as_ptr()));
-        drop(state);
+        let outer = self.runs.lock().as_ref().is_some_and(|task| is(task.as_ptr()));
         outer || self.within.lock().iter().any(|task| is(Arc::as_ptr(task)))
     }
 
@@ -55,8 +53,8 @@ impl Duty for Seat {
     /// The thread is over, or has called `exit` in the middle of a task and will not come back.
     fn abandon(&self) {
         // In a thread that called `exit`, a frame that is never left holds the task: the weak reference works.
-        let seated = std::mem::replace(&mut self.shared.state.lock().seats[self.number], Seated::Nobody);
-        let outer = if let Seated::Runs(task) = seated { task.upgrade() } else { None };
+        let runs = self.runs.lock().take();
+        let outer = runs.and_then(|task| task.upgrade());
         let within = std::mem::take(&mut *self.within.lock());
         for task in outer.into_iter().chain(within) {
             guarded("a task that called exit", || task.abandon());

@@ -1,16 +1,20 @@
 //! What a pool's handle and its workers share.
 
+use std::mem;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use super::inbox::Inbox;
 use super::state::State;
 use crate::future::FutureError;
 use crate::host::Spin;
-use crate::raw::Guarded;
+use crate::raw::{Guard, Guarded};
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";
 
 pub(super) type Initializer = Box<dyn Fn() + Send + Sync>;
 
+/// What changes with each task is in cache lines of its own, apart from what every submitter reads.
 pub(super) struct Shared {
     /// The pool's number, by which futures and workers know theirs.
     pub(super) home: u64,
@@ -21,16 +25,33 @@ pub(super) struct Shared {
     pub(super) stack_size: Option<usize>,
     /// Whether threads that tasks start are daemons, unless they say otherwise.
     pub(super) daemon_heirs: bool,
-    pub(super) state: Guarded<State>,
-    /// Workers that settle a future and will look for a task right after. Who waits for a result and then
-    /// submits the next task thus finds the same worker free, though it may not have reached the lock.
-    finishing: AtomicUsize,
-    /// How many tasks wait, as a hint to workers that look for one.
-    waiting: AtomicUsize,
+    pub(super) inbox: Inbox,
+    pub(super) state: Apart<Guarded<State>>,
+    hints: Apart<Hints>,
     /// Submitters may have to wait for room.
     limited: bool,
     /// There may be more workers; if not, nobody need know who is about to be free.
     growing: AtomicBool,
+}
+
+struct Hints {
+    /// Workers that settle a future and will look for a task right after. Who waits for a result and then
+    /// submits the next task thus finds the same worker free, though it may not have reached the lock.
+    finishing: AtomicUsize,
+    /// How many tasks wait in lanes, for workers that look for one.
+    waiting: AtomicUsize,
+}
+
+/// In cache lines of its own.
+#[repr(align(128))]
+pub(super) struct Apart<T>(T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
 }
 
 impl Shared {
@@ -50,29 +71,54 @@ impl Shared {
             initializer,
             stack_size,
             daemon_heirs,
-            state: Guarded::new(state),
-            finishing: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
+            inbox: Inbox::closed(),
+            state: Apart(Guarded::new(state)),
+            hints: Apart(Hints { finishing: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }),
             limited,
             growing: AtomicBool::new(true),
         }
     }
 
+    /// The state, with the inbox closed and all its tasks in their lane until [`note`](Shared::note).
+    pub(super) fn gather(&self) -> Guard<'_, State> {
+        let mut state = self.state.lock();
+        self.close_inbox(&mut state);
+        state
+    }
+
+    /// From now on, all tasks are in their lanes.
+    pub(super) fn close_inbox(&self, state: &mut State) {
+        if mem::take(&mut state.inbox_open) {
+            state.lanes.append(self.inbox.close());
+        }
+    }
+
+    /// Whether the next task of a worker, which has none, is there or may be about to come, with the inbox open.
+    pub(super) fn finds_task(&self, state: &mut State, patience: &mut Spin) -> bool {
+        if !state.inbox_open || !state.looks_after_inbox() {
+            return false;
+        }
+        if state.lanes.usual_is_empty() && self.inbox.may_have_tasks() {
+            state.lanes.refill(|lane| self.inbox.swap(lane));
+        }
+        !state.lanes.is_empty() || patience.may()
+    }
+
     pub(super) fn finishing(&self) -> usize {
-        self.finishing.load(Relaxed)
+        self.hints.finishing.load(Relaxed)
     }
 
     /// The calling worker is about to be free, which counts until [`finished`](Shared::finished); false: no matter.
     pub(super) fn begins_to_finish(&self) -> bool {
         // Relaxed: settling the future, which follows, releases it to whoever sees the future done.
         self.growing.load(Relaxed) && {
-            self.finishing.fetch_add(1, Relaxed);
+            self.hints.finishing.fetch_add(1, Relaxed);
             true
         }
     }
 
     pub(super) fn finished(&self) {
-        self.finishing.fetch_sub(1, Relaxed);
+        self.hints.finishing.fetch_sub(1, Relaxed);
     }
 
     /// Whether submitters may have to wait for room.
@@ -82,14 +128,21 @@ impl Shared {
 
     /// Waits actively until a task may be there; false: patience ran out before.
     pub(super) fn look_for_task(&self, patience: &mut Spin) -> bool {
-        patience.until(|| self.waiting.load(Relaxed) > 0)
+        patience.until(|| self.inbox.may_have_tasks() || self.hints.waiting.load(Relaxed) > 0)
     }
 
     /// Notes what others look at without the lock. To be called at the end of each hold of it.
     #[inline]
-    pub(super) fn note(&self, state: &State) {
-        self.waiting.store(state.lanes.len(), Relaxed);
+    pub(super) fn note(&self, state: &mut State) {
+        let waiting = state.lanes.len();
+        if self.hints.waiting.load(Relaxed) != waiting {
+            self.hints.waiting.store(waiting, Relaxed);
+        }
         self.note_growth(state);
+        if !state.inbox_open && state.looks_after_inbox() {
+            state.inbox_open = true;
+            self.inbox.open();
+        }
     }
 
     /// Notes whether there may be more workers, whenever that may have changed.
@@ -105,7 +158,8 @@ impl Drop for Shared {
     fn drop(&mut self) {
         // Workers hold this until all is done; without any, nobody is left to run what waits.
         let mut left = Vec::new();
-        self.state.get_mut().lanes.clear(&mut left);
+        left.extend(self.inbox.close());
+        self.state.0.get_mut().lanes.clear(&mut left);
         for task in left {
             task.refuse(FutureError::Abandoned);
         }

@@ -9,7 +9,7 @@
 //! a worker that finds the next task itself need not be woken at all.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::after::{After, Caller, LET_IN, NO_WORKER, REFUSED, Step};
 use super::error::Refusal;
@@ -44,9 +44,6 @@ pub(super) struct State {
     /// Those that have a task.
     pub(super) busy: usize,
     pub(super) idle: Vec<Arc<Waiter>>,
-    /// What each worker runs, for the case that it calls `exit` in the middle. These references are weak, so that
-    /// they keep no result alive.
-    pub(super) seats: Vec<Seated>,
     /// Those that wait, without limit, for a task of this pool.
     pub(super) blocked: Vec<Blocked>,
     pub(super) joiners: Line,
@@ -56,6 +53,8 @@ pub(super) struct State {
     pub(super) obligation: Option<Obligation>,
     /// How many tasks had died in queues when the lanes were last swept.
     pub(super) swept_at: u64,
+    /// Tasks may come in without the state's lock.
+    pub(super) inbox_open: bool,
 }
 
 /// A worker that waits for its own pool.
@@ -63,13 +62,6 @@ pub(super) struct Blocked {
     pub(super) waiter: Arc<Waiter>,
     /// The address of the task that it waits for; or `NOTHING`, or `ROOM`.
     pub(super) task: usize,
-}
-
-/// What a worker runs, by the number of its seat.
-pub(super) enum Seated {
-    Nobody,
-    Idle,
-    Runs(Weak<dyn Task>),
 }
 
 /// What a worker does next.
@@ -100,6 +92,16 @@ impl State {
     /// Whether a task would have to wait for room: nobody overtakes those at the door.
     pub(super) fn is_barred(&self) -> bool {
         matches!(self.mode, Mode::Open) && (!self.door.is_empty() || self.is_full(0))
+    }
+
+    /// Whether a task may come in unseen: a worker looks for it before it goes idle, there is room, nobody need be
+    /// hired, and the program waits for it.
+    pub(super) fn looks_after_inbox(&self) -> bool {
+        matches!(self.mode, Mode::Open)
+            && self.limit.is_none()
+            && self.workers == self.max
+            && (self.daemon || self.obligation.is_some())
+            && (self.idle.is_empty() || self.waking + self.looking > 0)
     }
 
     /// Makes room by taking out what was cancelled, and lets in who waits for it.
@@ -176,20 +178,10 @@ impl State {
             self.looking += 1;
             return Turn::Look;
         }
+        self.lanes.tidy();
         let waiter = Waiter::new(0);
         self.idle.push(waiter.clone());
         Turn::Sleep(waiter)
-    }
-
-    /// A seat for a new worker.
-    pub(super) fn take_seat(&mut self) -> usize {
-        let free = self.seats.iter().position(|seat| matches!(seat, Seated::Nobody));
-        let seat = free.unwrap_or(self.seats.len());
-        if free.is_none() {
-            self.seats.push(Seated::Nobody);
-        }
-        self.seats[seat] = Seated::Idle;
-        seat
     }
 
     fn leave(&mut self, after: &mut After) -> Turn {

@@ -72,8 +72,16 @@ pub(super) fn enqueue(
     op: Op,
 ) -> Result<(), Refusal> {
     host::point(op); // not one that waits for room: who waits does so in line, at the door
+    let task = if priority == Priority(0) {
+        match shared.inbox.put(task) {
+            Ok(()) => return Ok(()),
+            Err(task) => task,
+        }
+    } else {
+        task
+    };
     let mut after = After::default();
-    let mut state = shared.state.lock();
+    let mut state = shared.gather();
     if state.is_barred() {
         state.sweep(&mut after);
     }
@@ -93,7 +101,7 @@ pub(super) fn enqueue(
         None => state.push(task, priority), // the submitter keeps a reference, so nothing is dropped here
     };
     state.summon(shared.finishing(), &mut after);
-    shared.note(&state);
+    shared.note(&mut state);
     drop(state);
     let hires = std::mem::take(&mut after.hire) > 0;
     carry_out(shared, after);

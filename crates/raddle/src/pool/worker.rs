@@ -2,12 +2,12 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 use super::after::{After, Step, break_up};
 use super::shared::{POOL, Shared};
-use super::state::{Seated, State, Turn};
+use super::state::{State, Turn};
 use super::task::{Floor, Queue, Task};
 use crate::future::{self, DEADLOCK, FutureError, guarded};
 use crate::host::{self, Kind, Op, Record, Spin};
@@ -48,20 +48,15 @@ pub(super) fn hire(shared: &Arc<Shared>) -> io::Result<()> {
     // A daemon, because the program waits for tasks, not for workers.
     let record = Record::new(&name, true, false);
     record.daemon_heirs.store(shared.daemon_heirs, Relaxed);
-    let number = shared.state.lock().take_seat();
     let seat = Arc::new(Seat {
         shared: shared.clone(),
-        number,
+        runs: Guarded::new(None),
         within: Guarded::new(Vec::new()),
         stage: AtomicU32::new(STARTING),
         finishing: AtomicBool::new(false),
     });
     record.set_duty(seat.clone());
-    let launched = thread::launch(&record, shared.stack_size, Box::new(move || seat.work()));
-    if launched.is_err() {
-        shared.state.lock().seats[number] = Seated::Nobody;
-    }
-    launched
+    thread::launch(&record, shared.stack_size, Box::new(move || seat.work()))
 }
 
 /// Runs a task that waits in the calling thread, inside another one, if the thread is a worker of the pool.
@@ -86,9 +81,9 @@ pub(super) fn run_here(shared: &Shared, task: &Arc<dyn Task>) {
 /// The worker did not start; returns the tasks that nobody is left to run.
 pub(super) fn not_hired(shared: &Arc<Shared>) -> Vec<Arc<dyn Task>> {
     let mut after = After::default();
-    let mut state = shared.state.lock();
+    let mut state = shared.gather();
     let orphans = state.not_hired(&mut after);
-    shared.note(&state);
+    shared.note(&mut state);
     drop(state);
     carry_out(shared, after);
     orphans
@@ -97,11 +92,12 @@ pub(super) fn not_hired(shared: &Arc<Shared>) -> Vec<Arc<dyn Task>> {
 impl Queue for Shared {
     fn has_room(self: Arc<Self>) {
         let mut after = After::default();
-        let mut state = self.state.lock();
+        let mut state = self.gather();
         if !state.door.is_empty() {
             state.sweep(&mut after);
             state.summon(self.finishing(), &mut after);
         }
+        self.note(&mut state);
         drop(state);
         carry_out(&self, after);
     }
@@ -116,8 +112,9 @@ pub(super) const LEFT: u32 = 2;
 /// A worker's place in the pool.
 pub(super) struct Seat {
     pub(super) shared: Arc<Shared>,
-    /// Where the state says what it runs.
-    pub(super) number: usize,
+    /// What it runs, for the case that it calls `exit` in the middle. The reference is weak, so that it keeps no result
+    /// alive.
+    pub(super) runs: Guarded<Option<Weak<dyn Task>>>,
     /// What it runs inside that: a scope's own tasks.
     pub(super) within: Guarded<Vec<Arc<dyn Task>>>,
     /// Changed under the pool's lock.
@@ -165,13 +162,11 @@ impl Seat {
         self.arrive(&mut state);
         loop {
             let mut after = After::default();
+            if !shared.finds_task(&mut state, &mut patience) {
+                shared.close_inbox(&mut state);
+            }
             let turn = state.turn(patience.may(), &mut after);
             state.summon(shared.finishing(), &mut after);
-            let seated = match &turn {
-                Turn::Run(task) => Seated::Runs(Arc::downgrade(task)),
-                _ => Seated::Idle,
-            };
-            let before = std::mem::replace(&mut state.seats[self.number], seated);
             match &turn {
                 // What keeps the program alive is not given up while the next task may be about to come.
                 Turn::Look => {}
@@ -181,10 +176,10 @@ impl Seat {
                 }
                 _ => state.conclude(&mut after),
             }
-            shared.note(&state);
+            shared.note(&mut state);
             drop(state);
-            drop(before); // which may free the last task
             carry_out(shared, after);
+            self.sit_down(&turn);
             match turn {
                 Turn::Run(task) => return Some(task),
                 Turn::Leave => return None,
@@ -200,6 +195,13 @@ impl Seat {
                 }
             }
         }
+    }
+
+    /// Notes what the worker runs.
+    fn sit_down(&self, turn: &Turn) {
+        let task = if let Turn::Run(task) = turn { Some(Arc::downgrade(task)) } else { None };
+        let before = std::mem::replace(&mut *self.runs.lock(), task);
+        drop(before); // after the lock is let go: this may free the task before
     }
 
     /// The worker comes for a task: the one before is over.
@@ -235,9 +237,9 @@ impl Seat {
     /// Changes the state and does what follows.
     pub(super) fn change(&self, change: impl FnOnce(&mut State, &mut After)) {
         let mut after = After::default();
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.gather();
         change(&mut state, &mut after);
-        self.shared.note(&state);
+        self.shared.note(&mut state);
         drop(state);
         carry_out(&self.shared, after);
     }
