@@ -43,6 +43,21 @@ fn submissions_against_a_worker_that_goes_idle() {
 }
 
 #[test]
+fn a_smaller_pool_against_a_submission() {
+    let scenario = || {
+        let pool = Arc::new(ThreadPoolExecutor::new(2));
+        let first = [1, 2].map(|number| pool.submit(move || number));
+        let other = {
+            let pool = pool.clone();
+            Thread::spawn(move || pool.submit(|| 3).result().unwrap())
+        };
+        pool.resize(1);
+        first.map(|future| future.result().unwrap()).iter().sum::<i32>() + other.join().unwrap()
+    };
+    assert_eq!(every(scenario), BTreeSet::from([6]));
+}
+
+#[test]
 fn a_shutdown_against_a_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));

@@ -106,6 +106,8 @@ impl Queue for Shared {
 /// Stages of a worker.
 pub(super) const STARTING: u32 = 0;
 const WORKING: u32 = 1;
+/// It has no task and is not counted among the busy.
+const IDLE: u32 = 3;
 /// It takes no more tasks, and the state does not count it among the workers.
 pub(super) const LEFT: u32 = 2;
 
@@ -184,7 +186,9 @@ impl Seat {
                 Turn::Run(task) => return Some(task),
                 Turn::Leave => return None,
                 Turn::Sleep(waiter) => {
+                    self.stage.store(IDLE, Relaxed);
                     waiter.sleep(op, None);
+                    self.stage.store(WORKING, Relaxed);
                     state = shared.state.lock();
                     state.waking -= 1;
                 }
@@ -219,6 +223,8 @@ impl Seat {
         match self.stage.swap(LEFT, Relaxed) {
             STARTING => state.starting -= 1,
             WORKING => state.busy -= 1,
+            // A scheduler threw it out of its sleep, as it does with all threads of a program that is over.
+            IDLE => {}
             _ => return,
         }
         state.workers -= 1;
