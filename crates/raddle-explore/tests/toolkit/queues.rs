@@ -48,6 +48,29 @@ fn a_get_against_a_putters_timeout() {
 }
 
 #[test]
+fn a_slow_getter_does_not_take_what_came_later() {
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = Arc::new(bounded(2));
+            queue.put(1).unwrap();
+            queue.put(2).unwrap();
+            let getter = with(&queue, Queue::get);
+            let mut others = Vec::new();
+            for item in 3..=5 {
+                others.push(queue.get().unwrap());
+                queue.put(item).unwrap();
+            }
+            let late = getter.join().unwrap().unwrap();
+            others.extend(queue.try_iter());
+            let expected: Vec<_> = (1..=5).filter(|item| *item != late).collect();
+            assert_eq!(others, expected);
+            late
+        };
+        assert_eq!(every(scenario), BTreeSet::from([1, 2, 3, 4]));
+    }
+}
+
+#[test]
 fn a_shutdown_against_a_getter() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());

@@ -60,7 +60,7 @@ pub(crate) use seam::{
 };
 pub use settings::Action;
 pub(crate) use settings::{set_action, set_lock_order, set_suspect_after};
-pub(crate) use spin::Spin;
+pub(crate) use spin::{Spin, pause};
 pub(crate) use trace::value;
 pub use trace::{Recording, Step, Visible, name, note};
 pub(crate) use under::with_program;

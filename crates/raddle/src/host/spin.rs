@@ -18,8 +18,16 @@ const PAUSES: u32 = 6;
 const YIELDS: u32 = 16;
 /// Two to this many pauses are about a microsecond.
 const BRIEF: u32 = 6;
+/// As `shortest`, of a thread at a large ring.
+const LONGEST_AT_RING: u32 = 3;
 /// Where more threads wait for each other than there are processors, nothing happens before others run.
 const YIELDS_IN_A_CROWD: u32 = 32;
+
+/// Waits actively for so many times 30 ns or so.
+#[inline]
+pub(crate) fn pause(times: usize) {
+    (0..times).for_each(|_| std::hint::spin_loop());
+}
 
 impl Spin {
     #[inline]
@@ -38,6 +46,14 @@ impl Spin {
     #[inline]
     pub(crate) fn for_lock() -> Self {
         Self { shortest: BRIEF, ..Self::new() }
+    }
+
+    /// The patience of a thread at a ring of so many places. Right behind another it would only be in its way: where
+    /// there are more places, it waits longer, and then finds more to do.
+    #[inline]
+    pub(crate) fn for_ring(places: usize) -> Self {
+        let shortest = (places.max(1).ilog2() / 2 + 1).min(LONGEST_AT_RING);
+        Self { shortest, ..Self::new() }
     }
 
     /// Whether patience is left.

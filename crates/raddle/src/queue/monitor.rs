@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::{GetError, PutError, TooManyTasksDone};
 use super::hand::Load;
 use super::limit::Limit;
-use super::sides::Sides;
+use super::sides::{Sides, Way};
 use super::state::{State, Turn};
 use super::store::Store;
 use crate::host::{self, Op, Spin};
@@ -21,7 +21,7 @@ impl<T, S: Store<T>> Monitor<T, S> {
 
     /// As if the limit were high.
     pub(super) const fn with_front(limit: usize) -> Self {
-        Self { sides: Sides::with_front(limit, true) }
+        Self { sides: Sides::with(limit, Way::Split) }
     }
 
     pub(super) fn look<R>(&self, look: impl FnOnce(&State<T, S>) -> R) -> R {
@@ -51,9 +51,12 @@ impl<T, S: Store<T>> Monitor<T, S> {
         host::point(op);
         let turn = patiently(
             limit,
+            self.sides.patience(),
             || self.sides.may_have_room(),
+            || self.sides.let_room_gather(),
             |effort| match effort {
                 Effort::Quick => self.put_one_quickly(&mut load),
+                Effort::More if self.sides.goes_quickly() => Turn::NotNow,
                 _ => self.sides.put(&mut load, effort == Effort::Wait),
             },
         );
@@ -95,9 +98,12 @@ impl<T, S: Store<T>> Monitor<T, S> {
     fn next(&self, op: Op, limit: Limit) -> Result<T, GetError> {
         let turn = patiently(
             limit,
+            self.sides.patience(),
             || self.sides.may_have_items(),
+            || self.sides.let_items_gather(),
             |effort| match effort {
                 Effort::Quick => self.sides.get_quickly().map_or(Turn::NotNow, Turn::Done),
+                Effort::More if self.sides.goes_quickly() => Turn::NotNow,
                 _ => self.sides.get(effort == Effort::Wait),
             },
         );
@@ -186,6 +192,8 @@ impl<T, S: Store<T>> Monitor<T, S> {
 enum Effort {
     /// The usual case alone.
     Quick,
+    /// More, if the usual case may have come to an end.
+    More,
     /// All, short of waiting.
     Whole,
     /// To get in line, if nothing else helps.
@@ -193,17 +201,27 @@ enum Effort {
 }
 
 /// Takes a step as soon as `hint` says that it may succeed, if that is soon, and lines up for it otherwise. Who waits
-/// actively is not in line yet.
+/// actively is not in line yet. `at_once`: the usual case can be tried before anything else, even while somebody observes.
 #[inline]
 fn patiently<T, R>(
     limit: Limit,
+    (mut spin, at_once): (Spin, bool),
     hint: impl Fn() -> bool,
+    gather: impl Fn(),
     mut step: impl FnMut(Effort) -> Turn<T, R>,
 ) -> Turn<T, R> {
-    let mut spin = Spin::new();
-    while limit.may_wait() && spin.may() && (hint() || spin.until(&hint)) {
+    if at_once && let Turn::Done(result) = step(Effort::Quick) {
+        return Turn::Done(result);
+    }
+    while limit.may_wait() && spin.may() {
+        if !hint() {
+            if !spin.until(&hint) {
+                break;
+            }
+            gather();
+        }
         // The usual case again and again: a moment later there may be more to do at one go.
-        for effort in [Effort::Quick, Effort::Quick, Effort::Quick, Effort::Whole] {
+        for effort in [Effort::Quick, Effort::Quick, Effort::Quick, Effort::More] {
             match step(effort) {
                 Turn::NotNow => spin.again(),
                 turn => return turn,

@@ -1,8 +1,7 @@
 //! In which order a queue gives its items out.
 
-use std::collections::VecDeque;
-
 use super::heap::Heap;
+use super::in_order::InOrder;
 use super::store::Store;
 
 /// The order in which a [`BaseQueue`](crate::queue::BaseQueue) gives its items out: [`Fifo`], [`Lifo`] or
@@ -30,7 +29,7 @@ pub enum Lifo {}
 pub enum SmallestFirst {}
 
 impl<T> Order<T> for Fifo {
-    type Store = VecDeque<T>;
+    type Store = InOrder<T>;
     const NAME: &'static str = "Queue";
 }
 

@@ -1,8 +1,10 @@
 //! The steps of the state that nothing stands in the way of, and those with which items move to the front.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::hand::LetGo;
+use super::ring::Ring;
 use super::state::State;
 use super::store::Store;
 
@@ -76,10 +78,18 @@ impl<T, S: Store<T>> State<T, S> {
         }
     }
 
+    /// Takes hold of the items in `ring`, until the state is [tidied](State::tidy).
+    pub(super) fn hold(&mut self, ring: &Arc<Ring<T>>) {
+        self.unfinished += self.store.hold(ring);
+    }
+
     /// Notes whether anything stands in the way of quick puts and gets. To be called after each step that was none.
     #[inline]
     pub(super) fn tidy(&mut self) {
         self.plain =
             !self.shut_down && self.getters.is_empty() && self.fillers.is_empty() && self.putters.is_empty();
+        if self.plain {
+            self.store.release();
+        }
     }
 }

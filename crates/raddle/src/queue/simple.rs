@@ -1,11 +1,11 @@
 //! The queue without limits, tasks and end.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use super::hand::Load;
+use super::in_order::InOrder;
 use super::limit::Limit;
 use super::monitor::Monitor;
 use super::state::State;
@@ -28,7 +28,7 @@ use crate::host::{self, Kind, Op};
 /// # thread.join().unwrap();
 /// ```
 pub struct SimpleQueue<T> {
-    monitor: Monitor<T, VecDeque<T>>,
+    monitor: Monitor<T, InOrder<T>>,
 }
 
 impl<T> SimpleQueue<T> {

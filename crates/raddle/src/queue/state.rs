@@ -239,7 +239,7 @@ impl<T, S: Store<T>> State<T, S> {
 
     /// Removes all items. They count as done, as far as there are unfinished tasks.
     pub(super) fn clear(&mut self, let_go: &mut LetGo<T>) -> S {
-        let store = std::mem::replace(&mut self.store, S::EMPTY);
+        let store = self.store.clear();
         self.set_unfinished(self.unfinished.saturating_sub(store.len()), let_go);
         store
     }

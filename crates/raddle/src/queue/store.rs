@@ -1,6 +1,9 @@
 //! What keeps the items of a queue.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::ring::Ring;
 
 /// Keeps items and knows which is next.
 ///
@@ -22,6 +25,23 @@ pub trait Store<T> {
     /// Takes all items from `front`, which go before its own.
     fn put_back(&mut self, front: &mut VecDeque<T>) {
         let _ = front;
+    }
+
+    /// Takes hold of the items in `ring`, so that nobody else moves any; says how many were put since the last time.
+    fn hold(&mut self, ring: &Arc<Ring<T>>) -> usize {
+        let _ = ring;
+        0
+    }
+
+    /// Lets others move items again.
+    fn release(&mut self) {}
+
+    /// Takes all items out, to be dropped or looked at elsewhere.
+    fn clear(&mut self) -> Self
+    where
+        Self: Sized,
+    {
+        std::mem::replace(self, Self::EMPTY)
     }
 
     /// How many items there are.
@@ -47,43 +67,6 @@ pub trait Store<T> {
 
     /// All items, the next one first. Runs the user's code.
     fn into_items(self) -> Vec<T>;
-}
-
-impl<T> Store<T> for VecDeque<T> {
-    const EMPTY: Self = VecDeque::new();
-    const IN_ORDER: bool = true;
-
-    #[inline]
-    fn hand_out(&mut self, front: &mut VecDeque<T>) {
-        std::mem::swap(self, front);
-    }
-
-    fn put_back(&mut self, front: &mut VecDeque<T>) {
-        front.append(self);
-        std::mem::swap(self, front);
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    #[inline]
-    fn insert(&mut self, _: usize, item: T) {
-        self.push_back(item);
-    }
-
-    #[inline]
-    fn take(&mut self, _: usize, incoming: Option<T>) -> Option<T> {
-        let next = self.pop_front();
-        if let Some(item) = incoming {
-            self.push_back(item);
-        }
-        next
-    }
-
-    fn into_items(self) -> Vec<T> {
-        self.into()
-    }
 }
 
 impl<T> Store<T> for Vec<T> {

@@ -31,13 +31,13 @@ impl RawLock {
         self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
     }
 
-    /// Acquires, waiting until `deadline` at most; `None`: for ever.
     /// Takes the lock if it is free, and says nothing to whoever observes: for when nobody does.
     #[inline]
     pub(crate) fn grab(&self) -> bool {
         self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
     }
 
+    /// Acquires, waiting until `deadline` at most; `None`: for ever.
     #[inline]
     pub(crate) fn acquire(&self, deadline: Option<Instant>) -> bool {
         self.try_acquire() || self.acquire_slowly(deadline, Spin::for_lock())

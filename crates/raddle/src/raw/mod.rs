@@ -1,9 +1,12 @@
-//! What the primitives are made of: a lock without points, a value under it, and lines of waiting threads.
+//! What the primitives are made of: a lock without points, a value under it, a place for an item, and
+//! lines of waiting threads.
 
 mod guarded;
 mod lock;
+mod place;
 mod waiters;
 
 pub(crate) use guarded::{Guard, Guarded, Outer};
 pub(crate) use lock::RawLock;
+pub(crate) use place::Place;
 pub(crate) use waiters::{Line, Waiter};

@@ -1,0 +1,130 @@
+//! A place for one item, with a lock of its own that is held for a few instructions only.
+//!
+//! Its word says everything: empty, full, or held by the thread that is about to change that. So what takes the lock also
+//! sees whether there is an item, and what lets go of it says so, by an ordinary store. Such a store cannot tell whether
+//! somebody sleeps, so the few who sleep here look again by themselves.
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
+
+use crate::host::{self, Spin};
+
+const EMPTY: u32 = 0;
+const FULL: u32 = 1;
+const HELD: u32 = 2;
+
+/// Who cannot do without a place, and finds it held by a thread that does not run, looks again after this time.
+const NAP: Duration = Duration::from_micros(50);
+
+pub(crate) struct Place<T> {
+    word: AtomicU32,
+    /// There is an item if the word says `FULL`, or if it says `HELD` and the holder's [`Open::full`] is set.
+    item: UnsafeCell<MaybeUninit<T>>,
+}
+
+// SAFETY: the item is touched only by the thread that has moved the word to `HELD`, so that sharing this hands the item
+// from thread to thread but never shares it.
+unsafe impl<T: Send> Sync for Place<T> {}
+
+impl<T> Place<T> {
+    pub(crate) const fn new() -> Self {
+        Self { word: AtomicU32::new(EMPTY), item: UnsafeCell::new(MaybeUninit::uninit()) }
+    }
+
+    /// Whether there is an item, as a hint.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.word.load(Relaxed) == FULL
+    }
+
+    /// Whether there is neither an item nor somebody with it, as a hint.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.word.load(Relaxed) == EMPTY
+    }
+
+    /// Takes hold of the place if it is full, or if it is empty.
+    #[inline]
+    pub(crate) fn try_open(&self, full: bool) -> Option<Open<'_, T>> {
+        host::atom(&self.word);
+        let before = if full { FULL } else { EMPTY };
+        match self.word.compare_exchange(before, HELD, Acquire, Relaxed) {
+            Ok(_) => Some(Open { place: self, full, not_send: PhantomData }),
+            Err(_) => None,
+        }
+    }
+
+    /// Takes hold of the place as soon as nobody else has it.
+    pub(crate) fn open(&self) -> Open<'_, T> {
+        let mut spin = Spin::new();
+        loop {
+            host::atom(&self.word);
+            let before = self.word.load(Relaxed);
+            if before != HELD {
+                if let Some(open) = self.try_open(before == FULL) {
+                    return open;
+                }
+            } else if !spin.again() {
+                // Under a scheduler the holder wakes who waits, and time might pass in vain for ever.
+                let until = if host::explored() { None } else { host::deadline(NAP) };
+                host::wait(&self.word, HELD, until);
+            }
+        }
+    }
+}
+
+impl<T> Drop for Place<T> {
+    fn drop(&mut self) {
+        if *self.word.get_mut() == FULL {
+            // SAFETY: the word says that there is an item; it was written before the word was.
+            unsafe { self.item.get_mut().assume_init_drop() };
+        }
+    }
+}
+
+impl<T> fmt::Debug for Place<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("full", &self.is_full()).finish_non_exhaustive()
+    }
+}
+
+/// A place in hand; dropping it lets go of it.
+pub(crate) struct Open<'a, T> {
+    place: &'a Place<T>,
+    full: bool,
+    not_send: PhantomData<*const ()>,
+}
+
+impl<T> Open<'_, T> {
+    /// Takes out what is there, and puts `item` in.
+    #[inline]
+    pub(crate) fn replace(&mut self, item: Option<T>) -> Option<T> {
+        let content = self.place.item.get();
+        // SAFETY: the place is held by this alone, and it is full.
+        let before = self.full.then(|| unsafe { (*content).assume_init_read() });
+        self.full = item.is_some();
+        if let Some(item) = item {
+            // SAFETY: the place is held by this alone. What was there has been moved out.
+            unsafe { (*content).write(item) };
+        }
+        before
+    }
+}
+
+impl<T> Drop for Open<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        let word = &self.place.word;
+        host::atom(word);
+        word.store(if self.full { FULL } else { EMPTY }, Release);
+        if host::explored() {
+            host::wake(word, 1);
+        }
+    }
+}
