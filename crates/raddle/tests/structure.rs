@@ -14,6 +14,7 @@ const LONGEST: usize = 300;
 const UNSAFE: &[&str] = &[
     "erase.rs",        // forgets what a closure borrows
     "host/exit.rs",    // asks the C library for a call at the end
+    "host/hints.rs",   // tells the processor what comes next
     "host/os.rs",      // system calls
     "pool/scope.rs",   // lends what a scope borrows to tasks
     "raw/guarded.rs",  // a value under a lock

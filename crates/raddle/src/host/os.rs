@@ -27,23 +27,6 @@ pub(super) fn yield_now() {
     std::thread::yield_now();
 }
 
-/// Has the processor bring in what lies at `address` and in the two cache lines around it, while it does something else.
-#[inline]
-pub(super) fn prefetch(address: *const ()) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let address = address.cast::<i8>();
-        // SAFETY: nothing is read: for an address that is not mapped, the hint is ignored.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(address);
-            _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(64));
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
 /// Starts a detached thread; its name reaches the operating system, which may keep only the first part.
 pub(super) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     let mut builder = std::thread::Builder::new();

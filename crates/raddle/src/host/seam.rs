@@ -94,12 +94,6 @@ pub fn sleep_until(op: Op, until: Instant) {
     }
 }
 
-/// Says that the calling thread will soon need what lies at `address` and right behind it.
-#[inline]
-pub(crate) fn prefetch(address: *const ()) {
-    os::prefetch(address);
-}
-
 /// Lets other threads go first.
 pub fn yield_now() {
     match under::scheduler() {
@@ -125,11 +119,13 @@ pub(super) fn may_spin() -> bool {
 }
 
 /// Whether the watch judges the calling thread's waits: then a limit that nobody needs any more should not last.
+#[inline]
 pub(crate) fn watched() -> bool {
     !flags::quiet() && under::scheduler().is_none() && flags::watching()
 }
 
 /// Whether the calling thread is under a scheduler.
+#[inline]
 pub(crate) fn explored() -> bool {
     !flags::quiet() && under::scheduler().is_some()
 }

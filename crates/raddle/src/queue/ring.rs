@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::host;
-use crate::raw::Place;
+use crate::raw::{Open, Place};
 
 pub struct Ring<T> {
     /// Where the next item is put.
@@ -43,7 +43,13 @@ const FROZEN: u32 = 1 << 31;
 const ROOM: usize = 1 << 16;
 
 /// So many items are worth waiting for when they come one right after the other.
-const BURST: usize = 32;
+const BURST: usize = 256;
+
+/// So many looks are worth it for twice as many items as there are.
+const LOOKS: usize = 8;
+
+/// So many places further on, memory is wanted next.
+const AHEAD: usize = 4;
 
 impl<T> Ring<T> {
     /// Whether there should be a ring for so many items.
@@ -78,23 +84,28 @@ impl<T> Ring<T> {
         self.let_gather(&self.head, |full| full);
     }
 
-    /// Lets a burst go on for a moment. Right behind another thread one would only be in its way, at each place anew; so
-    /// this looks at a place to which that comes later, and the two are apart then.
+    /// Lets a burst go on for a moment, as long as it does. Right behind another thread one would only be in its way, at
+    /// each place anew; so this looks at places to which that comes later, and the two are apart then.
     fn let_gather(&self, end: &End, is: impl Fn(bool) -> bool) {
-        let ahead = BURST.min(self.places.len() / 2);
         let there = |steps: usize| {
             let place = (end.place() + steps) % self.places.len();
             is(self.places[place].is_full())
         };
-        if ahead < 2 {
+        let most = BURST.min(self.places.len() / 2);
+        if most < 2 {
             return;
         }
         host::pause(1);
-        if there(1) {
-            for _ in 0..BURST / 4 {
-                if there(ahead) {
-                    return;
-                }
+        if !there(1) {
+            return;
+        }
+        let mut ahead = 2;
+        let mut looks = 0;
+        while ahead <= most && looks < LOOKS {
+            if there(ahead) {
+                (ahead, looks) = (2 * ahead, 0);
+            } else {
+                looks += 1;
                 host::pause(4);
             }
         }
@@ -103,40 +114,93 @@ impl<T> Ring<T> {
     /// Puts an item, if there is room and nothing stands in the way; gives it back otherwise.
     #[inline]
     pub(super) fn put(&self, item: T) -> Result<(), T> {
-        let at = self.tail.look();
+        if !host::quiet() {
+            return self.put_observed(item);
+        }
+        let at = self.tail.at.load(Acquire);
         let Some(place) = self.places.get(at as usize) else { return Err(item) }; // frozen
-        if host::quiet() && !place.is_empty() {
+        if !place.is_empty() {
             return Err(item); // without taking the line away from who empties it
         }
-        let Some(mut place) = place.try_open(false) else { return Err(item) };
+        let Some(place) = place.grab(false) else { return Err(item) };
+        if self.tail.at.load(Acquire) != at {
+            return Err(item);
+        }
+        self.fill(at, place, item);
+        Ok(())
+    }
+
+    /// The same for when somebody observes.
+    #[cold]
+    fn put_observed(&self, item: T) -> Result<(), T> {
+        let at = self.tail.look();
+        let Some(place) = self.places.get(at as usize) else { return Err(item) };
+        let Some(place) = place.try_open(false) else { return Err(item) };
         if self.tail.look() != at {
             return Err(item);
         }
+        host::atom(&self.tail.at);
+        self.fill(at, place, item);
+        Ok(())
+    }
+
+    #[inline]
+    fn fill(&self, at: u32, mut place: Open<'_, T>, item: T) {
         place.replace(Some(item));
         self.tail.advance(at, self.places.len());
-        Ok(())
+        self.prefetch(at);
     }
 
     /// Takes the next item, if there is one and nothing stands in the way.
     #[inline]
     pub(super) fn get(&self) -> Option<T> {
-        let at = self.head.look();
+        if !host::quiet() {
+            return self.get_observed();
+        }
+        let at = self.head.at.load(Acquire);
         let place = self.places.get(at as usize)?; // frozen: none
-        if host::quiet() && !place.is_full() {
+        if !place.is_full() {
             return None; // without taking the line away from who fills it
         }
-        let mut place = place.try_open(true)?;
+        let place = place.grab(true)?;
+        if self.head.at.load(Acquire) != at {
+            return None;
+        }
+        self.empty(at, place)
+    }
+
+    /// The same for when somebody observes.
+    #[cold]
+    fn get_observed(&self) -> Option<T> {
+        let at = self.head.look();
+        let place = self.places.get(at as usize)?.try_open(true)?;
         if self.head.look() != at {
             return None;
         }
+        host::atom(&self.head.at);
+        self.empty(at, place)
+    }
+
+    #[inline]
+    fn empty(&self, at: u32, mut place: Open<'_, T>) -> Option<T> {
         let item = place.replace(None);
         self.head.advance(at, self.places.len());
+        self.prefetch(at);
         item
     }
 
     /// Whether quick puts and gets are impossible, as a hint.
     pub(super) fn is_frozen(&self) -> bool {
         self.tail.at.load(Relaxed) & FROZEN != 0
+    }
+
+    /// Has a place brought in to which the end that was `at` will come soon, if the other end is probably not there.
+    #[inline]
+    fn prefetch(&self, at: u32) {
+        let ahead = (at as usize) + AHEAD;
+        if ahead < self.places.len() && self.places.len() >= 8 * AHEAD {
+            host::prefetch_to_write((&raw const self.places[ahead]).cast());
+        }
     }
 
     /// Keeps all quick puts and gets out; to be called with the queue's lock held.
@@ -167,6 +231,7 @@ impl<T> Ring<T> {
         let at = self.tail.at.load(Relaxed);
         let before = self.places[self.tail.place()].open().replace(Some(item));
         debug_assert!(before.is_none(), "an item was put into a full ring");
+        host::atom(&self.tail.at);
         self.tail.advance(at, self.places.len());
     }
 
@@ -185,6 +250,7 @@ impl<T> Ring<T> {
     pub(super) fn take(&self) -> Option<T> {
         let at = self.head.at.load(Relaxed);
         let item = self.places[self.head.place()].open().replace(None)?;
+        host::atom(&self.head.at);
         self.head.advance(at, self.places.len());
         Some(item)
     }
@@ -219,7 +285,6 @@ impl End {
     fn advance(&self, at: u32, places: usize) {
         let next = (at & !FROZEN) + 1;
         let next = if next as usize == places { 0 } else { next };
-        host::atom(&self.at);
         self.count.store(self.count.load(Relaxed).wrapping_add(1), Relaxed);
         self.at.store(next | (at & FROZEN), Release);
     }

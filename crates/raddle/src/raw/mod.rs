@@ -8,5 +8,5 @@ mod waiters;
 
 pub(crate) use guarded::{Guard, Guarded, Outer};
 pub(crate) use lock::RawLock;
-pub(crate) use place::Place;
+pub(crate) use place::{Open, Place};
 pub(crate) use waiters::{Line, Waiter};

@@ -53,10 +53,26 @@ impl<T> Place<T> {
     #[inline]
     pub(crate) fn try_open(&self, full: bool) -> Option<Open<'_, T>> {
         host::atom(&self.word);
+        self.grab(full)
+    }
+
+    /// The same, saying nothing to whoever observes.
+    #[inline]
+    pub(crate) fn grab(&self, full: bool) -> Option<Open<'_, T>> {
         let before = if full { FULL } else { EMPTY };
         match self.word.compare_exchange(before, HELD, Acquire, Relaxed) {
             Ok(_) => Some(Open { place: self, full, not_send: PhantomData }),
             Err(_) => None,
+        }
+    }
+
+    /// For the holder alone.
+    #[cold]
+    fn let_go(&self, state: u32) {
+        host::atom(&self.word);
+        self.word.store(state, Release);
+        if host::explored() {
+            host::wake(&self.word, 1);
         }
     }
 
@@ -120,11 +136,11 @@ impl<T> Open<'_, T> {
 impl<T> Drop for Open<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        let word = &self.place.word;
-        host::atom(word);
-        word.store(if self.full { FULL } else { EMPTY }, Release);
-        if host::explored() {
-            host::wake(word, 1);
+        let state = if self.full { FULL } else { EMPTY };
+        if host::quiet() {
+            self.place.word.store(state, Release);
+        } else {
+            self.place.let_go(state);
         }
     }
 }

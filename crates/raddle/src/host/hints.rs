@@ -1,0 +1,32 @@
+//! Hints to the processor, which change nothing but the time that things take.
+#![allow(unsafe_code)]
+
+/// Has the processor bring in what lies at `address` and in the two cache lines around it, while it does something else.
+#[inline]
+pub(crate) fn prefetch(address: *const ()) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let address = address.cast::<i8>();
+        // SAFETY: nothing is read: for an address that is not mapped, the hint is ignored.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(address);
+            _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(64));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// Has the processor bring in the cache line at `address` to be written, while it does something else.
+#[inline]
+pub(crate) fn prefetch_to_write(address: *const ()) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: nothing is read or written: for an address that is not mapped, the hint is ignored. All processors of the
+    // architecture know the instruction, if only as one that does nothing.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
