@@ -30,6 +30,7 @@
 
 mod base;
 mod batch;
+mod burst;
 mod error;
 mod hand;
 mod heap;

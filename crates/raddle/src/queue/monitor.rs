@@ -37,7 +37,7 @@ impl<T, S: Store<T>> Monitor<T, S> {
     /// Gets an item if nothing stands in the way.
     #[inline]
     pub(super) fn get_quickly(&self) -> Option<T> {
-        if host::quiet() { self.sides.get_quickly() } else { None }
+        if host::quiet() { self.sides.get_quickly(false) } else { None }
     }
 
     /// Says that a task is done if nothing stands in the way.
@@ -102,7 +102,7 @@ impl<T, S: Store<T>> Monitor<T, S> {
             || self.sides.may_have_items(),
             || self.sides.let_items_gather(),
             |effort| match effort {
-                Effort::Quick => self.sides.get_quickly().map_or(Turn::NotNow, Turn::Done),
+                Effort::Quick => self.sides.get_quickly(true).map_or(Turn::NotNow, Turn::Done),
                 Effort::More if self.sides.goes_quickly() => Turn::NotNow,
                 _ => self.sides.get(effort == Effort::Wait),
             },
@@ -214,12 +214,10 @@ fn patiently<T, R>(
         return Turn::Done(result);
     }
     while limit.may_wait() && spin.may() {
-        if !hint() {
-            if !spin.until(&hint) {
-                break;
-            }
-            gather();
+        if !hint() && !spin.until(&hint) {
+            break;
         }
+        gather();
         // The usual case again and again: a moment later there may be more to do at one go.
         for effort in [Effort::Quick, Effort::Quick, Effort::Quick, Effort::More] {
             match step(effort) {

@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use super::burst::let_gather;
 use crate::host;
 use crate::raw::{Open, Place};
 
@@ -41,12 +42,6 @@ const FROZEN: u32 = 1 << 31;
 
 /// Rings take memory for all their places at once; not more than this.
 const ROOM: usize = 1 << 16;
-
-/// So many items are worth waiting for when they come one right after the other.
-const BURST: usize = 256;
-
-/// So many looks are worth it for twice as many items as there are.
-const LOOKS: usize = 8;
 
 /// So many places further on, memory is wanted next.
 const AHEAD: usize = 4;
@@ -84,31 +79,12 @@ impl<T> Ring<T> {
         self.let_gather(&self.head, |full| full);
     }
 
-    /// Lets a burst go on for a moment, as long as it does. Right behind another thread one would only be in its way, at
-    /// each place anew; so this looks at places to which that comes later, and the two are apart then.
+    /// Looks at a place to which the other side comes later, so that the two are apart then.
     fn let_gather(&self, end: &End, is: impl Fn(bool) -> bool) {
-        let there = |steps: usize| {
-            let place = (end.place() + steps) % self.places.len();
+        let_gather(self.places.len() / 2, |count| {
+            let place = (end.place() + count - 1) % self.places.len();
             is(self.places[place].is_full())
-        };
-        let most = BURST.min(self.places.len() / 2);
-        if most < 2 {
-            return;
-        }
-        host::pause(1);
-        if !there(1) {
-            return;
-        }
-        let mut ahead = 2;
-        let mut looks = 0;
-        while ahead <= most && looks < LOOKS {
-            if there(ahead) {
-                (ahead, looks) = (2 * ahead, 0);
-            } else {
-                looks += 1;
-                host::pause(4);
-            }
-        }
+        });
     }
 
     /// Puts an item, if there is room and nothing stands in the way; gives it back otherwise.

@@ -21,6 +21,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
+use super::burst::let_gather;
 use super::hand::LetGo;
 use super::ring::Ring;
 use super::state::State;
@@ -141,8 +142,12 @@ impl<T, S: Store<T>> Sides<T, S> {
 
     /// Waits a moment for more items, if that is worthwhile.
     pub(super) fn let_items_gather(&self) {
-        if let Some(ring) = self.ring() {
-            ring.let_items_gather();
+        match self.ring() {
+            Some(ring) => ring.let_items_gather(),
+            None if self.way == Way::Split => {
+                let_gather(self.limit, |count| self.back.count.load(Relaxed) as usize >= count);
+            }
+            None => {}
         }
     }
 
@@ -197,7 +202,7 @@ impl<T, S: Store<T>> Sides<T, S> {
 
     /// Gets an item, if nobody has the lock or is in line. For when nobody observes.
     #[inline]
-    pub(super) fn get_quickly(&self) -> Option<T> {
+    pub(super) fn get_quickly(&self, few: bool) -> Option<T> {
         if let Some(ring) = self.ring() {
             return ring.get();
         }
@@ -207,7 +212,7 @@ impl<T, S: Store<T>> Sides<T, S> {
                 return None;
             }
             if front.items.is_empty() {
-                self.refill_quickly(&mut front)?;
+                self.refill_quickly(&mut front, few)?;
             }
             let item = front.items.pop_front()?;
             front.freed += 1;
@@ -229,15 +234,11 @@ impl<T, S: Store<T>> Sides<T, S> {
         self.back.state.grab().is_some_and(|mut state| state.task_done_quickly())
     }
 
-    /// Moves what has gathered at the back to the empty front; not while a few items are becoming more, since each
-    /// time the putters have to do without their lock.
-    fn refill_quickly(&self, front: &mut Out<T>) -> Option<()> {
-        let count = self.back.count.load(Relaxed);
-        if count < BATCH {
-            std::hint::spin_loop();
-            if count == 0 || self.back.count.load(Relaxed) > count {
-                return None;
-            }
+    /// Moves what has gathered at the back to the empty front, if that is so many that it is worth taking the lock away
+    /// from the putters, or if `few` will do.
+    fn refill_quickly(&self, front: &mut Out<T>, few: bool) -> Option<()> {
+        if self.back.count.load(Relaxed) < if few { 1 } else { BATCH } {
+            return None;
         }
         let mut state = self.back.state.grab()?;
         state.settle(&mut front.freed);
