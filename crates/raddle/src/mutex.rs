@@ -30,7 +30,7 @@ use crate::raw::{Guard, Guarded, Outer};
 /// assert_eq!(*TOTAL.lock(), 10);
 /// ```
 pub struct Mutex<T: ?Sized> {
-    value: Guarded<T>,
+    value: Guarded<T, Outer>,
 }
 
 impl<T> Mutex<T> {
@@ -51,7 +51,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         match if host::quiet() { self.value.grab() } else { None } {
-            Some(guard) => MutexGuard { guard: guard.with_way() },
+            Some(guard) => MutexGuard { guard },
             None => self.lock_slowly(),
         }
     }
@@ -64,8 +64,8 @@ impl<T: ?Sized> Mutex<T> {
         let op = self.op(Kind::TryTake);
         host::point(op);
         let guard = self.value.try_lock()?;
-        host::took_lock(op, self.value.mark());
-        Some(MutexGuard { guard: guard.with_way() })
+        host::took_lock(op, self.value.raw().mark());
+        Some(MutexGuard { guard })
     }
 
     /// A guard, if the data comes free within `timeout`.
@@ -91,7 +91,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn is_locked(&self) -> bool {
         host::point(self.op(Kind::Read));
-        self.value.is_locked()
+        self.value.raw().is_held()
     }
 
     #[cold]
@@ -103,16 +103,16 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     fn lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
         let op = self.op(Kind::Take);
-        host::point_until(op, deadline, self.value.word(), || !self.value.is_locked());
+        host::point_until(op, deadline, self.value.raw().word(), || !self.value.raw().is_held());
         let guard = self.value.lock_until(deadline)?;
-        host::took_lock(op, self.value.mark());
-        Some(MutexGuard { guard: guard.with_way() })
+        host::took_lock(op, self.value.raw().mark());
+        Some(MutexGuard { guard })
     }
 
     #[inline]
     #[track_caller]
     fn op(&self, kind: Kind) -> Op {
-        Op::new(&self.value, "Mutex", kind)
+        Op::new(self.value.object(), "Mutex", kind)
     }
 }
 
@@ -145,14 +145,14 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     #[track_caller]
     pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let guarded = self.guard.guarded();
-        let take = Op::new(guarded, "Mutex", Kind::Take);
-        host::lend_lock(Op { kind: Kind::Give, ..take }, guarded.mark());
+        let take = Op::new(guarded.object(), "Mutex", Kind::Take);
+        host::lend_lock(Op { kind: Kind::Give, ..take }, guarded.raw().mark());
         let result = self.guard.unlocked(|| {
             let result = f();
-            host::point_until(take, None, guarded.word(), || !guarded.is_locked());
+            host::point_until(take, None, guarded.raw().word(), || !guarded.raw().is_held());
             result
         });
-        host::took_lock(take, guarded.mark());
+        host::took_lock(take, guarded.raw().mark());
         result
     }
 

@@ -1,30 +1,110 @@
-//! A value under a [`RawLock`]: what every primitive keeps its state in, and what `Mutex<T>` is made of.
+//! A value under a lock: what every primitive keeps its state in, and what `Mutex<T>` is made of.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
+use super::latch::Latch;
 use super::lock::RawLock;
-use crate::host::{self, Kind, Mark, Op};
+use crate::host::{self, Kind, Op};
 
-pub(crate) struct Guarded<T: ?Sized> {
-    lock: RawLock,
+pub(crate) struct Guarded<T: ?Sized, L = Latch> {
+    lock: L,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: the value can be moved to another thread with the whole, since nobody holds a guard then.
-unsafe impl<T: ?Sized + Send> Send for Guarded<T> {}
+unsafe impl<T: ?Sized + Send, L: Send> Send for Guarded<T, L> {}
 // SAFETY: the lock is held while a guard lives and by one guard at a time, so sharing this hands the value
 // from thread to thread but never shares it.
-unsafe impl<T: ?Sized + Send> Sync for Guarded<T> {}
+unsafe impl<T: ?Sized + Send, L: Sync> Sync for Guarded<T, L> {}
 
-impl<T> Guarded<T> {
+/// How a value is locked. Guards rely on it: all that locks something is in this file.
+pub(crate) trait Exclusive {
+    const FREE: Self;
+
+    fn acquire(&self);
+
+    fn try_acquire(&self) -> bool;
+
+    /// The same, saying nothing to whoever observes.
+    fn grab(&self) -> bool;
+
+    /// For the holder alone.
+    fn release(&self);
+}
+
+/// Inside a primitive: no step of its own.
+impl Exclusive for Latch {
+    const FREE: Self = Self::new();
+
+    #[inline]
+    fn acquire(&self) {
+        Latch::acquire(self);
+    }
+
+    #[inline]
+    fn try_acquire(&self) -> bool {
+        Latch::try_acquire(self)
+    }
+
+    #[inline]
+    fn grab(&self) -> bool {
+        Latch::grab(self)
+    }
+
+    #[inline]
+    fn release(&self) {
+        Latch::release(self);
+    }
+}
+
+/// Of a mutex: letting go is a step that others can see.
+#[derive(Debug)]
+pub(crate) struct Outer(pub(crate) RawLock);
+
+impl Exclusive for Outer {
+    const FREE: Self = Self(RawLock::new());
+
+    #[inline]
+    fn acquire(&self) {
+        self.0.acquire(None);
+    }
+
+    #[inline]
+    fn try_acquire(&self) -> bool {
+        self.0.try_acquire()
+    }
+
+    #[inline]
+    fn grab(&self) -> bool {
+        self.0.grab()
+    }
+
+    #[inline]
+    fn release(&self) {
+        if host::quiet() {
+            self.0.let_go();
+        } else {
+            self.release_observed();
+        }
+    }
+}
+
+impl Outer {
+    #[cold]
+    fn release_observed(&self) {
+        host::gave_lock(Op::new(self, "Mutex", Kind::Give), self.0.mark());
+        self.0.release();
+    }
+}
+
+impl<T, L: Exclusive> Guarded<T, L> {
     pub(crate) const fn new(value: T) -> Self {
-        Self { lock: RawLock::new(), value: UnsafeCell::new(value) }
+        Self { lock: L::FREE, value: UnsafeCell::new(value) }
     }
 
     pub(crate) fn into_inner(self) -> T {
@@ -32,49 +112,28 @@ impl<T> Guarded<T> {
     }
 }
 
-impl<T: ?Sized> Guarded<T> {
+impl<T: ?Sized, L: Exclusive> Guarded<T, L> {
     #[inline]
-    pub(crate) fn lock(&self) -> Guard<'_, T> {
-        self.lock.acquire_inner();
+    pub(crate) fn lock(&self) -> Guard<'_, T, L> {
+        self.lock.acquire();
         self.guard()
     }
 
     /// The value, if nobody has it now; says nothing to whoever observes.
     #[inline]
-    pub(crate) fn grab(&self) -> Option<Guard<'_, T>> {
+    pub(crate) fn grab(&self) -> Option<Guard<'_, T, L>> {
         self.lock.grab().then(|| self.guard())
     }
 
     #[inline]
-    pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_, T>> {
-        self.lock.acquire(deadline).then(|| self.guard())
-    }
-
-    #[inline]
-    pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
+    pub(crate) fn try_lock(&self) -> Option<Guard<'_, T, L>> {
         self.lock.try_acquire().then(|| self.guard())
     }
 
     /// To be called by the holder of the lock alone: the guard's drop releases it.
     #[inline]
-    fn guard(&self) -> Guard<'_, T> {
+    fn guard(&self) -> Guard<'_, T, L> {
         Guard { guarded: self, not_send: PhantomData }
-    }
-
-    #[inline]
-    pub(crate) fn is_locked(&self) -> bool {
-        self.lock.is_held()
-    }
-
-    #[inline]
-    pub(crate) fn mark(&self) -> &Mark {
-        self.lock.mark()
-    }
-
-    /// The lock's word.
-    #[inline]
-    pub(crate) fn word(&self) -> &AtomicU32 {
-        self.lock.word()
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut T {
@@ -82,7 +141,25 @@ impl<T: ?Sized> Guarded<T> {
     }
 }
 
-impl<T: ?Sized + fmt::Debug> fmt::Debug for Guarded<T> {
+impl<T: ?Sized> Guarded<T, Outer> {
+    #[inline]
+    pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_, T, Outer>> {
+        self.raw().acquire(deadline).then(|| self.guard())
+    }
+
+    /// What it is in reports.
+    #[inline]
+    pub(crate) fn object(&self) -> &Outer {
+        &self.lock
+    }
+
+    #[inline]
+    pub(crate) fn raw(&self) -> &RawLock {
+        &self.lock.0
+    }
+}
+
+impl<T: ?Sized + fmt::Debug, L: Exclusive> fmt::Debug for Guarded<T, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.try_lock() {
             Some(guard) => guard.fmt(f),
@@ -94,66 +171,23 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Guarded<T> {
 /// Access to the value; dropping it, on a panic too, lets go of the lock.
 ///
 /// It stays on its thread: the watch relies on the holder being the one who releases.
-pub(crate) struct Guard<'a, T: ?Sized, W: Way = Inner> {
-    guarded: &'a Guarded<T>,
-    not_send: PhantomData<(*const (), W)>,
+pub(crate) struct Guard<'a, T: ?Sized, L: Exclusive = Latch> {
+    guarded: &'a Guarded<T, L>,
+    not_send: PhantomData<*const ()>,
 }
 
 // SAFETY: a shared guard gives out only `&T`.
-unsafe impl<T: ?Sized + Sync, W: Way> Sync for Guard<'_, T, W> {}
+unsafe impl<T: ?Sized + Sync, L: Exclusive + Sync> Sync for Guard<'_, T, L> {}
 
-/// How the lock is let go of when a guard is dropped.
-pub(crate) trait Way {
-    fn let_go<T: ?Sized>(guarded: &Guarded<T>);
-}
-
-/// Inside a primitive: no step of its own.
-pub(crate) enum Inner {}
-
-impl Way for Inner {
-    #[inline]
-    fn let_go<T: ?Sized>(guarded: &Guarded<T>) {
-        guarded.lock.release();
-    }
-}
-
-/// Of a mutex: a step that others can see.
-pub(crate) enum Outer {}
-
-impl Way for Outer {
-    #[inline]
-    fn let_go<T: ?Sized>(guarded: &Guarded<T>) {
-        if host::quiet() {
-            guarded.lock.let_go();
-        } else {
-            release_mutex(guarded);
-        }
-    }
-}
-
-#[cold]
-fn release_mutex<T: ?Sized>(mutex: &Guarded<T>) {
-    host::gave_lock(Op::new(mutex, "Mutex", Kind::Give), mutex.mark());
-    mutex.lock.release();
-}
-
-impl<'a, T: ?Sized> Guard<'a, T> {
-    /// The same guard, which lets go of the lock another way.
-    #[inline]
-    pub(crate) fn with_way<W: Way>(self) -> Guard<'a, T, W> {
-        let guarded = self.guarded;
-        std::mem::forget(self); // the lock passes to the other guard
-        Guard { guarded, not_send: PhantomData }
-    }
-}
-
-impl<'a, T: ?Sized, W: Way> Guard<'a, T, W> {
+impl<'a, T: ?Sized, L: Exclusive> Guard<'a, T, L> {
     /// Where the guard came from.
-    pub(crate) fn guarded(&self) -> &'a Guarded<T> {
+    pub(crate) fn guarded(&self) -> &'a Guarded<T, L> {
         self.guarded
     }
+}
 
-    /// Lets go of the lock, runs `f`, and takes the lock back, also if `f` panics.
+impl<T: ?Sized> Guard<'_, T, Outer> {
+    /// Lets go of the lock, runs `f`, and takes the lock back, also if `f` panics. The caller says so to observers.
     pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
         struct Retake<'b>(&'b RawLock);
         impl Drop for Retake<'_> {
@@ -161,13 +195,13 @@ impl<'a, T: ?Sized, W: Way> Guard<'a, T, W> {
                 self.0.acquire(None);
             }
         }
-        self.guarded.lock.release();
-        let _retake = Retake(&self.guarded.lock);
+        self.guarded.raw().release();
+        let _retake = Retake(self.guarded.raw());
         f()
     }
 }
 
-impl<T: ?Sized, W: Way> Deref for Guard<'_, T, W> {
+impl<T: ?Sized, L: Exclusive> Deref for Guard<'_, T, L> {
     type Target = T;
 
     #[inline]
@@ -177,7 +211,7 @@ impl<T: ?Sized, W: Way> Deref for Guard<'_, T, W> {
     }
 }
 
-impl<T: ?Sized, W: Way> DerefMut for Guard<'_, T, W> {
+impl<T: ?Sized, L: Exclusive> DerefMut for Guard<'_, T, L> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: this guard holds the lock and is borrowed alone, so no other reference exists.
@@ -185,9 +219,9 @@ impl<T: ?Sized, W: Way> DerefMut for Guard<'_, T, W> {
     }
 }
 
-impl<T: ?Sized, W: Way> Drop for Guard<'_, T, W> {
+impl<T: ?Sized, L: Exclusive> Drop for Guard<'_, T, L> {
     #[inline]
     fn drop(&mut self) {
-        W::let_go(self.guarded);
+        self.guarded.lock.release();
     }
 }

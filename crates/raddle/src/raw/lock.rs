@@ -1,4 +1,4 @@
-//! The lock below all others: one word, no owner, and a number by which the watch knows it.
+//! The lock below `Lock`, `RLock` and `Mutex`: one word, no owner, and a number by which the watch knows it.
 //!
 //! The three-state mutex of Ulrich Drepper, "Futexes Are Tricky" (2011), section 6: 0 free, 1 held, 2 held
 //! and somebody may sleep. There is no owner check, which is what lets another thread release it.
@@ -40,15 +40,7 @@ impl RawLock {
     /// Acquires, waiting until `deadline` at most; `None`: for ever.
     #[inline]
     pub(crate) fn acquire(&self, deadline: Option<Instant>) -> bool {
-        self.try_acquire() || self.acquire_slowly(deadline, Spin::for_lock())
-    }
-
-    /// Takes a lock that is held for a few steps of a primitive, and handed to and fro.
-    #[inline]
-    pub(crate) fn acquire_inner(&self) {
-        if !self.try_acquire() {
-            self.acquire_slowly(None, Spin::new());
-        }
+        self.try_acquire() || self.acquire_slowly(deadline)
     }
 
     /// Releases; says whether it was held.
@@ -84,7 +76,8 @@ impl RawLock {
     }
 
     #[cold]
-    fn acquire_slowly(&self, deadline: Option<Instant>, mut spin: Spin) -> bool {
+    fn acquire_slowly(&self, deadline: Option<Instant>) -> bool {
+        let mut spin = Spin::for_lock();
         loop {
             host::atom(&self.word);
             let seen = self.word.load(Relaxed);

@@ -2,6 +2,7 @@
 //! lines of waiting threads.
 
 mod guarded;
+mod latch;
 mod lock;
 mod place;
 mod waiters;

@@ -11,16 +11,13 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::Duration;
 
+use super::latch::NAP;
 use crate::host::{self, Spin};
 
 const EMPTY: u32 = 0;
 const FULL: u32 = 1;
 const HELD: u32 = 2;
-
-/// Who cannot do without a place, and finds it held by a thread that does not run, looks again after this time.
-const NAP: Duration = Duration::from_micros(50);
 
 pub(crate) struct Place<T> {
     word: AtomicU32,

@@ -98,7 +98,7 @@ where
         let record = self.record();
         host::point(Op::new(&*record, "Thread", Kind::Start));
         let packet = Packet::new(record.clone(), None);
-        let room = Arc::new(Guarded::new(Some(self.run)));
+        let room: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(self.run)));
         let body = {
             let (room, packet) = (room.clone(), packet.clone());
             Box::new(move || {
