@@ -69,6 +69,11 @@ impl Spin {
         self.round < self.limit
     }
 
+    /// Whether patience is left, and something can happen while this thread keeps its processor.
+    pub(crate) fn may_pause(&mut self) -> bool {
+        self.may() && seam::processors() > 1
+    }
+
     /// Waits until `done` says so; false: patience ran out before.
     pub(crate) fn until(&mut self, done: impl Fn() -> bool) -> bool {
         while self.again() {

@@ -201,7 +201,7 @@ enum Effort {
 }
 
 /// Takes a step as soon as `hint` says that it may succeed, if that is soon, and lines up for it otherwise. Who waits
-/// actively is not in line yet. `at_once`: the usual case can be tried before anything else, even while somebody observes.
+/// actively is not in line yet; on a single processor nothing happens meanwhile, and who is in line is served by others. `at_once`: the usual case can be tried before anything else, even while somebody observes.
 #[inline]
 fn patiently<T, R>(
     limit: Limit,
@@ -213,7 +213,7 @@ fn patiently<T, R>(
     if at_once && let Turn::Done(result) = step(Effort::Quick) {
         return Turn::Done(result);
     }
-    while limit.may_wait() && spin.may() {
+    while limit.may_wait() && spin.may_pause() {
         if !hint() && !spin.until(&hint) {
             break;
         }
