@@ -65,8 +65,8 @@ pub(crate) enum Goal {
     Ratio(f64),
     /// At most this value, whatever the peers do.
     Most(f64),
-    /// Nothing; the values are shown.
-    Shown,
+    /// At least this value, whatever the peers do.
+    Least(f64),
 }
 
 type Run = Box<dyn Fn(Scale) -> Sample>;

@@ -59,12 +59,12 @@ impl Results {
         Some(self.spread(contender).median / own).filter(|ratio| ratio.is_finite())
     }
 
-    /// Whether the goal was reached, if there is one.
+    /// Whether the goal was reached, if that can be said.
     pub(crate) fn is_ok(&self) -> Option<bool> {
         match self.case.goal {
             Goal::Ratio(goal) => Some(self.ratio()? <= goal),
             Goal::Most(most) => Some(self.raddle()? <= most),
-            Goal::Shown => None,
+            Goal::Least(least) => Some(self.raddle()? >= least),
         }
     }
 
@@ -114,8 +114,8 @@ mod tests {
         let values = [(Kind::Raddle, 6.0), (Kind::Spins, 1.0), (Kind::Peer, 8.0), (Kind::Peer, 5.0)];
         let timed = results(Goal::Ratio(1.0), Unit::Time, &values);
         assert_eq!((timed.best_peer(), timed.ratio(), timed.is_ok()), (Some(3), Some(1.2), Some(false)));
-        let shared = results(Goal::Shown, Unit::Share, &values);
-        assert_eq!((shared.best_peer(), shared.is_ok()), (Some(2), None));
+        let shared = results(Goal::Least(0.5), Unit::Share, &values);
+        assert_eq!((shared.best_peer(), shared.is_ok()), (Some(2), Some(true)));
     }
 
     #[test]

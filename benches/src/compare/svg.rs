@@ -59,7 +59,7 @@ impl<'a> Row<'a> {
     fn of(result: &'a Results) -> Option<Self> {
         let goal = match result.case.goal {
             Goal::Ratio(goal) => Some(goal),
-            Goal::Most(_) | Goal::Shown => return None,
+            Goal::Most(_) | Goal::Least(_) => return None,
         };
         let best = &result.case.contenders[result.best_peer()?].name;
         let (ratio, is_ok) = (result.ratio()?, result.is_ok()?);

@@ -57,7 +57,7 @@ fn verdict(result: &Results) -> String {
     match result.case.goal {
         Goal::Ratio(goal) => format!("raddle / best peer {ratio}, goal {goal}: {verdict}"),
         Goal::Most(most) => format!("goal at most {}: {verdict}", value(result, most)),
-        Goal::Shown => "no goal".to_owned(),
+        Goal::Least(least) => format!("goal at least {}: {verdict}", value(result, least)),
     }
 }
 

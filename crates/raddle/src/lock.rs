@@ -11,8 +11,8 @@ use crate::raw::RawLock;
 /// To guard data, use [`Mutex`](crate::Mutex): the compiler then sees to it that the lock is held. This one is
 /// for handing turns from thread to thread, and for what Python's `Lock` does.
 ///
-/// Not fair: a thread that asks at the right moment may go before one that waits. A panic lets go of what a
-/// guard holds, and nothing is poisoned. Taking it twice in one thread waits for another thread's release.
+/// Not quite fair: a thread that asks at the right moment may go before one that waits, unless that one has waited in
+/// vain for a millisecond. A panic lets go of what a guard holds, and nothing is poisoned. Taking it twice in one thread waits for another thread's release.
 ///
 /// # Memory ordering
 /// What a thread did before it released the lock happens before the return of the next `acquire`.

@@ -11,7 +11,8 @@ use crate::raw::{Guard, Guarded, Outer};
 ///
 /// The data can be reached through the guard alone, and only the guard's drop releases the lock.
 ///
-/// Not fair: a thread that asks at the right moment may go before one that waits. A panic in a thread that
+/// Not quite fair: a thread that asks at the right moment may go before one that waits, unless that one has waited in
+/// vain for a millisecond. A panic in a thread that
 /// holds the guard lets go of the lock; the data stays as it was left, and nothing is poisoned. Locking it
 /// twice in one thread can never succeed: the watch, where it is on, says so and ends the program.
 ///

@@ -13,7 +13,8 @@ use crate::raw::RawLock;
 ///
 /// To guard data, use [`ReentrantMutex`](crate::ReentrantMutex).
 ///
-/// Not fair: a thread that asks at the right moment may go before one that waits. A panic lets go of what its
+/// Not quite fair: a thread that asks at the right moment may go before one that waits, unless that one has waited in
+/// vain for a millisecond. A panic lets go of what its
 /// guards hold, and nothing is poisoned.
 ///
 /// # Memory ordering
