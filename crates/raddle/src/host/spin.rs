@@ -1,6 +1,8 @@
 //! A little patience before parking: waking a thread costs as much as thousands of uncontended locks.
 #![allow(clippy::disallowed_methods)]
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use super::seam;
 
 /// Counts the rounds of one wait: short pauses that double, then a few yields, then it is time to park.
@@ -12,6 +14,8 @@ pub(crate) struct Spin {
     threads: usize,
     /// The shortest pause, as a power of two.
     shortest: u32,
+    /// It does no harm if others use up their time.
+    unhurried: bool,
 }
 
 const PAUSES: u32 = 6;
@@ -22,6 +26,15 @@ const BRIEF: u32 = 6;
 const LONGEST_AT_RING: u32 = 3;
 /// Where more threads wait for each other than there are processors, nothing happens before others run.
 const YIELDS_IN_A_CROWD: u32 = 32;
+
+/// So much doubt is too much.
+const TOO_MUCH: u32 = 24;
+/// A yield that takes so long was a bad idea.
+const LONG: std::time::Duration = std::time::Duration::from_micros(500);
+/// Then so many waits do without.
+const FEWEST: u32 = 64;
+/// Never more than these.
+const MOST: u32 = 1 << 16;
 
 /// Waits actively for so many times 30 ns or so.
 #[inline]
@@ -38,7 +51,7 @@ impl Spin {
     /// The patience of one of so many threads that wait for each other.
     #[inline]
     pub(crate) fn among(threads: usize) -> Self {
-        Self { round: 0, limit: u32::MAX, threads, shortest: 0 }
+        Self { round: 0, limit: u32::MAX, threads, shortest: 0, unhurried: false }
     }
 
     /// The patience of a thread that wants a lock. Its holder is quick, and quicker if it is left alone: each look at
@@ -56,6 +69,13 @@ impl Spin {
         Self { shortest, ..Self::new() }
     }
 
+    /// The patience of a thread that waits for others which do not wait for it: those who put items into a queue without
+    /// limit, or hold a latch. They may well use up their time.
+    #[inline]
+    pub(crate) fn unhurried() -> Self {
+        Self { unhurried: true, ..Self::new() }
+    }
+
     /// Whether patience is left.
     pub(crate) fn may(&mut self) -> bool {
         if self.limit == u32::MAX {
@@ -65,6 +85,9 @@ impl Spin {
                 several if self.threads > several => (PAUSES, PAUSES + YIELDS_IN_A_CROWD),
                 _ => (0, PAUSES + YIELDS),
             };
+            if !self.unhurried && yields_are_dear() {
+                self.limit = self.limit.min(PAUSES);
+            }
         }
         self.round < self.limit
     }
@@ -91,10 +114,48 @@ impl Spin {
         }
         if self.round < PAUSES {
             (0..1 << self.round.max(self.shortest)).for_each(|_| std::hint::spin_loop());
-        } else {
+        } else if self.unhurried {
             std::thread::yield_now();
+        } else {
+            yield_briefly();
         }
         self.round += 1;
         true
+    }
+}
+
+/// Grows with each yield that takes too long, and shrinks with each that does not.
+static DOUBT: AtomicU32 = AtomicU32::new(0);
+/// How many waits do without yields from now on.
+static WITHOUT: AtomicU32 = AtomicU32::new(0);
+/// How many will when a yield takes too long once more.
+static NEXT: AtomicU32 = AtomicU32::new(FEWEST);
+
+/// Whether one should rather park than yield. All threads learn from each other: it is a matter of the machine.
+fn yields_are_dear() -> bool {
+    let left = WITHOUT.load(Relaxed);
+    if left > 0 {
+        WITHOUT.store(left - 1, Relaxed); // some may get lost
+    }
+    left > 0
+}
+
+/// Yields, and finds out whether that lasted so long that another program, or a thread that does not wait for anybody,
+/// used up its time: who parks is back as soon as it is woken, who yields is not. One such yield may be chance.
+fn yield_briefly() {
+    let start = std::time::Instant::now();
+    std::thread::yield_now();
+    let (doubt, next) = (DOUBT.load(Relaxed), NEXT.load(Relaxed));
+    if start.elapsed() < LONG {
+        if doubt > 0 {
+            DOUBT.store(doubt - 1, Relaxed);
+        } else if next > FEWEST {
+            NEXT.store(next - next / 16, Relaxed);
+        }
+    } else if doubt < TOO_MUCH {
+        DOUBT.store(doubt + TOO_MUCH / 3, Relaxed);
+    } else {
+        WITHOUT.store(next, Relaxed);
+        NEXT.store(next.saturating_mul(2).min(MOST), Relaxed);
     }
 }

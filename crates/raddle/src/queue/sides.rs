@@ -106,7 +106,11 @@ impl<T, S: Store<T>> Sides<T, S> {
     /// How long a thread looks for room or items before it lines up; and whether quick puts and gets are steps that an
     /// observer sees.
     pub(super) fn patience(&self) -> (Spin, bool) {
-        if self.way == Way::Ring { (Spin::for_ring(self.limit), true) } else { (Spin::new(), false) }
+        match self.way {
+            Way::Ring => (Spin::for_ring(self.limit), true),
+            Way::Split => (Spin::unhurried(), false),
+            Way::Back => (Spin::new(), false),
+        }
     }
 
     /// Whether quick puts and gets are possible, if not at this very moment.
