@@ -42,6 +42,10 @@ pub(crate) struct CompareArgs {
     /// One round of very little work: it shows that everything works, and nothing about speed
     #[arg(long)]
     pub(crate) short: bool,
+    /// So many processes that only use the processors run beside: then, as on a single processor, the goal of all ratios
+    /// is 1.5
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u32).range(..=1024))]
+    pub(crate) busy: u32,
     /// Compare with Python, too; this is so if there is a `python3`
     #[arg(long, overrides_with = "no_python")]
     pub(crate) python: bool,
@@ -63,6 +67,9 @@ pub(crate) enum Command {
     Costs(CostsArgs),
     #[command(hide = true)]
     Measure(MeasureArgs),
+    /// Uses a processor until its standard input ends; what `--busy` starts.
+    #[command(hide = true)]
+    Burn,
 }
 
 /// What the toolkit costs: memory, growth with threads, items and timers, and the watch.

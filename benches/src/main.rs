@@ -24,6 +24,10 @@ fn main() -> ExitCode {
         Some(Command::Explore(args)) => explore::compare(&args),
         Some(Command::Costs(args)) => costs::run(&args),
         Some(Command::Measure(args)) => explore::measure(&args),
+        Some(Command::Burn) => {
+            compare::busy::burn();
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,6 +16,7 @@ pub(super) fn write(out: &mut impl Write, results: &[Results], args: &CompareArg
     let value = json!({
         "rounds": args.rounds(),
         "short": args.short,
+        "busy": args.busy,
         "versions": versions,
         "cases": results.iter().map(case).collect::<Vec<_>>(),
     });

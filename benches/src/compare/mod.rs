@@ -3,6 +3,7 @@
 //! A case is the same work for all its contenders, with the same guarantees. Each round measures all of them one right
 //! after the other, in an order of its own, so that whatever disturbs the machine for a while disturbs them alike.
 
+pub(crate) mod busy;
 pub(crate) mod case;
 pub(crate) mod drive;
 mod json;
@@ -13,10 +14,15 @@ mod table;
 
 use std::fs;
 use std::io::{self, Write};
+use std::thread;
 
 use crate::args::CompareArgs;
 use crate::cases::{self, Python};
-use case::Case;
+use busy::Busy;
+use case::{Case, Goal};
+
+/// What every ratio should reach where processors are scarce.
+const SCARCE: Goal = Goal::Ratio(1.5);
 
 /// Measures what `args` ask for and writes the results.
 pub(crate) fn run(args: &CompareArgs) -> io::Result<()> {
@@ -28,7 +34,9 @@ pub(crate) fn run(args: &CompareArgs) -> io::Result<()> {
     if cases.is_empty() {
         return Err(io::Error::other("no case has such a name; --list shows all"));
     }
+    let beside = Busy::start(args.busy)?;
     let results = rounds::measure(cases, args);
+    drop(beside);
     if let Some(path) = &args.svg {
         fs::write(path, svg::chart(&results, args))?;
     }
@@ -42,7 +50,13 @@ fn chosen(args: &CompareArgs) -> io::Result<Vec<Case>> {
     }
     let is_chosen =
         |case: &Case| args.case.is_empty() || args.case.iter().any(|part| case.name.contains(part.as_str()));
-    Ok(cases::all(python.as_ref()).into_iter().filter(is_chosen).collect())
+    let scarce =
+        args.busy > 0 || thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    let with_goal = |case: Case| match case.goal {
+        Goal::Ratio(_) if scarce => Case { goal: SCARCE, ..case },
+        _ => case,
+    };
+    Ok(cases::all(python.as_ref()).into_iter().filter(is_chosen).map(with_goal).collect())
 }
 
 fn list(out: &mut impl Write, cases: &[Case]) -> io::Result<()> {

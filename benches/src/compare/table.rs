@@ -21,6 +21,9 @@ pub(super) fn write(out: &mut impl Write, results: &[Results], args: &CompareArg
         "\n{} rounds; median (min–max); CPU: processor time of all threads an operation.",
         args.rounds()
     )?;
+    if args.busy > 0 {
+        writeln!(out, "Processes that only used the processors meanwhile: {}.", args.busy)?;
+    }
     if args.short {
         writeln!(out, "A short run says nothing about speed.")?;
     }

@@ -1,0 +1,41 @@
+//! Processes that only use the processors, while something else is measured.
+
+use std::hint::black_box;
+use std::io::{self, Read};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+/// The processes, which end with this.
+pub(super) struct Busy(Vec<Child>);
+
+impl Busy {
+    pub(super) fn start(count: u32) -> io::Result<Self> {
+        let mut all = Self(Vec::new());
+        let program = std::env::current_exe()?;
+        for _ in 0..count {
+            all.0.push(Command::new(&program).arg("burn").stdin(Stdio::piped()).spawn()?);
+        }
+        Ok(all)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // One that is gone already is no harm.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Uses a processor until standard input ends, as it does when the process at its other end does.
+pub(crate) fn burn() {
+    #[expect(clippy::disallowed_methods, reason = "this has nothing to do with raddle")]
+    let end = thread::spawn(|| io::stdin().read_to_end(&mut Vec::new()));
+    while !end.is_finished() {
+        for turn in 0..1_000_000 {
+            black_box(turn);
+        }
+    }
+}
