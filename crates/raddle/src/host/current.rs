@@ -39,6 +39,12 @@ pub(crate) fn is_me(ident: u64) -> bool {
     IDENT.get() == ident
 }
 
+/// A number that no other living thread has.
+#[inline]
+pub(crate) fn here() -> usize {
+    IDENT.with(|mine| std::ptr::from_ref(mine).addr())
+}
+
 /// The calling thread's record; a thread that raddle did not start gets a stand-in.
 pub(crate) fn record() -> Arc<Record> {
     let known = CURRENT.try_with(|mine| mine.borrow().as_ref().map(|mine| mine.0.clone()));

@@ -43,7 +43,7 @@ mod waking;
 pub(crate) mod watch;
 
 pub use abandoned::Abandoned;
-pub(crate) use current::{adopt, ident, is_me, record};
+pub(crate) use current::{adopt, here, ident, is_me, record};
 pub(crate) use doing::{awaits, firm};
 pub(crate) use ending::Obligation;
 pub use enter::{Entered, enter};

@@ -28,12 +28,15 @@ impl<T> Store<T> for InOrder<T> {
     const EMPTY: Self = InOrder::Deque(VecDeque::new());
     const IN_ORDER: bool = true;
 
-    fn hold(&mut self, ring: &Arc<Ring<T>>) -> usize {
+    fn hold(&mut self, ring: &Arc<Ring<T>>) {
         if let InOrder::Deque(_) = self {
             *self = InOrder::Ring(Hold { ring: ring.clone(), counted: 0 });
         }
+        ring.freeze();
+    }
+
+    fn count(&mut self) -> usize {
         let InOrder::Ring(hold) = self else { return 0 };
-        hold.ring.freeze();
         let put = hold.ring.ever_put();
         let new = put.wrapping_sub(mem::replace(&mut hold.counted, put));
         usize::try_from(new).unwrap_or(usize::MAX)

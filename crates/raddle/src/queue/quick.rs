@@ -34,6 +34,7 @@ impl<T, S: Store<T>> State<T, S> {
     /// Says that one task is done, unless that is one too many or somebody waits for the last one; says whether it did.
     #[inline]
     pub(super) fn task_done_quickly(&mut self) -> bool {
+        self.unfinished += self.store.count();
         let plain = self.unfinished > 1 || (self.unfinished == 1 && self.joiners.is_empty());
         self.unfinished -= usize::from(plain);
         plain
@@ -80,7 +81,8 @@ impl<T, S: Store<T>> State<T, S> {
 
     /// Takes hold of the items in `ring`, until the state is [tidied](State::tidy).
     pub(super) fn hold(&mut self, ring: &Arc<Ring<T>>) {
-        self.unfinished += self.store.hold(ring);
+        self.store.hold(ring);
+        self.unfinished += self.store.count();
     }
 
     /// Notes whether anything stands in the way of quick puts and gets. To be called after each step that was none.

@@ -211,7 +211,7 @@ impl<T> Ring<T> {
         self.tail.advance(at, self.places.len());
     }
 
-    /// How many items were ever put into the frozen ring, modulo 2⁶⁴.
+    /// How many items were ever put, modulo 2⁶⁴; in a ring that is not frozen, at least those that the caller knows of.
     pub(super) fn ever_put(&self) -> u64 {
         self.tail.count.load(Relaxed)
     }

@@ -17,8 +17,8 @@
 //!    [`Out::crowded`] is set.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
 use super::burst::let_gather;
@@ -26,7 +26,7 @@ use super::hand::LetGo;
 use super::ring::Ring;
 use super::state::State;
 use super::store::Store;
-use crate::host::Spin;
+use crate::host::{self, Spin};
 use crate::raw::Guarded;
 
 pub(super) struct Sides<T, S> {
@@ -54,6 +54,8 @@ pub(super) enum Way {
 pub(super) struct Side<T> {
     /// How many items are here, or how much room. A hint: who waits actively looks at it without the lock.
     count: AtomicU32,
+    /// The thread that was here last; a hint, too.
+    by: AtomicUsize,
     pub(super) state: Guarded<T>,
 }
 
@@ -71,7 +73,7 @@ pub(super) struct Out<T> {
 
 impl<T> Side<T> {
     const fn new(state: T) -> Self {
-        Self { count: AtomicU32::new(0), state: Guarded::new(state) }
+        Self { count: AtomicU32::new(0), by: AtomicUsize::new(0), state: Guarded::new(state) }
     }
 
     /// To be called with the lock held.
@@ -201,6 +203,7 @@ impl<T, S: Store<T>> Sides<T, S> {
         let Some(mut state) = self.back.state.grab() else { return Err(item) };
         state.keep_quickly(item)?;
         self.back.note(state.stored());
+        self.back.by.store(host::here(), Relaxed);
         Ok(())
     }
 
@@ -239,9 +242,10 @@ impl<T, S: Store<T>> Sides<T, S> {
     }
 
     /// Moves what has gathered at the back to the empty front, if that is so many that it is worth taking the lock away
-    /// from the putters, or if `few` will do.
+    /// from the putters, or if `few` will do, or if the calling thread itself has put the last.
     fn refill_quickly(&self, front: &mut Out<T>, few: bool) -> Option<()> {
-        if self.back.count.load(Relaxed) < if few { 1 } else { BATCH } {
+        let enough = if few || self.back.by.load(Relaxed) == host::here() { 1 } else { BATCH };
+        if self.back.count.load(Relaxed) < enough {
             return None;
         }
         let mut state = self.back.state.grab()?;

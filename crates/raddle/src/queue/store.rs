@@ -27,9 +27,13 @@ pub trait Store<T> {
         let _ = front;
     }
 
-    /// Takes hold of the items in `ring`, so that nobody else moves any; says how many were put since the last time.
-    fn hold(&mut self, ring: &Arc<Ring<T>>) -> usize {
+    /// Takes hold of the items in `ring`, so that nobody else moves any.
+    fn hold(&mut self, ring: &Arc<Ring<T>>) {
         let _ = ring;
+    }
+
+    /// How many items others have put since the last time. What they put before what the caller has seen is among them.
+    fn count(&mut self) -> usize {
         0
     }
 
