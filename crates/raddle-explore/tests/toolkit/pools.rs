@@ -206,3 +206,23 @@ fn a_shutdown_that_cancels_against_a_submission() {
     };
     assert_eq!(every(scenario), BTreeSet::from([None, Some(None), Some(Some(1))]));
 }
+
+#[test]
+fn tasks_without_a_future_are_run_or_come_back() {
+    let scenario = || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let ran = Arc::new(Shared::new(0));
+        let task = |n: u32| {
+            let ran = ran.clone();
+            move || ran.set(ran.get() + n)
+        };
+        pool.execute(task(1)).unwrap();
+        let submitter = {
+            let (pool, task) = (pool.clone(), task(2));
+            Thread::spawn(move || pool.execute(task).is_ok())
+        };
+        pool.shutdown(Shutdown::Drain).unwrap();
+        (submitter.join().unwrap(), ran.get())
+    };
+    assert_eq!(every(scenario), BTreeSet::from([(false, 1), (true, 3)]));
+}

@@ -48,7 +48,7 @@ impl FutureError {
     }
 
     /// Tells the excepthook of a failure that nobody looked at; a cancellation is nobody's loss.
-    pub(super) fn report_unseen(&self) {
+    pub(crate) fn report_unseen(&self) {
         match self {
             FutureError::Panicked(panic) => panic.report_unseen(),
             FutureError::ShutDown | FutureError::Broken(_) | FutureError::NoThread(_) => {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use super::job::Job;
 use super::lanes::Priority;
-use super::task::Task;
 use crate::future::{DEADLOCK, FutureError, SETTLED};
 use crate::host::Obligation;
 use crate::host::watch::{say_of_pool, stuck_pool};
@@ -12,8 +12,8 @@ use crate::raw::Waiter;
 
 pub(super) enum Step {
     Tell(Arc<Waiter>, u32),
-    Refuse(Arc<dyn Task>, FutureError),
-    Cancel(Arc<dyn Task>),
+    Refuse(Job, FutureError),
+    Cancel(Job),
 }
 
 /// What remains to be done when the lock is let go.
@@ -49,7 +49,7 @@ pub(super) const NO_WORKER: u32 = 3;
 /// Who knocks, and with what.
 pub(super) struct Caller {
     pub(super) knock: Arc<Knock>,
-    pub(super) task: Arc<dyn Task>,
+    pub(super) task: Job,
     pub(super) priority: Priority,
 }
 

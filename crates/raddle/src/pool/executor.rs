@@ -10,7 +10,7 @@ use super::builder::Builder;
 use super::error::{BuildError, SubmitError};
 use super::lanes::Priority;
 use super::shared::{POOL, Shared};
-use super::submit::{Patience, offer, submit};
+use super::submit::{Patience, execute, offer, submit};
 use super::worker::carry_out;
 use crate::future::Future;
 use crate::host::{self, Kind, Op};
@@ -98,6 +98,35 @@ impl ThreadPoolExecutor {
         T: Send + 'static,
     {
         submit(&self.shared, priority, task, Op::new(&*self.shared, POOL, Kind::Put))
+    }
+
+    /// Has `task` run, whose result nobody wants: there is no future, which makes this the cheapest way.
+    ///
+    /// A small closure, of three words, is kept in the queue itself; nothing is allocated for it. It waits for room like
+    /// [`submit`](Self::submit). If the task panics, the [excepthook](crate::thread::set_excepthook) is told, as it is
+    /// if an accepted task is not run after all, except by [`Shutdown::CancelPending`](crate::Shutdown).
+    ///
+    /// # Errors
+    /// [`SubmitError`] gives the task back: the pool was shut down or is broken, or there is no thread for it; or it
+    /// would have had to wait for room in a pool whose workers all wait for the pool.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use raddle::{Semaphore, ThreadPoolExecutor};
+    ///
+    /// let (pool, done) = (ThreadPoolExecutor::new(2), Arc::new(Semaphore::new(0)));
+    /// for _ in 0..100 {
+    ///     let done = done.clone();
+    ///     pool.execute(move || done.release()).expect("the pool is open");
+    /// }
+    /// done.acquire_many(100);
+    /// ```
+    #[track_caller]
+    pub fn execute<F>(&self, task: F) -> Result<(), SubmitError<F>>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        execute(&self.shared, task, Op::new(&*self.shared, POOL, Kind::Put))
     }
 
     /// Has `task` run if that is possible without waiting for room.

@@ -14,11 +14,10 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::task::Task;
-use crate::raw::Guarded;
+use super::job::Job;
+use crate::raw::{Guard, Guarded};
 
 /// In cache lines of its own, so that submitters and workers do not slow each other down.
 #[repr(align(128))]
@@ -32,7 +31,21 @@ const CLOSED: usize = usize::MAX;
 
 struct Inner {
     open: bool,
-    tasks: VecDeque<Arc<dyn Task>>,
+    tasks: VecDeque<Job>,
+}
+
+/// The way in for one task, which is held open.
+pub(super) struct Entry<'a> {
+    count: &'a AtomicUsize,
+    inner: Guard<'a, Inner>,
+}
+
+impl Entry<'_> {
+    #[inline]
+    pub(super) fn put(mut self, job: Job) {
+        self.inner.tasks.push_back(job);
+        self.count.store(self.inner.tasks.len(), Relaxed);
+    }
 }
 
 impl Inbox {
@@ -41,19 +54,14 @@ impl Inbox {
         Self { count: AtomicUsize::new(CLOSED), inner: Guarded::new(inner) }
     }
 
-    /// Puts a task in, unless the inbox is closed: then the task comes back.
-    pub(super) fn put(&self, task: Arc<dyn Task>) -> Result<(), Arc<dyn Task>> {
+    /// Lets a task in, unless the inbox is closed.
+    #[inline]
+    pub(super) fn enter(&self) -> Option<Entry<'_>> {
         if self.count.load(Relaxed) == CLOSED {
-            return Err(task); // what closed it can be undone by way of the state only
+            return None; // what closed it can be undone by way of the state only
         }
-        let mut inner = self.inner.lock();
-        if !inner.open {
-            drop(inner);
-            return Err(task);
-        }
-        inner.tasks.push_back(task);
-        self.count.store(inner.tasks.len(), Relaxed);
-        Ok(())
+        let inner = self.inner.lock();
+        inner.open.then_some(Entry { count: &self.count, inner })
     }
 
     /// Whether there may be something in it, as a hint.
@@ -62,7 +70,7 @@ impl Inbox {
     }
 
     /// Exchanges all that has come in for `empty`, which is.
-    pub(super) fn swap(&self, empty: &mut VecDeque<Arc<dyn Task>>) {
+    pub(super) fn swap(&self, empty: &mut VecDeque<Job>) {
         let mut inner = self.inner.lock();
         mem::swap(&mut inner.tasks, empty);
         self.count.store(inner.tasks.len(), Relaxed);
@@ -76,7 +84,7 @@ impl Inbox {
     }
 
     /// Lets no more tasks come in, and returns those that have.
-    pub(super) fn close(&self) -> VecDeque<Arc<dyn Task>> {
+    pub(super) fn close(&self) -> VecDeque<Job> {
         let mut inner = self.inner.lock();
         inner.open = false;
         self.count.store(CLOSED, Relaxed);

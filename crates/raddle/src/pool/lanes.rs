@@ -1,10 +1,8 @@
 //! The tasks that wait: first in, first out, within each priority.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
-use super::task::Task;
-use crate::host;
+use super::job::Job;
 
 /// How soon a task is taken: higher ones first, and those of one priority in the order of their submission.
 ///
@@ -17,9 +15,9 @@ const KEPT: usize = 4096;
 
 pub(super) struct Lanes {
     /// Priority 0, as nearly all tasks have it.
-    usual: VecDeque<Arc<dyn Task>>,
+    usual: VecDeque<Job>,
     /// The others; no lane is empty.
-    other: BTreeMap<Priority, VecDeque<Arc<dyn Task>>>,
+    other: BTreeMap<Priority, VecDeque<Job>>,
     len: usize,
 }
 
@@ -36,7 +34,7 @@ impl Lanes {
         self.len == 0
     }
 
-    pub(super) fn push(&mut self, task: Arc<dyn Task>, priority: Priority) {
+    pub(super) fn push(&mut self, task: Job, priority: Priority) {
         self.len += 1;
         if priority == Priority(0) {
             self.usual.push_back(task);
@@ -51,13 +49,13 @@ impl Lanes {
     }
 
     /// Lets `fill` put tasks of priority 0 into their lane, which is empty.
-    pub(super) fn refill(&mut self, fill: impl FnOnce(&mut VecDeque<Arc<dyn Task>>)) {
+    pub(super) fn refill(&mut self, fill: impl FnOnce(&mut VecDeque<Job>)) {
         fill(&mut self.usual);
         self.len += self.usual.len();
     }
 
     /// Adds tasks of priority 0, which came later than those in their lane.
-    pub(super) fn append(&mut self, mut tasks: VecDeque<Arc<dyn Task>>) {
+    pub(super) fn append(&mut self, mut tasks: VecDeque<Job>) {
         self.len += tasks.len();
         if self.usual.is_empty() {
             self.usual = tasks;
@@ -73,7 +71,7 @@ impl Lanes {
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<Arc<dyn Task>> {
+    pub(super) fn pop(&mut self) -> Option<Job> {
         if self.len == 0 {
             return None;
         }
@@ -89,38 +87,35 @@ impl Lanes {
         }
         let task = self.usual.pop_front();
         if let Some(next) = self.usual.front() {
-            // It comes from another processor's cache, and will be wanted as soon as this one is over.
-            host::prefetch(Arc::as_ptr(next).cast());
+            next.prefetch();
         }
         task
     }
 
     /// Whether the task at `address` waits.
     pub(super) fn contains(&self, address: usize) -> bool {
-        let is = |task: &Arc<dyn Task>| Arc::as_ptr(task).cast::<()>() as usize == address;
-        self.usual.iter().chain(self.other.values().flatten()).any(is)
+        self.usual.iter().chain(self.other.values().flatten()).any(|job| job.is_at(address))
     }
 
     /// Takes out the tasks that need not be run any more, into `dead`.
-    pub(super) fn sweep(&mut self, dead: &mut Vec<Arc<dyn Task>>) {
+    pub(super) fn sweep(&mut self, dead: &mut Vec<Job>) {
         self.take_out(|task| !task.is_pending(), dead);
     }
 
     /// Takes out everything, into `dead`.
-    pub(super) fn clear(&mut self, dead: &mut Vec<Arc<dyn Task>>) {
+    pub(super) fn clear(&mut self, dead: &mut Vec<Job>) {
         self.take_out(|_| true, dead);
     }
 
-    fn take_out(&mut self, out: impl Fn(&dyn Task) -> bool, dead: &mut Vec<Arc<dyn Task>>) {
+    fn take_out(&mut self, out: impl Fn(&Job) -> bool, dead: &mut Vec<Job>) {
         let before = dead.len();
-        let mut sift = |lane: &mut VecDeque<Arc<dyn Task>>| {
-            lane.retain(|task| {
-                let out = out(&**task);
-                if out {
-                    dead.push(task.clone()); // so that it is not dropped here, under the pool's lock
+        let mut sift = |lane: &mut VecDeque<Job>| {
+            for _ in 0..lane.len() {
+                if let Some(task) = lane.pop_front() {
+                    // It is not dropped here, under the pool's lock.
+                    if out(&task) { dead.push(task) } else { lane.push_back(task) }
                 }
-                !out
-            });
+            }
             !lane.is_empty()
         };
         sift(&mut self.usual);

@@ -6,10 +6,12 @@
 
 mod after;
 mod builder;
+mod chore;
 mod closing;
 mod error;
 mod executor;
 mod inbox;
+mod job;
 mod lanes;
 mod map;
 mod scope;

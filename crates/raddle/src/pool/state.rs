@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use super::after::{After, Caller, LET_IN, NO_WORKER, REFUSED, Step};
 use super::error::Refusal;
+use super::job::Job;
 use super::lanes::{Lanes, Priority};
-use super::task::Task;
 use crate::future::{CAN_FAIL, DEADLOCK, FutureError, ROOM, SETTLED, dead};
 use crate::host::{self, Obligation};
 use crate::raw::{Line, Waiter};
@@ -66,7 +66,7 @@ pub(super) struct Blocked {
 
 /// What a worker does next.
 pub(super) enum Turn {
-    Run(Arc<dyn Task>),
+    Run(Job),
     Sleep(Arc<Waiter>),
     /// Look for a task for a moment, and take another turn.
     Look,
@@ -113,7 +113,7 @@ impl State {
         }
     }
 
-    pub(super) fn push(&mut self, task: Arc<dyn Task>, priority: Priority) -> Result<(), Refusal> {
+    pub(super) fn push(&mut self, task: Job, priority: Priority) -> Result<(), Refusal> {
         if self.obligation.is_none() && !self.daemon {
             self.obligation = Some(host::oblige().ok_or(Refusal::ShutDown)?);
         }
@@ -247,7 +247,7 @@ impl State {
     }
 
     /// A worker that was counted could not be started; returns what waits, if nobody is left to run it.
-    pub(super) fn not_hired(&mut self, after: &mut After) -> Vec<Arc<dyn Task>> {
+    pub(super) fn not_hired(&mut self, after: &mut After) -> Vec<Job> {
         self.workers -= 1;
         self.alive -= 1;
         self.starting -= 1;

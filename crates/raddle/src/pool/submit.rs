@@ -6,7 +6,9 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::after::{After, Caller, Knock, LET_IN, NO_WORKER, NONE_YET};
+use super::chore::Chore;
 use super::error::{Refusal, SubmitError};
+use super::job::{Job, address_of};
 use super::lanes::Priority;
 use super::shared::Shared;
 use super::state::State;
@@ -55,6 +57,24 @@ where
     }
 }
 
+/// Has a task run whose result nobody wants, waiting for room; if it is refused, the closure comes back.
+pub(super) fn execute<F>(shared: &Arc<Shared>, task: F, op: Op) -> Result<(), SubmitError<F>>
+where
+    F: FnOnce() + Send + 'static,
+{
+    host::point(op);
+    if let Some(entry) = shared.inbox.enter() {
+        entry.put(Job::Chore(Chore::new(task)));
+        return Ok(());
+    }
+    // Somebody may have to be woken, hired or waited for, beside which an allocation costs little.
+    let core = Arc::new(Core::new(shared.home, Slot::new(task, queue(shared))));
+    match line_up(shared, core.clone(), Priority(0), Patience::Until(None), op) {
+        Ok(()) => Ok(()),
+        Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
+    }
+}
+
 /// The queue of the pool, for its tasks, if others may wait for room in it.
 pub(super) fn queue(shared: &Arc<Shared>) -> Option<Weak<dyn Queue>> {
     shared.is_limited().then(|| {
@@ -72,14 +92,23 @@ pub(super) fn enqueue(
     op: Op,
 ) -> Result<(), Refusal> {
     host::point(op); // not one that waits for room: who waits does so in line, at the door
-    let task = if priority == Priority(0) {
-        match shared.inbox.put(task) {
-            Ok(()) => return Ok(()),
-            Err(task) => task,
-        }
-    } else {
-        task
-    };
+    if priority == Priority(0)
+        && let Some(entry) = shared.inbox.enter()
+    {
+        entry.put(Job::Task(task));
+        return Ok(());
+    }
+    line_up(shared, task, priority, patience, op)
+}
+
+/// Puts a task into its lane if the inbox is not the way.
+fn line_up(
+    shared: &Arc<Shared>,
+    task: Arc<dyn Task>,
+    priority: Priority,
+    patience: Patience,
+    op: Op,
+) -> Result<(), Refusal> {
     let mut after = After::default();
     let mut state = shared.gather();
     if state.is_barred() {
@@ -95,10 +124,10 @@ pub(super) fn enqueue(
             Patience::Until(deadline) => wait_at_door(shared, state, after, task, priority, deadline, op),
         };
     }
-    let address = Arc::as_ptr(&task).cast::<()>();
+    let address = address_of(&task);
     let pushed = match state.refusal() {
         Some(refusal) => Err(refusal),
-        None => state.push(task, priority), // the submitter keeps a reference, so nothing is dropped here
+        None => state.push(Job::Task(task), priority), // the submitter keeps a reference, so nothing is dropped here
     };
     state.summon(shared.finishing(), &mut after);
     shared.note(&mut state);
@@ -111,10 +140,10 @@ pub(super) fn enqueue(
 
 /// Starts a worker for the task at that address; if that fails and there is no other, the task comes out of
 /// its lane again.
-fn begin_worker(shared: &Arc<Shared>, task: *const ()) -> Result<(), Refusal> {
+fn begin_worker(shared: &Arc<Shared>, task: usize) -> Result<(), Refusal> {
     let Err(error) = hire(shared) else { return Ok(()) };
     let (mine, others): (Vec<_>, Vec<_>) =
-        not_hired(shared).into_iter().partition(|orphan| Arc::as_ptr(orphan).cast::<()>() == task);
+        not_hired(shared).into_iter().partition(|orphan| orphan.is_at(task));
     let reason = Arc::new(io::Error::from(error.kind()));
     for orphan in others {
         orphan.refuse(FutureError::NoThread(reason.clone()));
@@ -135,7 +164,7 @@ fn wait_at_door(
     let waiter = Waiter::new(CAN_FAIL);
     let knock = Arc::new(Knock { waiter: waiter.clone(), answer: AtomicU32::new(NONE_YET) });
     // The submitter keeps a reference to the task, so that the state never drops it.
-    state.door.push_back(Caller { knock: knock.clone(), task, priority });
+    state.door.push_back(Caller { knock: knock.clone(), task: Job::Task(task), priority });
     drop(state);
     carry_out(shared, after);
     let crew = if deadline.is_none() { future::crew_of(shared.home) } else { None };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use super::after::{After, Step, break_up};
+use super::job::Job;
 use super::shared::{POOL, Shared};
 use super::state::{State, Turn};
 use super::task::{Floor, Queue, Task};
@@ -51,6 +52,7 @@ pub(super) fn hire(shared: &Arc<Shared>) -> io::Result<()> {
     let seat = Arc::new(Seat {
         shared: shared.clone(),
         runs: Guarded::new(None),
+        sits: AtomicBool::new(false),
         within: Guarded::new(Vec::new()),
         stage: AtomicU32::new(STARTING),
         finishing: AtomicBool::new(false),
@@ -79,7 +81,7 @@ pub(super) fn run_here(shared: &Shared, task: &Arc<dyn Task>) {
 }
 
 /// The worker did not start; returns the tasks that nobody is left to run.
-pub(super) fn not_hired(shared: &Arc<Shared>) -> Vec<Arc<dyn Task>> {
+pub(super) fn not_hired(shared: &Arc<Shared>) -> Vec<Job> {
     let mut after = After::default();
     let mut state = shared.gather();
     let orphans = state.not_hired(&mut after);
@@ -117,6 +119,8 @@ pub(super) struct Seat {
     /// What it runs, for the case that it calls `exit` in the middle. The reference is weak, so that it keeps no result
     /// alive.
     pub(super) runs: Guarded<Option<Weak<dyn Task>>>,
+    /// There is something in `runs`. For the worker alone.
+    sits: AtomicBool,
     /// What it runs inside that: a scope's own tasks.
     pub(super) within: Guarded<Vec<Arc<dyn Task>>>,
     /// Changed under the pool's lock.
@@ -131,9 +135,9 @@ impl Seat {
         if !self.initialize() {
             return;
         }
-        while let Some(task) = self.next() {
+        while let Some(job) = self.next() {
             // The last reference drops what the task returned, which can panic too.
-            guarded("the end of a task", || task.run(&*self));
+            guarded("the end of a task", || job.run(&*self));
         }
     }
 
@@ -155,7 +159,7 @@ impl Seat {
     }
 
     /// The next task; `None`: the worker leaves.
-    fn next(&self) -> Option<Arc<dyn Task>> {
+    fn next(&self) -> Option<Job> {
         let shared = &self.shared;
         let op = Op::new(&**shared, POOL, Kind::Get);
         host::point(op);
@@ -183,7 +187,7 @@ impl Seat {
             carry_out(shared, after);
             self.sit_down(&turn);
             match turn {
-                Turn::Run(task) => return Some(task),
+                Turn::Run(job) => return Some(job),
                 Turn::Leave => return None,
                 Turn::Sleep(waiter) => {
                     self.stage.store(IDLE, Relaxed);
@@ -203,9 +207,12 @@ impl Seat {
 
     /// Notes what the worker runs.
     fn sit_down(&self, turn: &Turn) {
-        let task = if let Turn::Run(task) = turn { Some(Arc::downgrade(task)) } else { None };
-        let before = std::mem::replace(&mut *self.runs.lock(), task);
-        drop(before); // after the lock is let go: this may free the task before
+        let task = if let Turn::Run(Job::Task(task)) = turn { Some(Arc::downgrade(task)) } else { None };
+        if task.is_some() || self.sits.load(Relaxed) {
+            self.sits.store(task.is_some(), Relaxed);
+            let before = std::mem::replace(&mut *self.runs.lock(), task);
+            drop(before); // after the lock is let go: this may free the task before
+        }
     }
 
     /// The worker comes for a task: the one before is over.

@@ -120,6 +120,26 @@ fn a_task_exits_and_the_others_are_run() {
 }
 
 #[test]
+fn tasks_without_a_future() {
+    let part = || {
+        let go = Arc::new(Event::new());
+        let wait = go.clone();
+        POOL.execute(move || {
+            wait.wait();
+            exit(9)
+        })
+        .unwrap();
+        submit(2); // so that there are two workers
+        (0..10).for_each(|_| POOL.execute(work).unwrap());
+        go.set();
+        Event::new().wait();
+    };
+    if let Some(output) = child("tasks_without_a_future", part) {
+        check(&output, 9, 12);
+    }
+}
+
+#[test]
 fn every_task_exits() {
     let part = || {
         let go = Arc::new(Event::new());

@@ -3,6 +3,7 @@
 mod closing;
 mod deadlock;
 mod end;
+mod execute;
 mod gate;
 mod map;
 mod queue;
