@@ -20,7 +20,10 @@ pub(super) fn rows(short: bool) -> io::Result<Vec<Row>> {
     let threads = if short { 8 } else { 200 };
     let mut rows = sizes();
     rows.push(Row::new("an item of 8 bytes in a queue", [grown(count, || items(count))?]));
-    rows.push(Row::new("a task that waits in a pool", [grown(count, || tasks(count))?]));
+    let with_future = || tasks(count, |pool| drop(pool.submit(|| ())));
+    rows.push(Row::new("a task that waits in a pool", [grown(count, with_future)?]));
+    let without = || tasks(count, |pool| pool.execute(|| ()).expect("the pool is open"));
+    rows.push(Row::new("a task without a future there", [grown(count, without)?]));
     rows.push(Row::new("a pending timer", [grown(count, || timers(count))?]));
     rows.push(Row::new("an idle worker", [grown(threads, || workers(threads))?]));
     Ok(rows)
@@ -72,11 +75,11 @@ impl Drop for Gate {
 }
 
 /// A pool whose only worker is busy while the gate is there, which is dropped first.
-fn tasks(count: usize) -> (Gate, ThreadPoolExecutor) {
+fn tasks(count: usize, add: fn(&ThreadPoolExecutor)) -> (Gate, ThreadPoolExecutor) {
     let (pool, queue) = (ThreadPoolExecutor::new(1), Arc::new(Queue::unbounded()));
     let busy = queue.clone();
     drop(pool.submit(move || busy.get().is_ok()));
-    (0..count).for_each(|_| drop(pool.submit(|| ())));
+    (0..count).for_each(|_| add(&pool));
     (Gate(queue), pool)
 }
 

@@ -24,7 +24,7 @@ impl super::Pool for Pool {
 
     fn run_all(self, count: u64, task: impl Fn() + Copy + Send + Sync + 'static) {
         for _ in 0..count {
-            drop(self.0.submit(task));
+            self.0.execute(task).expect("the workers are there");
         }
         self.0.shutdown(Shutdown::Drain).expect("this is not a worker");
     }
