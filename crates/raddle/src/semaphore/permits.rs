@@ -1,7 +1,7 @@
 //! A count of permits and the line of those who wait for some: what both kinds of semaphore are made of.
 //!
 //! While nobody is in line the count is in a word, and permits are taken and given back by one compare-and-swap each.
-//! A thread that finds too few of them takes the count out of the word, under the lock, and lines up in the same hold.
+//! A thread that finds too few of them for a moment takes the count out of the word, under the lock, and lines up in the same hold.
 //! From then on the count is the lock's business, until the line is empty and the word gets it back.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use crate::host::{self, Op};
+use crate::host::{self, Op, Spin};
 use crate::raw::{Guard, Guarded, Line, Waiter};
 
 #[derive(Debug)]
@@ -76,12 +76,17 @@ impl Permits {
     }
 
     /// Takes `count` permits, in line behind those who came before.
+    ///
+    /// It does not line up at once: a line outlives what it came from, since permits go from thread to thread, each of
+    /// which has to be given a processor first, as long as it does not become empty.
     pub(super) fn take(&self, op: Op, count: usize, deadline: Option<Instant>) -> bool {
         host::point(op);
-        self.change(|free| free.checked_sub(count)) == Some(true) || self.take_in_line(op, count, deadline)
+        let take = || self.change(|free| free.checked_sub(count)) == Some(true);
+        let mut spin = Spin::new();
+        take() || spin.until(take) || self.take_in_line(spin, op, count, deadline)
     }
 
-    fn take_in_line(&self, op: Op, count: usize, deadline: Option<Instant>) -> bool {
+    fn take_in_line(&self, spin: Spin, op: Op, count: usize, deadline: Option<Instant>) -> bool {
         let waiter = {
             let mut state = self.locked();
             if state.take(count) {
@@ -90,7 +95,7 @@ impl Permits {
             }
             state.line.join(count)
         };
-        waiter.sleep(op, deadline).is_some() || self.was_granted(&waiter)
+        waiter.sleep_with(spin, op, deadline).is_some() || self.was_granted(&waiter)
     }
 
     /// Gives `count` permits back, unless there would be more than `bound`.

@@ -12,8 +12,9 @@ use crate::host::{self, Kind, Op};
 /// A release need not follow an acquire: it may add a permit. Where that would be a mistake, as with a pool of
 /// connections, use [`BoundedSemaphore`](crate::BoundedSemaphore).
 ///
-/// Fair: permits go to threads in the order in which they asked, also when one asks for many and those behind
-/// it for few. A thread that times out leaves the line to those behind it. Prefer [`permit`](Semaphore::permit),
+/// Fair: a thread that has looked for a permit for a moment, of microseconds as a rule, lines up. Nobody goes before
+/// those in line, and permits go to them in their order, also when one asks for many and those behind it for few. A
+/// thread that times out leaves the line to those behind it. Prefer [`permit`](Semaphore::permit),
 /// whose guard gives the permit back on a panic too.
 ///
 /// # Memory ordering
