@@ -12,16 +12,17 @@ const LONGEST: usize = 300;
 
 /// Where `unsafe` may be written. Each block gives its reason there.
 const UNSAFE: &[&str] = &[
-    "erase.rs",        // forgets what a closure borrows
-    "host/exit.rs",    // asks the C library for a call at the end
-    "host/hints.rs",   // tells the processor what comes next
-    "host/os.rs",      // system calls
-    "pool/chore.rs",   // a closure kept in place
-    "pool/scope.rs",   // lends what a scope borrows to tasks
-    "raw/guarded.rs",  // a value under a lock
-    "raw/place.rs",    // an item under a lock
-    "reentrant.rs",    // a value under a re-entrant lock
-    "thread/scope.rs", // lends what a scope borrows to threads
+    "erase.rs",          // forgets what a closure borrows
+    "host/elsewhere.rs", // tells the system on which processors a thread may run
+    "host/exit.rs",      // asks the C library for a call at the end
+    "host/hints.rs",     // tells the processor what comes next
+    "host/os.rs",        // system calls
+    "pool/chore.rs",     // a closure kept in place
+    "pool/scope.rs",     // lends what a scope borrows to tasks
+    "raw/guarded.rs",    // a value under a lock
+    "raw/place.rs",      // an item under a lock
+    "reentrant.rs",      // a value under a re-entrant lock
+    "thread/scope.rs",   // lends what a scope borrows to threads
 ];
 
 fn sources() -> Tree {

@@ -21,6 +21,7 @@
 mod abandoned;
 mod current;
 mod doing;
+mod elsewhere;
 mod ending;
 mod enter;
 mod exit;
@@ -35,6 +36,7 @@ mod record;
 mod scheduler;
 mod seam;
 mod settings;
+mod sharing;
 mod slot;
 mod spin;
 mod trace;

@@ -1,10 +1,9 @@
 //! A little patience before parking: waking a thread costs as much as thousands of uncontended locks.
 #![allow(clippy::disallowed_methods)]
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::seam;
+use super::{seam, sharing};
 
 /// Counts the rounds of one wait: short pauses that double, then a few yields, then it is time to park.
 #[derive(Debug)]
@@ -36,9 +35,6 @@ const LONG: std::time::Duration = std::time::Duration::from_micros(500);
 const FEWEST: u32 = 64;
 /// Never more than these.
 const MOST: u32 = 1 << 16;
-
-/// So many waits in a row that are over after one yield are no chance.
-const ROW: u32 = 16;
 
 /// Waits actively for so many times 30 ns or so.
 #[inline]
@@ -87,13 +83,11 @@ impl Spin {
                 _ if !seam::may_spin() => (0, 0),
                 1 => (PAUSES, PAUSES + YIELDS),
                 several if self.threads > several => (PAUSES, PAUSES + YIELDS_IN_A_CROWD),
+                _ if sharing::shares_a_processor() => (PAUSES, PAUSES + YIELDS),
                 _ => (0, PAUSES + YIELDS),
             };
             if !self.unhurried && yields_are_dear() {
                 self.limit = self.limit.min(PAUSES);
-            }
-            if self.limit > PAUSES && shares_a_processor() {
-                self.round = PAUSES;
             }
         }
         self.round < self.limit
@@ -122,7 +116,7 @@ impl Spin {
         if self.round < PAUSES {
             (0..1 << self.round.max(self.shortest)).for_each(|_| std::hint::spin_loop());
         } else {
-            YIELDED.set(self.round - PAUSES + 1);
+            sharing::yields(self.round - PAUSES + 1);
             if self.unhurried { std::thread::yield_now() } else { yield_briefly() }
         }
         self.round += 1;
@@ -164,20 +158,4 @@ fn yield_briefly() {
         WITHOUT.store(next, Relaxed);
         NEXT.store(next.saturating_mul(2).min(MOST), Relaxed);
     }
-}
-
-thread_local! {
-    /// How many yields the calling thread's last wait took, as far as it has got.
-    static YIELDED: Cell<u32> = const { Cell::new(0) };
-    /// How many of its waits in a row were over after one yield.
-    static ONE_YIELD: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Whether the calling thread and the one that it waits for seem to share a processor, while others may be idle: then
-/// each waits until the other has it, and pauses only keep it from that. Systems leave them alone for long.
-fn shares_a_processor() -> bool {
-    let in_a_row = if YIELDED.replace(0) == 1 { ONE_YIELD.get() + 1 } else { 0 };
-    ONE_YIELD.set(in_a_row);
-    // Now and then it finds out whether that is still so.
-    in_a_row >= ROW && !in_a_row.is_multiple_of(4 * ROW)
 }
