@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::program::Program;
 use super::record::Record;
@@ -64,6 +65,12 @@ pub(crate) fn record() -> Arc<Record> {
             Record::of_ended(IDENT.get())
         }
     }
+}
+
+/// Whether what the calling thread starts is a daemon, unless told otherwise.
+pub(crate) fn daemon_heirs() -> bool {
+    let known = CURRENT.try_with(|mine| mine.borrow().as_ref().map(|mine| mine.0.daemon_heirs.load(Relaxed)));
+    known.ok().flatten().unwrap_or_else(|| record().daemon_heirs.load(Relaxed))
 }
 
 /// Ends the calling thread for all others, though it goes on to run what the end of the program asks for. It

@@ -1,5 +1,6 @@
 //! How threads end, and what keeps the program from ending.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -9,28 +10,50 @@ use super::record::{AWAITED, Duty, FINISHED, Record};
 use super::under::{self, with_program};
 use super::waking::{atom, wake};
 
-/// While this lives, the program does not end; a thread that runs under it gives it up with `exit`.
-pub(crate) struct Obligation {
-    standing: AtomicBool,
-    /// In which process it was begun, by its forks; in a forked child it has been forgotten.
-    process: u32,
+/// The program does not end before this is redeemed.
+pub(crate) struct Pledge {
+    /// In which process it was given, by its forks and one; in a forked child it has been forgotten.
+    process: NonZero<u32>,
     /// Whose it is; `None`: the ordinary program's.
     program: Option<Weak<Program>>,
 }
 
-impl Obligation {
+impl Pledge {
     /// One that the calling thread's program has taken on already.
-    pub(super) fn begun() -> Self {
-        Self { standing: AtomicBool::new(true), process: os::forks(), program: under::program() }
+    pub(super) fn given() -> Self {
+        Self { process: process(), program: under::program() }
     }
 
-    /// The program may end without this.
-    pub(crate) fn end(&self) {
-        if self.standing.swap(false, Ordering::Relaxed) && self.process == os::forks() {
+    /// The program may end without this. To be called once.
+    pub(crate) fn redeem(&self) {
+        if self.process == process() {
             match &self.program {
                 None => discharge(under::ordinary()),
                 Some(program) => program.upgrade().iter().for_each(|program| discharge(program)),
             }
+        }
+    }
+}
+
+fn process() -> NonZero<u32> {
+    NonZero::<u32>::MIN.saturating_add(os::forks())
+}
+
+/// While this lives, the program does not end; a thread that runs under it gives it up with `exit`.
+pub(crate) struct Obligation {
+    standing: AtomicBool,
+    pledge: Pledge,
+}
+
+impl Obligation {
+    pub(super) fn new(pledge: Pledge) -> Self {
+        Self { standing: AtomicBool::new(true), pledge }
+    }
+
+    /// The program may end without this.
+    pub(crate) fn end(&self) {
+        if self.standing.swap(false, Ordering::Relaxed) {
+            self.pledge.redeem();
         }
     }
 }

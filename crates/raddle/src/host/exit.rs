@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
-use super::ending::{Obligation, thread_is_over};
+use super::ending::{Obligation, Pledge, thread_is_over};
 use super::program::Program;
 use super::record::{Record, locked};
 use super::seam::wait;
@@ -13,11 +13,16 @@ use super::{current, os, under};
 
 /// Takes on an obligation for the calling thread's program; `None`: the program is ending already.
 pub(crate) fn oblige() -> Option<Obligation> {
+    pledge().map(Obligation::new)
+}
+
+/// The same, to be redeemed by whoever knows that nobody else does so.
+pub(crate) fn pledge() -> Option<Pledge> {
     if under::scheduler().is_none() {
         wait_at_exit();
         begin_anew_after_a_fork();
     }
-    under::with_program(Program::oblige).then(Obligation::begun)
+    under::with_program(Program::oblige).then(Pledge::given)
 }
 
 /// Has the C library call [`at_exit`] when `main` returned or somebody called `exit`.

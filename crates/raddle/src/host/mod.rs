@@ -45,11 +45,11 @@ mod waking;
 pub(crate) mod watch;
 
 pub use abandoned::Abandoned;
-pub(crate) use current::{adopt, here, ident, is_me, record};
+pub(crate) use current::{adopt, daemon_heirs, here, ident, is_me, record};
 pub(crate) use doing::{awaits, firm};
-pub(crate) use ending::Obligation;
+pub(crate) use ending::{Obligation, Pledge};
 pub use enter::{Entered, enter};
-pub(crate) use exit::{never_return, oblige};
+pub(crate) use exit::{never_return, oblige, pledge};
 pub(crate) use flags::{quiet, watch_on, watching};
 pub(crate) use hints::{prefetch, prefetch_to_write};
 pub(crate) use locking::{gave_lock, lend_lock, took_lock};

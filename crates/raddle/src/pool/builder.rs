@@ -78,7 +78,7 @@ impl Builder {
         if prefix.contains('\0') {
             return Err(BuildError::NulInName);
         }
-        let daemon_heirs = self.daemon || host::record().daemon_heirs.load(Relaxed);
+        let daemon_heirs = self.daemon || host::daemon_heirs();
         let state = empty(max, self.queue_limit, self.daemon);
         Ok(Shared::new(future::new_home(), prefix, self.initializer, self.stack_size, daemon_heirs, state))
     }

@@ -135,8 +135,7 @@ pub(super) fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
 }
 
 pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<Record> {
-    let daemon =
-        daemon.unwrap_or_else(|| host::record().daemon_heirs.load(std::sync::atomic::Ordering::Relaxed));
+    let daemon = daemon.unwrap_or_else(host::daemon_heirs);
     if let Some(name) = name {
         return Record::new(name, daemon, false);
     }

@@ -4,13 +4,13 @@ use std::fmt;
 use std::io;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::due::Due;
 use super::handle::Timer;
-use super::job::{Again, Call, Due, Job, Once, Start};
+use super::job::{Again, Call, Job, Once, Start};
 use super::service;
-use super::timers::Timers;
+use super::timers::Shared;
 use crate::host::{self, Kind};
 
 impl Timer {
@@ -165,7 +165,7 @@ impl TimerBuilder {
     where
         F: FnOnce() + Send + 'static,
     {
-        let daemon = self.daemon.unwrap_or_else(|| host::record().daemon_heirs.load(Relaxed));
+        let daemon = self.daemon.unwrap_or_else(host::daemon_heirs);
         match self.prepare(daemon, None, ending) {
             Ok((timers, start)) => Ok(begin(timers, start, due, Once::new(function))),
             Err((name, error)) => Err(StartError { error, name, function }),
@@ -188,11 +188,11 @@ impl TimerBuilder {
     /// Sees to everything that can fail.
     #[track_caller]
     fn prepare(self, daemon: bool, period: Option<Duration>, ending: Ending) -> Prepared {
-        let timers = Timers::of_program();
+        let timers = Shared::of_program();
         if let Err(error) = service::ensure(&timers) {
             return Err((self.name, error));
         }
-        let obligation = if daemon { None } else { host::oblige() };
+        let obligation = if daemon { None } else { host::pledge() };
         let unbound = !daemon && obligation.is_none();
         if unbound && ending == Ending::Refused {
             return Err((self.name, io::Error::other("the program is ending")));
@@ -202,10 +202,10 @@ impl TimerBuilder {
     }
 }
 
-type Prepared = Result<(Arc<Timers>, Start), (Option<Box<str>>, io::Error)>;
+type Prepared = Result<(Shared, Start), (Option<Box<str>>, io::Error)>;
 
-fn begin<C: Call + 'static>(timers: Arc<Timers>, start: Start, due: Due, call: C) -> Timer {
-    let job: Arc<Job> = Arc::new(Job::new(timers.next_number(), start, call));
+fn begin<C: Call + 'static>(timers: Shared, start: Start, due: Due, call: C) -> Timer {
+    let job: Arc<Job> = Arc::new(Job::new(start, call));
     host::point(job.op(Kind::Start));
     let key = timers.insert(job.clone(), due);
     Timer::new(timers, job, key)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::slab::Key;
-use super::timers::Timers;
+use super::timers::Shared;
 use crate::host::{self, Kind, Op};
 use crate::thread::JoinItself;
 
@@ -54,13 +54,13 @@ use crate::thread::JoinItself;
 /// ```
 #[derive(Clone)]
 pub struct Timer {
-    timers: Arc<Timers>,
+    timers: Shared,
     job: Arc<Job>,
     key: Key,
 }
 
 impl Timer {
-    pub(super) fn new(timers: Arc<Timers>, job: Arc<Job>, key: Key) -> Self {
+    pub(super) fn new(timers: Shared, job: Arc<Job>, key: Key) -> Self {
         Self { timers, job, key }
     }
 
@@ -155,7 +155,7 @@ impl Timer {
     /// How many timers of this program have still to run: they wait for their time, or for a thread.
     #[track_caller]
     pub fn pending() -> usize {
-        let timers = Timers::of_program();
+        let timers = Shared::of_program();
         host::point(Op::new(&*timers, "timers", Kind::Read));
         timers.pending()
     }
@@ -166,7 +166,7 @@ impl fmt::Debug for Timer {
         f.debug_struct("Timer")
             .field("name", &self.name())
             .field("daemon", &self.is_daemon())
-            .field("period", &self.job.period)
+            .field("period", &self.job.period())
             .field("runs", &self.job.runs())
             .field("finished", &self.job.is_over())
             .finish_non_exhaustive()

@@ -1,27 +1,14 @@
 //! One timer: who it is, what it runs, and what became of it so far.
 
-use std::mem::ManuallyDrop;
+use std::mem::needs_drop;
 use std::panic::Location;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
-use crate::host::{self, Kind, Object, Obligation, Op, Wait};
+use super::due::{Due, next_tick};
+use crate::host::{self, Kind, Object, Op, Pledge, Wait};
 use crate::raw::Guarded;
-
-/// When a timer is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Due {
-    At(Instant),
-    /// At a moment that the clock cannot tell.
-    Never,
-}
-
-impl From<Option<Instant>> for Due {
-    fn from(moment: Option<Instant>) -> Self {
-        moment.map_or(Due::Never, Due::At)
-    }
-}
 
 /// What a timer runs. Who claimed the timer, or took it out of the schedule, is alone with this.
 pub(super) trait Call: Send + Sync {
@@ -49,8 +36,10 @@ impl<F: FnOnce() + Send> Call for Once<F> {
     }
 
     fn discard(&self) {
-        let function = self.0.lock().take();
-        drop(function); // after the lock is let go: it is the user's code
+        if needs_drop::<F>() {
+            let function = self.0.lock().take();
+            drop(function); // after the lock is let go: it is the user's code
+        }
     }
 }
 
@@ -85,7 +74,7 @@ pub(super) struct Start {
     /// `Some`: it repeats.
     pub(super) period: Option<Duration>,
     /// Keeps the program alive until the timer is over.
-    pub(super) obligation: Option<Obligation>,
+    pub(super) obligation: Option<Pledge>,
     /// The line that started it.
     pub(super) at: &'static Location<'static>,
 }
@@ -98,39 +87,43 @@ const OVER: u32 = 2;
 /// No run yet, in [`Job::lateness`].
 const NONE: u64 = u64::MAX;
 
+/// What only a timer that runs again and again has.
+struct Repeats {
+    period: Duration,
+    missed: AtomicU64,
+}
+
 /// A timer, shared by its handles, the schedule and the thread that runs it.
 pub(super) struct Job<C: ?Sized = dyn Call> {
-    /// Its number among the program's timers, never used again.
-    pub(super) number: u64,
-    name: Option<Box<str>>,
+    /// Its number among the program's timers, never used again; 0 until it is among them.
+    number: AtomicU64,
+    /// In a box of its own, as few have one.
+    name: Option<Box<Box<str>>>,
     pub(super) daemon: bool,
-    pub(super) period: Option<Duration>,
+    repeats: Option<Box<Repeats>>,
     at: &'static Location<'static>,
-    /// Not ended by the drop of a timer that never came to its end: then its program is gone.
-    obligation: Option<ManuallyDrop<Obligation>>,
+    obligation: Option<Pledge>,
     over: AtomicU32,
     /// Ident of the thread that runs the function; 0: it is not running.
     runner: AtomicU64,
     runs: AtomicU64,
-    missed: AtomicU64,
     /// Of the last run, in nanoseconds.
     lateness: AtomicU64,
     pub(super) call: C,
 }
 
 impl<C: Call> Job<C> {
-    pub(super) fn new(number: u64, start: Start, call: C) -> Self {
+    pub(super) fn new(start: Start, call: C) -> Self {
         Self {
-            number,
-            name: start.name,
+            number: AtomicU64::new(0),
+            name: start.name.map(Box::new),
             daemon: start.daemon,
-            period: start.period,
+            repeats: start.period.map(|period| Box::new(Repeats { period, missed: AtomicU64::new(0) })),
             at: start.at,
-            obligation: start.obligation.map(ManuallyDrop::new),
+            obligation: start.obligation,
             over: AtomicU32::new(PENDING),
             runner: AtomicU64::new(0),
             runs: AtomicU64::new(0),
-            missed: AtomicU64::new(0),
             lateness: AtomicU64::new(NONE),
             call,
         }
@@ -141,8 +134,13 @@ impl<C: ?Sized> Job<C> {
     pub(super) fn name(&self) -> String {
         match &self.name {
             Some(name) => name.to_string(),
-            None => format!("Timer-{}", self.number),
+            None => format!("Timer-{}", self.number.load(Relaxed)),
         }
+    }
+
+    /// The timer is among those of its program now. To be called before others know of it.
+    pub(super) fn gets_number(&self, number: u64) {
+        self.number.store(number, Relaxed);
     }
 
     /// A step that the toolkit takes on the timer's behalf, told with the line that started the timer.
@@ -160,8 +158,9 @@ impl<C: ?Sized> Job<C> {
 
     /// The function has run; when it is to run again, if it repeats.
     pub(super) fn next(&self, due: Instant) -> Option<Due> {
-        let (next, missed) = next_tick(due, self.period?, host::now());
-        self.missed.fetch_add(missed, Relaxed);
+        let repeats = self.repeats.as_ref()?;
+        let (next, missed) = next_tick(due, repeats.period, host::now());
+        repeats.missed.fetch_add(missed, Relaxed);
         Some(next)
     }
 
@@ -175,11 +174,15 @@ impl<C: ?Sized> Job<C> {
         self.leaves_runner();
         host::atom(&self.over);
         // Release: what the function did happens before the return of its waiters.
-        if self.over.swap(OVER, AcqRel) == AWAITED {
+        let before = self.over.swap(OVER, AcqRel);
+        if before == AWAITED {
             host::wake(&self.over, u32::MAX);
         }
-        if let Some(obligation) = &self.obligation {
-            obligation.end();
+        // A scheduler may throw out the thread that has just settled it, which then does so again.
+        if before != OVER
+            && let Some(obligation) = &self.obligation
+        {
+            obligation.redeem();
         }
     }
 
@@ -212,12 +215,17 @@ impl<C: ?Sized> Job<C> {
         self.runner.load(Relaxed) == host::ident()
     }
 
+    /// How often it runs; `None`: once.
+    pub(super) fn period(&self) -> Option<Duration> {
+        self.repeats.as_ref().map(|repeats| repeats.period)
+    }
+
     pub(super) fn runs(&self) -> u64 {
         self.runs.load(Relaxed)
     }
 
     pub(super) fn missed(&self) -> u64 {
-        self.missed.load(Relaxed)
+        self.repeats.as_ref().map_or(0, |repeats| repeats.missed.load(Relaxed))
     }
 
     pub(super) fn lateness(&self) -> Option<Duration> {
@@ -237,47 +245,21 @@ impl Drop for Settling<'_> {
     }
 }
 
-/// The first tick on the grid that has not passed at `now`, and how many have passed since the one at `due`.
-fn next_tick(due: Instant, period: Duration, now: Instant) -> (Due, u64) {
-    let Some(next) = due.checked_add(period) else {
-        return (Due::Never, 0);
-    };
-    if period.is_zero() {
-        return (Due::At(now), 0);
-    }
-    if next >= now {
-        return (Due::At(next), 0);
-    }
-    let (behind, period) = ((now - next).as_nanos(), period.as_nanos());
-    let missed = behind.div_ceil(period);
-    let ahead = u64::try_from(missed * period - behind).ok().map(Duration::from_nanos);
-    (ahead.and_then(|ahead| now.checked_add(ahead)).into(), u64::try_from(missed).unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Due, next_tick};
-    use std::time::Duration;
+    use std::panic::Location;
+
+    use super::{Job, Once, Start};
+    use crate::host;
 
     #[test]
-    fn a_repeating_timer_stays_on_its_grid_and_counts_what_it_missed() {
-        let (start, ms) = (crate::host::now(), Duration::from_millis);
-        let after = |run| next_tick(start, ms(10), start + run);
-        assert_eq!(after(ms(0)), (Due::At(start + ms(10)), 0));
-        assert_eq!(after(ms(9)), (Due::At(start + ms(10)), 0));
-        assert_eq!(after(ms(10)), (Due::At(start + ms(10)), 0), "due now, not missed");
-        assert_eq!(after(ms(11)), (Due::At(start + ms(20)), 1));
-        assert_eq!(after(ms(20)), (Due::At(start + ms(20)), 1));
-        assert_eq!(after(ms(95)), (Due::At(start + ms(100)), 9));
-    }
-
-    #[test]
-    fn the_ends_of_the_range_are_no_errors() {
-        let (start, ms) = (crate::host::now(), Duration::from_millis);
-        assert_eq!(next_tick(start, Duration::ZERO, start + ms(5)), (Due::At(start + ms(5)), 0));
-        assert_eq!(next_tick(start, Duration::MAX, start), (Due::Never, 0));
-        let year = Duration::from_hours(365 * 24);
-        let (next, missed) = next_tick(start, Duration::from_nanos(1), start + year);
-        assert_eq!((next, u128::from(missed)), (Due::At(start + year), year.as_nanos() - 1));
+    fn a_timer_that_is_settled_again_redeems_its_pledge_once() {
+        let obligation = host::pledge();
+        assert!(obligation.is_some());
+        let start = Start { name: None, daemon: false, period: None, obligation, at: Location::caller() };
+        let job = Job::new(start, Once::new(|| ()));
+        job.settle();
+        job.settle(); // there would be fewer than no obligations now
+        assert!(job.is_over());
     }
 }

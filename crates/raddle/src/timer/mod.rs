@@ -23,6 +23,7 @@
 
 mod builder;
 mod crew;
+mod due;
 mod handle;
 mod job;
 mod runner;

@@ -9,14 +9,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::job::{Job, Settling};
 use super::schedule::Claim;
 use super::slab::Key;
-use super::timers::Timers;
+use super::timers::Shared;
 use crate::host::{self, Duty, Record};
 use crate::thread;
 
 const NAME: &str = "timer runner";
 
 /// Starts a runner, which the crew counts already. `slack`: how late its own timed waits may end.
-pub(super) fn start(timers: &Arc<Timers>, slack: Option<u64>) -> io::Result<()> {
+pub(super) fn start(timers: &Shared, slack: Option<u64>) -> io::Result<()> {
     let record = Record::new(NAME, true, true);
     let timers = timers.clone();
     thread::launch(
@@ -31,7 +31,7 @@ pub(super) fn start(timers: &Arc<Timers>, slack: Option<u64>) -> io::Result<()> 
     )
 }
 
-fn work(timers: &Arc<Timers>) {
+fn work(timers: &Shared) {
     let record = host::record();
     timers.arrived();
     loop {
@@ -45,7 +45,7 @@ fn work(timers: &Arc<Timers>) {
 }
 
 /// Runs the function as a thread of its own would: under the timer's name, with its daemon flag.
-fn run(timers: &Arc<Timers>, claim: Claim, record: &Record) {
+fn run(timers: &Shared, claim: Claim, record: &Record) {
     let Claim { key, job, due } = claim;
     appear(record, &job.name(), job.daemon);
     record.set_duty(Arc::new(Shift { timers: timers.clone(), key, job: job.clone() }));
@@ -81,7 +81,7 @@ fn report(job: &Job, outcome: Result<(), Box<dyn Any + Send>>) {
 
 /// One run of a timer's function, which never ends if the function calls `exit`.
 struct Shift {
-    timers: Arc<Timers>,
+    timers: Shared,
     key: Key,
     job: Arc<Job>,
 }

@@ -11,7 +11,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::job::{Due, Job};
+use super::due::Due;
+use super::job::Job;
 use super::slab::{Key, Slab};
 
 /// Where a timer stands.
@@ -52,7 +53,10 @@ pub(super) struct Claim {
     pub(super) due: Instant,
 }
 
+#[derive(Default)]
 pub(super) struct Schedule {
+    /// How many timers there have been.
+    numbers: u64,
     slots: Slab<Slot>,
     heap: BinaryHeap<Reverse<Entry>>,
     /// How many entries of the heap are those of waiting timers.
@@ -64,15 +68,13 @@ pub(super) struct Schedule {
 }
 
 /// Fewer entries or places than this are not worth giving back.
-const FEW: usize = 64;
+const FEW: usize = 512;
 
 impl Schedule {
-    pub(super) const fn new() -> Self {
-        Self { slots: Slab::new(), heap: BinaryHeap::new(), waiting: 0, ready: VecDeque::new(), unclaimed: 0 }
-    }
-
     pub(super) fn insert(&mut self, job: Arc<Job>, due: Due) -> Key {
-        let key = self.slots.insert(job.number, Slot { job, due, phase: Phase::Waiting });
+        self.numbers += 1;
+        job.gets_number(self.numbers);
+        let key = self.slots.insert(self.numbers, Slot { job, due, phase: Phase::Waiting });
         self.enter(key, due);
         key
     }
@@ -129,7 +131,7 @@ impl Schedule {
     /// Takes the timer that is next in line, if it is `job` still.
     pub(super) fn claim(&mut self, job: &Arc<Job>) -> Option<Claim> {
         let next = self.next()?;
-        if next.number != job.number {
+        if !Arc::ptr_eq(&next, job) {
             return None;
         }
         let key = self.ready.pop_front()?;
@@ -149,7 +151,7 @@ impl Schedule {
         match slot.phase {
             Phase::Waiting => self.waiting -= 1,
             Phase::Ready => self.unclaimed -= 1,
-            Phase::Running if slot.job.period.is_some() => {
+            Phase::Running if slot.job.period().is_some() => {
                 slot.phase = Phase::Stopping;
                 return Cancel::Stopping;
             }
@@ -211,20 +213,17 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::job::{Due, Job, Once, Start};
+    use super::super::due::Due;
+    use super::super::job::{Job, Once, Start};
     use super::{Cancel, FEW, Key, Schedule};
     use std::panic::Location;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    fn put(schedule: &mut Schedule, number: u64, due: Due) -> Key {
+    fn put(schedule: &mut Schedule, due: Option<Instant>) -> Key {
         let start =
             Start { name: None, daemon: true, period: None, obligation: None, at: Location::caller() };
-        schedule.insert(Arc::new(Job::new(number, start, Once::new(|| ()))), due)
-    }
-
-    fn put_once(schedule: &mut Schedule, number: u64, due: Instant) -> Key {
-        put(schedule, number, Due::At(due))
+        schedule.insert(Arc::new(Job::new(start, Once::new(|| ()))), due.into())
     }
 
     fn claim(schedule: &mut Schedule) -> Option<Key> {
@@ -240,11 +239,10 @@ mod tests {
 
     #[test]
     fn first_due_is_first_claimed_and_equals_keep_their_order() {
-        let (mut schedule, now) = (Schedule::new(), crate::host::now());
+        let (mut schedule, now) = (Schedule::default(), crate::host::now());
         let later = now + Duration::from_millis(1);
-        let keys: Vec<Key> =
-            (1..).zip([later, now, later, now]).map(|(n, due)| put_once(&mut schedule, n, due)).collect();
-        put(&mut schedule, 9, Due::Never);
+        let keys: Vec<Key> = [later, now, later, now].map(|due| put(&mut schedule, Some(due))).into();
+        put(&mut schedule, None);
         schedule.fire(now, 100);
         assert_eq!(schedule.unclaimed(), 2);
         schedule.fire(later, 1);
@@ -256,8 +254,8 @@ mod tests {
 
     #[test]
     fn a_cancelled_timer_leaves_from_wherever_it_is() {
-        let (mut schedule, now) = (Schedule::new(), crate::host::now());
-        let keys: Vec<Key> = (0..4).map(|number| put_once(&mut schedule, number, now)).collect();
+        let (mut schedule, now) = (Schedule::default(), crate::host::now());
+        let keys: Vec<Key> = (0..4).map(|_| put(&mut schedule, Some(now))).collect();
         assert!(was_pending(&mut schedule, keys[0]));
         schedule.fire(now, 100);
         assert!(was_pending(&mut schedule, keys[1]), "in line, but not running");
@@ -268,22 +266,22 @@ mod tests {
         assert_eq!(claim(&mut schedule), Some(keys[3]));
         assert!(!schedule.ran(keys[3], None));
         assert_eq!((schedule.first(), schedule.pending()), (None, 0));
-        let again = put_once(&mut schedule, 4, now); // in a place that was used before
+        let again = put(&mut schedule, Some(now)); // in a place that was used before
         assert!(keys.iter().all(|key| matches!(schedule.cancel(*key), Cancel::TooLate)));
         assert!(was_pending(&mut schedule, again));
     }
 
     #[test]
     fn a_million_cancelled_timers_leave_nothing() {
-        let (mut schedule, now) = (Schedule::new(), crate::host::now());
+        let (mut schedule, now) = (Schedule::default(), crate::host::now());
         let due = |number: u64| now + Duration::from_nanos(number % 977);
-        let first = put_once(&mut schedule, 0, now);
+        let first = put(&mut schedule, Some(now));
         for number in 1..=1_000_000 {
-            let key = put_once(&mut schedule, number, due(number));
+            let key = put(&mut schedule, Some(due(number)));
             assert!(was_pending(&mut schedule, key));
             assert!(schedule.heap.len() <= FEW + 1 && schedule.slots.capacity() <= FEW);
         }
-        let keys: Vec<Key> = (1..100_000).map(|n| put_once(&mut schedule, n, due(n))).collect();
+        let keys: Vec<Key> = (1..100_000).map(|n| put(&mut schedule, Some(due(n)))).collect();
         assert_eq!(schedule.pending(), 100_000);
         for key in keys {
             assert!(was_pending(&mut schedule, key));

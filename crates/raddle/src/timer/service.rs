@@ -1,22 +1,21 @@
 //! The one thread that waits for the timers of a program, however many there are.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::runner;
-use super::timers::{Plan, Timers};
+use super::timers::{Plan, Shared};
 use crate::host::{self, Record};
 use crate::thread;
 
-/// States of [`Timers::service`].
+/// States of [`Timers::service`](super::timers::Timers).
 const NONE: u32 = 0;
 const STARTING: u32 = 1;
 const RUNS: u32 = 2;
 
 /// Starts the service unless it runs.
-pub(super) fn ensure(timers: &Arc<Timers>) -> io::Result<()> {
+pub(super) fn ensure(timers: &Shared) -> io::Result<()> {
     while look(&timers.service) != RUNS {
         host::atom(&timers.service);
         if timers.service.compare_exchange(NONE, STARTING, Acquire, Acquire).is_ok() {
@@ -37,13 +36,13 @@ fn look(word: &AtomicU32) -> u32 {
     word.load(Acquire)
 }
 
-fn start(timers: &Arc<Timers>) -> io::Result<()> {
+fn start(timers: &Shared) -> io::Result<()> {
     let record = Record::new("timer service", true, true);
     let timers = timers.clone();
     thread::launch(&record, None, Box::new(move || serve(&timers)))
 }
 
-fn serve(timers: &Arc<Timers>) {
+fn serve(timers: &Shared) {
     // As punctual as the kernel can be; runners go back to what is usual.
     let slack = host::set_timer_slack(1);
     loop {
@@ -55,7 +54,7 @@ fn serve(timers: &Arc<Timers>) {
 }
 
 /// Calls and starts runners; false: a thread could not be started, so that the plan has to be made again.
-fn carry_out(timers: &Arc<Timers>, plan: &Plan, slack: Option<u64>) -> bool {
+fn carry_out(timers: &Shared, plan: &Plan, slack: Option<u64>) -> bool {
     plan.orders.call.iter().for_each(|runner| runner.tell(0));
     let failed = (0..plan.orders.start).filter(|_| runner::start(timers, slack).is_err()).count();
     (0..failed).for_each(|_| timers.not_started());

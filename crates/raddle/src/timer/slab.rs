@@ -12,11 +12,13 @@ pub(super) struct Slab<T> {
     free: Vec<u32>,
 }
 
-impl<T> Slab<T> {
-    pub(super) const fn new() -> Self {
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
         Self { places: Vec::new(), free: Vec::new() }
     }
+}
 
+impl<T> Slab<T> {
     /// Gives `value` a place. No other value has, had or will have the number.
     pub(super) fn insert(&mut self, number: u64, value: T) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {

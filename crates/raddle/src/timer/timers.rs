@@ -3,13 +3,15 @@
 //! Every change of a timer's standing is made under the lock, so a cancel and the start of a function have one
 //! order, and whoever comes first wins.
 
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use super::crew::{Crew, Orders};
-use super::job::{Due, Job, Settling};
+use super::due::Due;
+use super::job::{Job, Settling};
 use super::schedule::{Cancel, Claim, Schedule};
 use super::slab::Key;
 use crate::host::{self, Kind, Op};
@@ -19,9 +21,39 @@ pub(super) struct Timers {
     state: Guarded<State>,
     /// Changes when the service must look at its timers earlier than it meant to.
     word: AtomicU32,
-    numbers: AtomicU64,
     /// Whether the service runs; its business alone.
     pub(super) service: AtomicU32,
+}
+
+/// The timers of a program: those of the ordinary one are there for good, which saves counting who uses them.
+#[derive(Clone)]
+pub(super) enum Shared {
+    Ordinary(&'static Timers),
+    Explored(Arc<Timers>),
+}
+
+static ORDINARY: LazyLock<Timers> = LazyLock::new(Timers::new);
+
+impl Shared {
+    /// Those of the calling thread's program.
+    pub(super) fn of_program() -> Self {
+        if host::explored() {
+            Self::Explored(host::with_program(|program| program.services().get(Timers::new)))
+        } else {
+            Self::Ordinary(&ORDINARY)
+        }
+    }
+}
+
+impl Deref for Shared {
+    type Target = Timers;
+
+    fn deref(&self) -> &Timers {
+        match self {
+            Self::Ordinary(timers) => timers,
+            Self::Explored(timers) => timers,
+        }
+    }
 }
 
 struct State {
@@ -48,22 +80,13 @@ const FAR: Duration = Duration::from_secs(u32::MAX as u64);
 const SLICE: Duration = Duration::from_secs(1);
 
 impl Timers {
-    pub(super) fn of_program() -> Arc<Self> {
-        host::with_program(|program| program.services().get(Self::new))
-    }
-
     fn new() -> Self {
         let crew = Crew::new(2 * host::processors());
         Self {
-            state: Guarded::new(State { schedule: Schedule::new(), crew, asleep: None }),
+            state: Guarded::new(State { schedule: Schedule::default(), crew, asleep: None }),
             word: AtomicU32::new(0),
-            numbers: AtomicU64::new(0),
             service: AtomicU32::new(0),
         }
-    }
-
-    pub(super) fn next_number(&self) -> u64 {
-        self.numbers.fetch_add(1, Relaxed) + 1
     }
 
     pub(super) fn pending(&self) -> usize {
