@@ -3,7 +3,8 @@
 //! The standard library's heap moves while it compares: a comparison that panics costs it an item, or
 //! leaves one out of place. Here the comparisons of a step only look for the place at which its last item
 //! will stand, and the moves that follow, along the path from there to the root, cannot fail. The algorithm is
-//! that of J. W. J. Williams, "Algorithm 232: Heapsort" (1964).
+//! that of J. W. J. Williams, "Algorithm 232: Heapsort" (1964), which finds the way down as I. Wegener,
+//! "Bottom-up heapsort" (1993) does: with one comparison a level, of which nothing is to be guessed.
 
 use std::cmp::Ordering;
 
@@ -24,6 +25,12 @@ struct Entry<T> {
 }
 
 impl<T: Ord> Entry<T> {
+    /// Whether this goes first. There is no branch in it: which child is the smaller is anyone's guess.
+    fn is_before(&self, other: &Self) -> bool {
+        let order = self.item.cmp(&other.item);
+        order.is_lt() | (order.is_eq() & (self.arrival < other.arrival))
+    }
+
     fn cmp(&self, other: &Self) -> Ordering {
         self.item.cmp(&other.item).then(self.arrival.cmp(&other.arrival))
     }
@@ -34,34 +41,32 @@ const fn parent(place: usize) -> usize {
 }
 
 impl<T: Ord> Heap<T> {
-    /// Goes down from the root of the first `len` entries, always to the smaller child, as long as that goes
-    /// `before` the item that needs a place.
+    /// Goes down from the root of the first `len` entries, always to the smaller child, to the end, and back up
+    /// past what does not go `before` the item that needs a place: an item that stood at the end belongs near it.
     fn down(&self, len: usize, before: impl Fn(&Entry<T>) -> bool) -> usize {
-        let mut place = 0;
-        loop {
-            let (left, right) = (2 * place + 1, 2 * place + 2);
-            if left >= len {
-                return place;
-            }
-            let right_is_smaller = right < len && self.entries[right].cmp(&self.entries[left]).is_lt();
-            let child = if right_is_smaller { right } else { left };
-            if !before(&self.entries[child]) {
-                return place;
-            }
-            place = child;
+        let entries = &self.entries[..len];
+        let (mut place, mut right) = (0, 2);
+        while right < len {
+            place = right - usize::from(entries[right - 1].is_before(&entries[right]));
+            right = 2 * place + 2;
         }
+        if right == len {
+            place = right - 1;
+        }
+        while place > 0 && !before(&entries[place]) {
+            place = parent(place);
+        }
+        place
     }
 
     /// Puts `entry` at `place`, moves everything on the path from there a step up, and returns the root.
     fn shift_up(&mut self, place: usize, mut entry: Entry<T>) -> Entry<T> {
         let mut place = place;
-        loop {
+        while place > 0 {
             std::mem::swap(&mut entry, &mut self.entries[place]);
-            if place == 0 {
-                return entry;
-            }
             place = parent(place);
         }
+        std::mem::replace(&mut self.entries[0], entry)
     }
 
     fn entry(&mut self, item: T) -> Entry<T> {
@@ -100,7 +105,7 @@ impl<T: Ord> Store<T> for Heap<T> {
     fn gap(&self, incoming: Option<&T>) -> usize {
         match (incoming, self.entries.split_last()) {
             (Some(item), _) => self.down(self.entries.len(), |entry| entry.item <= *item),
-            (None, Some((last, rest))) => self.down(rest.len(), |entry| entry.cmp(last).is_lt()),
+            (None, Some((last, rest))) => self.down(rest.len(), |entry| entry.is_before(last)),
             (None, None) => 0,
         }
     }
