@@ -1,7 +1,9 @@
 //! A little patience before parking: waking a thread costs as much as thousands of uncontended locks.
 #![allow(clippy::disallowed_methods)]
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use super::{seam, sharing};
 
@@ -30,11 +32,15 @@ const YIELDS_IN_A_CROWD: u32 = 32;
 /// So much doubt is too much.
 const TOO_MUCH: u32 = 24;
 /// A yield that takes so long was a bad idea.
-const LONG: std::time::Duration = std::time::Duration::from_micros(500);
+const LONG: Duration = Duration::from_micros(500);
 /// Then so many waits do without.
 const FEWEST: u32 = 64;
-/// Never more than these.
+/// Never more than these,
 const MOST: u32 = 1 << 16;
+/// and not for much longer than this: what used up the time may have ended.
+const LONGEST: Duration = Duration::from_millis(100);
+/// So often, in waits without yields, the clock is looked at.
+const OFTEN: u32 = 64;
 
 /// Waits actively for so many times 30 ns or so.
 #[inline]
@@ -128,22 +134,36 @@ impl Spin {
 static DOUBT: AtomicU32 = AtomicU32::new(0);
 /// How many waits do without yields from now on.
 static WITHOUT: AtomicU32 = AtomicU32::new(0);
+/// Since when, in milliseconds from a start of its own.
+static SINCE: AtomicU64 = AtomicU64::new(0);
 /// How many will when a yield takes too long once more.
 static NEXT: AtomicU32 = AtomicU32::new(FEWEST);
 
 /// Whether one should rather park than yield. All threads learn from each other: it is a matter of the machine.
 fn yields_are_dear() -> bool {
     let left = WITHOUT.load(Relaxed);
-    if left > 0 {
-        WITHOUT.store(left - 1, Relaxed); // some may get lost
+    if left == 0 {
+        return false;
     }
-    left > 0
+    let is_over = left.is_multiple_of(OFTEN) && now().saturating_sub(SINCE.load(Relaxed)) >= millis(LONGEST);
+    let left = if is_over { 0 } else { left - 1 };
+    WITHOUT.store(left, Relaxed); // what others store meanwhile may get lost
+    !is_over
+}
+
+fn now() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    millis(START.get_or_init(Instant::now).elapsed())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Yields, and finds out whether that lasted so long that another program, or a thread that does not wait for anybody,
 /// used up its time: who parks is back as soon as it is woken, who yields is not. One such yield may be chance.
 fn yield_briefly() {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     std::thread::yield_now();
     let (doubt, next) = (DOUBT.load(Relaxed), NEXT.load(Relaxed));
     if start.elapsed() < LONG {
@@ -155,6 +175,7 @@ fn yield_briefly() {
     } else if doubt < TOO_MUCH {
         DOUBT.store(doubt + TOO_MUCH / 3, Relaxed);
     } else {
+        SINCE.store(now(), Relaxed);
         WITHOUT.store(next, Relaxed);
         NEXT.store(next.saturating_mul(2).min(MOST), Relaxed);
     }
