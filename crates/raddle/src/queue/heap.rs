@@ -26,6 +26,7 @@ struct Entry<T> {
 
 impl<T: Ord> Entry<T> {
     /// Whether this goes first. There is no branch in it: which child is the smaller is anyone's guess.
+    #[allow(clippy::needless_bitwise_bool)]
     fn is_before(&self, other: &Self) -> bool {
         let order = self.item.cmp(&other.item);
         order.is_lt() | (order.is_eq() & (self.arrival < other.arrival))
