@@ -145,10 +145,14 @@ fn yields_are_dear() -> bool {
     if left == 0 {
         return false;
     }
-    let is_over = left.is_multiple_of(OFTEN) && now().saturating_sub(SINCE.load(Relaxed)) >= millis(LONGEST);
-    let left = if is_over { 0 } else { left - 1 };
-    WITHOUT.store(left, Relaxed); // what others store meanwhile may get lost
-    !is_over
+    let age = || now().saturating_sub(SINCE.load(Relaxed));
+    WITHOUT.store(one_less(left, age), Relaxed); // what others store meanwhile may get lost
+    true
+}
+
+/// What is left of so many waits after one more; the first was so many milliseconds ago.
+fn one_less(left: u32, age: impl FnOnce() -> u64) -> u32 {
+    if left.is_multiple_of(OFTEN) && age() >= millis(LONGEST) { 0 } else { left - 1 }
 }
 
 fn now() -> u64 {
@@ -178,5 +182,30 @@ fn yield_briefly() {
         SINCE.store(now(), Relaxed);
         WITHOUT.store(next, Relaxed);
         NEXT.store(next.saturating_mul(2).min(MOST), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, OFTEN, one_less};
+
+    /// How many waits do without yields if that began so many milliseconds ago, and how often the clock is read.
+    fn waits(age: u64) -> (u32, u32) {
+        let (mut left, mut waits, mut looks) = (MOST, 0, 0);
+        while left > 0 {
+            left = one_less(left, || {
+                looks += 1;
+                age
+            });
+            waits += 1;
+        }
+        (waits, looks)
+    }
+
+    #[test]
+    fn waits_do_without_yields_for_so_many_waits_and_not_for_longer_than_a_tenth_of_a_second() {
+        assert_eq!(waits(99), (MOST, MOST / OFTEN));
+        assert_eq!(waits(100), (1, 1));
+        assert_eq!(one_less(OFTEN + 1, || 100), OFTEN); // the clock is looked at next time
     }
 }
