@@ -25,13 +25,6 @@ struct Entry<T> {
 }
 
 impl<T: Ord> Entry<T> {
-    /// Whether this goes first. There is no branch in it: which child is the smaller is anyone's guess.
-    #[allow(clippy::needless_bitwise_bool)]
-    fn is_before(&self, other: &Self) -> bool {
-        let order = self.item.cmp(&other.item);
-        order.is_lt() | (order.is_eq() & (self.arrival < other.arrival))
-    }
-
     fn cmp(&self, other: &Self) -> Ordering {
         self.item.cmp(&other.item).then(self.arrival.cmp(&other.arrival))
     }
@@ -48,7 +41,8 @@ impl<T: Ord> Heap<T> {
         let entries = &self.entries[..len];
         let (mut place, mut right) = (0, 2);
         while right < len {
-            place = right - usize::from(entries[right - 1].is_before(&entries[right]));
+            let left_is_smaller = entries[right - 1].cmp(&entries[right]).is_lt();
+            place = right - usize::from(left_is_smaller); // no branch: which one it is cannot be guessed
             right = 2 * place + 2;
         }
         if right == len {
@@ -106,7 +100,7 @@ impl<T: Ord> Store<T> for Heap<T> {
     fn gap(&self, incoming: Option<&T>) -> usize {
         match (incoming, self.entries.split_last()) {
             (Some(item), _) => self.down(self.entries.len(), |entry| entry.item <= *item),
-            (None, Some((last, rest))) => self.down(rest.len(), |entry| entry.is_before(last)),
+            (None, Some((last, rest))) => self.down(rest.len(), |entry| entry.cmp(last).is_lt()),
             (None, None) => 0,
         }
     }
