@@ -69,7 +69,7 @@ pub(super) fn items(short: bool) -> Vec<Row> {
 }
 
 pub(super) fn timers(short: bool) -> Vec<Row> {
-    let most = if short { 100 } else { 1_000_000 };
+    let most = if short { 100 } else { 10_000_000 };
     let counts =
         std::iter::successors(Some(10_u64), |count| Some(count * 10)).take_while(|count| *count <= most);
     counts
