@@ -1,4 +1,4 @@
-//! What the house asks of the sources: short files, no cycles between them, and `unsafe` in a few places only.
+//! Structural rules for the sources: no cycles between modules, and `unsafe` in the listed files only.
 
 #[path = "support/modules.rs"]
 mod modules;
@@ -6,9 +6,6 @@ mod modules;
 use std::path::Path;
 
 use modules::{Tree, cycles, dependencies, read, tokens};
-
-/// The longest that a file may be, in lines.
-const LONGEST: usize = 300;
 
 /// Where `unsafe` may be written. Each block gives its reason there.
 const UNSAFE: &[&str] = &[
@@ -26,17 +23,7 @@ const UNSAFE: &[&str] = &[
 ];
 
 fn sources() -> Tree {
-    of_crate("raddle")
-}
-
-/// The sources of a crate that lies beside this one.
-fn of_crate(name: &str) -> Tree {
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src"))
-}
-
-fn long_files(tree: &Tree) -> Vec<(&str, usize)> {
-    let lengths = tree.iter().map(|(file, text)| (file.as_str(), text.lines().count()));
-    lengths.filter(|(_, lines)| *lines > LONGEST).collect()
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
 fn unsafe_files(tree: &Tree) -> Vec<&str> {
@@ -47,15 +34,6 @@ fn unsafe_files(tree: &Tree) -> Vec<&str> {
 /// A made-up tree.
 fn tree<const N: usize>(files: [(&str, &str); N]) -> Tree {
     files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect()
-}
-
-#[test]
-fn no_file_is_too_long() {
-    for name in ["raddle", "raddle-explore", "raddle-ingest", "raddle-cli", "../benches"] {
-        let sources = of_crate(name);
-        assert!(!sources.is_empty(), "{name}");
-        assert_eq!(long_files(&sources), [], "{name}");
-    }
 }
 
 #[test]
@@ -76,13 +54,6 @@ fn unsafe_is_where_it_may_be() {
     let elsewhere: Vec<_> =
         unsafe_files(&sources).into_iter().filter(|file| !UNSAFE.contains(file)).collect();
     assert_eq!(elsewhere, Vec::<&str>::new());
-}
-
-#[test]
-fn a_long_file_is_found() {
-    let lines = |count: usize| "// a line\n".repeat(count);
-    let tree = tree([("lib.rs", &lines(LONGEST)), ("long.rs", &lines(LONGEST + 1))]);
-    assert_eq!(long_files(&tree), [("long.rs", LONGEST + 1)]);
 }
 
 #[test]
