@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use raddle::{Shared, Thread, Timer};
+use raddle::{Event, Shared, Thread, ThreadPoolExecutor, Timer, thread};
+use raddle_explore::{Explorer, Outcome, Strategy, Time};
 
 use super::every::every;
 use super::{SOON, pause};
@@ -48,4 +50,77 @@ fn it_never_fires_early() {
         raddle::host::now() - began >= 2 * SOON
     };
     assert_eq!(every(scenario), BTreeSet::from([true]));
+}
+
+/// How long the toolkit's own threads stay idle is no timeout of the program's.
+#[test]
+fn repeating_timer_is_explored_without_a_failure() {
+    let outcome = Explorer::new().max_executions(2_000).run(|| {
+        let runs = Arc::new(Shared::new(0));
+        let timer = {
+            let runs = runs.clone();
+            Timer::every(Duration::from_millis(1), move || runs.set(runs.get() + 1))
+        };
+        thread::sleep(Duration::from_millis(10));
+        timer.cancel();
+        timer.wait().unwrap();
+        assert_eq!(runs.get(), timer.runs());
+    });
+    let outcome = outcome.unless_failed();
+    assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+}
+
+/// More functions than processors wait for one that is due last: as many runners as timers are started, whatever the
+/// machine, and no slow function has to be measured.
+#[test]
+fn functions_that_wait_for_a_later_one_do_not_hold_it_up() {
+    let program = || {
+        let event = Arc::new(Event::new());
+        let wait = |event: &Arc<Event>| {
+            let event = event.clone();
+            move || event.wait()
+        };
+        let waiting: Vec<_> = (0..20).map(|_| Timer::after(SOON, wait(&event))).collect();
+        let last = Timer::after(2 * SOON, move || event.set());
+        last.wait().unwrap();
+        for timer in waiting {
+            timer.wait().unwrap();
+        }
+    };
+    let outcome = Explorer::new().max_executions(50).time(Time::Quiescent).run(program);
+    assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+}
+
+/// A timer for a moment that the clock cannot tell never fires, and nobody wakes to look.
+#[test]
+fn timer_beyond_the_clock_does_not_hide_a_deadlock() {
+    let report = Explorer::new()
+        .run(|| {
+            let event = Arc::new(Event::new());
+            let late = event.clone();
+            let _timer = Timer::after(Duration::MAX, move || late.set());
+            event.wait();
+        })
+        .expect_failure();
+    assert_eq!(report.kind(), "deadlock");
+}
+
+/// What the toolkit notes for itself is no look at the clock: a sleep elsewhere stays independent of it.
+#[test]
+fn map_does_not_depend_on_the_clock() {
+    let classes = |sleeps: bool| {
+        let outcome = Explorer::new().strategy(Strategy::Dpor).run(move || {
+            let sleeper = sleeps.then(|| Thread::spawn(|| thread::sleep(SOON)));
+            let pool = ThreadPoolExecutor::new(1);
+            assert_eq!(pool.workers(), 0);
+            assert_eq!(pool.map([1], |n: i32| n).map(Result::unwrap).sum::<i32>(), 1);
+            drop(pool);
+            if let Some(sleeper) = sleeper {
+                sleeper.join().unwrap();
+            }
+        });
+        let Outcome::Exhausted { classes, .. } = outcome else { panic!("{outcome:?}") };
+        classes
+    };
+    assert_eq!(classes(true), classes(false));
 }

@@ -85,7 +85,7 @@ pub struct Map<I: Iterator, F, R> {
     function: Arc<F>,
     ahead: VecDeque<Future<R>>,
     buffersize: usize,
-    called: Instant,
+    called: Option<Instant>,
     deadline: Option<Instant>,
     over: bool,
 }
@@ -110,7 +110,8 @@ where
             function: Arc::new(function),
             ahead: VecDeque::new(),
             buffersize,
-            called: host::now(),
+            // No look at the clock, on which other threads' steps would depend.
+            called: host::deadline(Duration::ZERO),
             deadline: None,
             over: false,
         };
@@ -122,7 +123,7 @@ where
     ///
     /// When it passes, the iterator yields one [`FutureError::TimedOut`], cancels what has not started, and ends.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.deadline = self.called.checked_add(limit);
+        self.deadline = self.called.and_then(|called| called.checked_add(limit));
         self
     }
 

@@ -31,7 +31,7 @@ impl Limit {
 
     pub(super) fn end(self) -> Option<Instant> {
         match self {
-            Limit::Now => Some(host::now()),
+            Limit::Now => host::deadline(Duration::ZERO),
             Limit::Within(timeout) => host::deadline(timeout),
             Limit::Until(end) => end,
         }

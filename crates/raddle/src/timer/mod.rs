@@ -8,6 +8,8 @@
 //!   a new thread while there are fewer than twice the processors. When all are busy, and for a millisecond fewer
 //!   functions begin than there are runners, one more is started, so that slow functions, however many, hold the
 //!   others up by little. A runner that has been idle for three seconds ends.
+//!   Under an explorer, time that passes while these threads are idle is not explored: runners stay, and a due timer
+//!   gets a new one as long as there are fewer than 64.
 //! - Timers are handed out in the order of their due times, equal ones in the order in which they were started:
 //!   when a timer's function runs, no timer that is due before it can still be cancelled. As several functions may
 //!   run at once, what they *do* can happen in any order.

@@ -70,8 +70,13 @@ pub(super) struct Plan {
     seen: u32,
 }
 
-/// Runners end after being idle for this long.
+/// Runners end after being idle for this long, unless a scheduler explores them: there a timeout may pass at any
+/// moment, and this one is none of the program's.
 const IDLE: Duration = Duration::from_secs(3);
+/// As many runners are started under a scheduler without waiting for one to become free. It does not depend on the
+/// machine, and a program with fewer timers due at once never comes to the rule about slow functions, which measures
+/// real time.
+const EXPLORED: usize = 64;
 /// So many timers at most are put in line at one go, not to keep the lock for long.
 const BATCH: usize = 256;
 /// A moment that the clock cannot tell is centuries away; so late it is looked at again.
@@ -81,7 +86,7 @@ const SLICE: Duration = Duration::from_secs(1);
 
 impl Timers {
     fn new() -> Self {
-        let crew = Crew::new(2 * host::processors());
+        let crew = Crew::new(if host::explored() { EXPLORED } else { 2 * host::processors() });
         Self {
             state: Guarded::new(State { schedule: Schedule::default(), crew, asleep: None }),
             word: AtomicU32::new(0),
@@ -160,7 +165,8 @@ impl Timers {
         }
         state.crew.rests(&waiter);
         drop(state);
-        let called = waiter.sleep(Op::new(self, "timers", Kind::Wait), host::deadline(IDLE));
+        let idle = if host::explored() { None } else { host::deadline(IDLE) };
+        let called = waiter.sleep(Op::new(self, "timers", Kind::Wait), idle);
         let mut state = self.state.lock();
         if called.is_none() && state.crew.leaves(&waiter) {
             return false;
@@ -191,20 +197,27 @@ impl Timers {
 
     /// Parks the service until something is due or it must look again.
     pub(super) fn sleep(&self, plan: &Plan) {
-        let limit = plan.until.map(Self::limit);
+        let limit = plan.until.and_then(Self::limit);
         let op = Op::new(self, "timers", Kind::Wait);
         host::point_until(op, limit, &self.word, || self.word.load(Acquire) != plan.seen);
         host::wait(&self.word, plan.seen, limit);
     }
 
-    /// A limit on the clock, always: while timers are pending, the service is not one who waits for ever.
-    fn limit(until: Due) -> Instant {
+    /// A deadline on the clock, always, while timers are pending: the watch must not take the service for a thread
+    /// that waits without one. Under a scheduler only the timers' own due times are deadlines.
+    fn limit(until: Due) -> Option<Instant> {
+        if host::explored() {
+            return match until {
+                Due::At(moment) => Some(moment),
+                Due::Never => None,
+            };
+        }
         let now = host::now();
         let moment = match until {
             Due::At(moment) => moment,
             Due::Never => now + FAR,
         };
-        if host::watched() { moment.min(now + SLICE) } else { moment }
+        Some(if host::watched() { moment.min(now + SLICE) } else { moment })
     }
 
     /// Whether the service must be woken for a timer that is due at `due`; at most one wake is under way.
