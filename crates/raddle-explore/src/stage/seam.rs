@@ -172,6 +172,10 @@ impl Scheduler for Stage {
         (self.began + self.lock().clock).checked_add(timeout)
     }
 
+    fn idle_deadline(&self, _: Duration) -> Option<Instant> {
+        None
+    }
+
     fn sleep_until(&self, until: Instant) {
         let until = self.since_beginning(until);
         let mut state = self.lock();

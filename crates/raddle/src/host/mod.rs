@@ -58,7 +58,9 @@ pub use op::{Kind, Object, Op, Wait, is_own};
 pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;
-pub use seam::{deadline, gave, lend, now, point, point_until, sleep_until, spawn, took, wait, yield_now};
+pub use seam::{
+    deadline, gave, idle_deadline, lend, now, point, point_until, sleep_until, spawn, took, wait, yield_now,
+};
 pub(crate) use seam::{explored, on_sigquit, panicked, processors, set_timer_slack, watched, write_error};
 pub use settings::Action;
 pub(crate) use settings::{set_action, set_lock_order, set_suspect_after};

@@ -82,6 +82,13 @@ pub trait Scheduler: Send + Sync {
         self.now().checked_add(timeout)
     }
 
+    /// The moment `timeout` from now, for a wait of the toolkit's own housekeeping that nothing in the program depends
+    /// on, such as that of an idle thread which is to end some day. `None`: it waits without a deadline. That is the
+    /// right answer where a timeout may pass at any moment.
+    fn idle_deadline(&self, timeout: Duration) -> Option<Instant> {
+        self.deadline(timeout)
+    }
+
     /// Returns when the clock shows `until`.
     fn sleep_until(&self, until: Instant);
 

@@ -84,6 +84,14 @@ pub fn deadline(timeout: Duration) -> Option<Instant> {
     }
 }
 
+/// The moment `timeout` from now, for a wait of the toolkit's own housekeeping; `None`: without a deadline.
+pub fn idle_deadline(timeout: Duration) -> Option<Instant> {
+    match under::scheduler() {
+        Some(scheduler) => scheduler.idle_deadline(timeout),
+        None => now().checked_add(timeout),
+    }
+}
+
 /// Returns once the clock shows `until`.
 pub fn sleep_until(op: Op, until: Instant) {
     point(op);

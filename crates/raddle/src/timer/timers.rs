@@ -70,13 +70,12 @@ pub(super) struct Plan {
     seen: u32,
 }
 
-/// Runners end after being idle for this long, unless a scheduler explores them: there a timeout may pass at any
-/// moment, and this one is none of the program's.
+/// Runners end after being idle for this long.
 const IDLE: Duration = Duration::from_secs(3);
-/// As many runners are started under a scheduler without waiting for one to become free. It does not depend on the
-/// machine, and a program with fewer timers due at once never comes to the rule about slow functions, which measures
-/// real time.
-const EXPLORED: usize = 64;
+/// As many runners are started without waiting for one to become free where a timeout may pass at any moment. It does
+/// not depend on the machine, and a program with fewer timers due at once never comes to the rule about slow
+/// functions, which measures time.
+const TIMELESS: usize = 64;
 /// So many timers at most are put in line at one go, not to keep the lock for long.
 const BATCH: usize = 256;
 /// A moment that the clock cannot tell is centuries away; so late it is looked at again.
@@ -86,7 +85,8 @@ const SLICE: Duration = Duration::from_secs(1);
 
 impl Timers {
     fn new() -> Self {
-        let crew = Crew::new(if host::explored() { EXPLORED } else { 2 * host::processors() });
+        let timeless = host::idle_deadline(IDLE).is_none();
+        let crew = Crew::new(if timeless { TIMELESS } else { 2 * host::processors() });
         Self {
             state: Guarded::new(State { schedule: Schedule::default(), crew, asleep: None }),
             word: AtomicU32::new(0),
@@ -165,8 +165,7 @@ impl Timers {
         }
         state.crew.rests(&waiter);
         drop(state);
-        let idle = if host::explored() { None } else { host::deadline(IDLE) };
-        let called = waiter.sleep(Op::new(self, "timers", Kind::Wait), idle);
+        let called = waiter.sleep(Op::new(self, "timers", Kind::Wait), host::idle_deadline(IDLE));
         let mut state = self.state.lock();
         if called.is_none() && state.crew.leaves(&waiter) {
             return false;
@@ -203,21 +202,14 @@ impl Timers {
         host::wait(&self.word, plan.seen, limit);
     }
 
-    /// A deadline on the clock, always, while timers are pending: the watch must not take the service for a thread
-    /// that waits without one. Under a scheduler only the timers' own due times are deadlines.
+    /// When the service is to wake by itself: for a timer that is due; for the watch, which must not take the service
+    /// for a thread that waits without a deadline while timers are pending, every second.
     fn limit(until: Due) -> Option<Instant> {
-        if host::explored() {
-            return match until {
-                Due::At(moment) => Some(moment),
-                Due::Never => None,
-            };
-        }
-        let now = host::now();
         let moment = match until {
-            Due::At(moment) => moment,
-            Due::Never => now + FAR,
+            Due::At(moment) => Some(moment),
+            Due::Never => host::idle_deadline(FAR),
         };
-        Some(if host::watched() { moment.min(now + SLICE) } else { moment })
+        if host::watched() { moment.map(|moment| moment.min(host::now() + SLICE)) } else { moment }
     }
 
     /// Whether the service must be woken for a timer that is due at `due`; at most one wake is under way.
