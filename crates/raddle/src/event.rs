@@ -12,6 +12,9 @@ use crate::host::{self, Kind, Op, Spin, Wait};
 /// Waiting returns at once while the flag is up. A waiting thread is let go by [`set`](Event::set) even if
 /// [`clear`](Event::clear) follows before it runs. Nobody is served before another: `set` wakes all.
 ///
+/// Like everything in this crate, an event must not be used in a signal handler; see
+/// [the crate's documentation](crate#signal-handlers) for what to do instead.
+///
 /// # Memory ordering
 /// What a thread did before `set` happens before the return of every `wait` that it ends, before every
 /// `is_set` that sees it, and before the next `clear`: store the work, then `set`; `clear`, then look for work.

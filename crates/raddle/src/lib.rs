@@ -68,9 +68,50 @@
 //! In debug builds the *watch* is on. When threads wait for each other's locks in a circle, when one waits for a mutex
 //! that it holds itself, or when every thread of the process waits without limit, it writes to standard error who
 //! waits for which object, who holds it, and on which lines, and ends the program with status 101. It keeps silent
-//! wherever a deadline, a timer, or a thread that raddle did not start may still help. [`watch`] has the details:
+//! wherever a deadline, a timer, a signal handler, or a thread that raddle did not start may still help. [`watch`] has the details:
 //! other actions, a dump of all threads on demand, and warnings of locks that are taken in contradicting orders.
 //! `RADDLE_WATCH=1` turns it on and `RADDLE_WATCH=0` off in any build.
+//!
+//! # Signal handlers
+//!
+//! Do not call anything of raddle in a signal handler. A handler interrupts its thread at an arbitrary point, possibly
+//! while that thread holds a lock that the call needs: even [`Event::set`] may then block forever. POSIX allows
+//! very few functions in a handler; `write` is one of them. So let the handler write a byte to a pipe, and let a
+//! thread read the pipe and do the rest. The crate `signal-hook` does the same with less code: its
+//! `iterator::Signals` is a thread's blocking iterator over the signals that arrive.
+//!
+//! ```
+//! use raddle::{Event, Thread};
+//! use std::io::{self, Read};
+//! use std::os::fd::IntoRawFd;
+//! use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+//!
+//! static STOP: Event = Event::new();
+//! static PIPE: AtomicI32 = AtomicI32::new(-1);
+//!
+//! extern "C" fn on_sigterm(_: libc::c_int) {
+//!     // SAFETY: `write` may be called in a handler, and the byte outlives the call.
+//!     unsafe { libc::write(PIPE.load(Relaxed), [0_u8].as_ptr().cast(), 1) };
+//! }
+//!
+//! let (mut signals, pipe) = io::pipe()?;
+//! PIPE.store(pipe.into_raw_fd(), Relaxed);
+//! let handler = on_sigterm as extern "C" fn(libc::c_int);
+//! // SAFETY: the handler makes one system call, which may be made in a handler.
+//! unsafe { libc::signal(libc::SIGTERM, handler as usize) };
+//! Thread::new(move || {
+//!     while signals.read_exact(&mut [0]).is_ok() {
+//!         STOP.set(); // an ordinary thread, which may do anything
+//!     }
+//! })
+//! .daemon(true)
+//! .start()?;
+//!
+//! # // SAFETY: there is a handler for this signal.
+//! # unsafe { libc::raise(libc::SIGTERM) };
+//! STOP.wait(); // until somebody sends SIGTERM
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # When it is explored or recorded
 //!

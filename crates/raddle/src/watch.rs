@@ -13,8 +13,8 @@
 //! - [`Finding::Cycle`]: threads wait for each other without limit in a circle, whatever other threads do. Each waits for
 //!   a `Mutex`, [`RLock`](crate::RLock) or [`ReentrantMutex`](crate::ReentrantMutex) that the next one holds, which nobody
 //!   else can release; or it joins the next one.
-//! - [`Finding::EveryThread`]: every thread of the process, raddle's or not, waits without limit. Then no code runs
-//!   that could wake one. This needs Linux.
+//! - [`Finding::EveryThread`]: every thread of the process, raddle's or not, waits without limit, and the program has no
+//!   signal handlers. Then no code runs that could wake one. This needs Linux.
 //! - [`Finding::Pool`]: all workers of a pool wait for tasks of that pool. The pool itself ends one of the waits with
 //!   [`FutureError::Deadlock`](crate::FutureError::Deadlock), so the watch says who waited for what, once for the
 //!   same lines, and does no more.
@@ -26,6 +26,10 @@
 //! [`Finding::Suspicion`], when it is older than [`suspect_after`](Watch::suspect_after), 10 seconds unless told
 //! otherwise; nothing else is done. Where a `Lock` has been released by another thread than its taker before,
 //! threads hand over turns with it, and it is not suspected at all.
+//!
+//! When every thread waits without limit but the program has installed a handler for a signal, the handler may still
+//! make a thread ready, or end the program. That is reported once, as a suspicion, after the same time. Handlers of
+//! the runtime do not count: those for faults such as SIGSEGV, and that of [`dump_on_sigquit`].
 //!
 //! Nothing is said of a wait with a time limit, of conditions, events, semaphores, barriers and queues while some
 //! thread runs, sleeps or waits with a limit: it may be on the way to help.

@@ -56,6 +56,9 @@ const WORKS: &[(&str, fn())] = &[
     ("suspects_a_lock_taken_twice", suspects_a_lock_taken_twice),
     ("suspects_who_waits_for_the_dead", suspects_who_waits_for_the_dead),
     ("suspects_no_turns", suspects_no_turns),
+    ("handler_may_wake_who_waits", handler_may_wake_who_waits),
+    ("handlers_for_faults_and_dumps_wake_nobody", handlers_for_faults_and_dumps_wake_nobody),
+    ("suspects_a_wait_for_a_handler_once", suspects_a_wait_for_a_handler_once),
     ("pool_that_waits_for_itself", pool_that_waits_for_itself),
     ("task_that_waits_for_itself", task_that_waits_for_itself),
     ("limits_and_timers_may_help", limits_and_timers_may_help),
@@ -334,6 +337,84 @@ fn suspects_who_waits_for_the_dead() {
     assert_eq!(report.finding, Finding::Suspicion, "{report}");
     assert!(report.to_string().contains("has ended") && report.to_string().contains("\"gone\""), "{report}");
     nothing_more(&reports);
+}
+
+/// Installs `handler` for `signal`.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "the standard library has no signal handlers")]
+fn on_signal(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
+    // SAFETY: the handlers of these tests do what may be done in one.
+    assert_ne!(unsafe { libc::signal(signal, handler as usize) }, libc::SIG_ERR);
+}
+
+/// Has another process send `signal` to this one after a while: none of this process's threads runs then.
+#[cfg(target_os = "linux")]
+fn signal_later(signal: libc::c_int) {
+    let id = std::process::id();
+    let command = format!("sleep 0.5; kill -{signal} {id}");
+    drop(std::process::Command::new("sh").args(["-c", &command]).spawn().unwrap());
+}
+
+#[cfg(not(target_os = "linux"))]
+fn handler_may_wake_who_waits() {}
+
+#[cfg(not(target_os = "linux"))]
+fn handlers_for_faults_and_dumps_wake_nobody() {}
+
+#[cfg(not(target_os = "linux"))]
+fn suspects_a_wait_for_a_handler_once() {}
+
+/// Nothing of raddle's may be used in a handler. That it can end a wait nevertheless must not end the program.
+#[cfg(target_os = "linux")]
+fn handler_may_wake_who_waits() {
+    static STOP: Event = Event::new();
+    extern "C" fn stop(_: libc::c_int) {
+        STOP.set();
+    }
+    on_signal(libc::SIGRTMIN(), stop);
+    signal_later(libc::SIGRTMIN());
+    STOP.wait();
+}
+
+/// Those the runtime has installed itself.
+#[cfg(target_os = "linux")]
+fn handlers_for_faults_and_dumps_wake_nobody() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    watch::dump_on_sigquit().unwrap();
+    on_signal(libc::SIGFPE, nothing);
+    Watch::new().action(Action::Report).start();
+    daemon("waits", || Event::new().wait());
+    let told = Arc::new(Event::new());
+    watch::set_hook({
+        let told = told.clone();
+        move |report| {
+            assert_eq!(report.finding, Finding::EveryThread, "{report}");
+            told.set();
+        }
+    });
+    told.wait();
+}
+
+#[cfg(target_os = "linux")]
+fn suspects_a_wait_for_a_handler_once() {
+    static GO: Event = Event::new();
+    extern "C" fn go(_: libc::c_int) {
+        GO.set();
+    }
+    on_signal(libc::SIGUSR1, go);
+    Watch::new().suspect_after(LONG).start();
+    let (found, founds) = std::sync::mpsc::channel();
+    watch::set_hook(move |report| found.send(report.clone()).unwrap());
+    for _ in 0..2 {
+        GO.clear();
+        let command = format!("sleep 2.5; kill -USR1 {}", std::process::id());
+        drop(std::process::Command::new("sh").args(["-c", &command]).spawn().unwrap());
+        GO.wait();
+    }
+    let report = founds.try_recv().unwrap();
+    assert_eq!((report.finding, report.threads.len()), (Finding::Suspicion, 1), "{report}");
+    assert!(report.to_string().contains("the handler of a signal (SIGUSR1)"), "{report}");
+    assert!(founds.try_recv().is_err());
 }
 
 /// A lock that is released by others than its taker is for turns, and its wait may be long.

@@ -85,7 +85,8 @@ pub(super) fn processors() -> usize {
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{
-    native_id, on_sigquit, process_id, set_timer_slack, tasks, thread_count, wait, waits_in_exit, wake,
+    native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count, wait,
+    waits_in_exit, wake,
 };
 
 #[cfg(target_os = "linux")]
@@ -139,27 +140,59 @@ mod linux {
         }
     }
 
+    /// How many SIGQUITs have come since [`on_sigquit`].
+    static SIGQUITS: AtomicU32 = AtomicU32::new(0);
+
+    extern "C" fn count_sigquit(_: libc::c_int) {
+        SIGQUITS.fetch_add(1, Ordering::Release);
+        // SAFETY: the calling thread's errno is its own; a handler leaves it as it was.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: as above.
+        let before = unsafe { *errno };
+        wake(&raw const SIGQUITS, u32::MAX);
+        // SAFETY: as above.
+        unsafe { *errno = before };
+    }
+
+    fn sigquit_handler() -> usize {
+        count_sigquit as extern "C" fn(libc::c_int) as usize
+    }
+
     /// From now on, SIGQUITs are counted in the word that this returns, and wake who waits on it.
     pub(crate) fn on_sigquit() -> io::Result<&'static AtomicU32> {
-        static COME: AtomicU32 = AtomicU32::new(0);
-        extern "C" fn count(_: libc::c_int) {
-            COME.fetch_add(1, Ordering::Release);
-            // SAFETY: the calling thread's errno is its own; a handler leaves it as it was.
-            let errno = unsafe { libc::__errno_location() };
-            // SAFETY: as above.
-            let before = unsafe { *errno };
-            wake(&raw const COME, u32::MAX);
-            // SAFETY: as above.
-            unsafe { *errno = before };
-        }
         // SAFETY: zeroes are a valid `sigaction`: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        action.sa_sigaction = count as extern "C" fn(libc::c_int) as usize;
+        action.sa_sigaction = sigquit_handler();
         action.sa_flags = libc::SA_RESTART;
         // SAFETY: the handler adds to an atomic and makes one system call, both of which a handler may; it is a plain
         // function that lives as long as the program.
         let code = unsafe { libc::sigaction(libc::SIGQUIT, &raw const action, ptr::null_mut()) };
-        if code == 0 { Ok(&COME) } else { Err(io::Error::last_os_error()) }
+        if code == 0 { Ok(&SIGQUITS) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Whether SIGQUIT has the handler that only counts.
+    fn counts_sigquit() -> bool {
+        // SAFETY: zeroes are a valid `sigaction`.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: the action lives for the whole call, which changes nothing else.
+        let code = unsafe { libc::sigaction(libc::SIGQUIT, ptr::null(), &raw mut action) };
+        code == 0 && action.sa_sigaction == sigquit_handler()
+    }
+
+    /// The signals for which the program has installed a handler, other than those of the runtime: for faults, which
+    /// no waiting thread commits, for SIGQUIT, which only asks for a dump, and those that the C library keeps for
+    /// itself. `None` if unknown.
+    pub(crate) fn signal_handlers() -> Option<Vec<i32>> {
+        let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+        let is_the_runtimes = |signal: i32| match signal {
+            libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL => true,
+            libc::SIGQUIT => counts_sigquit(),
+            // Between the standard signals and the first one of the application.
+            _ => signal > libc::SIGSYS && signal < libc::SIGRTMIN(),
+        };
+        Some((1..=64).filter(|signal| caught >> (signal - 1) & 1 == 1 && !is_the_runtimes(*signal)).collect())
     }
 
     pub(crate) fn native_id() -> Option<u64> {
@@ -214,7 +247,8 @@ mod linux {
 
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{
-    native_id, on_sigquit, process_id, set_timer_slack, tasks, thread_count, wait, waits_in_exit, wake,
+    native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count, wait,
+    waits_in_exit, wake,
 };
 
 #[cfg(not(target_os = "linux"))]
@@ -269,6 +303,10 @@ mod portable {
     }
 
     pub(crate) fn tasks() -> Option<Vec<u64>> {
+        None
+    }
+
+    pub(crate) fn signal_handlers() -> Option<Vec<i32>> {
         None
     }
 

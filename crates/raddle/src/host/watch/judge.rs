@@ -3,6 +3,7 @@
 use super::chain::{Chain, Shape};
 use super::describe::View;
 use super::report::{Finding, Report};
+use super::state::ThreadState;
 use super::table::{Key, Said, Table, Waiting};
 use super::{holds, hook};
 use crate::host::op::Op;
@@ -99,10 +100,15 @@ fn suspicion(table: &mut Table, chain: &Chain, program: &Program) -> Option<Foun
     Some(Found { report, remedy: Remedy::Nothing(PERHAPS) })
 }
 
-/// All threads of the process are proven at one moment: no code runs that could wake any of them.
+/// All threads of the process are proven at one moment: no code runs that could wake any of them, except for signal
+/// handlers.
 fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> {
     if table.all().all(|waiting| waiting.said.in_all) || !table.nobody_can_go_on() {
         return None;
+    }
+    match os::signal_handlers() {
+        Some(handlers) if handlers.is_empty() => {}
+        handlers => return unless_a_signal_comes(table, program, &handlers.unwrap_or_default()),
     }
     let mine = table.get(me).is_some_and(Waiting::can_be_ended);
     // At the end of the program, only the thread that waits for it sees all others proven.
@@ -111,11 +117,51 @@ fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> 
     // After a panic in one of them, what becomes of the others is a new question.
     let answered = !matches!(remedy, Remedy::Panic);
     table.all_mut().for_each(|waiting| waiting.said.in_all = answered);
-    let view = View::of(program);
-    let threads = table.all().filter(|waiting| waiting.is_of_interest());
-    let threads = threads.map(|waiting| view.waiting(waiting)).collect();
+    let threads = all_threads(table, program);
     let headline = "raddle: deadlock: every thread of the program waits for ever";
     Some(Found { report: Report::new(Finding::EveryThread, headline, threads), remedy })
+}
+
+/// All threads of the process are proven, but a signal handler may run and make one of them ready. Reported once, since
+/// a program that waits for signals comes here again and again.
+fn unless_a_signal_comes(table: &mut Table, program: &Program, handlers: &[i32]) -> Option<Found> {
+    let (now, patience) = (os::now(), settings::suspect_after());
+    let is_old = |waiting: &Waiting| now.saturating_duration_since(waiting.since) >= patience;
+    if table.signals_suspected || !table.all().filter(|waiting| waiting.is_of_interest()).all(is_old) {
+        return None;
+    }
+    table.signals_suspected = true;
+    let signals: Vec<_> = handlers.iter().map(|signal| signal_name(*signal)).collect();
+    let headline = format!(
+        "raddle: suspicion: for more than {patience:.0?}, every thread of the program waits, and only the handler of \
+         a signal ({}) could wake one",
+        signals.join(", ")
+    );
+    Some(Found {
+        report: Report::new(Finding::Suspicion, headline, all_threads(table, program)),
+        remedy: Remedy::Nothing(PERHAPS),
+    })
+}
+
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGINT => "SIGINT",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGUSR1 => "SIGUSR1",
+        libc::SIGUSR2 => "SIGUSR2",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGCHLD => "SIGCHLD",
+        _ => return format!("signal {signal}"),
+    };
+    name.to_owned()
+}
+
+fn all_threads(table: &Table, program: &Program) -> Vec<ThreadState> {
+    let view = View::of(program);
+    let threads = table.all().filter(|waiting| waiting.is_of_interest());
+    threads.map(|waiting| view.waiting(waiting)).collect()
 }
 
 /// What to do about a deadlock; `None`: one of the other threads, where a panic helps, will come to it.

@@ -2,9 +2,10 @@
 //!
 //! While it is on, each wait has a place in a table. A wait without limit sleeps in slices. A slice that ran out
 //! *proves* that the thread was not woken, unless somebody woke its word in the meantime; a later wake takes the
-//! proof back. When all threads of the process are proven at one moment, no code runs that could wake any of them.
+//! proof back. When all threads of the process are proven at one moment, no code runs that could wake any of them, except
+//! for signal handlers: while the program has some, this is a suspicion only.
 //! Whoever waits with a limit, sleeps, or waits for something outside raddle is never proven, so the watch does not
-//! cry wolf. A signal handler could not bring a release either: nothing of raddle may be used in one.
+//! cry wolf.
 //!
 //! At the end of each slice the thread also asks whether it waits for itself by way of others (`chain`).
 

@@ -18,7 +18,8 @@ pub enum Finding {
     EveryThread,
     /// Deadlock, broken up: all workers of a pool wait for tasks of that pool, and one wait has ended in an error.
     Pool,
-    /// Perhaps a deadlock: for a long time, only some other thread's release of a [`Lock`](crate::Lock) can help.
+    /// Perhaps a deadlock: for a long time, only another thread's release of a [`Lock`](crate::Lock), or a signal
+    /// handler, could wake the threads.
     Suspicion,
     /// Not a deadlock yet: locks were taken in one order here and in another one there.
     LockOrder,

@@ -19,6 +19,8 @@ pub(super) struct Table {
     waiting: BTreeMap<Key, Waiting>,
     /// The word that each thread waits on, by its ident.
     words: BTreeMap<u64, usize>,
+    /// It has been reported that only a signal handler could wake a thread.
+    pub(super) signals_suspected: bool,
 }
 
 /// A wait: the address of the word, and the ident of the thread.
@@ -71,7 +73,7 @@ impl Waiting {
 
 impl Table {
     pub(super) const fn new() -> Self {
-        Self { waiting: BTreeMap::new(), words: BTreeMap::new() }
+        Self { waiting: BTreeMap::new(), words: BTreeMap::new(), signals_suspected: false }
     }
 
     pub(super) fn begin(&mut self, key: Key, waiting: Waiting) {
