@@ -1,7 +1,7 @@
 //! Makes a failing schedule simple: as few preemptions as possible, and the pair of steps whose order decides.
 
 use crate::search::{Depth, Execution, Guide, Lab, Order, Race, Run, runs};
-use crate::stage::{Policy, Rules, each};
+use crate::stage::{Policy, Rules};
 
 /// So many runs of the program may be spent, and so many steps in all of them.
 const REPLAYS: usize = 50;
@@ -73,9 +73,9 @@ impl<'a> Shrinker<'a> {
     pub(crate) fn deciding_pair(&mut self, failed: &Execution) -> Option<Race> {
         (self.left, self.steps_left) = (REPLAYS / 2, STEPS);
         let mut races = Vec::new();
-        let order = Order::new(failed).races(|race| races.push(race));
-        let reversed: Vec<_> = races.iter().map(|race| reversed(failed, &order, *race)).collect();
-        let mut candidates: Vec<_> = races.into_iter().zip(reversed).collect();
+        let order = Order::new(failed).races(|race, beginners| races.push((race, beginners.first())));
+        let reversed = |(race, beginner)| (race, reversed(failed, &order, race, beginner));
+        let mut candidates: Vec<_> = races.into_iter().map(reversed).collect();
         candidates.sort_by_key(|(race, _)| std::cmp::Reverse((race.first, race.second)));
         let decides = |(race, runs): (Race, Vec<Run>)| {
             let (tried, _) = self.run(Guide::new(runs))?;
@@ -103,13 +103,13 @@ fn merged(runs: &[Run], at: usize) -> Option<Vec<Run>> {
 }
 
 /// The schedule with the two steps of a race the other way round.
-fn reversed(execution: &Execution, order: &Order<'_>, race: Race) -> Vec<Run> {
+fn reversed(execution: &Execution, order: &Order<'_>, race: Race, beginner: Option<usize>) -> Vec<Run> {
     let thread = |event: usize| execution.events[event].thread;
     let end = race.second.unwrap_or(execution.events.len());
     let before = (0..race.first).map(thread);
     let independent =
         (race.first + 1..end).filter(|&event| !order.happened_before(race.first, event)).map(thread);
-    let second = race.second.map(thread).or_else(|| each(race.beginners).next());
+    let second = race.second.map(thread).or(beginner);
     runs(before.chain(independent).chain(second))
 }
 

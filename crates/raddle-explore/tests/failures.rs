@@ -265,12 +265,33 @@ fn a_report_that_is_not_shrunk_shows_the_schedule_as_it_was_found() {
 }
 
 #[test]
-fn a_program_with_too_many_threads_says_so() {
+fn more_threads_alive_than_the_limit_are_a_failure_that_names_it() {
     let (kind, text) = found(|| {
         let threads: Vec<_> = (0..200).map(|_| Thread::new(|| ()).start()).collect();
         drop(threads);
     });
     assert_eq!(kind, "too many threads", "{text}");
+    assert!(text.contains("128 threads"), "{text}");
+}
+
+#[test]
+fn terminated_threads_do_not_count_towards_the_limit() {
+    let value = Arc::new(Shared::new(0));
+    let program = move || {
+        value.set(0);
+        for number in 0..300 {
+            let mine = value.clone();
+            Thread::spawn(move || mine.set(number)).join().unwrap();
+        }
+        // Two threads with high numbers race, so that both orders have to be run.
+        let mine = value.clone();
+        let last = Thread::spawn(move || mine.set(300));
+        value.get();
+        last.join().unwrap();
+        assert_eq!(value.get(), 300);
+    };
+    let outcome = Explorer::new().strategy(Strategy::Dpor).run(program);
+    assert!(matches!(outcome, Outcome::Exhausted { classes: 2, .. }), "{outcome:?}");
 }
 
 #[test]

@@ -207,7 +207,9 @@ fn title_of(failure: &Failure) -> &'static str {
             "after the same choices the program did something else: it depends on what the explorer cannot see, \
              such as the real clock, random numbers, addresses, thread-locals or threads of its own"
         }
-        Failure::TooMany => "the program has more threads than an exploration can follow",
+        Failure::TooMany => {
+            "more than 128 threads of the program are alive at the same time, which is the limit"
+        }
         Failure::SaidYes => "a primitive's predicate said yes, and its step waited all the same",
         _ => {
             "a primitive's predicate said no for ever: its word has changed, but nobody said so by `atom` or `signal`"

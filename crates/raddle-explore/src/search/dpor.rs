@@ -7,8 +7,8 @@
 use std::any::Any;
 
 use super::execution::Execution;
-use super::order::{Order, Race, lowest};
-use crate::stage::{Access, Event, Policy, Threads, View, each, one};
+use super::order::{Order, Race};
+use crate::stage::{Access, Event, Policy, Threads, View, one};
 
 /// One step of the schedule that is being run, and what else is to be tried in its place.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Sleeper {
 
 impl Node {
     fn asleep(&self) -> Threads {
-        self.sleep.iter().fold(0, |asleep, sleeper| asleep | one(sleeper.thread))
+        self.sleep.iter().map(|sleeper| sleeper.thread).collect()
     }
 }
 
@@ -54,18 +54,19 @@ pub(crate) struct Dpor {
 impl Policy for Dpor {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
         let depth = view.events.len();
-        let enabled = view.options.iter().fold(0, |enabled, &thread| enabled | one(thread));
+        let enabled: Threads = view.options.iter().copied().collect();
         if let Some(node) = self.nodes.get(depth) {
-            self.diverged |= (node.enabled, node.mark) != (enabled, view.mark());
+            self.diverged |= (&node.enabled, node.mark) != (&enabled, view.mark());
             return view.options.iter().position(|&thread| thread == node.chosen).or(Some(0));
         }
         let sleep = self.still_asleep(view);
         let mark = view.mark();
-        let node = Node { chosen: 0, enabled, mark, backtrack: 0, sleep, born: view.objects.len() };
+        let node =
+            Node { chosen: 0, enabled, mark, backtrack: Threads::default(), sleep, born: view.objects.len() };
         let asleep = node.asleep();
         // Whoever took the last step goes on, even if its time has to be up for that: what happens then is what
         // programs forget most easily.
-        let awake = |thread: &usize| asleep & one(*thread) == 0;
+        let awake = |thread: &usize| !asleep.contains(*thread);
         let stays =
             view.options.iter().position(|&thread| thread == view.current).filter(|_| awake(&view.current));
         let place = stays.or_else(|| view.options.iter().position(awake))?;
@@ -100,7 +101,7 @@ impl Dpor {
     pub(crate) fn learn(&mut self, execution: &Execution) {
         self.classes += u64::from(!execution.redundant);
         let nodes = &mut self.nodes;
-        Order::new(execution).races(|race| add(nodes, race));
+        Order::new(execution).races(|race, beginners| add(nodes, race, &beginners));
         self.advance(execution);
     }
 
@@ -111,7 +112,8 @@ impl Dpor {
                 let more = event.more.clone();
                 node.sleep.push(Sleeper { thread: node.chosen, more, born: node.born });
             }
-            if let Some(next) = lowest(node.backtrack & !node.asleep()) {
+            let asleep = node.asleep();
+            if let Some(next) = node.backtrack.iter().find(|next| !asleep.contains(*next)) {
                 node.chosen = next;
                 return;
             }
@@ -122,12 +124,14 @@ impl Dpor {
 }
 
 /// Has one of those who can begin go first, unless that is done already.
-fn add(nodes: &mut [Node], race: Race) {
+fn add(nodes: &mut [Node], race: Race, beginners: &Threads) {
     let Some(node) = nodes.get_mut(race.first) else { return };
-    if race.beginners & (node.backtrack | node.asleep()) == 0
-        && let Some(beginner) = each(race.beginners).next()
+    let asleep = node.asleep();
+    let is_done = |beginner: usize| node.backtrack.contains(beginner) || asleep.contains(beginner);
+    if !beginners.iter().any(is_done)
+        && let Some(beginner) = beginners.first()
     {
-        node.backtrack |= one(beginner);
+        node.backtrack.insert(beginner);
     }
 }
 

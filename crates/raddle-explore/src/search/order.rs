@@ -6,7 +6,7 @@ use raddle::host::Kind;
 
 use super::clock::Clock;
 use super::execution::Execution;
-use crate::stage::{Access, Event, Mode, Threads, each, one};
+use crate::stage::{Access, Event, Mode, Threads};
 
 /// The order of an execution's events.
 pub(crate) struct Order<'a> {
@@ -19,8 +19,7 @@ pub(crate) struct Order<'a> {
     touched: HashMap<u32, Vec<(usize, Mode)>>,
 }
 
-/// Two steps that could have changed places: event `first`, and what came later, whose threads could have begun
-/// instead of it.
+/// Two steps that could have changed places: event `first` and a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Race {
     pub(crate) first: usize,
@@ -28,7 +27,6 @@ pub(crate) struct Race {
     pub(crate) second: Option<usize>,
     /// Whose step that is.
     pub(crate) thread: usize,
-    pub(crate) beginners: Threads,
 }
 
 /// What a step needs of an earlier one.
@@ -59,8 +57,9 @@ impl<'a> Order<'a> {
         Self { execution, clocks: Vec::with_capacity(count), last, touched: HashMap::new() }
     }
 
-    /// Every race of the execution, in the order of the later steps; `races` is told of each.
-    pub(crate) fn races(mut self, mut races: impl FnMut(Race)) -> Self {
+    /// Every race of the execution, in the order of the later steps, each with the threads that could have begun with
+    /// the later step instead of the earlier one.
+    pub(crate) fn races(mut self, mut races: impl FnMut(Race, Threads)) -> Self {
         let execution = self.execution;
         for (index, event) in execution.events.iter().enumerate() {
             let accesses: Vec<_> = event.accesses().collect();
@@ -82,7 +81,7 @@ impl<'a> Order<'a> {
     }
 
     /// The last steps have to be raced against those that were still to be taken, the impossible ones too.
-    fn pending(&mut self, races: &mut impl FnMut(Race)) {
+    fn pending(&mut self, races: &mut impl FnMut(Race, Threads)) {
         for pending in &self.execution.pending {
             let thread = pending.thread;
             let before = self.last[thread].map(|last| self.clocks[last].clone()).unwrap_or_default();
@@ -128,7 +127,7 @@ impl<'a> Order<'a> {
     }
 
     /// Goes back from a step through those that it conflicts with, and returns all that happened before it.
-    fn look_back(&self, step: &Candidate<'_>, races: &mut impl FnMut(Race)) -> Clock {
+    fn look_back(&self, step: &Candidate<'_>, races: &mut impl FnMut(Race, Threads)) -> Clock {
         let mut all = step.before.clone();
         step.opened_by.iter().for_each(|by| all.join(&self.clocks[*by as usize]));
         // What lies between the step and an earlier one, and so keeps the two from changing places. An earlier step
@@ -148,10 +147,11 @@ impl<'a> Order<'a> {
                     continue;
                 }
             }
-            let possible = self.beginners(earlier, step) & self.execution.events[earlier].enabled;
-            if possible != 0 {
+            let mut possible = self.beginners(earlier, step);
+            possible.retain_in(&self.execution.events[earlier].enabled);
+            if !possible.is_empty() {
                 let (first, second, thread) = (earlier, step.event, step.thread);
-                races(Race { first, second, thread, beginners: possible });
+                races(Race { first, second, thread }, possible);
                 between.join(&self.clocks[earlier]);
             }
         }
@@ -191,20 +191,19 @@ impl<'a> Order<'a> {
     fn beginners(&self, first: usize, step: &Candidate<'_>) -> Threads {
         let end = step.event.unwrap_or(self.execution.events.len());
         let free: Vec<_> = (first + 1..end).filter(|&event| !self.happened_before(first, event)).collect();
-        let mut seen: Threads = 0;
-        let mut beginners = 0;
+        let (mut seen, mut beginners) = (Threads::default(), Threads::default());
         for &event in &free {
             let thread = self.execution.events[event].thread;
-            if seen & one(thread) == 0 {
-                seen |= one(thread);
+            if !seen.contains(thread) {
+                seen.insert(thread);
                 let follows = |&&earlier: &&usize| earlier < event && self.happened_before(earlier, event);
                 if !free.iter().any(|earlier| follows(&earlier)) {
-                    beginners |= one(thread);
+                    beginners.insert(thread);
                 }
             }
         }
-        if seen & one(step.thread) == 0 && !self.depends_on_any(step, &free) {
-            beginners |= one(step.thread);
+        if !seen.contains(step.thread) && !self.depends_on_any(step, &free) {
+            beginners.insert(step.thread);
         }
         beginners
     }
@@ -216,9 +215,4 @@ impl<'a> Order<'a> {
                 || earlier.accesses().any(|a| step.accesses.iter().any(|b| a.conflicts(*b)))
         })
     }
-}
-
-/// The lowest thread of a set, if there is one.
-pub(crate) fn lowest(threads: Threads) -> Option<usize> {
-    each(threads).next()
 }

@@ -6,7 +6,7 @@ use std::thread::panicking;
 use raddle::host::Op;
 
 use super::actor::{Actor, Passed, Standing};
-use super::event::{MANY, each, one};
+use super::event::{MOST_ALIVE, Threads};
 use super::objects::Access;
 use super::{ASKED, DONE, Failure, ME, ROOT, Stage, State, native_id};
 
@@ -74,7 +74,7 @@ impl Stage {
                 state.fail_or_end();
             }
         }
-        state.touched = 0;
+        state.touched = Threads::default();
         self.hand_to_who_leaves(state, me)
     }
 
@@ -156,9 +156,11 @@ impl Stage {
             return Err(std::io::Error::other("the execution is over"));
         }
         let new = state.actors.len();
-        if new == MANY {
+        if state.actors.iter().filter(|actor| !actor.is_finished()).count() >= MOST_ALIVE {
             state.fail(Failure::TooMany);
-            return Err(std::io::Error::other(format!("an explored program has at most {MANY} threads")));
+            let error =
+                format!("at most {MOST_ALIVE} threads of an explored program can be alive at the same time");
+            return Err(std::io::Error::other(error));
         }
         let job = move || here.begin(new, body);
         let mut actor = Actor::new(name, Some(me));
@@ -168,7 +170,7 @@ impl Stage {
             row.starts = Some(new);
         }
         state.opened(new);
-        state.touched |= one(new);
+        state.touched.insert(new);
         Ok(())
     }
 
@@ -204,8 +206,8 @@ impl State {
     /// The next thread that has to look whether its gate is open now, because its word was touched, or to come to its
     /// first step. The predicates borrow from their own threads, so nobody else can ask them.
     fn next_errand(&mut self) -> Option<usize> {
-        let next = each(self.touched).next()?;
-        self.touched &= !one(next);
+        let next = self.touched.first()?;
+        self.touched.remove(next);
         Some(next)
     }
 
@@ -214,10 +216,9 @@ impl State {
     fn has_everybody_asked(&mut self) -> bool {
         let gated = |actor: &Actor| matches!(actor.standing, Standing::Gated(gate) if !gate.open);
         if !std::mem::replace(&mut self.last_resort, true) {
-            let gated = (0..self.actors.len()).filter(|&thread| gated(&self.actors[thread]));
-            self.touched = gated.fold(0, |all, thread| all | one(thread));
+            self.touched = (0..self.actors.len()).filter(|&thread| gated(&self.actors[thread])).collect();
         }
-        self.touched != 0
+        !self.touched.is_empty()
     }
 
     /// The gate of `me` was looked at. Says whether it is to go on at once: its wait on a condition is over, and

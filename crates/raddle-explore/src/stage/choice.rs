@@ -3,7 +3,7 @@
 use raddle::host::Kind;
 
 use super::actor::{Gate, Passed, Standing};
-use super::event::{Event, one};
+use super::event::Event;
 use super::failure::Failure;
 use super::log::Row;
 use super::objects::{Access, CLOCK, Mode};
@@ -109,7 +109,7 @@ impl State {
             access: self.actors[next].access,
             more: comes_from.iter().map(|(access, _)| *access).collect(),
             opened_by: self.actors[next].opened_by.take(),
-            enabled: options.iter().fold(0, |enabled, &thread| enabled | one(thread)),
+            enabled: options.iter().copied().collect(),
             limited: self.actors[next].is_limited() || comes_from.is_some_and(|(_, limited)| limited),
             gave,
             last_resort: timed_out && self.rules.time == Time::Quiescent,

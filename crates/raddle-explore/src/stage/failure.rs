@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     Outside { thread: usize, state: String },
     /// After the same choices the program did something else.
     Strange,
-    /// More threads than an execution can have.
+    /// More threads than may be alive at the same time.
     TooMany,
 }
 

@@ -25,7 +25,7 @@ use crate::crew::Crew;
 use crate::hook;
 
 pub(crate) use actor::Actor;
-pub(crate) use event::{Event, Pending, Threads, each, one};
+pub(crate) use event::{Event, Pending, Threads, one};
 pub(crate) use failure::{Failure, Place};
 pub(crate) use log::{Hold, Row, Waits};
 pub(crate) use objects::{Access, Kin, Mode, Objects};

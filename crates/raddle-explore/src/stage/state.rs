@@ -6,7 +6,7 @@ use std::time::Duration;
 use raddle::host::{Kind, Op};
 
 use super::actor::{Actor, Standing};
-use super::event::{Event, Pending, Threads, one};
+use super::event::{Event, Pending, Threads};
 use super::failure::Failure;
 use super::log::{Hold, Row, Waits};
 use super::objects::{Access, CLOCK, Mode, Objects};
@@ -75,7 +75,7 @@ impl State {
             preemptions: 0,
             clock: Duration::ZERO,
             holds: HashMap::new(),
-            touched: 0,
+            touched: Threads::default(),
             last_resort: false,
             wakes: Vec::new(),
             failure: None,
@@ -152,9 +152,7 @@ impl State {
 
     /// The current step touches the word at this address: whoever stands at a gate there has to look again.
     pub(crate) fn touches_word(&mut self, address: usize) {
-        self.touched |= (0..self.actors.len())
-            .filter(|&thread| self.actors[thread].looks_at(address))
-            .fold(0, |touched, thread| touched | one(thread));
+        self.touched.extend((0..self.actors.len()).filter(|&thread| self.actors[thread].looks_at(address)));
     }
 
     /// What `op` is going to touch.
