@@ -45,6 +45,26 @@ fn threads_borrow_and_change_what_is_outside() {
 }
 
 #[test]
+fn scoped_threads_can_be_named_and_sized_and_a_refused_start_gives_the_closure_back() {
+    within_limit(|| {
+        let text = String::from("borrowed");
+        thread::scope(|s| {
+            let named = s.builder().name("scoped").stack_size(64 << 10).spawn(|| thread::current().name());
+            let named = named.unwrap();
+            assert_eq!(named.thread().name(), "scoped");
+            assert_eq!(named.join().unwrap(), "scoped");
+            let refused = s.builder().stack_size(1 << 55).spawn(|| text.len()).unwrap_err();
+            assert!(refused.to_string().starts_with("a thread could not be started: "), "{refused}");
+            assert_eq!(refused.into_closure()(), 8);
+            let refused = s.builder().name("huge").stack_size(1 << 55).spawn(|| text.len()).unwrap_err();
+            assert!(refused.to_string().starts_with("thread \"huge\" could not be started: "), "{refused}");
+            let refused = s.builder().name("a\0b").spawn(|| text.len()).unwrap_err();
+            assert_eq!(refused.io_error().kind(), std::io::ErrorKind::InvalidInput);
+        });
+    });
+}
+
+#[test]
 fn a_scope_waits_for_threads_that_nobody_joins() {
     repeat(100, || {
         let ended = AtomicUsize::new(0);

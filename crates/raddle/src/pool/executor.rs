@@ -81,7 +81,15 @@ impl ThreadPoolExecutor {
     /// While as many tasks wait as the [queue limit](Builder::queue_limit) allows, it waits, in line with others.
     /// There is always a future: if the task cannot be accepted, because the pool was
     /// shut down or is broken, the future is done and says so.
+    ///
+    /// The future cannot be ignored by mistake, since an error that the task returns is in it:
+    ///
+    /// ```compile_fail
+    /// #![deny(unused_must_use)]
+    /// raddle::ThreadPoolExecutor::new(1).submit(|| "one".parse::<i32>());
+    /// ```
     #[track_caller]
+    #[must_use = "dropping the future discards what the task returns, an `Err` included; use `execute` for a task without a result"]
     pub fn submit<F, T>(&self, task: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -92,6 +100,7 @@ impl ThreadPoolExecutor {
 
     /// Like [`submit`](Self::submit), with a priority other than 0.
     #[track_caller]
+    #[must_use = "dropping the future discards what the task returns, an `Err` included; use `execute` for a task without a result"]
     pub fn submit_with<F, T>(&self, priority: Priority, task: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'static,

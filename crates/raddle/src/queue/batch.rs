@@ -1,4 +1,8 @@
-//! Putting and getting many items at once: the lock is taken, and a waiting thread woken, once for all of them.
+//! Putting and getting many items.
+//!
+//! A batch that is got is got under one lock. A batch that is put comes from an iterator, which is code of the user's: it
+//! may be slow, endless, or wait for what becomes of the items before. So each item is put before the next one is asked
+//! for. The containers of the standard library have no such reasons, and their items are put under one lock.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +16,14 @@ use crate::host::{Kind, Op};
 impl<T, O: Order<T>> BaseQueue<T, O> {
     /// Puts all items in their order, waiting for room whenever there is none. Nothing to put never fails.
     ///
+    /// Each item is put before the iterator is asked for the next one, so it may be slow or endless, and a
+    /// panic in it leaves the earlier items in the queue. Items of other threads can come in between. The items of an
+    /// array, a `Vec` or a `VecDeque` are put together, under one lock as far as there is room.
+    ///
     /// # Errors
     /// [`ShutDown`] with the items that were not put, in their order, if the queue is shut down before all are in.
+    /// An iterator that does not know an upper bound of its length ([`Iterator::size_hint`]) is not asked for the rest:
+    /// then only the item that was refused comes back.
     ///
     /// ```
     /// use raddle::Queue;
@@ -32,7 +42,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// Puts as many items as there is room for now.
     ///
     /// # Errors
-    /// [`PutError`] with the items that were not put, in their order.
+    /// [`PutError`] with the items that were not put, as for [`put_many`](Self::put_many).
     ///
     /// ```
     /// use raddle::Queue;
@@ -46,10 +56,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         self.put_all(self.op(Kind::Put), items, Limit::Now)
     }
 
-    /// Puts all items in their order, waiting for room at most `timeout` in all.
+    /// Like [`put_many`](Self::put_many), waiting for room until `timeout` after the call at most.
     ///
     /// # Errors
-    /// [`PutError`] with the items that were not put, in their order.
+    /// [`PutError`] with the items that were not put, as for [`put_many`](Self::put_many).
     #[track_caller]
     pub fn put_many_timeout(
         &self,
@@ -59,10 +69,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         self.put_all(self.op(Kind::Put), items, Limit::timeout(timeout))
     }
 
-    /// Puts all items in their order, waiting for room until `deadline` at most.
+    /// Like [`put_many`](Self::put_many), waiting for room until `deadline` at most.
     ///
     /// # Errors
-    /// [`PutError`] with the items that were not put, in their order.
+    /// [`PutError`] with the items that were not put, as for [`put_many`](Self::put_many).
     #[track_caller]
     pub fn put_many_deadline(
         &self,
@@ -142,14 +152,54 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         self.monitor.get_many(self.op(Kind::Get), max, linger, Limit::deadline(deadline))
     }
 
-    /// The items are collected first: their iterator is the user's code, which the lock must not see.
-    fn put_all(
-        &self,
-        op: Op,
-        items: impl IntoIterator<Item = T>,
-        limit: Limit,
-    ) -> Result<(), PutError<Vec<T>>> {
-        let load = Load::many(items.into_iter().collect());
-        self.monitor.put(op, load, limit).map_err(|error| error.map(Load::into_vec))
+    fn put_all<I>(&self, op: Op, items: I, limit: Limit) -> Result<(), PutError<Vec<T>>>
+    where
+        I: IntoIterator<Item = T>,
+    {
+        let mut items = items.into_iter();
+        if is_of_a_container::<I::IntoIter>() {
+            let load = Load::many(items.collect());
+            return self.monitor.put(op, load, limit).map_err(|error| error.map(Load::into_vec));
+        }
+        let limit = limit.for_all();
+        while let Some(item) = items.next() {
+            let Err(item) = self.monitor.put_quickly(item) else { continue };
+            if let Err(error) = self.monitor.put(op, Load::one(item), limit) {
+                return Err(error.map(|load| {
+                    let bounded = items.size_hint().1.is_some();
+                    std::iter::once(load.into_one())
+                        .chain(items.take(if bounded { usize::MAX } else { 0 }))
+                        .collect()
+                }));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the items lie in memory already and `next` runs no code of the user's, as far as the name of the iterator's
+/// type tells. Nothing but speed depends on it.
+fn is_of_a_container<I>() -> bool {
+    let name = std::any::type_name::<I>();
+    name.starts_with("core::array::iter::IntoIter<")
+        || name.starts_with("alloc::vec::into_iter::IntoIter<")
+        || name.starts_with("alloc::collections::vec_deque::into_iter::IntoIter<")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::is_of_a_container;
+
+    fn of<I: IntoIterator>(_: I) -> bool {
+        is_of_a_container::<I::IntoIter>()
+    }
+
+    #[test]
+    fn only_the_iterators_of_containers_are_collected() {
+        assert!(of([1]) && of(vec![1]) && of(VecDeque::<u8>::new()));
+        assert!(!of(0..3) && !of([1].iter().copied()) && !of((0..3).rev()) && !of(std::iter::repeat(1)));
+        assert!(!of(Box::new(vec![1].into_iter()) as Box<dyn Iterator<Item = i32>>));
     }
 }

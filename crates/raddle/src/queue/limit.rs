@@ -25,6 +25,14 @@ impl Limit {
         Limit::Until(Some(deadline))
     }
 
+    /// The same for several waits together, the first of which may begin now.
+    pub(super) fn for_all(self) -> Self {
+        match self {
+            Limit::Within(timeout) => Limit::Until(host::deadline(timeout)),
+            Limit::Now | Limit::Until(_) => self,
+        }
+    }
+
     pub(super) fn may_wait(self) -> bool {
         !matches!(self, Limit::Now)
     }

@@ -111,7 +111,15 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// queue.join(); // nothing is unfinished
     /// # Ok::<(), raddle::queue::ShutDown<Vec<i32>>>(())
     /// ```
+    ///
+    /// What comes back cannot be ignored by mistake:
+    ///
+    /// ```compile_fail
+    /// #![deny(unused_must_use)]
+    /// raddle::Queue::<u8>::unbounded().shutdown_now();
+    /// ```
     #[track_caller]
+    #[must_use = "these items were not processed; `drop` says that this is intended"]
     pub fn shutdown_now(&self) -> Vec<T> {
         self.monitor.shut_down_now(self.op(Kind::Write))
     }

@@ -229,6 +229,18 @@ impl BoundedSemaphore {
     }
 }
 
+/// One permit, as in Python.
+///
+/// ```
+/// use raddle::BoundedSemaphore;
+/// assert_eq!(BoundedSemaphore::default().available(), 1);
+/// ```
+impl Default for BoundedSemaphore {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
 impl fmt::Debug for BoundedSemaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BoundedSemaphore")

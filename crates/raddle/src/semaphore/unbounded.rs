@@ -227,6 +227,18 @@ impl Semaphore {
     }
 }
 
+/// One free permit, as in Python.
+///
+/// ```
+/// use raddle::Semaphore;
+/// assert_eq!(Semaphore::default().available(), 1);
+/// ```
+impl Default for Semaphore {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Semaphore").field("available", &self.permits.free()).finish_non_exhaustive()

@@ -31,7 +31,7 @@ pub use handle::{JoinItself, ThreadHandle};
 pub use hook::{UnhandledPanic, reset_excepthook, set_excepthook};
 pub(crate) use hook::{message, report, report_call, report_refusal};
 pub use join::{JoinError, JoinHandle, JoinTimeoutError, ThreadPanic};
-pub use scope::{Scope, ScopedJoinHandle, scope};
+pub use scope::{Scope, ScopedBuilder, ScopedJoinHandle, scope};
 pub(crate) use start::launch;
 pub use start::{StartError, Thread};
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::handle::ThreadHandle;
 use super::join::{JoinError, JoinHandle, Packet};
-use super::start::{caught, launch, record_for};
+use super::start::{StartError, caught, launch, record_for};
 use super::tally::{Over, Place, Tally};
 use crate::erase::erase;
 use crate::host::{self, Kind, Op};
+use crate::raw::Guarded;
 
 /// Runs `f`, which can start threads that borrow from outside, and returns when all of them are over.
 ///
@@ -55,34 +56,117 @@ pub struct Scope<'scope, 'env: 'scope> {
     around: PhantomData<&'env mut &'env ()>,
 }
 
-impl<'scope> Scope<'scope, '_> {
-    /// Starts a thread that runs `run`. It may be dropped: the scope waits for it in any case.
+impl<'scope, 'env> Scope<'scope, 'env> {
+    /// Starts a thread that runs `run`. The handle may be dropped: the scope waits for the thread in any case.
     ///
     /// # Panics
-    /// If the operating system cannot start the thread.
+    /// If the operating system cannot start the thread; a [`builder`](Self::builder) returns that as an error.
     #[track_caller]
     pub fn spawn<F, T>(&'scope self, run: F) -> ScopedJoinHandle<'scope, T>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let record = record_for(None, None, std::any::type_name::<F>());
+        match self.builder().spawn(run) {
+            Ok(handle) => handle,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Begins a thread with a name or a stack size of its own, or one whose start may fail.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::thread;
+    ///
+    /// let words = ["warp", "weft"];
+    /// let length = thread::scope(|s| {
+    ///     let count = || words.iter().map(|word| word.len()).sum::<usize>();
+    ///     match s.builder().name("counter").stack_size(64 << 10).spawn(count) {
+    ///         Ok(counter) => counter.join().unwrap(),
+    ///         Err(refused) => refused.into_closure()(), // here, then
+    ///     }
+    /// });
+    /// assert_eq!(length, 8);
+    /// ```
+    pub fn builder(&'scope self) -> ScopedBuilder<'scope, 'env> {
+        ScopedBuilder { scope: self, name: None, stack_size: None }
+    }
+}
+
+/// The settings of a scoped thread that is not started yet; see [`Scope::builder`].
+#[must_use = "it starts nothing until `spawn`"]
+pub struct ScopedBuilder<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    name: Option<String>,
+    stack_size: Option<usize>,
+}
+
+impl<'scope> ScopedBuilder<'scope, '_> {
+    /// Names the thread; the operating system shows the first 15 bytes. Otherwise `Thread-N (function)`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the size of the thread's stack, in bytes; the operating system rounds up. Otherwise what std gives.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Starts a thread that runs `run`; see [`Scope::spawn`].
+    ///
+    /// # Errors
+    /// [`StartError`] gives the closure back: the operating system has no more threads or memory, the name contains a
+    /// NUL, or the program is ending and would not wait for the thread.
+    #[track_caller]
+    pub fn spawn<F, T>(self, run: F) -> Result<ScopedJoinHandle<'scope, T>, StartError<F>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let record = record_for(self.name.as_deref(), None, std::any::type_name::<F>());
         host::point(Op::new(&*record, "Thread", Kind::Start));
-        let packet = Packet::new(record.clone(), Some(self.tally.clone()));
-        let mine = packet.clone();
-        let task: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
-            mine.put(caught(run));
-        });
+        let tally = &self.scope.tally;
+        let packet = Packet::new(record.clone(), Some(tally.clone()));
+        let room: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(run)));
+        let task: Box<dyn FnOnce() + Send + 'scope> = {
+            let (room, packet) = (room.clone(), packet.clone());
+            Box::new(move || {
+                let run = room.lock().take();
+                drop(room);
+                if let Some(run) = run {
+                    packet.put(caught(run));
+                }
+            })
+        };
         // SAFETY: the task and all that it owns are gone when its `Over` is dropped; `scope` waits for the count of
-        // every `Over` before it returns, whatever happens in between.
+        // every `Over` before it returns, whatever happens in between. What else refers to the closure's room is this
+        // function, which ends before the scope does.
         #[expect(unsafe_code, reason = "the scope waits for the thread")]
         let task = unsafe { erase(task) };
-        let lent = Lent { task, over: Place::take(&self.tally) };
+        let lent = Lent { task, over: Place::take(tally) };
         record.add_duty(lent.over.place());
-        if let Err(error) = launch(&record, None, Box::new(|| lent.run())) {
-            panic!("a scoped thread could not be started: {error}");
+        match launch(&record, self.stack_size, Box::new(|| lent.run())) {
+            Ok(()) => {
+                let handle = JoinHandle { thread: ThreadHandle(record), packet };
+                Ok(ScopedJoinHandle { handle, scope: PhantomData })
+            }
+            Err(error) => {
+                let run = room.lock().take().expect("a thread that did not start has not run");
+                Err(StartError::new(error, run, self.name, self.stack_size))
+            }
         }
-        ScopedJoinHandle { handle: JoinHandle { thread: ThreadHandle(record), packet }, scope: PhantomData }
+    }
+}
+
+impl fmt::Debug for ScopedBuilder<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedBuilder")
+            .field("name", &self.name)
+            .field("stack_size", &self.stack_size)
+            .finish_non_exhaustive()
     }
 }
 

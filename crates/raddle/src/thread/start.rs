@@ -208,9 +208,18 @@ pub struct StartError<F> {
 }
 
 impl<F> StartError<F> {
+    pub(super) fn new(error: io::Error, run: F, name: Option<String>, stack_size: Option<usize>) -> Self {
+        Self { error, thread: Thread { run, name, daemon: None, stack_size } }
+    }
+
     /// The thread, to be started later or to run its closure here.
     pub fn into_thread(self) -> Thread<F> {
         self.thread
+    }
+
+    /// What the thread would have run.
+    pub fn into_closure(self) -> F {
+        self.thread.run
     }
 
     /// What the operating system said.
@@ -228,8 +237,10 @@ impl<F> Thread<F> {
 
 impl<F> fmt::Display for StartError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.thread.name.as_deref().unwrap_or("without a name");
-        write!(f, "the thread {name:?} could not be started: {}", self.error)
+        match &self.thread.name {
+            Some(name) => write!(f, "thread {name:?} could not be started: {}", self.error),
+            None => write!(f, "a thread could not be started: {}", self.error),
+        }
     }
 }
 

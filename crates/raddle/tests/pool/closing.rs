@@ -102,7 +102,7 @@ fn dropping_the_pool_runs_what_waits() {
         let pool = ThreadPoolExecutor::new(2);
         for _ in 0..10 {
             let ran = ran.clone();
-            pool.submit(move || ran.fetch_add(1, Ordering::Relaxed));
+            drop(pool.submit(move || ran.fetch_add(1, Ordering::Relaxed)));
         }
         drop(pool);
         assert_eq!(ran.load(Ordering::Relaxed), 10);
@@ -140,7 +140,7 @@ fn a_join_waits_for_the_thread_locals_of_the_workers() {
     for n in 1..=50 {
         let pool = ThreadPoolExecutor::new(1);
         let counts = CountsDrop(dropped.clone());
-        pool.submit(move || LAST.set(Some(counts)));
+        drop(pool.submit(move || LAST.set(Some(counts))));
         drop(pool);
         assert_eq!(dropped.load(Ordering::Relaxed), n);
     }

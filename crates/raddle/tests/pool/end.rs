@@ -87,7 +87,7 @@ fn tasks_that_submit_tasks_while_the_program_ends() {
     fn chain(left: usize) {
         work();
         if left > 0 {
-            POOL.submit(move || chain(left - 1));
+            drop(POOL.submit(move || chain(left - 1)));
         }
     }
     let part = || drop(POOL.submit(|| chain(19)));
@@ -145,10 +145,10 @@ fn every_task_exits() {
         let go = Arc::new(Event::new());
         for _ in 0..6 {
             let wait = go.clone();
-            POOL.submit(move || {
+            drop(POOL.submit(move || {
                 wait.wait();
                 exit(4)
-            });
+            }));
         }
         submit(5);
         go.set();
@@ -250,13 +250,13 @@ fn a_daemon_pool_is_abandoned() {
         let pool = Box::leak(Box::new(pool));
         let begun = Arc::new(Event::new());
         let tell = begun.clone();
-        pool.submit(move || {
+        drop(pool.submit(move || {
             tell.set();
             loop {
                 thread::sleep(Duration::from_secs(1));
             }
-        });
-        pool.submit(work);
+        }));
+        drop(pool.submit(work));
         begun.wait();
     };
     if let Some(output) = child("a_daemon_pool_is_abandoned", part) {
@@ -270,7 +270,7 @@ fn a_thread_that_a_task_starts_is_waited_for() {
         // The test's own thread is a daemon, because raddle did not start it.
         let creator = Thread::new(|| {
             let pool = ThreadPoolExecutor::new(1);
-            pool.submit(|| drop(Thread::spawn(|| (0..2).for_each(|_| work()))));
+            drop(pool.submit(|| drop(Thread::spawn(|| (0..2).for_each(|_| work())))));
         });
         creator.daemon(false).start().unwrap().join().unwrap();
     };
@@ -283,7 +283,7 @@ fn a_thread_that_a_task_starts_is_waited_for() {
 fn a_panic_nobody_looks_at_is_told_before_the_end() {
     let part = || {
         for _ in 0..10 {
-            POOL.submit(|| panic!("unheard"));
+            drop(POOL.submit(|| panic!("unheard")));
         }
     };
     if let Some(output) = child("a_panic_nobody_looks_at_is_told_before_the_end", part) {

@@ -284,7 +284,7 @@ fn a_million_tasks() {
         let count = Arc::new(AtomicUsize::new(0));
         for _ in 0..1_000_000 {
             let count = count.clone();
-            pool.submit(move || count.fetch_add(1, Ordering::Relaxed));
+            drop(pool.submit(move || count.fetch_add(1, Ordering::Relaxed)));
         }
         drop(pool);
         assert_eq!(count.load(Ordering::Relaxed), 1_000_000);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle::queue::{GetError, PutError};
-use raddle::{JoinHandle, LifoQueue, PriorityQueue, Queue, Thread, host};
+use raddle::{JoinHandle, LifoQueue, PriorityQueue, Queue, Thread, host, thread};
 
-use crate::support::{finish, repeat, until};
+use crate::support::{finish, repeat, until, within_limit};
 
 const NEVER: Duration = Duration::MAX;
 const SHORT: Duration = Duration::from_millis(10);
@@ -206,13 +206,53 @@ fn nothing_to_put_never_fails_and_never_waits() {
 fn an_iterator_may_use_the_queue_it_is_put_into() {
     let queue = Queue::bounded(3);
     queue.put_many([1, 2, 3]).unwrap();
-    queue.try_put_many(queue.try_iter().map(|item| item * 10)).unwrap();
+    queue.try_put_many(queue.try_iter().take(3).map(|item| item * 10)).unwrap();
     assert_eq!(queue.try_get_many(9), [10, 20, 30]);
     let broken = catch_unwind(AssertUnwindSafe(|| {
         queue.put_many((0..3).map(|item| if item < 2 { item } else { panic!("on purpose") }))
     }));
     assert!(broken.is_err());
-    assert!(queue.is_empty(), "nothing is put before all items are there");
+    assert_eq!(queue.try_get_many(9), [0, 1], "what it had yielded before is put");
+}
+
+#[test]
+fn each_item_is_put_before_the_next_one_is_asked_for() {
+    within_limit(|| {
+        let (queue, other) = (Queue::bounded(1), Queue::bounded(1));
+        thread::scope(|s| {
+            // The next item is known only when somebody has got the one before.
+            s.spawn(|| queue.put_many(other.iter()).unwrap());
+            for item in 0..10 {
+                other.put(item).unwrap();
+                assert_eq!(queue.get(), Ok(item));
+            }
+            other.shutdown();
+        });
+    });
+}
+
+#[test]
+fn an_endless_iterator_can_be_put_and_is_not_asked_for_more_when_refused() {
+    within_limit(|| {
+        let queue = Queue::bounded(3);
+        assert_eq!(queue.try_put_many(0..), Err(PutError::Full(vec![3])));
+        assert_eq!(queue.put_many_timeout(5.., SHORT), Err(PutError::Full(vec![5])));
+        thread::scope(|s| {
+            let putter = s.spawn(|| queue.put_many(10..));
+            assert_eq!(queue.iter().take(6).collect::<Vec<_>>(), [0, 1, 2, 10, 11, 12]);
+            queue.shutdown();
+            assert_eq!(putter.join().unwrap().unwrap_err().into_inner().len(), 1);
+        });
+    });
+}
+
+#[test]
+fn a_refused_iterator_of_known_length_gives_the_rest_back() {
+    let queue = Queue::bounded(2);
+    assert_eq!(queue.try_put_many((0..5).map(|item| 10 * item)), Err(PutError::Full(vec![20, 30, 40])));
+    assert_eq!(queue.try_put_many(vec![7, 8]), Err(PutError::Full(vec![7, 8])));
+    queue.shutdown();
+    assert_eq!(queue.put_many((0..2).rev()).unwrap_err().into_inner(), [1, 0]);
 }
 
 #[test]
