@@ -122,12 +122,13 @@ impl Exploration {
             let (execution, strategy) = mix.perform(lab, options.rules);
             survey.executions += 1;
             bounded |= execution.bounded;
+            options.observer.iter().for_each(|observer| observer.see(&execution));
             if mix.diverged() {
                 return (survey, true);
             }
             if execution.failure.is_some() {
                 survey.failures += 1;
-                if survey.first.is_none() {
+                if survey.first.is_none() && options.observer.is_none() {
                     let seen = (survey.executions, mix.classes());
                     survey.first = Some(self.explained(lab, execution, seen, strategy));
                 }

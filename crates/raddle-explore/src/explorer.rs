@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exploration::Exploration;
+use crate::observer::{Ended, Observer};
 use crate::outcome::{Outcome, Survey};
 use crate::stage::{Grain, Rules, Time};
 use crate::strategy::Strategy;
@@ -36,6 +37,7 @@ pub struct Explorer {
     pub(crate) preemption_bound: Option<usize>,
     pub(crate) shrink: bool,
     pub(crate) rules: Rules,
+    pub(crate) observer: Option<Observer>,
 }
 
 impl Default for Explorer {
@@ -56,6 +58,7 @@ impl Explorer {
             preemption_bound: None,
             shrink: true,
             rules: Rules::default(),
+            observer: None,
         }
     }
 
@@ -136,6 +139,13 @@ impl Explorer {
     /// Leaves it to joiners to judge a thread's panic. Otherwise every panic that a thread ends with is a failure.
     pub fn allow_panics(mut self, allow: bool) -> Self {
         self.rules.panics_allowed = allow;
+        self
+    }
+
+    /// Calls `see` at the end of each execution of a search. Failures are counted then, and not explained.
+    #[doc(hidden)]
+    pub fn observe(mut self, see: impl Fn(Ended) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Observer::new(see));
         self
     }
 

@@ -45,6 +45,7 @@ mod crew;
 mod exploration;
 mod explorer;
 mod hook;
+mod observer;
 mod outcome;
 mod report;
 mod search;
@@ -55,6 +56,8 @@ mod stuck;
 mod token;
 
 pub use explorer::Explorer;
+#[doc(hidden)]
+pub use observer::Ended;
 pub use outcome::{Outcome, Survey};
 pub use report::Report;
 pub use stage::{Grain, Time};

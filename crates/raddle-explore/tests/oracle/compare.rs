@@ -1,0 +1,162 @@
+//! Compares what two searches over one program come to, and makes a program with a difference small.
+
+use std::collections::BTreeSet;
+
+use raddle_explore::Strategy;
+
+use super::model;
+use super::program::{Instr, Program};
+use super::run::{Found, Outcome, explore};
+
+/// How much is done for one program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Executions after which depth-first search gives the program up.
+    pub(crate) executions: u64,
+    /// States after which the model gives the program up.
+    pub(crate) states: usize,
+    /// Compare the mix of strategies, too.
+    pub(crate) mix: bool,
+}
+
+/// What came of comparing.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Same {
+        executions: u64,
+        outcomes: usize,
+        modelled: bool,
+    },
+    /// It has more schedules than the effort allows.
+    TooLarge,
+    /// A bound of the explorer's kept it from running all schedules, and it says so.
+    Bounded,
+    Different(Difference),
+}
+
+/// Two searches disagree.
+#[derive(Clone, Debug)]
+pub(crate) struct Difference {
+    /// What kind of difference it is, to tell whether another program has the same.
+    pub(crate) kind: &'static str,
+    pub(crate) detail: String,
+}
+
+fn difference(kind: &'static str, detail: impl Into<String>) -> Verdict {
+    Verdict::Different(Difference { kind, detail: detail.into() })
+}
+
+fn first_not_in<'a>(some: &'a BTreeSet<Outcome>, others: &BTreeSet<Outcome>) -> Option<&'a Outcome> {
+    some.iter().find(|outcome| !others.contains(outcome))
+}
+
+/// Compares all that the program can come to by depth-first search, by partial-order reduction, by the mix, and by the model.
+pub(crate) fn compare(program: &Program, effort: Effort) -> Verdict {
+    let all = explore(program, Strategy::Depth, effort.executions);
+    if all.outcomes.iter().any(|outcome| outcome.end == "not repeatable") {
+        return difference("not repeatable", "by depth-first search");
+    }
+    if all.bounded {
+        return Verdict::Bounded;
+    }
+    if !all.exhausted {
+        return Verdict::TooLarge;
+    }
+    let modelled = match model::covers(program).then(|| model::outcomes(program, effort.states)).flatten() {
+        Some(modelled) => {
+            if let Some(outcome) = first_not_in(&modelled, &all.outcomes) {
+                return difference("depth-first search misses an outcome", outcome.to_string());
+            }
+            if let Some(outcome) = first_not_in(&all.outcomes, &modelled) {
+                return difference("depth-first search has an outcome too many", outcome.to_string());
+            }
+            true
+        }
+        None => false,
+    };
+    if let Some(found) = reduced(program, &all, Strategy::Dpor) {
+        return found;
+    }
+    if effort.mix
+        && let Some(found) = reduced(program, &all, Strategy::Mix)
+    {
+        return found;
+    }
+    Verdict::Same { executions: all.executions, outcomes: all.outcomes.len(), modelled }
+}
+
+fn reduced(program: &Program, all: &Found, strategy: Strategy) -> Option<Verdict> {
+    let mix = strategy == Strategy::Mix;
+    let found = explore(program, strategy, 4 * all.executions + 100);
+    let missed = first_not_in(&all.outcomes, &found.outcomes);
+    if let Some(outcome) = first_not_in(&found.outcomes, &all.outcomes) {
+        let kind = if mix { "the mix has an outcome too many" } else { "reduction has an outcome too many" };
+        return Some(difference(kind, outcome.to_string()));
+    }
+    if let (true, Some(outcome)) = (found.exhausted, missed) {
+        let kind = if mix { "the mix misses an outcome" } else { "reduction misses an outcome" };
+        return Some(difference(kind, outcome.to_string()));
+    }
+    if !found.exhausted {
+        let kind = match (mix, found.bounded) {
+            (_, true) => "reduction meets a bound that depth-first search does not",
+            (true, _) => "the mix does not finish",
+            (false, _) => "reduction does not finish",
+        };
+        let detail = format!("{} executions, {} depth first", found.executions, all.executions);
+        return Some(difference(kind, detail));
+    }
+    if !mix && found.executions > all.executions {
+        let detail = format!("{} executions, {} depth first", found.executions, all.executions);
+        return Some(difference("reduction runs more than depth-first search", detail));
+    }
+    None
+}
+
+/// A smaller program with the same kind of difference, from which nothing can be left out.
+pub(crate) fn minimise(program: &Program, found: Difference, effort: Effort) -> (Program, Difference) {
+    let (mut program, mut found) = (program.clone(), found);
+    loop {
+        let smaller = smaller(&program).into_iter().find_map(|smaller| match compare(&smaller, effort) {
+            Verdict::Different(difference) if difference.kind == found.kind => Some((smaller, difference)),
+            _ => None,
+        });
+        match smaller {
+            Some(less) => (program, found) = less,
+            None => return (program, found),
+        }
+    }
+}
+
+/// The program without the one or the other instruction, or with a block's body instead of the block.
+fn smaller(program: &Program) -> Vec<Program> {
+    let mut programs = Vec::new();
+    for body in 0..program.bodies.len() {
+        for code in shorter(&program.bodies[body].code) {
+            let mut smaller = program.clone();
+            smaller.bodies[body].code = code;
+            programs.push(smaller);
+        }
+    }
+    programs
+}
+
+fn shorter(code: &[Instr]) -> Vec<Vec<Instr>> {
+    let mut all = Vec::new();
+    for at in 0..code.len() {
+        let mut without = code.to_vec();
+        let removed = without.remove(at);
+        all.push(without.clone());
+        if !removed.body.is_empty() {
+            let mut opened = without.clone();
+            opened.splice(at..at, removed.body.iter().cloned());
+            all.push(opened);
+        }
+        for body in shorter(&removed.body) {
+            let mut inner = without.clone();
+            inner.insert(at, Instr { body, ..removed.clone() });
+            all.push(inner);
+        }
+    }
+    all
+}

@@ -1,0 +1,7 @@
+//! An oracle for the explorer: random programs, and what they can come to by different searches.
+
+pub(crate) mod compare;
+pub(crate) mod generate;
+pub(crate) mod model;
+pub(crate) mod program;
+pub(crate) mod run;

@@ -1,0 +1,793 @@
+//! What a program can come to, found without the explorer: a model of each object, and every order of steps.
+//!
+//! A blocked operation is two steps wherever a thread that has come can be told from one that has not: it comes, and
+//! then it is served or times out. In explored time a wait may time out whenever it cannot end otherwise, and a sleep ends
+//! at any moment; in quiescent time the earliest deadline passes when nothing else can happen.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use raddle_explore::Time;
+
+use super::program::{How, Instr, Op, Program, Role};
+use super::run::{BARRIER, ERROR, NO, OK, Outcome, PANIC, PERMITS, QUEUES, ROOM, SHUT, SIMPLE};
+
+/// A lock that a condition can wait with: its kind and its number.
+type Guard = (usize, usize);
+
+const LOCK: usize = 0;
+const RLOCK: usize = 2;
+
+/// One instruction of a body whose blocks were laid out in a row.
+#[derive(Clone, Debug)]
+enum Code {
+    Do(Instr, Option<Guard>),
+    /// Acquires the lock, or goes to the place behind the block.
+    Enter(Guard, How, usize),
+    Leave(Guard),
+}
+
+fn lay_out(code: &[Instr], inner: Option<Guard>, out: &mut Vec<Code>) {
+    for instr in code {
+        let kind = match instr.op {
+            Op::WithLock => LOCK,
+            Op::WithMutex => 1,
+            Op::WithRLock => RLOCK,
+            Op::WithReentrant => 3,
+            _ => {
+                out.push(Code::Do(instr.clone(), inner));
+                continue;
+            }
+        };
+        let (guard, at) = ((kind, instr.object()), out.len());
+        out.push(Code::Enter(guard, instr.how, 0));
+        lay_out(&instr.body, Some(guard), out);
+        out.push(Code::Leave(guard));
+        out[at] = Code::Enter(guard, instr.how, out.len());
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    /// Before its instruction.
+    Before,
+    /// It has come, and waits.
+    Waiting,
+    /// It waits no more: this is what it is told.
+    Served(i16),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Life {
+    New,
+    Live,
+    Over,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Thread {
+    life: Life,
+    at: usize,
+    phase: Phase,
+    deadline: Option<u16>,
+    guards: Vec<Guard>,
+    /// How often it held the lock that it waits to have back.
+    depth: u8,
+    /// Of its event when it came.
+    turn: u8,
+    unwinds: bool,
+    /// Threads that were started before it, or by it.
+    knows: u8,
+    seen: Vec<i16>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Held {
+    owner: Option<usize>,
+    depth: u8,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Store {
+    items: VecDeque<i8>,
+    shut: bool,
+    unfinished: usize,
+    getters: VecDeque<usize>,
+    putters: VecDeque<(usize, i8)>,
+    joiners: Vec<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    cells: [i8; 2],
+    atomics: [i8; 2],
+    locks: [[Held; 2]; 4],
+    values: [i8; 2],
+    conditions: [[VecDeque<usize>; 2]; 4],
+    permits: [usize; 2],
+    lines: [VecDeque<(usize, usize)>; 2],
+    events: [(bool, u8); 2],
+    standing: Vec<usize>,
+    broken: bool,
+    queues: [Store; QUEUES],
+    /// Pending, or with a value, or cancelled.
+    futures: [Settled; 2],
+    /// Futures whose value somebody has.
+    taken: u8,
+    /// Handles that main used up.
+    joined: u8,
+    threads: Vec<Thread>,
+    clock: u16,
+    panicked: bool,
+}
+
+/// What has become of a future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Settled {
+    Not,
+    Cancelled,
+    With(i8),
+}
+
+/// What a thread's next step needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ready {
+    Yes,
+    /// Its time to be up.
+    Timed,
+    No,
+}
+
+pub(crate) struct Model<'a> {
+    program: &'a Program,
+    code: Vec<Vec<Code>>,
+}
+
+/// What the model leaves out.
+pub(crate) fn covers(program: &Program) -> bool {
+    !program.has(Role::Timer) && !program.has(Role::Task)
+}
+
+/// Every outcome of the program; `None` if there are more states than that.
+pub(crate) fn outcomes(program: &Program, states: usize) -> Option<BTreeSet<Outcome>> {
+    let model = Model::new(program);
+    let (mut seen, mut found) = (HashSet::new(), BTreeSet::new());
+    let mut left = vec![model.begin()];
+    while let Some(world) = left.pop() {
+        if !seen.insert(world.clone()) {
+            continue;
+        }
+        if seen.len() > states {
+            return None;
+        }
+        let next = model.options(&world);
+        if next.is_empty() {
+            found.insert(model.outcome(world));
+            continue;
+        }
+        left.extend(next.into_iter().map(|(thread, late)| model.after(&world, thread, late)));
+    }
+    Some(found)
+}
+
+impl<'a> Model<'a> {
+    fn new(program: &'a Program) -> Self {
+        let code = program.bodies.iter().map(|body| {
+            let mut out = Vec::new();
+            lay_out(&body.code, None, &mut out);
+            out
+        });
+        Self { program, code: code.collect() }
+    }
+
+    fn begin(&self) -> World {
+        let thread = Thread {
+            life: Life::New,
+            at: 0,
+            phase: Phase::Before,
+            deadline: None,
+            guards: Vec::new(),
+            depth: 0,
+            turn: 0,
+            unwinds: false,
+            knows: 0,
+            seen: Vec::new(),
+        };
+        let mut world = World {
+            cells: [0; 2],
+            atomics: [0; 2],
+            locks: Default::default(),
+            values: [0; 2],
+            conditions: Default::default(),
+            permits: PERMITS,
+            lines: Default::default(),
+            events: [(false, 0); 2],
+            standing: Vec::new(),
+            broken: false,
+            queues: Default::default(),
+            futures: [Settled::Not; 2],
+            taken: 0,
+            joined: 0,
+            threads: vec![thread; self.program.bodies.len()],
+            clock: 0,
+            panicked: false,
+        };
+        world.threads[0].life = Life::Live;
+        self.settle(&mut world, 0);
+        world
+    }
+
+    /// Takes what is no step: instructions that do nothing here, and looks at what the held lock guards.
+    fn settle(&self, world: &mut World, me: usize) {
+        while let Some(Code::Do(instr, inner)) = self.code[me].get(world.threads[me].at)
+            && !world.threads[me].unwinds
+        {
+            let thread = &world.threads[me];
+            let known = |body: usize| thread.knows & (1 << body) != 0;
+            let skipped = match instr.op {
+                Op::Value | Op::Bump => {
+                    if let Some((kind, place)) = inner {
+                        let change = i8::from(instr.op == Op::Bump);
+                        let value = match kind {
+                            1 => {
+                                world.values[*place] += change;
+                                world.values[*place]
+                            }
+                            _ => change,
+                        };
+                        world.threads[me].seen.push(value.into());
+                    }
+                    true
+                }
+                Op::Wait | Op::Notify => inner.is_none(),
+                Op::Join | Op::Alive => !known(instr.object()),
+                Op::Start => me != 0,
+                _ => false,
+            };
+            if !skipped {
+                break;
+            }
+            world.threads[me].at += 1;
+        }
+        let clock = world.clock;
+        let how = match self.code[me].get(world.threads[me].at) {
+            Some(Code::Do(instr, _)) if instr.op == Op::Sleep => {
+                How::Timeout(instr.numbers[0].unsigned_abs())
+            }
+            Some(Code::Do(instr, _)) => instr.how,
+            Some(Code::Enter(_, how, _)) => *how,
+            _ => How::Block,
+        };
+        let thread = &mut world.threads[me];
+        thread.phase = Phase::Before;
+        thread.deadline = match how {
+            How::Timeout(time) => Some(clock + u16::from(time)),
+            _ => None,
+        };
+    }
+
+    fn is_over(&self, world: &World) -> bool {
+        let keeps = |(body, thread): (usize, &Thread)| {
+            thread.life == Life::Live && self.program.bodies[body].role != Role::Daemon
+        };
+        !world.threads.iter().enumerate().any(keeps)
+    }
+
+    /// Who can take the next step, and whether its time is up.
+    fn options(&self, world: &World) -> Vec<(usize, bool)> {
+        if self.is_over(world) {
+            return Vec::new();
+        }
+        let ready: Vec<_> = (0..world.threads.len()).map(|me| self.ready(world, me)).collect();
+        let whose = |what| {
+            (0..ready.len()).filter(move |me| world.threads[*me].life == Life::Live).filter({
+                let ready = &ready;
+                move |me| ready[*me] == what
+            })
+        };
+        let mut options: Vec<_> = whose(Ready::Yes).map(|me| (me, false)).collect();
+        let timed: Vec<_> = whose(Ready::Timed).collect();
+        match self.program.time {
+            Time::Quiescent if options.is_empty() => {
+                let next = timed.iter().filter_map(|&me| world.threads[me].deadline).min();
+                let due = timed.into_iter().filter(|&me| world.threads[me].deadline == next);
+                options.extend(due.map(|me| (me, true)));
+            }
+            Time::Quiescent => {}
+            _ => options.extend(timed.into_iter().map(|me| (me, true))),
+        }
+        options
+    }
+
+    fn ready(&self, world: &World, me: usize) -> Ready {
+        let thread = &world.threads[me];
+        let limited = thread.deadline.is_some();
+        let when = |open: bool| match (open, limited) {
+            (true, _) => Ready::Yes,
+            (false, true) => Ready::Timed,
+            (false, false) => Ready::No,
+        };
+        if thread.unwinds {
+            return Ready::Yes;
+        }
+        match self.code[me].get(thread.at) {
+            None if me == 0 => {
+                let scoped = |(body, thread): (usize, &Thread)| {
+                    self.program.bodies[body].role == Role::Scoped && thread.life == Life::Live
+                };
+                if world.threads.iter().enumerate().any(scoped) { Ready::No } else { Ready::Yes }
+            }
+            None | Some(Code::Leave(_) | Code::Enter(_, How::Try, _)) => Ready::Yes,
+            Some(Code::Enter(guard, ..)) => when(world.is_free(*guard, me)),
+            Some(Code::Do(instr, inner)) => {
+                let place = instr.object();
+                match instr.op {
+                    Op::Acquire | Op::Reacquire | Op::Join | Op::Future if instr.how == How::Try => {
+                        Ready::Yes
+                    }
+                    Op::Acquire => when(world.is_free((LOCK, place), me)),
+                    Op::Reacquire => when(world.is_free((RLOCK, place), me)),
+                    Op::Join => when(world.threads[place].life == Life::Over),
+                    Op::Future => when(world.futures[place] != Settled::Not),
+                    Op::Sleep => Ready::Timed,
+                    Op::Wait if thread.phase == Phase::Waiting => {
+                        let (kind, place) = inner.expect("it waits with a lock");
+                        let notified = !world.conditions[kind][place].contains(&me);
+                        if world.is_free((kind, place), me) { when(notified) } else { Ready::No }
+                    }
+                    Op::Await if thread.phase == Phase::Waiting => when(world.events[place].1 != thread.turn),
+                    _ => when(thread.phase != Phase::Waiting),
+                }
+            }
+        }
+    }
+
+    fn after(&self, world: &World, me: usize, late: bool) -> World {
+        let mut world = world.clone();
+        if late {
+            world.clock = world.clock.max(world.threads[me].deadline.unwrap_or(0));
+        }
+        if self.step(&mut world, me, late) {
+            world.threads[me].at += 1;
+            self.settle(&mut world, me);
+        }
+        world
+    }
+
+    /// Whether the instruction is done.
+    fn step(&self, world: &mut World, me: usize, late: bool) -> bool {
+        if world.threads[me].unwinds {
+            match world.threads[me].guards.pop() {
+                Some(guard) => world.free(guard),
+                None => world.threads[me].life = Life::Over,
+            }
+            return false;
+        }
+        match self.code[me].get(world.threads[me].at) {
+            None => {
+                world.threads[me].life = Life::Over;
+                false
+            }
+            Some(Code::Leave(guard)) => {
+                world.threads[me].guards.pop();
+                world.free(*guard);
+                true
+            }
+            Some(Code::Enter(guard, _, behind)) => {
+                let free = world.is_free(*guard, me);
+                world.threads[me].seen.push(if free { OK } else { NO });
+                if free {
+                    world.threads[me].guards.push(*guard);
+                    world.hold(*guard, me);
+                } else {
+                    world.threads[me].at = behind - 1;
+                }
+                true
+            }
+            Some(Code::Do(instr, inner)) => match self.run(world, me, instr, *inner, late) {
+                Came::Waits => {
+                    world.threads[me].phase = Phase::Waiting;
+                    false
+                }
+                Came::To(seen) => {
+                    world.threads[me].seen.extend(seen);
+                    if seen == Some(PANIC) {
+                        world.threads[me].unwinds = true;
+                        world.panicked = true;
+                    }
+                    seen != Some(PANIC)
+                }
+            },
+        }
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one operation after the other")]
+    fn run(&self, world: &mut World, me: usize, instr: &Instr, inner: Option<Guard>, late: bool) -> Came {
+        let [_, second, third] = instr.numbers;
+        let place = instr.object();
+        let value = match instr.op {
+            Op::Get => world.cells[place].into(),
+            Op::Set => {
+                world.cells[place] = second;
+                return NOTHING;
+            }
+            Op::Store => {
+                world.atomics[place] = second;
+                return NOTHING;
+            }
+            Op::Add => {
+                let before = world.atomics[place];
+                world.atomics[place] = before.wrapping_add(second);
+                before.into()
+            }
+            Op::Exchange if world.atomics[place] == second => {
+                world.atomics[place] = third;
+                OK
+            }
+            Op::Load | Op::Exchange => world.atomics[place].into(),
+            Op::PanicIf if world.cells[place] == second => PANIC,
+            Op::PanicIf => OK,
+            Op::Acquire | Op::Reacquire => {
+                let guard = (if instr.op == Op::Acquire { LOCK } else { RLOCK }, place);
+                let free = world.is_free(guard, me);
+                if free {
+                    world.hold(guard, me);
+                }
+                yes(free)
+            }
+            Op::Release if world.locks[LOCK][place].owner.is_none() => ERROR,
+            Op::Rerelease if world.locks[RLOCK][place].owner != Some(me) => ERROR,
+            Op::Release | Op::Rerelease => {
+                world.free((if instr.op == Op::Release { LOCK } else { RLOCK }, place));
+                OK
+            }
+            Op::IsLocked => yes(world.locks[LOCK][place].owner.is_some()),
+            Op::Wait => return world.waits(me, inner.expect("it waits with a lock")),
+            Op::Notify => {
+                let (kind, place) = inner.expect("it notifies with a lock");
+                let line = &mut world.conditions[kind][place];
+                let count = instr.object().min(line.len());
+                line.drain(..count);
+                to_i16(count)
+            }
+            Op::Take | Op::Give | Op::Free | Op::Waiting => return world.semaphore(me, instr, late),
+            Op::IsSet => yes(world.events[place].0),
+            Op::Raise => {
+                let (set, turn) = world.events[place];
+                world.events[place] = (true, turn + u8::from(!set));
+                return NOTHING;
+            }
+            Op::Lower => {
+                world.events[place].0 = false;
+                return NOTHING;
+            }
+            Op::Await if instr.how == How::Try => yes(world.events[place].0),
+            Op::Await if world.threads[me].phase == Phase::Waiting => yes(!late),
+            Op::Await if world.events[place].0 => OK,
+            Op::Await => {
+                world.threads[me].turn = world.events[place].1;
+                return Came::Waits;
+            }
+            Op::Meet | Op::Abort | Op::Reset | Op::IsBroken | Op::Met => {
+                return world.barrier(me, instr, late);
+            }
+            Op::Put | Op::Pop | Op::Len | Op::Getters | Op::Done | Op::Drained | Op::Shut | Op::ShutNow => {
+                return world.queue(me, instr, late);
+            }
+            Op::Start => {
+                let knows = world.threads[0].knows;
+                let new = &mut world.threads[place];
+                (new.life, new.knows) = (Life::Live, knows);
+                self.settle(world, place);
+                world.threads[0].knows |= 1 << place;
+                return NOTHING;
+            }
+            Op::Join => self.join(world, me, instr, late),
+            Op::Alive => yes(world.threads[place].life != Life::Over),
+            Op::Fulfil => {
+                let free = world.futures[place] == Settled::Not;
+                if free {
+                    world.futures[place] = Settled::With(second);
+                }
+                yes(free)
+            }
+            Op::Settled => yes(world.futures[place] != Settled::Not),
+            Op::Refuse => {
+                if world.futures[place] == Settled::Not {
+                    world.futures[place] = Settled::Cancelled;
+                }
+                yes(world.futures[place] == Settled::Cancelled)
+            }
+            Op::Future => match (world.futures[place], instr.how) {
+                (Settled::Not, _) => NO,
+                (Settled::Cancelled, _) => ERROR,
+                (Settled::With(_), How::Timeout(_)) => 0,
+                _ if world.taken & (1 << place) != 0 => ERROR,
+                (Settled::With(value), how) => {
+                    world.taken |= u8::from(how == How::Block) << place;
+                    value.into()
+                }
+            },
+            _ => return NOTHING,
+        };
+        Came::To(Some(value))
+    }
+
+    fn join(&self, world: &mut World, me: usize, instr: &Instr, late: bool) -> i16 {
+        let place = instr.object();
+        let over = world.threads[place].life == Life::Over;
+        let role = self.program.bodies[place].role;
+        let owns = me == 0 && role != Role::Detached && world.joined & (1 << place) == 0;
+        let takes = instr.how == How::Block || (matches!(instr.how, How::Timeout(_)) && role != Role::Scoped);
+        if late || !over {
+            return NO;
+        }
+        if owns && takes {
+            world.joined |= 1 << place;
+            return if world.threads[place].unwinds { ERROR } else { OK };
+        }
+        OK
+    }
+
+    fn outcome(&self, world: World) -> Outcome {
+        let end = match () {
+            () if world.panicked && !self.program.panics => "panic",
+            () if self.is_over(&world) => "the end",
+            () if world.threads[0].life == Life::Over => "threads left",
+            () => "deadlock",
+        };
+        Outcome { seen: world.threads.into_iter().map(|thread| thread.seen).collect(), end }
+    }
+}
+
+/// What a step came to.
+enum Came {
+    Waits,
+    To(Option<i16>),
+}
+
+const NOTHING: Came = Came::To(None);
+
+fn yes(said: bool) -> i16 {
+    if said { OK } else { NO }
+}
+
+fn to_i16(number: usize) -> i16 {
+    i16::try_from(number).expect("few objects and items")
+}
+
+impl World {
+    fn is_free(&self, (kind, place): Guard, me: usize) -> bool {
+        let held = &self.locks[kind][place];
+        held.owner.is_none() || (kind >= RLOCK && held.owner == Some(me))
+    }
+
+    fn hold(&mut self, (kind, place): Guard, me: usize) {
+        let held = &mut self.locks[kind][place];
+        (held.owner, held.depth) = (Some(me), held.depth + 1);
+    }
+
+    fn free(&mut self, (kind, place): Guard) {
+        let held = &mut self.locks[kind][place];
+        held.depth = held.depth.saturating_sub(1);
+        if held.depth == 0 {
+            held.owner = None;
+        }
+    }
+
+    fn waits(&mut self, me: usize, (kind, place): Guard) -> Came {
+        let line = &mut self.conditions[kind][place];
+        let held = &mut self.locks[kind][place];
+        if self.threads[me].phase == Phase::Before {
+            line.push_back(me);
+            self.threads[me].depth = held.depth;
+            *held = Held::default();
+            return Came::Waits;
+        }
+        let notified = !line.contains(&me);
+        line.retain(|waiter| *waiter != me);
+        *held = Held { owner: Some(me), depth: self.threads[me].depth };
+        Came::To(Some(yes(notified)))
+    }
+
+    fn semaphore(&mut self, me: usize, instr: &Instr, late: bool) -> Came {
+        let (place, count) = (instr.object(), usize::try_from(instr.numbers[1]).unwrap_or(0));
+        let bound = if place == 1 { PERMITS[1] } else { usize::MAX };
+        let seen = match instr.op {
+            Op::Free => to_i16(self.permits[place]),
+            Op::Waiting => to_i16(self.lines[place].len()),
+            Op::Give if self.permits[place] + count > bound => ERROR,
+            Op::Give => {
+                self.permits[place] += count;
+                self.grant(place);
+                OK
+            }
+            _ if self.threads[me].phase == Phase::Waiting && late => {
+                self.lines[place].retain(|(waiter, _)| *waiter != me);
+                self.grant(place);
+                NO
+            }
+            _ if self.threads[me].phase != Phase::Before => OK,
+            // More than there can ever be is refused, where that can be said.
+            _ if count > bound && instr.how == How::Block => ERROR,
+            _ if self.lines[place].is_empty() && self.permits[place] >= count => {
+                self.permits[place] -= count;
+                OK
+            }
+            _ if instr.how == How::Try => NO,
+            _ => {
+                self.lines[place].push_back((me, count));
+                return Came::Waits;
+            }
+        };
+        Came::To(Some(seen))
+    }
+
+    fn grant(&mut self, place: usize) {
+        while let Some(&(waiter, count)) = self.lines[place].front()
+            && count <= self.permits[place]
+        {
+            self.permits[place] -= count;
+            self.lines[place].pop_front();
+            self.threads[waiter].phase = Phase::Served(OK);
+        }
+    }
+
+    fn barrier(&mut self, me: usize, instr: &Instr, late: bool) -> Came {
+        let seen = match instr.op {
+            Op::IsBroken => yes(self.broken),
+            Op::Met => to_i16(self.standing.len()),
+            Op::Abort | Op::Reset => {
+                self.break_off(instr.op == Op::Abort);
+                return NOTHING;
+            }
+            _ => match self.threads[me].phase {
+                Phase::Served(seen) => seen,
+                Phase::Waiting if late => {
+                    self.standing.retain(|waiter| *waiter != me);
+                    self.break_off(true);
+                    ERROR
+                }
+                Phase::Waiting => ERROR,
+                Phase::Before if self.broken => ERROR,
+                Phase::Before if self.standing.len() + 1 == BARRIER => {
+                    for (index, waiter) in std::mem::take(&mut self.standing).into_iter().enumerate() {
+                        self.threads[waiter].phase = Phase::Served(to_i16(index));
+                    }
+                    to_i16(BARRIER - 1)
+                }
+                Phase::Before => {
+                    self.standing.push(me);
+                    return Came::Waits;
+                }
+            },
+        };
+        Came::To(Some(seen))
+    }
+
+    fn break_off(&mut self, broken: bool) {
+        self.broken = broken;
+        for waiter in std::mem::take(&mut self.standing) {
+            self.threads[waiter].phase = Phase::Served(ERROR);
+        }
+    }
+
+    fn queue(&mut self, me: usize, instr: &Instr, late: bool) -> Came {
+        let place = instr.object();
+        let queue = &mut self.queues[place];
+        let seen = match instr.op {
+            Op::Len => to_i16(queue.items.len()),
+            Op::Getters => to_i16(queue.getters.len()),
+            Op::Done if queue.unfinished == 0 => ERROR,
+            Op::Done => {
+                self.finish(place, 1);
+                OK
+            }
+            Op::Shut | Op::ShutNow => {
+                let now = instr.op == Op::ShutNow;
+                queue.shut = true;
+                let dropped = if now { std::mem::take(&mut queue.items).len() } else { 0 };
+                let putters = std::mem::take(&mut queue.putters).into_iter().map(|(putter, _)| putter);
+                let waiters: Vec<_> = std::mem::take(&mut queue.getters).into_iter().chain(putters).collect();
+                if now {
+                    let done = dropped.min(queue.unfinished);
+                    self.finish(place, done);
+                }
+                for waiter in waiters {
+                    self.threads[waiter].phase = Phase::Served(SHUT);
+                }
+                if !now {
+                    return NOTHING;
+                }
+                to_i16(dropped)
+            }
+            Op::Drained => match self.threads[me].phase {
+                Phase::Served(seen) => seen,
+                Phase::Waiting => {
+                    queue.joiners.retain(|joiner| *joiner != me);
+                    NO
+                }
+                Phase::Before if instr.how == How::Try => to_i16(queue.unfinished),
+                Phase::Before if queue.unfinished == 0 => OK,
+                Phase::Before => {
+                    queue.joiners.push(me);
+                    return Came::Waits;
+                }
+            },
+            Op::Put => match self.threads[me].phase {
+                Phase::Served(seen) => seen,
+                Phase::Waiting => {
+                    queue.putters.retain(|(putter, _)| *putter != me);
+                    NO
+                }
+                Phase::Before => return self.put(me, instr),
+            },
+            _ => match self.threads[me].phase {
+                Phase::Served(seen) => seen,
+                Phase::Waiting => {
+                    queue.getters.retain(|getter| *getter != me);
+                    NO
+                }
+                Phase::Before => return self.pop(me, instr),
+            },
+        };
+        debug_assert!(!late || seen == NO, "{instr:?}");
+        Came::To(Some(seen))
+    }
+
+    fn put(&mut self, me: usize, instr: &Instr) -> Came {
+        let (place, item) = (instr.object(), instr.numbers[1]);
+        let queue = &mut self.queues[place];
+        if queue.shut {
+            return Came::To(Some(SHUT));
+        }
+        if let Some(getter) = queue.getters.pop_front() {
+            queue.unfinished += 1;
+            self.threads[getter].phase = Phase::Served(item.into());
+        } else if ROOM[place] == 0 || queue.items.len() < ROOM[place] {
+            queue.unfinished += 1;
+            queue.items.push_back(item);
+        } else if instr.how == How::Try {
+            return Came::To(Some(NO));
+        } else {
+            queue.putters.push_back((me, item));
+            return Came::Waits;
+        }
+        if place == SIMPLE { NOTHING } else { Came::To(Some(OK)) }
+    }
+
+    fn pop(&mut self, me: usize, instr: &Instr) -> Came {
+        let place = instr.object();
+        let queue = &mut self.queues[place];
+        let at = match place {
+            2 => queue.items.len().checked_sub(1),
+            3 => (0..queue.items.len()).min_by_key(|&at| queue.items[at]),
+            _ => Some(0),
+        };
+        let Some(item) = at.and_then(|at| queue.items.remove(at)) else {
+            if queue.shut {
+                return Came::To(Some(SHUT));
+            }
+            if instr.how == How::Try {
+                return Came::To(Some(NO));
+            }
+            queue.getters.push_back(me);
+            return Came::Waits;
+        };
+        if let Some((putter, more)) = queue.putters.pop_front() {
+            queue.items.push_back(more);
+            queue.unfinished += 1;
+            self.threads[putter].phase = Phase::Served(OK);
+        }
+        Came::To(Some(item.into()))
+    }
+
+    fn finish(&mut self, place: usize, count: usize) {
+        let queue = &mut self.queues[place];
+        queue.unfinished -= count;
+        if queue.unfinished == 0 {
+            for joiner in std::mem::take(&mut queue.joiners) {
+                self.threads[joiner].phase = Phase::Served(OK);
+            }
+        }
+    }
+}
