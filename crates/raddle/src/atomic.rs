@@ -169,7 +169,7 @@ macro_rules! atomic {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+                self.load(Ordering::Relaxed).fmt(f)
             }
         }
     };

@@ -268,11 +268,14 @@ fn tell(waiters: &VecDeque<Arc<Waiter>>, verdict: u32) {
 
 impl fmt::Debug for Barrier<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        host::point(Op::new(self, "Barrier", Kind::Read));
         let state = self.state.lock();
+        let (waiting, broken) = (state.line.len(), state.broken);
+        drop(state);
         f.debug_struct("Barrier")
             .field("parties", &self.parties)
-            .field("waiting", &state.line.len())
-            .field("broken", &state.broken)
+            .field("waiting", &waiting)
+            .field("broken", &broken)
             .finish_non_exhaustive()
     }
 }

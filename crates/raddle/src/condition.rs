@@ -211,6 +211,7 @@ impl Default for Condition {
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        host::point(Op::new(self, "Condition", Kind::Read));
         f.debug_struct("Condition").field("waiting", &self.line.lock().line.len()).finish()
     }
 }

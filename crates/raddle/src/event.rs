@@ -179,6 +179,6 @@ impl Default for Event {
 
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event").field("set", &(self.word.load(Relaxed) & SET != 0)).finish_non_exhaustive()
+        f.debug_struct("Event").field("set", &self.is_set()).finish_non_exhaustive()
     }
 }

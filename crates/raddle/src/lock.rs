@@ -172,7 +172,7 @@ impl Default for Lock {
 
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lock").field("locked", &self.raw.is_held()).finish()
+        f.debug_struct("Lock").field("locked", &self.is_locked()).finish()
     }
 }
 

@@ -131,7 +131,10 @@ impl<T> From<T> for Mutex<T> {
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mutex").field("value", &&self.value).finish()
+        match self.try_lock() {
+            Some(guard) => f.debug_struct("Mutex").field("value", &&*guard).finish(),
+            None => f.debug_struct("Mutex").field("value", &format_args!("<locked>")).finish(),
+        }
     }
 }
 

@@ -129,7 +129,7 @@ impl RLock {
         self.raw.is_held()
     }
 
-    /// Says whether the calling thread holds the lock.
+    /// Says whether the calling thread holds the lock. That is no step: no other thread can change it.
     #[inline]
     pub fn is_mine(&self) -> bool {
         host::is_me(self.owner.load(Relaxed))
@@ -239,7 +239,7 @@ impl Default for RLock {
 impl fmt::Debug for RLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RLock")
-            .field("locked", &self.raw.is_held())
+            .field("locked", &self.is_locked())
             .field("mine", &self.is_mine())
             .finish_non_exhaustive()
     }

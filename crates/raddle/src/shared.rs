@@ -65,6 +65,6 @@ impl<T: Copy + fmt::Debug + Default> Default for Shared<T> {
 
 impl<T: Copy + fmt::Debug> fmt::Debug for Shared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Shared").field(&*self.value.lock()).finish()
+        f.debug_tuple("Shared").field(&self.get()).finish()
     }
 }

@@ -34,6 +34,8 @@
 //! Nothing is said of a wait with a time limit, of conditions, events, semaphores, barriers and queues while some
 //! thread runs, sleeps or waits with a limit: it may be on the way to help.
 //!
+//! Threads under an explorer are not watched, and nothing here is a step to one: the watch belongs to the process.
+//!
 //! # The environment
 //!
 //! | `RADDLE_WATCH=` | |

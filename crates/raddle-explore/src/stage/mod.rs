@@ -63,11 +63,16 @@ impl Stage {
     pub(crate) fn new(rules: Rules, policy: Box<dyn Policy>, crew: &Crew, pulse: &Arc<Pulse>) -> Arc<Self> {
         #[expect(clippy::disallowed_methods, reason = "where the virtual clock begins")]
         let began = Instant::now();
+        let program = Arc::new(Program::new());
+        let mut state = State::new(rules, policy);
+        // First of all, so that it has the same number in every execution: most steps of a sleeping thread do not
+        // touch it, and an object that is met late might be any.
+        state.objects.declared(&program.registry());
         Arc::new_cyclic(|itself| Self {
             rules,
             began,
-            program: Arc::new(Program::new()),
-            state: Mutex::new(State::new(rules, policy)),
+            program,
+            state: Mutex::new(state),
             crew: crew.clone(),
             pulse: pulse.clone(),
             itself: itself.clone(),

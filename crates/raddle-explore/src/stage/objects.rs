@@ -9,13 +9,18 @@ use raddle::host::Object;
 pub(crate) enum Mode {
     Read,
     Write,
+    /// Changes it in a way that commutes with other such changes: a thread joins or leaves the registry.
+    Tally,
     /// Moves the clock. Two of these commute: a later deadline may be noticed first.
     Tick,
 }
 
 impl Mode {
     pub(crate) fn conflicts(self, other: Mode) -> bool {
-        !matches!((self, other), (Mode::Read, Mode::Read) | (Mode::Tick, Mode::Tick))
+        !matches!(
+            (self, other),
+            (Mode::Read, Mode::Read) | (Mode::Tick, Mode::Tick) | (Mode::Tally, Mode::Tally)
+        )
     }
 }
 

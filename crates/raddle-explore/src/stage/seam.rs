@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -91,6 +92,9 @@ impl Scheduler for Stage {
     }
 
     fn took(&self, op: &Op) {
+        if ASKED.get() {
+            return;
+        }
         let mut state = self.lock();
         let (me, object) = (ME.get(), op.object);
         state.holds.insert((object.address, object.what), Hold { by: me, since: op.at });
@@ -135,9 +139,15 @@ impl Scheduler for Stage {
         self.lock().touches_word(word.as_ptr() as usize);
     }
 
+    fn tallied(&self, object: &Object) {
+        let mut state = self.lock();
+        let object = state.objects.declared(object);
+        state.touches(Access { object, mode: Mode::Tally });
+    }
+
     fn saw(&self, op: &Op, value: &dyn Fn() -> String) {
         if self.rules.record {
-            let value = value();
+            let value = shown(value);
             let note = op.object.address == 0;
             let value = if note { format!("{} = {value}", op.object.what) } else { value };
             self.lock().rows.last_mut().into_iter().for_each(|row| row.values.push(value.clone()));
@@ -199,6 +209,14 @@ impl Scheduler for Stage {
     fn program(&self) -> &Arc<Program> {
         &self.program
     }
+}
+
+/// The value as text. What the program's own `Debug` looks at meanwhile is no step: nobody asked for it but the report.
+fn shown(value: &dyn Fn() -> String) -> String {
+    let before = ASKED.replace(true);
+    let text = catch_unwind(AssertUnwindSafe(value));
+    ASKED.set(before);
+    text.unwrap_or_else(|_| "<cannot be shown>".to_owned())
 }
 
 impl Stage {

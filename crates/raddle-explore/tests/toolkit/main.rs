@@ -12,6 +12,7 @@ mod events;
 mod futures;
 mod gates;
 mod locks;
+mod looks;
 mod pools;
 mod queues;
 mod rlocks;

@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use crate::host;
+use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
 use crate::thread;
 
@@ -124,19 +124,26 @@ impl TaskPanic {
         &self.0.message
     }
 
-    /// The payload, for a downcast; the first who asks gets it.
+    /// Takes the payload, for a downcast; of all clones, the first call gets it.
+    #[track_caller]
     pub fn take_payload(&self) -> Option<Box<dyn Any + Send>> {
+        host::point(Op::new(&*self.0, "TaskPanic", Kind::Write));
+        self.take_unseen()
+    }
+
+    fn take_unseen(&self) -> Option<Box<dyn Any + Send>> {
         self.0.payload.lock().take()
     }
 
     /// Goes on panicking in the calling thread, with the payload or, if that was taken, the message.
+    #[track_caller]
     pub fn resume_unwind(&self) -> ! {
         let payload = self.take_payload().unwrap_or_else(|| Box::new(self.0.message.clone()));
         std::panic::resume_unwind(payload)
     }
 
     fn report_unseen(&self) {
-        if let Some(payload) = self.take_payload() {
+        if let Some(payload) = self.take_unseen() {
             thread::report(&format!("a task of thread \"{}\"", self.0.who), &*payload);
         }
     }

@@ -226,6 +226,7 @@ impl<T> RefUnwindSafe for Future<T> {}
 
 impl<T> fmt::Debug for Future<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        host::point(Op::new(&*self.core, FUTURE, Kind::Read));
         f.debug_struct("Future").field("state", &phase(&self.core)).finish_non_exhaustive()
     }
 }

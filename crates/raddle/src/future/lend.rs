@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::FutureError;
 use super::state::{Core, Take, at_rest};
-use crate::host::{self, Op};
+use crate::host::{self, Kind, Op};
 
 impl<T> Core<T> {
     /// Calls `look` with the value or with the reason why there is none.
@@ -13,7 +13,7 @@ impl<T> Core<T> {
         loop {
             match self.borrow() {
                 Take::Value(value) => {
-                    let lent = Lent { core: self, value: Some(value) };
+                    let lent = Lent { core: self, op: Op { kind: Kind::Write, ..op }, value: Some(value) };
                     return look(lent.value.as_ref().ok_or(&FutureError::Taken));
                 }
                 Take::Failed(error) => return look(Err(&error)),
@@ -32,13 +32,23 @@ impl<T> Core<T> {
 /// The value on loan; it goes back also if the looking panics.
 struct Lent<'a, T> {
     core: &'a Core<T>,
+    op: Op,
     value: Option<T>,
 }
 
 impl<T> Drop for Lent<'_, T> {
     fn drop(&mut self) {
-        if let Some(value) = self.value.take() {
-            self.core.give_back(value);
+        /// Goes back even if a scheduler throws at the point.
+        struct Back<'a, 'b, T>(&'a mut Lent<'b, T>);
+        impl<T> Drop for Back<'_, '_, T> {
+            fn drop(&mut self) {
+                if let Some(value) = self.0.value.take() {
+                    self.0.core.give_back(value);
+                }
+            }
         }
+        let op = self.op;
+        let _back = Back(self);
+        host::point(op);
     }
 }

@@ -107,10 +107,18 @@ impl<T> Default for Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        if !self.core.is(settled)
-            && let Ok(callbacks) = self.core.settle(Err(FutureError::Abandoned))
-        {
-            call_back(&self.core, callbacks);
+        /// Abandoned even if a scheduler throws at the point.
+        struct Abandon<'a, T>(&'a Handle<T>);
+        impl<T> Drop for Abandon<'_, T> {
+            fn drop(&mut self) {
+                if let Ok(callbacks) = self.0.settle(Err(FutureError::Abandoned)) {
+                    call_back(self.0, callbacks);
+                }
+            }
+        }
+        if !self.core.is(settled) {
+            let _abandon = Abandon(&self.core);
+            host::point(Op::new(&*self.core, FUTURE, Kind::Write));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::os;
 use super::program::Program;
 use super::record::{AWAITED, Duty, FINISHED, Record};
 use super::under::{self, with_program};
-use super::waking::{atom, wake};
+use super::waking::{atom, tally, wake};
 
 /// The program does not end before this is redeemed.
 pub(crate) struct Pledge {
@@ -78,7 +78,13 @@ impl Duty for Obligation {
 
 /// The thread is over, its locals dropped: joiners may go on, and the program need not wait for it.
 pub(super) fn thread_is_over(record: &Arc<Record>) {
-    with_program(|program| program.remove(record));
+    let registry = with_program(|program| {
+        program.remove(record);
+        program.registry()
+    });
+    if !record.internal {
+        tally(registry);
+    }
     atom(&record.state);
     if record.state.swap(FINISHED, Ordering::AcqRel) == AWAITED {
         wake(&record.state, u32::MAX);

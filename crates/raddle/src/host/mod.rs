@@ -68,4 +68,4 @@ pub(crate) use spin::{Spin, pause};
 pub(crate) use trace::value;
 pub use trace::{Recording, Step, Visible, name, note};
 pub(crate) use under::with_program;
-pub use waking::{atom, signal, wake};
+pub use waking::{atom, signal, tally, wake};

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::op::Object;
 use super::os;
 use super::record::{FINISHED, Record, locked};
 use super::slot::Slots;
@@ -67,6 +68,12 @@ impl Program {
     pub(crate) fn remove(&self, record: &Record) {
         let gone = locked(&self.threads).remove(&record.ident);
         drop(gone); // after the lock is let go: the last owner's drop may be long
+    }
+
+    /// The registry of threads, as an object that steps touch: starts and ends of threads change it and commute, looks
+    /// at it read it.
+    pub fn registry(&self) -> Object {
+        Object::of(&self.threads, "threads")
     }
 
     /// The threads alive, in the order in which they were started.

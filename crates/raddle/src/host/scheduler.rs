@@ -54,6 +54,12 @@ pub trait Scheduler: Send + Sync {
         self.atom(word);
     }
 
+    /// The step that the calling thread is in changes `object` in a way that commutes with every other such change, but
+    /// not with a step on it: a thread joins or leaves the [registry](Program::registry).
+    fn tallied(&self, object: &Object) {
+        let _ = object;
+    }
+
     /// The step `op`, or the note that it stands for, saw or stored `value`: for reports.
     fn saw(&self, op: &Op, value: &dyn Fn() -> String) {
         let _ = (op, value);

@@ -70,7 +70,7 @@ pub(crate) fn panicked(payload: &(dyn Any + Send)) {
     }
 }
 
-/// The clock: virtual under a scheduler.
+/// The clock: virtual under a scheduler. To an explorer the look belongs to the step before it.
 #[inline]
 pub fn now() -> Instant {
     if flags::quiet() { os::now() } else { observed_now() }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use super::op::Object;
 use super::scheduler::Scheduler;
 use super::watch::waking;
 use super::{flags, os, under};
@@ -30,6 +31,13 @@ pub fn atom(word: &AtomicU32) {
 pub fn signal(word: &AtomicU32) {
     if !flags::quiet() {
         observed_signal(word);
+    }
+}
+
+/// Says that the calling thread's step changes `object` in a way that commutes with every other such change.
+pub fn tally(object: Object) {
+    if let Some(scheduler) = under::scheduler() {
+        scheduler.tallied(&object);
     }
 }
 

@@ -222,7 +222,9 @@ impl ThreadPoolExecutor {
     }
 
     /// How many workers there may be.
+    #[track_caller]
     pub fn max_workers(&self) -> usize {
+        host::point(Op::new(&*self.shared, POOL, Kind::Read));
         self.shared.state.lock().max
     }
 
@@ -276,6 +278,7 @@ impl RefUnwindSafe for ThreadPoolExecutor {}
 
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        host::point(Op::new(&*self.shared, POOL, Kind::Read));
         let mut state = self.shared.gather();
         let (max_workers, workers) = (state.max, state.workers);
         let (pending, at_door) = (state.lanes.len(), state.door.len());

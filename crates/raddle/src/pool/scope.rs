@@ -193,6 +193,7 @@ fn is_over_and_well(done: &Future<()>) -> bool {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        host::point(Op::new(&*self.tally, "pool scope", Kind::Read));
         f.debug_struct("Scope").field("unfinished", &self.tally.count()).finish_non_exhaustive()
     }
 }

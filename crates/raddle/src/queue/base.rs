@@ -276,7 +276,7 @@ impl<T, O: Order<T>> Default for BaseQueue<T, O> {
 impl<T, O: Order<T>> fmt::Debug for BaseQueue<T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (len, unfinished, shut_down) =
-            self.monitor.look(|state| (state.len(), state.unfinished(), state.is_shut_down()));
+            self.look(|state| (state.len(), state.unfinished(), state.is_shut_down()));
         f.debug_struct(O::NAME)
             .field("len", &len)
             .field("maxsize", &self.maxsize)

@@ -130,8 +130,7 @@ impl<T> Default for SimpleQueue<T> {
 
 impl<T> fmt::Debug for SimpleQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let len = self.monitor.look(State::len);
-        f.debug_struct("SimpleQueue").field("len", &len).finish_non_exhaustive()
+        f.debug_struct("SimpleQueue").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

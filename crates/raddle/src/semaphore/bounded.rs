@@ -244,7 +244,7 @@ impl Default for BoundedSemaphore {
 impl fmt::Debug for BoundedSemaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BoundedSemaphore")
-            .field("available", &self.permits.free())
+            .field("available", &self.available())
             .field("bound", &self.bound)
             .finish_non_exhaustive()
     }

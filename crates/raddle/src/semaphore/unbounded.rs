@@ -241,7 +241,7 @@ impl Default for Semaphore {
 
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Semaphore").field("available", &self.permits.free()).finish_non_exhaustive()
+        f.debug_struct("Semaphore").field("available", &self.available()).finish_non_exhaustive()
     }
 }
 

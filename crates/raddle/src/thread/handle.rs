@@ -11,6 +11,9 @@ use crate::host::{self, AWAITED, Kind, Op, RUNNING, Record, Wait};
 ///
 /// [`thread::current`](crate::thread::current), [`enumerate`](crate::thread::enumerate) and every
 /// [`JoinHandle`](crate::JoinHandle) give one. It is a reference: cloning it starts nothing.
+///
+/// To an explorer, [`is_finished`](ThreadHandle::is_finished), the waits and `{:?}` are steps. Name, numbers and daemon
+/// flag are not: they do not change, except those of the thread that is lent to a timer's function.
 #[derive(Clone)]
 pub struct ThreadHandle(pub(super) Arc<Record>);
 
@@ -110,7 +113,7 @@ impl fmt::Debug for ThreadHandle {
             .field("name", &self.name())
             .field("ident", &self.ident())
             .field("daemon", &self.is_daemon())
-            .field("finished", &self.0.finished())
+            .field("finished", &self.is_finished())
             .finish()
     }
 }

@@ -51,6 +51,8 @@ impl fmt::Display for UnhandledPanic<'_> {
 /// another future whose result was never looked at, a timer's function, a done-callback. The hook runs on the
 /// thread that finds out. A panic inside the hook is caught and written to standard error.
 ///
+/// The hook belongs to the process. To an explorer, setting it is no step, and it outlives the execution.
+///
 /// ```
 /// use raddle::{Thread, thread};
 /// use std::sync::mpsc;

@@ -23,6 +23,7 @@ mod scope;
 mod start;
 mod tally;
 
+use std::panic::Location;
 use std::time::Duration;
 
 use crate::host::{self, Kind, Op};
@@ -58,13 +59,21 @@ pub fn main_thread() -> ThreadHandle {
 }
 
 /// The threads alive: main, those that raddle started, and those that it met; oldest first.
+///
+/// To an explorer this is a step, and threads that start and end elsewhere come before or after it. The order among
+/// threads that different threads start at the same time is not explored, nor are the numbers in their default names.
+#[track_caller]
 pub fn enumerate() -> Vec<ThreadHandle> {
     main_thread();
+    let at = Location::caller();
+    let object = host::with_program(host::Program::registry);
+    host::point(Op { object, kind: Kind::Read, at });
     let threads = host::with_program(host::Program::threads);
     threads.into_iter().filter(|record| !record.internal).map(ThreadHandle).collect()
 }
 
 /// How many threads [`enumerate`] would list.
+#[track_caller]
 pub fn active_count() -> usize {
     enumerate().len()
 }

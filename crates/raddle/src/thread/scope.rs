@@ -185,6 +185,7 @@ impl Lent {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        host::point(Op::new(&*self.tally, "thread scope", Kind::Read));
         f.debug_struct("Scope").field("tally", &self.tally).finish_non_exhaustive()
     }
 }

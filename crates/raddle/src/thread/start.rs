@@ -154,7 +154,13 @@ pub(crate) fn launch(
         let obligation = host::oblige().ok_or_else(|| io::Error::other("the program is ending"))?;
         record.add_duty(Arc::new(obligation));
     }
-    host::with_program(|program| program.add(record));
+    let registry = host::with_program(|program| {
+        program.add(record);
+        program.registry()
+    });
+    if !record.internal {
+        host::tally(registry);
+    }
     let mine = record.clone();
     let end = Op::new(&**record, "Thread", Kind::End);
     let started = host::spawn(

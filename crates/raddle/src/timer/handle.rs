@@ -163,6 +163,7 @@ impl Timer {
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        host::point(Op::new(&*self.job, "Timer", Kind::Read));
         f.debug_struct("Timer")
             .field("name", &self.name())
             .field("daemon", &self.is_daemon())
