@@ -2,6 +2,7 @@
 //! is listed here with the reason why it takes none.
 
 #[path = "support/modules.rs"]
+#[allow(dead_code, reason = "only its reader is needed")]
 mod modules;
 #[path = "support/scheduler.rs"]
 mod scheduler;
@@ -13,6 +14,7 @@ use std::future::Future as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -198,7 +200,7 @@ fn some() -> Semaphore {
 
 fn out() -> BoundedSemaphore {
     let semaphore = BoundedSemaphore::new(5);
-    semaphore.acquire_many(2);
+    semaphore.acquire_many(2).unwrap();
     semaphore
 }
 
@@ -285,8 +287,6 @@ const TAKE: Steps = steps! {
     "Debug for Event" Event::new() => |it| format!("{it:?}");
     "Debug for Future" settled() => |it| format!("{it:?}");
     "Debug for JoinHandle" thread() => |it| format!("{it:?}");
-    "Debug for JoinTimeoutError" Thread::spawn(|| thread::sleep(10 * SOON)).join_timeout(Duration::ZERO)
-        => |it| format!("{it:?}");
     "Debug for Lock" Lock::new() => |it| format!("{it:?}");
     "Debug for LockGuard" kept(Lock::new()).lock() => |it| format!("{it:?}");
     "Debug for Mutex" Mutex::new(1) => |it| format!("{it:?}");
@@ -462,6 +462,17 @@ const SCOPED: Steps = &[
             count(|| format!("{handle:?}"))
         })
     }),
+    ("Debug for JoinTimeoutError", || {
+        let event = Arc::new(Event::new());
+        let theirs = event.clone();
+        let error = Thread::spawn(move || theirs.wait()).join_timeout(Duration::ZERO).unwrap_err();
+        let taken = count(|| format!("{error:?}"));
+        event.set();
+        taken
+    }),
+    ("ScopedBuilder::spawn", || {
+        thread::scope(|scope| count(|| scope.builder().name("named").spawn(|| ()).is_ok()))
+    }),
     ("Scope::spawn", || thread::scope(|scope| count(|| scope.spawn(|| ())))),
     ("ScopedJoinHandle::join", || {
         thread::scope(|scope| {
@@ -529,6 +540,10 @@ const NONE: &[(&str, &[&str])] = &[
             "Timer::builder",
             "TimerBuilder::daemon",
             "TimerBuilder::name",
+            "Scope::builder",
+            "ScopedBuilder::name",
+            "ScopedBuilder::stack_size",
+            "Debug for ScopedBuilder",
             "Debug for Builder",
             "Debug for Thread",
             "name::new",
@@ -609,6 +624,7 @@ const NONE: &[(&str, &[&str])] = &[
             "PutError::is_shut_down",
             "ShutDown::into_inner",
             "StartError::into_function",
+            "StartError::into_closure",
             "StartError::into_thread",
             "StartError::io_error",
             "SubmitError::into_task",

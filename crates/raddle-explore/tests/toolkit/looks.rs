@@ -100,7 +100,9 @@ fn registry_costs_no_classes_where_nobody_looks() {
             if looks {
                 assert!(thread::active_count() > 0);
             }
-            others.into_iter().for_each(|other| other.join().unwrap());
+            for other in others {
+                other.join().unwrap();
+            }
         });
         let Outcome::Exhausted { classes, .. } = outcome else { panic!("{outcome:?}") };
         classes
@@ -207,6 +209,6 @@ fn counts_of_a_pool_are_steps() {
 
 #[test]
 fn pending_timers_are_counted_in_a_step() {
-    let start = |_: &()| drop(Timer::builder().daemon(true).after(Duration::from_secs(1), || {}).unwrap());
+    let start = |(): &()| drop(Timer::builder().daemon(true).after(Duration::from_secs(1), || {}).unwrap());
     assert_eq!(seen(|| (), start, |()| Timer::pending().to_string()), 2);
 }
