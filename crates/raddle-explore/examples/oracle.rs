@@ -7,7 +7,7 @@
 mod oracle;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,17 +51,22 @@ fn options() -> Options {
             "--seed" => options.seed = number(),
             "--workers" => options.workers = number(),
             "--minimise" => options.minimised = number(),
+            "--classes" => CLASSES.store(value == "yes", Relaxed),
             "--show" => options.show = Some(value),
             _ => panic!(
-                "no such option: {word}; there are --programs, --seed, --workers, --minimise and --show"
+                "no such option: {word}; there are --programs, --seed, --workers, --minimise,
+                 --classes and --show"
             ),
         }
     }
     options
 }
 
+/// Whether classes are counted.
+static CLASSES: AtomicBool = AtomicBool::new(false);
+
 fn effort(seed: u64) -> Effort {
-    Effort { executions: 2_000, states: 100_000, mix: seed.is_multiple_of(8) }
+    Effort { executions: 2_000, states: 100_000, mix: seed.is_multiple_of(8), classes: CLASSES.load(Relaxed) }
 }
 
 fn main() {
@@ -152,10 +157,14 @@ fn show(text: &str) {
     println!("{program}");
     for strategy in [Strategy::Depth, Strategy::Dpor, Strategy::Mix] {
         let found = explore(&program, strategy, 20_000);
-        println!("\n{strategy}: {} executions, exhausted: {}", found.executions, found.exhausted);
+        let (executions, classes, exhausted) = (found.executions, found.classes, found.exhausted);
+        println!("\n{strategy}: {executions} executions, {classes} classes, exhausted: {exhausted}");
         for outcome in &found.outcomes {
             println!("  {outcome}");
         }
+    }
+    if oracle::traces::covers(&program) {
+        println!("\nmodel: {} classes", oracle::traces::count(&program));
     }
     if oracle::model::covers(&program) {
         println!("\nmodel:");

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use raddle_explore::Strategy;
 
-use super::model;
 use super::program::{Instr, Program};
 use super::run::{Found, Outcome, explore};
+use super::{model, traces};
 
 /// How much is done for one program.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Effort {
     pub(crate) states: usize,
     /// Compare the mix of strategies, too.
     pub(crate) mix: bool,
+    /// Count the classes of schedules, too.
+    pub(crate) classes: bool,
 }
 
 /// What came of comparing.
@@ -74,18 +76,18 @@ pub(crate) fn compare(program: &Program, effort: Effort) -> Verdict {
         }
         None => false,
     };
-    if let Some(found) = reduced(program, &all, Strategy::Dpor) {
+    if let Some(found) = reduced(program, &all, Strategy::Dpor, effort) {
         return found;
     }
     if effort.mix
-        && let Some(found) = reduced(program, &all, Strategy::Mix)
+        && let Some(found) = reduced(program, &all, Strategy::Mix, effort)
     {
         return found;
     }
     Verdict::Same { executions: all.executions, outcomes: all.outcomes.len(), modelled }
 }
 
-fn reduced(program: &Program, all: &Found, strategy: Strategy) -> Option<Verdict> {
+fn reduced(program: &Program, all: &Found, strategy: Strategy, effort: Effort) -> Option<Verdict> {
     let mix = strategy == Strategy::Mix;
     let found = explore(program, strategy, 4 * all.executions + 100);
     let missed = first_not_in(&all.outcomes, &found.outcomes);
@@ -109,6 +111,13 @@ fn reduced(program: &Program, all: &Found, strategy: Strategy) -> Option<Verdict
     if !mix && found.executions > all.executions {
         let detail = format!("{} executions, {} depth first", found.executions, all.executions);
         return Some(difference("reduction runs more than depth-first search", detail));
+    }
+    if effort.classes && !mix && traces::covers(program) {
+        let classes = traces::count(program);
+        if found.classes != classes as u64 {
+            let detail = format!("{}, and there are {classes}", found.classes);
+            return Some(difference("reduction counts other classes than there are", detail));
+        }
     }
     None
 }

@@ -5,3 +5,4 @@ pub(crate) mod generate;
 pub(crate) mod model;
 pub(crate) mod program;
 pub(crate) mod run;
+pub(crate) mod traces;

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use raddle_explore::Time;
 
 use super::program::{How, Instr, Op, Program, Role};
-use super::run::{BARRIER, ERROR, NO, OK, Outcome, PANIC, PERMITS, QUEUES, ROOM, SHUT, SIMPLE};
+use super::run::{BARRIER, ERROR, FEW, NO, OK, Outcome, PANIC, PERMITS, QUEUES, ROOM, SHUT, SIMPLE};
 
 /// A lock that a condition can wait with: its kind and its number.
 type Guard = (usize, usize);
@@ -97,20 +97,20 @@ struct Store {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct World {
-    cells: [i8; 2],
-    atomics: [i8; 2],
-    locks: [[Held; 2]; 4],
-    values: [i8; 2],
-    conditions: [[VecDeque<usize>; 2]; 4],
+pub(crate) struct World {
+    cells: [i8; FEW],
+    atomics: [i8; FEW],
+    locks: [[Held; FEW]; 4],
+    values: [i8; FEW],
+    conditions: [[VecDeque<usize>; FEW]; 4],
     permits: [usize; 2],
     lines: [VecDeque<(usize, usize)>; 2],
-    events: [(bool, u8); 2],
+    events: [(bool, u8); FEW],
     standing: Vec<usize>,
     broken: bool,
     queues: [Store; QUEUES],
     /// Pending, or with a value, or cancelled.
-    futures: [Settled; 2],
+    futures: [Settled; FEW],
     /// Futures whose value somebody has.
     taken: u8,
     /// Handles that main used up.
@@ -140,6 +140,8 @@ enum Ready {
 pub(crate) struct Model<'a> {
     program: &'a Program,
     code: Vec<Vec<Code>>,
+    /// A semaphore's acquire does not come first, and then get its permit: it comes when there is one.
+    in_one_step: bool,
 }
 
 /// What the model leaves out.
@@ -176,10 +178,14 @@ impl<'a> Model<'a> {
             lay_out(&body.code, None, &mut out);
             out
         });
-        Self { program, code: code.collect() }
+        Self { program, code: code.collect(), in_one_step: false }
     }
 
-    fn begin(&self) -> World {
+    pub(crate) fn in_one_step(program: &'a Program) -> Self {
+        Self { in_one_step: true, ..Self::new(program) }
+    }
+
+    pub(crate) fn begin(&self) -> World {
         let thread = Thread {
             life: Life::New,
             at: 0,
@@ -193,18 +199,18 @@ impl<'a> Model<'a> {
             seen: Vec::new(),
         };
         let mut world = World {
-            cells: [0; 2],
-            atomics: [0; 2],
+            cells: [0; FEW],
+            atomics: [0; FEW],
             locks: Default::default(),
-            values: [0; 2],
+            values: [0; FEW],
             conditions: Default::default(),
             permits: PERMITS,
             lines: Default::default(),
-            events: [(false, 0); 2],
+            events: [(false, 0); FEW],
             standing: Vec::new(),
             broken: false,
             queues: Default::default(),
-            futures: [Settled::Not; 2],
+            futures: [Settled::Not; FEW],
             taken: 0,
             joined: 0,
             threads: vec![thread; self.program.bodies.len()],
@@ -273,7 +279,7 @@ impl<'a> Model<'a> {
     }
 
     /// Who can take the next step, and whether its time is up.
-    fn options(&self, world: &World) -> Vec<(usize, bool)> {
+    pub(crate) fn options(&self, world: &World) -> Vec<(usize, bool)> {
         if self.is_over(world) {
             return Vec::new();
         }
@@ -328,6 +334,10 @@ impl<'a> Model<'a> {
                     Op::Reacquire => when(world.is_free((RLOCK, place), me)),
                     Op::Join => when(world.threads[place].life == Life::Over),
                     Op::Future => when(world.futures[place] != Settled::Not),
+                    Op::Take if self.in_one_step && instr.how != How::Try => {
+                        let count = usize::try_from(instr.numbers[1]).unwrap_or(0);
+                        when(world.permits[place] >= count)
+                    }
                     Op::Sleep => Ready::Timed,
                     Op::Wait if thread.phase == Phase::Waiting => {
                         let (kind, place) = inner.expect("it waits with a lock");
@@ -341,7 +351,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn after(&self, world: &World, me: usize, late: bool) -> World {
+    pub(crate) fn after(&self, world: &World, me: usize, late: bool) -> World {
         let mut world = world.clone();
         if late {
             world.clock = world.clock.max(world.threads[me].deadline.unwrap_or(0));
@@ -526,6 +536,34 @@ impl<'a> Model<'a> {
             return if world.threads[place].unwinds { ERROR } else { OK };
         }
         OK
+    }
+
+    /// What the next step of a thread touches, and whether it changes that. Not all operations say so.
+    pub(crate) fn touches(&self, world: &World, me: usize) -> Option<((&'static str, usize), bool)> {
+        const LOCKS: [&str; 4] = ["lock", "mutex", "rlock", "reentrant"];
+        let thread = &world.threads[me];
+        match self.code[me].get(thread.at) {
+            None => Some((("thread", me), true)),
+            Some(Code::Enter((kind, place), ..) | Code::Leave((kind, place))) => {
+                Some(((LOCKS[*kind], *place), true))
+            }
+            Some(Code::Do(instr, _)) => {
+                let place = instr.object();
+                match instr.op {
+                    Op::Get => Some((("cell", place), false)),
+                    Op::Set => Some((("cell", place), true)),
+                    Op::Load => Some((("atomic", place), false)),
+                    Op::Store | Op::Add | Op::Exchange => Some((("atomic", place), true)),
+                    Op::Acquire | Op::Release => Some(((LOCKS[LOCK], place), true)),
+                    Op::Take | Op::Give => Some((("semaphore", place), true)),
+                    Op::IsSet => Some((("event", place), false)),
+                    Op::Raise | Op::Lower => Some((("event", place), true)),
+                    Op::Join | Op::Alive => Some((("thread", place), false)),
+                    Op::Start => None,
+                    _ => unreachable!("the classes of programs with this are not counted: {instr:?}"),
+                }
+            }
+        }
     }
 
     fn outcome(&self, world: World) -> Outcome {

@@ -110,7 +110,7 @@ pub(crate) fn explore(program: &Program, strategy: Strategy, executions: u64) ->
 }
 
 /// So many objects of each kind.
-const FEW: usize = 2;
+pub(crate) const FEW: usize = 4;
 
 /// The objects of an execution.
 struct Objects {
@@ -144,7 +144,7 @@ pub(crate) const SIMPLE: usize = 4;
 /// How many items each queue takes; 0: any number.
 pub(crate) const ROOM: [usize; QUEUES] = [1, 0, 1, 2, 0];
 /// Permits that the semaphores begin with; the second one never has more.
-pub(crate) const PERMITS: [usize; FEW] = [1, 2];
+pub(crate) const PERMITS: [usize; 2] = [1, 2];
 /// So many threads meet at the barrier.
 pub(crate) const BARRIER: usize = 2;
 
