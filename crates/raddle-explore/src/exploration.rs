@@ -214,7 +214,11 @@ impl Exploration {
         let (execution, policy) = self.lab.perform(rules, Follow::new(token.choices.clone()));
         let changed = policy.strayed || mark(&execution, token.steps) != token.mark;
         if execution.failure.is_none() {
-            return if changed { Err(format!("the token {token} {CHANGED}")) } else { Ok(Survey::default()) };
+            return if changed {
+                Err(format!("the token {} {CHANGED}", token.shown()))
+            } else {
+                Ok(Survey::default())
+            };
         }
         let mut survey = self.failed(execution, self.options.strategy, true);
         if changed {

@@ -151,7 +151,7 @@ impl Explorer {
 
     /// Runs `program` under one schedule after the other, until one fails, all were seen, or a limit is reached.
     ///
-    /// With `RADDLE_REPLAY=token` in the environment it runs that schedule alone; with `RADDLE_REPORT=directory` the
+    /// With `RADDLE_REPLAY=token`, or the name of a file with a token, in the environment it runs that schedule alone; with `RADDLE_REPORT=directory` the
     /// page of a failure is written there.
     ///
     /// # Panics
@@ -168,13 +168,14 @@ impl Explorer {
         Exploration::new(self, Arc::new(program)).survey()
     }
 
-    /// Runs the schedule that a [report's token](crate::Report::token) stands for, and no other. The token knows
+    /// Runs the schedule that a [report's token](crate::Report::token) stands for, and no other; `token` may also be the
+    /// name of a file that holds it. The token knows
     /// the grain and the time; the other options are this exploration's.
     ///
     /// # Panics
     /// If that is no token, or the program has changed so that the token means nothing any more.
     pub fn replay(mut self, token: &str, program: impl Fn() + Send + Sync + 'static) -> Outcome {
-        let token: Token = token.parse().unwrap_or_else(|error| panic!("{error}"));
+        let token = Token::read(token).unwrap_or_else(|error| panic!("{error}"));
         self = self.grain(token.grain).time(token.time);
         Exploration::new(self, Arc::new(program)).replay(&token)
     }

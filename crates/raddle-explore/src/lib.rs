@@ -22,7 +22,7 @@
 //! values, which order of two steps decides, and a token with which the same schedule is run again:
 //!
 //! ```text
-//! RADDLE_REPLAY=r1oe-1f0a77c2.9-3.1 cargo test no_update_is_lost
+//! RADDLE_REPLAY=r2oe-1f0a77c2.9-3.1 cargo test no_update_is_lost
 //! RADDLE_REPORT=target/reports      cargo test        # each failure as a page to step through, and as JSON
 //! ```
 //!
@@ -73,7 +73,8 @@ pub fn check(program: impl Fn() + Send + Sync + 'static) -> Outcome {
     Explorer::new().run(program).unless_failed()
 }
 
-/// Runs the schedule that a [report's token](Report::token) stands for, and no other.
+/// Runs the schedule that a [report's token](Report::token) stands for, and no other; `token` may also be the name of a
+/// file that holds it.
 ///
 /// # Panics
 /// If the program fails under it, with the report; if that is no token, or one of another program.

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use raddle::{Shared, Thread};
-use raddle_explore::{Explorer, Grain, Outcome, Time, replay};
+use raddle_explore::{Explorer, Grain, Outcome, Strategy, Time, replay};
 
 fn lost_update(expected: i32) {
     let value = Arc::new(Shared::new(0));
@@ -80,14 +80,14 @@ fn a_token_of_a_changed_program_says_so() {
 #[test]
 fn what_is_no_token_is_refused_with_an_example() {
     let text = panics(|| drop(replay("nonsense", || ())));
-    assert!(text.contains("\"nonsense\" is no token") && text.contains("r1oe-"), "{text}");
+    assert!(text.contains("\"nonsense\" is no token") && text.contains("r2oe-"), "{text}");
 }
 
 #[test]
 fn a_token_knows_its_grain_and_time() {
     let explorer = Explorer::new().grain(Grain::Atoms).time(Time::Quiescent);
     let report = explorer.run(|| lost_update(2)).expect_failure();
-    assert!(report.token().starts_with("r1aq-"));
+    assert!(report.token().starts_with("r2aq-"));
     let again = Explorer::new().replay(&report.token(), || lost_update(2)).expect_failure();
     assert_eq!(again.token(), report.token());
 }
@@ -128,7 +128,7 @@ fn a_failing_test_prints_a_token_that_works_in_a_second_run() {
         "{text}"
     );
 
-    let wrong = child(&[("RADDLE_REPLAY", "r1oe-00000000.9-1.1")]);
+    let wrong = child(&[("RADDLE_REPLAY", "r2oe-00000000.9-1.1")]);
     let text = String::from_utf8_lossy(&wrong.stdout).into_owned();
     assert!(!wrong.status.success() && text.contains("the program has changed"), "{text}");
 }
@@ -141,4 +141,61 @@ fn a_report_that_cannot_be_written_is_told() {
         text.contains("an update was lost") && text.contains("the picture could not be written"),
         "{text}"
     );
+}
+
+/// Never ends, and its steps come in no order that repeats.
+fn endless() {
+    let cell = Arc::new(Shared::new(0_u32));
+    let theirs = cell.clone();
+    let _other = Thread::new(move || {
+        loop {
+            theirs.set(theirs.get() + 1);
+        }
+    })
+    .daemon(true)
+    .start()
+    .unwrap();
+    loop {
+        cell.set(cell.get() + 1);
+    }
+}
+
+#[test]
+fn long_token_goes_into_a_file_that_is_named() {
+    let explorer = || Explorer::new().max_steps(3_000);
+    let report = explorer().strategy(Strategy::Random).shrink(false).run(endless).expect_failure();
+    assert!(report.token().len() > 1_000, "{}", report.token());
+    let text = report.to_string();
+    let longest = text.split_whitespace().map(str::len).max().unwrap();
+    assert!(longest <= 200, "a word of {longest} characters: {text}");
+    let (_, command) = text.split_once("RADDLE_REPLAY=").unwrap();
+    let file = command.split_whitespace().next().unwrap();
+    assert_eq!(std::fs::read_to_string(file).unwrap(), report.token());
+    let again = explorer().replay(file, endless).expect_failure();
+    assert_eq!((again.kind(), again.token()), (report.kind(), report.token()));
+    assert!(report.to_html().contains(file), "the page names the file, too");
+    std::fs::remove_file(file).unwrap();
+
+    let text = panics(|| drop(replay(file, || ())));
+    assert!(text.contains("neither the token of a schedule nor a file"), "{text}");
+    std::fs::write(file, "nonsense").unwrap();
+    let text = panics(|| drop(replay(file, || ())));
+    assert!(text.contains(file) && text.contains("\"nonsense\" is no token"), "{text}");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn token_of_an_earlier_version_says_so() {
+    let text = panics(|| drop(replay("r1oe-0a1b2c3d.17-12.1_3.2", || ())));
+    assert!(text.contains("earlier version"), "{text}");
+}
+
+#[test]
+fn later_report_of_the_same_name_leaves_the_first_one() {
+    let directory = std::env::temp_dir().join(format!("raddle-reports-{}", std::process::id()));
+    let report = || Explorer::new().run(|| lost_update(2)).expect_failure();
+    let pages = [(); 3].map(|()| report().write_to(&directory).unwrap());
+    assert!(pages[0] != pages[1] && pages[1] != pages[2]);
+    assert!(pages.iter().all(|page| page.exists() && page.with_extension("json").exists()), "{pages:?}");
+    std::fs::remove_dir_all(&directory).unwrap();
 }

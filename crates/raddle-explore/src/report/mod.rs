@@ -5,13 +5,15 @@ mod json;
 mod story;
 mod text;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::search::{Execution, Race};
 use crate::strategy::Strategy;
-use crate::token::Token;
+use crate::token::{self, Token, hash};
 use story::Story;
 
 /// How a failure was found.
@@ -35,13 +37,15 @@ pub struct Report {
     program: Option<String>,
     /// What else the reader should know.
     note: Option<String>,
+    /// The file that the token was written to, if it is too long to be shown.
+    token_file: Option<io::Result<PathBuf>>,
     /// Where its page was written to.
     page: Option<io::Result<PathBuf>>,
 }
 
 impl Report {
     pub(crate) fn new(execution: Execution, found: Found, pair: Option<Race>, token: Token) -> Self {
-        Self { execution, found, pair, token, program: None, note: None, page: None }
+        Self { execution, found, pair, token, program: None, note: None, token_file: None, page: None }
     }
 
     pub(crate) fn of_program(mut self, program: Option<String>) -> Self {
@@ -100,7 +104,7 @@ impl Report {
     /// What the operating system said.
     pub fn write_to(&self, directory: &Path) -> io::Result<PathBuf> {
         std::fs::create_dir_all(directory)?;
-        let name = self.program.as_deref().unwrap_or("report").replace(|c: char| !c.is_alphanumeric(), "_");
+        let name = unused(self.name());
         let page = directory.join(format!("{name}.html"));
         std::fs::write(directory.join(format!("{name}.json")), self.to_json())?;
         std::fs::write(&page, self.to_html())?;
@@ -110,6 +114,11 @@ impl Report {
     /// Writes the page to where `RADDLE_REPORT` says, if it says so.
     pub(crate) fn publish(mut self) -> Self {
         let directory = std::env::var_os("RADDLE_REPORT").filter(|directory| !directory.is_empty());
+        let token = self.token.to_string();
+        if token.len() > token::SHOWN {
+            let into = directory.as_ref().map_or_else(std::env::temp_dir, PathBuf::from);
+            self.token_file = Some(self.write_token(&token, &into));
+        }
         self.page = directory.map(|directory| {
             let directory = Path::new(&directory);
             let into = |error: io::Error| {
@@ -120,18 +129,64 @@ impl Report {
         self
     }
 
+    /// Writes the token into a file of its own.
+    fn write_token(&self, token: &str, directory: &Path) -> io::Result<PathBuf> {
+        let file = directory.join(format!("raddle-{}-{:08x}.token", self.name(), hash(token.bytes())));
+        std::fs::create_dir_all(directory)?;
+        std::fs::write(&file, token)?;
+        Ok(file)
+    }
+
+    /// How to run this schedule again, or why that cannot be shown.
     fn replay_command(&self) -> String {
-        let run = match &self.program {
-            Some(program) => format!("cargo test {program}"),
-            None => std::env::current_exe()
-                .map_or_else(|_| "the program".to_owned(), |exe| exe.display().to_string()),
+        let run = match (&self.program, std::env::current_exe()) {
+            (Some(program), Ok(exe)) if is_test(&exe) => format!("cargo test {program}"),
+            (_, Ok(exe)) => quoted(&exe),
+            (_, Err(_)) => "the program".to_owned(),
         };
-        format!("RADDLE_REPLAY={} {run}", self.token)
+        match &self.token_file {
+            None => format!("RADDLE_REPLAY={} {run}", self.token.shown()),
+            Some(Ok(file)) => format!("RADDLE_REPLAY={} {run}", quoted(file)),
+            Some(Err(error)) => {
+                format!(
+                    "`Report::token` returns the token, which is long and could not be written to a file: {error}"
+                )
+            }
+        }
+    }
+
+    /// A name for files: the test's, or the program's.
+    fn name(&self) -> String {
+        let exe = || Some(std::env::current_exe().ok()?.file_stem()?.to_str()?.to_owned());
+        let name = self.program.clone().or_else(exe).unwrap_or_else(|| "report".to_owned());
+        name.replace(|c: char| !c.is_alphanumeric(), "_")
     }
 
     fn story(&self) -> Story<'_> {
         Story::new(&self.execution, self.pair)
     }
+}
+
+/// The name, with a number if this process has written a report of that name already.
+fn unused(name: String) -> String {
+    static USED: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+    let mut used = USED.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = used.entry(name.clone()).or_default();
+    *count += 1;
+    if *count == 1 { name } else { format!("{name}-{count}") }
+}
+
+/// Whether this is a test binary of Cargo's.
+fn is_test(exe: &Path) -> bool {
+    exe.parent().and_then(Path::file_name).is_some_and(|folder| folder == "deps")
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let text = path.strip_prefix(here).unwrap_or(path).display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@:,=".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 impl fmt::Display for Report {
