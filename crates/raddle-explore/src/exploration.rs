@@ -95,11 +95,15 @@ impl Exploration {
     /// something in its threads from one execution to the next: then all begins anew, on new threads each time, and
     /// each execution is looked at twice.
     fn search(&self, stop: bool) -> Survey {
-        let (mut survey, strange) = self.search_on(&self.lab, stop);
+        let Some((mut survey, strange)) = self.search_on(&self.lab, stop) else {
+            return self.with_arrivals().search(stop);
+        };
         if strange && survey.first.is_none() {
             let lab = Lab { crew: self.lab.crew.fresh(), ..self.lab.clone() };
-            let strange;
-            (survey, strange) = self.search_on(&lab, stop);
+            let Some((again, strange)) = self.search_on(&lab, stop) else {
+                return self.with_arrivals().search(stop);
+            };
+            survey = again;
             if strange && survey.first.is_none() {
                 survey.first = Some(self.not_repeatable(&lab));
                 survey.failures += 1;
@@ -108,8 +112,17 @@ impl Exploration {
         survey
     }
 
+    /// The same, with each thread that begins to wait for a permit as a step of its own.
+    fn with_arrivals(&self) -> Self {
+        let mut with = self.clone();
+        with.options.rules.arrivals = true;
+        with
+    }
+
+    /// What was found, and whether the program does not repeat itself. `None`: the program looks at how many threads
+    /// wait, and the search has to begin again with [arrivals](Self::with_arrivals).
     #[expect(clippy::disallowed_methods, reason = "the time that the search takes is real")]
-    fn search_on(&self, lab: &Lab, stop: bool) -> (Survey, bool) {
+    fn search_on(&self, lab: &Lab, stop: bool) -> Option<(Survey, bool)> {
         let options = &self.options;
         let mut mix =
             Mix::new(options.strategy, options.seed, options.preemption_bound.unwrap_or(usize::MAX));
@@ -120,11 +133,14 @@ impl Exploration {
             && began.elapsed() < options.max_time
         {
             let (execution, strategy) = mix.perform(lab, options.rules);
+            if execution.sees_arrivals && !options.rules.arrivals {
+                return None;
+            }
             survey.executions += 1;
             bounded |= execution.bounded;
             options.observer.iter().for_each(|observer| observer.see(&execution));
             if mix.diverged() {
-                return (survey, true);
+                return Some((survey, true));
             }
             if execution.failure.is_some() {
                 survey.failures += 1;
@@ -138,14 +154,14 @@ impl Exploration {
                 continue;
             }
             if !lab.crew.is_pooled() && !execution.redundant && !self.is_repeated(lab, &execution) {
-                return (survey, true);
+                return Some((survey, true));
             }
             first.get_or_insert(execution);
         }
         survey.classes = mix.classes();
         survey.exhausted = mix.is_exhausted() && mix.is_complete() && !bounded;
         let strange = first.is_some_and(|first| survey.failures == 0 && !self.is_repeated(lab, &first));
-        (survey, strange)
+        Some((survey, strange))
     }
 
     /// Whether the program, run once more, does again what it did first: else nothing that was seen holds for the
@@ -211,7 +227,11 @@ impl Exploration {
 
     fn follow(&self, token: &Token) -> Result<Survey, String> {
         let rules = Rules { record: true, ..self.options.rules };
-        let (execution, policy) = self.lab.perform(rules, Follow::new(token.choices.clone()));
+        let (mut execution, mut policy) = self.lab.perform(rules, Follow::new(token.choices.clone()));
+        if execution.sees_arrivals {
+            let rules = Rules { arrivals: true, ..rules };
+            (execution, policy) = self.lab.perform(rules, Follow::new(token.choices.clone()));
+        }
         let changed = policy.strayed || mark(&execution, token.steps) != token.mark;
         if execution.failure.is_none() {
             return if changed {

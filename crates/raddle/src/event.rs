@@ -128,7 +128,7 @@ impl Event {
     #[cold]
     #[track_caller]
     fn wait_slowly(&self, deadline: Option<Instant>) -> bool {
-        let op = Op::new(self, "Event", Kind::Wait);
+        let op = Op::new(self, "Event", Kind::Await);
         host::point(op);
         let seen = self.word.load(Acquire);
         if seen & SET != 0 {

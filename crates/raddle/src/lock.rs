@@ -54,7 +54,7 @@ impl Lock {
         host::point(op);
         let taken = self.raw.try_acquire();
         if taken {
-            host::took_lock(op, self.raw.mark());
+            host::took_shared_lock(op, self.raw.mark());
         }
         taken
     }
@@ -158,7 +158,7 @@ impl Lock {
         host::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
         let taken = self.raw.acquire(deadline);
         if taken {
-            host::took_lock(op, self.raw.mark());
+            host::took_shared_lock(op, self.raw.mark());
         }
         taken
     }

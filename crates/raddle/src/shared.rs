@@ -37,7 +37,7 @@ impl<T: Copy + fmt::Debug> Shared<T> {
     /// Loads the value.
     #[track_caller]
     pub fn get(&self) -> T {
-        let op = Op::new(self, "Shared", Kind::Read);
+        let op = Op::new(self, "Shared", Kind::Load);
         host::point(op);
         let held = self.value.lock();
         let value = *held;
@@ -49,7 +49,7 @@ impl<T: Copy + fmt::Debug> Shared<T> {
     /// Stores a value.
     #[track_caller]
     pub fn set(&self, value: T) {
-        let op = Op::new(self, "Shared", Kind::Write);
+        let op = Op::new(self, "Shared", Kind::Store);
         host::point(op);
         let mut held = self.value.lock();
         let before = std::mem::replace(&mut *held, value);

@@ -73,7 +73,6 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::host::watch::SIGNAL;
 use crate::host::{self, Kind, Op, Record};
 use crate::raw::Guarded;
 use crate::thread;
@@ -190,7 +189,7 @@ fn write_dumps(count: &'static AtomicU32) -> ! {
     loop {
         let come = count.load(Ordering::Acquire);
         if come == written {
-            host::point_until(Op::new(count, SIGNAL, Kind::Wait), None, count, || false);
+            host::point_until(Op::new(count, "SIGQUIT", Kind::Signal), None, count, || false);
             host::wait(count, written, None);
         } else {
             host::write_error(&dump().to_string());

@@ -41,7 +41,7 @@ fn a_recording_has_every_step_with_its_values() {
     let of_value: Vec<_> =
         steps_of(&steps, "recorded").into_iter().filter(|step| step.value.is_some()).collect();
     let told: Vec<_> = of_value.iter().map(|step| (step.kind, step.value.as_deref().unwrap())).collect();
-    assert_eq!(told, [(Kind::Read, "1"), (Kind::Write, "1 → 2")]);
+    assert_eq!(told, [(Kind::Load, "1"), (Kind::Store, "1 → 2")]);
     for step in of_value {
         assert_eq!((step.object.what, step.object.address), ("Shared", std::ptr::from_ref(&*value) as usize));
         assert_eq!((step.at.file(), step.at.line()), (file!(), line));

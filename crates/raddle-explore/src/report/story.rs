@@ -52,13 +52,14 @@ impl<'a> Story<'a> {
     }
 
     fn step(&self, row: &'a Row) -> Step<'a> {
-        let verb = row.kind.map_or("lets others go first", Kind::verb);
+        let verb = row.kind.map_or("yields", Kind::verb);
         let drop = row.at.is_some_and(is_own);
         let text = match row.object.filter(|_| row.kind != Some(Kind::Sleep)) {
             Some(object) if drop && row.taken_at.is_some() => {
                 format!("{verb} {}, taken at", self.object(object))
             }
             Some(object) => format!("{verb} {}", self.object(object)),
+            None if row.ends_program => "ends the program".to_owned(),
             None => verb.to_owned(),
         };
         let value = (!row.values.is_empty()).then(|| row.values.join("; "));
@@ -173,7 +174,11 @@ impl<'a> Story<'a> {
         let race = self.pair.filter(|race| race.second.is_none())?;
         let pending = self.execution.pending.iter().find(|pending| pending.thread == race.thread)?;
         let op = pending.op?;
-        Some((race.thread, format!("{} {}", op.kind.verb(), self.object(pending.access.object)), op))
+        Some((
+            race.thread,
+            format!("{} {}", op.kind.verb(), self.object(pending.accesses.first()?.object)),
+            op,
+        ))
     }
 
     /// Threads of which each waits for what the next one holds.

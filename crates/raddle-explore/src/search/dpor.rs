@@ -51,6 +51,9 @@ pub(crate) struct Dpor {
     pub(crate) diverged: bool,
 }
 
+/// A thread that can proceed is chosen after so many steps of others, where the choice is free.
+const PATIENCE: usize = 50;
+
 impl Policy for Dpor {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
         let depth = view.events.len();
@@ -64,12 +67,14 @@ impl Policy for Dpor {
         let node =
             Node { chosen: 0, enabled, mark, backtrack: Threads::default(), sleep, born: view.objects.len() };
         let asleep = node.asleep();
-        // Whoever took the last step goes on, even if its time has to be up for that: what happens then is what
-        // programs forget most easily.
+        // The thread of the last step proceeds, even if it has to time out for that: what happens then is what programs
+        // forget most easily. But no thread waits long for its turn, or a program might seem endless that is not.
         let awake = |thread: &usize| !asleep.contains(*thread);
-        let stays =
-            view.options.iter().position(|&thread| thread == view.current).filter(|_| awake(&view.current));
-        let place = stays.or_else(|| view.options.iter().position(awake))?;
+        let position = |of: usize| view.options.iter().position(|&thread| thread == of);
+        let longest = view.options.iter().copied().filter(awake).max_by_key(|&thread| view.waited(thread));
+        let starved = longest.filter(|&thread| view.waited(thread) > PATIENCE).and_then(position);
+        let stays = position(view.current).filter(|_| awake(&view.current));
+        let place = starved.or(stays).or_else(|| view.options.iter().position(awake))?;
         let chosen = view.options[place];
         self.nodes.push(Node { chosen, backtrack: one(chosen), ..node });
         Some(place)
@@ -137,10 +142,9 @@ fn add(nodes: &mut [Node], race: Race, beginners: &Threads) {
 
 impl Sleeper {
     fn conflicts(&self, event: &Event, view: &View<'_>) -> bool {
-        let next = view.next(self.thread);
         event.accesses().any(|access| {
-            let access = Access { object: view.objects.canonical(access.object), ..access };
-            next.is_some_and(|next| next.conflicts(access))
+            let access = view.same(access);
+            view.all_next(self.thread).any(|next| next.conflicts(access))
                 || self.more.iter().any(|more| self.may_be(*more, access, view))
         })
     }

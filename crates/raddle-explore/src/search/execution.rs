@@ -69,6 +69,8 @@ pub(crate) struct Execution {
     pub(crate) redundant: bool,
     /// A limit of the rules kept a thread from going on, so that not every schedule is possible.
     pub(crate) bounded: bool,
+    /// A thread looked at how many wait, so that it matters when each of them began to.
+    pub(crate) sees_arrivals: bool,
     pub(crate) rows: Vec<Row>,
     pub(crate) waits: Vec<Waits>,
     /// The steps that were still to be taken when it all ended.
@@ -86,8 +88,8 @@ impl Execution {
             access.object = objects.canonical(access.object);
         }
         let mut pending = take(&mut state.pending);
-        for pending in &mut pending {
-            pending.access.object = objects.canonical(pending.access.object);
+        for access in pending.iter_mut().flat_map(|pending| &mut pending.accesses) {
+            access.object = objects.canonical(access.object);
         }
         Self {
             events,
@@ -98,6 +100,7 @@ impl Execution {
             preemptions: state.preemptions,
             redundant: state.redundant,
             bounded: state.bounded,
+            sees_arrivals: state.sees_arrivals,
             rows: take(&mut state.rows),
             waits: take(&mut state.waits),
             pending,

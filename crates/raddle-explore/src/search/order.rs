@@ -6,7 +6,7 @@ use raddle::host::Kind;
 
 use super::clock::Clock;
 use super::execution::Execution;
-use crate::stage::{Access, Event, Mode, Threads};
+use crate::stage::{Access, Mode, Threads};
 
 /// The order of an execution's events.
 pub(crate) struct Order<'a> {
@@ -29,16 +29,6 @@ pub(crate) struct Race {
     pub(crate) thread: usize,
 }
 
-/// What a step needs of an earlier one.
-enum Need {
-    /// Nothing: it would have been possible without.
-    None,
-    /// That a lock was let go of. Before it was taken the step would have been possible, too.
-    Free,
-    /// That it happened.
-    This,
-}
-
 /// A step that is looked at: an event, or the next step of a thread.
 struct Candidate<'a> {
     thread: usize,
@@ -46,8 +36,8 @@ struct Candidate<'a> {
     accesses: &'a [Access],
     before: Clock,
     kind: Option<Kind>,
-    limited: bool,
-    opened_by: Option<u32>,
+    timed: bool,
+    opened_by: Option<usize>,
 }
 
 impl<'a> Order<'a> {
@@ -63,36 +53,33 @@ impl<'a> Order<'a> {
         let execution = self.execution;
         for (index, event) in execution.events.iter().enumerate() {
             let accesses: Vec<_> = event.accesses().collect();
-            let before = self.before(index, event);
             let step = Candidate {
                 thread: event.thread,
                 event: Some(index),
                 accesses: &accesses,
-                before,
+                before: self.before(event.thread, event.due),
                 kind: event.op.map(|op| op.kind),
-                limited: event.limited,
-                opened_by: event.opened_by,
+                timed: event.timed,
+                opened_by: event.opened_by.map(|by| by as usize),
             };
-            let clock = if event.last_resort { step.before } else { self.look_back(&step, &mut races) };
+            let clock = self.look_back(&step, &mut races);
             self.add(index, event.thread, clock, &accesses);
         }
         self.pending(&mut races);
         self
     }
 
-    /// The last steps have to be raced against those that were still to be taken, the impossible ones too.
+    /// The last steps have to be raced against those that were still to be taken, the disabled ones too.
     fn pending(&mut self, races: &mut impl FnMut(Race, Threads)) {
         for pending in &self.execution.pending {
-            let thread = pending.thread;
-            let before = self.last[thread].map(|last| self.clocks[last].clone()).unwrap_or_default();
             let step = Candidate {
-                thread,
+                thread: pending.thread,
                 event: None,
-                accesses: &[pending.access],
-                before,
+                accesses: &pending.accesses,
+                before: self.before(pending.thread, None),
                 kind: pending.op.map(|op| op.kind),
-                limited: pending.limited,
-                opened_by: pending.opened_by,
+                timed: pending.timed,
+                opened_by: pending.opened_by.map(|by| by as usize),
             };
             self.look_back(&step, races);
         }
@@ -102,18 +89,15 @@ impl<'a> Order<'a> {
         self.clocks[second].has_seen(self.execution.events[first].thread, first)
     }
 
-    /// What happened before the event for other reasons than what it touches.
-    fn before(&self, index: usize, event: &Event) -> Clock {
-        let mut clock = self.last[event.thread].map(|last| self.clocks[last].clone()).unwrap_or_default();
-        // With a limit it might have gone on without that, and a lock was free before it was taken, too.
-        let takes = event.op.is_some_and(|op| op.kind == Kind::Take);
-        let could_do_without = |by: u32| event.limited || (takes && self.execution.events[by as usize].gave);
-        if let Some(by) = event.opened_by.filter(|by| !could_do_without(*by)) {
-            clock.join(&self.clocks[by as usize]);
-        }
-        if event.last_resort {
-            self.clocks[..index].iter().for_each(|earlier| clock.join(earlier));
-        }
+    /// What happened before the next step of `thread` whatever it touches: its own earlier steps, its start, and if it
+    /// timed out because nothing else was possible, all that came before the clock advanced.
+    fn before(&self, thread: usize, due: Option<usize>) -> Clock {
+        let mut clock = match (self.last[thread], self.execution.actors[thread].started_by) {
+            (Some(last), _) => self.clocks[last].clone(),
+            (None, Some(start)) => self.clocks[start as usize].clone(),
+            (None, None) => Clock::default(),
+        };
+        self.clocks[..due.unwrap_or(0)].iter().for_each(|earlier| clock.join(earlier));
         clock
     }
 
@@ -127,11 +111,13 @@ impl<'a> Order<'a> {
     }
 
     /// Goes back from a step through those that it conflicts with, and returns all that happened before it.
+    ///
+    /// An earlier step that enabled this one cannot change places with it, but it does not keep a yet earlier one from
+    /// doing so either: of two threads that take a lock the other can be first, though a release lies between them.
     fn look_back(&self, step: &Candidate<'_>, races: &mut impl FnMut(Race, Threads)) -> Clock {
         let mut all = step.before.clone();
-        step.opened_by.iter().for_each(|by| all.join(&self.clocks[*by as usize]));
-        // What lies between the step and an earlier one, and so keeps the two from changing places. An earlier step
-        // without which the later one is impossible does not: a lock's release lies between two who take it.
+        step.opened_by.iter().for_each(|&by| all.join(&self.clocks[by]));
+        // What keeps the step behind an earlier one, unless the two in between change places first.
         let mut between = step.before.clone();
         for earlier in self.conflicting(step) {
             let thread = self.execution.events[earlier].thread;
@@ -139,13 +125,8 @@ impl<'a> Order<'a> {
                 continue;
             }
             all.join(&self.clocks[earlier]);
-            match self.need(earlier, step) {
-                Need::None => {}
-                Need::Free => continue,
-                Need::This => {
-                    between.join(&self.clocks[earlier]);
-                    continue;
-                }
+            if !self.could_come_first(earlier, step) {
+                continue;
             }
             let mut possible = self.beginners(earlier, step);
             possible.retain_in(&self.execution.events[earlier].enabled);
@@ -158,17 +139,27 @@ impl<'a> Order<'a> {
         all
     }
 
-    /// Whether the step would have been possible without the earlier event.
-    fn need(&self, earlier: usize, step: &Candidate<'_>) -> Need {
+    /// Whether the step may have been possible in place of the earlier event, or after others that do not depend on that.
+    fn could_come_first(&self, earlier: usize, step: &Candidate<'_>) -> bool {
         let event = &self.execution.events[earlier];
-        let opens = step.opened_by.is_some_and(|by| by as usize == earlier);
-        let ends = event.op.is_some_and(|op| op.kind == Kind::End) && step.kind == Some(Kind::Wait);
-        match event.gave && step.kind == Some(Kind::Take) {
-            _ if step.limited => Need::None,
-            true => Need::Free,
-            false if opens || ends => Need::This,
-            false => Need::None,
+        let ends = event.op.is_some_and(|op| op.kind == Kind::End);
+        match step.kind {
+            _ if step.timed => {}
+            Some(Kind::Take) if event.gave => return false, // while the lock is held the step is not possible
+            Some(Kind::Join | Kind::Await) if ends => return false,
+            _ => {}
         }
+        // Where the thread came to the step only later, it is not known what would have been possible.
+        let stands = self.last[step.thread].is_none_or(|last| last < earlier);
+        let begun = step.thread < self.begun(earlier);
+        let opened_apart = |by: usize| by > earlier && !self.happened_before(earlier, by);
+        !(stands && begun) || event.enabled.contains(step.thread) || step.opened_by.is_some_and(opened_apart)
+    }
+
+    /// How many threads had been started before the event.
+    fn begun(&self, event: usize) -> usize {
+        let started = |actor: &&crate::stage::Actor| actor.started_by.is_none_or(|by| (by as usize) < event);
+        self.execution.actors.iter().take_while(started).count()
     }
 
     /// Earlier events of other threads that conflict with the step, latest first.
@@ -179,6 +170,7 @@ impl<'a> Order<'a> {
             let conflicts = touched.iter().filter(|(_, mode)| mode.conflicts(access.mode));
             found.extend(conflicts.map(|(event, _)| *event));
         }
+        found.extend(step.opened_by);
         found.retain(|&event| self.execution.events[event].thread != step.thread);
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.dedup();

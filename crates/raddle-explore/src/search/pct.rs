@@ -50,11 +50,14 @@ impl Pct {
 
 /// A thread's end, or the wait for one: to be interrupted there changes nothing.
 fn is_about_ends(event: &Event) -> bool {
-    event.op.is_some_and(|op| op.kind == Kind::End || (op.kind == Kind::Wait && op.object.what == "Thread"))
+    event.op.is_some_and(|op| matches!(op.kind, Kind::End | Kind::Join))
 }
 
 impl Policy for Pct {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        if let Some(place) = view.starving() {
+            return Some(place);
+        }
         let step = view.events.iter().filter(|event| !is_about_ends(event)).count();
         if view.events.is_empty() {
             self.begin();

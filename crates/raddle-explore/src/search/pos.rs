@@ -26,7 +26,7 @@ impl Pos {
         let Some(last) = view.events.last() else { return self.priorities.clear() };
         for (thread, priority) in self.priorities.iter_mut().enumerate() {
             let races = |next| last.accesses().any(|access| view.same(access).conflicts(next));
-            if thread == last.thread || view.next(thread).is_some_and(races) {
+            if thread == last.thread || view.all_next(thread).any(races) {
                 *priority = None;
             }
         }
@@ -35,6 +35,9 @@ impl Pos {
 
 impl Policy for Pos {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        if let Some(place) = view.starving() {
+            return Some(place);
+        }
         self.forget(view);
         self.priorities.resize(view.actors.len(), None);
         let places = 0..view.options.len();

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use raddle::host::Kind;
+
 use super::clock::Clock;
 use super::execution::Execution;
 use crate::stage::{Event, Failure, Mode};
@@ -37,7 +39,10 @@ impl Races<'_> {
     fn step(&mut self, index: usize) -> Option<Failure> {
         let event = &self.execution.events[index];
         let mut clock = self.before(event);
-        let sync: Vec<_> = event.accesses().filter(|access| !self.is_cell(access.object)).collect();
+        let sync: Vec<_> = event
+            .accesses()
+            .filter(|access| !Self::is_plain(event) || Some(*access) != event.access)
+            .collect();
         for access in sync {
             let object = self.objects.entry(access.object).or_default();
             clock.join(object);
@@ -62,12 +67,13 @@ impl Races<'_> {
         clock
     }
 
-    fn is_cell(&self, object: u32) -> bool {
-        self.execution.objects.what(object) == "Shared"
+    /// Whether the event accesses plain data.
+    fn is_plain(event: &Event) -> bool {
+        event.op.is_some_and(|op| matches!(op.kind, Kind::Load | Kind::Store))
     }
 
     fn look_at_cells(&mut self, index: usize, event: &Event, clock: &Clock) -> Option<Failure> {
-        let access = event.access.filter(|access| self.is_cell(access.object))?;
+        let access = event.access.filter(|_| Self::is_plain(event))?;
         let touched = self.cells.entry(access.object).or_default();
         let unordered = |&&(earlier, mode): &&(usize, Mode)| {
             let other = &self.execution.events[earlier];

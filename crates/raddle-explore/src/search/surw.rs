@@ -8,6 +8,7 @@ use std::any::Any;
 use std::collections::HashMap;
 
 use fastrand::Rng;
+use raddle::host::Kind;
 
 use crate::stage::{Event, Kin, Mode, Objects, Policy, View};
 
@@ -64,16 +65,21 @@ impl Surw {
         profile.touches.resize(parents.len(), HashMap::new());
         let mut users: HashMap<Kin, (Vec<usize>, bool)> = HashMap::new();
         for event in events {
+            let of_a_thread =
+                event.op.is_some_and(|op| matches!(op.kind, Kind::Start | Kind::End | Kind::Join));
             if let Some(access) = event.access {
                 let object = objects.kin(objects.canonical(access.object));
                 *profile.touches[event.thread].entry(object).or_default() += 1;
+                if of_a_thread {
+                    continue;
+                }
                 let (threads, written) = users.entry(object).or_default();
                 threads.push(event.thread);
                 *written |= access.mode != Mode::Read;
             }
         }
-        let shared = |(object, (threads, written)): &(&Kin, &(Vec<usize>, bool))| {
-            *written && threads.iter().any(|it| *it != threads[0]) && object.0 != "Thread"
+        let shared = |(_, (threads, written)): &(&Kin, &(Vec<usize>, bool))| {
+            *written && threads.iter().any(|it| *it != threads[0])
         };
         profile.shared = users.iter().filter(shared).map(|(object, _)| *object).collect();
         self.profile.merge(profile);
@@ -139,6 +145,9 @@ impl Surw {
 
 impl Policy for Surw {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        if let Some(place) = view.starving() {
+            return Some(place);
+        }
         if view.events.is_empty() {
             self.begin();
         }

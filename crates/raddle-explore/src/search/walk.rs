@@ -11,6 +11,9 @@ pub(crate) struct Walk(pub(crate) Rng);
 
 impl Policy for Walk {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        if let Some(place) = view.starving() {
+            return Some(place);
+        }
         Some(self.0.usize(..view.options.len()))
     }
 

@@ -26,6 +26,8 @@ pub(crate) enum Standing {
     },
     /// It sleeps until the clock shows this.
     Sleeping(Duration),
+    /// It has returned from the program's closure, and the program ends once nothing keeps it alive.
+    Leaving,
     Finished,
 }
 
@@ -51,8 +53,8 @@ pub(crate) enum Passed {
 /// What a thread lets go of while it waits on a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Loan {
-    pub(crate) address: usize,
-    pub(crate) what: &'static str,
+    /// The lock's number.
+    pub(crate) object: u32,
 }
 
 #[derive(Debug)]
@@ -70,16 +72,24 @@ pub(crate) struct Actor {
     /// Its next step, as far as it said.
     pub(crate) op: Option<Op>,
     pub(crate) access: Option<Access>,
-    /// The event that let it go on, if one did since its last step.
+    /// What else its next step touches for sure.
+    pub(crate) also: Vec<Access>,
+    /// How many steps had been taken when it came to this one.
+    pub(crate) since: usize,
+    /// The event that enabled its next step, if it was not enabled from the beginning.
     pub(crate) opened_by: Option<u32>,
+    /// The event that started it.
+    pub(crate) started_by: Option<u32>,
     pub(crate) passed: Passed,
     pub(crate) loan: Option<Loan>,
-    /// What it waited for on a condition, and whether with a limit: its way back to the lock depends on that.
-    pub(crate) comes_from: Option<(Access, bool)>,
+    /// What it waited for on a condition: its way back to the lock depends on that.
+    pub(crate) comes_from: Option<Access>,
     /// It has touched nothing since it was chosen: to choose again would be to choose the same.
     pub(crate) fresh: bool,
     /// How often its time was up though others could have gone on.
     pub(crate) early: usize,
+    /// How often it woke without a reason.
+    pub(crate) spurious: usize,
     /// It has panicked, after so many events.
     pub(crate) unwinds: Option<usize>,
     /// How often it looked at an object on a line of the program since another thread did anything.
@@ -100,12 +110,16 @@ impl Actor {
             standing: Standing::Ready,
             op: None,
             access: None,
+            also: Vec::new(),
+            since: 0,
             opened_by: None,
+            started_by: None,
             passed: Passed::Free,
             loan: None,
             comes_from: None,
             fresh: false,
             early: 0,
+            spurious: 0,
             unwinds: None,
             looks: HashMap::new(),
             told: 0,
@@ -127,13 +141,19 @@ impl Actor {
         }
     }
 
-    /// Its step may also be taken without what it waits for: once its time is up, or if it wakes without a reason.
-    pub(crate) fn is_limited(&self) -> bool {
+    /// Its step may also be taken without what it waits for, once its time is up.
+    pub(crate) fn is_timed(&self) -> bool {
         match &self.standing {
             Standing::Gated(gate) => gate.deadline.is_some(),
-            Standing::Parked { .. } => true,
+            Standing::Parked { deadline, .. } => deadline.is_some(),
+            Standing::Sleeping(_) => true,
             _ => false,
         }
+    }
+
+    /// What its next step touches, as far as it said.
+    pub(crate) fn next(&self) -> impl Iterator<Item = Access> {
+        self.access.into_iter().chain(self.also.iter().copied())
     }
 
     /// Stands at a gate that looks at this word.

@@ -1,5 +1,6 @@
 //! How the baton goes from thread to thread.
 
+use std::cell::Cell;
 use std::sync::{Arc, MutexGuard};
 use std::thread::panicking;
 
@@ -7,7 +8,7 @@ use raddle::host::Op;
 
 use super::actor::{Actor, Passed, Standing};
 use super::event::{MOST_ALIVE, Threads};
-use super::objects::Access;
+use super::objects::{Access, Mode, PROGRAM};
 use super::{ASKED, DONE, Failure, ME, ROOT, Stage, State, native_id};
 
 pub(super) type Predicate<'a> = Option<&'a dyn Fn() -> bool>;
@@ -26,9 +27,8 @@ impl Stage {
     pub(super) fn arrive(&self, arrival: Arrival<'_>) -> Passed {
         let me = ME.get();
         self.beat();
-        let daemon = self.rules.record && raddle::thread::current().is_daemon();
+        self.meet(me);
         let mut state = self.lock();
-        state.actors[me].daemon |= daemon;
         if panicking() && !state.ending {
             let events = state.events.len();
             state.actors[me].unwinds.get_or_insert(events);
@@ -46,8 +46,42 @@ impl Stage {
         state.actors[me].passed
     }
 
+    /// Asks, before the first step of the calling thread, whether it is a daemon.
+    fn meet(&self, me: usize) {
+        thread_local!(static MET: Cell<(u64, usize)> = const { Cell::new((0, 0)) });
+        let here = (self.number, me);
+        if me != ROOT && MET.replace(here) != here {
+            let daemon = raddle::thread::current().is_daemon();
+            self.lock().actors[me].daemon = daemon;
+        }
+    }
+
+    /// The program's closure has returned. While other threads are left, the end of the program is a step of its own,
+    /// which is possible once nothing keeps the program alive: it cuts daemons off wherever they are.
+    fn end_program(&self) {
+        let others = |state: &State| state.actors[1..].iter().any(|actor| !actor.is_finished());
+        let state = self.lock();
+        if state.ending || !others(&state) {
+            return;
+        }
+        drop(state);
+        let access = Some(Access { object: PROGRAM, mode: Mode::Write });
+        self.arrive(Arrival { standing: Standing::Leaving, op: None, access, ready: None });
+        let mut state = self.lock();
+        if state.ending {
+            return;
+        }
+        if let Some(row) = state.rows.last_mut() {
+            row.ends_program = true;
+        }
+        state.end();
+    }
+
     /// The calling thread is through.
     pub(super) fn finish(&self, me: usize) {
+        if me == ROOT {
+            self.end_program();
+        }
         let mut state = self.lock();
         let ends = !state.ending;
         if let Some(row) = state.rows.last_mut().filter(|row| ends && row.thread == me) {
@@ -67,7 +101,7 @@ impl Stage {
                 state.errand = Some(after);
                 return self.hand_to(state, other);
             }
-            if let Some(next) = self.choose(&mut state, after) {
+            if let Some(next) = state.choose(after) {
                 return self.hand_to(state, next);
             }
             if !state.ending && !state.has_everybody_asked() {
@@ -76,14 +110,6 @@ impl Stage {
         }
         state.touched = Threads::default();
         self.hand_to_who_leaves(state, me)
-    }
-
-    fn choose(&self, state: &mut State, after: usize) -> Option<usize> {
-        if state.actors[ROOT].is_finished() && self.program.may_end() {
-            state.end(); // as in production, where the end of the program abandons its daemons
-            return None;
-        }
-        state.choose(after)
     }
 
     pub(super) fn hand_to<'a>(
@@ -169,7 +195,8 @@ impl Stage {
         if let Some(row) = state.rows.last_mut().filter(|row| row.thread == me) {
             row.starts = Some(new);
         }
-        state.opened(new);
+        let by = state.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
+        state.actors[new].started_by = by;
         state.touched.insert(new);
         Ok(())
     }
@@ -200,7 +227,8 @@ impl State {
     fn stands(&mut self, me: usize, standing: Standing, op: Option<Op>, access: Option<Access>) {
         let actor = &mut self.actors[me];
         (actor.standing, actor.op, actor.access) = (standing, op, access);
-        actor.fresh = false;
+        (actor.fresh, actor.since) = (false, self.events.len());
+        self.actors[me].also = if access.is_some() { self.also(me) } else { Vec::new() };
     }
 
     /// The next thread that has to look whether its gate is open now, because its word was touched, or to come to its
@@ -227,6 +255,9 @@ impl State {
         let Standing::Gated(gate) = &mut self.actors[me].standing else { return false };
         let opened = now && !gate.open;
         gate.open = now;
+        if !now {
+            self.actors[me].opened_by = None;
+        }
         if opened {
             self.opened(me);
             if self.last_resort {
@@ -236,8 +267,7 @@ impl State {
         let actor = &mut self.actors[me];
         let back = opened && actor.loan.take().is_some();
         if back {
-            let limited = actor.is_limited();
-            actor.comes_from = actor.access.map(|access| (access, limited));
+            actor.comes_from = actor.access;
         }
         back
     }
@@ -245,15 +275,14 @@ impl State {
     /// The current step lets `thread` go on.
     pub(super) fn opened(&mut self, thread: usize) {
         let by = self.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
-        let actor = &mut self.actors[thread];
-        actor.opened_by = actor.opened_by.or(by);
+        self.actors[thread].opened_by = by;
     }
 
     /// Nobody can go on.
     fn fail_or_end(&mut self) {
         match self.actors.iter().all(Actor::is_finished) {
             true => self.end(),
-            false if self.actors[ROOT].is_finished() => self.fail(Failure::ThreadsLeft),
+            false if self.actors[ROOT].standing == Standing::Leaving => self.fail(Failure::ThreadsLeft),
             false => self.fail(Failure::Deadlock),
         }
     }

@@ -115,16 +115,17 @@ pub(crate) struct Event {
     /// What it said that it would touch, and then what else it touched.
     pub(crate) access: Option<Access>,
     pub(crate) more: Vec<Access>,
-    /// The event that let it happen.
+    /// The event that enabled it, if it was not enabled when its thread came to it.
     pub(crate) opened_by: Option<u32>,
-    /// Who could have gone on instead, itself included.
+    /// The threads that could have taken a step instead, its own included.
     pub(crate) enabled: Threads,
-    /// It may also have happened without what it waited for.
-    pub(crate) limited: bool,
-    /// It let go of what somebody held.
+    /// It is a wait with a timeout, or a sleep.
+    pub(crate) timed: bool,
+    /// It released what some thread held.
     pub(crate) gave: bool,
-    /// It happened because nothing else could: all that came before it had to.
-    pub(crate) last_resort: bool,
+    /// It timed out under [`Time::Quiescent`](super::Time): the clock reached its deadline after so many events,
+    /// because no other step was possible, so that all of them happened before it.
+    pub(crate) due: Option<usize>,
 }
 
 impl Event {
@@ -140,13 +141,14 @@ impl Event {
 }
 
 /// A step that was still to be taken when it all ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) thread: usize,
     pub(crate) op: Option<Op>,
-    pub(crate) access: Access,
+    /// What it said it would touch; the first one is the operation's own object.
+    pub(crate) accesses: Vec<Access>,
     pub(crate) opened_by: Option<u32>,
-    pub(crate) limited: bool,
+    pub(crate) timed: bool,
 }
 
 #[cfg(test)]

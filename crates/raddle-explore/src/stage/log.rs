@@ -27,6 +27,7 @@ pub(crate) struct Row {
     pub(crate) gives: Vec<u32>,
     pub(crate) starts: Option<usize>,
     pub(crate) ends: bool,
+    pub(crate) ends_program: bool,
 }
 
 impl Row {
@@ -46,6 +47,7 @@ impl Row {
             gives: Vec::new(),
             starts: None,
             ends: false,
+            ends_program: false,
         }
     }
 

@@ -16,6 +16,7 @@ mod state;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,8 @@ thread_local! {
 pub(crate) struct Stage {
     rules: Rules,
     began: Instant,
+    /// Which stage of this process it is.
+    number: u64,
     program: Arc<Program>,
     state: Mutex<State>,
     crew: Crew,
@@ -59,18 +62,22 @@ pub(crate) struct Stage {
     itself: Weak<Stage>,
 }
 
+/// The number of the next stage.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
 impl Stage {
     pub(crate) fn new(rules: Rules, policy: Box<dyn Policy>, crew: &Crew, pulse: &Arc<Pulse>) -> Arc<Self> {
         #[expect(clippy::disallowed_methods, reason = "where the virtual clock begins")]
         let began = Instant::now();
         let program = Arc::new(Program::new());
-        let mut state = State::new(rules, policy);
+        let mut state = State::new(rules, policy, program.clone());
         // First of all, so that it has the same number in every execution: most steps of a sleeping thread do not
         // touch it, and an object that is met late might be any.
         state.objects.declared(&program.registry());
         Arc::new_cyclic(|itself| Self {
             rules,
             began,
+            number: NUMBER.fetch_add(1, Relaxed),
             program,
             state: Mutex::new(state),
             crew: crew.clone(),

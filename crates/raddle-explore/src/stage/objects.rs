@@ -9,18 +9,14 @@ use raddle::host::Object;
 pub(crate) enum Mode {
     Read,
     Write,
-    /// Changes it in a way that commutes with other such changes: a thread joins or leaves the registry.
-    Tally,
-    /// Moves the clock. Two of these commute: a later deadline may be noticed first.
-    Tick,
+    /// A change that commutes with others like it, but not with reads: the clock advances to a later deadline, a thread
+    /// joins or leaves the registry, one of several threads that something waits for terminates.
+    Commute,
 }
 
 impl Mode {
     pub(crate) fn conflicts(self, other: Mode) -> bool {
-        !matches!(
-            (self, other),
-            (Mode::Read, Mode::Read) | (Mode::Tick, Mode::Tick) | (Mode::Tally, Mode::Tally)
-        )
+        !matches!((self, other), (Mode::Read, Mode::Read) | (Mode::Commute, Mode::Commute))
     }
 }
 
@@ -43,10 +39,14 @@ pub(crate) type Kin = (&'static str, u32);
 /// The clock, which every program has.
 pub(crate) const CLOCK: u32 = 0;
 
+/// The program as a whole: its end conflicts with every step of a thread that it would cut off.
+pub(crate) const PROGRAM: u32 = 1;
+
 /// Numbers for the objects and words of an execution. Executions that begin alike give the same numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
-    known: HashMap<(usize, &'static str), u32>,
+    /// By address and size: a name is for display, and tells no objects apart.
+    known: HashMap<(usize, usize), u32>,
     /// Where each object begins: its end and its number.
     ranges: BTreeMap<usize, (usize, u32)>,
     /// Words that were touched before an object was known to contain them.
@@ -63,6 +63,7 @@ impl Objects {
     pub(crate) fn new() -> Self {
         let mut objects = Self::default();
         objects.add("clock", 0);
+        objects.add("program", 0);
         objects
     }
 
@@ -73,7 +74,7 @@ impl Objects {
 
     /// The number of a declared object.
     pub(crate) fn declared(&mut self, object: &Object) -> u32 {
-        let key = (object.address, object.what);
+        let key = (object.address, object.size);
         if let Some(number) = self.known.get(&key) {
             return *number;
         }
@@ -145,5 +146,6 @@ mod tests {
         assert_ne!(objects.word(0x110), queue);
         assert_eq!(objects.declared(&Object { address: 0x100, size: 16, what: "Queue" }), queue);
         assert_ne!(objects.declared(&Object { address: 0x100, size: 8, what: "Lock" }), queue);
+        assert_eq!(objects.declared(&Object { address: 0x100, size: 16, what: "another name" }), queue);
     }
 }

@@ -6,6 +6,9 @@ use super::actor::{Actor, Standing};
 use super::event::Event;
 use super::objects::{Access, Objects};
 
+/// So many steps of others without one of its own are long.
+const LONG: usize = 250;
+
 /// What a policy sees before each step.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
@@ -24,6 +27,27 @@ impl View<'_> {
     pub(crate) fn next(&self, thread: usize) -> Option<Access> {
         let access = self.actors[thread].access?;
         Some(Access { object: self.objects.canonical(access.object), ..access })
+    }
+
+    /// All that the next step of `thread` is going to touch, as far as it said.
+    pub(crate) fn all_next(&self, thread: usize) -> impl Iterator<Item = Access> {
+        self.actors[thread].next().map(|access| self.same(access))
+    }
+
+    /// How many steps others have taken since `thread` came to its own next step.
+    pub(crate) fn waited(&self, thread: usize) -> usize {
+        self.events.len() - self.actors[thread].since
+    }
+
+    /// The place of the thread that could proceed and has waited longest, once an execution is long and that is: chance
+    /// may starve a thread of whose step the end depends.
+    pub(crate) fn starving(&self) -> Option<usize> {
+        if self.events.len() < LONG {
+            return None;
+        }
+        let places = 0..self.options.len();
+        let longest = places.max_by_key(|&place| self.waited(self.options[place]))?;
+        (self.waited(self.options[longest]) > LONG).then_some(longest)
     }
 
     /// The access, under the number that stands for its object by now.

@@ -29,15 +29,18 @@ pub(crate) const EARLY: usize = 8;
 
 /// The rules of one execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Rules {
     pub(crate) grain: Grain,
     pub(crate) time: Time,
-    /// How many parked threads in all may wake without a reason.
+    /// How often each thread may wake without a reason.
     pub(crate) spurious: usize,
     pub(crate) max_steps: usize,
     /// A thread's panic is for its joiner to judge.
     pub(crate) panics_allowed: bool,
     pub(crate) races: bool,
+    /// That a thread begins to wait for a permit is a step of its own.
+    pub(crate) arrivals: bool,
     /// Keep what a report needs.
     pub(crate) record: bool,
 }
@@ -57,6 +60,7 @@ impl Default for Rules {
             max_steps: 20_000,
             panics_allowed: false,
             races: false,
+            arrivals: false,
             record: false,
         }
     }

@@ -46,7 +46,7 @@ impl Scheduler for Stage {
             return;
         }
         let mut state = self.lock();
-        let vain = state.looks_in_vain(ME.get(), op);
+        let vain = state.is_in_vain(ME.get(), Some(op));
         let standing = if vain { Standing::Yielding(state.events.len()) } else { Standing::Ready };
         let access = state.access(op);
         drop(state);
@@ -70,6 +70,14 @@ impl Scheduler for Stage {
         self.arrive(arrival);
     }
 
+    fn arrivals(&self) -> bool {
+        self.rules.arrivals || self.rules.fine()
+    }
+
+    fn sees_arrivals(&self) {
+        self.lock().sees_arrivals = true;
+    }
+
     fn lend(&self, give: &Op) {
         if self.rules.fine() {
             return self.point(give);
@@ -78,10 +86,9 @@ impl Scheduler for Stage {
         if state.ending {
             return;
         }
-        let (address, what) = (give.object.address, give.object.what);
-        state.holds.remove(&(address, what));
-        state.actors[ME.get()].loan = Some(Loan { address, what });
         let object = state.objects.declared(&give.object);
+        state.holds.remove(&object);
+        state.actors[ME.get()].loan = Some(Loan { object });
         state.touches(Access { object, mode: Mode::Write });
         if let Some(event) = state.events.last_mut() {
             event.gave = true;
@@ -97,15 +104,13 @@ impl Scheduler for Stage {
         }
         let mut state = self.lock();
         let (me, object) = (ME.get(), op.object);
-        state.holds.insert((object.address, object.what), Hold { by: me, since: op.at });
+        let number = state.objects.declared(&object);
+        state.holds.insert(number, Hold { by: me, since: op.at });
         state.actors[me].passed = Passed::Free;
         state.actors[me].looks.clear();
         state.actors[me].loan = None;
-        if state.rules.record {
-            let number = state.objects.declared(&object);
-            if let Some(row) = state.rows.last_mut().filter(|row| row.thread == me) {
-                row.takes.push(number);
-            }
+        if let Some(row) = state.rows.last_mut().filter(|row| row.thread == me) {
+            row.takes.push(number);
         }
     }
 
@@ -142,7 +147,7 @@ impl Scheduler for Stage {
     fn tallied(&self, object: &Object) {
         let mut state = self.lock();
         let object = state.objects.declared(object);
-        state.touches(Access { object, mode: Mode::Tally });
+        state.touches(Access { object, mode: Mode::Commute });
     }
 
     fn saw(&self, op: &Op, value: &dyn Fn() -> String) {
@@ -196,7 +201,11 @@ impl Scheduler for Stage {
     }
 
     fn yield_now(&self) {
-        let standing = Standing::Yielding(self.lock().events.len());
+        let mut state = self.lock();
+        // A yield may return at once, like that of the operating system.
+        let vain = state.is_in_vain(ME.get(), None);
+        let standing = if vain { Standing::Yielding(state.events.len()) } else { Standing::Ready };
+        drop(state);
         self.arrive(Arrival { standing, op: None, access: None, ready: None });
     }
 
@@ -268,12 +277,12 @@ impl Stage {
     /// The thread's wait on a condition timed out, and the lock is free: that it takes it back is the same step.
     fn comes_back_late(&self, op: &Op) -> bool {
         let mut state = self.lock();
+        let object = state.objects.declared(&op.object);
         let actor = &mut state.actors[ME.get()];
-        let back = Loan { address: op.object.address, what: op.object.what };
-        let late = actor.passed == Passed::TimedOut && actor.loan == Some(back) && op.kind == Kind::Take;
+        let back = Some(Loan { object });
+        let late = actor.passed == Passed::TimedOut && actor.loan == back && op.kind == Kind::Take;
         if late {
             actor.loan = None;
-            let object = state.objects.declared(&op.object);
             state.touches(Access { object, mode: Mode::Write });
         }
         late && !state.ending

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use raddle::host::{Kind, Op};
+use std::sync::Arc;
+
+use raddle::host::{Kind, Op, Program};
 
 use super::actor::{Actor, Standing};
 use super::event::{Event, Pending, Threads};
 use super::failure::Failure;
 use super::log::{Hold, Row, Waits};
-use super::objects::{Access, CLOCK, Mode, Objects};
+use super::objects::{Access, CLOCK, Mode, Objects, PROGRAM};
 use super::policy::Policy;
 use super::rules::Rules;
 
@@ -22,6 +24,8 @@ type Wake = usize;
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing, and they are independent")]
 pub(crate) struct State {
     pub(crate) rules: Rules,
+    /// What keeps the program under exploration alive.
+    pub(super) program: Arc<Program>,
     pub(crate) actors: Vec<Actor>,
     /// Who runs.
     pub(crate) baton: usize,
@@ -35,7 +39,10 @@ pub(crate) struct State {
     pub(crate) choices: Vec<usize>,
     pub(crate) preemptions: usize,
     pub(crate) clock: Duration,
-    pub(crate) holds: HashMap<(usize, &'static str), Hold>,
+    /// When the clock advanced because no other step was possible: what it shows since then, after how many events.
+    pub(crate) ticks: Vec<(Duration, usize)>,
+    /// Which thread holds an object, by the object's number.
+    pub(crate) holds: HashMap<u32, Hold>,
     /// Whose gates' words were touched in this step, and who has just been started.
     pub(crate) touched: Threads,
     /// Nobody can go on, and everybody is asked once more.
@@ -51,6 +58,8 @@ pub(crate) struct State {
     /// A limit of the rules kept a thread from going on.
     pub(crate) bounded: bool,
     pub(crate) over: bool,
+    /// A thread looked at how many wait.
+    pub(crate) sees_arrivals: bool,
     /// How many in a row could not go on while everybody comes to an end.
     pub(crate) stuck: usize,
     pub(crate) rows: Vec<Row>,
@@ -62,9 +71,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(rules: Rules, policy: Box<dyn Policy>) -> Self {
+    pub(crate) fn new(rules: Rules, policy: Box<dyn Policy>, program: Arc<Program>) -> Self {
         Self {
             rules,
+            program,
             actors: Vec::new(),
             baton: 0,
             errand: None,
@@ -74,6 +84,7 @@ impl State {
             choices: Vec::new(),
             preemptions: 0,
             clock: Duration::ZERO,
+            ticks: Vec::new(),
             holds: HashMap::new(),
             touched: Threads::default(),
             last_resort: false,
@@ -84,6 +95,7 @@ impl State {
             redundant: false,
             bounded: false,
             over: false,
+            sees_arrivals: false,
             stuck: 0,
             rows: Vec::new(),
             waits: Vec::new(),
@@ -119,8 +131,9 @@ impl State {
 
     fn next_of(&self, thread: usize) -> Option<Pending> {
         let actor = &self.actors[thread];
-        let (op, opened_by, limited) = (actor.op, actor.opened_by, actor.is_limited());
-        actor.access.map(|access| Pending { thread, op, access, opened_by, limited })
+        let (op, opened_by, timed) = (actor.op, actor.opened_by, actor.is_timed());
+        let accesses: Vec<_> = actor.next().collect();
+        (!accesses.is_empty()).then_some(Pending { thread, op, accesses, opened_by, timed })
     }
 
     fn note_who_waits(&mut self) {
@@ -134,7 +147,7 @@ impl State {
             };
             if waits {
                 let object = self.objects.declared(&op.object);
-                let held = self.holds.get(&(op.object.address, op.object.what)).copied();
+                let held = self.holds.get(&object).copied();
                 self.waits.push(Waits { thread, kind: op.kind, object, at: op.at, held });
             }
         }
@@ -150,22 +163,51 @@ impl State {
         }
     }
 
-    /// The current step touches the word at this address: whoever stands at a gate there has to look again.
+    /// The current step touches the word at this address: every thread whose predicate looks there has to evaluate it
+    /// again, and its next step depends on this one.
     pub(crate) fn touches_word(&mut self, address: usize) {
-        self.touched.extend((0..self.actors.len()).filter(|&thread| self.actors[thread].looks_at(address)));
+        for thread in 0..self.actors.len() {
+            if self.actors[thread].looks_at(address) {
+                self.touched.insert(thread);
+                if let Some(access) = self.actors[thread].access {
+                    self.changes(access.object);
+                }
+            }
+        }
+    }
+
+    /// The current step changes the object, unless it says so itself.
+    fn changes(&mut self, object: u32) {
+        let object = self.objects.canonical(object);
+        let same = |access: Access| self.objects.canonical(access.object) == object;
+        let known = self
+            .events
+            .last()
+            .is_some_and(|event| event.accesses().any(|access| same(access) && access.mode != Mode::Read));
+        if !known {
+            self.touches(Access { object, mode: Mode::Write });
+        }
     }
 
     /// What `op` is going to touch.
     #[expect(clippy::unnecessary_wraps, reason = "a step that yields touches nothing")]
     pub(crate) fn access(&mut self, op: &Op) -> Option<Access> {
-        if op.kind == Kind::Sleep {
-            return Some(Access { object: CLOCK, mode: Mode::Tick });
-        }
-        let mode = match (op.kind, op.object.what) {
-            (Kind::Read, _) | (Kind::Wait, "Event" | "Thread" | "thread scope" | "Timer") => Mode::Read,
+        let mode = match op.kind {
+            Kind::Sleep => return Some(Access { object: CLOCK, mode: Mode::Commute }),
+            Kind::End => Mode::Commute,
+            kind if kind.is_read() => Mode::Read,
             _ => Mode::Write,
         };
         Some(Access { object: self.objects.declared(&op.object), mode })
+    }
+
+    /// What the next step of `thread` touches besides its operation's own object: a wait on a condition that times out
+    /// takes its lock back, and a step of a daemon is possible only before the end of the program.
+    pub(super) fn also(&self, thread: usize) -> Vec<Access> {
+        let actor = &self.actors[thread];
+        let lock = actor.loan.map(|loan| Access { object: loan.object, mode: Mode::Write });
+        let end = actor.daemon.then_some(Access { object: PROGRAM, mode: Mode::Read });
+        lock.into_iter().chain(end).collect()
     }
 
     /// Wakes up to `count` of those who sleep on `word`. Who that is shows when one of them goes on.
@@ -184,10 +226,10 @@ impl State {
         self.wakes.push(found.min(count as usize));
     }
 
-    /// `thread` looks at something, on one line of the program, again and again, though nobody else does anything:
-    /// others first. Not every schedule is run then.
-    pub(crate) fn looks_in_vain(&mut self, thread: usize, op: &Op) -> bool {
-        let looks = matches!(op.kind, Kind::Read | Kind::TryTake);
+    /// `thread` looks at something, or yields, on one line of the program, again and again, though no other thread takes
+    /// a step: others have to go first. Not every schedule is run then.
+    pub(crate) fn is_in_vain(&mut self, thread: usize, op: Option<&Op>) -> bool {
+        let looks = op.is_none_or(|op| matches!(op.kind, Kind::Read | Kind::Load | Kind::TryTake));
         let others = self.events.last().is_none_or(|event| event.thread != thread);
         let actor = &mut self.actors[thread];
         if others {
@@ -196,7 +238,8 @@ impl State {
         if !looks {
             return false;
         }
-        let count = actor.looks.entry((op.object.address, op.at.line(), op.at.column())).or_default();
+        let place = op.map_or((0, 0, 0), |op| (op.object.address, op.at.line(), op.at.column()));
+        let count = actor.looks.entry(place).or_default();
         *count += 1;
         let vain = *count > LOOKS;
         self.bounded |= vain;

@@ -11,7 +11,15 @@ use super::{current, flags, seam, under, watch};
 pub(crate) fn took_lock(op: Op, mark: &Mark) {
     if !flags::quiet() {
         // In parts: a whole op would be copied before the branch, which costs as much as the lock itself.
-        observed_took(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark);
+        observed_took(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark, true);
+    }
+}
+
+/// Like [`took_lock`], for a lock that any thread may release.
+#[inline]
+pub(crate) fn took_shared_lock(op: Op, mark: &Mark) {
+    if !flags::quiet() {
+        observed_took(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark, false);
     }
 }
 
@@ -47,11 +55,12 @@ fn observed_took(
     kind: Kind,
     at: &'static Location<'static>,
     mark: &Mark,
+    owned: bool,
 ) {
     let op = Op { object: Object { address, size, what }, kind, at };
     seam::took(op);
     if watches() {
-        watch::took(&current::record(), &op, mark);
+        watch::took(&current::record(), &op, mark, owned);
     }
 }
 

@@ -52,16 +52,19 @@ pub use enter::{Entered, enter};
 pub(crate) use exit::{never_return, oblige, pledge};
 pub(crate) use flags::{quiet, watch_on, watching};
 pub(crate) use hints::{prefetch, prefetch_to_write};
-pub(crate) use locking::{gave_lock, lend_lock, took_lock};
+pub(crate) use locking::{gave_lock, lend_lock, took_lock, took_shared_lock};
 pub(crate) use mark::Mark;
 pub use op::{Kind, Object, Op, Wait, is_own};
 pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;
+pub(crate) use seam::{
+    arrivals, explored, on_sigquit, panicked, processors, sees_arrivals, set_timer_slack, watched,
+    write_error,
+};
 pub use seam::{
     deadline, gave, idle_deadline, lend, now, point, point_until, sleep_until, spawn, took, wait, yield_now,
 };
-pub(crate) use seam::{explored, on_sigquit, panicked, processors, set_timer_slack, watched, write_error};
 pub use settings::Action;
 pub(crate) use settings::{set_action, set_lock_order, set_suspect_after};
 pub(crate) use spin::{Spin, pause};

@@ -30,7 +30,8 @@ impl fmt::Display for Object {
 
 /// What is done to the object: enough to tell which steps conflict.
 ///
-/// Two steps on one object commute only if both are [`Read`](Kind::Read).
+/// Two steps on one object commute only if [neither changes it](Kind::is_read). What a step means follows from its
+/// kind alone; the name of its object is for display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -38,14 +39,25 @@ pub enum Kind {
     Read,
     /// Changes without waiting: a store, `set`, `clear`, `abort`.
     Write,
+    /// Reads plain data. Unless something else orders it after every [`Store`](Kind::Store) of another thread, the
+    /// two are a data race.
+    Load,
+    /// Writes plain data; see [`Load`](Kind::Load).
+    Store,
     /// Takes exclusive hold, waiting for it: `acquire`, `lock`.
     Take,
     /// Takes hold if that is possible at once: `try_lock`.
     TryTake,
     /// Lets go of what was taken: `release`, a guard's drop.
     Give,
-    /// Waits for a state that others bring about: `Event::wait`, `join`, `result`.
+    /// Waits for a state that others bring about, and changes the object: `Condition::wait`, `Barrier::wait`, `result`.
     Wait,
+    /// Waits for a state that others bring about, without changing anything: `Event::wait`.
+    Await,
+    /// Waits for the termination of a thread, without changing anything.
+    Join,
+    /// Waits for a signal from outside the program. No thread of the program depends on it.
+    Signal,
     /// Wakes those who wait: `notify_one`.
     Notify,
     /// Adds an item or a task.
@@ -63,15 +75,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether the step leaves the object as it is, so that it commutes with other such steps.
+    pub fn is_read(self) -> bool {
+        matches!(self, Kind::Read | Kind::Load | Kind::Await | Kind::Join | Kind::Signal)
+    }
+
     /// The step in words, for reports: "takes", "waits for".
     pub fn verb(self) -> &'static str {
         match self {
-            Kind::Read => "reads",
-            Kind::Write => "writes",
+            Kind::Read | Kind::Load => "reads",
+            Kind::Write | Kind::Store => "writes",
             Kind::Take => "takes",
             Kind::TryTake => "tries to take",
             Kind::Give => "releases",
-            Kind::Wait => "waits for",
+            Kind::Wait | Kind::Await | Kind::Join | Kind::Signal => "waits for",
             Kind::Notify => "notifies",
             Kind::Put => "puts into",
             Kind::Get => "gets from",

@@ -32,6 +32,15 @@ pub trait Scheduler: Send + Sync {
         self.point(op);
     }
 
+    /// Says whether a primitive has to declare as a step of its own that a thread begins to wait. Where no thread ever
+    /// looks at how many wait, it makes no difference when a thread began to, as long as it keeps no other from anything.
+    fn arrivals(&self) -> bool {
+        true
+    }
+
+    /// The calling thread looks at how many threads wait.
+    fn sees_arrivals(&self) {}
+
     /// The calling thread is about to let go of `give.object` for as long as the wait lasts that it is about to
     /// begin, and will take it back after that: the release belongs to the step that it is in.
     fn lend(&self, give: &Op) {

@@ -39,6 +39,18 @@ pub fn point_until(op: Op, deadline: Option<Instant>, word: &AtomicU32, ready: i
     }
 }
 
+/// Whether a thread that begins to wait has to say so by a step of its own: see [`Scheduler::arrivals`](super::Scheduler).
+pub(crate) fn arrivals() -> bool {
+    under::scheduler().is_none_or(|scheduler| scheduler.arrivals())
+}
+
+/// Says that the calling thread looks at how many threads wait.
+pub(crate) fn sees_arrivals() {
+    if let Some(scheduler) = under::scheduler() {
+        scheduler.sees_arrivals();
+    }
+}
+
 /// Says that `op.object` is now held by the calling thread alone. The watch knows the toolkit's own locks only.
 #[inline]
 pub fn took(op: Op) {

@@ -57,8 +57,13 @@ impl<A> Waiter<A> {
     }
 
     /// The same with that much patience before it parks.
-    pub(crate) fn sleep_with(&self, mut spin: Spin, op: Op, deadline: Option<Instant>) -> Option<u32> {
+    pub(crate) fn sleep_with(&self, spin: Spin, op: Op, deadline: Option<Instant>) -> Option<u32> {
         host::point_until(op, deadline, &self.word, || self.told().is_some());
+        self.park(spin, deadline)
+    }
+
+    /// The same for a thread that has declared its wait already.
+    pub(crate) fn park(&self, mut spin: Spin, deadline: Option<Instant>) -> Option<u32> {
         loop {
             host::signal(&self.word);
             if let Some(verdict) = self.told() {

@@ -48,7 +48,19 @@ impl Permits {
         }
     }
 
+    /// Whether `count` permits are free and no thread waits for some.
+    fn would_grant(&self, count: usize) -> bool {
+        match self.word.load(Acquire) {
+            AWAY => {
+                let state = self.state.lock();
+                state.line.is_empty() && self.count(&state) >= count
+            }
+            free => free as usize >= count,
+        }
+    }
+
     pub(super) fn waiting(&self) -> usize {
+        host::sees_arrivals();
         self.state.lock().line.len()
     }
 
@@ -80,13 +92,27 @@ impl Permits {
     /// It does not line up at once: a line outlives what it came from, since permits go from thread to thread, each of
     /// which has to be given a processor first, as long as it does not become empty.
     pub(super) fn take(&self, op: Op, count: usize, deadline: Option<Instant>) -> bool {
-        host::point(op);
+        // Until its permit is there, a thread that waits for one keeps no other from anything: whether it came before
+        // or after the release makes no difference.
+        let declared = count <= 1 && !host::arrivals();
+        if declared {
+            host::point_until(op, deadline, &self.word, || self.would_grant(count));
+        } else {
+            host::point(op);
+        }
         let take = || self.change(|free| free.checked_sub(count)) == Some(true);
         let mut spin = Spin::new();
-        take() || spin.until(take) || self.take_in_line(spin, op, count, deadline)
+        take() || spin.until(take) || self.take_in_line(spin, op, count, deadline, declared)
     }
 
-    fn take_in_line(&self, spin: Spin, op: Op, count: usize, deadline: Option<Instant>) -> bool {
+    fn take_in_line(
+        &self,
+        spin: Spin,
+        op: Op,
+        count: usize,
+        deadline: Option<Instant>,
+        declared: bool,
+    ) -> bool {
         let waiter = {
             let mut state = self.locked();
             if state.take(count) {
@@ -95,7 +121,8 @@ impl Permits {
             }
             state.line.join(count)
         };
-        waiter.sleep_with(spin, op, deadline).is_some() || self.was_granted(&waiter)
+        let told = if declared { waiter.park(spin, deadline) } else { waiter.sleep_with(spin, op, deadline) };
+        told.is_some() || self.was_granted(&waiter)
     }
 
     /// Gives `count` permits back, unless there would be more than `bound`.

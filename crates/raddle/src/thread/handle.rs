@@ -77,7 +77,7 @@ impl ThreadHandle {
             return false;
         }
         let record = &*self.0;
-        host::point_until(Op::new(record, "Thread", Kind::Wait), deadline, &record.state, || {
+        host::point_until(Op::new(record, "Thread", Kind::Join), deadline, &record.state, || {
             record.finished()
         });
         loop {

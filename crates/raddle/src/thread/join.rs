@@ -3,34 +3,35 @@
 use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::handle::ThreadHandle;
 use super::hook;
 use super::tally::Tally;
 use crate::host::{self, Record};
-use crate::raw::Guarded;
 
 /// What a thread leaves behind, shared by the thread and its joiner.
 pub(super) struct Packet<T> {
     record: Arc<Record>,
-    outcome: Guarded<Option<std::thread::Result<T>>>,
+    /// A plain mutex: the thread's end comes between the one that stores the outcome and the one that takes it, so no
+    /// explorer need see the accesses.
+    outcome: Mutex<Option<std::thread::Result<T>>>,
     /// The scope that must hear of a panic which nobody joined.
     scope: Option<Arc<Tally>>,
 }
 
 impl<T> Packet<T> {
     pub(super) fn new(record: Arc<Record>, scope: Option<Arc<Tally>>) -> Arc<Self> {
-        Arc::new(Self { record, outcome: Guarded::new(None), scope })
+        Arc::new(Self { record, outcome: Mutex::new(None), scope })
     }
 
     pub(super) fn put(&self, outcome: std::thread::Result<T>) {
-        *self.outcome.lock() = Some(outcome);
+        *locked(&self.outcome) = Some(outcome);
     }
 
     pub(super) fn take(&self) -> Result<T, JoinError> {
-        match self.outcome.lock().take() {
+        match locked(&self.outcome).take() {
             Some(Ok(value)) => Ok(value),
             Some(Err(payload)) => Err(JoinError::Panicked(ThreadPanic::new(self.record.name(), payload))),
             None => Err(JoinError::Exited),
@@ -38,9 +39,13 @@ impl<T> Packet<T> {
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
-        if let Some(Err(payload)) = self.outcome.get_mut().take() {
+        if let Some(Err(payload)) = self.outcome.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             match &self.scope {
                 Some(scope) => scope.panicked(), // and the scope panics in turn: nobody can miss it
                 None => hook::report(&format!("thread \"{}\"", self.record.name()), &*payload),

@@ -35,7 +35,7 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
     let scope = Scope { tally: Arc::new(Tally::default()), here: PhantomData, around: PhantomData };
-    let all_over = Op::new(&*scope.tally, "thread scope", Kind::Wait);
+    let all_over = Op::new(&*scope.tally, "thread scope", Kind::Await);
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     // A scheduler may throw out of the wait, but as long as a thread runs it borrows from the caller.
     let mut thrown = Vec::new(); // to be dropped later, which may throw, too

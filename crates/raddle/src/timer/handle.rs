@@ -115,7 +115,7 @@ impl Timer {
         if self.job.is_own() {
             return false;
         }
-        let op = Op::new(&*self.job, "Timer", Kind::Wait);
+        let op = Op::new(&*self.job, "Timer", Kind::Await);
         host::point_until(op, deadline, self.job.word(), || self.job.is_over());
         self.job.wait_until(deadline)
     }

@@ -77,7 +77,7 @@ fn next(waiting: &Waiting, program: &Program) -> Next {
 
 fn holder(lock: u32) -> Next {
     let Some(hold) = holds::get(lock) else { return Next::Unknown };
-    let certain = hold.is_its_holders_alone();
+    let certain = hold.owned;
     if !certain && holds::is_handed_over(lock) {
         return Next::Unknown;
     }
@@ -87,7 +87,7 @@ fn holder(lock: u32) -> Next {
 
 /// The thread whose end the step waits for.
 fn joined(op: &Op, program: &Program) -> Option<Arc<Record>> {
-    if op.kind != Kind::Wait || op.object.what != "Thread" {
+    if op.kind != Kind::Join {
         return None;
     }
     program.threads().into_iter().find(|thread| Arc::as_ptr(thread) as usize == op.object.address)

@@ -18,14 +18,9 @@ pub(super) struct Hold {
     pub(super) object: Object,
     pub(super) by: Arc<Record>,
     pub(super) at: &'static Location<'static>,
-}
-
-impl Hold {
-    /// Whether nobody but the holder can release it. Guards of a `Mutex` stay on their thread, and an `RLock` looks
-    /// who releases it; a `Lock` may be released by any thread.
-    pub(super) fn is_its_holders_alone(&self) -> bool {
-        self.object.what != "Lock"
-    }
+    /// Whether no thread but the holder can release it. Guards of a `Mutex` stay on their thread, and an `RLock` checks
+    /// which thread releases it; a `Lock` may be released by any thread.
+    pub(super) owned: bool,
 }
 
 type Shard = Vec<(u32, Hold)>;
@@ -47,11 +42,11 @@ fn place(shard: &Shard, lock: u32) -> Result<usize, usize> {
     shard.binary_search_by_key(&lock, |(held, _)| *held)
 }
 
-pub(super) fn took(lock: u32, thread: &Arc<Record>, op: &Op) {
+pub(super) fn took(lock: u32, thread: &Arc<Record>, op: &Op, owned: bool) {
     if lock == NO_LOCK {
         return;
     }
-    let hold = Hold { object: op.object, by: thread.clone(), at: op.at };
+    let hold = Hold { object: op.object, by: thread.clone(), at: op.at, owned };
     let mut shard = shard(lock);
     match place(&shard, lock) {
         Err(place) => {

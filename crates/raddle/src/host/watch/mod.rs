@@ -29,5 +29,4 @@ pub use hook::{reset_hook, set_hook};
 pub(crate) use pool::{say_of_own_task, say_of_pool, stuck_pool};
 pub use report::{Finding, Order, Report};
 pub use state::{HoldState, Holder, ThreadState, WaitState};
-pub(crate) use table::SIGNAL;
 pub(super) use taking::{gave, took};

@@ -5,15 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::host::mark::NO_LOCK;
-use crate::host::op::Op;
+use crate::host::op::{Kind, Op};
 use crate::host::os;
 use crate::host::record::Record;
 
 /// Locked for a moment at both ends of each wait. Under it, `holds` may be looked at, and the program's threads.
 pub(super) static TABLE: Mutex<Table> = Mutex::new(Table::new());
-
-/// What a thread says it waits for that waits for signals only.
-pub(crate) const SIGNAL: &str = "SIGQUIT";
 
 pub(super) struct Table {
     waiting: BTreeMap<Key, Waiting>,
@@ -67,7 +64,7 @@ impl Waiting {
 
     /// Whether it is part of a deadlock: who waits for signals brings no release, and misses none.
     pub(super) fn is_of_interest(&self) -> bool {
-        self.op.is_none_or(|op| op.object.what != SIGNAL)
+        self.op.is_none_or(|op| op.kind != Kind::Signal)
     }
 }
 

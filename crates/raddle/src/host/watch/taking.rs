@@ -8,9 +8,9 @@ use crate::host::op::Op;
 use crate::host::record::Record;
 use crate::host::{current, settings};
 
-pub(in crate::host) fn took(thread: &Arc<Record>, op: &Op, mark: &Mark) {
+pub(in crate::host) fn took(thread: &Arc<Record>, op: &Op, mark: &Mark, owned: bool) {
     let lock = mark.number();
-    holds::took(lock, thread, op);
+    holds::took(lock, thread, op, owned);
     if settings::lock_order() {
         order::took(thread, lock, op);
     }
