@@ -116,6 +116,7 @@ fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
         obligation: None,
         swept_at: future::dead(),
         inbox_open: false,
+        short: None,
     }
 }
 

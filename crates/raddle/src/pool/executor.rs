@@ -29,9 +29,19 @@ use crate::host::{self, Kind, Op};
 /// and the other tasks are still run. A thread that a task starts is a daemon if one started by the pool's
 /// creator would be.
 ///
+/// # No thread to be had
+/// If the operating system refuses a thread while the pool has a worker, the task stays in the queue: that worker takes
+/// it when it becomes free, and the pool tries to start another one every ten milliseconds as long as tasks wait. If the
+/// pool has no worker at all, the thread that submits the task is told: by
+/// [`FutureError::NoThread`](crate::FutureError::NoThread), or by
+/// [`SubmitError::NoThread`](crate::pool::SubmitError::NoThread), which gives the closure back. A task that was
+/// accepted before that is not refused any more. So that somebody can try again, the program's
+/// [timer service](crate::timer), one thread, is started before the first worker.
+///
 /// # Waiting for the own pool
 /// A task may wait for other tasks of its pool as long as a worker is left for them. If all workers wait that
-/// way, without a time limit, one of the waits ends with [`FutureError::Deadlock`](crate::FutureError::Deadlock).
+/// way, without a time limit, one of the waits ends with [`FutureError::Deadlock`](crate::FutureError::Deadlock). A
+/// pool for which the operating system has had no thread for a second counts as having all of its workers.
 /// [`scope`](ThreadPoolExecutor::scope) has no such limit.
 ///
 /// ```
@@ -194,6 +204,9 @@ impl ThreadPoolExecutor {
 
     /// Allows at most `max_workers` workers from now on. Those beyond leave when they have finished their task.
     ///
+    /// Workers are started for tasks that wait. If the operating system refuses a thread, this returns, and the pool
+    /// tries again by itself.
+    ///
     /// # Panics
     /// If `max_workers` is 0.
     #[track_caller]
@@ -214,8 +227,7 @@ impl ThreadPoolExecutor {
             self.shared.note(&mut state);
             drop(state);
             let more = after.hire > 0;
-            carry_out(&self.shared, after);
-            if !more {
+            if !carry_out(&self.shared, after) || !more {
                 return;
             }
         }

@@ -107,7 +107,8 @@ impl Lanes {
         self.take_out(|_| true, dead);
     }
 
-    fn take_out(&mut self, out: impl Fn(&Job) -> bool, dead: &mut Vec<Job>) {
+    /// Takes out those that `out` says yes to, into `dead`.
+    pub(super) fn take_out(&mut self, out: impl Fn(&Job) -> bool, dead: &mut Vec<Job>) {
         let before = dead.len();
         let mut sift = |lane: &mut VecDeque<Job>| {
             for _ in 0..lane.len() {

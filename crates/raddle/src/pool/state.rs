@@ -7,9 +7,16 @@
 //! it out, so a worker that is on the way arrives; it takes a task and summons the next one. Hence while a task
 //! waits and a worker is idle, another worker is on the way. One wake at a time is enough and is the cheapest:
 //! a worker that finds the next task itself need not be woken at all.
+//!
+//! # No thread to be had
+//! If the system refuses a thread, the pool is `short`: nobody else tries to start a worker, and the timer service, which
+//! runs before the first worker does, tries again every few milliseconds until there is a worker or none is needed. Who
+//! submits a task to a pool without any worker tries once for itself, and gets the task back if that fails.
+//! [`hired`](State::hired) and [`not_hired`](State::not_hired) are the ends of each attempt.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::after::{After, Caller, LET_IN, NO_WORKER, REFUSED, Step};
 use super::error::Refusal;
@@ -24,6 +31,9 @@ pub(super) enum Mode {
     ShutDown,
     Broken(Arc<str>),
 }
+
+/// While the system has had no thread for less than this, workers that wait for their own pool may hope for one more.
+const HOPE: Duration = Duration::from_secs(1);
 
 pub(super) struct State {
     pub(super) mode: Mode,
@@ -55,6 +65,8 @@ pub(super) struct State {
     pub(super) swept_at: u64,
     /// Tasks may come in without the state's lock.
     pub(super) inbox_open: bool,
+    /// Since when the system has had no thread for a worker; the timer service tries again.
+    pub(super) short: Option<Instant>,
 }
 
 /// A worker that waits for its own pool.
@@ -139,11 +151,8 @@ impl State {
 
     /// Sees to it that a task that waits will be taken: by a worker that is free or about to be, or by a new one.
     pub(super) fn summon(&mut self, finishing: usize, after: &mut After) {
-        let free = self.idle.len() + self.waking + self.looking + self.starting + finishing;
-        if self.lanes.len() > free && self.workers < self.max {
-            self.workers += 1;
-            self.alive += 1;
-            self.starting += 1;
+        if self.short.is_none() && self.lacks_workers(finishing) {
+            self.count_new_worker();
             after.hire += 1;
         } else if self.waking + self.looking == 0
             && !self.lanes.is_empty()
@@ -152,6 +161,35 @@ impl State {
             self.waking += 1;
             after.steps.push(Step::Tell(worker, SETTLED));
         }
+    }
+
+    /// More tasks wait than workers will soon come for, and there may be one more.
+    fn lacks_workers(&self, finishing: usize) -> bool {
+        let free = self.idle.len() + self.waking + self.looking + self.starting + finishing;
+        self.lanes.len() > free && self.workers < self.max
+    }
+
+    fn count_new_worker(&mut self) {
+        self.workers += 1;
+        self.alive += 1;
+        self.starting += 1;
+    }
+
+    /// Counts a worker that is to be started in another attempt; false: there is no need any more.
+    pub(super) fn hires_again(&mut self, finishing: usize) -> bool {
+        let again = self.short.is_some() && self.lacks_workers(finishing);
+        if again {
+            self.count_new_worker();
+        } else {
+            self.short = None;
+        }
+        again
+    }
+
+    /// A worker was started in another attempt: others may follow.
+    pub(super) fn hired(&mut self, finishing: usize, after: &mut After) {
+        self.short = None;
+        self.summon(finishing, after);
     }
 
     /// Has up to `count` idle workers come and look what is to do.
@@ -208,19 +246,28 @@ impl State {
     /// them is for a task that waits or that one of the blocked workers runs: without a free worker, no
     /// task of the pool can ever go on.
     pub(super) fn release_stuck(&mut self, after: &mut After) {
-        let untold = |blocked: &Blocked| blocked.waiter.told().is_none();
-        let stuck = self.blocked.len() >= self.workers && self.blocked.iter().all(untold);
-        if !stuck || self.blocked.is_empty() {
+        if self.blocked.is_empty() || !self.is_stuck() {
             return;
         }
         if self.workers < self.max {
             // Possible if the system had no thread to give before, or what waits is dead.
             self.drop_dead(after);
             self.summon(0, after);
-            if after.hire > 0 {
+            let may_grow =
+                self.short.is_some_and(|since| host::now() < since + HOPE) && !self.lanes.is_empty();
+            if after.hire > 0 || may_grow {
                 return;
             }
         }
+        self.end_a_wait(after);
+    }
+
+    fn is_stuck(&self) -> bool {
+        let untold = |blocked: &Blocked| blocked.waiter.told().is_none();
+        self.blocked.len() >= self.workers && self.blocked.iter().all(untold)
+    }
+
+    fn end_a_wait(&self, after: &mut After) {
         let can_fail = || self.blocked.iter().rev().filter(|blocked| blocked.waiter.asks == CAN_FAIL);
         let waits_for_a_start =
             |blocked: &&Blocked| blocked.task == ROOM || self.lanes.contains(blocked.task);
@@ -246,19 +293,30 @@ impl State {
         self.close(Mode::Broken(reason.clone()), after);
     }
 
-    /// A worker that was counted could not be started; returns what waits, if nobody is left to run it.
-    pub(super) fn not_hired(&mut self, after: &mut After) -> Vec<Job> {
+    /// A worker that was counted could not be started. If nobody is left to run what waits, `own` comes out again, the
+    /// address of the task of the thread that tried. `again`: the timer service will try again while tasks wait.
+    /// Otherwise all that waits comes out.
+    pub(super) fn not_hired(&mut self, again: bool, own: Option<usize>, after: &mut After) -> Vec<Job> {
         self.workers -= 1;
         self.alive -= 1;
         self.starting -= 1;
-        let mut orphans = Vec::new();
-        if self.workers == 0 {
-            self.lanes.clear(&mut orphans);
+        let mut refused = Vec::new();
+        if self.workers == 0 && !again {
+            self.lanes.clear(&mut refused);
             self.turn_away(NO_WORKER, after);
+        } else if self.workers == 0
+            && let Some(own) = own
+        {
+            self.lanes.take_out(|job| job.is_at(own), &mut refused);
         }
-        self.release_stuck(after);
+        if again && self.lacks_workers(0) {
+            self.short.get_or_insert_with(host::now);
+            self.release_stuck(after);
+        } else if !self.blocked.is_empty() && self.is_stuck() {
+            self.end_a_wait(after); // to try again would be in vain
+        }
         self.conclude(after);
-        orphans
+        refused
     }
 
     fn turn_away(&mut self, answer: u32, after: &mut After) {

@@ -13,10 +13,11 @@ use super::lanes::Priority;
 use super::shared::Shared;
 use super::state::State;
 use super::task::{Queue, Slot, Task};
-use super::worker::{carry_out, hire, not_hired};
-use crate::future::{self, CAN_FAIL, Core, Future, FutureError, ROOM};
+use super::worker::{carry_out, hire, refuse_all};
+use crate::future::{self, CAN_FAIL, Core, Future, ROOM};
 use crate::host::{self, Op};
 use crate::raw::{Guard, Waiter};
+use crate::timer;
 
 /// How long a submission waits for room; `Until(None)`: for ever.
 #[derive(Clone, Copy)]
@@ -109,6 +110,11 @@ fn line_up(
     patience: Patience,
     op: Op,
 ) -> Result<(), Refusal> {
+    // Before anything is accepted, so that there is always somebody to try again if the system refuses a thread. Under
+    // a scheduler it would be one more thread to explore, and is started if it is needed.
+    if !host::explored() {
+        timer::start_service().map_err(Refusal::NoThread)?;
+    }
     let mut after = After::default();
     let mut state = shared.gather();
     if state.is_barred() {
@@ -129,6 +135,9 @@ fn line_up(
         Some(refusal) => Err(refusal),
         None => state.push(Job::Task(task), priority), // the submitter keeps a reference, so nothing is dropped here
     };
+    if state.workers == 0 {
+        state.short = None; // this thread tries for itself, and is refused if that fails
+    }
     state.summon(shared.finishing(), &mut after);
     shared.note(&mut state);
     drop(state);
@@ -141,13 +150,9 @@ fn line_up(
 /// Starts a worker for the task at that address; if that fails and there is no other, the task comes out of
 /// its lane again.
 fn begin_worker(shared: &Arc<Shared>, task: usize) -> Result<(), Refusal> {
-    let Err(error) = hire(shared) else { return Ok(()) };
-    let (mine, others): (Vec<_>, Vec<_>) =
-        not_hired(shared).into_iter().partition(|orphan| orphan.is_at(task));
-    let reason = Arc::new(io::Error::from(error.kind()));
-    for orphan in others {
-        orphan.refuse(FutureError::NoThread(reason.clone()));
-    }
+    let Err((error, refused)) = hire(shared, Some(task)) else { return Ok(()) };
+    let (mine, others): (Vec<_>, Vec<_>) = refused.into_iter().partition(|refused| refused.is_at(task));
+    refuse_all(others, &Arc::new(io::Error::from(error.kind())));
     if mine.is_empty() { Ok(()) } else { Err(Refusal::NoThread(error)) }
 }
 

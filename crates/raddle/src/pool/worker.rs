@@ -14,16 +14,19 @@ use crate::future::{self, DEADLOCK, FutureError, guarded};
 use crate::host::{self, Kind, Op, Record, Spin};
 use crate::raw::Guarded;
 use crate::thread;
+use crate::timer::{self, Retry};
 
-/// Does what was decided under the lock.
+/// Does what was decided under the lock; false: a worker could not be started.
 #[inline]
-pub(super) fn carry_out(shared: &Arc<Shared>, after: After) {
+pub(super) fn carry_out(shared: &Arc<Shared>, after: After) -> bool {
     if after.hire > 0 || after.over.is_some() || !after.steps.is_empty() {
-        carry_out_steps(shared, after);
+        carry_out_steps(shared, after)
+    } else {
+        true
     }
 }
 
-fn carry_out_steps(shared: &Arc<Shared>, after: After) {
+fn carry_out_steps(shared: &Arc<Shared>, after: After) -> bool {
     for step in after.steps {
         match step {
             Step::Tell(waiter, DEADLOCK) => break_up(shared.home, &waiter),
@@ -33,18 +36,74 @@ fn carry_out_steps(shared: &Arc<Shared>, after: After) {
         }
     }
     drop(after.over); // after the user's destructors: the program may end now
+    let mut hired = true;
     for _ in 0..after.hire {
-        if let Err(error) = hire(shared) {
-            let error = Arc::new(error);
-            for task in not_hired(shared) {
-                task.refuse(FutureError::NoThread(error.clone()));
-            }
+        if let Err((error, tasks)) = hire(shared, None) {
+            hired = false;
+            refuse_all(tasks, &Arc::new(error));
         }
+    }
+    hired
+}
+
+/// Ends tasks that nobody is left to run.
+pub(super) fn refuse_all(tasks: Vec<Job>, error: &Arc<io::Error>) {
+    for task in tasks {
+        guarded("the end of a task", || task.refuse(FutureError::NoThread(error.clone())));
+    }
+}
+
+/// Starts a worker that the state counts already. On failure, the state is told so; returns the tasks that will not be
+/// run, among them `own`, the address of the caller's, if there is no worker at all.
+pub(super) fn hire(shared: &Arc<Shared>, own: Option<usize>) -> Result<(), (io::Error, Vec<Job>)> {
+    let Err(error) = start(shared) else { return Ok(()) };
+    let again = timer::start_service().is_ok();
+    let mut after = After::default();
+    let mut state = shared.gather();
+    let known = state.short.is_some();
+    let refused = state.not_hired(again, own, &mut after);
+    let (short, alone) = (state.short.is_some(), state.workers == 0);
+    shared.note(&mut state);
+    drop(state);
+    carry_out(shared, after);
+    if short {
+        let retry: Weak<Shared> = Arc::downgrade(shared);
+        timer::retry_for(retry);
+        if alone && !known {
+            thread::report_shortage(&format!("pool \"{}\"", shared.prefix), &error);
+        }
+    }
+    Err((error, refused))
+}
+
+impl Retry for Shared {
+    fn retry(self: Arc<Self>) -> bool {
+        let mut state = self.gather();
+        let again = state.hires_again(self.finishing());
+        self.note(&mut state);
+        drop(state);
+        if !again {
+            return false;
+        }
+        let started = start(&self).is_ok();
+        let mut after = After::default();
+        let mut state = self.gather();
+        if started {
+            state.hired(self.finishing(), &mut after);
+        } else {
+            let refused = state.not_hired(true, None, &mut after);
+            debug_assert!(refused.is_empty(), "tasks that wait are not refused while somebody tries again");
+        }
+        let short = state.short.is_some();
+        self.note(&mut state);
+        drop(state);
+        carry_out(&self, after);
+        short
     }
 }
 
 /// Starts a worker that the state counts already.
-pub(super) fn hire(shared: &Arc<Shared>) -> io::Result<()> {
+fn start(shared: &Arc<Shared>) -> io::Result<()> {
     let name = format!("{}_{}", shared.prefix, shared.named.fetch_add(1, Relaxed));
     // A daemon, because the program waits for tasks, not for workers.
     let record = Record::new(&name, true, false);
@@ -78,17 +137,6 @@ pub(super) fn run_here(shared: &Shared, task: &Arc<dyn Task>) {
         drop(done); // after the lock is let go
         future::note_dead(); // its lane still holds it
     }
-}
-
-/// The worker did not start; returns the tasks that nobody is left to run.
-pub(super) fn not_hired(shared: &Arc<Shared>) -> Vec<Job> {
-    let mut after = After::default();
-    let mut state = shared.gather();
-    let orphans = state.not_hired(&mut after);
-    shared.note(&mut state);
-    drop(state);
-    carry_out(shared, after);
-    orphans
 }
 
 impl Queue for Shared {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -13,12 +13,13 @@ type Hook = Arc<dyn Fn(&UnhandledPanic<'_>) + Send + Sync>;
 
 static HOOK: Guarded<Option<Hook>> = Guarded::new(None);
 
-/// A panic that ended a thread nobody joined, or a task whose future nobody looked at; or a task refused by a
-/// pool, with the reason, whose future nobody looked at.
+/// A panic that ended a thread nobody joined, or a task whose future nobody looked at; a task refused by a
+/// pool, with the reason, whose future nobody looked at; or a timer or pool that is held up because the operating system
+/// has no thread for it.
 pub struct UnhandledPanic<'a> {
-    /// What panicked: `thread "poller"`, `a task of thread "db_0"`, `timer "Thread-3"`.
+    /// What panicked or is held up: `thread "poller"`, `a task of thread "db_0"`, `timer "Timer-3"`.
     pub what: &'a str,
-    /// What the panic carried; for a refused task a `String` with the reason.
+    /// What the panic carried; otherwise a `String` with the reason.
     pub payload: &'a (dyn Any + Send),
     happened: &'static str,
 }
@@ -98,6 +99,12 @@ pub(crate) fn report_refusal(reason: &str) {
         payload: &reason.to_owned(),
         happened: "was refused and nobody asked for its result",
     });
+}
+
+/// Reports that `what` is held up because the system has no thread for it; that is tried again.
+pub(crate) fn report_shortage(what: &str, error: &io::Error) {
+    let payload = &format!("no thread could be started, which is tried again: {error}");
+    tell(&UnhandledPanic { what, payload, happened: "is held up" });
 }
 
 fn tell(panic: &UnhandledPanic<'_>) {

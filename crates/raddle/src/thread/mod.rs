@@ -30,7 +30,7 @@ use crate::host::{self, Kind, Op};
 
 pub use handle::{JoinItself, ThreadHandle};
 pub use hook::{UnhandledPanic, reset_excepthook, set_excepthook};
-pub(crate) use hook::{message, report, report_call, report_refusal};
+pub(crate) use hook::{message, report, report_call, report_refusal, report_shortage};
 pub use join::{JoinError, JoinHandle, JoinTimeoutError, ThreadPanic};
 pub use scope::{Scope, ScopedBuilder, ScopedJoinHandle, scope};
 pub(crate) use start::launch;

@@ -15,7 +15,7 @@ use crate::raw::Waiter;
 /// How long due timers may find every runner busy before somebody looks whether one more is needed.
 const PATIENCE: Duration = Duration::from_millis(1);
 /// How soon it is tried again to start a thread after that has failed.
-const RETRY: Duration = Duration::from_millis(10);
+pub(super) const RETRY: Duration = Duration::from_millis(10);
 
 pub(super) struct Crew {
     /// Runners without work; the last to become idle is the first to be called.
@@ -32,6 +32,8 @@ pub(super) struct Crew {
     short: Option<(Instant, u64)>,
     /// No thread could be started: not to be tried again before this.
     retry: Option<Instant>,
+    /// It has been reported that timers are due and there is no runner at all.
+    reported: bool,
 }
 
 /// What is to be done once the lock is let go.
@@ -42,7 +44,16 @@ pub(super) struct Orders {
 
 impl Crew {
     pub(super) fn new(ample: usize) -> Self {
-        Self { idle: Vec::new(), total: 0, coming: 0, ample, begun: 0, short: None, retry: None }
+        Self {
+            idle: Vec::new(),
+            total: 0,
+            coming: 0,
+            ample,
+            begun: 0,
+            short: None,
+            retry: None,
+            reported: false,
+        }
     }
 
     /// Sees to it that somebody comes for each of the timers in line, if that is possible.
@@ -73,13 +84,15 @@ impl Crew {
     /// A runner that was called or started is here.
     pub(super) fn arrived(&mut self) {
         self.coming -= 1;
+        self.reported = false;
     }
 
-    /// A runner that was to be started cannot be.
-    pub(super) fn not_started(&mut self, now: Instant) {
+    /// A runner that was to be started cannot be; says whether it is to be reported that there is none at all.
+    pub(super) fn not_started(&mut self, now: Instant) -> bool {
         self.coming -= 1;
         self.total -= 1;
         self.retry = Some(now + RETRY);
+        self.total == 0 && !std::mem::replace(&mut self.reported, true)
     }
 
     pub(super) fn began(&mut self) {

@@ -15,7 +15,8 @@
 //!   run at once, what they *do* can happen in any order.
 //! - If the operating system refuses a thread, the timers that are due stay in line: the runners that exist take them
 //!   as they come free, and the service tries again every ten milliseconds. Nothing is lost, it comes later, and
-//!   [`lateness`](Timer::lateness) tells by how much.
+//!   [`lateness`](Timer::lateness) tells by how much. If there is no runner at all, the
+//!   [excepthook](crate::thread::set_excepthook) hears of it, once until there is one again.
 //! - Inside a function, [`thread::current`](crate::thread::current) has the timer's name and daemon flag; but the
 //!   thread is lent: `ident`, thread-locals and the end of the thread are those of a runner that runs other timers'
 //!   functions before and after. [`enumerate`](crate::thread::enumerate) lists neither service nor runners.
@@ -36,3 +37,5 @@ mod timers;
 
 pub use builder::{StartError, TimerBuilder};
 pub use handle::Timer;
+pub(crate) use service::{retry_for, start_service};
+pub(crate) use timers::Retry;

@@ -1,11 +1,12 @@
 //! The one thread that waits for the timers of a program, however many there are.
 
 use std::io;
+use std::sync::Weak;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::runner;
-use super::timers::{Plan, Shared};
+use super::timers::{Plan, Retry, Shared};
 use crate::host::{self, Record};
 use crate::thread;
 
@@ -13,6 +14,16 @@ use crate::thread;
 const NONE: u32 = 0;
 const STARTING: u32 = 1;
 const RUNS: u32 = 2;
+
+/// Starts the service of the calling thread's program unless it runs.
+pub(crate) fn start_service() -> io::Result<()> {
+    ensure(&Shared::of_program())
+}
+
+/// Has the service, which must run, try again for `what`, for which the system had no thread.
+pub(crate) fn retry_for(what: Weak<dyn Retry>) {
+    Shared::of_program().retry_for(what);
+}
 
 /// Starts the service unless it runs.
 pub(super) fn ensure(timers: &Shared) -> io::Result<()> {
@@ -46,6 +57,7 @@ fn serve(timers: &Shared) {
     // As punctual as the kernel can be; runners go back to what is usual.
     let slack = host::set_timer_slack(1);
     loop {
+        timers.retry();
         let plan = timers.plan();
         if carry_out(timers, &plan, slack) {
             timers.sleep(&plan);
@@ -56,7 +68,11 @@ fn serve(timers: &Shared) {
 /// Calls and starts runners; false: a thread could not be started, so that the plan has to be made again.
 fn carry_out(timers: &Shared, plan: &Plan, slack: Option<u64>) -> bool {
     plan.orders.call.iter().for_each(|runner| runner.tell(0));
-    let failed = (0..plan.orders.start).filter(|_| runner::start(timers, slack).is_err()).count();
-    (0..failed).for_each(|_| timers.not_started());
-    failed == 0
+    let errors: Vec<_> = (0..plan.orders.start).filter_map(|_| runner::start(timers, slack).err()).collect();
+    for error in &errors {
+        if let Some(job) = timers.not_started() {
+            thread::report_shortage(&format!("timer \"{}\"", job.name()), error);
+        }
+    }
+    errors.is_empty()
 }

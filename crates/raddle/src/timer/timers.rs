@@ -6,10 +6,10 @@
 use std::ops::Deref;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
 
-use super::crew::{Crew, Orders};
+use super::crew::{Crew, Orders, RETRY};
 use super::due::Due;
 use super::job::{Job, Settling};
 use super::schedule::{Cancel, Claim, Schedule};
@@ -56,9 +56,18 @@ impl Deref for Shared {
     }
 }
 
+/// Something for which the system had no thread.
+pub(crate) trait Retry: Send + Sync {
+    /// Tries again to start the thread, if it is still needed; false: it is not, or the thread was started.
+    fn retry(self: Arc<Self>) -> bool;
+}
+
 struct State {
     schedule: Schedule,
     crew: Crew,
+    /// What is to be tried again, as soon as the clock shows `retry_at`.
+    retries: Vec<Weak<dyn Retry>>,
+    retry_at: Option<Instant>,
     /// Until when the service means to sleep; `None`: until it is woken.
     asleep: Option<Due>,
 }
@@ -88,7 +97,13 @@ impl Timers {
         let timeless = host::idle_deadline(IDLE).is_none();
         let crew = Crew::new(if timeless { TIMELESS } else { 2 * host::processors() });
         Self {
-            state: Guarded::new(State { schedule: Schedule::default(), crew, asleep: None }),
+            state: Guarded::new(State {
+                schedule: Schedule::default(),
+                crew,
+                retries: Vec::new(),
+                retry_at: None,
+                asleep: None,
+            }),
             word: AtomicU32::new(0),
             service: AtomicU32::new(0),
         }
@@ -182,16 +197,51 @@ impl Timers {
         state.schedule.fire(now, BATCH);
         let orders = state.crew.staff(state.schedule.unclaimed(), now);
         let look_again = state.crew.look_again().map(Due::At);
-        let until = [state.schedule.first(), look_again].into_iter().flatten().min();
+        let retry_at = state.retry_at.map(Due::At);
+        let until = [state.schedule.first(), look_again, retry_at].into_iter().flatten().min();
         state.asleep = until;
         // Under the lock, as every change of the word: what is inserted from now on changes it after this.
         Plan { orders, until, seen: self.word.load(Relaxed) }
     }
 
-    /// A runner that was ordered could not be started.
-    pub(super) fn not_started(&self) {
+    /// A runner that was ordered could not be started. If that leaves due timers without any runner, returns the
+    /// first of them, once until there is a runner again.
+    pub(super) fn not_started(&self) -> Option<Arc<Job>> {
         let now = host::now();
-        self.state.lock().crew.not_started(now);
+        let mut state = self.state.lock();
+        if state.crew.not_started(now) { state.schedule.next() } else { None }
+    }
+
+    /// Has the service try again for `what`, every few milliseconds until that is not needed any more.
+    pub(super) fn retry_for(&self, what: Weak<dyn Retry>) {
+        let retry_at = host::now() + RETRY;
+        let mut state = self.state.lock();
+        if !state.retries.iter().any(|known| known.ptr_eq(&what)) {
+            state.retries.push(what);
+        }
+        let retry_at = *state.retry_at.get_or_insert(retry_at);
+        let sooner = self.sooner(&mut state, Due::At(retry_at));
+        drop(state);
+        self.rouse(sooner);
+    }
+
+    /// Tries again what has to be tried now.
+    pub(super) fn retry(&self) {
+        let mut state = self.state.lock();
+        if state.retry_at.is_none_or(|retry_at| retry_at > host::now()) {
+            return;
+        }
+        state.retry_at = None;
+        let mut retries = std::mem::take(&mut state.retries);
+        drop(state);
+        retries.retain(|what| what.upgrade().is_some_and(Retry::retry));
+        if !retries.is_empty() {
+            let retry_at = host::now() + RETRY;
+            let mut state = self.state.lock();
+            retries.retain(|what| !state.retries.iter().any(|known| known.ptr_eq(what)));
+            state.retries.append(&mut retries);
+            state.retry_at.get_or_insert(retry_at);
+        }
     }
 
     /// Parks the service until something is due or it must look again.
