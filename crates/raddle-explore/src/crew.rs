@@ -1,33 +1,117 @@
 //! The threads of the operating system on which explored threads run.
 #![expect(clippy::disallowed_methods, reason = "this is below the seam: what raddle's threads run on here")]
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+
+use raddle::host::LocalsImage;
 
 /// Those that explore nothing at the moment: to start threads takes longer than many an exploration.
 static CREWS: Mutex<Vec<Crew>> = Mutex::new(Vec::new());
 
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
+/// What a thread of the crew is to do. It says whether the thread may be used again.
+pub(crate) type Job = Box<dyn FnOnce() -> bool + Send>;
 
 /// Threads that are used again by one execution after the other, all on one processor: only one of them runs at a
 /// time, and handing over is ten times as fast when the next one need not be woken elsewhere. They end with the last
 /// handle of the crew.
+///
+/// A thread is used again only if its thread-locals are, bit by bit, what they were when it began: otherwise the
+/// program's locals would be neither dropped at the end of an explored thread nor fresh in the next one.
 #[derive(Clone, Debug)]
 pub(crate) struct Crew {
     idle: Arc<Mutex<Vec<Member>>>,
     processor: usize,
-    pooled: bool,
 }
 
-/// The way to a thread of the crew. The thread has none to itself while it waits, so that it ends with the others.
+/// The way to a thread of the crew. When it is dropped the thread terminates. The thread has none to itself while it
+/// waits, so that it ends with the crew.
 #[derive(Debug)]
-struct Member(Sender<Work>);
+struct Member(Arc<Mailbox>);
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.put(Mail::End);
+    }
+}
+
+/// Where a thread of the crew waits for its next job. A channel would do the same, but keeps something in the thread's
+/// locals.
+#[derive(Debug, Default)]
+struct Mailbox {
+    mail: Mutex<Option<Mail>>,
+    came: Condvar,
+}
+
+enum Mail {
+    Work(Work),
+    End,
+}
+
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if matches!(self, Mail::Work(_)) { "Work" } else { "End" })
+    }
+}
+
+impl Mailbox {
+    fn put(&self, mail: Mail) {
+        let before = lock(&self.mail).replace(mail);
+        self.came.notify_one();
+        drop(before);
+    }
+
+    /// Waits for the next job; `None`: there will be none.
+    fn get(&self) -> Option<Work> {
+        let empty = |mail: &mut Option<Mail>| mail.is_none();
+        let mut mail = self.came.wait_while(lock(&self.mail), empty).unwrap_or_else(PoisonError::into_inner);
+        match mail.take()? {
+            Mail::Work(work) => Some(work),
+            Mail::End => None,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 struct Work {
     job: Job,
     member: Member,
     home: Weak<Mutex<Vec<Member>>>,
+}
+
+thread_local! {
+    /// The locals of this thread of the crew, as they were before anything of a program ran on it.
+    static IMAGE: RefCell<Option<LocalsImage>> = const { RefCell::new(None) };
+}
+
+/// Remembers what the locals of the calling thread of the crew are; to be called before a program's code runs on it.
+/// Those at the addresses `besides` are the explorer's own.
+pub(crate) fn note_locals(besides: &[Range<usize>]) {
+    IMAGE.with(|image| {
+        if image.borrow().is_none() {
+            let start = std::ptr::from_ref(image).addr();
+            let own = start..start + size_of_val(image);
+            *image.borrow_mut() = LocalsImage::take(&[besides, &[own]].concat());
+        }
+    });
+}
+
+/// Whether no program has left anything in the locals of the calling thread. Where that cannot be told, the answer is
+/// no.
+pub(crate) fn has_kept_nothing() -> bool {
+    IMAGE.with_borrow(|image| image.as_ref().is_some_and(LocalsImage::is_unchanged))
+}
+
+/// Keeps the calling thread for ever, since nothing may be dropped that is in its locals.
+pub(crate) fn stay_for_good() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 /// A thread that waits to be told to run its job.
@@ -41,8 +125,8 @@ impl Entrance {
     /// Lets the thread run its job.
     pub(crate) fn enter(self) {
         let Self { member, job, home } = self;
-        let way = member.0.clone();
-        way.send(Work { job, member, home }).expect("a thread of the crew lives as long as the way to it");
+        let mailbox = member.0.clone();
+        mailbox.put(Mail::Work(Work { job, member, home }));
     }
 }
 
@@ -55,40 +139,28 @@ impl std::fmt::Debug for Entrance {
 impl Crew {
     /// A crew that nobody uses, or a new one.
     pub(crate) fn engage() -> Self {
-        let idle = CREWS.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = lock(&CREWS).pop();
         idle.unwrap_or_else(Self::new)
     }
 
     /// Lets the next exploration have the crew. Not for one whose threads may not come back.
     pub(crate) fn dismiss(self) {
-        if self.pooled {
-            CREWS.lock().unwrap_or_else(PoisonError::into_inner).push(self);
-        }
+        lock(&CREWS).push(self);
     }
 
     /// A crew on the next processor in turn.
     fn new() -> Self {
         use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        Self { idle: Arc::default(), processor: NEXT.fetch_add(1, Relaxed), pooled: true }
-    }
-
-    /// One on the same processor, with a new thread for every job.
-    pub(crate) fn fresh(&self) -> Self {
-        Self { idle: Arc::default(), processor: self.processor, pooled: false }
-    }
-
-    /// Whether threads are used again.
-    pub(crate) fn is_pooled(&self) -> bool {
-        self.pooled
+        Self { idle: Arc::default(), processor: NEXT.fetch_add(1, Relaxed) }
     }
 
     /// Runs `job` on a thread that has nothing else to do.
     ///
     /// # Errors
     /// What the operating system said.
-    pub(crate) fn run(&self, job: Job, stack_size: Option<usize>) -> io::Result<()> {
-        self.ready(job, stack_size)?.enter();
+    pub(crate) fn run(&self, job: Job) -> io::Result<()> {
+        self.ready(job, None)?.enter();
         Ok(())
     }
 
@@ -97,8 +169,8 @@ impl Crew {
     /// # Errors
     /// What the operating system said.
     pub(crate) fn ready(&self, job: Job, stack_size: Option<usize>) -> io::Result<Entrance> {
-        let pooled = self.pooled && stack_size.is_none();
-        let idle = if pooled { self.lock().pop() } else { None };
+        let pooled = stack_size.is_none();
+        let idle = if pooled { lock(&self.idle).pop() } else { None };
         let member = match idle {
             Some(member) => member,
             None => self.hire(stack_size)?,
@@ -108,7 +180,8 @@ impl Crew {
     }
 
     fn hire(&self, stack_size: Option<usize>) -> io::Result<Member> {
-        let (member, work) = channel::<Work>();
+        let mailbox = Arc::new(Mailbox::default());
+        let member = Member(mailbox.clone());
         let processor = self.processor;
         let mut builder = std::thread::Builder::new().name("explored".to_owned());
         if let Some(bytes) = stack_size {
@@ -116,17 +189,15 @@ impl Crew {
         }
         builder.spawn(move || {
             pin(processor);
-            while let Ok(Work { job, member, home }) = work.recv() {
-                job();
+            while let Some(Work { job, member, home }) = mailbox.get() {
+                if !job() {
+                    return; // and the thread's locals are dropped
+                }
                 let Some(home) = home.upgrade() else { return };
-                home.lock().unwrap_or_else(PoisonError::into_inner).push(member);
+                lock(&home).push(member);
             }
         })?;
-        Ok(Member(member))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Member>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(member)
     }
 }
 
@@ -135,6 +206,9 @@ impl Crew {
 fn pin(nth: usize) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     let Ok(allowed) = sched_getaffinity(None) else { return };
+    if allowed.count() == 1 {
+        return; // as it was started by one that is pinned already
+    }
     let processors: Vec<_> = (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor)).collect();
     if let Some(&processor) = processors.get(nth % processors.len().max(1)) {
         let mut one = CpuSet::new();

@@ -3,12 +3,13 @@
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use crate::crew::{has_kept_nothing, note_locals, stay_for_good};
 use crate::explorer::Explorer;
 use crate::outcome::{Outcome, Survey};
 use crate::report::{Found, Report};
 use crate::search::{Execution, Follow, Lab, Mix, Program};
 use crate::shrink::Shrinker;
-use crate::stage::{Failure, Rules};
+use crate::stage::{Failure, Rules, own_locals};
 use crate::strategy::Strategy;
 use crate::stuck;
 use crate::token::{Token, mark};
@@ -61,10 +62,18 @@ impl Exploration {
     fn watched(self, work: impl FnOnce(&Self) -> Result<Survey, String> + Send + 'static) -> Survey {
         let (sender, receiver) = channel();
         let mine = self.clone();
-        self.lab
-            .crew
-            .run(Box::new(move || drop(sender.send(work(&mine)))), None)
-            .expect("a thread for the explorer");
+        let job = move || {
+            note_locals(&own_locals());
+            let survey = work(&mine);
+            let clean = !mine.lab.has_spoiled_its_thread();
+            drop(mine); // and with it, perhaps, what the program's closure owns
+            let _ = sender.send(survey);
+            if !clean {
+                stay_for_good();
+            }
+            has_kept_nothing()
+        };
+        self.lab.crew.run(Box::new(job)).expect("a thread for the explorer");
         let (mut beats, mut since) = (0, Instant::now());
         loop {
             match receiver.recv_timeout(LOOK) {
@@ -83,31 +92,20 @@ impl Exploration {
                 (beats, since) = (now, Instant::now());
             }
             let stuck = since.elapsed() >= self.options.stuck_after;
-            if (stuck || self.lab.pulse.is_lost())
-                && let Some(execution) = stuck::look(&self.lab.pulse, since.elapsed())
-            {
+            if stuck && let Some(execution) = stuck::look(&self.lab.pulse, since.elapsed()) {
                 return self.failed(execution, self.options.strategy, false);
             }
         }
     }
 
-    /// One execution after the other. If the program does not do the same after the same choices, it may keep
-    /// something in its threads from one execution to the next: then all begins anew, on new threads each time, and
-    /// each execution is looked at twice.
+    /// One execution after the other. That the program does not do the same after the same choices is a failure.
     fn search(&self, stop: bool) -> Survey {
-        let Some((mut survey, strange)) = self.search_on(&self.lab, stop) else {
+        let Some((mut survey, strange)) = self.search_all(stop) else {
             return self.with_arrivals().search(stop);
         };
         if strange && survey.first.is_none() {
-            let lab = Lab { crew: self.lab.crew.fresh(), ..self.lab.clone() };
-            let Some((again, strange)) = self.search_on(&lab, stop) else {
-                return self.with_arrivals().search(stop);
-            };
-            survey = again;
-            if strange && survey.first.is_none() {
-                survey.first = Some(self.not_repeatable(&lab));
-                survey.failures += 1;
-            }
+            survey.first = Some(self.not_repeatable());
+            survey.failures += 1;
         }
         survey
     }
@@ -122,7 +120,8 @@ impl Exploration {
     /// What was found, and whether the program does not repeat itself. `None`: the program looks at how many threads
     /// wait, and the search has to begin again with [arrivals](Self::with_arrivals).
     #[expect(clippy::disallowed_methods, reason = "the time that the search takes is real")]
-    fn search_on(&self, lab: &Lab, stop: bool) -> Option<(Survey, bool)> {
+    fn search_all(&self, stop: bool) -> Option<(Survey, bool)> {
+        let lab = &self.lab;
         let options = &self.options;
         let mut mix =
             Mix::new(options.strategy, options.seed, options.preemption_bound.unwrap_or(usize::MAX));
@@ -146,42 +145,39 @@ impl Exploration {
                 survey.failures += 1;
                 if survey.first.is_none() && options.observer.is_none() {
                     let seen = (survey.executions, mix.classes());
-                    survey.first = Some(self.explained(lab, execution, seen, strategy));
+                    survey.first = Some(self.explained(execution, seen, strategy));
                 }
                 if stop {
                     break;
                 }
                 continue;
             }
-            if !lab.crew.is_pooled() && !execution.redundant && !self.is_repeated(lab, &execution) {
-                return Some((survey, true));
-            }
             first.get_or_insert(execution);
         }
         survey.classes = mix.classes();
         survey.exhausted = mix.is_exhausted() && mix.is_complete() && !bounded;
-        let strange = first.is_some_and(|first| survey.failures == 0 && !self.is_repeated(lab, &first));
+        let strange = first.is_some_and(|first| survey.failures == 0 && !self.is_repeated(&first));
         Some((survey, strange))
     }
 
     /// Whether the program, run once more, does again what it did first: else nothing that was seen holds for the
     /// next time.
-    fn is_repeated(&self, lab: &Lab, first: &Execution) -> bool {
+    fn is_repeated(&self, first: &Execution) -> bool {
         let follow = Follow::new(first.choices.clone());
-        let (again, policy) = lab.perform(self.options.rules, follow);
+        let (again, policy) = self.lab.perform(self.options.rules, follow);
         let (steps, seen) = (first.events.len(), again.events.len());
         !policy.strayed && steps == seen && mark(first, steps) == mark(&again, steps)
     }
 
     /// The report of a failure: its schedule made simple, and run once more to see all that it does.
-    fn explained(&self, lab: &Lab, failed: Execution, seen: (u64, u64), strategy: Strategy) -> Box<Report> {
+    fn explained(&self, failed: Execution, seen: (u64, u64), strategy: Strategy) -> Box<Report> {
         let rules = self.options.rules;
         let shrunk_from = failed.preemptions;
         let (shown, pair) = if self.options.shrink {
-            let mut shrinker = Shrinker::new(lab, rules);
+            let mut shrinker = Shrinker::new(&self.lab, rules);
             let simple = shrinker.fewest_preemptions(failed);
             let pair = shrinker.deciding_pair(&simple);
-            (self.shown(lab, simple), pair)
+            (self.shown(simple), pair)
         } else {
             (failed, None)
         };
@@ -193,14 +189,13 @@ impl Exploration {
             shrunk_from,
         };
         let token = Token::new(&shown, rules);
-        let note = (!lab.crew.is_pooled()).then(|| NEW_THREADS.to_owned());
-        Box::new(Report::new(shown, found, pair, token).of_program(self.name.clone()).noting(note).publish())
+        Box::new(Report::new(shown, found, pair, token).of_program(self.name.clone()).publish())
     }
 
     /// The same execution with all that a report shows; the one given, if the program does something else now.
-    fn shown(&self, lab: &Lab, failed: Execution) -> Execution {
+    fn shown(&self, failed: Execution) -> Execution {
         let rules = Rules { record: true, ..self.options.rules };
-        let (shown, _) = lab.perform(rules, Follow::new(failed.choices.clone()));
+        let (shown, _) = self.lab.perform(rules, Follow::new(failed.choices.clone()));
         let same = shown.failure.as_ref().zip(failed.failure.as_ref()).is_some_and(|(a, b)| a.is_like(b));
         if same { shown } else { failed }
     }
@@ -217,9 +212,9 @@ impl Exploration {
         Survey { executions, failures: 1, first: Some(Box::new(report)), ..Survey::default() }
     }
 
-    fn not_repeatable(&self, lab: &Lab) -> Box<Report> {
+    fn not_repeatable(&self) -> Box<Report> {
         let rules = Rules { record: true, ..self.options.rules };
-        let (mut execution, _) = lab.perform(rules, Follow::new(Vec::new()));
+        let (mut execution, _) = self.lab.perform(rules, Follow::new(Vec::new()));
         (execution.failure, execution.failed_at) = (Some(Failure::Strange), execution.events.len());
         let survey = self.failed(execution, self.options.strategy, true);
         survey.first.expect("a failure has a report")
@@ -249,8 +244,6 @@ impl Exploration {
     }
 }
 
-const NEW_THREADS: &str = "every execution ran on new threads: the program keeps something in its threads' locals from one \
-                           execution to the next";
 const LOST_THREAD: &str = "that thread could not be ended, and stays; the token leads to where it is stuck";
 const CHANGED: &str = "is of another program, or the program has changed since: after the same choices it does something \
                        else now";

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::panic::PanicHookInfo;
 use std::sync::Once;
 
@@ -13,6 +14,8 @@ thread_local! {
     static EXPLORED: Cell<bool> = const { Cell::new(false) };
     /// Where the calling thread panicked last.
     static LAST: RefCell<Option<Source>> = const { RefCell::new(None) };
+    /// The calling thread drops its locals, where a panic is the end of the process.
+    static ENDS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Has panics of the calling thread kept quiet from now on.
@@ -27,7 +30,13 @@ pub(crate) fn enter() {
         }));
     });
     EXPLORED.set(true);
+    ENDS.set(false);
     LAST.set(None);
+}
+
+/// From now on the calling thread drops its locals.
+pub(crate) fn ends() {
+    ENDS.set(true);
 }
 
 pub(crate) fn leave() {
@@ -41,7 +50,18 @@ fn keeps_quiet(info: &PanicHookInfo<'_>) -> bool {
         let at = info.location().map(|at| (at.file().to_owned(), at.line(), at.column()));
         let _ = LAST.try_with(|last| last.replace(at));
     }
-    explored
+    explored && !ENDS.get()
+}
+
+/// Where this module keeps what it knows of the calling thread.
+pub(crate) fn locals() -> [Range<usize>; 3] {
+    [EXPLORED.with(range_of), LAST.with(range_of), ENDS.with(range_of)]
+}
+
+/// The addresses of a value.
+pub(crate) fn range_of<T>(value: &T) -> Range<usize> {
+    let start = std::ptr::from_ref(value).addr();
+    start..start + size_of::<T>()
 }
 
 /// The message of the panic that the calling thread has just had, and where it was.

@@ -9,7 +9,7 @@ use crate::stage::{Failure, Pulse, State};
 pub(crate) fn look(pulse: &Pulse, since: Duration) -> Option<Execution> {
     let stage = pulse.stage()?;
     let mut now = stage.lock();
-    if now.over && !pulse.is_lost() {
+    if now.over {
         return None;
     }
     let thread = now.baton;

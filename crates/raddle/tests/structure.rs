@@ -13,6 +13,7 @@ const UNSAFE: &[&str] = &[
     "host/elsewhere.rs", // tells the system on which processors a thread may run
     "host/exit.rs",      // asks the C library for a call at the end
     "host/hints.rs",     // tells the processor what comes next
+    "host/locals.rs",    // reads the memory of thread-locals
     "host/os.rs",        // system calls
     "pool/chore.rs",     // a closure kept in place
     "pool/scope.rs",     // lends what a scope borrows to tasks

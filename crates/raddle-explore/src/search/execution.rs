@@ -1,11 +1,14 @@
 //! One execution, as the search keeps it.
 
+use std::any::Any;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::races::first_race;
 use crate::crew::Crew;
-use crate::stage::{Actor, Event, Failure, Objects, Pending, Policy, Pulse, Row, Rules, Stage, State, Waits};
+use crate::stage::{
+    Actor, Event, Failure, Objects, Pending, Policy, Pulse, Row, Rules, Stage, State, View, Waits,
+};
 
 /// What is explored.
 pub(crate) type Program = Arc<dyn Fn() + Send + Sync>;
@@ -16,42 +19,99 @@ pub(crate) struct Lab {
     pub(crate) program: Program,
     pub(crate) crew: Crew,
     pub(crate) pulse: Arc<Pulse>,
+    root: Arc<Root>,
+}
+
+/// Where the program's main thread is played.
+#[derive(Debug, Default)]
+struct Root {
+    /// It has left nothing in its thread-locals so far, so the thread that runs the search may play it.
+    here: AtomicBool,
+    /// It did leave something, in the thread that runs the search.
+    spoiled: AtomicBool,
 }
 
 impl Lab {
     pub(crate) fn new(program: Program) -> Self {
-        Self { program, crew: Crew::engage(), pulse: Arc::default() }
+        Self { program, crew: Crew::engage(), pulse: Arc::default(), root: Arc::default() }
     }
 
     /// Runs the program once, as `policy` decides, and gives the policy back.
     pub(crate) fn perform<P: Policy + 'static>(&self, rules: Rules, policy: P) -> (Execution, P) {
-        let stage = Stage::new(rules, Box::new(policy), &self.crew, &self.pulse);
-        if self.crew.is_pooled() {
-            stage.perform(&*self.program);
-        } else {
-            self.perform_elsewhere(&stage);
+        let mut policy = Resumable::new(policy);
+        if self.root.here.load(Relaxed) {
+            let stage = Stage::new(rules, Box::new(policy), &self.crew, &self.pulse);
+            let complete = stage.perform_here(&*self.program);
+            if stage.root_keeps_locals() {
+                self.root.here.store(false, Relaxed);
+                self.root.spoiled.store(true, Relaxed);
+            }
+            if complete {
+                return Self::result(&stage);
+            }
+            // What was chosen holds, but the execution goes on from there.
+            policy = Resumable::given_back(&mut stage.lock());
+            policy.at = 0;
         }
+        let stage = Stage::new(rules, Box::new(policy), &self.crew, &self.pulse);
+        stage.perform(self.program.clone());
+        let spoiled = self.root.spoiled.load(Relaxed);
+        self.root.here.store(!spoiled && !stage.root_keeps_locals(), Relaxed);
+        Self::result(&stage)
+    }
+
+    /// The program has left something in the locals of the thread that runs the search.
+    pub(crate) fn has_spoiled_its_thread(&self) -> bool {
+        self.root.spoiled.load(Relaxed)
+    }
+
+    fn result<P: Policy + 'static>(stage: &Stage) -> (Execution, P) {
         let mut end = stage.lock();
-        let policy = std::mem::replace(&mut end.policy, Box::new(Nobody)).into_any();
-        let policy = policy.downcast().expect("the policy is the one that was given");
+        let policy = Resumable::given_back(&mut end).policy;
+        let rules = end.rules;
         let mut execution = Execution::of(&mut end);
         if rules.races && execution.failure.is_none() {
             execution.failure = first_race(&execution);
             execution.failed_at = execution.events.len();
         }
-        (execution, *policy)
+        (execution, policy)
+    }
+}
+
+/// Keeps what a policy chose, so that an execution can be run once more up to the same point.
+struct Resumable<P> {
+    policy: P,
+    chosen: Vec<usize>,
+    at: usize,
+}
+
+impl<P: Policy + 'static> Resumable<P> {
+    fn new(policy: P) -> Self {
+        Self { policy, chosen: Vec::new(), at: 0 }
     }
 
-    /// On a thread of its own, whose locals nobody has used before.
-    fn perform_elsewhere(&self, stage: &Arc<Stage>) {
-        let (sender, receiver) = channel();
-        let (program, stage) = (self.program.clone(), stage.clone());
-        let job = move || {
-            stage.perform(&*program);
-            let _ = sender.send(());
+    /// The policy of an execution that is over.
+    fn given_back(end: &mut State) -> Self {
+        let policy = std::mem::replace(&mut end.policy, Box::new(Nobody)).into_any();
+        *policy.downcast().expect("the policy is the one that was given")
+    }
+}
+
+impl<P: Policy + 'static> Policy for Resumable<P> {
+    fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        let place = match self.chosen.get(self.at) {
+            Some(&place) => place.min(view.options.len() - 1),
+            None => self.policy.pick(view)?,
         };
-        self.crew.run(Box::new(job), None).expect("a thread for the explorer");
-        let _ = receiver.recv();
+        if self.at == self.chosen.len() {
+            self.chosen.push(place);
+        }
+        self.at += 1;
+        Some(place)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
     }
 }
 
@@ -128,11 +188,11 @@ impl Execution {
 struct Nobody;
 
 impl Policy for Nobody {
-    fn pick(&mut self, _: &crate::stage::View<'_>) -> Option<usize> {
+    fn pick(&mut self, _: &View<'_>) -> Option<usize> {
         None
     }
 
-    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send> {
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
         self
     }
 }

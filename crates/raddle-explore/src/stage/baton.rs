@@ -1,6 +1,6 @@
 //! How the baton goes from thread to thread.
 
-use std::cell::Cell;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
 use std::thread::panicking;
 
@@ -9,7 +9,9 @@ use raddle::host::Op;
 use super::actor::{Actor, Passed, Standing};
 use super::event::{MOST_ALIVE, Threads};
 use super::objects::{Access, Mode, PROGRAM};
-use super::{ASKED, DONE, Failure, ME, ROOT, Stage, State, native_id};
+use super::{ASKED, DONE, Failure, ME, MET, ROOT, Stage, State};
+use crate::crew::has_kept_nothing;
+use crate::hook;
 
 pub(super) type Predicate<'a> = Option<&'a dyn Fn() -> bool>;
 
@@ -48,7 +50,6 @@ impl Stage {
 
     /// Asks, before the first step of the calling thread, whether it is a daemon.
     fn meet(&self, me: usize) {
-        thread_local!(static MET: Cell<(u64, usize)> = const { Cell::new((0, 0)) });
         let here = (self.number, me);
         if me != ROOT && MET.replace(here) != here {
             let daemon = raddle::thread::current().is_daemon();
@@ -79,6 +80,7 @@ impl Stage {
 
     /// The calling thread is through.
     pub(super) fn finish(&self, me: usize) {
+        hook::leave();
         if me == ROOT {
             self.end_program();
         }
@@ -201,15 +203,25 @@ impl Stage {
         Ok(())
     }
 
-    fn begin(self: Arc<Self>, me: usize, body: Box<dyn FnOnce() + Send>) {
-        let mut state = self.lock();
-        state.actors[me].player = Some(std::thread::current());
-        state.actors[me].native_id = native_id();
-        drop(state);
-        self.play(me, body);
+    /// The calling thread, of the crew, plays `me`. Says whether it may be used for another part; if not, it is to
+    /// terminate at once.
+    pub(super) fn begin(self: Arc<Self>, me: usize, body: Box<dyn FnOnce() + Send>) -> bool {
+        let entered = self.play(me, body);
+        let reusable = has_kept_nothing();
+        if reusable {
+            drop(entered);
+            self.finish(me);
+        } else {
+            // That the locals are dropped belongs to the part: their destructors take steps.
+            self.root_keeps_locals.fetch_or(me == ROOT, Relaxed);
+            self.meet(me); // while the thread knows who it is
+            hook::ends();
+            entered.until_terminated(move || self.finish(me));
+        }
+        reusable
     }
 
-    /// Waits, as the thread that began the execution, until everybody has come to an end.
+    /// Waits, as the thread that runs the search, until everybody has come to an end.
     #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
     pub(super) fn await_the_end(&self) {
         while !self.lock().over {

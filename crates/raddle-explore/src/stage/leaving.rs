@@ -6,7 +6,8 @@ use std::sync::MutexGuard;
 use raddle::host::Abandoned;
 
 use super::baton::{Predicate, ask};
-use super::{ROOT, Stage, State};
+use super::{Stage, State};
+use crate::crew::stay_for_good;
 
 /// Whoever was told so often to unwind and goes on never will, and is let go on as often.
 const OFTEN: usize = 100;
@@ -36,7 +37,7 @@ impl Stage {
                 resume_unwind(Box::new(Abandoned));
             }
             if all_stuck {
-                self.give_up(me, state);
+                self.give_up(state);
             }
             state.stuck += 1;
             let state = self.hand_to_who_leaves(state, me);
@@ -47,7 +48,7 @@ impl Stage {
     /// Gives the baton to the next that has not come to an end yet; nobody: the execution is over.
     pub(super) fn hand_to_who_leaves<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, State>,
         me: usize,
     ) -> MutexGuard<'a, State> {
         let count = state.actors.len();
@@ -56,30 +57,20 @@ impl Stage {
         if let Some(next) = next {
             return self.hand_to(state, next);
         }
-        state.over = true;
-        self.wake_the_first(state)
+        self.over(state);
+        self.lock()
     }
 
-    fn wake_the_first<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let root = state.actors[ROOT].player.clone();
-        drop(state);
-        if let Some(root) = root {
-            root.unpark();
-        }
-        self.lock()
+    fn over(&self, mut state: MutexGuard<'_, State>) {
+        state.over = true;
+        drop(state); // the searcher would only have to wait for it
+        self.searcher.unpark();
     }
 
     /// Those who are left wait for each other, or for what is no more. They keep their threads for ever; the others
     /// go on without them.
-    #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
-    fn give_up(&self, me: usize, mut state: MutexGuard<'_, State>) -> ! {
-        state.over = true;
-        if me == ROOT {
-            self.pulse.lose();
-        }
-        drop(self.wake_the_first(state));
-        loop {
-            std::thread::park();
-        }
+    fn give_up(&self, state: MutexGuard<'_, State>) -> ! {
+        self.over(state);
+        stay_for_good()
     }
 }

@@ -15,15 +15,17 @@ mod seam;
 mod state;
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use raddle::host::{self, Abandoned, Program};
+use raddle::host::{self, Abandoned, Entered, Program};
 
-use crate::crew::Crew;
-use crate::hook;
+use crate::crew::{Crew, has_kept_nothing, note_locals};
+use crate::hook::{self, range_of};
 
 pub(crate) use actor::Actor;
 pub(crate) use event::{Event, Pending, Threads, one};
@@ -42,9 +44,11 @@ const ROOT: usize = 0;
 thread_local! {
     /// Which actor the calling thread is.
     static ME: Cell<usize> = const { Cell::new(0) };
+    /// In which execution the calling thread was asked, as which actor, whether it is a daemon.
+    static MET: Cell<(u64, usize)> = const { Cell::new((0, 0)) };
     /// The calling thread evaluates a predicate, which is not a step.
     static ASKED: Cell<bool> = const { Cell::new(false) };
-    /// The calling thread has run its function, and must not be unwound any more.
+    /// The calling thread has run its function, and must not be unwound any more: it drops its locals, or ends.
     static DONE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -57,6 +61,9 @@ pub(crate) struct Stage {
     program: Arc<Program>,
     state: Mutex<State>,
     crew: Crew,
+    root_keeps_locals: AtomicBool,
+    /// Runs the search, and waits until the execution is over.
+    searcher: Thread,
     /// Goes up with every step, for whoever watches over it.
     pulse: Arc<Pulse>,
     itself: Weak<Stage>,
@@ -81,29 +88,60 @@ impl Stage {
             program,
             state: Mutex::new(state),
             crew: crew.clone(),
+            root_keeps_locals: AtomicBool::new(false),
+            searcher: std::thread::current(),
             pulse: pulse.clone(),
             itself: itself.clone(),
         })
     }
 
-    /// Runs the program from its beginning to its end, on the calling thread and others. What happened is in the
-    /// state then.
-    pub(crate) fn perform(self: &Arc<Self>, scenario: &(dyn Fn() + Send + Sync)) {
-        let mut root = Actor::new("MainThread", None);
-        root.player = Some(std::thread::current());
-        root.native_id = native_id();
-        self.lock().actors.push(root);
+    /// Runs the program from its beginning to its end, on threads of the crew. What happened is in the state then.
+    pub(crate) fn perform(self: &Arc<Self>, program: Arc<dyn Fn() + Send + Sync>) {
+        let here = self.clone();
+        let job = Box::new(move || here.begin(ROOT, Box::new(move || program())));
+        let entrance = self.crew.ready(job, None).expect("a thread for the explored program");
+        self.lock().actors.push(Actor::new("MainThread", None));
         self.pulse.shows(&self.itself);
-        self.play(ROOT, scenario);
+        entrance.enter();
         self.await_the_end();
     }
 
-    /// The calling thread plays `me`, whose part is `body`.
-    fn play(self: &Arc<Self>, me: usize, body: impl FnOnce()) {
+    /// The same, but the program's main thread is played by the calling thread, which takes less time. Returns whether
+    /// the execution came to its end: not if the main thread has left something in its locals, since these cannot be
+    /// dropped here.
+    pub(crate) fn perform_here(self: &Arc<Self>, program: &(dyn Fn() + Send + Sync)) -> bool {
+        self.lock().actors.push(Actor::new("MainThread", None));
+        self.pulse.shows(&self.itself);
+        let entered = self.play(ROOT, program);
+        let mut complete = true;
+        if !has_kept_nothing() {
+            self.root_keeps_locals.store(true, Relaxed);
+            let mut state = self.lock();
+            complete = state.ending;
+            state.end();
+        }
+        drop(entered);
+        self.finish(ROOT);
+        self.await_the_end();
+        complete
+    }
+
+    /// The program's main thread has left something in its thread-locals.
+    pub(crate) fn root_keeps_locals(&self) -> bool {
+        self.root_keeps_locals.load(Relaxed)
+    }
+
+    /// The calling thread plays `me`, whose part is `body`, until that has returned.
+    fn play(self: &Arc<Self>, me: usize, body: impl FnOnce()) -> Entered {
+        let mut state = self.lock();
+        state.actors[me].player = Some(std::thread::current());
+        state.actors[me].native_id = native_id();
+        drop(state);
         ME.set(me);
         DONE.set(false);
         hook::enter();
         let entered = host::enter(self.clone());
+        note_locals(&own_locals());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if me == ROOT {
                 // Takes on its identity before it does anything.
@@ -118,9 +156,7 @@ impl Stage {
             self.panicked_with(me, &*payload);
             self.lock().end();
         }
-        drop(entered);
-        hook::leave();
-        self.finish(me);
+        entered
     }
 
     fn panicked_with(&self, me: usize, payload: &(dyn std::any::Any + Send)) {
@@ -144,6 +180,12 @@ impl Stage {
     fn since_beginning(&self, moment: Instant) -> Duration {
         moment.saturating_duration_since(self.began)
     }
+}
+
+/// Where the explorer keeps what it knows of the calling thread.
+pub(crate) fn own_locals() -> [Range<usize>; 7] {
+    let [a, b, c] = hook::locals();
+    [ME.with(range_of), MET.with(range_of), ASKED.with(range_of), DONE.with(range_of), a, b, c]
 }
 
 #[cfg(target_os = "linux")]

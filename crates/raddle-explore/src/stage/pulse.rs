@@ -1,6 +1,6 @@
 //! What those outside see of an exploration: that it goes on, and where it stands.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::Stage;
@@ -10,7 +10,6 @@ use super::Stage;
 pub(crate) struct Pulse {
     beats: AtomicU64,
     stage: Mutex<Weak<Stage>>,
-    lost: AtomicBool,
 }
 
 impl Pulse {
@@ -22,15 +21,6 @@ impl Pulse {
     /// How many steps were taken.
     pub(crate) fn beats(&self) -> u64 {
         self.beats.load(Relaxed)
-    }
-
-    /// The thread that runs the search will not come back.
-    pub(super) fn lose(&self) {
-        self.lost.store(true, Relaxed);
-    }
-
-    pub(crate) fn is_lost(&self) -> bool {
-        self.lost.load(Relaxed)
     }
 
     pub(super) fn shows(&self, stage: &Weak<Stage>) {

@@ -1,9 +1,12 @@
 //! Which thread this is, and which host it is under.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::op::Op;
 use super::program::Program;
 use super::record::Record;
 use super::scheduler::Scheduler;
@@ -13,16 +16,50 @@ use super::{ending, os};
 thread_local! {
     /// The calling thread's record. Its destructor is registered before any of the thread's own, so it
     /// runs after them: when it runs, the thread is over.
-    static CURRENT: RefCell<Option<Mine>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Mine> = const { RefCell::new(Mine { record: None, end: None, then: None }) };
     /// The same ident without a destructor, for owner checks on fast paths; 0: not asked yet.
     static IDENT: Cell<u64> = const { Cell::new(0) };
 }
 
-struct Mine(Arc<Record>);
+/// What the calling thread is. Fields are dropped from first to last.
+#[derive(Default)]
+struct Mine {
+    record: Option<Arc<Record>>,
+    /// The step that is its end, if raddle started it.
+    end: Option<Op>,
+    /// What a scheduler wants to be done once the thread has terminated.
+    then: Option<Then>,
+}
+
+impl Mine {
+    fn of(record: Arc<Record>, end: Option<Op>) -> Self {
+        Self { record: Some(record), end, then: None }
+    }
+}
 
 impl Drop for Mine {
     fn drop(&mut self) {
-        ending::thread_is_over(&self.0);
+        if let Some(record) = &self.record {
+            self.end.iter().for_each(terminates);
+            ending::thread_is_over(record);
+        }
+    }
+}
+
+/// For a scheduler, that a thread terminates is a step.
+fn terminates(end: &Op) {
+    if let Some(scheduler) = under::scheduler() {
+        // A scheduler may throw, but this is a destructor, and the thread terminates in any case.
+        let _ = catch_unwind(AssertUnwindSafe(|| scheduler.point(end)));
+    }
+}
+
+/// What a scheduler wants to be done once the calling thread's locals have been dropped.
+struct Then(Option<Box<dyn FnOnce()>>);
+
+impl Drop for Then {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(|then| then());
     }
 }
 
@@ -48,12 +85,12 @@ pub(crate) fn here() -> usize {
 
 /// The calling thread's record; a thread that raddle did not start gets a stand-in.
 pub(crate) fn record() -> Arc<Record> {
-    let known = CURRENT.try_with(|mine| mine.borrow().as_ref().map(|mine| mine.0.clone()));
+    let known = CURRENT.try_with(|mine| mine.borrow().record.clone());
     match known {
         Ok(Some(record)) => record,
         Ok(None) => {
             let record = stand_in();
-            adopt(record.clone());
+            take_on(record.clone(), None);
             record
         }
         // The thread's locals are gone already: it is being taken down, or is inside `exit`.
@@ -69,14 +106,15 @@ pub(crate) fn record() -> Arc<Record> {
 
 /// Whether what the calling thread starts is a daemon, unless told otherwise.
 pub(crate) fn daemon_heirs() -> bool {
-    let known = CURRENT.try_with(|mine| mine.borrow().as_ref().map(|mine| mine.0.daemon_heirs.load(Relaxed)));
+    let known = CURRENT
+        .try_with(|mine| mine.borrow().record.as_ref().map(|record| record.daemon_heirs.load(Relaxed)));
     known.ok().flatten().unwrap_or_else(|| record().daemon_heirs.load(Relaxed))
 }
 
 /// Ends the calling thread for all others, though it goes on to run what the end of the program asks for. It
 /// stays who it was, so that it still owns what it held.
 pub(super) fn end_for_others() {
-    let known = CURRENT.try_with(|mine| mine.borrow().as_ref().map(|mine| mine.0.clone()));
+    let known = CURRENT.try_with(|mine| mine.borrow().record.clone());
     match known {
         Ok(Some(record)) => ending::thread_is_over(&record),
         // Other threads may know of main though main itself never asked who it is.
@@ -85,18 +123,25 @@ pub(super) fn end_for_others() {
     }
 }
 
-/// Makes `record` the calling thread's; it ends with the thread.
-pub(crate) fn adopt(record: Arc<Record>) {
+/// Makes `record` the calling thread's; it ends with the thread, which is the step `end`.
+pub(crate) fn adopt(record: Arc<Record>, end: Op) {
+    take_on(record, Some(end));
+}
+
+fn take_on(record: Arc<Record>, end: Option<Op>) {
     if let Some(id) = os::native_id() {
         let _ = record.native_id.set(id);
     }
     IDENT.set(record.ident);
-    let before = CURRENT.try_with(|mine| mine.replace(Some(Mine(record))));
-    debug_assert!(!matches!(before, Ok(Some(_))), "a thread took on a second identity");
+    let before = CURRENT.try_with(|mine| mine.replace(Mine::of(record, end)));
+    debug_assert!(!before.is_ok_and(|before| before.record.is_some()), "a thread took on a second identity");
 }
 
 /// Gives up the calling thread's record, as its end would.
 fn leave() {
+    // The step comes first, while the thread knows who it is.
+    let end = CURRENT.try_with(|mine| mine.borrow_mut().end.take());
+    end.ok().flatten().iter().for_each(terminates);
     let before = CURRENT.try_with(RefCell::take);
     IDENT.set(0);
     drop(before);
@@ -136,14 +181,15 @@ fn is_main() -> bool {
 /// What the calling thread is: its record and its host.
 #[derive(Default)]
 pub(super) struct Identity {
-    mine: Option<Mine>,
+    mine: Mine,
     scheduler: Option<Arc<dyn Scheduler>>,
 }
 
 /// Gives the calling thread another identity, with a record to be made when one is needed.
 pub(super) fn become_under(scheduler: Arc<dyn Scheduler>) -> Identity {
-    let mine = CURRENT.try_with(RefCell::take).ok().flatten();
+    // First the scheduler's local, so that it is dropped after the record's.
     let before = under::replace(Some(scheduler));
+    let mine = CURRENT.try_with(RefCell::take).unwrap_or_default();
     IDENT.set(0);
     Identity { mine, scheduler: before }
 }
@@ -152,6 +198,21 @@ pub(super) fn become_under(scheduler: Arc<dyn Scheduler>) -> Identity {
 pub(super) fn become_again(earlier: Identity) {
     leave(); // under the host that it belongs to
     under::replace(earlier.scheduler);
-    IDENT.set(earlier.mine.as_ref().map_or(0, |mine| mine.0.ident));
+    IDENT.set(earlier.mine.record.as_ref().map_or(0, |record| record.ident));
     let _ = CURRENT.try_with(|mine| mine.replace(earlier.mine));
+}
+
+/// Has `then` called when the calling thread has terminated: after its locals have been dropped, and its record, too.
+pub(super) fn when_terminated(then: Box<dyn FnOnce()>) {
+    let kept = CURRENT.try_with(|mine| mine.borrow_mut().then = Some(Then(Some(then))));
+    debug_assert!(kept.is_ok(), "the thread's locals are gone already");
+}
+
+/// Where this module keeps what it knows of the calling thread.
+pub(super) fn locals() -> [Range<usize>; 2] {
+    fn of<T>(value: &T) -> Range<usize> {
+        let start = std::ptr::from_ref(value).addr();
+        start..start + size_of::<T>()
+    }
+    [CURRENT.with(of), IDENT.with(of)]
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::scheduler::Scheduler;
-use super::{current, flags};
+use super::{current, flags, under};
 
 /// Puts the calling thread under `scheduler` until the returned value is dropped.
 #[must_use = "the thread leaves the scheduler when this is dropped"]
@@ -21,6 +21,25 @@ pub struct Entered {
     before: current::Identity,
     fine: bool,
     not_send: PhantomData<*const ()>,
+}
+
+impl Entered {
+    /// Leaves the calling thread under the scheduler until the operating system's thread terminates, which is to be at
+    /// once. The thread's locals are dropped under the scheduler, so what their destructors do are steps; then the
+    /// thread has terminated for its joiners, too; and then `then` is called.
+    ///
+    /// The thread has to have come under the scheduler before it did anything else with raddle: what is set up first is
+    /// destroyed last.
+    pub fn until_terminated(mut self, then: impl FnOnce() + 'static) {
+        let (before, fine) = (std::mem::take(&mut self.before), self.fine);
+        std::mem::forget(self);
+        current::when_terminated(Box::new(move || {
+            drop(before);
+            under::replace(None);
+            flags::lower(fine);
+            then();
+        }));
+    }
 }
 
 impl Drop for Entered {

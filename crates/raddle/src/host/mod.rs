@@ -27,6 +27,7 @@ mod enter;
 mod exit;
 mod flags;
 mod hints;
+mod locals;
 mod locking;
 mod mark;
 mod op;
@@ -52,6 +53,7 @@ pub use enter::{Entered, enter};
 pub(crate) use exit::{never_return, oblige, pledge};
 pub(crate) use flags::{quiet, watch_on, watching};
 pub(crate) use hints::{prefetch, prefetch_to_write};
+pub use locals::LocalsImage;
 pub(crate) use locking::{gave_lock, lend_lock, took_lock, took_shared_lock};
 pub(crate) use mark::Mark;
 pub use op::{Kind, Object, Op, Wait, is_own};
@@ -59,7 +61,7 @@ pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;
 pub(crate) use seam::{
-    arrivals, explored, on_sigquit, panicked, processors, sees_arrivals, set_timer_slack, watched,
+    arrivals, explored, on_sigquit, panicked, processors, returned, sees_arrivals, set_timer_slack, watched,
     write_error,
 };
 pub use seam::{

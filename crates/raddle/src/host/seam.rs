@@ -82,6 +82,14 @@ pub(crate) fn panicked(payload: &(dyn Any + Send)) {
     }
 }
 
+/// Says that the calling thread's function has returned. For a scheduler the thread's end is a step only once its
+/// locals have been dropped.
+pub(crate) fn returned(op: &Op) {
+    if !flags::quiet() && under::scheduler().is_none() {
+        note(op, false);
+    }
+}
+
 /// The clock: virtual under a scheduler. To an explorer the look belongs to the step before it.
 #[inline]
 pub fn now() -> Instant {

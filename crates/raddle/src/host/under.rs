@@ -1,6 +1,7 @@
 //! Which host the calling thread is under, and so which program it belongs to.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use super::flags;
@@ -41,4 +42,12 @@ pub(super) fn program() -> Option<Weak<Program>> {
 /// The program of all threads that no scheduler has taken.
 pub(super) fn ordinary() -> &'static Program {
     &ORDINARY
+}
+
+/// Where the scheduler of the calling thread is kept.
+pub(super) fn local() -> Range<usize> {
+    SCHEDULER.with(|scheduler| {
+        let start = std::ptr::from_ref(scheduler).addr();
+        start..start + size_of_val(scheduler)
+    })
 }

@@ -167,9 +167,9 @@ pub(crate) fn launch(
         &record.name(),
         stack_size,
         Box::new(move || {
-            host::adopt(mine);
+            host::adopt(mine, end);
             body();
-            host::point(end);
+            host::returned(&end);
         }),
     );
     if started.is_err() {

@@ -1,0 +1,244 @@
+//! What a program does beside the toolkit: thread-locals.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use raddle::{Event, Lock, Queue, Shared, Shutdown, Thread, ThreadPoolExecutor, thread};
+use raddle_explore::{Explorer, Outcome, Strategy};
+
+/// Runs its closure when it is dropped.
+struct AtEnd(Box<dyn FnOnce()>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        std::mem::replace(&mut self.0, Box::new(|| ()))();
+    }
+}
+
+thread_local! {
+    static AT_END: RefCell<Vec<AtEnd>> = const { RefCell::new(Vec::new()) };
+    static COUNT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Has `run` called when the calling thread's locals are dropped.
+fn at_end(run: impl FnOnce() + 'static) {
+    AT_END.with_borrow_mut(|all| all.push(AtEnd(Box::new(run))));
+}
+
+fn exhausted(program: impl Fn() + Send + Sync + Clone + 'static) {
+    for strategy in [Strategy::Mix, Strategy::Dpor, Strategy::Depth] {
+        let outcome = Explorer::new().strategy(strategy).run(program.clone());
+        assert!(matches!(outcome, Outcome::Exhausted { .. }), "{strategy}: {outcome:?}");
+    }
+}
+
+fn failure(program: impl Fn() + Send + Sync + Clone + 'static) -> (&'static str, String) {
+    let report = Explorer::new().run(program.clone()).expect_failure();
+    let again = Explorer::new().replay(&report.token(), program).expect_failure();
+    assert_eq!(report.kind(), again.kind());
+    (report.kind(), report.to_string())
+}
+
+/// What the program returns, under every schedule.
+fn results<T: Ord + Send + 'static>(
+    strategy: Strategy,
+    program: impl Fn() -> T + Send + Sync + 'static,
+) -> BTreeSet<T> {
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let all = seen.clone();
+    let outcome = Explorer::new().strategy(strategy).run(move || {
+        let result = program();
+        all.lock().unwrap().insert(result);
+    });
+    assert!(matches!(outcome, Outcome::Exhausted { .. }), "{strategy}: {outcome:?}");
+    std::mem::take(&mut *seen.lock().unwrap())
+}
+
+#[test]
+fn locals_are_dropped_before_a_join_returns() {
+    exhausted(|| {
+        let queue = Arc::new(Queue::unbounded());
+        let reader = Thread::spawn({
+            let queue = queue.clone();
+            move || queue.iter().count()
+        });
+        let writer = Thread::spawn(move || {
+            queue.put(1).unwrap();
+            at_end(move || queue.shutdown());
+        });
+        writer.join().unwrap();
+        assert_eq!(reader.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn what_a_destructor_does_can_be_preempted() {
+    let (kind, text) = failure(|| {
+        let value = Arc::new(Shared::new(0));
+        let mine = value.clone();
+        let other = Thread::spawn(move || at_end(move || mine.set(mine.get() + 1)));
+        value.set(value.get() + 1);
+        other.join().unwrap();
+        assert_eq!(value.get(), 2, "an update was lost");
+    });
+    assert_eq!(kind, "panic");
+    assert!(text.contains("an update was lost"), "{text}");
+}
+
+#[test]
+fn a_thread_that_is_dropping_its_locals_has_not_terminated() {
+    let program = || {
+        let value = Arc::new(Shared::new(0));
+        let mine = value.clone();
+        let other = Thread::spawn(move || at_end(move || mine.set(1)));
+        let finished = other.is_finished();
+        let seen = value.get();
+        other.join().unwrap();
+        (finished, seen, value.get())
+    };
+    let all = BTreeSet::from([(false, 0, 1), (false, 1, 1), (true, 1, 1)]);
+    assert_eq!(results(Strategy::Dpor, program), all);
+    assert_eq!(results(Strategy::Depth, program), all);
+}
+
+#[test]
+fn locals_are_fresh_in_every_thread() {
+    exhausted(|| {
+        let once = || {
+            COUNT.set(COUNT.get() + 1);
+            assert_eq!(COUNT.get(), 1, "a thread saw another one's local");
+        };
+        once();
+        let value = Arc::new(Shared::new(0));
+        for number in 0..2 {
+            let mine = value.clone();
+            let thread = Thread::spawn(move || {
+                once();
+                mine.set(number);
+            });
+            value.get();
+            thread.join().unwrap();
+        }
+        let pool = ThreadPoolExecutor::new(1);
+        pool.submit(once).result().unwrap();
+    });
+}
+
+#[test]
+fn a_heap_behind_a_local_is_fresh_too() {
+    thread_local!(static SEEN: RefCell<HashMap<u32, u32>> = RefCell::new(HashMap::new()));
+    exhausted(|| {
+        let value = Arc::new(Shared::new(0));
+        let mine = value.clone();
+        let other = Thread::spawn(move || {
+            SEEN.with_borrow_mut(|seen| *seen.entry(1).or_default() += 1);
+            assert_eq!(SEEN.with_borrow(|seen| seen[&1]), 1);
+            mine.set(1);
+        });
+        value.get();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn locals_of_the_main_thread_are_dropped_as_steps() {
+    exhausted(|| {
+        let event = Arc::new(Event::new());
+        let mine = event.clone();
+        // Not a daemon, so the program waits for it after the closure has returned.
+        drop(Thread::spawn(move || mine.wait()));
+        at_end(move || event.set());
+    });
+    let (kind, text) = failure(|| {
+        let event = Arc::new(Event::new());
+        let mine = event.clone();
+        drop(Thread::spawn(move || mine.wait()));
+        at_end(move || event.clear());
+    });
+    assert_eq!(kind, "threads left", "{text}");
+}
+
+#[test]
+fn locals_that_the_main_thread_uses_in_some_schedules_only_are_dropped_as_steps() {
+    let program = |seen: Arc<Mutex<BTreeSet<(bool, bool)>>>| {
+        move || {
+            let (early, event) = (Arc::new(Shared::new(false)), Arc::new(Event::new()));
+            let (mine, waits, seen) = (early.clone(), event.clone(), seen.clone());
+            let late = Arc::new(Shared::new(false));
+            let sets = late.clone();
+            drop(Thread::spawn(move || {
+                mine.set(true);
+                waits.wait();
+                let result = (mine.get(), sets.get());
+                seen.lock().unwrap().insert(result);
+            }));
+            if early.get() {
+                at_end(move || {
+                    late.set(true);
+                    event.set();
+                });
+            } else {
+                event.set();
+            }
+        }
+    };
+    for strategy in [Strategy::Mix, Strategy::Dpor, Strategy::Depth] {
+        let seen = Arc::new(Mutex::new(BTreeSet::new()));
+        let outcome = Explorer::new().strategy(strategy).run(program(seen.clone()));
+        assert!(matches!(outcome, Outcome::Exhausted { .. }), "{strategy}: {outcome:?}");
+        assert_eq!(*seen.lock().unwrap(), BTreeSet::from([(true, false), (true, true)]), "{strategy}");
+    }
+}
+
+#[test]
+fn locals_of_a_pools_workers_are_dropped_before_its_shutdown_returns() {
+    let program = || {
+        let value = Arc::new(Shared::new(0));
+        let mine = value.clone();
+        let pool = ThreadPoolExecutor::new(1);
+        pool.submit(move || at_end(move || mine.set(mine.get() + 1))).result().unwrap();
+        pool.shutdown(Shutdown::Drain).unwrap();
+        value.get()
+    };
+    assert_eq!(results(Strategy::Dpor, program), BTreeSet::from([1]));
+}
+
+#[test]
+fn a_destructor_that_blocks_for_good_is_a_deadlock() {
+    let (kind, text) = failure(|| {
+        let lock = Arc::new(Lock::new());
+        lock.acquire();
+        let mine = lock.clone();
+        let other = Thread::new(move || at_end(move || mine.acquire())).name("blocked").start().unwrap();
+        other.join().unwrap();
+        lock.release().unwrap();
+    });
+    assert_eq!(kind, "deadlock");
+    assert!(text.contains("blocked"), "{text}");
+}
+
+#[test]
+fn a_name_and_a_number_are_known_until_the_locals_are_dropped() {
+    exhausted(|| {
+        let seen = Arc::new(raddle::Mutex::new(None));
+        let mine = seen.clone();
+        let run = move || at_end(move || *mine.lock() = Some((thread::current().name(), thread::ident())));
+        let other = Thread::new(run).name("named").start().unwrap();
+        let ident = other.thread().ident();
+        other.join().unwrap();
+        assert_eq!(*seen.lock(), Some(("named".to_owned(), ident)));
+    });
+}
+
+#[test]
+fn a_thread_whose_only_step_is_its_end_keeps_the_program_alive() {
+    exhausted(|| {
+        let event = Arc::new(Event::new());
+        let mine = event.clone();
+        drop(Thread::spawn(move || at_end(move || mine.set())));
+        event.wait();
+        drop(Thread::spawn(|| at_end(|| ())));
+        COUNT.set(1);
+    });
+}
