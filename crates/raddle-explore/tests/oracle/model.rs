@@ -2,7 +2,7 @@
 //!
 //! A blocked operation is two steps wherever a thread that has come can be told from one that has not: it comes, and
 //! then it is served or times out. In explored time a wait may time out whenever it cannot end otherwise, and a sleep ends
-//! at any moment; in quiescent time the earliest deadline passes when nothing else can happen.
+//! at any moment; in quiescent time the clock advances to the earliest deadline when nothing else can happen.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
@@ -222,36 +222,12 @@ impl<'a> Model<'a> {
         world
     }
 
-    /// Takes what is no step: instructions that do nothing here, and looks at what the held lock guards.
+    /// Takes what is no step: instructions that do nothing here, and what no other thread can see.
     fn settle(&self, world: &mut World, me: usize) {
-        while let Some(Code::Do(instr, inner)) = self.code[me].get(world.threads[me].at)
+        while let Some(code) = self.code[me].get(world.threads[me].at)
             && !world.threads[me].unwinds
+            && self.is_no_step(world, me, code)
         {
-            let thread = &world.threads[me];
-            let known = |body: usize| thread.knows & (1 << body) != 0;
-            let skipped = match instr.op {
-                Op::Value | Op::Bump => {
-                    if let Some((kind, place)) = inner {
-                        let change = i8::from(instr.op == Op::Bump);
-                        let value = match kind {
-                            1 => {
-                                world.values[*place] += change;
-                                world.values[*place]
-                            }
-                            _ => change,
-                        };
-                        world.threads[me].seen.push(value.into());
-                    }
-                    true
-                }
-                Op::Wait | Op::Notify => inner.is_none(),
-                Op::Join | Op::Alive => !known(instr.object()),
-                Op::Start => me != 0,
-                _ => false,
-            };
-            if !skipped {
-                break;
-            }
             world.threads[me].at += 1;
         }
         let clock = world.clock;
@@ -269,6 +245,54 @@ impl<'a> Model<'a> {
             How::Timeout(time) => Some(clock + u16::from(time)),
             _ => None,
         };
+    }
+
+    /// Whether it is no step; then it is taken.
+    fn is_no_step(&self, world: &mut World, me: usize, code: &Code) -> bool {
+        let seen = match code {
+            Code::Enter(guard, ..) if world.is_mine(*guard, me) => {
+                world.hold(*guard, me);
+                world.threads[me].guards.push(*guard);
+                OK
+            }
+            Code::Leave(guard) if world.is_deep(*guard) => {
+                world.free(*guard);
+                world.threads[me].guards.pop();
+                return true;
+            }
+            Code::Enter(..) | Code::Leave(_) => return false,
+            Code::Do(instr, inner) => {
+                let (place, guard) = (instr.object(), (RLOCK, instr.object()));
+                match instr.op {
+                    Op::Value | Op::Bump => {
+                        let change = i8::from(instr.op == Op::Bump);
+                        match inner {
+                            Some((1, place)) => {
+                                world.values[*place] += change;
+                                world.values[*place].into()
+                            }
+                            Some(_) => change.into(),
+                            None => return true,
+                        }
+                    }
+                    Op::Reacquire if world.is_mine(guard, me) => {
+                        world.hold(guard, me);
+                        OK
+                    }
+                    Op::Rerelease if !world.is_mine(guard, me) => ERROR,
+                    Op::Rerelease if world.is_deep(guard) => {
+                        world.free(guard);
+                        OK
+                    }
+                    Op::Wait | Op::Notify => return inner.is_none(),
+                    Op::Join | Op::Alive => return world.threads[me].knows & (1 << place) == 0,
+                    Op::Start => return me != 0,
+                    _ => return false,
+                }
+            }
+        };
+        world.threads[me].seen.push(seen);
+        true
     }
 
     fn is_over(&self, world: &World) -> bool {
@@ -293,12 +317,14 @@ impl<'a> Model<'a> {
         let mut options: Vec<_> = whose(Ready::Yes).map(|me| (me, false)).collect();
         let timed: Vec<_> = whose(Ready::Timed).collect();
         match self.program.time {
-            Time::Quiescent if options.is_empty() => {
+            Time::Quiescent => {
+                let none = options.is_empty();
                 let next = timed.iter().filter_map(|&me| world.threads[me].deadline).min();
-                let due = timed.into_iter().filter(|&me| world.threads[me].deadline == next);
-                options.extend(due.map(|me| (me, true)));
+                let due = |deadline| deadline <= Some(world.clock) || (none && deadline == next);
+                options.extend(
+                    timed.into_iter().filter(|&me| due(world.threads[me].deadline)).map(|me| (me, true)),
+                );
             }
-            Time::Quiescent => {}
             _ => options.extend(timed.into_iter().map(|me| (me, true))),
         }
         options
@@ -597,6 +623,14 @@ impl World {
     fn is_free(&self, (kind, place): Guard, me: usize) -> bool {
         let held = &self.locks[kind][place];
         held.owner.is_none() || (kind >= RLOCK && held.owner == Some(me))
+    }
+
+    fn is_mine(&self, (kind, place): Guard, me: usize) -> bool {
+        kind >= RLOCK && self.locks[kind][place].owner == Some(me)
+    }
+
+    fn is_deep(&self, (kind, place): Guard) -> bool {
+        self.locks[kind][place].depth > 1
     }
 
     fn hold(&mut self, (kind, place): Guard, me: usize) {

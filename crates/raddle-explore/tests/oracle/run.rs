@@ -62,8 +62,9 @@ pub(crate) struct Found {
     pub(crate) classes: u64,
 }
 
-/// What the bodies of one execution observed so far.
-struct Record(StdMutex<Vec<Vec<i16>>>);
+/// What the bodies of one execution observed so far, and the objects: they are dropped after the execution, so that their
+/// destructors are no steps of whichever thread has them last.
+struct Record(StdMutex<Vec<Vec<i16>>>, #[expect(dead_code, reason = "its end is what counts")] Arc<Objects>);
 
 impl Record {
     fn add(&self, body: usize, value: i16) {
@@ -74,7 +75,8 @@ impl Record {
 /// Every outcome of `program` that `strategy` comes upon within so many executions.
 pub(crate) fn explore(program: &Program, strategy: Strategy, executions: u64) -> Found {
     let found = Arc::new(StdMutex::new(Found::default()));
-    let current: Arc<StdMutex<Option<Arc<Record>>>> = Arc::default();
+    // Of the last execution, and of those before that whose end was not told.
+    let records: Arc<StdMutex<Vec<Arc<Record>>>> = Arc::default();
     let (program, time, panics) = (Arc::new(program.clone()), program.time, program.panics);
     let explorer = Explorer::new()
         .strategy(strategy)
@@ -84,21 +86,24 @@ pub(crate) fn explore(program: &Program, strategy: Strategy, executions: u64) ->
         .max_executions(executions)
         .max_time(Duration::from_mins(10))
         .observe({
-            let (found, current) = (found.clone(), current.clone());
+            let (found, records) = (found.clone(), records.clone());
             move |end| {
-                let record = current.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let mut records =
+                    std::mem::take(&mut *records.lock().unwrap_or_else(PoisonError::into_inner));
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                 found.bounded |= end.bounded;
-                if let Some(record) = record.filter(|_| !end.redundant) {
+                if let Some(record) = records.pop().filter(|_| !end.redundant) {
                     let seen = std::mem::take(&mut *record.0.lock().unwrap_or_else(PoisonError::into_inner));
                     found.outcomes.insert(Outcome { seen, end: end.failure.unwrap_or("the end") });
                 }
             }
         });
     let survey = explorer.survey(move || {
-        let record = Arc::new(Record(StdMutex::new(vec![Vec::new(); program.bodies.len()])));
-        *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
-        main(&program, &record);
+        let objects = Arc::new(Objects::new());
+        let seen = StdMutex::new(vec![Vec::new(); program.bodies.len()]);
+        let record = Arc::new(Record(seen, objects.clone()));
+        records.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+        main(&program, objects, &record);
     });
     let mut found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     (found.exhausted, found.executions, found.classes) =
@@ -201,10 +206,10 @@ enum Handle<'scope> {
     Scoped(ScopedJoinHandle<'scope, ()>),
 }
 
-fn main(program: &Arc<Program>, record: &Arc<Record>) {
+fn main(program: &Arc<Program>, objects: Arc<Objects>, record: &Arc<Record>) {
     let context = Context {
         program: program.clone(),
-        objects: Arc::new(Objects::new()),
+        objects,
         record: record.clone(),
         me: 0,
         threads: vec![None; program.bodies.len()],
