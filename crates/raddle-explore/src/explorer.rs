@@ -120,8 +120,11 @@ impl Explorer {
         self
     }
 
-    /// Takes data races on [`Shared`](raddle::Shared) cells for failures: two accesses, one of them a write, that
-    /// nothing else orders, whatever comes of it.
+    /// Reports data races on [`Shared`](raddle::Shared) cells as failures: two accesses, one of them a write, that no
+    /// synchronisation orders, whatever their values.
+    ///
+    /// [Atomic accesses](raddle::atomic) and fences synchronise as their orderings say, by the rules of C++20; a `Relaxed`
+    /// access does not.
     pub fn races(mut self, races: bool) -> Self {
         self.rules.races = races;
         self

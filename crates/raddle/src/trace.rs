@@ -48,5 +48,6 @@ visible!(atomic::AtomicI64, atomic::AtomicU64,);
 impl<T: ?Sized> Visible for Mutex<T> {}
 impl<T: ?Sized> Visible for ReentrantMutex<T> {}
 impl<T> Visible for Shared<T> {}
+impl<T> Visible for atomic::AtomicPtr<T> {}
 impl<T> Visible for SimpleQueue<T> {}
 impl<T, O: Order<T>> Visible for BaseQueue<T, O> {}

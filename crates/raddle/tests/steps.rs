@@ -19,7 +19,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use modules::{Tree, read, tokens};
-use raddle::atomic::{AtomicU8, Ordering::SeqCst};
+use raddle::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::SeqCst};
 use raddle::future::TaskPanic;
 use raddle::host::{self, Op, Wait};
 use raddle::pool::ScopedFuture;
@@ -35,6 +35,7 @@ use support::within_limit;
 const TRAITS: &[&str] = &[
     "Debug",
     "Display",
+    "Pointer",
     "Drop",
     "Iterator",
     "Deref",
@@ -438,6 +439,11 @@ const TAKE: Steps = steps! {
     "TimerBuilder::after" Timer::builder() => |it| it.after(SOON, || {}).is_ok();
     "TimerBuilder::at" Timer::builder() => |it| it.at(soon(), || {}).is_ok();
     "TimerBuilder::every" Timer::builder() => |it| it.every(1_000 * SOON, || {}).map(|timer| timer.cancel()).is_ok();
+    "AtomicBool::fetch_not" AtomicBool::new(true) => |it| it.fetch_not(SeqCst);
+    "AtomicPtr::method" AtomicPtr::<u8>::default() => |it| it.fetch_byte_add(1, SeqCst);
+    "Pointer for AtomicPtr" AtomicPtr::<u8>::default() => |it| format!("{it:p}");
+    "atomic::compiler_fence" () => |it| raddle::atomic::compiler_fence(SeqCst);
+    "atomic::fence" () => |it| raddle::atomic::fence(SeqCst);
     "atomic::method" AtomicU8::new(1) => |it| it.fetch_add(1, SeqCst);
     "future/wait::wait" settled() => |it| raddle::wait([&it], ReturnWhen::AllCompleted).0.len();
     "future/wait::wait_deadline" settled() => |it| raddle::wait_deadline([&it], ReturnWhen::AllCompleted, soon()).0.len();
@@ -445,6 +451,8 @@ const TAKE: Steps = steps! {
     "name::compare_exchange" AtomicU8::new(1) => |it| it.compare_exchange(1, 2, SeqCst, SeqCst);
     "name::compare_exchange_weak" AtomicU8::new(1) => |it| it.compare_exchange_weak(1, 2, SeqCst, SeqCst);
     "name::fetch_update" AtomicU8::new(1) => |it| it.fetch_update(SeqCst, SeqCst, |n| Some(n + 1));
+    "name::try_update" AtomicU8::new(1) => |it| it.try_update(SeqCst, SeqCst, |n| Some(n + 1));
+    "name::update" AtomicU8::new(1) => |it| it.update(SeqCst, SeqCst, |n| n + 1);
     "name::load" AtomicU8::new(1) => |it| it.load(SeqCst);
     "name::store" AtomicU8::new(1) => |it| it.store(2, SeqCst);
     "name::swap" AtomicU8::new(1) => |it| it.swap(2, SeqCst);
@@ -683,6 +691,7 @@ const NONE: &[(&str, &[&str])] = &[
             "watch::is_on",
         ],
     ),
+    ("gives a pointer; its docs say that what is done with it is no step", &["name::as_ptr"]),
     ("a step that the scheduler is asked for by name", &["thread::sleep", "thread::yield_now"]),
     (
         "blocks, and then is a step; others like it are counted here",

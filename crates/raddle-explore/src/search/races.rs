@@ -1,15 +1,18 @@
 //! Data races: two accesses of a cell, one of them a write, that nothing else ordered.
 //!
 //! Vector clocks, as in Flanagan and Freund, "`FastTrack`: efficient and precise dynamic race detection" (2009), without
-//! its shortcuts.
+//! its shortcuts. Atomic accesses and fences count as in C++20: a store that releases, and the read-modify-writes that
+//! continue its release sequence, synchronise with a load that reads from it and acquires; a fence makes relaxed stores
+//! after it release, and relaxed loads before it acquire. An execution is one interleaving, so a load reads from the last
+//! store before it.
 
 use std::collections::HashMap;
 
-use raddle::host::Kind;
+use raddle::host::{Kind, Memory};
 
 use super::clock::Clock;
 use super::execution::Execution;
-use crate::stage::{Event, Failure, Mode};
+use crate::stage::{Access, CLOCK, Event, Failure, Mode, PROGRAM};
 
 /// The first data race on a [`Shared`](raddle::Shared) cell of an execution.
 pub(crate) fn first_race(execution: &Execution) -> Option<Failure> {
@@ -19,51 +22,100 @@ pub(crate) fn first_race(execution: &Execution) -> Option<Failure> {
         objects: HashMap::new(),
         clocks: Vec::new(),
         cells: HashMap::new(),
+        messages: HashMap::new(),
+        fences: Vec::new(),
+        read: Vec::new(),
     };
     (0..execution.events.len()).find_map(|event| races.step(event))
 }
 
 struct Races<'a> {
     execution: &'a Execution,
-    /// What each thread has seen, by what keeps threads in order.
+    /// For each thread what happened before its next step.
     threads: Vec<Clock>,
-    /// What whoever uses an object sees.
+    /// For each object what happened before the next step that touches it.
     objects: HashMap<u32, Clock>,
-    /// What each event had seen.
+    /// For each event what happened before it, itself included.
     clocks: Vec<Clock>,
-    /// Who has touched each cell.
+    /// For each cell the events that accessed it.
     cells: HashMap<u32, Vec<(usize, Mode)>>,
+    /// For each atomic what an acquire that reads from it synchronises with: its release sequence.
+    messages: HashMap<u32, Clock>,
+    /// For each thread what happened before its last release fence.
+    fences: Vec<Clock>,
+    /// For each thread what an acquire fence synchronises with: what its relaxed loads have read from.
+    read: Vec<Clock>,
 }
 
 impl Races<'_> {
     fn step(&mut self, index: usize) -> Option<Failure> {
         let event = &self.execution.events[index];
         let mut clock = self.before(event);
-        let sync: Vec<_> = event
-            .accesses()
-            .filter(|access| !Self::is_plain(event) || Some(*access) != event.access)
-            .collect();
-        for access in sync {
-            let object = self.objects.entry(access.object).or_default();
-            clock.join(object);
-            if access.mode == Mode::Write {
-                object.join(&clock);
-                object.sees(event.thread, index);
-            }
+        // Accesses of plain data synchronise with nothing, and atomic ones by their ordering.
+        let own = Self::is_plain(event) || event.memory.is_some();
+        for access in event.accesses().filter(|access| !(own && Some(*access) == event.access)) {
+            self.synchronise(index, access, &mut clock);
         }
         let race = self.look_at_cells(index, event, &clock);
         clock.sees(event.thread, index);
+        if let Some(memory) = event.memory {
+            self.order(event, memory, &mut clock);
+        }
         self.threads[event.thread] = clock.clone();
         self.clocks.push(clock);
         race
     }
 
+    /// A step of an object that orders by itself: whoever looks at it sees what was done to it before.
+    fn synchronise(&mut self, index: usize, access: Access, clock: &mut Clock) {
+        // That time passes, or that the program ends, orders nothing.
+        if access.object == CLOCK || access.object == PROGRAM {
+            return;
+        }
+        let object = self.objects.entry(access.object).or_default();
+        if access.mode != Mode::Commute {
+            clock.join(object);
+        }
+        if access.mode != Mode::Read {
+            object.join(clock);
+            object.sees(self.execution.events[index].thread, index);
+        }
+    }
+
+    fn order(&mut self, event: &Event, memory: Memory, clock: &mut Clock) {
+        let me = event.thread;
+        if let Memory::Fence(_) = memory {
+            if memory.acquires() {
+                clock.join(&self.read[me]);
+            }
+            if memory.releases() {
+                self.fences[me] = clock.clone();
+            }
+            return;
+        }
+        let Some(access) = event.access else { return };
+        let message = self.messages.entry(access.object).or_default();
+        match memory {
+            Memory::Store(_) => *message = Clock::default(),
+            _ if memory.acquires() => clock.join(message),
+            _ => self.read[me].join(message),
+        }
+        match memory {
+            Memory::Load(_) => {}
+            _ if memory.releases() => message.join(clock),
+            _ => message.join(&self.fences[me]),
+        }
+    }
+
     fn before(&mut self, event: &Event) -> Clock {
-        if self.threads.len() <= event.thread {
-            self.threads.resize(event.thread + 1, Clock::default());
+        for clocks in [&mut self.threads, &mut self.fences, &mut self.read] {
+            clocks.resize(clocks.len().max(event.thread + 1), Clock::default());
         }
         let mut clock = self.threads[event.thread].clone();
-        event.opened_by.iter().for_each(|by| clock.join(&self.clocks[*by as usize]));
+        let started_by = self.execution.actors[event.thread].started_by;
+        for by in event.opened_by.into_iter().chain(started_by) {
+            clock.join(&self.clocks[by as usize]);
+        }
         clock
     }
 

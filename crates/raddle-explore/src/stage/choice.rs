@@ -144,6 +144,7 @@ impl State {
             enabled: options.iter().copied().collect(),
             timed,
             gave,
+            memory: None,
             due,
         };
         self.events.push(event);

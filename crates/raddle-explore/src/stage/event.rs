@@ -1,6 +1,6 @@
 //! What an execution did, in numbers: what a search needs to know of it.
 
-use raddle::host::Op;
+use raddle::host::{Memory, Op};
 
 use super::objects::Access;
 
@@ -123,6 +123,8 @@ pub(crate) struct Event {
     pub(crate) timed: bool,
     /// It released what some thread held.
     pub(crate) gave: bool,
+    /// What it orders, if it is an atomic access or a fence.
+    pub(crate) memory: Option<Memory>,
     /// It timed out under [`Time::Quiescent`](super::Time): the clock reached its deadline after so many events,
     /// because no other step was possible, so that all of them happened before it.
     pub(crate) due: Option<usize>,

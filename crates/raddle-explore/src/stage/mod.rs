@@ -31,7 +31,7 @@ pub(crate) use actor::Actor;
 pub(crate) use event::{Event, Pending, Threads, one};
 pub(crate) use failure::{Failure, Place};
 pub(crate) use log::{Hold, Row, Waits};
-pub(crate) use objects::{Access, Kin, Mode, Objects};
+pub(crate) use objects::{Access, CLOCK, Kin, Mode, Objects, PROGRAM};
 pub(crate) use policy::{Policy, View};
 pub(crate) use pulse::Pulse;
 pub(crate) use rules::Rules;

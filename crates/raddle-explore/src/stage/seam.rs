@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use raddle::host::{Abandoned, Kind, Object, Op, Program, Scheduler, Wait};
+use raddle::host::{Abandoned, Kind, Memory, Object, Op, Program, Scheduler, Wait};
 
 use super::actor::{Gate, Loan, Passed, Standing};
 use super::baton::{Arrival, ask};
@@ -148,6 +148,16 @@ impl Scheduler for Stage {
         let mut state = self.lock();
         let object = state.objects.declared(object);
         state.touches(Access { object, mode: Mode::Commute });
+    }
+
+    fn orders(&self, memory: Memory) {
+        if self.rules.races && !ASKED.get() {
+            let me = ME.get();
+            let mut state = self.lock();
+            if let Some(event) = state.events.last_mut().filter(|event| event.thread == me) {
+                event.memory = Some(memory);
+            }
+        }
     }
 
     fn saw(&self, op: &Op, value: &dyn Fn() -> String) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+use super::memory::Memory;
 use super::op::{Object, Op, Wait};
 use super::program::Program;
 
@@ -67,6 +68,11 @@ pub trait Scheduler: Send + Sync {
     /// not with a step on it: a thread joins or leaves the [registry](Program::registry).
     fn tallied(&self, object: &Object) {
         let _ = object;
+    }
+
+    /// The step that the calling thread is in is an atomic access or a fence, which orders this much.
+    fn orders(&self, memory: Memory) {
+        let _ = memory;
     }
 
     /// The step `op`, or the note that it stands for, saw or stored `value`: for reports.

@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::memory::Memory;
 use super::op::{Kind, Object, Op};
 use super::record::{Record, locked};
 use super::{current, flags, os, under};
@@ -104,6 +105,22 @@ pub trait Visible {}
 pub(crate) fn value(op: &Op, value: impl Fn() -> String) {
     if !flags::quiet() {
         saw(op, value);
+    }
+}
+
+/// Like [`value`], for an atomic access or a fence, of which the observer also learns what it orders.
+#[inline]
+pub(crate) fn ordered(op: &Op, memory: Memory, value: impl Fn() -> String) {
+    if !flags::quiet() {
+        orders(memory);
+        saw(op, value);
+    }
+}
+
+#[cold]
+fn orders(memory: Memory) {
+    if let Some(scheduler) = under::scheduler() {
+        scheduler.orders(memory);
     }
 }
 
