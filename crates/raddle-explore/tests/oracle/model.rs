@@ -226,7 +226,7 @@ impl<'a> Model<'a> {
     fn settle(&self, world: &mut World, me: usize) {
         while let Some(code) = self.code[me].get(world.threads[me].at)
             && !world.threads[me].unwinds
-            && self.is_no_step(world, me, code)
+            && Self::is_no_step(world, me, code)
         {
             world.threads[me].at += 1;
         }
@@ -248,7 +248,7 @@ impl<'a> Model<'a> {
     }
 
     /// Whether it is no step; then it is taken.
-    fn is_no_step(&self, world: &mut World, me: usize, code: &Code) -> bool {
+    fn is_no_step(world: &mut World, me: usize, code: &Code) -> bool {
         let seen = match code {
             Code::Enter(guard, ..) if world.is_mine(*guard, me) => {
                 world.hold(*guard, me);
