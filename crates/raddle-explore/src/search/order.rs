@@ -35,6 +35,8 @@ struct Candidate<'a> {
     event: Option<usize>,
     accesses: &'a [Access],
     before: Clock,
+    /// Before the clock advanced to its deadline there were so many events: because nothing else was possible.
+    due: usize,
     kind: Option<Kind>,
     timed: bool,
     opened_by: Option<usize>,
@@ -57,7 +59,8 @@ impl<'a> Order<'a> {
                 thread: event.thread,
                 event: Some(index),
                 accesses: &accesses,
-                before: self.before(event.thread, event.due),
+                before: self.before(event.thread),
+                due: event.due.unwrap_or(0),
                 kind: event.op.map(|op| op.kind),
                 timed: event.timed,
                 opened_by: event.opened_by.map(|by| by as usize),
@@ -76,7 +79,8 @@ impl<'a> Order<'a> {
                 thread: pending.thread,
                 event: None,
                 accesses: &pending.accesses,
-                before: self.before(pending.thread, None),
+                before: self.before(pending.thread),
+                due: 0,
                 kind: pending.op.map(|op| op.kind),
                 timed: pending.timed,
                 opened_by: pending.opened_by.map(|by| by as usize),
@@ -89,16 +93,13 @@ impl<'a> Order<'a> {
         self.clocks[second].has_seen(self.execution.events[first].thread, first)
     }
 
-    /// What happened before the next step of `thread` whatever it touches: its own earlier steps, its start, and if it
-    /// timed out because nothing else was possible, all that came before the clock advanced.
-    fn before(&self, thread: usize, due: Option<usize>) -> Clock {
-        let mut clock = match (self.last[thread], self.execution.actors[thread].started_by) {
+    /// What happened before the next step of `thread` whatever it touches: its own earlier steps, and its start.
+    fn before(&self, thread: usize) -> Clock {
+        match (self.last[thread], self.execution.actors[thread].started_by) {
             (Some(last), _) => self.clocks[last].clone(),
             (None, Some(start)) => self.clocks[start as usize].clone(),
             (None, None) => Clock::default(),
-        };
-        self.clocks[..due.unwrap_or(0)].iter().for_each(|earlier| clock.join(earlier));
-        clock
+        }
     }
 
     fn add(&mut self, index: usize, thread: usize, mut clock: Clock, accesses: &[Access]) {
@@ -116,6 +117,7 @@ impl<'a> Order<'a> {
     /// doing so either: of two threads that take a lock the other can be first, though a release lies between them.
     fn look_back(&self, step: &Candidate<'_>, races: &mut impl FnMut(Race, Threads)) -> Clock {
         let mut all = step.before.clone();
+        self.clocks[..step.due].iter().for_each(|earlier| all.join(earlier));
         step.opened_by.iter().for_each(|&by| all.join(&self.clocks[by]));
         // What keeps the step behind an earlier one, unless the two in between change places first.
         let mut between = step.before.clone();

@@ -94,6 +94,8 @@ pub(crate) struct Actor {
     pub(crate) unwinds: Option<usize>,
     /// How often it looked at an object on a line of the program since another thread did anything.
     pub(crate) looks: HashMap<(usize, u32, u32), usize>,
+    /// Nothing keeps the program alive any more that it ends.
+    pub(crate) may_leave: bool,
     /// How often it was unwound: some catch that, and go on.
     pub(crate) told: usize,
 }
@@ -122,6 +124,7 @@ impl Actor {
             spurious: 0,
             unwinds: None,
             looks: HashMap::new(),
+            may_leave: false,
             told: 0,
         }
     }

@@ -57,16 +57,17 @@ impl Stage {
         }
     }
 
-    /// The program's closure has returned. While other threads are left, the end of the program is a step of its own,
-    /// which is possible once nothing keeps the program alive: it cuts daemons off wherever they are.
+    /// The program's closure has returned. If there are other threads, or were daemons, the end of the program is a step
+    /// of its own, which is possible once nothing keeps the program alive: it cuts daemons off wherever they are.
     fn end_program(&self) {
-        let others = |state: &State| state.actors[1..].iter().any(|actor| !actor.is_finished());
+        let matters = |actor: &Actor| actor.daemon || !actor.is_finished();
         let state = self.lock();
-        if state.ending || !others(&state) {
+        if state.ending || !state.actors[1..].iter().any(matters) {
             return;
         }
         drop(state);
         let access = Some(Access { object: PROGRAM, mode: Mode::Write });
+        self.lock().actors[ROOT].may_leave = self.program.may_end();
         self.arrive(Arrival { standing: Standing::Leaving, op: None, access, ready: None });
         let mut state = self.lock();
         if state.ending {

@@ -2,6 +2,7 @@
 
 use raddle::host::Kind;
 
+use super::ROOT;
 use super::actor::{Gate, Passed, Standing};
 use super::event::Event;
 use super::failure::Failure;
@@ -80,6 +81,7 @@ impl State {
 
     /// Chooses who goes next, after `me`; nobody: the execution is over, or nobody can go on.
     pub(crate) fn choose(&mut self, me: usize) -> Option<usize> {
+        self.note_whether_it_may_end();
         let options = self.options(me);
         if options.is_empty() {
             return None;
@@ -106,6 +108,20 @@ impl State {
         }
         self.begin(me, &options, options[place]);
         Some(options[place])
+    }
+
+    /// The last step may be the one that lets the program end, or that keeps it alive again.
+    fn note_whether_it_may_end(&mut self) {
+        let may_end = self.program.may_end();
+        let root = &mut self.actors[ROOT];
+        if root.standing == Standing::Leaving && may_end != root.may_leave {
+            root.may_leave = may_end;
+            if may_end {
+                self.opened(ROOT);
+            } else {
+                root.opened_by = None;
+            }
+        }
     }
 
     /// The execution has as many steps as it may have. It goes on for ever, as far as can be told, unless a thread that
