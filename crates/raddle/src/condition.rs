@@ -15,7 +15,8 @@ use crate::raw::{Guarded, Line};
 /// notifying ask for its guard; so a notification between a waiter's look at the data and its sleep is impossible.
 ///
 /// Fair: who began to wait first is notified first, and a notification wakes exactly those who wait. There are
-/// no spurious wakes. A thread still has to take the lock back, which other threads may do before it.
+/// no spurious wakes. A notified thread still has to acquire the lock again. Other threads may barge ahead of it, within the
+/// bounds that the lock gives to every waiter.
 ///
 /// ```
 /// use raddle::{Condition, Mutex, thread};

@@ -11,8 +11,14 @@ use crate::raw::RawLock;
 /// To guard data, use [`Mutex`](crate::Mutex): the compiler then sees to it that the lock is held. This one is
 /// for handing turns from thread to thread, and for what Python's `Lock` does.
 ///
-/// Not quite fair: a thread that asks at the right moment may go before one that waits, unless that one has waited in
-/// vain for a millisecond. A panic lets go of what a guard holds, and nothing is poisoned. Taking it twice in one thread waits for another thread's release.
+/// A panic releases what a guard holds, and nothing is poisoned. Acquiring it twice in one thread blocks until another thread
+/// releases it.
+///
+/// # Fairness
+/// A running thread may barge ahead of a waiter, which keeps a busy lock fast. That ends when a waiter has been blocked for one
+/// millisecond: the next release hands the lock over to a waiter instead of freeing it. Until that waiter runs, the lock counts as
+/// held for all other threads, however they ask for it. The same holds for the way back into the lock after a
+/// [`Condition`](crate::Condition)'s wait. Of several waiters, the one that has been asleep longest is woken first.
 ///
 /// # Memory ordering
 /// What a thread did before it released the lock happens before the return of the next `acquire`.
@@ -45,7 +51,7 @@ impl Lock {
         self.take(None);
     }
 
-    /// Takes the lock if it is free; says whether it did.
+    /// Takes the lock if it is free; says whether it did. While it is handed over to a waiter it is not free.
     #[inline]
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
@@ -63,7 +69,7 @@ impl Lock {
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn acquire_timeout(&self, timeout: Duration) -> bool {
-        (host::quiet() && self.raw.grab()) || self.take_slowly(host::deadline(timeout))
+        (host::quiet() && self.raw.try_acquire_fast()) || self.take_slowly(host::deadline(timeout))
     }
 
     /// Takes the lock, waiting until `deadline` at most; says whether it did.
@@ -76,11 +82,11 @@ impl Lock {
     /// Releases the lock, whichever thread took it.
     ///
     /// # Errors
-    /// [`NotHeld`] if it was free.
+    /// [`NotHeld`] if it was free, or handed over to a waiter that has not run yet.
     #[inline]
     #[track_caller]
     pub fn release(&self) -> Result<(), NotHeld> {
-        let held = if host::quiet() { self.raw.let_go() } else { self.release_slowly() };
+        let held = if host::quiet() { self.raw.release_fast() } else { self.release_slowly() };
         if held { Ok(()) } else { Err(NotHeld) }
     }
 
@@ -141,7 +147,7 @@ impl Lock {
     #[inline]
     #[track_caller]
     fn take(&self, deadline: Option<Instant>) -> bool {
-        (host::quiet() && self.raw.grab()) || self.take_slowly(deadline)
+        (host::quiet() && self.raw.try_acquire_fast()) || self.take_slowly(deadline)
     }
 
     #[cold]

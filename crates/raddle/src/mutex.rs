@@ -11,10 +11,14 @@ use crate::raw::{Guard, Guarded, Outer};
 ///
 /// The data can be reached through the guard alone, and only the guard's drop releases the lock.
 ///
-/// Not quite fair: a thread that asks at the right moment may go before one that waits, unless that one has waited in
-/// vain for a millisecond. A panic in a thread that
-/// holds the guard lets go of the lock; the data stays as it was left, and nothing is poisoned. Locking it
+/// A panic in a thread that holds the guard releases the lock; the data stays as it was left, and nothing is poisoned. Locking it
 /// twice in one thread can never succeed: the watch, where it is on, says so and ends the program.
+///
+/// # Fairness
+/// A running thread may barge ahead of a waiter, which keeps a busy lock fast. That ends when a waiter has been blocked for one
+/// millisecond: the next release hands the lock over to a waiter instead of freeing it. Until that waiter runs, the lock counts as
+/// held for all other threads, however they ask for it. The same holds for the way back into the lock after a
+/// [`Condition`](crate::Condition)'s wait. Of several waiters, the one that has been asleep longest is woken first.
 ///
 /// # Memory ordering
 /// What a thread did while it held the guard happens before what the next holder does.

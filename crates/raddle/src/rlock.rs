@@ -13,9 +13,14 @@ use crate::raw::RawLock;
 ///
 /// To guard data, use [`ReentrantMutex`](crate::ReentrantMutex).
 ///
-/// Not quite fair: a thread that asks at the right moment may go before one that waits, unless that one has waited in
-/// vain for a millisecond. A panic lets go of what its
-/// guards hold, and nothing is poisoned.
+/// A panic releases what its guards hold, and nothing is poisoned.
+///
+/// # Fairness
+/// A running thread may barge ahead of a waiter, which keeps a busy lock fast. That ends when a waiter has been blocked for one
+/// millisecond: the next release hands the lock over to a waiter instead of freeing it. Until that waiter runs, the lock counts as
+/// held for all other threads, however they ask for it. The same holds for the way back into the lock after a
+/// [`Condition`](crate::Condition)'s wait. Of several waiters, the one that has been asleep longest is woken first.
+/// The thread that holds it acquires further levels at once, whoever waits.
 ///
 /// # Memory ordering
 /// What a thread did before its last release happens before what the next holder does.
@@ -141,7 +146,7 @@ impl RLock {
         if self.again() {
             return true;
         }
-        if host::quiet() && self.raw.grab() {
+        if host::quiet() && self.raw.try_acquire_fast() {
             self.own(1);
             return true;
         }
@@ -191,7 +196,7 @@ impl RLock {
     fn free(&self) {
         if host::quiet() {
             self.owner.store(NOBODY, Relaxed);
-            self.raw.let_go();
+            self.raw.release_fast();
         } else {
             self.free_slowly();
         }

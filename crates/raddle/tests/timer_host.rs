@@ -79,10 +79,11 @@ impl Scheduler for TestHost {
         if outcome.timed_out() { Wait::TimedOut } else { Wait::Woken }
     }
 
-    fn wake(&self, _: &AtomicU32, _: u32) {
+    fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
         let _waits = self.waits.lock().unwrap();
         self.wakes.fetch_add(1, SeqCst);
         self.parked.notify_all();
+        0 // not known
     }
 
     fn point(&self, _: &Op) {}

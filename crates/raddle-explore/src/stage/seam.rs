@@ -31,11 +31,11 @@ impl Scheduler for Stage {
         self.park(word, deadline, &|| !unchanged())
     }
 
-    fn wake(&self, word: &AtomicU32, count: u32) {
+    fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
         if self.rules.fine() {
             self.touch(word);
         }
-        self.lock().wake(word.as_ptr() as usize, count);
+        self.lock().wake(word.as_ptr() as usize, count)
     }
 
     fn point(&self, op: &Op) {

@@ -210,12 +210,12 @@ impl State {
         lock.into_iter().chain(end).collect()
     }
 
-    /// Wakes up to `count` of those who sleep on `word`. Who that is shows when one of them goes on.
-    pub(crate) fn wake(&mut self, word: usize, count: u32) {
+    /// Wakes up to `count` of the threads that sleep on `word`, and returns how many. Which ones shows when one of them goes on.
+    pub(crate) fn wake(&mut self, word: usize, count: u32) -> u32 {
         let by = self.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
         let wake = self.wakes.len();
         let asleep = self.actors.iter_mut().filter(|actor| actor.sleeps_on(word));
-        let mut found = 0;
+        let mut found: u32 = 0;
         for actor in asleep {
             found += 1;
             actor.opened_by = by;
@@ -223,7 +223,9 @@ impl State {
                 wakes.push(wake);
             }
         }
-        self.wakes.push(found.min(count as usize));
+        let woken = found.min(count);
+        self.wakes.push(woken as usize);
+        woken
     }
 
     /// `thread` looks at something, or yields, on one line of the program, again and again, though no other thread takes

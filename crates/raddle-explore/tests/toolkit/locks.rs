@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::{Lock, Mutex, NotHeld, Thread};
+use raddle::{Condition, Lock, Mutex, NotHeld, Thread};
 
 use super::every::every;
 use super::{SOON, together};
@@ -116,4 +116,111 @@ fn a_mutex_with_a_limit_against_its_release() {
         (other.join().unwrap(), *value.lock())
     };
     assert_eq!(every(scenario), BTreeSet::from([(None, 2), (Some(2), 3)]));
+}
+
+/// At the fine grain a waiter starves once it was woken in vain, so that the lock is handed over to it.
+#[test]
+fn holder_that_reacquires_at_once_meets_its_waiters() {
+    let scenario = |waiters: usize| {
+        let total = Arc::new(Mutex::new((0, 0)));
+        let mut held = total.lock();
+        let others: Vec<_> = (0..waiters)
+            .map(|_| {
+                let total = total.clone();
+                Thread::spawn(move || count(&total))
+            })
+            .collect();
+        for _ in 0..4 {
+            drop(held);
+            held = total.lock();
+        }
+        drop(held);
+        for other in others {
+            other.join().unwrap();
+        }
+        total.try_lock().expect("all have released it").0
+    };
+    assert_eq!(every(move || scenario(1)), BTreeSet::from([1]));
+    assert_eq!(every(move || scenario(2)), BTreeSet::from([2]));
+}
+
+#[test]
+fn waiter_that_times_out_passes_on_what_it_was_handed() {
+    let scenario = || {
+        let lock = Arc::new(Lock::new());
+        lock.acquire();
+        let hasty = {
+            let lock = lock.clone();
+            Thread::spawn(move || lock.lock_timeout(SOON).is_some())
+        };
+        let patient = {
+            let lock = lock.clone();
+            Thread::spawn(move || drop(lock.lock()))
+        };
+        for _ in 0..2 {
+            lock.release().unwrap();
+            lock.acquire();
+        }
+        lock.release().unwrap();
+        patient.join().unwrap();
+        let hasty = hasty.join().unwrap();
+        assert!(lock.try_acquire(), "nobody holds it or waits for it");
+        hasty
+    };
+    assert_eq!(every(scenario), BTreeSet::from([false, true]));
+}
+
+#[test]
+fn threads_that_only_try_do_not_keep_a_lock_from_its_waiter() {
+    let scenario = || {
+        let lock = Arc::new(Lock::new());
+        lock.acquire();
+        let waiter = {
+            let lock = lock.clone();
+            Thread::spawn(move || {
+                lock.acquire();
+                lock.release()
+            })
+        };
+        let mut tries = 0;
+        for _ in 0..3 {
+            lock.release().unwrap();
+            if !lock.try_acquire() {
+                break;
+            }
+            tries += 1;
+        }
+        if tries == 3 {
+            lock.release().unwrap();
+        }
+        assert_eq!(waiter.join().unwrap(), Ok(()));
+        lock.is_locked()
+    };
+    assert_eq!(every(scenario), BTreeSet::from([false]));
+}
+
+#[test]
+fn lock_is_handed_over_on_the_way_back_from_a_condition() {
+    let scenario = || {
+        let parts = Arc::new((Mutex::new(0), Condition::new()));
+        let waiter = {
+            let parts = parts.clone();
+            Thread::spawn(move || {
+                let mut items = parts.0.lock();
+                parts.1.wait_for(&mut items, |items| *items > 0);
+                *items -= 1;
+            })
+        };
+        let mut items = parts.0.lock();
+        *items += 1;
+        parts.1.notify_one(&items);
+        for _ in 0..3 {
+            drop(items);
+            items = parts.0.lock();
+        }
+        drop(items);
+        waiter.join().unwrap();
+        *parts.0.lock()
+    };
+    assert_eq!(every(scenario), BTreeSet::from([0]));
 }

@@ -63,8 +63,8 @@ pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;
 pub(crate) use seam::{
-    arrivals, explored, on_sigquit, panicked, processors, returned, sees_arrivals, set_timer_slack, watched,
-    write_error,
+    arrivals, explored, nanoseconds, on_sigquit, panicked, processors, returned, sees_arrivals,
+    set_timer_slack, watched, write_error,
 };
 pub use seam::{
     deadline, gave, idle_deadline, lend, now, point, point_until, sleep_until, spawn, took, wait, yield_now,

@@ -85,8 +85,8 @@ pub(super) fn processors() -> usize {
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{
-    native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count, wait,
-    waits_in_exit, wake,
+    nanoseconds, native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count,
+    wait, waits_in_exit, wake,
 };
 
 #[cfg(target_os = "linux")]
@@ -131,13 +131,24 @@ mod linux {
         }
     }
 
-    pub(crate) fn wake(word: *const AtomicU32, count: u32) {
+    /// Wakes up to `count` threads that are parked on `word`; returns how many.
+    pub(crate) fn wake(word: *const AtomicU32, count: u32) -> u32 {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
         // SAFETY: FUTEX_WAKE does not read the memory; the address is only a key, so a word that another
         // thread has let go of in the meantime costs at most a spurious wake.
-        unsafe {
-            libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count);
-        }
+        let woken = unsafe {
+            libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count)
+        };
+        u32::try_from(woken).unwrap_or_default() // negative: an error, and nobody was woken
+    }
+
+    /// The monotonic clock as a number, which fits into an atomic.
+    pub(crate) fn nanoseconds() -> u64 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the kernel writes to a timespec that lives on this frame.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+        seconds.wrapping_mul(1_000_000_000).wrapping_add(u64::try_from(time.tv_nsec).unwrap_or_default())
     }
 
     /// How many SIGQUITs have come since [`on_sigquit`].
@@ -247,13 +258,13 @@ mod linux {
 
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{
-    native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count, wait,
-    waits_in_exit, wake,
+    nanoseconds, native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count,
+    wait, waits_in_exit, wake,
 };
 
 #[cfg(not(target_os = "linux"))]
 mod portable {
-    use super::{AtomicU32, Instant, Wait, io};
+    use super::{AtomicU32, Instant, Wait, io, now};
     use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, FilterOp, ParkResult, UnparkToken};
     use std::sync::atomic::Ordering;
 
@@ -271,7 +282,7 @@ mod portable {
         }
     }
 
-    pub(crate) fn wake(word: *const AtomicU32, count: u32) {
+    pub(crate) fn wake(word: *const AtomicU32, count: u32) -> u32 {
         let mut left = count;
         let choose = |_| {
             if left == 0 {
@@ -281,9 +292,15 @@ mod portable {
             FilterOp::Unpark
         };
         // SAFETY: the key is only compared, and no callback parks or panics.
-        unsafe {
+        let result = unsafe {
             parking_lot_core::unpark_filter(word as usize, choose, |_| UnparkToken(DEFAULT_UNPARK_TOKEN.0))
         };
+        u32::try_from(result.unparked_threads).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn nanoseconds() -> u64 {
+        static BEGINNING: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        u64::try_from(BEGINNING.get_or_init(now).elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn set_timer_slack(_: libc::c_ulong) -> Option<libc::c_ulong> {

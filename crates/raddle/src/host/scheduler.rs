@@ -19,7 +19,10 @@ pub trait Scheduler: Send + Sync {
     fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait;
 
     /// Wakes up to `count` threads that are parked on `word`; which ones is the scheduler's choice.
-    fn wake(&self, word: &AtomicU32, count: u32);
+    ///
+    /// Returns how many threads return from [`wait`](Scheduler::wait) with [`Wait::Woken`] because of this call. A lock may be
+    /// handed over to such a thread, so the number must not be too high; zero is always allowed.
+    fn wake(&self, word: &AtomicU32, count: u32) -> u32;
 
     /// The calling thread is about to take the step `op`: the moment to let another one go first.
     fn point(&self, op: &Op);

@@ -174,6 +174,12 @@ pub(crate) fn on_sigquit() -> io::Result<&'static AtomicU32> {
     os::on_sigquit()
 }
 
+/// The clock as a number that fits into an atomic, whichever host the calling thread is under.
+#[inline]
+pub(crate) fn nanoseconds() -> u64 {
+    os::nanoseconds()
+}
+
 /// Writes to standard error, whoever holds its lock.
 pub(crate) fn write_error(text: &str) {
     os::write_error(text);

@@ -8,14 +8,12 @@ use super::scheduler::Scheduler;
 use super::watch::waking;
 use super::{flags, os, under};
 
-/// Wakes up to `count` threads parked on `word`.
+/// Wakes up to `count` threads parked on `word`; returns how many.
+///
+/// A thread that is about to park on the word does not count: it finds the word changed.
 #[inline]
-pub fn wake(word: &AtomicU32, count: u32) {
-    if flags::quiet() {
-        os::wake(word, count);
-    } else {
-        observed_wake(word, count);
-    }
+pub fn wake(word: &AtomicU32, count: u32) -> u32 {
+    if flags::quiet() { os::wake(word, count) } else { observed_wake(word, count) }
 }
 
 /// Says that an atomic inside a primitive is about to be touched; a step at the fine grain only.
@@ -42,14 +40,14 @@ pub fn tally(object: Object) {
 }
 
 #[cold]
-fn observed_wake(word: &AtomicU32, count: u32) {
+fn observed_wake(word: &AtomicU32, count: u32) -> u32 {
     if let Some(scheduler) = under::scheduler() {
         return scheduler.wake(word, count);
     }
     if flags::watching() {
         waking(word, count);
     }
-    os::wake(word, count);
+    os::wake(word, count)
 }
 
 #[cold]

@@ -81,13 +81,13 @@ impl Exclusive for Outer {
 
     #[inline]
     fn grab(&self) -> bool {
-        self.0.grab()
+        self.0.try_acquire_fast()
     }
 
     #[inline]
     fn release(&self) {
         if host::quiet() {
-            self.0.let_go();
+            self.0.release_fast();
         } else {
             self.release_observed();
         }

@@ -42,7 +42,9 @@ impl Scheduler for Plain {
         self.unkind.wait.as_ref().map_or(Wait::Woken, |wait| wait(expected))
     }
 
-    fn wake(&self, _: &AtomicU32, _: u32) {}
+    fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
+        0 // every wait ends by itself
+    }
 
     fn point(&self, op: &Op) {
         if let Some(point) = &self.unkind.point {
