@@ -6,17 +6,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::host::{self, Kind, Op, Spin};
-use crate::raw::{Guarded, Line, Waiter};
+use crate::host::{self, Duty, Kind, Op, Spin};
+use crate::raw::{Guard, Guarded, Line, Waiter};
 
 /// Holds threads back until a fixed number of them has come, then lets all go, again and again.
 ///
 /// Each party of a round gets its own index, 0 for the first to come. The last one runs the
 /// [action](Barrier::action), if there is one, before anybody goes on.
 ///
-/// A barrier breaks when a thread's wait times out, when the action panics, or by [`abort`](Barrier::abort): then
+/// A barrier breaks when a thread's wait times out, when the action panics or its thread calls
+/// [`exit`](std::process::exit), or by [`abort`](Barrier::abort): then
 /// everybody who waits, and everybody who comes later, gets [`BrokenBarrier`], until [`reset`](Barrier::reset).
-/// A thread that comes for the next round while the action still runs waits at the door, whatever its limit.
+///
+/// A time limit is one for the arrival of the others. Once the last party has arrived, the round is complete: the parties
+/// wait for the action to return, whatever their limits. So does a thread that comes for the next round while the action
+/// still runs.
 ///
 /// # Memory ordering
 /// What the parties of a round did before they came happens before the action, and the action before all go on.
@@ -47,9 +51,8 @@ pub struct Barrier<'a> {
 struct State {
     /// The parties of this round that have come, each asking for its index.
     line: Line,
-    /// Those who came while the action of the round before runs.
-    door: Line,
-    acting: bool,
+    /// The thread that runs the action of the complete round.
+    acting: Option<Arc<Acting>>,
     broken: bool,
     /// Counts breaks and resets, so that the action's thread sees whether its round still stands.
     turns: u64,
@@ -63,7 +66,7 @@ enum Role {
     Wait(Arc<Waiter>),
     AtTheDoor(Arc<Waiter>),
     LetAllGo(VecDeque<Arc<Waiter>>),
-    Act(u64),
+    Act(Arc<Acting>),
 }
 
 impl<'a> Barrier<'a> {
@@ -73,7 +76,7 @@ impl<'a> Barrier<'a> {
     /// If `parties` is 0: nobody could ever come last.
     pub const fn new(parties: usize) -> Self {
         assert!(parties > 0, "a barrier needs at least one party");
-        let state = State { line: Line::new(), door: Line::new(), acting: false, broken: false, turns: 0 };
+        let state = State { line: Line::new(), acting: None, broken: false, turns: 0 };
         Self { parties, action: None, limit: None, state: Guarded::new(state) }
     }
 
@@ -134,7 +137,7 @@ impl<'a> Barrier<'a> {
     #[track_caller]
     pub fn abort(&self) {
         host::point(self.op(Kind::Write));
-        let mut state = self.state.lock();
+        let mut state = self.locked();
         let waiters = state.break_off(true);
         drop(state);
         tell(&waiters, BROKEN);
@@ -144,7 +147,7 @@ impl<'a> Barrier<'a> {
     #[track_caller]
     pub fn reset(&self) {
         host::point(self.op(Kind::Write));
-        let mut state = self.state.lock();
+        let mut state = self.locked();
         let waiters = state.break_off(false);
         drop(state);
         tell(&waiters, BROKEN);
@@ -159,15 +162,15 @@ impl<'a> Barrier<'a> {
     #[track_caller]
     pub fn n_waiting(&self) -> usize {
         host::point(self.op(Kind::Read));
-        let state = self.state.lock();
-        if state.acting { 0 } else { state.line.len() }
+        let state = self.locked();
+        if state.acting.is_some() { 0 } else { state.line.len() }
     }
 
     /// Whether the barrier is broken.
     #[track_caller]
     pub fn is_broken(&self) -> bool {
         host::point(self.op(Kind::Read));
-        self.state.lock().broken
+        self.locked().broken
     }
 
     #[track_caller]
@@ -182,18 +185,19 @@ impl<'a> Barrier<'a> {
                     tell(&waiters, PASS);
                     return Ok(self.parties - 1);
                 }
-                Role::Act(turn) => return self.act(turn),
+                Role::Act(acting) => return self.act(&acting),
             };
         }
     }
 
     fn come(&self) -> Result<Role, BrokenBarrier> {
-        let mut state = self.state.lock();
+        let mut state = self.locked();
         if state.broken {
             return Err(BrokenBarrier);
         }
-        if state.acting {
-            return Ok(Role::AtTheDoor(state.door.join(0)));
+        if let Some(acting) = &state.acting {
+            // If its thread has just called `exit`, this one looks again, and finds the barrier broken.
+            return Ok(Role::AtTheDoor(acting.wait()));
         }
         let index = state.line.len();
         if index + 1 < self.parties {
@@ -202,16 +206,19 @@ impl<'a> Barrier<'a> {
         if self.action.is_none() {
             return Ok(Role::LetAllGo(state.line.take_first(usize::MAX)));
         }
-        state.acting = true;
-        Ok(Role::Act(state.turns))
+        let acting = Arc::new(Acting::new(state.turns));
+        // They stay in line, where `abort` and `reset` find them; but nobody else tells them when the thread calls `exit`.
+        acting.round.lock().parties.extend(state.line.all().cloned());
+        state.acting = Some(acting.clone());
+        Ok(Role::Act(acting))
     }
 
     /// Waits for the last one to come.
     fn stand(&self, op: Op, waiter: &Arc<Waiter>, deadline: Option<Instant>) -> Result<usize, BrokenBarrier> {
         let patience = Spin::among(self.parties);
         let verdict = waiter.sleep_with(patience, op, deadline).or_else(|| {
-            let mut state = self.state.lock();
-            if !state.acting && state.line.leave(waiter) {
+            let mut state = self.locked();
+            if state.acting.is_none() && state.line.leave(waiter) {
                 let others = state.break_off(true);
                 drop(state);
                 tell(&others, BROKEN);
@@ -224,12 +231,16 @@ impl<'a> Barrier<'a> {
     }
 
     /// Runs the action for the round that is complete, then lets its parties go.
-    fn act(&self, turn: u64) -> Result<usize, BrokenBarrier> {
+    fn act(&self, acting: &Arc<Acting>) -> Result<usize, BrokenBarrier> {
+        let me = host::record();
+        let duty: Arc<dyn Duty> = acting.clone();
+        me.add_duty(duty.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| self.action.as_ref().map(|action| action())));
-        let mut state = self.state.lock();
-        state.acting = false;
-        let door = state.door.take_first(usize::MAX);
-        let stands = state.turns == turn;
+        me.remove_duty(&duty);
+        let mut state = self.locked();
+        state.acting = None;
+        let door = acting.end();
+        let stands = state.turns == acting.turn;
         let waiters = match (&outcome, stands) {
             (Ok(_), true) => state.line.take_first(usize::MAX),
             (Err(_), true) => state.break_off(true),
@@ -243,6 +254,22 @@ impl<'a> Barrier<'a> {
             Ok(_) if stands => Ok(self.parties - 1),
             Ok(_) => Err(BrokenBarrier),
         }
+    }
+
+    /// The state, in which a thread that runs the action exists.
+    fn locked(&self) -> Guard<'_, State> {
+        let mut state = self.state.lock();
+        if let Some(acting) = &state.acting
+            && let Some(end) = acting.has_ended()
+        {
+            // A reset of the barrier has ended the round before.
+            let stands = state.turns == acting.turn;
+            state.acting = None;
+            if stands && matches!(end, End::Exited) {
+                drop(state.break_off(true)); // its parties are told by who found out
+            }
+        }
+        state
     }
 
     #[track_caller]
@@ -260,6 +287,82 @@ impl State {
     }
 }
 
+/// A thread that runs the action. It may never come back.
+struct Acting {
+    /// The turn of the round.
+    turn: u64,
+    /// The process in which the thread exists, by its forks.
+    process: u32,
+    round: Guarded<Round>,
+}
+
+struct Round {
+    /// Those who wait for the action to return.
+    parties: VecDeque<Arc<Waiter>>,
+    /// Those who came for the next round meanwhile.
+    door: Line,
+    /// The thread has called `exit`.
+    exited: bool,
+}
+
+/// How a thread that runs the action is gone.
+enum End {
+    Exited,
+    /// It exists in the parent of this process, and with it the parties of the round.
+    Forked,
+}
+
+impl Acting {
+    fn new(turn: u64) -> Self {
+        let round = Round { parties: VecDeque::new(), door: Line::new(), exited: false };
+        Self { turn, process: host::forks(), round: Guarded::new(round) }
+    }
+
+    /// Lines up until the action is over. A waiter that comes too late for that has been told already.
+    fn wait(&self) -> Arc<Waiter> {
+        let mut round = self.round.lock();
+        if round.exited {
+            let waiter = Waiter::new(0);
+            waiter.tell(PASS);
+            return waiter;
+        }
+        round.door.join(0)
+    }
+
+    /// The action has returned: those who came meanwhile may go on.
+    fn end(&self) -> VecDeque<Arc<Waiter>> {
+        let mut round = self.round.lock();
+        round.parties = VecDeque::new();
+        round.door.take_first(usize::MAX)
+    }
+
+    fn has_ended(&self) -> Option<End> {
+        if self.process != host::forks() {
+            return Some(End::Forked);
+        }
+        self.round.lock().exited.then_some(End::Exited)
+    }
+}
+
+impl Duty for Acting {
+    /// The thread has called `exit` in the action.
+    fn abandon(&self) {
+        let mut round = self.round.lock();
+        round.exited = true;
+        let parties = std::mem::take(&mut round.parties);
+        let door = round.door.take_first(usize::MAX);
+        drop(round);
+        tell_unless_told(&parties, BROKEN);
+        tell(&door, PASS); // to look again
+    }
+}
+
+fn tell_unless_told(waiters: &VecDeque<Arc<Waiter>>, verdict: u32) {
+    for waiter in waiters {
+        waiter.tell_unless_told(verdict);
+    }
+}
+
 fn tell(waiters: &VecDeque<Arc<Waiter>>, verdict: u32) {
     for waiter in waiters {
         waiter.tell(verdict);
@@ -269,7 +372,7 @@ fn tell(waiters: &VecDeque<Arc<Waiter>>, verdict: u32) {
 impl fmt::Debug for Barrier<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         host::point(Op::new(self, "Barrier", Kind::Read));
-        let state = self.state.lock();
+        let state = self.locked();
         let (waiting, broken) = (state.line.len(), state.broken);
         drop(state);
         f.debug_struct("Barrier")
@@ -280,7 +383,7 @@ impl fmt::Debug for Barrier<'_> {
     }
 }
 
-/// The barrier is broken: a party timed out, the action panicked, or somebody aborted or reset it.
+/// The barrier is broken: a party timed out, the action panicked or called `exit`, or somebody aborted or reset it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrokenBarrier;
 

@@ -28,8 +28,9 @@
 //! threads hand over turns with it, and it is not suspected at all.
 //!
 //! When every thread waits without limit but the program has installed a handler for a signal, the handler may still
-//! make a thread ready, or end the program. That is reported once, as a suspicion, after the same time. Handlers of
-//! the runtime do not count: those for faults such as SIGSEGV, and that of [`dump_on_sigquit`].
+//! wake a thread, unless all of them wait for locks that only their holders can release, or for each other's ends. That
+//! is reported once, as a suspicion, after the same time. Handlers of the runtime do not count: those for faults such
+//! as SIGSEGV, and that of [`dump_on_sigquit`].
 //!
 //! Nothing is said of a wait with a time limit, of conditions, events, semaphores, barriers and queues while some
 //! thread runs, sleeps or waits with a limit: it may be on the way to help.
@@ -73,8 +74,7 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::host::{self, Kind, Op, Record};
-use crate::raw::Guarded;
+use crate::host::{self, ForkSafe, Kind, Op, Rank, Record};
 use crate::thread;
 
 pub use crate::host::Action;
@@ -160,7 +160,8 @@ pub fn is_on() -> bool {
 /// Has SIGQUIT (Ctrl-\, `kill -QUIT`) write a [`dump`] to standard error, after which the program goes on.
 ///
 /// A daemon thread writes it, so it comes even where all other threads hang. A handler that the program had
-/// for this signal is replaced. The first call does it; further ones change nothing.
+/// for this signal is replaced. The first call does it; further ones change nothing. In a forked child, which does not
+/// have that thread, SIGQUIT has its default effect until the child calls this, too.
 ///
 /// # Errors
 /// What the operating system said; `Unsupported` where it is not Linux.
@@ -171,13 +172,14 @@ pub fn is_on() -> bool {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn dump_on_sigquit() -> io::Result<()> {
-    static ANSWERED: Guarded<bool> = Guarded::new(false);
+    // By which process: a forked child has no thread for it yet.
+    static ANSWERED: ForkSafe<Option<u32>> = ForkSafe::new(Rank::Start, None);
     let mut answered = ANSWERED.lock();
-    if !*answered {
+    if *answered != Some(host::forks()) {
         let count = host::on_sigquit()?;
         let record = Record::new("dump on SIGQUIT", true, true);
         thread::launch(&record, None, Box::new(|| write_dumps(count)))?;
-        *answered = true;
+        *answered = Some(host::forks());
     }
     Ok(())
 }

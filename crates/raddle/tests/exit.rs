@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use child::{Test, ended, test};
 use raddle::thread::{self, JoinError};
-use raddle::{Event, JoinHandle, Mutex, RLock, Thread};
+use raddle::{Barrier, Event, JoinHandle, Mutex, RLock, Thread};
 
 /// Ways to end a program, with the statuses that may come of it.
 const ENDINGS: [(&str, &[i32]); 8] = [
@@ -216,6 +216,18 @@ const SINGLE: &[Single] = &[
     ("holder_stays_holder", 3, &["still the holder"], holder_stays_holder),
     ("registry_is_empty_again", 0, &["1 alive", "2 alive", "1 alive", "1 alive"], registry_is_empty_again),
     ("worker_panics", 0, &["finished"], worker_panics),
+    (
+        "barrier_action_exits",
+        3,
+        &["Err(BrokenBarrier)", "Err(BrokenBarrier)", "Err(BrokenBarrier)", "true Err(BrokenBarrier)"],
+        barrier_action_exits,
+    ),
+    (
+        "barrier_action_exits_after_a_reset",
+        3,
+        &["false 0", "Err(BrokenBarrier)"],
+        barrier_action_exits_after_a_reset,
+    ),
     ("forked_child_ends", 0, &["status 9", "finished"], forked_child_ends),
     (
         "forked_child_waits_for_its_own",
@@ -483,6 +495,62 @@ fn registry_is_empty_again() {
 fn worker_panics() {
     let worker = Thread::spawn(|| panic!("a worker's panic is not the program's"));
     after(worker.thread().clone(), "finished");
+}
+
+/// Whatever limits the parties of the round asked for, or one that comes while the action runs.
+fn barrier_action_exits() {
+    let acts = Arc::new((Event::new(), Event::new()));
+    let action = acts.clone();
+    let barrier = Arc::new(Barrier::new(3).action(move || {
+        action.0.set();
+        action.1.wait();
+        exit(3)
+    }));
+    let (short, none, next) = (barrier.clone(), barrier.clone(), barrier.clone());
+    let waits = [
+        Thread::spawn(move || short.wait_timeout(Duration::from_mins(5))),
+        Thread::spawn(move || none.wait()),
+    ];
+    while barrier.n_waiting() < 2 {
+        thread::yield_now();
+    }
+    let last = barrier.clone();
+    drop(Thread::spawn(move || last.wait()));
+    acts.0.wait();
+    let next = Thread::spawn(move || next.wait());
+    drop(Thread::spawn(move || {
+        for wait in waits.into_iter().chain([next]) {
+            println!("{:?}", wait.join().unwrap());
+        }
+        println!("{} {:?}", barrier.is_broken(), barrier.wait());
+    }));
+    acts.1.set();
+    sleep_for_ever();
+}
+
+fn barrier_action_exits_after_a_reset() {
+    let acts = Arc::new((Event::new(), Event::new()));
+    let action = acts.clone();
+    let barrier = Arc::new(Barrier::new(2).action(move || {
+        action.0.set();
+        action.1.wait();
+        exit(3)
+    }));
+    let (party, last) = (barrier.clone(), barrier.clone());
+    let party = Thread::spawn(move || party.wait());
+    while barrier.n_waiting() < 1 {
+        thread::yield_now();
+    }
+    let last = Thread::spawn(move || last.wait());
+    acts.0.wait();
+    barrier.reset();
+    drop(Thread::spawn(move || {
+        last.wait().unwrap();
+        println!("{} {}", barrier.is_broken(), barrier.n_waiting());
+        println!("{:?}", party.join().unwrap());
+    }));
+    acts.1.set();
+    sleep_for_ever();
 }
 
 /// Runs `child` in a copy of the process that has this thread alone, and returns its status.

@@ -86,6 +86,7 @@ impl<T> AsCompleted<T> {
         let collector = Arc::new(Collector::default());
         let watch: Arc<dyn Watch> = collector.clone();
         for (place, future) in futures.iter().enumerate() {
+            future.core.give_up_if_an_ancestors();
             if future.core.listen(Listener::Watch(watch.clone(), place), settled).is_err() {
                 watch.settled(place, false);
             }

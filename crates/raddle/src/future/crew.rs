@@ -43,10 +43,18 @@ thread_local! {
 /// The home of futures that belong to no pool, and of threads that are no workers.
 pub(crate) const NOWHERE: u64 = 0;
 
-/// A number for a new pool.
+/// A number for a new pool, which says in its upper bits to which process the pool belongs.
 pub(crate) fn new_home() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(NOWHERE + 1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    u64::from(host::forks()) << PROCESS | NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+const PROCESS: u32 = 40;
+
+/// Whether the pool `home` belongs to the process that this one was forked from, or to an earlier one. Then it has no
+/// worker here but the one, if any, that called `fork`.
+pub(crate) fn is_an_ancestors(home: u64) -> bool {
+    home != NOWHERE && home >> PROCESS != u64::from(host::forks())
 }
 
 /// The calling thread works for the pool `home` until the returned value is dropped.

@@ -26,11 +26,13 @@ pub enum FutureError {
     Taken,
     /// The task came after the pool's shutdown, or while the program was ending, and was not run.
     ShutDown,
-    /// The pool's initializer failed, which is told here, so the task was not run.
+    /// The pool's initializer failed, or the pool belongs to the process that this one was forked from, which is told here;
+    /// so the task was not run.
     Broken(Arc<str>),
     /// The pool has no worker, and the operating system could not start one, so the task was not run.
     NoThread(Arc<io::Error>),
-    /// The promise was dropped before it was set, or the worker called `std::process::exit` in the task.
+    /// The promise was dropped before it was set, or the worker called `std::process::exit` in the task; or the task is one
+    /// of the process that this one was forked from.
     Abandoned,
     /// Every worker of the pool waits for a task of the same pool, the calling one included.
     Deadlock,
@@ -77,7 +79,7 @@ impl fmt::Display for FutureError {
                 write!(f, "the task was not run: no worker could be started: {error}")
             }
             FutureError::Abandoned => {
-                f.write_str("whoever was to settle the future is gone without doing so: it called exit, or dropped its promise")
+                f.write_str("whoever was to settle the future is gone without doing so: it called exit, dropped its promise, or exists in the parent process only")
             }
             FutureError::Deadlock => f.write_str(
                 "deadlock: every worker of the pool waits for a task of the same pool; \

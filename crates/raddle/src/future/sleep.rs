@@ -20,6 +20,7 @@ impl<T, W: ?Sized> Core<T, W> {
         deadline: Option<Instant>,
         reached: fn(u32) -> bool,
     ) -> Result<(), FutureError> {
+        self.give_up_if_an_ancestors();
         if deadline.is_none()
             && !self.is(settled)
             && let Some(crew) = crew::of(self.home)
@@ -28,6 +29,22 @@ impl<T, W: ?Sized> Core<T, W> {
         }
         host::point_until(op, deadline, &self.word, || self.is(reached));
         if self.sleep(deadline, reached) { Ok(()) } else { Err(FutureError::TimedOut) }
+    }
+
+    /// Settles the future as abandoned if only a thread of an ancestor of this process would.
+    pub(super) fn give_up_if_an_ancestors(self: &Arc<Self>) {
+        let runs_here = || crew::of(self.home).is_some_and(|crew| crew.runs(self.address()));
+        if crew::is_an_ancestors(self.home)
+            && !self.is(settled)
+            && !runs_here()
+            && let Ok(callbacks) = self.settle(Err(FutureError::Abandoned))
+        {
+            drop(callbacks); // they belong to the ancestor as well
+        }
+    }
+
+    fn address(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).cast::<()>() as usize
     }
 
     fn sleep(&self, deadline: Option<Instant>, reached: fn(u32) -> bool) -> bool {
@@ -62,8 +79,7 @@ impl<T, W: ?Sized> Core<T, W> {
     /// Waits in a way that the pool can end, when it sees that no worker is left to bring the result.
     fn wait_for_own_pool(self: &Arc<Self>, crew: &dyn Crew, op: Op) -> Result<(), FutureError> {
         host::point(op);
-        let address = Arc::as_ptr(self).cast::<()>() as usize;
-        if crew.runs(address) {
+        if crew.runs(self.address()) {
             say_of_own_task();
             return Err(FutureError::Deadlock);
         }
@@ -72,7 +88,7 @@ impl<T, W: ?Sized> Core<T, W> {
         if self.listen(Listener::Watch(watch.clone(), 0), settled).is_err() {
             return Ok(());
         }
-        crew.block(&waiter, address);
+        crew.block(&waiter, self.address());
         waiter.sleep(op, None);
         crew.unblock(&waiter);
         if self.is(settled) {

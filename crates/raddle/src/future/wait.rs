@@ -125,6 +125,7 @@ fn wait_until<T>(
     host::point(op);
     let watch: Arc<dyn Watch> = tally.clone();
     for future in futures {
+        future.core.give_up_if_an_ancestors();
         if future.core.listen(Listener::Watch(watch.clone(), 0), settled).is_err() {
             let failed = future.core.peek_failure().is_some_and(|error| !error.is_cancelled());
             watch.settled(0, failed);

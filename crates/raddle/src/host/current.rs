@@ -4,14 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::op::Op;
 use super::program::Program;
 use super::record::Record;
 use super::scheduler::Scheduler;
 use super::under::{self, with_program};
-use super::{ending, os};
+use super::{ending, fork, os};
 
 thread_local! {
     /// The calling thread's record. Its destructor is registered before any of the thread's own, so it
@@ -94,7 +95,7 @@ pub(crate) fn record() -> Arc<Record> {
             record
         }
         // The thread's locals are gone already: it is being taken down, or is inside `exit`.
-        Err(_) if is_main() => under::ordinary().main().clone(),
+        Err(_) if is_main() => under::ordinary().main(),
         Err(_) => {
             if IDENT.get() == 0 {
                 IDENT.set(Record::next_ident());
@@ -118,7 +119,7 @@ pub(super) fn end_for_others() {
     match known {
         Ok(Some(record)) => ending::thread_is_over(&record),
         // Other threads may know of main though main itself never asked who it is.
-        _ if is_main() => ending::thread_is_over(under::ordinary().main()),
+        _ if is_main() => ending::thread_is_over(&under::ordinary().main()),
         _ => {} // its end came with that of its locals
     }
 }
@@ -129,12 +130,28 @@ pub(crate) fn adopt(record: Arc<Record>, end: Op) {
 }
 
 fn take_on(record: Arc<Record>, end: Option<Op>) {
-    if let Some(id) = os::native_id() {
-        let _ = record.native_id.set(id);
-    }
+    survives_forks();
+    record.set_native_id(os::native_id());
     IDENT.set(record.ident);
     let before = CURRENT.try_with(|mine| mine.replace(Mine::of(record, end)));
     debug_assert!(!before.is_ok_and(|before| before.record.is_some()), "a thread took on a second identity");
+}
+
+/// Has every forked child know its only thread and forget the others, from now on.
+pub(super) fn survives_forks() {
+    static LISTED: AtomicBool = AtomicBool::new(false);
+    if !LISTED.load(Acquire) && !LISTED.swap(true, AcqRel) {
+        fork::in_child(inherit);
+    }
+}
+
+/// The calling thread is the only one of a child that it has just forked, and so the child's main thread, as in Python.
+fn inherit() {
+    let mine = CURRENT.try_with(|mine| mine.borrow().record.clone()).ok().flatten();
+    if let Some(mine) = &mine {
+        mine.inherit(os::native_id());
+    }
+    under::ordinary().inherit(mine.filter(|_| under::scheduler().is_none()));
 }
 
 /// Gives up the calling thread's record, as its end would.
@@ -156,7 +173,7 @@ fn stand_in() -> Arc<Record> {
             return record;
         }
         if is_main() && !explored {
-            return program.main().clone();
+            return program.main();
         }
         let record = Record::new(&foreign_name(program), true, false);
         program.add(&record);

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use super::os;
+use super::fork::forks;
 use super::program::Program;
 use super::record::{AWAITED, Duty, FINISHED, Record};
 use super::under::{self, with_program};
@@ -36,7 +36,7 @@ impl Pledge {
 }
 
 fn process() -> NonZero<u32> {
-    NonZero::<u32>::MIN.saturating_add(os::forks())
+    NonZero::<u32>::MIN.saturating_add(forks())
 }
 
 /// While this lives, the program does not end; a thread that runs under it gives it up with `exit`.
@@ -78,6 +78,9 @@ impl Duty for Obligation {
 
 /// The thread is over, its locals dropped: joiners may go on, and the program need not wait for it.
 pub(super) fn thread_is_over(record: &Arc<Record>) {
+    if record.internal {
+        record.lend_name(None);
+    }
     let registry = with_program(|program| {
         program.remove(record);
         program.registry()

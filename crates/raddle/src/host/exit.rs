@@ -1,12 +1,13 @@
 //! How the program ends: it waits for what it is obliged to, and abandons daemons.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::ending::{Obligation, Pledge, thread_is_over};
+use super::fork::{ForkSafe, Rank};
 use super::program::Program;
-use super::record::{Record, locked};
+use super::record::Record;
 use super::seam::wait;
 use super::watch::Leaving;
 use super::{current, os, under};
@@ -20,34 +21,24 @@ pub(crate) fn oblige() -> Option<Obligation> {
 pub(crate) fn pledge() -> Option<Pledge> {
     if under::scheduler().is_none() {
         wait_at_exit();
-        begin_anew_after_a_fork();
+        current::survives_forks();
     }
     under::with_program(Program::oblige).then(Pledge::given)
 }
 
-/// Has the C library call [`at_exit`] when `main` returned or somebody called `exit`.
+/// Has the C library call [`at_exit`] when `main` returned or somebody called `exit`. A forked child inherits that.
 #[expect(unsafe_code, reason = "only the C library is asked by both a return from main and exit")]
 fn wait_at_exit() {
-    static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    static REGISTRATION: ForkSafe<()> = ForkSafe::new(Rank::Start, ());
+    if REGISTERED.load(Ordering::Acquire) {
+        return;
+    }
+    let _one_at_a_time = REGISTRATION.lock();
+    if !REGISTERED.load(Ordering::Relaxed) {
         // SAFETY: the handler is a plain function that lives as long as the program and does not unwind.
         unsafe { libc::atexit(at_exit) };
-        os::count_forks();
-    });
-}
-
-/// The process that took on the obligations, by its forks: a forked child has copies of them, but not of the threads.
-static PROCESS: AtomicU32 = AtomicU32::new(0);
-
-fn begin_anew_after_a_fork() {
-    static CHANGE: Mutex<()> = Mutex::new(());
-    let process = os::forks();
-    if PROCESS.load(Ordering::Acquire) != process {
-        let _one_at_a_time = locked(&CHANGE);
-        if PROCESS.load(Ordering::Relaxed) != process {
-            under::ordinary().forget_obligations();
-            PROCESS.store(process, Ordering::Release); // nobody takes one on before this
-        }
+        REGISTERED.store(true, Ordering::Release);
     }
 }
 
@@ -55,17 +46,12 @@ fn begin_anew_after_a_fork() {
 const LOOK: Duration = Duration::from_millis(50);
 
 extern "C" fn at_exit() {
-    if PROCESS.load(Ordering::Relaxed) != os::forks() {
-        return;
-    }
     // Where the C library has not done so with its locals, the thread that calls `exit` ends here.
     current::end_for_others();
     let program = under::ordinary();
     // Who waits here, for the watch: the thread's own record has ended.
     let leaving = Record::new("the end of the program", false, true);
-    if let Some(id) = os::native_id() {
-        let _ = leaving.native_id.set(id);
-    }
+    leaving.set_native_id(os::native_id());
     let wait = Leaving::begin(program, &leaving);
     while let Err(seen) = program.close() {
         wait.slice(seen, LOOK);
@@ -84,5 +70,5 @@ pub(crate) fn never_return() -> ! {
 
 /// The standard library parks every thread that calls `exit` after the first one for ever.
 fn called_exit(thread: &Arc<Record>) -> bool {
-    thread.native_id.get().is_some_and(|id| os::waits_in_exit(*id))
+    thread.native_id().is_some_and(os::waits_in_exit)
 }

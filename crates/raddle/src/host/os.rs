@@ -6,8 +6,8 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::{Duration, Instant};
 
 use super::op::Wait;
@@ -27,7 +27,7 @@ pub(super) fn yield_now() {
     std::thread::yield_now();
 }
 
-/// Starts a detached thread; its name reaches the operating system, which may keep only the first part.
+/// Starts a detached thread.
 pub(super) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     let mut builder = std::thread::Builder::new();
     if name.contains('\0') {
@@ -53,22 +53,25 @@ pub(super) fn write_error(text: &str) {
     }
 }
 
-/// How many forks lie between this process and the one that called [`count_forks`] first.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// Tells this process from those that it forks; unlike its number, without a system call.
-pub(super) fn forks() -> u32 {
+/// How many forks lie between this process and the one that first used the toolkit. Changes only during a fork, in the
+/// child, which has one thread then.
+#[inline]
+pub(crate) fn forks() -> u32 {
     FORKS.load(Relaxed)
 }
 
-/// Counts forks from now on. To be called once.
-pub(super) fn count_forks() {
-    extern "C" fn count() {
-        FORKS.fetch_add(1, Relaxed);
-    }
-    // SAFETY: the handler is a plain function that lives as long as the program and does no more than an atomic does. If
-    // it is refused, for want of memory, a forked child waits for threads that it does not have.
-    unsafe { libc::pthread_atfork(None, None, Some(count)) };
+/// The process is a child that has just been forked.
+pub(super) fn is_a_fork() {
+    FORKS.fetch_add(1, Relaxed);
+}
+
+/// Has the C library call these around each `fork` from now on.
+pub(super) fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
+    // SAFETY: the handlers are plain functions that live as long as the program and do not unwind. If they are refused, for
+    // want of memory, a child takes its parent's threads for its own.
+    unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
 /// Ends the process at once: no exit handlers, no destructors.
@@ -79,8 +82,16 @@ pub(super) fn end_process(status: i32) -> ! {
 
 /// The processors this process may run on, asked once.
 pub(super) fn processors() -> usize {
-    static COUNT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    // No `OnceLock`: a fork might leave it half set.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    match COUNT.load(Relaxed) {
+        0 => {
+            let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            COUNT.store(count, Relaxed);
+            count
+        }
+        count => count,
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -91,7 +102,7 @@ pub(super) use linux::{
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{AtomicU32, Instant, Wait, io, now};
+    use super::{AtomicU32, Instant, Wait, forks, io, now};
     use std::os::unix::fs::MetadataExt as _;
     use std::ptr;
     use std::sync::atomic::Ordering;
@@ -154,7 +165,18 @@ mod linux {
     /// How many SIGQUITs have come since [`on_sigquit`].
     static SIGQUITS: AtomicU32 = AtomicU32::new(0);
 
+    /// In which process they are answered, by its forks.
+    static SIGQUITS_ANSWERED: AtomicU32 = AtomicU32::new(0);
+
     extern "C" fn count_sigquit(_: libc::c_int) {
+        if SIGQUITS_ANSWERED.load(Ordering::Relaxed) != forks() {
+            // SAFETY: both functions may be called in a handler. The signal takes effect when the handler returns.
+            unsafe {
+                libc::signal(libc::SIGQUIT, libc::SIG_DFL);
+                libc::raise(libc::SIGQUIT);
+            }
+            return;
+        }
         SIGQUITS.fetch_add(1, Ordering::Release);
         // SAFETY: the calling thread's errno is its own; a handler leaves it as it was.
         let errno = unsafe { libc::__errno_location() };
@@ -171,6 +193,7 @@ mod linux {
 
     /// From now on, SIGQUITs are counted in the word that this returns, and wake who waits on it.
     pub(crate) fn on_sigquit() -> io::Result<&'static AtomicU32> {
+        SIGQUITS_ANSWERED.store(forks(), Ordering::Relaxed);
         // SAFETY: zeroes are a valid `sigaction`: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         action.sa_sigaction = sigquit_handler();

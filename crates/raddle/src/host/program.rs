@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
+use super::fork::{Held, Listing, Quiesce, Rank, locked};
 use super::op::Object;
 use super::os;
-use super::record::{FINISHED, Record, locked};
+use super::record::Record;
 use super::slot::Slots;
 
 /// The program may end; nothing more can be begun that it would have to wait for.
@@ -18,55 +19,73 @@ const COUNT: u32 = AWAITED - 1;
 
 /// The threads, the obligations and the services of one program; an exploration has one of its own.
 pub struct Program {
-    threads: Mutex<BTreeMap<u64, Arc<Record>>>,
-    main: OnceLock<Arc<Record>>,
+    threads: Mutex<Threads>,
     names: AtomicU64,
     /// How many obligations stand, plus `CLOSED` and `AWAITED`.
     obligations: AtomicU32,
     /// Services that belong to the program, such as its timers.
     services: Slots,
+    listing: Listing,
+}
+
+struct Threads {
+    /// By their idents; some may belong to an ancestor of this process.
+    all: BTreeMap<u64, Arc<Record>>,
+    main: Option<Arc<Record>>,
 }
 
 impl Program {
     /// A program without threads.
     pub const fn new() -> Self {
         Self {
-            threads: Mutex::new(BTreeMap::new()),
-            main: OnceLock::new(),
+            threads: Mutex::new(Threads { all: BTreeMap::new(), main: None }),
             names: AtomicU64::new(0),
             obligations: AtomicU32::new(0),
             services: Slots::new(),
+            listing: Listing::new(),
         }
     }
 
-    /// The record of the thread in which the program began.
-    pub(crate) fn main(&self) -> &Arc<Record> {
-        self.main.get_or_init(|| {
-            let record = Record::new("MainThread", false, false);
-            if let Some(id) = os::process_id() {
-                let _ = record.native_id.set(id);
-            }
-            self.add(&record);
-            record
-        })
+    /// For a program in a static: no fork leaves its locks held from now on.
+    #[inline]
+    pub(super) fn survives_forks(&'static self) {
+        self.listing.list(self);
+    }
+
+    /// The record of the thread in which the program began; in a forked child, of the thread that called `fork`.
+    pub(crate) fn main(&self) -> Arc<Record> {
+        let mut threads = locked(&self.threads);
+        if let Some(main) = &threads.main
+            && !main.is_an_ancestors()
+        {
+            return main.clone();
+        }
+        let record = Record::new("MainThread", false, false);
+        record.set_native_id(os::process_id());
+        threads.all.insert(record.ident, record.clone());
+        let before = threads.main.replace(record.clone());
+        drop(threads);
+        drop(before); // after the lock is released
+        record
     }
 
     pub(super) fn has_main(&self) -> bool {
-        self.main.get().is_some()
+        locked(&self.threads).main.is_some()
     }
 
     /// Makes `record` the main thread, unless there is one.
     pub(crate) fn set_main(&self, record: Arc<Record>) {
-        self.add(&record);
-        let _ = self.main.set(record);
+        let mut threads = locked(&self.threads);
+        threads.all.insert(record.ident, record.clone());
+        threads.main.get_or_insert(record);
     }
 
     pub(crate) fn add(&self, record: &Arc<Record>) {
-        locked(&self.threads).insert(record.ident, record.clone());
+        locked(&self.threads).all.insert(record.ident, record.clone());
     }
 
     pub(crate) fn remove(&self, record: &Record) {
-        let gone = locked(&self.threads).remove(&record.ident);
+        let gone = locked(&self.threads).all.remove(&record.ident);
         drop(gone); // after the lock is let go: the last owner's drop may be long
     }
 
@@ -78,11 +97,16 @@ impl Program {
 
     /// The threads alive, in the order in which they were started.
     pub(crate) fn threads(&self) -> Vec<Arc<Record>> {
-        locked(&self.threads)
-            .values()
-            .filter(|thread| thread.state.load(Ordering::Acquire) != FINISHED)
-            .cloned()
-            .collect()
+        locked(&self.threads).all.values().filter(|thread| !thread.finished()).cloned().collect()
+    }
+
+    /// This is a forked child, with `me` as its only thread. What was begun before will never be fulfilled here. What the
+    /// other threads own is leaked, like their stacks: to drop it is up to them.
+    pub(super) fn inherit(&self, me: Option<Arc<Record>>) {
+        let all = me.iter().map(|me| (me.ident, me.clone())).collect();
+        let before = std::mem::replace(&mut *locked(&self.threads), Threads { all, main: me });
+        std::mem::forget(before);
+        self.obligations.store(0, Ordering::Relaxed);
     }
 
     /// The number for the next thread without a name.
@@ -123,11 +147,6 @@ impl Program {
         self.obligations.load(Ordering::Acquire) & COUNT == 0
     }
 
-    /// Nothing of what was begun will ever be fulfilled here.
-    pub(super) fn forget_obligations(&self) {
-        self.obligations.store(0, Ordering::Relaxed);
-    }
-
     /// Closes the program if nothing keeps it; otherwise returns the word's value to sleep on.
     pub(super) fn close(&self) -> Result<(), u32> {
         let mut seen = self.obligations.load(Ordering::Acquire);
@@ -143,6 +162,17 @@ impl Program {
 
     pub(super) fn word(&self) -> &AtomicU32 {
         &self.obligations
+    }
+}
+
+impl Quiesce for Program {
+    fn rank(&self) -> Rank {
+        Rank::Threads
+    }
+
+    fn hold(&'static self, held: &mut Vec<Box<dyn Held>>) {
+        held.push(Box::new(locked(&self.threads)));
+        self.services.hold(held);
     }
 }
 

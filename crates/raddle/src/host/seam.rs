@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::op::{Op, Wait};
-use super::{current, doing, flags, os, trace, under, watch};
+use super::{current, doing, flags, os, starting, trace, under, watch};
 
 /// Parks the calling thread while `word` holds `expected`, until [`wake`](super::wake) or the deadline; `None`: no limit.
 ///
@@ -137,7 +137,7 @@ pub fn yield_now() {
 pub fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     match under::scheduler() {
         Some(scheduler) => scheduler.spawn(name, stack_size, body),
-        None => os::spawn(name, stack_size, body),
+        None => starting::spawn(name, stack_size, body),
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the watch does, as the program wants it; the environment has the last word.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::fork::{ForkSafe, Rank};
 use super::os;
 
 /// What the watch does about a deadlock, once it has said so.
@@ -76,8 +76,8 @@ pub(super) struct Asked {
 
 /// What the environment asked for when it was first looked at.
 pub(super) fn environment() -> Asked {
-    static ASKED: OnceLock<Asked> = OnceLock::new();
-    *ASKED.get_or_init(|| {
+    static ASKED: ForkSafe<Option<Asked>> = ForkSafe::new(Rank::Leaf, None);
+    *ASKED.lock().get_or_insert_with(|| {
         let asked = read();
         if let Some(action) = asked.action {
             ACTION.store(action as u8, Relaxed);

@@ -3,7 +3,7 @@
 use std::any::{Any, TypeId};
 use std::sync::{Arc, Mutex};
 
-use super::record::locked;
+use super::fork::{Held, locked};
 
 /// One shared value of each type, made when first asked for.
 pub(crate) struct Slots(Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>);
@@ -11,6 +11,11 @@ pub(crate) struct Slots(Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>);
 impl Slots {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
+    }
+
+    /// Locks them.
+    pub(super) fn hold(&'static self, held: &mut Vec<Box<dyn Held>>) {
+        held.push(Box::new(locked(&self.0)));
     }
 
     /// The program's `S`, which `make` makes if there is none yet.

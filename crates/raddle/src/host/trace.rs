@@ -5,9 +5,10 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::fork::{ForkSafe, Rank, locked};
 use super::memory::Memory;
 use super::op::{Kind, Object, Op};
-use super::record::{Record, locked};
+use super::record::Record;
 use super::{current, flags, os, under};
 
 /// One recorded step of one thread.
@@ -30,7 +31,8 @@ pub struct Step {
 
 type Log = Arc<Mutex<Vec<Step>>>;
 
-static LOGS: Mutex<Vec<(Instant, Log)>> = Mutex::new(Vec::new());
+/// Locked also by who wants one of the logs, so that no fork leaves a log locked.
+static LOGS: ForkSafe<Vec<(Instant, Log)>> = ForkSafe::new(Rank::Trace, Vec::new());
 
 /// Collects the steps of all threads from [`start`](Recording::start) to [`finish`](Recording::finish).
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Recording {
     /// Begins to record.
     pub fn start() -> Self {
         let log = Log::default();
-        let mut logs = locked(&LOGS);
+        let mut logs = LOGS.lock();
         logs.push((os::now(), log.clone()));
         flags::set_tracing(true);
         Self { log }
@@ -51,13 +53,14 @@ impl Recording {
 
     /// Ends the recording and returns the steps, oldest first.
     pub fn finish(self) -> Vec<Step> {
+        let _logs = LOGS.lock();
         std::mem::take(&mut *locked(&self.log))
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        let mut logs = locked(&LOGS);
+        let mut logs = LOGS.lock();
         logs.retain(|(_, log)| !Arc::ptr_eq(log, &self.log));
         flags::set_tracing(!logs.is_empty());
     }
@@ -139,7 +142,7 @@ pub(super) fn step(thread: &Record, op: &Op) {
 }
 
 fn add(thread: &Record, op: &Op, value: Option<&str>) {
-    let (thread, logs) = (thread.name(), locked(&LOGS));
+    let (thread, logs) = (thread.name(), LOGS.lock());
     let now = os::now(); // under the lock, so that the order of the steps is that of their times
     for (start, log) in &*logs {
         locked(log).push(Step {

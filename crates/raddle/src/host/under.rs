@@ -30,7 +30,7 @@ pub(super) fn replace(with: Option<Arc<dyn Scheduler>>) -> Option<Arc<dyn Schedu
 pub(crate) fn with_program<R>(f: impl FnOnce(&Program) -> R) -> R {
     match scheduler() {
         Some(scheduler) => f(scheduler.program()),
-        None => f(&ORDINARY),
+        None => f(ordinary()),
     }
 }
 
@@ -41,6 +41,7 @@ pub(super) fn program() -> Option<Weak<Program>> {
 
 /// The program of all threads that no scheduler has taken.
 pub(super) fn ordinary() -> &'static Program {
+    ORDINARY.survives_forks();
     &ORDINARY
 }
 

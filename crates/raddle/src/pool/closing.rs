@@ -37,6 +37,9 @@ impl ThreadPoolExecutor {
     #[track_caller]
     pub fn try_shutdown(&self, how: Shutdown) -> bool {
         host::point(Op::new(&*self.shared, POOL, Kind::Write));
+        if self.shared.is_an_ancestors() {
+            return true;
+        }
         self.close(how);
         self.shared.state.lock().alive == 0
     }
@@ -74,6 +77,9 @@ impl ThreadPoolExecutor {
         deadline: Option<Instant>,
         op: Op,
     ) -> Result<bool, FromOwnWorker> {
+        if self.shared.is_an_ancestors() {
+            return Ok(true);
+        }
         if future::home() == self.shared.home {
             return Err(FromOwnWorker);
         }
@@ -95,6 +101,10 @@ impl ThreadPoolExecutor {
 
 impl Drop for ThreadPoolExecutor {
     fn drop(&mut self) {
+        if self.shared.is_an_ancestors() {
+            // What is in it may have been half changed at the fork: it is leaked.
+            return std::mem::forget(self.shared.clone());
+        }
         if self.shutdown(Shutdown::Drain).is_err() {
             self.try_shutdown(Shutdown::Drain);
         }

@@ -12,7 +12,7 @@ pub enum SubmitError<F> {
     Full(F),
     /// The pool has been shut down, or the program is ending and would not wait for the task.
     ShutDown(F),
-    /// The pool's initializer failed, which is told here.
+    /// The pool's initializer failed, or the pool belongs to the process that this one was forked from, which is told here.
     Broken(F, Arc<str>),
     /// The pool has no worker, and the operating system could not start one.
     NoThread(F, io::Error),
@@ -65,6 +65,9 @@ impl<F> std::error::Error for SubmitError<F> {
         }
     }
 }
+
+/// Why a pool that was inherited by a fork accepts nothing.
+pub(super) const AN_ANCESTORS: &str = "it belongs to the process that this one was forked from";
 
 /// Why a pool did not accept a task, before the closure is put with it.
 pub(super) enum Refusal {

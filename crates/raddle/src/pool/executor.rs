@@ -38,6 +38,11 @@ use crate::host::{self, Kind, Op};
 /// accepted before that is not refused any more. So that somebody can try again, the program's
 /// [timer service](crate::timer), one thread, is started before the first worker.
 ///
+/// # Forked children
+/// A child does not have the workers of its parent. There the pool accepts no task, and says so with
+/// [`SubmitError::Broken`] or [`FutureError::Broken`](crate::FutureError::Broken); its shutdown does not wait; and futures
+/// of its tasks are [abandoned](crate::FutureError::Abandoned).
+///
 /// # Waiting for the own pool
 /// A task may wait for other tasks of its pool as long as a worker is left for them. If all workers wait that
 /// way, without a time limit, one of the waits ends with [`FutureError::Deadlock`](crate::FutureError::Deadlock). A
@@ -213,6 +218,9 @@ impl ThreadPoolExecutor {
     pub fn resize(&self, max_workers: usize) {
         assert!(max_workers > 0, "{}", BuildError::NoWorkers);
         host::point(Op::new(&*self.shared, POOL, Kind::Write));
+        if self.shared.is_an_ancestors() {
+            return;
+        }
         let mut first = true;
         loop {
             let mut after = After::default();
@@ -237,20 +245,23 @@ impl ThreadPoolExecutor {
     #[track_caller]
     pub fn max_workers(&self) -> usize {
         host::point(Op::new(&*self.shared, POOL, Kind::Read));
-        self.shared.state.lock().max
+        if self.shared.is_an_ancestors() { 0 } else { self.shared.state.lock().max }
     }
 
     /// How many workers there are.
     #[track_caller]
     pub fn workers(&self) -> usize {
         host::point(Op::new(&*self.shared, POOL, Kind::Read));
-        self.shared.state.lock().workers
+        if self.shared.is_an_ancestors() { 0 } else { self.shared.state.lock().workers }
     }
 
     /// How many workers have nothing to do.
     #[track_caller]
     pub fn idle(&self) -> usize {
         host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        if self.shared.is_an_ancestors() {
+            return 0;
+        }
         let state = self.shared.state.lock();
         state.idle.len() + state.waking + state.looking
     }
@@ -259,6 +270,9 @@ impl ThreadPoolExecutor {
     #[track_caller]
     pub fn pending(&self) -> usize {
         host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        if self.shared.is_an_ancestors() {
+            return 0;
+        }
         let mut state = self.shared.gather();
         let pending = state.lanes.len();
         self.shared.note(&mut state);
@@ -291,6 +305,10 @@ impl RefUnwindSafe for ThreadPoolExecutor {}
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        if self.shared.is_an_ancestors() {
+            let mut shown = f.debug_struct("ThreadPoolExecutor");
+            return shown.field("name", &self.shared.prefix).finish_non_exhaustive();
+        }
         let mut state = self.shared.gather();
         let (max_workers, workers) = (state.max, state.workers);
         let (pending, at_door) = (state.lanes.len(), state.door.len());

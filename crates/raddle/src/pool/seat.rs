@@ -35,6 +35,9 @@ impl Crew for Seat {
     }
 
     fn unblock(&self, waiter: &Arc<Waiter>) {
+        if self.shared.is_an_ancestors() {
+            return;
+        }
         self.shared.state.lock().blocked.retain(|blocked| !Arc::ptr_eq(&blocked.waiter, waiter));
     }
 

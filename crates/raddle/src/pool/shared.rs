@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use super::inbox::Inbox;
 use super::state::State;
 use crate::future::FutureError;
-use crate::host::Spin;
+use crate::host::{self, Spin};
 use crate::raw::{Guard, Guarded};
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";
@@ -18,6 +18,8 @@ pub(super) type Initializer = Box<dyn Fn() + Send + Sync>;
 pub(super) struct Shared {
     /// The pool's number, by which futures and workers know theirs.
     pub(super) home: u64,
+    /// The process that has the workers, by its forks.
+    process: u32,
     pub(super) prefix: String,
     /// How many workers have been named.
     pub(super) named: AtomicU64,
@@ -66,6 +68,7 @@ impl Shared {
         let limited = state.limit.is_some();
         Self {
             home,
+            process: host::forks(),
             prefix,
             named: AtomicU64::new(0),
             initializer,
@@ -77,6 +80,13 @@ impl Shared {
             limited,
             growing: AtomicBool::new(true),
         }
+    }
+
+    /// Whether the pool was inherited by a fork. Its workers are in the parent, and so may be a holder of its locks, which
+    /// therefore must not be acquired.
+    #[inline]
+    pub(super) fn is_an_ancestors(&self) -> bool {
+        self.process != host::forks()
     }
 
     /// The state, with the inbox closed and all its tasks in their lane until [`note`](Shared::note).

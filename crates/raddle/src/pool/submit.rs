@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::after::{After, Caller, Knock, LET_IN, NO_WORKER, NONE_YET};
 use super::chore::Chore;
-use super::error::{Refusal, SubmitError};
+use super::error::{AN_ANCESTORS, Refusal, SubmitError};
 use super::job::{Job, address_of};
 use super::lanes::Priority;
 use super::shared::Shared;
@@ -64,6 +64,9 @@ where
     F: FnOnce() + Send + 'static,
 {
     host::point(op);
+    if shared.is_an_ancestors() {
+        return Err(SubmitError::Broken(task, AN_ANCESTORS.into()));
+    }
     if let Some(entry) = shared.inbox.enter() {
         entry.put(Job::Chore(Chore::new(task)));
         return Ok(());
@@ -93,6 +96,9 @@ pub(super) fn enqueue(
     op: Op,
 ) -> Result<(), Refusal> {
     host::point(op); // not one that waits for room: who waits does so in line, at the door
+    if shared.is_an_ancestors() {
+        return Err(Refusal::Broken(AN_ANCESTORS.into()));
+    }
     if priority == Priority(0)
         && let Some(entry) = shared.inbox.enter()
     {

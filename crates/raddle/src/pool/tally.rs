@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::future::{self, NOTHING, SETTLED};
 use crate::host::{self, Op};
-use crate::raw::{Guarded, Waiter};
+use crate::raw::{Guard, Guarded, Waiter};
 
 /// How many closures of a scope are not gone yet.
 pub(super) struct Tally(Guarded<Open>);
@@ -12,6 +12,8 @@ pub(super) struct Tally(Guarded<Open>);
 #[derive(Default)]
 struct Open {
     tickets: usize,
+    /// The process whose tickets these are, by its forks: the threads that have those of a parent are not in its child.
+    process: u32,
     /// There may be something new to do for the one who waits.
     nudged: bool,
     /// A thread called `exit` in a task: what that borrows must stay as long as the program does.
@@ -26,8 +28,16 @@ impl Default for Tally {
 }
 
 impl Tally {
+    fn open(&self) -> Guard<'_, Open> {
+        let mut open = self.0.lock();
+        if open.process != host::forks() {
+            *open = Open { process: host::forks(), ..Open::default() };
+        }
+        open
+    }
+
     pub(super) fn count(&self) -> usize {
-        self.0.lock().tickets
+        self.open().tickets
     }
 
     /// Waits until every ticket has been given up, or until nudged; says whether the former holds.
@@ -35,7 +45,7 @@ impl Tally {
     /// It never returns once a task is lost in `exit`: the frame that it left may lend what it borrowed to threads
     /// of its own, which go on.
     pub(super) fn wait(&self, home: u64, op: Op) -> bool {
-        let mut open = self.0.lock();
+        let mut open = self.open();
         if open.lost {
             drop(open);
             host::never_return();
@@ -53,13 +63,13 @@ impl Tally {
         if let Some(crew) = &crew {
             crew.unblock(&waiter);
         }
-        let open = self.0.lock();
+        let open = self.open();
         open.tickets == 0 && !open.lost
     }
 
     /// There may be something to do for the one who waits.
     pub(super) fn nudge(&self) {
-        let mut open = self.0.lock();
+        let mut open = self.open();
         open.nudged = true;
         let waiter = open.waiter.take();
         drop(open);
@@ -69,7 +79,7 @@ impl Tally {
     }
 
     fn give_up(&self) {
-        let mut open = self.0.lock();
+        let mut open = self.open();
         open.tickets -= 1;
         let waiter = if open.tickets == 0 { open.waiter.take() } else { None };
         drop(open);
@@ -79,7 +89,7 @@ impl Tally {
     }
 
     fn lose(&self) {
-        let mut open = self.0.lock();
+        let mut open = self.open();
         open.lost = true;
         let waiter = open.waiter.take();
         drop(open);
@@ -90,23 +100,29 @@ impl Tally {
 }
 
 /// A closure that is not gone yet. Dropping this gives it up.
-pub(super) struct Ticket(Arc<Tally>);
+pub(super) struct Ticket {
+    tally: Arc<Tally>,
+    process: u32,
+}
 
 impl Ticket {
     pub(super) fn new(tally: &Arc<Tally>) -> Self {
-        tally.0.lock().tickets += 1;
-        Self(tally.clone())
+        let mut open = tally.open();
+        open.tickets += 1;
+        Self { tally: tally.clone(), process: open.process }
     }
 
     /// For whoever finds out that the thread with the ticket will never go on.
     pub(super) fn lost(&self) -> Lost {
-        Lost(self.0.clone())
+        Lost(self.tally.clone())
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.give_up();
+        if self.process == host::forks() {
+            self.tally.give_up();
+        }
     }
 }
 

@@ -129,6 +129,7 @@ pub(super) fn run_here(shared: &Shared, task: &Arc<dyn Task>) {
         fn not_over_yet(&self) {}
     }
     if let Some(crew) = future::crew_of(shared.home)
+        && !shared.is_an_ancestors()
         && let Ok(seat) = crew.as_any().downcast::<Seat>()
     {
         seat.within.lock().push(task.clone());
@@ -141,6 +142,9 @@ pub(super) fn run_here(shared: &Shared, task: &Arc<dyn Task>) {
 
 impl Queue for Shared {
     fn has_room(self: Arc<Self>) {
+        if self.is_an_ancestors() {
+            return;
+        }
         let mut after = After::default();
         let mut state = self.gather();
         if !state.door.is_empty() {
@@ -209,6 +213,9 @@ impl Seat {
     /// The next task; `None`: the worker leaves.
     fn next(&self) -> Option<Job> {
         let shared = &self.shared;
+        if shared.is_an_ancestors() {
+            return None; // the last task has forked, and this is the child
+        }
         let op = Op::new(&**shared, POOL, Kind::Get);
         host::point(op);
         let mut patience = Spin::new();
@@ -297,6 +304,9 @@ impl Seat {
 
     /// Changes the state and does what follows.
     pub(super) fn change(&self, change: impl FnOnce(&mut State, &mut After)) {
+        if self.shared.is_an_ancestors() {
+            return;
+        }
         let mut after = After::default();
         let mut state = self.shared.gather();
         change(&mut state, &mut after);

@@ -82,49 +82,85 @@ impl<A> Waiter<A> {
 }
 
 /// Waiters in the order in which they came.
+///
+/// A forked child inherits the wait queues of its parent, but none of the threads in them: there they are empty. So
+/// nothing is ever given to a thread that does not exist.
 #[derive(Debug)]
-pub(crate) struct Line<A = usize>(VecDeque<Arc<Waiter<A>>>);
+pub(crate) struct Line<A = usize> {
+    /// Those of the process that `process` says.
+    waiters: VecDeque<Arc<Waiter<A>>>,
+    /// By its forks.
+    process: u32,
+}
 
 impl<A> Line<A> {
     pub(crate) const fn new() -> Self {
-        Self(VecDeque::new())
+        Self { waiters: VecDeque::new(), process: 0 }
+    }
+
+    /// Those of this process.
+    #[inline]
+    fn waiters(&self) -> Option<&VecDeque<Arc<Waiter<A>>>> {
+        (self.process == host::forks()).then_some(&self.waiters)
+    }
+
+    #[inline]
+    fn waiters_mut(&mut self) -> &mut VecDeque<Arc<Waiter<A>>> {
+        if self.process != host::forks() {
+            self.inherit();
+        }
+        &mut self.waiters
+    }
+
+    /// Forgets the waiters of the parent. What they hold out, such as an item, is on stacks that nobody will unwind: it is
+    /// leaked, like those.
+    #[cold]
+    fn inherit(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.waiters));
+        self.process = host::forks();
     }
 
     pub(crate) fn join(&mut self, asks: A) -> Arc<Waiter<A>> {
         let waiter = Waiter::new(asks);
-        self.0.push_back(waiter.clone());
+        self.waiters_mut().push_back(waiter.clone());
         waiter
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Waiter<A>>> {
+        self.waiters().into_iter().flatten()
+    }
+
     pub(crate) fn first(&self) -> Option<&Arc<Waiter<A>>> {
-        self.0.front()
+        self.waiters()?.front()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Arc<Waiter<A>>> {
-        self.0.pop_front()
+        self.waiters_mut().pop_front()
     }
 
     /// Takes a waiter out who gave up; says whether it was still in line.
     pub(crate) fn leave(&mut self, waiter: &Arc<Waiter<A>>) -> bool {
-        match self.0.iter().position(|other| Arc::ptr_eq(other, waiter)) {
-            Some(place) => self.0.remove(place).is_some(),
+        let waiters = self.waiters_mut();
+        match waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
+            Some(place) => waiters.remove(place).is_some(),
             None => false,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.waiters().map_or(0, VecDeque::len)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// Takes the first `count` out, to be told after the line's lock is let go.
     pub(crate) fn take_first(&mut self, count: usize) -> VecDeque<Arc<Waiter<A>>> {
-        if count >= self.0.len() {
-            return std::mem::take(&mut self.0);
+        let waiters = self.waiters_mut();
+        if count >= waiters.len() {
+            return std::mem::take(waiters);
         }
-        self.0.drain(..count).collect()
+        waiters.drain(..count).collect()
     }
 }

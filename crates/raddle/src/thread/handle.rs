@@ -30,7 +30,7 @@ impl ThreadHandle {
 
     /// The operating system's number for the thread; `None` until it runs, and where there is none.
     pub fn native_id(&self) -> Option<u64> {
-        self.0.native_id.get().copied()
+        self.0.native_id()
     }
 
     /// Whether the program may end without this thread.

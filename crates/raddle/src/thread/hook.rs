@@ -6,12 +6,11 @@ use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::host::{self, Abandoned};
-use crate::raw::Guarded;
+use crate::host::{self, Abandoned, ForkSafe, Rank};
 
 type Hook = Arc<dyn Fn(&UnhandledPanic<'_>) + Send + Sync>;
 
-static HOOK: Guarded<Option<Hook>> = Guarded::new(None);
+static HOOK: ForkSafe<Option<Hook>> = ForkSafe::new(Rank::Leaf, None);
 
 /// A panic that ended a thread nobody joined, or a task whose future nobody looked at; a task refused by a
 /// pool, with the reason, whose future nobody looked at; or a timer or pool that is held up because the operating system

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::handle::ThreadHandle;
@@ -31,7 +31,13 @@ impl<T> Packet<T> {
     }
 
     pub(super) fn take(&self) -> Result<T, JoinError> {
-        match locked(&self.outcome).take() {
+        let outcome = if self.record.is_an_ancestors() {
+            // The thread may have been about to store it when this process was forked, and holds the lock forever.
+            self.outcome.try_lock().ok().and_then(|mut outcome| outcome.take())
+        } else {
+            locked(&self.outcome).take()
+        };
+        match outcome {
             Some(Ok(value)) => Ok(value),
             Some(Err(payload)) => Err(JoinError::Panicked(ThreadPanic::new(self.record.name(), payload))),
             None => Err(JoinError::Exited),
@@ -45,6 +51,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
+        if self.record.is_an_ancestors() && matches!(self.outcome.try_lock(), Err(TryLockError::WouldBlock)) {
+            // Half stored.
+            return std::mem::forget(self.outcome.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
         if let Some(Err(payload)) = self.outcome.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             match &self.scope {
                 Some(scope) => scope.panicked(), // and the scope panics in turn: nobody can miss it
@@ -72,7 +82,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// [`JoinError::Panicked`] with what it panicked with; [`JoinError::Itself`] if a thread joins itself;
-    /// [`JoinError::Exited`] if it called `std::process::exit`.
+    /// [`JoinError::Exited`] if it called `std::process::exit`, or exists in the parent of this process only.
     ///
     /// ```
     /// use raddle::Thread;
@@ -191,7 +201,8 @@ pub enum JoinError {
     Panicked(ThreadPanic),
     /// A thread tried to join itself.
     Itself,
-    /// The thread called `std::process::exit` and will return nothing.
+    /// The thread called `std::process::exit` and will return nothing; or it is one of the parent's, and this is a forked
+    /// child, which does not have it.
     Exited,
 }
 
@@ -200,7 +211,9 @@ impl fmt::Display for JoinError {
         match self {
             JoinError::Panicked(panic) => panic.fmt(f),
             JoinError::Itself => super::handle::JoinItself.fmt(f),
-            JoinError::Exited => f.write_str("the thread called exit and returned nothing"),
+            JoinError::Exited => f.write_str(
+                "the thread returned nothing: it called exit, or exists in the parent process only",
+            ),
         }
     }
 }

@@ -14,7 +14,26 @@
 //! - The exit status is that of the first `exit`, or of `main` if that ended before. The standard library parks for
 //!   ever whoever comes second; such threads count as over, within some 50 ms.
 //! - Handlers that were given to C's `atexit` before the first thread was started run after the last one is over.
-//! - A forked child waits for the threads that it started itself.
+//!
+//! # Forked children
+//!
+//! A child that was created by `fork` has one thread: the one that called it, which is the [`main_thread`] of the child.
+//! Much as in Python:
+//!
+//! - Every other thread of the parent counts as terminated: [`enumerate`] does not list it, and a `join` returns, with
+//!   [`JoinError::Exited`] if the thread had not left its result yet. A [`scope`] does not wait for it either.
+//! - The child waits for the threads that it started itself, not for those of its parent. One that only exits never blocks.
+//! - No lock of the toolkit's own is left held: threads can be started, timers and pools created, and the watch works.
+//! - Timers of the parent do not run in the child; its pools accept no tasks there and say so. The futures of their
+//!   tasks are abandoned.
+//! - No thread of the parent is left in a wait queue: permits, items, room and notifications go to threads that exist. A
+//!   party that waits at a barrier in the parent has not arrived in the child.
+//! - A lock that the forking thread holds is still held by it in the child. One that another thread holds is
+//!   held forever, as is the inside of an object, such as a queue, that another thread is just changing. So do not
+//!   share those with a child while other threads use them, or hold a lock around both their use and `fork`.
+//!
+//! This holds for `fork` of the C library, which runs the handlers that `pthread_atfork` has installed. After `vfork`,
+//! `_Fork` or a bare `clone`, a child may only call `exec` or `_exit`. In an exploration, do not fork.
 
 mod handle;
 mod hook;
@@ -55,7 +74,7 @@ pub fn ident() -> u64 {
 
 /// The thread in which the program began.
 pub fn main_thread() -> ThreadHandle {
-    host::with_program(|program| ThreadHandle(program.main().clone()))
+    host::with_program(|program| ThreadHandle(program.main()))
 }
 
 /// The threads alive: main, those that raddle started, and those that it met; oldest first.

@@ -10,6 +10,8 @@ use crate::host::{self, Duty, Kind, Op};
 pub(super) struct Tally {
     /// How many threads run, plus `LOST`.
     running: AtomicU32,
+    /// The process in which they run, by its forks. A forked child does not have the threads of its parent.
+    process: AtomicU32,
     panicked: AtomicBool,
 }
 
@@ -19,6 +21,9 @@ const LOST: u32 = 1 << 31;
 impl Tally {
     /// Returns when no thread of the scope can use what it borrows.
     pub(super) fn wait(&self, op: Op) {
+        if self.process.load(Ordering::Relaxed) != host::forks() {
+            return;
+        }
         host::point_until(op, None, &self.running, || {
             matches!(self.running.load(Ordering::Acquire), 0 | LOST..)
         });
@@ -47,18 +52,28 @@ impl Tally {
 pub(super) struct Place {
     tally: Arc<Tally>,
     taken: AtomicBool,
+    process: u32,
 }
 
 impl Place {
     /// Counts a thread as running until the returned value is dropped.
     pub(super) fn take(tally: &Arc<Tally>) -> Over {
+        let process = host::forks();
+        if tally.process.swap(process, Ordering::Relaxed) != process {
+            tally.running.store(0, Ordering::Relaxed);
+        }
         tally.running.fetch_add(1, Ordering::Relaxed);
-        Over(Arc::new(Self { tally: tally.clone(), taken: AtomicBool::new(true) }))
+        Over(Arc::new(Self { tally: tally.clone(), taken: AtomicBool::new(true), process }))
+    }
+
+    fn is_of_this_process(&self) -> bool {
+        self.process == host::forks()
     }
 
     fn give_up(&self) {
         host::atom(&self.tally.running);
         if self.taken.swap(false, Ordering::Relaxed)
+            && self.is_of_this_process()
             && self.tally.running.fetch_sub(1, Ordering::Release) == 1
         {
             host::wake(&self.tally.running, u32::MAX);
@@ -68,7 +83,7 @@ impl Place {
 
 impl Duty for Place {
     fn abandon(&self) {
-        if self.taken.swap(false, Ordering::Relaxed) {
+        if self.taken.swap(false, Ordering::Relaxed) && self.is_of_this_process() {
             host::atom(&self.tally.running);
             self.tally.running.fetch_or(LOST, Ordering::Release);
             host::wake(&self.tally.running, u32::MAX);

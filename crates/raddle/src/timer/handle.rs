@@ -26,6 +26,10 @@ use crate::thread::JoinItself;
 /// otherwise. Threads that the function starts inherit the timer's daemon flag. A timer whose function calls
 /// [`std::process::exit`] is over.
 ///
+/// # Forked children
+/// A child does not have the timers of its parent: there they never run, count as finished and cannot be cancelled. Timers
+/// that the child starts are its own.
+///
 /// # A panic
 /// in the function is reported through the [excepthook](crate::thread::set_excepthook). It ends the timer, also a
 /// repeating one: what the function had half done to its state would meet it at the next run. Other timers notice
@@ -73,14 +77,14 @@ impl Timer {
     #[track_caller]
     pub fn cancel(&self) -> bool {
         host::point(Op::new(&*self.job, "Timer", Kind::Write));
-        self.timers.cancel(self.key)
+        !self.timers.are_an_ancestors() && self.timers.cancel(self.key)
     }
 
     /// Says whether the timer is over: the function is not running, and will not run (again).
     #[track_caller]
     pub fn is_finished(&self) -> bool {
         host::point(Op::new(&*self.job, "Timer", Kind::Read));
-        self.job.is_over()
+        self.is_over()
     }
 
     /// Waits until the timer is over: until the function has run or the timer was cancelled, and the function
@@ -116,8 +120,12 @@ impl Timer {
             return false;
         }
         let op = Op::new(&*self.job, "Timer", Kind::Await);
-        host::point_until(op, deadline, self.job.word(), || self.job.is_over());
-        self.job.wait_until(deadline)
+        host::point_until(op, deadline, self.job.word(), || self.is_over());
+        self.is_over() || self.job.wait_until(deadline)
+    }
+
+    fn is_over(&self) -> bool {
+        self.job.is_over() || (self.timers.are_an_ancestors() && !self.job.is_own())
     }
 
     /// How much later than due the function began when it last did; `None`: it never did. It never begins early.
@@ -169,7 +177,7 @@ impl fmt::Debug for Timer {
             .field("daemon", &self.is_daemon())
             .field("period", &self.job.period())
             .field("runs", &self.job.runs())
-            .field("finished", &self.job.is_over())
+            .field("finished", &self.is_over())
             .finish_non_exhaustive()
     }
 }

@@ -37,6 +37,9 @@ fn work(timers: &Shared) {
     loop {
         while let Some(claim) = timers.claim() {
             run(timers, claim, &record);
+            if timers.are_an_ancestors() {
+                return; // the function has forked, and this is the child: its only thread has nothing left to do
+            }
         }
         if !timers.rest() {
             return;
@@ -47,10 +50,13 @@ fn work(timers: &Shared) {
 /// Runs the function as a thread of its own would: under the timer's name, with its daemon flag.
 fn run(timers: &Shared, claim: Claim, record: &Record) {
     let Claim { key, job, due } = claim;
-    appear(record, &job.name(), job.daemon);
+    appear(record, Some(&job.name()), job.daemon);
     record.set_duty(Arc::new(Shift { timers: timers.clone(), key, job: job.clone() }));
     job.begins(due);
     let outcome = catch_unwind(AssertUnwindSafe(|| job.call.call()));
+    if timers.are_an_ancestors() {
+        return report(&job, outcome);
+    }
     let next = if outcome.is_ok() { job.next(due) } else { None };
     report(&job, outcome);
     host::point(job.op(host::Kind::End));
@@ -59,12 +65,12 @@ fn run(timers: &Shared, claim: Claim, record: &Record) {
         report(&job, catch_unwind(AssertUnwindSafe(|| job.call.discard())));
     }
     record.drop_duty();
-    appear(record, NAME, true);
+    appear(record, None, true);
 }
 
 /// What the calling runner is taken for, and what threads that are started from here on inherit.
-fn appear(record: &Record, name: &str, daemon: bool) {
-    record.set_name(name);
+fn appear(record: &Record, name: Option<&str>, daemon: bool) {
+    record.lend_name(name);
     record.daemon.store(daemon, Relaxed);
     record.daemon_heirs.store(daemon, Relaxed);
 }

@@ -14,7 +14,7 @@ use super::due::Due;
 use super::job::{Job, Settling};
 use super::schedule::{Cancel, Claim, Schedule};
 use super::slab::Key;
-use crate::host::{self, Kind, Op};
+use crate::host::{self, ForkSafe, Kind, Op, Rank};
 use crate::raw::{Guarded, Waiter};
 
 pub(super) struct Timers {
@@ -23,6 +23,8 @@ pub(super) struct Timers {
     word: AtomicU32,
     /// Whether the service runs; its business alone.
     pub(super) service: AtomicU32,
+    /// The process that has the threads for these, by its forks.
+    process: u32,
 }
 
 /// The timers of a program: those of the ordinary one are there for good, which saves counting who uses them.
@@ -32,7 +34,26 @@ pub(super) enum Shared {
     Explored(Arc<Timers>),
 }
 
-static ORDINARY: LazyLock<Timers> = LazyLock::new(Timers::new);
+/// The timers of the first process.
+static FIRST: LazyLock<Timers> = LazyLock::new(Timers::new);
+
+/// Those of this process, if it is a forked child. What an ancestor's service holds, and how, is unknown here, so each
+/// process begins with new ones.
+static FORKED: ForkSafe<Option<&'static Timers>> = ForkSafe::new(Rank::Leaf, None);
+
+#[inline]
+fn ordinary() -> &'static Timers {
+    if host::forks() == 0 { &FIRST } else { forked() }
+}
+
+#[cold]
+fn forked() -> &'static Timers {
+    let mut timers = FORKED.lock();
+    match *timers {
+        Some(timers) if !timers.are_an_ancestors() => timers,
+        _ => timers.insert(Box::leak(Box::new(Timers::new()))),
+    }
+}
 
 impl Shared {
     /// Those of the calling thread's program.
@@ -40,7 +61,7 @@ impl Shared {
         if host::explored() {
             Self::Explored(host::with_program(|program| program.services().get(Timers::new)))
         } else {
-            Self::Ordinary(&ORDINARY)
+            Self::Ordinary(ordinary())
         }
     }
 }
@@ -106,7 +127,14 @@ impl Timers {
             }),
             word: AtomicU32::new(0),
             service: AtomicU32::new(0),
+            process: host::forks(),
         }
+    }
+
+    /// Whether no thread of this process serves them: they were inherited by a fork.
+    #[inline]
+    pub(super) fn are_an_ancestors(&self) -> bool {
+        self.process != host::forks()
     }
 
     pub(super) fn pending(&self) -> usize {

@@ -75,6 +75,14 @@ fn next(waiting: &Waiting, program: &Program) -> Next {
     joined.map_or(Next::Unknown, |thread| Next::Thread { ident: thread.ident, certain: true })
 }
 
+/// Whether something else than the progress of another thread could end the wait: it is neither for a lock that only its
+/// holder can release nor for the end of a thread.
+pub(super) fn ends_otherwise(waiting: &Waiting, program: &Program) -> bool {
+    let owned = |lock| holds::get(lock).is_some_and(|hold| hold.owned);
+    let ends = waiting.op.as_ref().is_none_or(|op| joined(op, program).is_some());
+    !ends && (waiting.lock == NO_LOCK || !owned(waiting.lock))
+}
+
 fn holder(lock: u32) -> Next {
     let Some(hold) = holds::get(lock) else { return Next::Unknown };
     let certain = hold.owned;

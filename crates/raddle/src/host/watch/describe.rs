@@ -32,7 +32,7 @@ impl View {
         ThreadState {
             name: thread.name(),
             ident: thread.ident,
-            native_id: thread.native_id.get().copied(),
+            native_id: thread.native_id(),
             daemon: thread.daemon.load(Relaxed),
             waits: waiting.map(|waiting| self.wait(waiting)),
             holds: holds.map(|hold| HoldState { object: hold.object.to_string(), at: hold.at }).collect(),

@@ -5,8 +5,7 @@ use std::fmt;
 
 use super::describe::View;
 use super::state::ThreadState;
-use super::table::{TABLE, Waiting};
-use crate::host::record::locked;
+use super::table::{Waiting, table};
 use crate::host::{current, flags, os, under};
 
 /// Every thread and what it waits for, at one moment: [`Display`](fmt::Display) is the whole text.
@@ -50,7 +49,7 @@ pub fn dump() -> Dump {
     let program = under::ordinary();
     program.main();
     let (known, view) = (program.threads(), View::of(program));
-    let table = locked(&TABLE);
+    let table = table();
     let listed: BTreeSet<u64> = known.iter().map(|thread| thread.ident).collect();
     let state = |thread: &_| view.thread(thread, table.of_thread(thread.ident).map(|(_, waiting)| waiting));
     // Whoever waits for the end of the program is over for all others.

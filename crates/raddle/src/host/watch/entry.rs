@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::judge::judge;
-use super::table::{Key, TABLE, Waiting};
+use super::table::{Key, Waiting, table, wakes};
 use crate::host::op::{Kind, Op, Wait};
 use crate::host::program::Program;
-use crate::host::record::{Record, locked};
+use crate::host::record::Record;
 use crate::host::{doing, flags, os, under};
 
 /// The first slice is short, so that a deadlock is told soon; later ones cost next to nothing.
@@ -53,7 +53,7 @@ pub(in crate::host) fn sleep_until(thread: &Arc<Record>, op: &Op, until: Instant
 /// Takes the proof back from everyone who waits on `word`.
 pub(in crate::host) fn waking(word: &AtomicU32, count: u32) {
     if count > 0 {
-        locked(&TABLE).waking(std::ptr::from_ref(word) as usize);
+        wakes(std::ptr::from_ref(word) as usize);
     }
 }
 
@@ -74,14 +74,14 @@ struct Entry {
 impl Entry {
     fn begin(word: &AtomicU32, waiting: Waiting) -> Self {
         let key = (std::ptr::from_ref(word) as usize, waiting.thread.ident);
-        locked(&TABLE).begin(key, waiting);
+        table().begin(key, waiting);
         Self { key }
     }
 
     /// A slice ran out, so nobody has woken this thread: is that for ever?
     fn judge(&self, program: &Program) {
         let found = {
-            let mut table = locked(&TABLE);
+            let mut table = table();
             table.prove(self.key);
             let found = judge(&mut table, self.key, program);
             if found.is_some() {
@@ -97,7 +97,7 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let gone = locked(&TABLE).end(self.key);
+        let gone = table().end(self.key);
         drop(gone); // after the lock is let go
     }
 }
@@ -121,7 +121,7 @@ impl<'a> Leaving<'a> {
             && let Some(entry) = &self.entry
         {
             entry.judge(self.program);
-            locked(&TABLE).unprove(entry.key); // it does something between two slices
+            table().unprove(entry.key); // it does something between two slices
         }
     }
 }

@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, MutexGuard};
 
+use crate::host::fork::{ForkSafe, Rank};
 use crate::host::mark::NO_LOCK;
 use crate::host::op::{Object, Op};
-use crate::host::record::{Record, locked};
+use crate::host::record::Record;
 
 /// One lock, held. A lock that is dropped while it is held leaves its hold behind, which nothing ever finds: its
 /// number is no other lock's.
@@ -29,13 +30,13 @@ const SHARDS: usize = 64;
 /// More than this, in a shard or among those handed over, and the oldest is forgotten: it has been dropped most likely.
 const MANY: usize = 4096;
 
-static HOLDS: [Mutex<Shard>; SHARDS] = [const { Mutex::new(Vec::new()) }; SHARDS];
+static HOLDS: [ForkSafe<Shard>; SHARDS] = [const { ForkSafe::new(Rank::Holds, Vec::new()) }; SHARDS];
 
 /// The locks that another thread than the holder has released before: with those, threads hand over turns.
-static HANDED_OVER: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+static HANDED_OVER: ForkSafe<BTreeSet<u32>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());
 
 fn shard(lock: u32) -> MutexGuard<'static, Shard> {
-    locked(&HOLDS[lock as usize % SHARDS])
+    HOLDS[lock as usize % SHARDS].lock()
 }
 
 fn place(shard: &Shard, lock: u32) -> Result<usize, usize> {
@@ -69,7 +70,7 @@ pub(super) fn gave(lock: u32, by: u64) {
     let (_, hold) = shard.remove(place);
     drop(shard);
     if hold.by.ident != by {
-        let mut handed_over = locked(&HANDED_OVER);
+        let mut handed_over = HANDED_OVER.lock();
         handed_over.insert(lock);
         if handed_over.len() > MANY {
             handed_over.pop_first();
@@ -88,14 +89,14 @@ pub(super) fn is_held_by(lock: u32, thread: u64) -> bool {
 }
 
 pub(super) fn is_handed_over(lock: u32) -> bool {
-    locked(&HANDED_OVER).contains(&lock)
+    HANDED_OVER.lock().contains(&lock)
 }
 
 /// All of them, by their holders' idents.
 pub(super) fn by_thread() -> BTreeMap<u64, Vec<Hold>> {
     let mut all = BTreeMap::<u64, Vec<Hold>>::new();
     for shard in &HOLDS {
-        let holds = locked(shard).clone();
+        let holds = shard.lock().clone();
         for (_, hold) in holds {
             all.entry(hold.by.ident).or_default().push(hold);
         }

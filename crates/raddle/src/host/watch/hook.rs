@@ -1,15 +1,15 @@
 //! Who hears of what the watch found.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::report::Report;
-use crate::host::record::locked;
+use crate::host::fork::{ForkSafe, Rank};
 use crate::host::{doing, os};
 
 type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
 
-static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
+static HOOK: ForkSafe<Option<Hook>> = ForkSafe::new(Rank::Leaf, None);
 
 /// Has `hook` called for everything that the watch finds, in place of a text on standard error.
 ///
@@ -33,13 +33,13 @@ pub fn reset_hook() {
 }
 
 fn replace(hook: Option<Hook>) {
-    let before = std::mem::replace(&mut *locked(&HOOK), hook);
+    let before = std::mem::replace(&mut *HOOK.lock(), hook);
     drop(before); // after the lock is let go: it is the user's code
 }
 
 /// Tells the hook; says whether there is one.
 pub(super) fn tell(report: &Report) -> bool {
-    let hook = locked(&HOOK).clone();
+    let hook = HOOK.lock().clone();
     let told = hook.is_some();
     if let Some(hook) = hook
         && catch_unwind(AssertUnwindSafe(|| doing::telling(|| hook(report)))).is_err()

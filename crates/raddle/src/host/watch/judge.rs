@@ -1,6 +1,6 @@
 //! Is it a deadlock, and what is to be done about it?
 
-use super::chain::{Chain, Shape};
+use super::chain::{self, Chain, Shape};
 use super::describe::View;
 use super::report::{Finding, Report};
 use super::state::ThreadState;
@@ -106,9 +106,12 @@ fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> 
     if table.all().all(|waiting| waiting.said.in_all) || !table.nobody_can_go_on() {
         return None;
     }
-    match os::signal_handlers() {
-        Some(handlers) if handlers.is_empty() => {}
-        handlers => return unless_a_signal_comes(table, program, &handlers.unwrap_or_default()),
+    let interesting = || table.all().filter(|waiting| waiting.is_of_interest());
+    if interesting().any(|waiting| chain::ends_otherwise(waiting, program)) {
+        match os::signal_handlers() {
+            Some(handlers) if handlers.is_empty() => {}
+            handlers => return unless_a_signal_comes(table, program, &handlers.unwrap_or_default()),
+        }
     }
     let mine = table.get(me).is_some_and(Waiting::can_be_ended);
     // At the end of the program, only the thread that waits for it sees all others proven.
@@ -122,7 +125,8 @@ fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> 
     Some(Found { report: Report::new(Finding::EveryThread, headline, threads), remedy })
 }
 
-/// All threads of the process are proven, but a signal handler may run and make one of them ready. Reported once, since
+/// All threads of the process are proven, but a signal handler may run, and one of them waits for what a handler could
+/// bring about. Reported once, since
 /// a program that waits for signals comes here again and again.
 fn unless_a_signal_comes(table: &mut Table, program: &Program, handlers: &[i32]) -> Option<Found> {
     let (now, patience) = (os::now(), settings::suspect_after());

@@ -6,15 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::Location;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::holds;
 use super::hook;
 use super::report::{Finding, Order, Report};
 use crate::host::doing;
+use crate::host::fork::{ForkSafe, Rank, locked};
 use crate::host::mark::{Held, NO_LOCK};
 use crate::host::op::{Kind, Op};
-use crate::host::record::{Record, locked};
+use crate::host::record::Record;
 
 /// A graph with more edges begins anew; it is the locks that come and go which fill it.
 const MOST_EDGES: usize = 1 << 16;
@@ -23,7 +24,7 @@ const LONGEST: usize = 8;
 
 const ONCE: &str = "This is said once for these lines; RADDLE_WATCH=0 turns this check off.";
 
-static GRAPH: Mutex<Graph> = Mutex::new(Graph::new());
+static GRAPH: ForkSafe<Graph> = ForkSafe::new(Rank::Order, Graph::new());
 
 struct Graph {
     edges: BTreeMap<u32, BTreeMap<u32, Edge>>,
@@ -57,7 +58,7 @@ pub(super) fn took(thread: &Arc<Record>, lock: u32, op: &Op) {
     if limited || held.is_empty() {
         return;
     }
-    let inversions = locked(&GRAPH).add(thread, &held, &taken);
+    let inversions = GRAPH.lock().add(thread, &held, &taken);
     for orders in inversions {
         let mut report = Report::new(
             Finding::LockOrder,

@@ -3,19 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::panic::Location;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::describe::View;
 use super::hook;
 use super::report::{Finding, Report};
-use super::table::{TABLE, Waiting};
+use super::table::{Waiting, table};
+use crate::host::fork::{ForkSafe, Rank};
 use crate::host::op::Kind;
-use crate::host::record::locked;
 use crate::host::{current, doing, flags, under};
 
 /// The lines of which it has been said: many pools may come to wait for themselves on the same ones.
-static SAID: Mutex<BTreeSet<BTreeSet<&Location<'static>>>> = Mutex::new(BTreeSet::new());
+static SAID: ForkSafe<BTreeSet<BTreeSet<&Location<'static>>>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());
 
 const FOLLOWS: &str =
     "One wait ends with FutureError::Deadlock and the pool goes on; this is said once for these lines.";
@@ -31,7 +30,7 @@ pub(crate) fn stuck_pool(pool: u64) -> Option<Report> {
     }
     let (me, view, known) = (current::record(), View::of(under::ordinary()), under::ordinary().threads());
     let about_to = Waiting::new(me.clone(), doing::doing().map(|doing| doing.op), None);
-    let table = locked(&TABLE);
+    let table = table();
     let workers = known.iter().filter(|thread| thread.group.load(Relaxed) == pool);
     let states = workers.filter_map(|thread| match table.of_thread(thread.ident) {
         None if thread.ident != me.ident => Some(view.thread(thread, None)),
@@ -54,7 +53,7 @@ impl Waiting {
 /// One of the waits has been ended.
 pub(crate) fn say_of_pool(report: &Report) {
     let lines = report.threads.iter().filter_map(|thread| thread.waits.as_ref()?.at).collect();
-    if locked(&SAID).insert(lines) {
+    if SAID.lock().insert(lines) {
         hook::say(report, FOLLOWS);
     }
 }

@@ -1,21 +1,84 @@
 //! Who waits, and what is proven of those that wait without limit.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
+use crate::host::fork::{ForkSafe, Rank, forks};
 use crate::host::mark::NO_LOCK;
 use crate::host::op::{Kind, Op};
 use crate::host::os;
 use crate::host::record::Record;
 
 /// Locked for a moment at both ends of each wait. Under it, `holds` may be looked at, and the program's threads.
-pub(super) static TABLE: Mutex<Table> = Mutex::new(Table::new());
+static TABLE: ForkSafe<Table> = ForkSafe::new(Rank::Waits, Table::new());
+
+thread_local! {
+    /// The calling thread has the table.
+    static HAS_TABLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A wake whose word could not be looked up: it may have been for anyone.
+static WOKEN_UNSEEN: AtomicBool = AtomicBool::new(false);
+
+/// The table, locked.
+pub(super) fn table() -> Locked {
+    HAS_TABLE.set(true); // before the lock, which a signal handler must not find held without this
+    let mut table = Locked(TABLE.lock(), HasTable);
+    if table.process != forks() {
+        table.inherit();
+    }
+    if WOKEN_UNSEEN.load(Relaxed) {
+        WOKEN_UNSEEN.store(false, Relaxed);
+        table.all_mut().for_each(Waiting::is_woken);
+    }
+    table
+}
+
+/// The word is about to be woken: takes the proof back from all threads that wait on it.
+pub(super) fn wakes(address: usize) {
+    // Nothing may be woken in a signal handler; but a program that does so should not hang here in debug builds alone.
+    if HAS_TABLE.get() {
+        WOKEN_UNSEEN.store(true, Relaxed);
+    } else {
+        table().waking(address);
+    }
+}
+
+pub(super) struct Locked(MutexGuard<'static, Table>, HasTable);
+
+impl Deref for Locked {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        &self.0
+    }
+}
+
+impl DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut Table {
+        &mut self.0
+    }
+}
+
+/// Dropped last: the lock is released before this is noted.
+struct HasTable;
+
+impl Drop for HasTable {
+    fn drop(&mut self) {
+        HAS_TABLE.set(false);
+    }
+}
 
 pub(super) struct Table {
     waiting: BTreeMap<Key, Waiting>,
     /// The word that each thread waits on, by its ident.
     words: BTreeMap<u64, usize>,
+    /// The process whose threads these are, by its forks.
+    process: u32,
     /// It has been reported that only a signal handler could wake a thread.
     pub(super) signals_suspected: bool,
 }
@@ -62,6 +125,12 @@ impl Waiting {
         }
     }
 
+    /// The word was woken since the slice began.
+    fn is_woken(&mut self) {
+        self.woken = true;
+        self.proven = false;
+    }
+
     /// Whether it is part of a deadlock: who waits for signals brings no release, and misses none.
     pub(super) fn is_of_interest(&self) -> bool {
         self.op.is_none_or(|op| op.kind != Kind::Signal)
@@ -70,7 +139,14 @@ impl Waiting {
 
 impl Table {
     pub(super) const fn new() -> Self {
-        Self { waiting: BTreeMap::new(), words: BTreeMap::new(), signals_suspected: false }
+        Self { waiting: BTreeMap::new(), words: BTreeMap::new(), process: 0, signals_suspected: false }
+    }
+
+    /// This is a forked child, where none of the threads exists that waited in the parent. What they own is leaked.
+    fn inherit(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.waiting));
+        self.words.clear();
+        self.process = forks();
     }
 
     pub(super) fn begin(&mut self, key: Key, waiting: Waiting) {
@@ -109,8 +185,7 @@ impl Table {
     /// The word is about to be woken: takes the proof back from all who wait there.
     pub(super) fn waking(&mut self, address: usize) {
         for (_, waiting) in self.waiting.range_mut((address, 0)..=(address, u64::MAX)) {
-            waiting.woken = true;
-            waiting.proven = false;
+            waiting.is_woken();
         }
     }
 
@@ -137,7 +212,7 @@ impl Table {
     }
 
     fn has_all(&self, tasks: &[u64]) -> bool {
-        let waiting = self.waiting.values().filter_map(|waiting| waiting.thread.native_id.get());
+        let waiting = self.waiting.values().filter_map(|waiting| waiting.thread.native_id());
         let waiting: BTreeSet<_> = waiting.collect();
         tasks.len() == self.waiting.len() && tasks.iter().all(|id| waiting.contains(id))
     }
