@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is below the seam: what raddle's threads run on here")]
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -188,6 +189,7 @@ impl Crew {
             builder = builder.stack_size(bytes);
         }
         builder.spawn(move || {
+            let _hired = Hired::new();
             pin(processor);
             while let Some(Work { job, member, home }) = mailbox.get() {
                 if !job() {
@@ -199,6 +201,43 @@ impl Crew {
         })?;
         Ok(member)
     }
+}
+
+/// The threads of all crews, by the operating system's numbers.
+static HIRED: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+
+/// Says that the calling thread is one of a crew.
+struct Hired(Option<u64>);
+
+impl Hired {
+    fn new() -> Self {
+        let id = native_id();
+        lock(&HIRED).extend(id);
+        Self(id)
+    }
+}
+
+impl Drop for Hired {
+    fn drop(&mut self) {
+        if let Some(id) = &self.0 {
+            lock(&HIRED).remove(id);
+        }
+    }
+}
+
+/// The threads of the operating system on which explored threads run, by its numbers.
+pub(crate) fn hired() -> BTreeSet<u64> {
+    lock(&HIRED).clone()
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) fn native_id() -> Option<u64> {
+    u64::try_from(rustix::thread::gettid().as_raw_nonzero().get()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn native_id() -> Option<u64> {
+    None
 }
 
 /// Keeps the calling thread on one of the processors that it may run on; elsewhere it is only slower.

@@ -75,6 +75,7 @@ impl Exploration {
         };
         self.lab.crew.run(Box::new(job)).expect("a thread for the explorer");
         let (mut beats, mut since) = (0, Instant::now());
+        let mut watch = stuck::Watch::new(self.name.is_some());
         loop {
             match receiver.recv_timeout(LOOK) {
                 Ok(Ok(survey)) => {
@@ -90,8 +91,10 @@ impl Exploration {
             let now = self.lab.pulse.beats();
             if now != beats {
                 (beats, since) = (now, Instant::now());
+                watch.goes_on();
             }
-            let stuck = since.elapsed() >= self.options.stuck_after;
+            let blocked = now == beats && watch.sees_blocked_for_good(&self.lab.pulse);
+            let stuck = blocked || since.elapsed() >= self.options.stuck_after;
             if stuck && let Some(execution) = stuck::look(&self.lab.pulse, since.elapsed()) {
                 return self.failed(execution, self.options.strategy, false);
             }
@@ -126,6 +129,7 @@ impl Exploration {
         let mut mix =
             Mix::new(options.strategy, options.seed, options.preemption_bound.unwrap_or(usize::MAX));
         let (mut survey, mut bounded, began) = (Survey::default(), false, Instant::now());
+        let until = began.checked_add(options.max_time);
         let mut first = None;
         while !mix.is_exhausted()
             && survey.executions < options.max_executions
@@ -145,7 +149,7 @@ impl Exploration {
                 survey.failures += 1;
                 if survey.first.is_none() && options.observer.is_none() {
                     let seen = (survey.executions, mix.classes());
-                    survey.first = Some(self.explained(execution, seen, strategy));
+                    survey.first = Some(self.explained(execution, seen, strategy, until));
                 }
                 if stop {
                     break;
@@ -170,11 +174,17 @@ impl Exploration {
     }
 
     /// The report of a failure: its schedule made simple, and run once more to see all that it does.
-    fn explained(&self, failed: Execution, seen: (u64, u64), strategy: Strategy) -> Box<Report> {
+    fn explained(
+        &self,
+        failed: Execution,
+        seen: (u64, u64),
+        strategy: Strategy,
+        until: Option<Instant>,
+    ) -> Box<Report> {
         let rules = self.options.rules;
         let shrunk_from = failed.preemptions;
         let (shown, pair) = if self.options.shrink {
-            let mut shrinker = Shrinker::new(&self.lab, rules);
+            let mut shrinker = Shrinker::new(&self.lab, rules, until);
             let simple = shrinker.fewest_preemptions(failed);
             let pair = shrinker.deciding_pair(&simple);
             (self.shown(simple), pair)

@@ -80,7 +80,8 @@ impl Explorer {
         self
     }
 
-    /// After this time the outcome is [`Outcome::Inconclusive`]; looked at between executions.
+    /// After this time the outcome is [`Outcome::Inconclusive`], and a failure is not made simpler any more; looked at
+    /// between executions.
     pub fn max_time(mut self, time: Duration) -> Self {
         self.max_time = time;
         self
@@ -93,7 +94,8 @@ impl Explorer {
     }
 
     /// A thread that takes so long from one step to the next is stuck outside the toolkit, and is reported. Ten
-    /// seconds unless set.
+    /// seconds unless set. On Linux, one that waits there without a timeout for a thread that does not run is reported
+    /// within half a second in any case.
     pub fn stuck_after(mut self, time: Duration) -> Self {
         self.stuck_after = time;
         self

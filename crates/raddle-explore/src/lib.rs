@@ -29,9 +29,10 @@
 //! # What the closure has to keep to
 //!
 //! It must do the same after the same choices: no real clock, no random numbers without a seed, no state that outlives
-//! an execution. Thread-locals are fresh in every thread, and dropped, as steps, when it terminates. What is stuck outside
-//! the toolkit, in a lock of the standard library held by another thread for example, is named after ten seconds. Memory is sequentially consistent here: what weaker orders of atomics could do
-//! is not seen.
+//! an execution. Thread-locals are fresh in every thread, and dropped, as steps, when it terminates. A thread that is
+//! blocked for good outside the toolkit, in a lock of the standard library held by another thread for example, is
+//! reported within half a second on Linux; one that only does not come to its next step, after ten seconds. Memory is
+//! sequentially consistent here: what weaker orders of atomics could do is not seen.
 //!
 //! # What "every schedule" means
 //!

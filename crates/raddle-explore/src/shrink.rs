@@ -1,5 +1,7 @@
 //! Makes a failing schedule simple: as few preemptions as possible, and the pair of steps whose order decides.
 
+use std::time::Instant;
+
 use crate::search::{Depth, Execution, Guide, Lab, Order, Race, Run, runs};
 use crate::stage::{Policy, Rules};
 
@@ -13,15 +15,18 @@ pub(crate) struct Shrinker<'a> {
     rules: Rules,
     left: usize,
     steps_left: usize,
+    /// Nothing is run after this moment.
+    until: Option<Instant>,
 }
 
 impl<'a> Shrinker<'a> {
-    pub(crate) fn new(lab: &'a Lab, rules: Rules) -> Self {
-        Self { lab, rules, left: REPLAYS, steps_left: STEPS }
+    pub(crate) fn new(lab: &'a Lab, rules: Rules, until: Option<Instant>) -> Self {
+        Self { lab, rules, left: REPLAYS, steps_left: STEPS, until }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the time that the search takes is real")]
     fn run<P: Policy + 'static>(&mut self, policy: P) -> Option<(Execution, P)> {
-        if self.steps_left == 0 {
+        if self.steps_left == 0 || self.until.is_some_and(|until| Instant::now() >= until) {
             return None;
         }
         self.left = self.left.checked_sub(1)?;

@@ -1,9 +1,123 @@
 //! What keeps an exploration from going on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::crew::{hired, native_id};
 use crate::search::Execution;
-use crate::stage::{Failure, Pulse, State};
+use crate::stage::{Failure, Pulse, Stage, State};
+
+/// Looks from outside whether an exploration goes on.
+pub(crate) struct Watch {
+    began: Instant,
+    /// In a test of the standard harness, threads with other names are other tests'.
+    in_test: bool,
+    last: Option<Blocked>,
+    times: usize,
+}
+
+/// A thread that waits, without a timeout, for another one to wake it, as the operating system shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Blocked {
+    native_id: u64,
+    /// The system call and its arguments.
+    call: String,
+    /// How often the thread has given up its processor.
+    switches: String,
+}
+
+/// So many looks in a row have to see the same.
+const LOOKS: usize = 3;
+
+impl Watch {
+    #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
+    pub(crate) fn new(in_test: bool) -> Self {
+        Self { began: Instant::now(), in_test, last: None, times: 0 }
+    }
+
+    /// The exploration has taken a step since the last look.
+    pub(crate) fn goes_on(&mut self) {
+        (self.last, self.times) = (None, 0);
+    }
+
+    /// Whether the thread that has the baton is blocked for good: no explored thread runs but it, so only a thread that
+    /// the program started past the toolkit could wake it, and none of these runs. To be asked now and then.
+    pub(crate) fn sees_blocked_for_good(&mut self, pulse: &Pulse) -> bool {
+        let now = baton_of(pulse).and_then(|(_, native_id)| Blocked::look(native_id));
+        let same = now.is_some() && now == self.last && !self.has_helper();
+        self.times = if same { self.times + 1 } else { 0 };
+        self.last = now;
+        self.times >= LOOKS - 1
+    }
+
+    /// Whether a thread that may have been started by the explored program is not blocked itself. Threads without a name
+    /// of their own have that of the thread which started them.
+    fn has_helper(&self) -> bool {
+        let (hired, own, began) = (hired(), native_id(), self.began());
+        tasks().any(|task| {
+            let candidate = !hired.contains(&task) && Some(task) != own;
+            let new = || started(task).zip(began).is_none_or(|(started, began)| started + 0.02 >= began);
+            let named = || read(task, "comm").trim() != "explored";
+            candidate && new() && !(self.in_test && named()) && Blocked::look(task).is_none()
+        })
+    }
+
+    /// When the exploration began, in seconds since the machine was started.
+    #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
+    fn began(&self) -> Option<f64> {
+        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+        let now: f64 = uptime.split(' ').next()?.parse().ok()?;
+        Some(now - self.began.elapsed().as_secs_f64())
+    }
+}
+
+impl Blocked {
+    fn look(native_id: u64) -> Option<Self> {
+        let call = read(native_id, "syscall");
+        let status = read(native_id, "status");
+        let switches = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"))?.to_owned();
+        waits_without_timeout(&call).then_some(Self { native_id, call, switches })
+    }
+}
+
+/// Whether that is a wait for a word of memory (`futex`) without a timeout, as the kernel shows it: the number of the
+/// call and its arguments.
+fn waits_without_timeout(call: &str) -> bool {
+    const FUTEX: u64 = if cfg!(target_arch = "x86_64") { 202 } else { 98 };
+    const WAITS: [u64; 4] = [0, 6, 9, 13]; // WAIT, LOCK_PI, WAIT_BITSET, LOCK_PI2
+    let mut words = call.split(' ');
+    let number = words.next().and_then(|word| word.parse::<u64>().ok());
+    let mut argument = || u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok();
+    let arguments = [argument(), argument(), argument(), argument()];
+    let [Some(_), Some(operation), Some(_), Some(timeout)] = arguments else { return false };
+    number == Some(FUTEX) && WAITS.contains(&(operation & 0x7f)) && timeout == 0
+}
+
+fn tasks() -> impl Iterator<Item = u64> {
+    let entries = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// When the thread was started, in seconds since the machine was.
+fn started(native_id: u64) -> Option<f64> {
+    let stat = read(native_id, "stat");
+    // The name before the last parenthesis may have spaces in it; the state behind it is field 3, the start field 22.
+    let ticks: f64 = stat.rsplit(')').next()?.split_whitespace().nth(22 - 3)?.parse().ok()?;
+    Some(ticks / 100.0) // the same for all processors that Linux runs on
+}
+
+fn read(native_id: u64, what: &str) -> String {
+    std::fs::read_to_string(format!("/proc/self/task/{native_id}/{what}")).unwrap_or_default()
+}
+
+/// Who has the baton of the execution that runs, and on which thread of the operating system.
+fn baton_of(pulse: &Pulse) -> Option<(usize, u64)> {
+    let stage = pulse.stage()?;
+    let now = stage.lock();
+    if now.over {
+        return None;
+    }
+    Some((now.baton, now.actors.get(now.baton)?.native_id?))
+}
 
 /// The execution that does not go on, if one runs.
 pub(crate) fn look(pulse: &Pulse, since: Duration) -> Option<Execution> {
@@ -12,11 +126,35 @@ pub(crate) fn look(pulse: &Pulse, since: Duration) -> Option<Execution> {
     if now.over {
         return None;
     }
+    pulse.abandon();
     let thread = now.baton;
     let text = describe(&now, thread, since);
     now.ending = false; // what goes wrong while all come to an end goes wrong, too
-    now.fail(Failure::Outside { thread, state: text });
+    now.fail(Failure::Outside { thread, state: String::new() });
+    let (count, native_id) = (now.actors.len(), now.actors.get(thread).and_then(|actor| actor.native_id));
+    drop(now);
+    let holder = native_id.and_then(|id| who_keeps(&stage, thread, id, count));
+    let mut now = stage.lock();
+    let waits_for = holder.map(|holder| format!("It waits for thread {:?}.\n", now.actors[holder].name));
+    if let Some(Failure::Outside { state, .. }) = &mut now.failure {
+        *state = format!("{text}\n{}{ADVICE}", waits_for.unwrap_or_default());
+    }
     Some(Execution::of(&mut now))
+}
+
+/// The explored thread for which `blocked` waits, if it is one. The others are unwound, one after the other: what
+/// `blocked` waits for is released by then, if that thread holds it.
+#[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
+fn who_keeps(stage: &Stage, blocked: usize, native_id: u64, count: usize) -> Option<usize> {
+    let before = Blocked::look(native_id)?;
+    (0..count).filter(|&other| other != blocked).find(|&other| {
+        stage.unwind_beside(blocked, other);
+        let is_released = || {
+            std::thread::sleep(Duration::from_millis(1));
+            Blocked::look(native_id).as_ref() != Some(&before)
+        };
+        (0..10).any(|_| is_released())
+    })
 }
 
 fn describe(state: &State, thread: usize, since: Duration) -> String {
@@ -26,18 +164,15 @@ fn describe(state: &State, thread: usize, since: Duration) -> String {
         None => "it had taken no step yet".to_owned(),
     };
     let now = state.actors[thread].native_id.map(system_says).unwrap_or_default();
-    format!(
-        "it has not come to its next step for {since:.1?}. Before that {after}.\n{now}Explored threads may wait only for what \
-         raddle gives them: use raddle's locks, queues and sleep instead of the standard library's, and no input or output \
-         that blocks."
-    )
+    format!("it has not come to its next step for {since:.1?}. Before that {after}.\n{now}")
 }
+
+const ADVICE: &str = "Explored threads may wait only for what raddle gives them: use raddle's locks, queues and sleep instead \
+                      of the standard library's, and no input or output that blocks.";
 
 /// What the operating system knows of the thread: its state, and where in the kernel it waits.
 fn system_says(native_id: u64) -> String {
-    let read = |what: &str| {
-        std::fs::read_to_string(format!("/proc/self/task/{native_id}/{what}")).unwrap_or_default()
-    };
+    let read = |what: &str| read(native_id, what);
     let status = read("status");
     let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("").trim().to_owned();
     let stack: Vec<_> = read("stack").lines().map(|line| format!("  {line}\n")).collect();

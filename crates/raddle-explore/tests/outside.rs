@@ -1,8 +1,10 @@
-//! What a program does beside the toolkit: thread-locals.
+//! What a program does beside the toolkit: thread-locals, and waits that the toolkit does not know of.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use raddle::{Event, Lock, Queue, Shared, Shutdown, Thread, ThreadPoolExecutor, thread};
 use raddle_explore::{Explorer, Outcome, Strategy};
@@ -241,4 +243,103 @@ fn a_thread_whose_only_step_is_its_end_keeps_the_program_alive() {
         drop(Thread::spawn(|| at_end(|| ())));
         COUNT.set(1);
     });
+}
+
+/// The report on a thread that is seen to be blocked, not only to take its time.
+fn blocked(program: impl Fn() + Send + Sync + 'static) -> String {
+    let report = Explorer::new().stuck_after(Duration::from_hours(1)).run(program).expect_failure();
+    assert_eq!(report.kind(), "blocked outside", "{report}");
+    report.to_string()
+}
+
+#[test]
+fn a_lock_of_the_standard_library_that_a_suspended_thread_holds_is_reported_with_that_thread() {
+    let text = blocked(|| {
+        let (lock, value) = (Arc::new(Mutex::new(0)), Arc::new(Shared::new(0)));
+        let run = |name: &str| {
+            let (lock, value) = (lock.clone(), value.clone());
+            Thread::new(move || {
+                let mut held = lock.lock().unwrap();
+                value.set(value.get() + 1);
+                *held += 1;
+            })
+            .name(name)
+            .start()
+            .unwrap()
+        };
+        let idle = Event::new();
+        let threads = [run("one"), run("two")];
+        idle.is_set();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+    let named =
+        ["thread \"one\"", "thread \"two\""].map(|name| text.find(&format!("waits for {name}")).is_some());
+    assert!(named[0] != named[1], "{text}");
+}
+
+#[test]
+fn a_once_whose_initializer_is_suspended_is_reported_with_the_thread_that_runs_it() {
+    let text = blocked(|| {
+        let (once, value) = (Arc::new(OnceLock::new()), Arc::new(Shared::new(0)));
+        let init = |once: &OnceLock<i32>, value: &Shared<i32>| *once.get_or_init(|| value.get());
+        let mine = (once.clone(), value.clone());
+        let other = Thread::new(move || init(&mine.0, &mine.1)).name("initializer").start().unwrap();
+        init(&once, &value);
+        other.join().unwrap();
+    });
+    assert!(
+        text.contains("waits for thread \"initializer\"") || text.contains("waits for thread \"MainThread\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_thread_of_the_standard_library_that_takes_its_time_is_waited_for() {
+    #[expect(clippy::disallowed_methods, reason = "what does not belong to the toolkit is what is looked at")]
+    let outcome = Explorer::new().run(|| {
+        let busy = std::thread::spawn(|| {
+            let end = std::time::Instant::now() + Duration::from_millis(700);
+            while std::time::Instant::now() < end {
+                std::hint::black_box(0);
+            }
+        });
+        busy.join().unwrap();
+    });
+    assert!(matches!(outcome, Outcome::Exhausted { .. }), "{outcome:?}");
+}
+
+#[test]
+fn slow_ordinary_code_is_waited_for() {
+    #[expect(clippy::disallowed_methods, reason = "what does not belong to the toolkit is what is looked at")]
+    let outcome = Explorer::new().run(|| {
+        let end = std::time::Instant::now() + Duration::from_millis(600);
+        while std::time::Instant::now() < end {
+            std::hint::black_box(0);
+        }
+        std::thread::sleep(Duration::from_millis(600));
+    });
+    assert!(matches!(outcome, Outcome::Exhausted { .. }), "{outcome:?}");
+}
+
+#[test]
+fn shrinking_obeys_the_limit_of_time() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let seen = runs.clone();
+    let report =
+        Explorer::new().strategy(Strategy::Random).max_time(Duration::from_millis(1)).run(move || {
+            let value = Arc::new(Shared::new(0));
+            let add = |value: &Shared<i32>| (0..3).for_each(|_| value.set(value.get() + 1));
+            let mine = value.clone();
+            let other = Thread::spawn(move || add(&mine));
+            add(&value);
+            other.join().unwrap();
+            seen.fetch_add(1, Relaxed);
+            #[expect(clippy::disallowed_methods, reason = "the time that the program takes is looked at")]
+            std::thread::sleep(Duration::from_millis(2));
+            panic!("always");
+        });
+    assert_eq!(report.expect_failure().kind(), "panic");
+    assert!(runs.load(Relaxed) <= 2, "{} executions after the limit of time", runs.load(Relaxed));
 }

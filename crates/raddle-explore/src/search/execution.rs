@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::races::first_race;
-use crate::crew::Crew;
+use crate::crew::{Crew, stay_for_good};
 use crate::stage::{
     Actor, Event, Failure, Objects, Pending, Policy, Pulse, Row, Rules, Stage, State, View, Waits,
 };
@@ -38,6 +38,9 @@ impl Lab {
 
     /// Runs the program once, as `policy` decides, and gives the policy back.
     pub(crate) fn perform<P: Policy + 'static>(&self, rules: Rules, policy: P) -> (Execution, P) {
+        if self.pulse.is_abandoned() {
+            stay_for_good();
+        }
         let mut policy = Resumable::new(policy);
         if self.root.here.load(Relaxed) {
             let stage = Stage::new(rules, Box::new(policy), &self.crew, &self.pulse);

@@ -28,6 +28,7 @@ impl Stage {
     /// The calling thread has come to its next step. Returns when it has been chosen to take it, or is to leave.
     pub(super) fn arrive(&self, arrival: Arrival<'_>) -> Passed {
         let me = ME.get();
+        self.stay_if_given_up(me);
         self.beat();
         self.meet(me);
         let mut state = self.lock();

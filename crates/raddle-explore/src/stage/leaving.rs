@@ -2,11 +2,13 @@
 
 use std::panic::resume_unwind;
 use std::sync::MutexGuard;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use raddle::host::Abandoned;
 
 use super::baton::{Predicate, ask};
-use super::{Stage, State};
+use super::{NOBODY, Stage, State};
 use crate::crew::stay_for_good;
 
 /// Whoever was told so often to unwind and goes on never will, and is let go on as often.
@@ -48,9 +50,13 @@ impl Stage {
     /// Gives the baton to the next that has not come to an end yet; nobody: the execution is over.
     pub(super) fn hand_to_who_leaves<'a>(
         &'a self,
-        state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State>,
         me: usize,
     ) -> MutexGuard<'a, State> {
+        if self.blocked.load(Relaxed) != NOBODY {
+            state.baton = NOBODY;
+            return state;
+        }
         let count = state.actors.len();
         let next =
             (1..=count).map(|step| (me + step) % count).find(|&next| !state.actors[next].is_finished());
@@ -59,6 +65,32 @@ impl Stage {
         }
         self.over(state);
         self.lock()
+    }
+
+    /// For whoever watches: unwinds `other` while `blocked`, which has the baton, is blocked outside the toolkit. Returns
+    /// when `other` has come to its end or waits for somebody, or after a moment.
+    #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
+    pub(crate) fn unwind_beside(&self, blocked: usize, other: usize) {
+        let state = self.lock();
+        let begun = state.actors[other].player.is_some() && !state.actors[other].is_finished();
+        if !begun || !state.ending {
+            return;
+        }
+        self.blocked.store(blocked, Relaxed);
+        drop(self.hand_to(state, other));
+        for _ in 0..50 {
+            std::thread::sleep(Duration::from_millis(1));
+            if self.lock().baton == NOBODY {
+                return;
+            }
+        }
+    }
+
+    /// Keeps the calling thread if it was blocked, was given up, and goes on now: it is not its turn.
+    pub(super) fn stay_if_given_up(&self, me: usize) {
+        if self.blocked.load(Relaxed) == me {
+            stay_for_good();
+        }
     }
 
     fn over(&self, mut state: MutexGuard<'_, State>) {

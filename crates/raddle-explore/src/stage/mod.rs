@@ -17,14 +17,14 @@ mod state;
 use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use raddle::host::{self, Abandoned, Entered, Program};
 
-use crate::crew::{Crew, has_kept_nothing, note_locals};
+use crate::crew::{Crew, has_kept_nothing, native_id, note_locals};
 use crate::hook::{self, range_of};
 
 pub(crate) use actor::Actor;
@@ -40,6 +40,9 @@ pub(crate) use state::State;
 
 /// The actor that runs the program's closure: its main thread.
 const ROOT: usize = 0;
+
+/// No actor.
+const NOBODY: usize = usize::MAX;
 
 thread_local! {
     /// Which actor the calling thread is.
@@ -64,6 +67,8 @@ pub(crate) struct Stage {
     root_keeps_locals: AtomicBool,
     /// Runs the search, and waits until the execution is over.
     searcher: Thread,
+    /// An actor that is blocked outside the toolkit while others are unwound, if there is one: otherwise [`NOBODY`].
+    blocked: AtomicUsize,
     /// Goes up with every step, for whoever watches over it.
     pulse: Arc<Pulse>,
     itself: Weak<Stage>,
@@ -90,6 +95,7 @@ impl Stage {
             crew: crew.clone(),
             root_keeps_locals: AtomicBool::new(false),
             searcher: std::thread::current(),
+            blocked: AtomicUsize::new(NOBODY),
             pulse: pulse.clone(),
             itself: itself.clone(),
         })
@@ -186,14 +192,4 @@ impl Stage {
 pub(crate) fn own_locals() -> [Range<usize>; 7] {
     let [a, b, c] = hook::locals();
     [ME.with(range_of), MET.with(range_of), ASKED.with(range_of), DONE.with(range_of), a, b, c]
-}
-
-#[cfg(target_os = "linux")]
-fn native_id() -> Option<u64> {
-    u64::try_from(rustix::thread::gettid().as_raw_nonzero().get()).ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn native_id() -> Option<u64> {
-    None
 }

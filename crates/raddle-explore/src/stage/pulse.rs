@@ -1,6 +1,6 @@
 //! What those outside see of an exploration: that it goes on, and where it stands.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::Stage;
@@ -10,6 +10,7 @@ use super::Stage;
 pub(crate) struct Pulse {
     beats: AtomicU64,
     stage: Mutex<Weak<Stage>>,
+    abandoned: AtomicBool,
 }
 
 impl Pulse {
@@ -21,6 +22,15 @@ impl Pulse {
     /// How many steps were taken.
     pub(crate) fn beats(&self) -> u64 {
         self.beats.load(Relaxed)
+    }
+
+    /// Nobody waits for the outcome of the search any more.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Relaxed)
     }
 
     pub(super) fn shows(&self, stage: &Weak<Stage>) {
