@@ -139,33 +139,6 @@ fn a_panic_that_nobody_joins_is_the_scopes() {
 }
 
 #[test]
-fn a_result_whose_drop_panics_is_the_scopes() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            std::panic::resume_unwind(Box::new("dropped"));
-        }
-    }
-    within_limit(|| {
-        let text = panic_of(|| {
-            thread::scope(|s| {
-                let go = Arc::new(Event::new());
-                let thread = s.spawn({
-                    let go = go.clone();
-                    move || {
-                        go.wait();
-                        Bomb
-                    }
-                });
-                drop(thread); // so that the thread itself drops the result
-                go.set();
-            });
-        });
-        assert_eq!(text, "a scoped thread panicked");
-    });
-}
-
-#[test]
 fn joining_oneself_is_an_error() {
     within_limit(|| {
         thread::scope(|s| {

@@ -1,16 +1,7 @@
-//! What happens to a future that is settled: its callbacks run, and somebody may ask why it failed.
+//! Why a settled future has no value, for those who ask.
 
 use super::error::FutureError;
-use super::listen::run_all;
-use super::state::{Callback, Core, Handle, Outcome};
-
-/// Runs the callbacks in order, then lets the value be taken, which was kept for them.
-pub(crate) fn call_back<T>(future: &Handle<T>, callbacks: Vec<Callback<T>>) {
-    if !callbacks.is_empty() {
-        run_all(future, callbacks);
-        future.let_go();
-    }
-}
+use super::state::{Core, Outcome};
 
 impl<T, W: ?Sized> Core<T, W> {
     /// Why there is no value, if it failed; whoever asks has looked.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
-use crate::thread;
+use crate::thread::{self, Payload};
 
 /// Why a future gives no value.
 #[derive(Clone, Debug)]
@@ -105,14 +105,14 @@ pub struct TaskPanic(Arc<Fallen>);
 struct Fallen {
     who: Arc<str>,
     message: String,
-    payload: Guarded<Option<Box<dyn Any + Send>>>,
+    payload: Guarded<Payload>,
 }
 
 impl TaskPanic {
     /// A panic of the calling thread.
     pub(crate) fn here(payload: Box<dyn Any + Send>) -> Self {
         let message = thread::message(&*payload).to_owned();
-        let payload = Guarded::new(Some(payload));
+        let payload = Guarded::new(Payload::new(payload));
         Self(Arc::new(Fallen { who: host::record().name(), message, payload }))
     }
 
@@ -147,6 +147,7 @@ impl TaskPanic {
     fn report_unseen(&self) {
         if let Some(payload) = self.take_unseen() {
             thread::report(&format!("a task of thread \"{}\"", self.0.who), &*payload);
+            thread::dispose(payload);
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::FutureError;
-use super::listen::{Listener, guarded};
-use super::state::{Core, Handle, Take, at_rest, settled};
+use super::listen::Listener;
+use super::state::{Core, Due, Handle, Take, at_rest, settled};
 use crate::host::{self, Kind, Op};
 
 /// The result of a task, which may not be there yet.
@@ -172,6 +172,11 @@ impl<T> Future<T> {
     /// they all see it, by [`with_result`](Self::with_result), and whoever waits in [`result`](Self::result) waits for
     /// them. So keep them short, and let them not wait for who asks for the result. One that panics is reported to the
     /// [excepthook](crate::thread::set_excepthook) and the others run.
+    ///
+    /// A callback may settle or cancel further futures, whose callbacks then run inside it. At a depth of eight such calls within
+    /// each other, what becomes due is queued and runs in order when the callback at that depth returns, so a chain of any
+    /// length needs little stack. A callback at that depth must not wait for a thread that waits for a value which the
+    /// callback itself has just set.
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + Send + 'static) {
         host::point(Op::new(&*self.core, FUTURE, Kind::Write));
@@ -180,7 +185,7 @@ impl<T> Future<T> {
                 Box::new(move |core: &Handle<T>| callback(&Future::of(core.clone()))) as Box<_>
             );
         if let Err(Listener::Callback(callback)) = self.core.listen(callback, settled) {
-            guarded("a done-callback", || callback(&self.core));
+            (self.core.run)(Due::Late(self.core.clone(), callback));
         }
     }
 

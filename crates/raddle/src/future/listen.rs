@@ -1,13 +1,11 @@
 //! Who wants to hear that a future is settled.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::host;
+use super::depth::shallow;
 use crate::raw::Waiter;
-use crate::thread;
+use crate::thread::guarded;
 
 /// Verdicts of a [`Waiter`] that waits for futures.
 pub(crate) const SETTLED: u32 = 0;
@@ -74,27 +72,9 @@ pub(super) fn tell<C>(listeners: Vec<Listener<C>>, failed: bool) -> Vec<C> {
     for listener in listeners {
         match listener {
             Listener::Watch(watch, place) => watch.settled(place, failed),
-            Listener::Waker(_, waker) => guarded("a waker", || waker.wake()),
+            Listener::Waker(_, waker) => shallow(move || guarded("a waker", || waker.wake())),
             Listener::Callback(callback) => callbacks.push(callback),
         }
     }
     callbacks
-}
-
-/// Runs the callbacks in their order; one that panics is reported and the others run.
-pub(super) fn run_all<A>(future: &A, callbacks: impl IntoIterator<Item = impl FnOnce(&A)>) {
-    for callback in callbacks {
-        guarded("a done-callback", || callback(future));
-    }
-}
-
-/// Runs the user's `code`, whose panic is reported and harms nobody.
-pub(crate) fn guarded(what: &str, code: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
-        report(what, &*payload);
-    }
-}
-
-fn report(what: &str, payload: &(dyn Any + Send)) {
-    thread::report_call(&format!("{what} in thread \"{}\"", host::record().name()), payload);
 }

@@ -6,6 +6,7 @@
 mod after;
 mod completed;
 mod crew;
+mod depth;
 mod error;
 mod handle;
 mod lend;
@@ -16,12 +17,12 @@ mod sleep;
 mod state;
 mod wait;
 
-pub(crate) use after::call_back;
 pub use completed::{AsCompleted, AsCompletedTimeout, Unfinished, as_completed, as_completed_timeout};
 pub(crate) use crew::{CAN_FAIL, Crew, NOTHING, ROOM, enlist, home, new_home, of as crew_of};
+pub(crate) use depth::{afresh, shallow};
 pub use error::{FutureError, TaskPanic};
 pub use handle::Future;
-pub(crate) use listen::{DEADLOCK, SETTLED, guarded};
+pub(crate) use listen::{DEADLOCK, SETTLED};
 pub use promise::{Promise, Unwanted};
-pub(crate) use state::{Core, Handle, Work, dead, note_dead, settled};
+pub(crate) use state::{Core, Handle, Work, call_back, dead, note_dead, settled};
 pub use wait::{ReturnWhen, wait, wait_deadline, wait_timeout};

@@ -9,6 +9,7 @@ use super::handle::{FUTURE, Future};
 use super::listen::Listener;
 use super::state::{Take, at_rest};
 use crate::host::{self, Kind, Op};
+use crate::thread::drop_guarded;
 
 /// Gives what [`result`](Future::result) gives. Dropping it before it is ready does not cancel the task.
 impl<T> std::future::Future for Future<T> {
@@ -48,7 +49,7 @@ impl<T> Future<T> {
             None
         };
         drop(inner);
-        drop(old);
+        drop_guarded("the destructor of a waker", old);
         true
     }
 }
@@ -63,6 +64,6 @@ impl<T> Drop for Future<T> {
         let mut inner = self.core.inner.lock();
         let old = inner.listeners.remove(|listener| is_mine(listener, key));
         drop(inner);
-        drop(old);
+        drop_guarded("the destructor of a waker", old);
     }
 }

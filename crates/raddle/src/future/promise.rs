@@ -5,12 +5,12 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::after::call_back;
 use super::crew::NOWHERE;
 use super::error::{FutureError, TaskPanic};
 use super::handle::{FUTURE, Future};
-use super::state::{Core, Handle, settled};
+use super::state::{Core, Handle, call_back, settled};
 use crate::host::{self, Kind, Op};
+use crate::thread::drop_guarded;
 
 /// The duty to settle a [`Future`].
 ///
@@ -35,12 +35,14 @@ pub struct Promise<T> {
     core: Handle<T>,
 }
 
-impl<T> Promise<T> {
+impl<T: 'static> Promise<T> {
     /// A promise whose future is pending.
     pub fn new() -> Self {
         Self { core: Arc::new(Core::new(NOWHERE, ())) }
     }
+}
 
+impl<T> Promise<T> {
     /// The future that this will settle.
     pub fn future(&self) -> Future<T> {
         Future::of(self.core.clone())
@@ -89,7 +91,7 @@ impl<T> Promise<T> {
     #[track_caller]
     pub fn run(self, work: impl FnOnce() -> T) {
         if !self.start() {
-            return;
+            return drop_guarded("the destructor of work that was not done", work);
         }
         // It has started, so it cannot have been cancelled in between.
         let _ = match catch_unwind(AssertUnwindSafe(work)) {
@@ -99,7 +101,7 @@ impl<T> Promise<T> {
     }
 }
 
-impl<T> Default for Promise<T> {
+impl<T: 'static> Default for Promise<T> {
     fn default() -> Self {
         Self::new()
     }

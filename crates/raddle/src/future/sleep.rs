@@ -11,6 +11,7 @@ use super::state::{ASLEEP, Core, settled};
 use crate::host::watch::say_of_own_task;
 use crate::host::{self, Op, Spin, Wait};
 use crate::raw::Waiter;
+use crate::thread::drop_guarded;
 
 impl<T, W: ?Sized> Core<T, W> {
     /// Waits until the phase is `reached`.
@@ -39,7 +40,7 @@ impl<T, W: ?Sized> Core<T, W> {
             && !runs_here()
             && let Ok(callbacks) = self.settle(Err(FutureError::Abandoned))
         {
-            drop(callbacks); // they belong to the ancestor as well
+            drop_guarded("the destructor of a done-callback", callbacks); // they belong to the ancestor as well
         }
     }
 

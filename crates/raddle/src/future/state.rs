@@ -7,14 +7,17 @@
 //! Whoever changes the word otherwise holds the lock, `ASLEEP` included, and who settles a future is the one
 //! who started it. So settling needs no compare-and-swap.
 
+use std::mem::needs_drop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use super::depth::shallow;
 use super::error::FutureError;
-use super::listen::{Listener, Listeners, Watch, guarded, run_all, tell};
+use super::listen::{Listener, Listeners, Watch, tell};
 use crate::host;
 use crate::raw::Guarded;
+use crate::thread::{drop_guarded, guarded};
 
 const PENDING: u32 = 0;
 const RUNNING: u32 = 1;
@@ -28,7 +31,7 @@ pub(super) const ASLEEP: u32 = 8;
 
 /// What is to be run for a future, until it starts.
 pub(crate) trait Work: Send + Sync {
-    /// Drops it unrun: the future has been cancelled or refused.
+    /// Drops it unrun: the future has been cancelled or refused. A panic of the destructor harms nobody.
     fn discard(&self);
 }
 
@@ -42,11 +45,45 @@ pub(crate) struct Core<T, W: ?Sized = dyn Work> {
     /// The pool that runs it, for workers that wait for their own pool.
     pub(super) home: u64,
     pub(super) inner: Guarded<Inner<T>>,
+    /// Runs what the future owes to the user's code. A pointer, because only whoever makes the future knows that `T`
+    /// borrows nothing, so that this may be put off.
+    pub(super) run: fn(Due<T>),
     work: W,
 }
 
 pub(crate) type Handle<T> = Arc<Core<T>>;
 pub(super) type Callback<T> = Box<dyn FnOnce(&Handle<T>) + Send>;
+
+/// What a future owes to the user's code.
+pub(super) enum Due<T> {
+    /// The callbacks of a future that has been settled, in their order.
+    Callbacks(Handle<T>, Vec<Callback<T>>),
+    /// A callback of a future that was settled before it came.
+    Late(Handle<T>, Callback<T>),
+    /// A value that nobody took is dropped.
+    Value(T),
+}
+
+/// Runs the user's code, now or soon: see [`depth`](super::depth).
+fn run<T: 'static>(due: Due<T>) {
+    shallow(move || match due {
+        Due::Callbacks(future, callbacks) => {
+            for callback in callbacks {
+                guarded("a done-callback", || callback(&future));
+            }
+            future.let_go(); // the value was kept for them
+        }
+        Due::Late(future, callback) => guarded("a done-callback", || callback(&future)),
+        Due::Value(value) => guarded("the destructor of a result that nobody took", || drop(value)),
+    });
+}
+
+/// Runs the callbacks in order, then lets the value be taken, which was kept for them.
+pub(crate) fn call_back<T>(future: &Handle<T>, callbacks: Vec<Callback<T>>) {
+    if !callbacks.is_empty() {
+        (future.run)(Due::Callbacks(future.clone(), callbacks));
+    }
+}
 
 pub(super) struct Inner<T> {
     pub(super) outcome: Outcome<T>,
@@ -94,10 +131,10 @@ pub(crate) fn note_dead() {
     DEAD.fetch_add(1, Relaxed);
 }
 
-impl<T, W> Core<T, W> {
+impl<T: 'static, W> Core<T, W> {
     pub(crate) fn new(home: u64, work: W) -> Self {
         let inner = Inner { outcome: Outcome::None, looked: false, keeper: 0, listeners: Listeners::NONE };
-        Self { word: AtomicU32::new(PENDING), home, inner: Guarded::new(inner), work }
+        Self { word: AtomicU32::new(PENDING), home, inner: Guarded::new(inner), run, work }
     }
 }
 
@@ -245,8 +282,8 @@ impl<T> Core<T> {
         inner.outcome = Outcome::Failed(FutureError::Cancelled);
         note_dead();
         let callbacks = self.publish(inner, CANCELLED, false);
-        guarded("the destructor of a cancelled task", || self.work.discard());
-        run_all(self, callbacks);
+        self.work.discard();
+        call_back(self, callbacks);
         true
     }
 }
@@ -273,12 +310,20 @@ impl<T> Inner<T> {
     }
 }
 
-impl<T> Drop for Inner<T> {
+impl<T, W: ?Sized> Drop for Core<T, W> {
     fn drop(&mut self) {
-        if let Outcome::Failed(error) = &self.outcome
-            && !self.looked
+        let inner = self.inner.get_mut();
+        if needs_drop::<T>()
+            && let Outcome::Value(value) = std::mem::replace(&mut inner.outcome, Outcome::Taken)
+        {
+            (self.run)(Due::Value(value));
+        } else if let Outcome::Failed(error) = &inner.outcome
+            && !inner.looked
         {
             error.report_unseen();
+        }
+        if let Some(listeners) = inner.listeners.take() {
+            drop_guarded("the destructor of a done-callback or waker", listeners);
         }
     }
 }

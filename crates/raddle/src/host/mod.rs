@@ -49,6 +49,7 @@ mod waking;
 pub(crate) mod watch;
 
 pub use abandoned::Abandoned;
+pub(crate) use abandoned::drop_payload;
 pub(crate) use current::{adopt, daemon_heirs, here, ident, is_me, record};
 pub(crate) use doing::{awaits, firm};
 pub(crate) use ending::{Obligation, Pledge};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::chore::Chore;
 use super::task::{Floor, Task};
-use crate::future::{FutureError, TaskPanic, guarded};
+use crate::future::{FutureError, TaskPanic};
 use crate::host;
+use crate::thread::guarded;
 
 pub(super) enum Job {
     Task(Arc<dyn Task>),

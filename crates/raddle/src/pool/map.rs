@@ -14,6 +14,7 @@ use super::shared::{POOL, Shared};
 use super::submit::submit;
 use crate::future::{Future, FutureError};
 use crate::host::{self, Kind, Object, Op};
+use crate::thread::Careful;
 
 impl ThreadPoolExecutor {
     /// Calls `function` with every item, in tasks of their own, and yields the results in the items' order.
@@ -81,8 +82,8 @@ impl ThreadPoolExecutor {
 #[must_use = "dropping it cancels the tasks that have not started"]
 pub struct Map<I: Iterator, F, R> {
     shared: Arc<Shared>,
-    items: Fuse<I>,
-    function: Arc<F>,
+    items: Careful<Fuse<I>>,
+    function: Arc<Careful<F>>,
     ahead: VecDeque<Future<R>>,
     buffersize: usize,
     called: Option<Instant>,
@@ -106,8 +107,8 @@ where
     ) -> Self {
         let mut map = Self {
             shared: shared.clone(),
-            items: items.into_iter().fuse(),
-            function: Arc::new(function),
+            items: Careful::new(items.into_iter().fuse()),
+            function: Arc::new(Careful::new(function)),
             ahead: VecDeque::new(),
             buffersize,
             // No look at the clock, on which other threads' steps would depend.

@@ -19,6 +19,7 @@ use crate::erase::erase;
 use crate::future::{self, Core, Future, FutureError};
 use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
+use crate::thread::drop_guarded;
 
 impl ThreadPoolExecutor {
     /// Runs `f`, which can submit tasks that borrow from outside, and returns when all of them are over.
@@ -30,8 +31,10 @@ impl ThreadPoolExecutor {
     /// program does.
     ///
     /// # Panics
-    /// With the panic of `f`, after the tasks are over; or, if `f` returned, when a task panicked, or was not run,
-    /// and nobody looked at its [`ScopedFuture`].
+    /// With the panic of `f`, after the tasks are over. If `f` returned, with the panic of the first task, in the order of
+    /// submission, that panicked and at whose [`ScopedFuture`] nobody looked; its payload is the task's own. Panics
+    /// of further tasks are reported to the [excepthook](crate::thread::set_excepthook). A task that was not run, and
+    /// at whose future nobody looked, is a panic that says why.
     ///
     /// ```
     /// use raddle::ThreadPoolExecutor;
@@ -65,14 +68,26 @@ impl ThreadPoolExecutor {
             thrown.push(payload);
         }
         match (result, thrown.pop()) {
-            (Err(payload), _) | (_, Some(payload)) => resume_unwind(payload),
+            (Err(payload), _) => resume_unwind(payload),
+            (Ok(value), Some(payload)) => {
+                drop_guarded(RETURNED, value); // not while it unwinds, where a panic of the destructor would abort
+                resume_unwind(payload)
+            }
             (Ok(value), None) => match scope.unseen_failure(op) {
-                Some(error) => panic!("a scoped task failed: {error}"),
                 None => value,
+                Some(error) => {
+                    drop_guarded(RETURNED, value);
+                    match error {
+                        FutureError::Panicked(panic) => panic.resume_unwind(),
+                        error => panic!("a scoped task failed: {error}"),
+                    }
+                }
             },
         }
     }
 }
+
+const RETURNED: &str = "the destructor of what a scope's function returned";
 
 /// Where tasks that borrow are submitted; see [`ThreadPoolExecutor::scope`].
 pub struct Scope<'scope, 'env: 'scope> {
@@ -107,11 +122,11 @@ impl<'scope> Scope<'scope, '_> {
         T: Send + 'scope,
     {
         let op = Op::new(&*self.shared, POOL, Kind::Put);
-        let value = Arc::new(Guarded::new(None));
+        let value = Arc::new(Room(Guarded::new(None)));
         let room = value.clone();
         let run: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
             let result = task();
-            *room.lock() = Some(result);
+            *room.0.lock() = Some(result);
         });
         // SAFETY: the closure and all that it owns are gone when the ticket is given up: the errand drops the
         // closure, run or not, before the ticket. `scope` does not return before every ticket has been given up,
@@ -121,8 +136,10 @@ impl<'scope> Scope<'scope, '_> {
         let ticket = Ticket::new(&self.tally);
         let lost = ticket.lost();
         let errand = Errand { run, ticket };
-        let core =
-            Arc::new(Core::new(self.shared.home, Slot::new(move || errand.run(), queue(&self.shared))));
+        let core = Arc::new(Core::new(
+            self.shared.home,
+            Slot::<_, false>::new(move || errand.run(), queue(&self.shared)),
+        ));
         let done = Future::of(core.clone());
         done.add_done_callback(move |done| {
             if let Some(FutureError::Abandoned) = done.core().peek_failure() {
@@ -212,12 +229,21 @@ impl Errand {
     }
 }
 
+/// Where a task leaves its result.
+struct Room<T>(Guarded<Option<T>>);
+
+impl<T> Drop for Room<T> {
+    fn drop(&mut self) {
+        drop_guarded("the destructor of a result that nobody took", self.0.get_mut().take());
+    }
+}
+
 /// The result of a scope's task.
 pub struct ScopedFuture<'scope, T> {
     shared: Arc<Shared>,
     task: Arc<dyn Task>,
     done: Future<()>,
-    value: Arc<Guarded<Option<T>>>,
+    value: Arc<Room<T>>,
     scope: PhantomData<&'scope ()>,
 }
 
@@ -271,7 +297,7 @@ impl<T> ScopedFuture<'_, T> {
     }
 
     fn take(&self) -> Result<T, FutureError> {
-        self.value.lock().take().ok_or(FutureError::Taken)
+        self.value.0.lock().take().ok_or(FutureError::Taken)
     }
 }
 

@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::state::Blocked;
 use super::task::{Floor, Task};
 use super::worker::{LEFT, STARTING, Seat};
-use crate::future::{Crew, guarded};
+use crate::future::{Crew, afresh};
 use crate::host::Duty;
 use crate::raw::Waiter;
+use crate::thread::guarded;
 
 impl Floor for Seat {
     fn nearly_over(&self) {
@@ -60,7 +61,7 @@ impl Duty for Seat {
         let outer = runs.and_then(|task| task.upgrade());
         let within = std::mem::take(&mut *self.within.lock());
         for task in outer.into_iter().chain(within) {
-            guarded("a task that called exit", || task.abandon());
+            afresh(|| guarded("a task that called exit", || task.abandon())); // its frames are never left
         }
         self.change(|state, after| {
             state.alive -= 1;

@@ -9,6 +9,7 @@ use super::state::State;
 use crate::future::FutureError;
 use crate::host::{self, Spin};
 use crate::raw::{Guard, Guarded};
+use crate::thread::drop_guarded;
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";
 
@@ -173,5 +174,6 @@ impl Drop for Shared {
         for task in left {
             task.refuse(FutureError::Abandoned);
         }
+        drop_guarded("the destructor of a pool's initializer", self.initializer.take());
     }
 }

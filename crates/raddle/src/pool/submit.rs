@@ -32,7 +32,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let core = Arc::new(Core::new(shared.home, Slot::new(task, queue(shared))));
+    let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
     if let Err(refusal) = enqueue(shared, core.clone(), priority, Patience::Until(None), op) {
         core.clone().refuse(refusal.into());
     }
@@ -51,7 +51,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let core = Arc::new(Core::new(shared.home, Slot::new(task, queue(shared))));
+    let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
     match enqueue(shared, core.clone(), priority, patience, op) {
         Ok(()) => Ok(Future::of(core)),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
@@ -72,7 +72,7 @@ where
         return Ok(());
     }
     // Somebody may have to be woken, hired or waited for, beside which an allocation costs little.
-    let core = Arc::new(Core::new(shared.home, Slot::new(task, queue(shared))));
+    let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
     match line_up(shared, core.clone(), Priority(0), Patience::Until(None), op) {
         Ok(()) => Ok(()),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),

@@ -1,14 +1,16 @@
 //! One task: a closure and its future, in one allocation, as the pool sees it.
 
+use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
-use crate::future::{Core, FutureError, Handle, TaskPanic, Work, call_back, guarded};
+use crate::future::{Core, FutureError, Handle, TaskPanic, Work, call_back, shallow};
 use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
+use crate::thread::{drop_guarded, guarded};
 
-/// The closure, until it is run or dropped.
-pub(super) struct Slot<F> {
+/// The closure, until it is run or dropped. `OWNED`: it borrows nothing, and may be dropped a little later.
+pub(super) struct Slot<F, const OWNED: bool = true> {
     closure: Guarded<Option<F>>,
     /// Where it takes up room.
     queue: Option<Box<Weak<dyn Queue>>>,
@@ -20,7 +22,7 @@ pub(super) trait Queue: Send + Sync {
     fn has_room(self: Arc<Self>);
 }
 
-impl<F> Slot<F> {
+impl<F, const OWNED: bool> Slot<F, OWNED> {
     pub(super) fn new(closure: F, queue: Option<Weak<dyn Queue>>) -> Self {
         Self { closure: Guarded::new(Some(closure)), queue: queue.map(Box::new) }
     }
@@ -30,13 +32,20 @@ impl<F> Slot<F> {
     }
 }
 
-impl<F: Send> Work for Slot<F> {
+const DISCARDED: &str = "the destructor of a task that was not run";
+
+impl<F: Send + 'static, const OWNED: bool> Work for Slot<F, OWNED> {
     fn discard(&self) {
         let closure = self.take();
         if let Some(queue) = self.queue.as_ref().and_then(|queue| queue.upgrade()) {
             queue.has_room();
         }
-        drop(closure); // last, and after the lock is let go: it is the user's code
+        // Last, and after the lock is released: it is the user's code.
+        if OWNED && needs_drop::<F>() {
+            shallow(move || guarded(DISCARDED, || drop(closure)));
+        } else {
+            drop_guarded(DISCARDED, closure);
+        }
     }
 }
 
@@ -65,7 +74,7 @@ pub(super) trait Task: Send + Sync {
     fn cancel(self: Arc<Self>);
 }
 
-impl<T, F> Task for Core<T, Slot<F>>
+impl<T, F, const OWNED: bool> Task for Core<T, Slot<F, OWNED>>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -97,7 +106,7 @@ where
 
     fn refuse(self: Arc<Self>, error: FutureError) {
         if self.start() {
-            guarded("the destructor of a task that was not run", || self.work().discard());
+            self.work().discard();
             settle_failed(self, error);
         }
     }
@@ -112,7 +121,7 @@ where
     }
 }
 
-fn settle_failed<T, F>(core: Arc<Core<T, Slot<F>>>, error: FutureError)
+fn settle_failed<T, F, const OWNED: bool>(core: Arc<Core<T, Slot<F, OWNED>>>, error: FutureError)
 where
     F: Send + 'static,
     T: 'static,

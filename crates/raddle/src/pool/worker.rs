@@ -10,10 +10,10 @@ use super::job::Job;
 use super::shared::{POOL, Shared};
 use super::state::{State, Turn};
 use super::task::{Floor, Queue, Task};
-use crate::future::{self, DEADLOCK, FutureError, guarded};
+use crate::future::{self, DEADLOCK, FutureError};
 use crate::host::{self, Kind, Op, Record, Spin};
 use crate::raw::Guarded;
-use crate::thread;
+use crate::thread::{self, guarded};
 use crate::timer::{self, Retry};
 
 /// Does what was decided under the lock; false: a worker could not be started.
@@ -199,7 +199,7 @@ impl Seat {
         let Err(payload) = catch_unwind(AssertUnwindSafe(initializer)) else { return true };
         let (name, message) = (host::record().name(), thread::message(&*payload));
         self.give_up(&format!("its initializer panicked in thread \"{name}\": {message}"));
-        guarded("what an initializer panicked with", || drop(payload));
+        thread::dispose(payload);
         false
     }
 

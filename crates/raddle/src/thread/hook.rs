@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::io::{self, Write as _};
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -48,8 +49,10 @@ impl fmt::Display for UnhandledPanic<'_> {
 /// Has `hook` called for every panic that nobody asks about, in place of a line on standard error.
 ///
 /// That is: a thread whose [`JoinHandle`](crate::JoinHandle) was dropped without a join, a pool's task or
-/// another future whose result was never looked at, a timer's function, a done-callback. The hook runs on the
-/// thread that finds out. A panic inside the hook is caught and written to standard error.
+/// another future whose result was never looked at, a timer's function, a done-callback; and the destructor of a result,
+/// closure or payload that nobody took and that the toolkit drops, wherever that is: the thread that drops a handle or
+/// cancels does not panic. The hook runs on the thread that finds out. A panic inside the hook is caught and written to
+/// standard error.
 ///
 /// The hook belongs to the process. To an explorer, setting it is no step, and it outlives the execution.
 ///
@@ -78,7 +81,12 @@ pub fn reset_excepthook() {
 
 fn replace(hook: Option<Hook>) {
     let before = std::mem::replace(&mut *HOOK.lock(), hook);
-    drop(before); // after the lock is let go: it is the user's code
+    dropped(before); // after the lock is released: it is the user's code
+}
+
+/// Drops a hook, or a reference to it.
+fn dropped(hook: Option<Hook>) {
+    drop_guarded("the destructor of an excepthook", hook);
 }
 
 /// Reports a panic that nobody will ask about.
@@ -106,6 +114,80 @@ pub(crate) fn report_shortage(what: &str, error: &io::Error) {
     tell(&UnhandledPanic { what, payload, happened: "is held up" });
 }
 
+/// Runs the user's `code`; a panic is reported and harms nobody.
+pub(crate) fn guarded(what: &str, code: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
+        report_call(&format!("{what} in thread \"{}\"", host::record().name()), &*payload);
+        dispose(payload);
+    }
+}
+
+/// Drops a value of the user's that nobody takes; a panic of its destructor is reported and harms nobody.
+#[inline]
+pub(crate) fn drop_guarded<T>(what: &str, value: T) {
+    if std::mem::needs_drop::<T>() {
+        guarded(what, || drop(value));
+    }
+}
+
+/// A value of the user's in something that may be dropped in any thread: a panic of its destructor is reported there.
+pub(crate) struct Careful<T>(Option<T>);
+
+impl<T> Careful<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+}
+
+impl<T> Deref for Careful<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> DerefMut for Careful<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> Drop for Careful<T> {
+    fn drop(&mut self) {
+        drop_guarded("the destructor of something that is no longer used", self.0.take());
+    }
+}
+
+/// Drops what a panic carried. Its destructor may panic as well, which is reported.
+pub(crate) fn dispose(payload: Box<dyn Any + Send>) {
+    let what = "the destructor of what a panic carried";
+    host::drop_payload(payload, |payload| {
+        report_call(&format!("{what} in thread \"{}\"", host::record().name()), payload);
+    });
+}
+
+/// What a panic carried, for whoever takes it; [disposed](dispose) of if nobody does.
+pub(crate) struct Payload(Option<Box<dyn Any + Send>>);
+
+impl Payload {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        Self(Some(payload))
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Box<dyn Any + Send>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        if let Some(payload) = self.take() {
+            dispose(payload);
+        }
+    }
+}
+
 fn tell(panic: &UnhandledPanic<'_>) {
     if panic.payload.is::<Abandoned>() {
         return; // a scheduler's doing, not the program's
@@ -115,9 +197,11 @@ fn tell(panic: &UnhandledPanic<'_>) {
         None if host::explored() => {} // the report of the exploration tells it
         None => say(&format!("raddle: {panic}\n")),
         Some(hook) => {
-            if catch_unwind(AssertUnwindSafe(|| hook(panic))).is_err() {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(panic))) {
                 say(&format!("raddle: the excepthook itself panicked; it was told: {panic}\n"));
+                host::drop_payload(payload, |_| ()); // to tell the hook would be in vain
             }
+            dropped(Some(hook)); // it may have been replaced meanwhile
         }
     }
 }

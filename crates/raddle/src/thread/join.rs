@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::handle::ThreadHandle;
-use super::hook;
+use super::hook::{self, Payload};
 use super::tally::Tally;
 use crate::host::{self, Record};
 
@@ -55,11 +55,16 @@ impl<T> Drop for Packet<T> {
             // Half stored.
             return std::mem::forget(self.outcome.get_mut().unwrap_or_else(PoisonError::into_inner).take());
         }
-        if let Some(Err(payload)) = self.outcome.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            match &self.scope {
-                Some(scope) => scope.panicked(), // and the scope panics in turn: nobody can miss it
-                None => hook::report(&format!("thread \"{}\"", self.record.name()), &*payload),
+        match self.outcome.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(Ok(value)) => hook::drop_guarded("the destructor of what a thread returned", value),
+            Some(Err(payload)) => {
+                match &self.scope {
+                    Some(scope) => scope.panicked(), // and the scope panics in turn: nobody can miss it
+                    None => hook::report(&format!("thread \"{}\"", self.record.name()), &*payload),
+                }
+                hook::dispose(payload);
             }
+            None => {}
         }
     }
 }
@@ -152,14 +157,14 @@ impl<T> fmt::Debug for JoinHandle<T> {
 pub struct ThreadPanic {
     who: Arc<str>,
     // A mutex only to be `Sync`, so that errors holding this work with every error type.
-    payload: Mutex<Box<dyn Any + Send>>,
+    payload: Mutex<Payload>,
     message: String,
 }
 
 impl ThreadPanic {
     pub(crate) fn new(who: Arc<str>, payload: Box<dyn Any + Send>) -> Self {
         let message = hook::message(&*payload).to_owned();
-        Self { who, payload: Mutex::new(payload), message }
+        Self { who, payload: Mutex::new(Payload::new(payload)), message }
     }
 
     /// Name of the thread that panicked.
@@ -174,7 +179,8 @@ impl ThreadPanic {
 
     /// The payload, for [`std::panic::resume_unwind`] or a downcast.
     pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.payload.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        let mut payload = self.payload.into_inner().unwrap_or_else(PoisonError::into_inner);
+        payload.take().expect("only this takes it, once")
     }
 }
 

@@ -48,8 +48,11 @@ use std::time::Duration;
 use crate::host::{self, Kind, Op};
 
 pub use handle::{JoinItself, ThreadHandle};
+pub(crate) use hook::{
+    Careful, Payload, dispose, drop_guarded, guarded, message, report, report_call, report_refusal,
+    report_shortage,
+};
 pub use hook::{UnhandledPanic, reset_excepthook, set_excepthook};
-pub(crate) use hook::{message, report, report_call, report_refusal, report_shortage};
 pub use join::{JoinError, JoinHandle, JoinTimeoutError, ThreadPanic};
 pub use scope::{Scope, ScopedBuilder, ScopedJoinHandle, scope};
 pub(crate) use start::launch;

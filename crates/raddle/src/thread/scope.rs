@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::handle::ThreadHandle;
+use super::hook::drop_guarded;
 use super::join::{JoinError, JoinHandle, Packet};
 use super::start::{StartError, caught, launch, record_for};
 use super::tally::{Over, Place, Tally};
@@ -43,11 +44,20 @@ where
         thrown.push(payload);
     }
     match (result, thrown.pop()) {
-        (Err(payload), _) | (_, Some(payload)) => resume_unwind(payload),
-        (Ok(_), None) if scope.tally.has_panicked() => panic!("a scoped thread panicked"),
+        (Err(payload), _) => resume_unwind(payload),
+        (Ok(value), Some(payload)) => {
+            drop_guarded(RETURNED, value); // not while it unwinds, where a panic of the destructor would abort
+            resume_unwind(payload)
+        }
+        (Ok(value), None) if scope.tally.has_panicked() => {
+            drop_guarded(RETURNED, value);
+            panic!("a scoped thread panicked")
+        }
         (Ok(value), None) => value,
     }
 }
+
+const RETURNED: &str = "the destructor of what a scope's function returned";
 
 /// Where threads that borrow are started; see [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {

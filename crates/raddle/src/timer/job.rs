@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::due::{Due, next_tick};
 use crate::host::{self, Kind, Object, Op, Pledge, Wait};
 use crate::raw::Guarded;
+use crate::thread::drop_guarded;
 
 /// What a timer runs. Who claimed the timer, or took it out of the schedule, is alone with this.
 pub(super) trait Call: Send + Sync {
@@ -18,8 +19,16 @@ pub(super) trait Call: Send + Sync {
     fn discard(&self);
 }
 
+const NEVER_RUN: &str = "the destructor of a timer's function";
+
 /// A function that runs once.
 pub(super) struct Once<F>(Guarded<Option<F>>);
+
+impl<F> Drop for Once<F> {
+    fn drop(&mut self) {
+        drop_guarded(NEVER_RUN, self.0.get_mut().take()); // a timer of a program that was given up
+    }
+}
 
 impl<F> Once<F> {
     pub(super) fn new(function: F) -> Self {
@@ -45,6 +54,12 @@ impl<F: FnOnce() + Send> Call for Once<F> {
 
 /// A function that runs again and again; gone after a panic.
 pub(super) struct Again<F>(Guarded<Option<F>>);
+
+impl<F> Drop for Again<F> {
+    fn drop(&mut self) {
+        drop_guarded(NEVER_RUN, self.0.get_mut().take()); // a timer of a program that was given up
+    }
+}
 
 impl<F> Again<F> {
     pub(super) fn new(function: F) -> Self {

@@ -78,10 +78,7 @@ fn appear(record: &Record, name: Option<&str>, daemon: bool) {
 fn report(job: &Job, outcome: Result<(), Box<dyn Any + Send>>) {
     if let Err(payload) = outcome {
         thread::report_call(&format!("timer \"{}\"", job.name()), &*payload);
-        // What a payload's drop panics with is not dropped: its drop may panic as well.
-        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(another);
-        }
+        thread::dispose(payload);
     }
 }
 

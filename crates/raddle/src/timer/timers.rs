@@ -16,6 +16,7 @@ use super::schedule::{Cancel, Claim, Schedule};
 use super::slab::Key;
 use crate::host::{self, ForkSafe, Kind, Op, Rank};
 use crate::raw::{Guarded, Waiter};
+use crate::thread::guarded;
 
 pub(super) struct Timers {
     state: Guarded<State>,
@@ -156,7 +157,7 @@ impl Timers {
         match found {
             Cancel::Removed(job) => {
                 let _settling = Settling(&job);
-                job.call.discard();
+                guarded("the destructor of a cancelled timer's function", || job.call.discard());
                 true
             }
             Cancel::Stopping => true,

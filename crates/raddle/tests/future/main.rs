@@ -3,6 +3,7 @@
 mod awaiting;
 mod callbacks;
 mod completed;
+mod depth;
 mod outcome;
 #[path = "../support/mod.rs"]
 mod support;

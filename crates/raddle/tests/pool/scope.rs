@@ -73,7 +73,7 @@ fn a_panic_nobody_looked_at_is_the_scopes_after_all_are_over() {
             });
         }));
         let message = *caught.unwrap_err().downcast::<String>().unwrap();
-        assert!(message.contains("a scoped task failed") && message.contains("the third"), "{message}");
+        assert!(message.contains("the third"), "the task's own payload: {message}");
         assert_eq!(over.load(Ordering::Relaxed), 10);
     });
 }

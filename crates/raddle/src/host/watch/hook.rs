@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::report::Report;
+use crate::host::abandoned::drop_payload;
 use crate::host::fork::{ForkSafe, Rank};
 use crate::host::{doing, os};
 
@@ -34,18 +35,28 @@ pub fn reset_hook() {
 
 fn replace(hook: Option<Hook>) {
     let before = std::mem::replace(&mut *HOOK.lock(), hook);
-    drop(before); // after the lock is let go: it is the user's code
+    dropped(before); // after the lock is released: it is the user's code
+}
+
+/// Drops a hook, or a reference to it.
+fn dropped(hook: Option<Hook>) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(hook))) {
+        os::write_error("raddle: the destructor of a hook of the watch panicked\n");
+        drop_payload(payload, |_| ());
+    }
 }
 
 /// Tells the hook; says whether there is one.
 pub(super) fn tell(report: &Report) -> bool {
     let hook = HOOK.lock().clone();
     let told = hook.is_some();
-    if let Some(hook) = hook
-        && catch_unwind(AssertUnwindSafe(|| doing::telling(|| hook(report)))).is_err()
+    if let Some(hook) = &hook
+        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| doing::telling(|| hook(report))))
     {
         os::write_error(&format!("raddle: the hook of the watch itself panicked; it was told:\n{report}"));
+        drop_payload(payload, |_| ());
     }
+    dropped(hook); // it may have been replaced meanwhile
     told
 }
 
