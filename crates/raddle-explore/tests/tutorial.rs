@@ -1,8 +1,9 @@
 //! The tutorial's programs under every schedule.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use raddle::{Lock, Shared, Thread, ThreadPoolExecutor};
+use raddle::{Event, Lock, Queue, Shared, Thread, ThreadPoolExecutor, thread};
 use raddle_explore::{Explorer, Outcome, Strategy, check};
 
 /// The database of `racecond`, without its sleep.
@@ -135,4 +136,72 @@ fn prodcom_lock_loses_nothing_under_any_schedule() {
     let outcome = Explorer::new().strategy(Strategy::Dpor).races(true).run(program);
     assert!(matches!(outcome, Outcome::Exhausted { .. }), "{outcome:?}");
     check(program).assert_exhausted();
+}
+
+/// The loops of `prodcom_queue`, as the tutorial has them.
+fn producer(queue: &Queue<u32>, event: &Event) {
+    let mut message = 0;
+    while !event.is_set() {
+        message += 1;
+        queue.put(message).unwrap();
+    }
+}
+
+fn consumer(queue: &Queue<u32>, event: &Event) {
+    while !event.is_set() || !queue.is_empty() {
+        queue.get().unwrap();
+    }
+}
+
+fn in_a_pool() {
+    let (pipeline, event) = (Queue::bounded(10), Event::new());
+    ThreadPoolExecutor::new(2).scope(|s| {
+        s.submit(|| producer(&pipeline, &event));
+        s.submit(|| consumer(&pipeline, &event));
+        thread::sleep(Duration::from_millis(100));
+        event.set();
+    });
+}
+
+fn in_scoped_threads() {
+    let (pipeline, event) = (Queue::bounded(10), Event::new());
+    thread::scope(|s| {
+        s.spawn(|| producer(&pipeline, &event));
+        s.spawn(|| consumer(&pipeline, &event));
+        thread::sleep(Duration::from_millis(100));
+        event.set();
+    });
+}
+
+#[test]
+fn prodcom_queue_translated_literally_can_hang() {
+    for program in [in_a_pool as fn(), in_scoped_threads] {
+        let report = Explorer::new().run(program).expect_failure();
+        let text = report.to_string();
+        assert_eq!(report.kind(), "deadlock", "{text}");
+        assert!(report.executions() < 50, "{text}");
+        assert!(report.preemptions() <= 3, "{text}");
+        assert!(text.contains("waits for Queue 1") && text.contains("gets from Queue 1"), "{text}");
+        assert!(report.token().len() <= 200, "{text}");
+    }
+}
+
+#[test]
+fn prodcom_queue_that_shuts_its_queue_down_does_not_hang() {
+    let outcome = Explorer::new().max_executions(500).run(|| {
+        let (pipeline, event) = (Queue::bounded(2), Event::new());
+        ThreadPoolExecutor::new(2).scope(|s| {
+            s.submit(|| {
+                producer(&pipeline, &event);
+                pipeline.shutdown();
+            });
+            s.submit(|| pipeline.iter().for_each(drop));
+            thread::sleep(Duration::from_millis(100));
+            event.set();
+        });
+    });
+    assert!(
+        matches!(outcome, Outcome::Inconclusive { .. }),
+        "the loop can be as long as it likes: {outcome:?}"
+    );
 }

@@ -1,6 +1,8 @@
 //! Counts what a scope must wait for before it gives back what its tasks borrowed.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crate::future::{self, NOTHING, SETTLED};
 use crate::host::{self, Op};
@@ -103,23 +105,26 @@ impl Tally {
 pub(super) struct Ticket {
     tally: Arc<Tally>,
     process: u32,
+    /// It has been given up.
+    done: Arc<AtomicBool>,
 }
 
 impl Ticket {
     pub(super) fn new(tally: &Arc<Tally>) -> Self {
         let mut open = tally.open();
         open.tickets += 1;
-        Self { tally: tally.clone(), process: open.process }
+        Self { tally: tally.clone(), process: open.process, done: Arc::default() }
     }
 
-    /// For whoever finds out that the thread with the ticket will never go on.
+    /// For the case that the thread with the ticket never proceeds.
     pub(super) fn lost(&self) -> Lost {
-        Lost(self.tally.clone())
+        Lost { tally: self.tally.clone(), done: self.done.clone() }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.done.store(true, Release);
         if self.process == host::forks() {
             self.tally.give_up();
         }
@@ -127,10 +132,17 @@ impl Drop for Ticket {
 }
 
 /// Says that the holder of a ticket called `exit`.
-pub(super) struct Lost(Arc<Tally>);
+pub(super) struct Lost {
+    tally: Arc<Tally>,
+    done: Arc<AtomicBool>,
+}
 
 impl Lost {
+    /// The task will never be settled by its thread. If its closure is gone all the same, because a scheduler unwound the
+    /// thread after that, nothing that it borrowed is still lent.
     pub(super) fn tell(&self) {
-        self.0.lose();
+        if !self.done.load(Acquire) {
+            self.tally.lose();
+        }
     }
 }
