@@ -13,8 +13,8 @@ pub(crate) struct Order<'a> {
     execution: &'a Execution,
     /// For each event what happened before it, itself included.
     clocks: Vec<Clock>,
-    /// The last event of each thread.
-    last: Vec<Option<usize>>,
+    /// The events of each thread.
+    own: Vec<Vec<usize>>,
     /// For each object who touched it, and how, oldest first.
     touched: HashMap<u32, Vec<(usize, Mode)>>,
 }
@@ -45,8 +45,8 @@ struct Candidate<'a> {
 impl<'a> Order<'a> {
     pub(crate) fn new(execution: &'a Execution) -> Self {
         let count = execution.events.len();
-        let last = vec![None; execution.actors.len()];
-        Self { execution, clocks: Vec::with_capacity(count), last, touched: HashMap::new() }
+        let own = vec![Vec::new(); execution.actors.len()];
+        Self { execution, clocks: Vec::with_capacity(count), own, touched: HashMap::new() }
     }
 
     /// Every race of the execution, in the order of the later steps, each with the threads that could have begun with
@@ -95,17 +95,22 @@ impl<'a> Order<'a> {
 
     /// What happened before the next step of `thread` whatever it touches: its own earlier steps, and its start.
     fn before(&self, thread: usize) -> Clock {
-        match (self.last[thread], self.execution.actors[thread].started_by) {
+        match (self.last(thread), self.execution.actors[thread].started_by) {
             (Some(last), _) => self.clocks[last].clone(),
             (None, Some(start)) => self.clocks[start as usize].clone(),
             (None, None) => Clock::default(),
         }
     }
 
+    /// The last event of the thread so far.
+    fn last(&self, thread: usize) -> Option<usize> {
+        self.own[thread].last().copied()
+    }
+
     fn add(&mut self, index: usize, thread: usize, mut clock: Clock, accesses: &[Access]) {
         clock.sees(thread, index);
         self.clocks.push(clock);
-        self.last[thread] = Some(index);
+        self.own[thread].push(index);
         for access in accesses {
             self.touched.entry(access.object).or_default().push((index, access.mode));
         }
@@ -117,7 +122,10 @@ impl<'a> Order<'a> {
     /// doing so either: of two threads that take a lock the other can be first, though a release lies between them.
     fn look_back(&self, step: &Candidate<'_>, races: &mut impl FnMut(Race, Threads)) -> Clock {
         let mut all = step.before.clone();
-        self.clocks[..step.due].iter().for_each(|earlier| all.join(earlier));
+        for own in self.own.iter().filter(|_| step.due > 0) {
+            let before = own.partition_point(|&event| event < step.due);
+            own[..before].last().iter().for_each(|&&last| all.join(&self.clocks[last]));
+        }
         step.opened_by.iter().for_each(|&by| all.join(&self.clocks[by]));
         // What keeps the step behind an earlier one, unless the two in between change places first.
         let mut between = step.before.clone();
@@ -152,7 +160,7 @@ impl<'a> Order<'a> {
             _ => {}
         }
         // Where the thread came to the step only later, it is not known what would have been possible.
-        let stands = self.last[step.thread].is_none_or(|last| last < earlier);
+        let stands = self.last(step.thread).is_none_or(|last| last < earlier);
         let begun = step.thread < self.begun(earlier);
         let opened_apart = |by: usize| by > earlier && !self.happened_before(earlier, by);
         !(stands && begun) || event.enabled.contains(step.thread) || step.opened_by.is_some_and(opened_apart)
