@@ -37,9 +37,14 @@
 //! # What "every schedule" means
 //!
 //! [`Outcome::Exhausted`] says that every schedule was run, or one of which it differs only in the order of steps that
-//! do not touch the same objects; one operation of the toolkit is one step ([`Grain`]). Every wait with a limit may
-//! time out at any moment, and a sleep may end at any moment, within the bounds of [`Time`]. Threads that only look,
-//! again and again, let others go first. [`Outcome::Inconclusive`] says that a limit came first.
+//! do not touch the same objects; one operation of the toolkit is one step ([`Grain`]). Every wait with a timeout may
+//! time out at any moment, and a sleep may end at any moment, unless [`Time`] says otherwise; a yield may return at
+//! once; the program may end before any step of a daemon.
+//!
+//! [`Outcome::Inconclusive`] says that a limit came first, or that schedules were left out: those in which a thread
+//! looks at the same thing, or yields, more than eight times while no other thread takes a step, and those in which a
+//! thread's waits time out more than eight times while others could proceed. A loop that polls is therefore
+//! inconclusive at best, unless a schedule breaks it.
 #![forbid(unsafe_code)]
 
 mod crew;

@@ -12,15 +12,17 @@ pub enum Grain {
     Atoms,
 }
 
-/// When a time limit passes.
+/// When timeouts pass and sleeps end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Time {
-    /// At any moment: that a wait's time is up, or a sleep over, is a step like any other. A thread whose waits ended
-    /// so eight times while others could go on waits for them from then on.
+    /// At any moment, whatever other threads can do and whichever deadline is earlier: that a wait times out, or a sleep
+    /// ends, is a step like any other. A thread whose waits ended so eight times while others could proceed has to
+    /// wait for them from then on, and the outcome is [`Inconclusive`](crate::Outcome::Inconclusive) at best.
     #[default]
     Explored,
-    /// When nothing else can go on: limits are long, and a sleep takes longer than everything else.
+    /// When no other step is possible, in the order of their deadlines: code takes no time, timeouts are long, and a
+    /// sleep takes longer than everything else. What is due at the same moment can time out in any order.
     Quiescent,
 }
 
