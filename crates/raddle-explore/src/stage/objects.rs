@@ -49,6 +49,8 @@ pub(crate) struct Objects {
     known: HashMap<(usize, usize), u32>,
     /// Where each object begins: its end and its number.
     ranges: BTreeMap<usize, (usize, u32)>,
+    /// The size of the largest object.
+    largest: usize,
     /// Words that were touched before an object was known to contain them.
     words: BTreeMap<usize, u32>,
     /// For each number the one that stands for it, and what the object is.
@@ -81,7 +83,12 @@ impl Objects {
         let number = self.add(object.what, object.address);
         self.known.insert(key, number);
         let end = object.address + object.size;
-        self.ranges.insert(object.address, (end, number));
+        self.largest = self.largest.max(object.size);
+        // Of two that begin at one address the larger one contains the other, or is what was there before it.
+        let range = self.ranges.entry(object.address).or_insert((end, number));
+        if range.0 < end {
+            *range = (end, number);
+        }
         for (_, word) in self.words.range(object.address..end) {
             self.same[*word as usize] = number;
         }
@@ -90,9 +97,9 @@ impl Objects {
 
     /// The number of the object that contains the word at `address`, or of the word itself.
     pub(crate) fn word(&mut self, address: usize) -> u32 {
-        if let Some((_, (end, number))) = self.ranges.range(..=address).next_back()
-            && address < *end
-        {
+        let lowest = address.saturating_sub(self.largest);
+        let mut ranges = self.ranges.range(lowest..=address).rev();
+        if let Some((_, (_, number))) = ranges.find(|(_, (end, _))| address < *end) {
             return *number;
         }
         if let Some(number) = self.words.get(&address) {
@@ -135,6 +142,20 @@ impl Objects {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn word_belongs_to_its_object_though_others_lie_within_that() {
+        let mut objects = Objects::new();
+        let outer = objects.declared(&Object { address: 0x100, size: 64, what: "Pool" });
+        let first = objects.declared(&Object { address: 0x100, size: 8, what: "Lock" });
+        let inner = objects.declared(&Object { address: 0x110, size: 8, what: "Lock" });
+        assert!(outer != first && outer != inner && first != inner);
+        assert_eq!(
+            [0x100, 0x108, 0x110, 0x118, 0x13f].map(|word| objects.word(word)),
+            [outer, outer, inner, outer, outer]
+        );
+        assert_ne!(objects.word(0x140), outer);
+    }
 
     #[test]
     fn a_word_belongs_to_the_object_around_it_whichever_is_met_first() {
