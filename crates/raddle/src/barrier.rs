@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -368,6 +368,10 @@ fn tell(waiters: &VecDeque<Arc<Waiter>>, verdict: u32) {
         waiter.tell(verdict);
     }
 }
+
+// A panic of the action breaks the barrier, which tells everyone who uses it.
+impl UnwindSafe for Barrier<'_> {}
+impl RefUnwindSafe for Barrier<'_> {}
 
 impl fmt::Debug for Barrier<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! Waiting for a state that other threads bring about under a lock.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use crate::held::Held;
@@ -209,6 +210,10 @@ impl Default for Condition {
         Self::new()
     }
 }
+
+// A panic of a waiter leaves the wait queue whole.
+impl UnwindSafe for Condition {}
+impl RefUnwindSafe for Condition {}
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

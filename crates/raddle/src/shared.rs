@@ -1,6 +1,7 @@
 //! A cell without a lock: every race with it is the program's own.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
@@ -62,6 +63,10 @@ impl<T: Copy + fmt::Debug + Default> Default for Shared<T> {
         Self::new(T::default())
     }
 }
+
+// No panic comes between the halves of a store.
+impl<T> UnwindSafe for Shared<T> {}
+impl<T> RefUnwindSafe for Shared<T> {}
 
 impl<T: Copy + fmt::Debug> fmt::Debug for Shared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,9 @@
 //! The toolkit as its user writes it: every name and form that a program is likely to use, in one place.
 
+#[path = "support/modules.rs"]
+#[allow(dead_code, reason = "only its reader is needed")]
+mod modules;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -177,4 +181,273 @@ fn queues() -> Outcome {
     }
     assert_eq!((stack.get()?, ranked.get()?, simple.get()), (3, 1, 2));
     Ok(())
+}
+
+/// The auto traits of every public type are a part of what is promised, and a private field can change them.
+mod traits {
+    use std::cell::Cell;
+    use std::collections::BTreeSet;
+    use std::marker::PhantomData;
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    use std::path::Path;
+    use std::rc::Rc;
+
+    use raddle::{atomic, future, host, pool, queue, thread, timer, watch};
+
+    use super::modules::{read, tokens};
+
+    type Items = std::vec::IntoIter<u8>;
+
+    /// Whether a type without parameters implements a trait.
+    macro_rules! implements {
+        ($type:ty: $trait:ident) => {{
+            struct Of<T: ?Sized>(PhantomData<T>);
+            #[allow(dead_code, reason = "some types implement it")]
+            trait Otherwise {
+                const ANSWER: bool = false;
+            }
+            impl<T: ?Sized> Otherwise for Of<T> {}
+            #[allow(dead_code, reason = "not every type implements it")]
+            impl<T: ?Sized + $trait> Of<T> {
+                const ANSWER: bool = true;
+            }
+            <Of<$type>>::ANSWER
+        }};
+    }
+
+    macro_rules! auto_traits {
+        ($type:ty) => {{
+            let all = [
+                ("Send", implements!($type: Send)),
+                ("Sync", implements!($type: Sync)),
+                ("Unpin", implements!($type: Unpin)),
+                ("UnwindSafe", implements!($type: UnwindSafe)),
+                ("RefUnwindSafe", implements!($type: RefUnwindSafe)),
+            ];
+            let names: Vec<_> = all.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
+            names.join(" ")
+        }};
+    }
+
+    macro_rules! table {
+        ($($name:literal $type:ty => $traits:expr,)*) => {
+            vec![$(($name, auto_traits!($type), $traits)),*]
+        };
+    }
+
+    /// `module::Type`, the type with parameters that do not matter, its auto traits.
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    fn every_type() -> Vec<(&'static str, String, &'static str)> {
+        table! {
+            "lock::Lock" raddle::Lock => ALL,
+            "lock::LockGuard" raddle::LockGuard<'_> => ALL,
+            "lock::NotHeld" raddle::NotHeld => ALL,
+            "condition::Condition" raddle::Condition => ALL,
+            "rlock::RLock" raddle::RLock => ALL,
+            "rlock::RLockGuard" raddle::RLockGuard<'_> => "Unpin UnwindSafe RefUnwindSafe",
+            "rlock::NotOwner" raddle::NotOwner => ALL,
+            "reentrant::ReentrantMutex" raddle::ReentrantMutex<u8> => ALL,
+            "reentrant::ReentrantMutexGuard" raddle::ReentrantMutexGuard<'_,u8> => "Unpin UnwindSafe RefUnwindSafe",
+            "event::Event" raddle::Event => ALL,
+            "barrier::Barrier" raddle::Barrier<'_> => ALL,
+            "barrier::BrokenBarrier" raddle::BrokenBarrier => ALL,
+            "shared::Shared" raddle::Shared<u8> => ALL,
+            "semaphore::BoundedSemaphore" raddle::BoundedSemaphore => ALL,
+            "semaphore::PermitError" raddle::PermitError => ALL,
+            "semaphore::Permit" raddle::Permit<'_> => ALL,
+            "semaphore::Semaphore" raddle::Semaphore => ALL,
+            "semaphore::NoPermits" raddle::NoPermits => ALL,
+            "mutex::Mutex" raddle::Mutex<u8> => ALL,
+            "mutex::MutexGuard" raddle::MutexGuard<'_,u8> => "Sync Unpin UnwindSafe RefUnwindSafe",
+            "thread::JoinHandle" thread::JoinHandle<u8> => ALL,
+            "thread::ThreadPanic" thread::ThreadPanic => ALL,
+            "thread::JoinError" thread::JoinError => ALL,
+            "thread::JoinTimeoutError" thread::JoinTimeoutError<u8> => ALL,
+            "thread::Thread" thread::Thread<fn()> => ALL,
+            "thread::StartError" thread::StartError<fn()> => ALL,
+            "thread::UnhandledPanic" thread::UnhandledPanic<'_> => "Unpin",
+            "thread::Scope" thread::Scope<'_, '_> => "Send Sync Unpin RefUnwindSafe",
+            "thread::ScopedBuilder" thread::ScopedBuilder<'_, '_> => ALL,
+            "thread::ScopedJoinHandle" thread::ScopedJoinHandle<'_, u8> => ALL,
+            "thread::ThreadHandle" thread::ThreadHandle => ALL,
+            "thread::JoinItself" thread::JoinItself => ALL,
+            "queue::SimpleQueue" queue::SimpleQueue<u8> => ALL,
+            "queue::Fifo" queue::Fifo => ALL,
+            "queue::Lifo" queue::Lifo => ALL,
+            "queue::SmallestFirst" queue::SmallestFirst => ALL,
+            "queue::BaseQueue" queue::BaseQueue<u8, queue::Fifo> => ALL,
+            "queue::ShutDown" queue::ShutDown => ALL,
+            "queue::PutError" queue::PutError<u8> => ALL,
+            "queue::GetError" queue::GetError => ALL,
+            "queue::TooManyTasksDone" queue::TooManyTasksDone => ALL,
+            "queue::Iter" queue::Iter<'_, u8, queue::Fifo> => ALL,
+            "queue::TryIter" queue::TryIter<'_, u8, queue::Fifo> => ALL,
+            "pool::Builder" pool::Builder => ALL,
+            "pool::SubmitError" pool::SubmitError<fn()> => ALL,
+            "pool::FromOwnWorker" pool::FromOwnWorker => ALL,
+            "pool::BuildError" pool::BuildError => ALL,
+            "pool::ZeroBuffer" pool::ZeroBuffer => ALL,
+            "pool::Scope" pool::Scope<'_, '_> => "Send Sync Unpin RefUnwindSafe",
+            "pool::ScopedFuture" pool::ScopedFuture<'_, u8> => ALL,
+            "pool::Shutdown" pool::Shutdown => ALL,
+            "pool::Map" pool::Map<Items, fn(u8) -> u8, u8> => ALL,
+            "pool::Priority" pool::Priority => ALL,
+            "pool::ThreadPoolExecutor" pool::ThreadPoolExecutor => ALL,
+            "host::Step" host::Step => ALL,
+            "host::Recording" host::Recording => ALL,
+            "host::Abandoned" host::Abandoned => ALL,
+            "host::Entered" host::Entered => "Unpin",
+            "host::Memory" host::Memory => ALL,
+            "host::LocalsImage" host::LocalsImage => "Unpin UnwindSafe RefUnwindSafe",
+            "host::Action" host::Action => ALL,
+            "host::Object" host::Object => ALL,
+            "host::Kind" host::Kind => ALL,
+            "host::Op" host::Op => ALL,
+            "host::Wait" host::Wait => ALL,
+            "host::Program" host::Program => ALL,
+            "watch::Dump" watch::Dump => ALL,
+            "watch::ThreadState" watch::ThreadState => ALL,
+            "watch::WaitState" watch::WaitState => ALL,
+            "watch::Holder" watch::Holder => ALL,
+            "watch::HoldState" watch::HoldState => ALL,
+            "watch::Finding" watch::Finding => ALL,
+            "watch::Report" watch::Report => ALL,
+            "watch::Order" watch::Order => ALL,
+            "watch::Watch" watch::Watch => ALL,
+            "future::AsCompleted" future::AsCompleted<u8> => ALL,
+            "future::AsCompletedTimeout" future::AsCompletedTimeout<u8> => ALL,
+            "future::Unfinished" future::Unfinished => ALL,
+            "future::ReturnWhen" future::ReturnWhen => ALL,
+            "future::Promise" future::Promise<u8> => ALL,
+            "future::Unwanted" future::Unwanted<u8> => ALL,
+            "future::FutureError" future::FutureError => ALL,
+            "future::TaskPanic" future::TaskPanic => ALL,
+            "future::Future" future::Future<u8> => ALL,
+            "timer::TimerBuilder" timer::TimerBuilder => ALL,
+            "timer::StartError" timer::StartError<fn()> => ALL,
+            "timer::Timer" timer::Timer => ALL,
+            "atomic::AtomicBool" atomic::AtomicBool => ALL,
+            "atomic::AtomicI8" atomic::AtomicI8 => ALL,
+            "atomic::AtomicU8" atomic::AtomicU8 => ALL,
+            "atomic::AtomicI16" atomic::AtomicI16 => ALL,
+            "atomic::AtomicU16" atomic::AtomicU16 => ALL,
+            "atomic::AtomicI32" atomic::AtomicI32 => ALL,
+            "atomic::AtomicU32" atomic::AtomicU32 => ALL,
+            "atomic::AtomicI64" atomic::AtomicI64 => ALL,
+            "atomic::AtomicU64" atomic::AtomicU64 => ALL,
+            "atomic::AtomicIsize" atomic::AtomicIsize => ALL,
+            "atomic::AtomicUsize" atomic::AtomicUsize => ALL,
+            "atomic::AtomicPtr" atomic::AtomicPtr<u8> => ALL,
+        }
+    }
+
+    /// Everything.
+    const ALL: &str = "Send Sync Unpin UnwindSafe RefUnwindSafe";
+
+    /// Public types that no program can name.
+    const UNNAMED: [&str; 4] = ["queue::Heap", "queue::Hold", "queue::InOrder", "queue::Ring"];
+
+    #[test]
+    fn every_type_has_these() {
+        let wrong: Vec<_> =
+            every_type().into_iter().filter(|(_, traits, promised)| traits != promised).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn every_type_is_listed() {
+        let known: BTreeSet<_> = every_type()
+            .iter()
+            .map(|(name, ..)| (*name).to_owned())
+            .chain(UNNAMED.map(str::to_owned))
+            .collect();
+        let sources = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        let mut found = BTreeSet::new();
+        for (file, text) in &sources {
+            let module = file.split(['/', '.']).next().expect("a first part");
+            let module = if file.starts_with("host/watch/") { "watch" } else { module };
+            let tokens = tokens(text);
+            for at in 0..tokens.len().saturating_sub(2) {
+                // Not `pub(crate) struct`; what is `pub` in a private module must be reachable (`unreachable_pub`).
+                if tokens[at] == "pub" && matches!(tokens[at + 1], "struct" | "enum" | "union") {
+                    found.insert(format!("{module}::{}", tokens[at + 2]));
+                }
+                // Made by a macro.
+                if module == "atomic" && tokens[at].starts_with("Atomic") {
+                    found.insert(format!("{module}::{}", tokens[at]));
+                }
+            }
+        }
+        found.remove("atomic::$"); // the macro itself
+        let missing: Vec<_> = found.difference(&known).collect();
+        assert!(missing.is_empty(), "list these here, with their auto traits: {missing:?}");
+        let gone: Vec<_> = known.difference(&found).collect();
+        assert!(gone.is_empty(), "these are no more: {gone:?}");
+    }
+
+    /// With a parameter, the traits depend on it as those of the standard library's type do.
+    #[test]
+    fn parameters_matter_as_in_the_standard_library() {
+        macro_rules! same {
+            ($($parameter:ty),*) => {$(
+                assert_eq!(
+                    auto_traits!(raddle::Mutex<$parameter>),
+                    auto_traits!(std::sync::Mutex<$parameter>),
+                    "of {}", stringify!($parameter),
+                );
+            )*};
+        }
+        same!(u8, Cell<u8>, Rc<u8>, &'static mut u8, &'static Cell<u8>);
+        assert_eq!(auto_traits!(raddle::Condition), auto_traits!(std::sync::Condvar));
+        assert_eq!(auto_traits!(raddle::Barrier<'_>), auto_traits!(std::sync::Barrier));
+        assert_eq!(auto_traits!(raddle::MutexGuard<'_, u8>), auto_traits!(std::sync::MutexGuard<'_, u8>));
+        assert_eq!(
+            auto_traits!(raddle::MutexGuard<'_, Cell<u8>>),
+            auto_traits!(std::sync::MutexGuard<'_, Cell<u8>>)
+        );
+        assert_eq!(auto_traits!(thread::Scope<'_, '_>), auto_traits!(std::thread::Scope<'_, '_>));
+        // As those of the standard library's re-entrant lock, which is not stable.
+        assert_eq!(auto_traits!(raddle::ReentrantMutex<Cell<u8>>), "Send Sync Unpin UnwindSafe");
+        assert_eq!(auto_traits!(raddle::ReentrantMutex<Rc<u8>>), "Unpin UnwindSafe RefUnwindSafe");
+        // What passes values from thread to thread.
+        assert_eq!(auto_traits!(raddle::Queue<Cell<u8>>), ALL);
+        assert_eq!(auto_traits!(raddle::Queue<Rc<u8>>), "Unpin UnwindSafe RefUnwindSafe");
+        assert_eq!(auto_traits!(raddle::Future<Cell<u8>>), ALL);
+        assert_eq!(auto_traits!(raddle::Future<Rc<u8>>), "Unpin UnwindSafe RefUnwindSafe");
+        assert_eq!(auto_traits!(raddle::Promise<Rc<u8>>), "Unpin UnwindSafe RefUnwindSafe");
+        assert_eq!(auto_traits!(raddle::Shared<Rc<u8>>), "Unpin UnwindSafe RefUnwindSafe");
+    }
+
+    #[test]
+    #[expect(clippy::mutable_key_type, reason = "the hash is that of a number which never changes")]
+    fn errors_are_errors_and_threads_can_be_counted() {
+        fn error<E: std::error::Error + Send + Sync + 'static>() {}
+        error::<raddle::NotHeld>();
+        error::<raddle::NotOwner>();
+        error::<raddle::BrokenBarrier>();
+        error::<raddle::PermitError>();
+        error::<raddle::NoPermits>();
+        error::<thread::ThreadPanic>();
+        error::<thread::JoinError>();
+        error::<thread::JoinTimeoutError<u8>>();
+        error::<thread::JoinItself>();
+        error::<thread::StartError<fn()>>();
+        error::<queue::ShutDown>();
+        error::<queue::PutError<u8>>();
+        error::<queue::GetError>();
+        error::<queue::TooManyTasksDone>();
+        error::<pool::SubmitError<fn()>>();
+        error::<pool::FromOwnWorker>();
+        error::<pool::BuildError>();
+        error::<pool::ZeroBuffer>();
+        error::<future::Unfinished>();
+        error::<future::Unwanted<u8>>();
+        error::<future::FutureError>();
+        error::<future::TaskPanic>();
+        error::<timer::StartError<fn()>>();
+        let (me, other) = (thread::current(), raddle::Thread::spawn(|| ()));
+        let threads = std::collections::HashSet::from([me.clone(), other.thread().clone(), me]);
+        assert_eq!(threads.len(), 2);
+        other.join().unwrap();
+    }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,6 +144,10 @@ impl<T> Drop for AsCompleted<T> {
     }
 }
 
+// It only refers to futures, which a panic leaves whole.
+impl<T> UnwindSafe for AsCompleted<T> {}
+impl<T> RefUnwindSafe for AsCompleted<T> {}
+
 impl<T> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsCompleted").field("left", &self.left).finish_non_exhaustive()
@@ -174,6 +178,9 @@ impl<T> Iterator for AsCompletedTimeout<T> {
         Some(Err(Unfinished { unfinished, of: self.of }))
     }
 }
+
+impl<T> UnwindSafe for AsCompletedTimeout<T> {}
+impl<T> RefUnwindSafe for AsCompletedTimeout<T> {}
 
 impl<T> fmt::Debug for AsCompletedTimeout<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -61,6 +61,10 @@ impl FutureError {
     }
 }
 
+// It is not changed once it is there.
+impl UnwindSafe for FutureError {}
+impl RefUnwindSafe for FutureError {}
+
 impl fmt::Display for FutureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -161,6 +165,8 @@ impl fmt::Display for TaskPanic {
         write!(f, "the task panicked in thread \"{}\": {}", self.0.who, self.0.message)
     }
 }
+
+impl std::error::Error for TaskPanic {}
 
 impl fmt::Debug for TaskPanic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::error::BuildError;
@@ -83,6 +84,10 @@ impl Builder {
         Ok(Shared::new(future::new_home(), prefix, self.initializer, self.stack_size, daemon_heirs, state))
     }
 }
+
+// The pool calls the initializer and survives its panics; until then, nothing is changed by halves.
+impl UnwindSafe for Builder {}
+impl RefUnwindSafe for Builder {}
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

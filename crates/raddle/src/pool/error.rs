@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::future::FutureError;
@@ -45,6 +46,10 @@ impl<F> fmt::Display for SubmitError<F> {
         }
     }
 }
+
+// An `io::Error` is not changed once it is there.
+impl<F: UnwindSafe> UnwindSafe for SubmitError<F> {}
+impl<F: RefUnwindSafe> RefUnwindSafe for SubmitError<F> {}
 
 impl<F> fmt::Debug for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

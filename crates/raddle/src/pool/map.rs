@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::Fuse;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -191,6 +191,10 @@ impl<I: Iterator, F, R> Drop for Map<I, F, R> {
         self.cancel_rest();
     }
 }
+
+// A panic of the iterator or in a task leaves the futures whole.
+impl<I: Iterator + UnwindSafe, F: RefUnwindSafe, R> UnwindSafe for Map<I, F, R> {}
+impl<I: Iterator + RefUnwindSafe, F: RefUnwindSafe, R> RefUnwindSafe for Map<I, F, R> {}
 
 impl<I: Iterator, F, R> fmt::Debug for Map<I, F, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

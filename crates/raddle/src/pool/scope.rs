@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -208,6 +208,9 @@ fn is_over_and_well(done: &Future<()>) -> bool {
     done.core().is(future::settled) && done.core().peek_failure().is_none()
 }
 
+// As a scope of threads.
+impl RefUnwindSafe for Scope<'_, '_> {}
+
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         host::point(Op::new(&*self.tally, "pool scope", Kind::Read));
@@ -300,6 +303,10 @@ impl<T> ScopedFuture<'_, T> {
         self.value.0.lock().take().ok_or(FutureError::Taken)
     }
 }
+
+// It is settled in one step.
+impl<T> UnwindSafe for ScopedFuture<'_, T> {}
+impl<T> RefUnwindSafe for ScopedFuture<'_, T> {}
 
 impl<T> fmt::Debug for ScopedFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! A thread that finds too few of them for a moment takes the count out of the word, under the lock, and lines up in the same hold.
 //! From then on the count is the lock's business, until the line is empty and the word gets it back.
 
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -18,6 +19,10 @@ pub(super) struct Permits {
     word: AtomicU32,
     state: Guarded<State>,
 }
+
+// No code of the user's runs while the state is changed.
+impl UnwindSafe for Permits {}
+impl RefUnwindSafe for Permits {}
 
 #[derive(Debug)]
 struct State {

@@ -1,6 +1,7 @@
 //! What anyone may know of a thread, and how to wait for it.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -106,6 +107,12 @@ impl PartialEq for ThreadHandle {
 }
 
 impl Eq for ThreadHandle {}
+
+impl Hash for ThreadHandle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.ident.hash(state);
+    }
+}
 
 impl fmt::Debug for ThreadHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

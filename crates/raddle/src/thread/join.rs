@@ -190,6 +190,8 @@ impl fmt::Display for ThreadPanic {
     }
 }
 
+impl std::error::Error for ThreadPanic {}
+
 impl fmt::Debug for ThreadPanic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPanic")

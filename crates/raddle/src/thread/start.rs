@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::handle::ThreadHandle;
@@ -249,6 +249,10 @@ impl<F> fmt::Display for StartError<F> {
         }
     }
 }
+
+// An `io::Error` is not changed once it is there.
+impl<F: UnwindSafe> UnwindSafe for StartError<F> {}
+impl<F: RefUnwindSafe> RefUnwindSafe for StartError<F> {}
 
 impl<F> fmt::Debug for StartError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -246,6 +246,10 @@ impl<F> fmt::Display for StartError<F> {
         }
     }
 }
+
+// An `io::Error` is not changed once it is there.
+impl<F: UnwindSafe> UnwindSafe for StartError<F> {}
+impl<F: RefUnwindSafe> RefUnwindSafe for StartError<F> {}
 
 impl<F> fmt::Debug for StartError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! A timer as its user holds it.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -168,6 +169,10 @@ impl Timer {
         timers.pending()
     }
 }
+
+// A panic of the function ends the timer, and is the timer's own.
+impl UnwindSafe for Timer {}
+impl RefUnwindSafe for Timer {}
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
