@@ -136,7 +136,7 @@ impl<'a> Barrier<'a> {
     /// Breaks the barrier, until [`reset`](Barrier::reset), for those who wait and those who will come.
     #[track_caller]
     pub fn abort(&self) {
-        host::point(self.op(Kind::Write));
+        host::point(self.op(Kind::Write).does("aborts"));
         let mut state = self.locked();
         let waiters = state.break_off(true);
         drop(state);
@@ -146,7 +146,7 @@ impl<'a> Barrier<'a> {
     /// Makes the barrier new: unbroken and empty. Threads that wait get [`BrokenBarrier`].
     #[track_caller]
     pub fn reset(&self) {
-        host::point(self.op(Kind::Write));
+        host::point(self.op(Kind::Write).does("resets"));
         let mut state = self.locked();
         let waiters = state.break_off(false);
         drop(state);
@@ -175,7 +175,7 @@ impl<'a> Barrier<'a> {
 
     #[track_caller]
     fn wait_until(&self, deadline: Option<Instant>) -> Result<usize, BrokenBarrier> {
-        let op = self.op(Kind::Wait);
+        let op = self.op(Kind::Wait).does("waits at");
         loop {
             host::point(op);
             match self.come()? {

@@ -57,7 +57,7 @@ impl Event {
     #[inline]
     #[track_caller]
     pub fn set(&self) {
-        self.writes();
+        self.writes("sets");
         host::atom(&self.word);
         let mut seen = self.word.load(Relaxed);
         loop {
@@ -81,7 +81,7 @@ impl Event {
     #[inline]
     #[track_caller]
     pub fn clear(&self) {
-        self.writes();
+        self.writes("clears");
         host::atom(&self.word);
         self.word.fetch_and(!SET, AcqRel);
     }
@@ -113,16 +113,16 @@ impl Event {
 
     #[inline]
     #[track_caller]
-    fn writes(&self) {
+    fn writes(&self, does: &'static str) {
         if !host::quiet() {
-            self.says(Kind::Write);
+            self.says(Kind::Write, does);
         }
     }
 
     #[cold]
     #[track_caller]
-    fn says(&self, kind: Kind) {
-        host::point(Op::new(self, "Event", kind));
+    fn says(&self, kind: Kind, does: &'static str) {
+        host::point(Op::new(self, "Event", kind).does(does));
     }
 
     #[cold]

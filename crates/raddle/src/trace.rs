@@ -30,6 +30,59 @@ use crate::shared::Shared;
 
 pub use crate::host::{Kind, Object, Recording, Step, Visible, name, note};
 
+/// Like [`name`], and has recordings and reports show the object's items by `text`.
+///
+/// Numbers, texts and a few other types of the standard library are shown anyway, by their `Debug`; of every other type
+/// only the name is known, since Rust cannot ask whether it has a `Debug`. The first call for an object counts.
+/// To an explorer this is no step.
+///
+/// ```
+/// use raddle::{Queue, trace};
+///
+/// #[derive(Debug)]
+/// struct Job { page: u32 }
+///
+/// let recording = trace::Recording::start();
+/// let jobs = Queue::unbounded();
+/// trace::name_with(&jobs, "jobs", |job: &Job| format!("{job:?}"));
+/// jobs.put(Job { page: 7 }).unwrap();
+/// assert_eq!(recording.finish()[0].value.as_deref(), Some("Job { page: 7 }"));
+/// ```
+pub fn name_with<C: Items>(
+    object: &C,
+    called: &str,
+    text: impl Fn(&C::Item) -> String + Send + Sync + 'static,
+) {
+    name(object, called);
+    object.show_items(text);
+}
+
+/// An object through which items go from thread to thread.
+pub trait Items: Visible {
+    /// What it holds.
+    type Item;
+
+    /// Has observers see the items by `text`.
+    #[doc(hidden)]
+    fn show_items(&self, text: impl Fn(&Self::Item) -> String + Send + Sync + 'static);
+}
+
+impl<T, O: Order<T>> Items for BaseQueue<T, O> {
+    type Item = T;
+
+    fn show_items(&self, text: impl Fn(&T) -> String + Send + Sync + 'static) {
+        self.show_items(text);
+    }
+}
+
+impl<T> Items for SimpleQueue<T> {
+    type Item = T;
+
+    fn show_items(&self, text: impl Fn(&T) -> String + Send + Sync + 'static) {
+        self.show_items(text);
+    }
+}
+
 /// Says which objects can be named.
 macro_rules! visible {
     ($($object:ty,)*) => { $(impl Visible for $object {})* };

@@ -678,8 +678,9 @@ const NONE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "outlives every execution; its docs say so",
+        "belongs to the process or to reports, not to the program; its docs say so",
         &[
+            "trace::name_with",
             "thread/hook::reset_excepthook",
             "thread/hook::set_excepthook",
             "Watch::action",
@@ -705,6 +706,7 @@ const NONE: &[(&str, &[&str])] = &[
             "Deref for Careful",
             "Deref for Shared",
             "DerefMut for Careful",
+            "Iterator for Items",
             "Drop for Abandon",
             "Drop for Again",
             "Drop for Back",

@@ -42,7 +42,7 @@ where
     I: IntoIterator,
     I::Item: Borrow<Future<T>>,
 {
-    AsCompleted::new(distinct(futures))
+    AsCompleted::new(distinct(futures), Location::caller())
 }
 
 /// Like [`as_completed`], within `timeout`, counted from this call.
@@ -68,7 +68,7 @@ where
     I::Item: Borrow<Future<T>>,
 {
     let deadline = host::deadline(timeout);
-    let completed = AsCompleted::new(distinct(futures));
+    let completed = AsCompleted::new(distinct(futures), Location::caller());
     AsCompletedTimeout { of: completed.left, completed, deadline }
 }
 
@@ -79,10 +79,11 @@ pub struct AsCompleted<T> {
     futures: Vec<Option<Future<T>>>,
     left: usize,
     collector: Arc<Collector>,
+    made: &'static Location<'static>,
 }
 
 impl<T> AsCompleted<T> {
-    fn new(futures: Vec<Future<T>>) -> Self {
+    fn new(futures: Vec<Future<T>>, made: &'static Location<'static>) -> Self {
         let collector = Arc::new(Collector::default());
         let watch: Arc<dyn Watch> = collector.clone();
         for (place, future) in futures.iter().enumerate() {
@@ -91,7 +92,7 @@ impl<T> AsCompleted<T> {
                 watch.settled(place, false);
             }
         }
-        Self { left: futures.len(), futures: futures.into_iter().map(Some).collect(), collector }
+        Self { left: futures.len(), futures: futures.into_iter().map(Some).collect(), collector, made }
     }
 
     /// The next one done; `None`: the deadline passed, or all have been yielded.
@@ -99,7 +100,8 @@ impl<T> AsCompleted<T> {
         if self.left == 0 {
             return None;
         }
-        let op = Op { object: Object::of(&*self.collector, "Futures"), kind: Kind::Wait, at };
+        let at = if host::quiet() { at } else { host::asked(at, self.made) };
+        let op = Op { object: Object::of(&*self.collector, "Futures"), kind: Kind::Wait, at, does: None };
         host::point(op);
         loop {
             let waiter = match self.collector.next() {

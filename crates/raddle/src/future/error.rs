@@ -133,7 +133,7 @@ impl TaskPanic {
     /// Takes the payload, for a downcast; of all clones, the first call gets it.
     #[track_caller]
     pub fn take_payload(&self) -> Option<Box<dyn Any + Send>> {
-        host::point(Op::new(&*self.0, "TaskPanic", Kind::Write));
+        host::point(Op::new(&*self.0, "TaskPanic", Kind::Write).does("takes the payload of"));
         self.take_unseen()
     }
 

@@ -1,7 +1,7 @@
 //! The future as its user sees it.
 
 use std::fmt;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -86,7 +86,7 @@ impl<T> Future<T> {
     /// [`FutureError::NotDone`], also while callbacks or another thread look at the value; otherwise as [`result`](Self::result).
     #[track_caller]
     pub fn try_result(&self) -> Result<T, FutureError> {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write));
+        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("tries to take the result of"));
         match self.core.take() {
             Take::Value(value) => Ok(value),
             Take::Failed(error) => Err(error),
@@ -129,7 +129,7 @@ impl<T> Future<T> {
     /// ```
     #[track_caller]
     pub fn with_result<R>(&self, look: impl FnOnce(Result<&T, &FutureError>) -> R) -> R {
-        let op = Op::new(&*self.core, FUTURE, Kind::Write);
+        let op = Op::new(&*self.core, FUTURE, Kind::Write).does("looks at the result of");
         host::point(op);
         self.core.look(op, look)
     }
@@ -140,7 +140,7 @@ impl<T> Future<T> {
     /// task either starts or is cancelled, never both.
     #[track_caller]
     pub fn cancel(&self) -> bool {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write));
+        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("cancels"));
         self.core.cancel()
     }
 
@@ -179,7 +179,7 @@ impl<T> Future<T> {
     /// callback itself has just set.
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + Send + 'static) {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write));
+        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("adds a callback to"));
         let callback =
             Listener::Callback(
                 Box::new(move |core: &Handle<T>| callback(&Future::of(core.clone()))) as Box<_>
@@ -187,6 +187,15 @@ impl<T> Future<T> {
         if let Err(Listener::Callback(callback)) = self.core.listen(callback, settled) {
             (self.core.run)(Due::Late(self.core.clone(), callback));
         }
+    }
+
+    /// Like [`result`](Self::result) until `deadline`, told with the line `at`.
+    pub(crate) fn result_at(
+        &self,
+        deadline: Option<Instant>,
+        at: &'static Location<'static>,
+    ) -> Result<T, FutureError> {
+        self.take_until(Op { at, ..Op::new(&*self.core, FUTURE, Kind::Wait) }, deadline)
     }
 
     fn take_until(&self, op: Op, deadline: Option<Instant>) -> Result<T, FutureError> {

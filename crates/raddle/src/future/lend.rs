@@ -13,7 +13,11 @@ impl<T> Core<T> {
         loop {
             match self.borrow() {
                 Take::Value(value) => {
-                    let lent = Lent { core: self, op: Op { kind: Kind::Write, ..op }, value: Some(value) };
+                    let lent = Lent {
+                        core: self,
+                        op: Op { kind: Kind::Write, ..op }.does("puts back the result of"),
+                        value: Some(value),
+                    };
                     return look(lent.value.as_ref().ok_or(&FutureError::Taken));
                 }
                 Take::Failed(error) => return look(Err(&error)),

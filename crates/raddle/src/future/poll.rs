@@ -16,7 +16,7 @@ impl<T> std::future::Future for Future<T> {
     type Output = Result<T, FutureError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write));
+        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("polls"));
         loop {
             match self.core.take() {
                 Take::Value(value) => return Poll::Ready(Ok(value)),

@@ -121,7 +121,7 @@ fn wait_until<T>(
     at: &'static Location<'static>,
 ) -> (Vec<Future<T>>, Vec<Future<T>>) {
     let tally = Arc::new(Tally::new(futures.len(), when));
-    let op = Op { object: Object::of(&*tally, "Futures"), kind: Kind::Wait, at };
+    let op = Op { object: Object::of(&*tally, "Futures"), kind: Kind::Wait, at, does: None };
     host::point(op);
     let watch: Arc<dyn Watch> = tally.clone();
     for future in futures {

@@ -57,7 +57,7 @@ fn observed_took(
     mark: &Mark,
     owned: bool,
 ) {
-    let op = Op { object: Object { address, size, what }, kind, at };
+    let op = Op { object: Object { address, size, what }, kind, at, does: None };
     seam::took(op);
     if watches() {
         watch::took(&current::record(), &op, mark, owned);
@@ -76,7 +76,7 @@ fn observed_gave(
     if watches() {
         watch::gave(mark);
     }
-    seam::gave(Op { object: Object { address, size, what }, kind, at });
+    seam::gave(Op { object: Object { address, size, what }, kind, at, does: None });
 }
 
 fn watches() -> bool {

@@ -80,20 +80,21 @@ impl Kind {
         matches!(self, Kind::Read | Kind::Load | Kind::Await | Kind::Join | Kind::Signal)
     }
 
-    /// The step in words, for reports: "takes", "waits for".
+    /// The step in words, for reports: "acquires", "waits for". An operation may have [better ones](Op::does).
     pub fn verb(self) -> &'static str {
         match self {
             Kind::Read | Kind::Load => "reads",
             Kind::Write | Kind::Store => "writes",
-            Kind::Take => "takes",
-            Kind::TryTake => "tries to take",
+            Kind::Take => "acquires",
+            Kind::TryTake => "tries to acquire",
             Kind::Give => "releases",
-            Kind::Wait | Kind::Await | Kind::Join | Kind::Signal => "waits for",
+            Kind::Wait | Kind::Await | Kind::Signal => "waits for",
+            Kind::Join => "joins",
             Kind::Notify => "notifies",
             Kind::Put => "puts into",
             Kind::Get => "gets from",
             Kind::Start => "starts",
-            Kind::End => "ends",
+            Kind::End => "terminates",
             Kind::Sleep => "sleeps",
             Kind::Atom => "touches a word of",
         }
@@ -109,6 +110,8 @@ pub struct Op {
     pub kind: Kind,
     /// The caller's line, from `#[track_caller]`.
     pub at: &'static Location<'static>,
+    /// What the operation does, for display, where its kind says too little: "sets", "shuts down".
+    pub does: Option<&'static str>,
 }
 
 impl Op {
@@ -116,7 +119,19 @@ impl Op {
     #[inline]
     #[track_caller]
     pub fn new<T: ?Sized>(place: &T, what: &'static str, kind: Kind) -> Self {
-        Self { object: Object::of(place, what), kind, at: Location::caller() }
+        Self { object: Object::of(place, what), kind, at: Location::caller(), does: None }
+    }
+
+    /// The same step in other words: "sets", "shuts down". They are for display alone.
+    #[inline]
+    #[must_use]
+    pub fn does(self, words: &'static str) -> Self {
+        Self { does: Some(words), ..self }
+    }
+
+    /// The step in words: its own, or those of its kind.
+    pub fn verb(&self) -> &'static str {
+        self.does.unwrap_or_else(|| self.kind.verb())
     }
 }
 
@@ -124,6 +139,16 @@ impl Op {
 pub fn is_own(at: &Location<'_>) -> bool {
     let own = file!().trim_end_matches("host/op.rs");
     at.file().starts_with(own)
+}
+
+/// The line of the program that a step of an iterator is told with: the one that asks for the next item, or, if that is
+/// inside the standard library, as in a `for` loop over an adapter, the one that made the iterator.
+pub(crate) fn asked(
+    now: &'static Location<'static>,
+    made: &'static Location<'static>,
+) -> &'static Location<'static> {
+    let of_std = ["/library/core/", "/library/alloc/", "/library/std/"];
+    if of_std.iter().any(|part| now.file().replace('\\', "/").contains(part)) { made } else { now }
 }
 
 /// How a [`wait`](super::wait) ended.

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
@@ -86,6 +87,11 @@ pub trait Scheduler: Send + Sync {
     /// The program calls `object` by this name from now on: for reports.
     fn named(&self, object: &Object, name: &str) {
         let _ = (object, name);
+    }
+
+    /// The object was made on this line: for reports of steps that the toolkit takes on it by itself.
+    fn made(&self, object: &Object, at: &'static Location<'static>) {
+        let _ = (object, at);
     }
 
     /// The calling thread's function has panicked with `payload`, which its joiner will get.

@@ -77,6 +77,7 @@ pub fn note(label: &'static str, value: impl fmt::Display) {
             object: Object { address: 0, size: 0, what: label },
             kind: Kind::Write,
             at: Location::caller(),
+            does: None,
         };
         saw(&op, || value.to_string());
     }
@@ -96,6 +97,16 @@ pub fn note(label: &'static str, value: impl fmt::Display) {
 pub fn name<T: Visible + ?Sized>(object: &T, name: &str) {
     if let Some(scheduler) = under::scheduler() {
         scheduler.named(&Object::of(object, "object"), name);
+    }
+}
+
+/// Says on which line `object` was made, for steps that the toolkit takes on it by itself.
+#[inline]
+pub(crate) fn made(object: Object, at: &'static Location<'static>) {
+    if !flags::quiet()
+        && let Some(scheduler) = under::scheduler()
+    {
+        scheduler.made(&object, at);
     }
 }
 

@@ -28,7 +28,7 @@ impl ThreadPoolExecutor {
     /// [`FromOwnWorker`], without any effect, in a worker of this pool: it would wait for itself.
     #[track_caller]
     pub fn shutdown(&self, how: Shutdown) -> Result<(), FromOwnWorker> {
-        self.shutdown_until(how, None, Op::new(&*self.shared, POOL, Kind::Wait)).map(drop)
+        self.shutdown_until(how, None, Op::new(&*self.shared, POOL, Kind::Wait).does("shuts down")).map(drop)
     }
 
     /// Accepts no more tasks; says whether the workers are gone already.
@@ -36,7 +36,7 @@ impl ThreadPoolExecutor {
     /// It does not wait, and so can be called in a task.
     #[track_caller]
     pub fn try_shutdown(&self, how: Shutdown) -> bool {
-        host::point(Op::new(&*self.shared, POOL, Kind::Write));
+        host::point(Op::new(&*self.shared, POOL, Kind::Write).does("shuts down"));
         if self.shared.is_an_ancestors() {
             return true;
         }
@@ -50,7 +50,11 @@ impl ThreadPoolExecutor {
     /// As for [`shutdown`](Self::shutdown).
     #[track_caller]
     pub fn shutdown_timeout(&self, how: Shutdown, timeout: Duration) -> Result<bool, FromOwnWorker> {
-        self.shutdown_until(how, host::deadline(timeout), Op::new(&*self.shared, POOL, Kind::Wait))
+        self.shutdown_until(
+            how,
+            host::deadline(timeout),
+            Op::new(&*self.shared, POOL, Kind::Wait).does("shuts down"),
+        )
     }
 
     fn close(&self, how: Shutdown) {

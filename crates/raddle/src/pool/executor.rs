@@ -1,7 +1,7 @@
 //! The pool as its user sees it.
 
 use std::fmt;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use super::after::After;
 use super::builder::Builder;
 use super::error::{BuildError, SubmitError};
 use super::lanes::Priority;
-use super::shared::{POOL, Shared};
+use super::shared::{POOL, SUBMITS, Shared};
 use super::submit::{Patience, execute, offer, submit};
 use super::worker::carry_out;
 use crate::future::Future;
-use crate::host::{self, Kind, Op};
+use crate::host::{self, Kind, Object, Op};
 
 /// A pool of threads that run tasks; every task has a [`Future`].
 ///
@@ -69,6 +69,7 @@ impl ThreadPoolExecutor {
     ///
     /// # Panics
     /// If `max_workers` is 0.
+    #[track_caller]
     pub fn new(max_workers: usize) -> Self {
         match Self::builder().max_workers(max_workers).build() {
             Ok(pool) => pool,
@@ -110,7 +111,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        submit(&self.shared, Priority(0), task, Op::new(&*self.shared, POOL, Kind::Put))
+        submit(&self.shared, Priority(0), task, Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS))
     }
 
     /// Like [`submit`](Self::submit), with a priority other than 0.
@@ -121,7 +122,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        submit(&self.shared, priority, task, Op::new(&*self.shared, POOL, Kind::Put))
+        submit(&self.shared, priority, task, Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS))
     }
 
     /// Has `task` run, whose result nobody wants: there is no future, which makes this the cheapest way.
@@ -150,7 +151,7 @@ impl ThreadPoolExecutor {
     where
         F: FnOnce() + Send + 'static,
     {
-        execute(&self.shared, task, Op::new(&*self.shared, POOL, Kind::Put))
+        execute(&self.shared, task, Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS))
     }
 
     /// Has `task` run if that is possible without waiting for room.
@@ -163,7 +164,13 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        offer(&self.shared, Priority(0), Patience::No, task, Op::new(&*self.shared, POOL, Kind::Put))
+        offer(
+            &self.shared,
+            Priority(0),
+            Patience::No,
+            task,
+            Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS),
+        )
     }
 
     /// Like [`try_submit`](Self::try_submit), with a priority other than 0.
@@ -176,7 +183,13 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        offer(&self.shared, priority, Patience::No, task, Op::new(&*self.shared, POOL, Kind::Put))
+        offer(
+            &self.shared,
+            priority,
+            Patience::No,
+            task,
+            Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS),
+        )
     }
 
     /// Has `task` run, waiting at most `timeout` for room.
@@ -190,7 +203,13 @@ impl ThreadPoolExecutor {
         T: Send + 'static,
     {
         let patience = Patience::Until(host::deadline(timeout));
-        offer(&self.shared, Priority(0), patience, task, Op::new(&*self.shared, POOL, Kind::Put))
+        offer(
+            &self.shared,
+            Priority(0),
+            patience,
+            task,
+            Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS),
+        )
     }
 
     /// Has `task` run, waiting for room until `deadline` at most.
@@ -204,7 +223,13 @@ impl ThreadPoolExecutor {
         T: Send + 'static,
     {
         let patience = Patience::Until(Some(deadline));
-        offer(&self.shared, Priority(0), patience, task, Op::new(&*self.shared, POOL, Kind::Put))
+        offer(
+            &self.shared,
+            Priority(0),
+            patience,
+            task,
+            Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS),
+        )
     }
 
     /// Allows at most `max_workers` workers from now on. Those beyond leave when they have finished their task.
@@ -217,7 +242,7 @@ impl ThreadPoolExecutor {
     #[track_caller]
     pub fn resize(&self, max_workers: usize) {
         assert!(max_workers > 0, "{}", BuildError::NoWorkers);
-        host::point(Op::new(&*self.shared, POOL, Kind::Write));
+        host::point(Op::new(&*self.shared, POOL, Kind::Write).does("resizes"));
         if self.shared.is_an_ancestors() {
             return;
         }
@@ -293,8 +318,11 @@ impl Builder {
     ///
     /// # Errors
     /// [`BuildError`]
+    #[track_caller]
     pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
-        Ok(ThreadPoolExecutor { shared: Arc::new(self.into_shared()?) })
+        let shared = Arc::new(self.into_shared()?);
+        host::made(Object::of(&*shared, POOL), Location::caller());
+        Ok(ThreadPoolExecutor { shared })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::error::ZeroBuffer;
 use super::executor::ThreadPoolExecutor;
 use super::lanes::Priority;
-use super::shared::{POOL, Shared};
+use super::shared::{POOL, SUBMITS, Shared};
 use super::submit::submit;
 use crate::future::{Future, FutureError};
 use crate::host::{self, Kind, Object, Op};
@@ -89,6 +89,7 @@ pub struct Map<I: Iterator, F, R> {
     called: Option<Instant>,
     deadline: Option<Instant>,
     over: bool,
+    made: &'static Location<'static>,
 }
 
 impl<I, F, R> Map<I, F, R>
@@ -115,6 +116,7 @@ where
             called: host::deadline(Duration::ZERO),
             deadline: None,
             over: false,
+            made: at,
         };
         map.fill(at);
         map
@@ -133,7 +135,7 @@ where
             && let Some(item) = self.items.next()
         {
             let function = self.function.clone();
-            let op = Op { object: Object::of(&*self.shared, POOL), kind: Kind::Put, at };
+            let op = Op { object: Object::of(&*self.shared, POOL), kind: Kind::Put, at, does: Some(SUBMITS) };
             self.ahead.push_back(submit(&self.shared, Priority(0), move || function(item), op));
         }
     }
@@ -163,11 +165,10 @@ where
             return None;
         }
         let future = self.ahead.pop_front()?;
-        self.fill(Location::caller());
-        let result = match self.deadline {
-            Some(deadline) => future.result_deadline(deadline),
-            None => future.result(),
-        };
+        let now = Location::caller();
+        let at = if host::quiet() { now } else { host::asked(now, self.made) };
+        self.fill(at);
+        let result = future.result_at(self.deadline, at);
         if let Err(FutureError::TimedOut) = result {
             future.cancel();
             self.over = true;

@@ -10,14 +10,14 @@ use std::time::Duration;
 use super::error::Refusal;
 use super::executor::ThreadPoolExecutor;
 use super::lanes::Priority;
-use super::shared::{POOL, Shared};
+use super::shared::{POOL, SUBMITS, Shared};
 use super::submit::{Patience, enqueue, queue};
 use super::tally::{Tally, Ticket};
 use super::task::{Slot, Task};
 use super::worker::run_here;
 use crate::erase::erase;
 use crate::future::{self, Core, Future, FutureError};
-use crate::host::{self, Kind, Op};
+use crate::host::{self, Kind, Object, Op};
 use crate::raw::Guarded;
 use crate::thread::drop_guarded;
 
@@ -53,7 +53,7 @@ impl ThreadPoolExecutor {
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
     {
-        let op = Op::new(&*self.shared, POOL, Kind::Wait);
+        let op = Op::new(&*self.shared, POOL, Kind::Wait).does("waits for the tasks of its scope in");
         let scope = Scope {
             shared: self.shared.clone(),
             tally: Arc::new(Tally::default()),
@@ -121,7 +121,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let op = Op::new(&*self.shared, POOL, Kind::Put);
+        let op = Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS);
         let value = Arc::new(Room(Guarded::new(None)));
         let room = value.clone();
         let run: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
@@ -140,6 +140,7 @@ impl<'scope> Scope<'scope, '_> {
             self.shared.home,
             Slot::<_, false>::new(move || errand.run(), queue(&self.shared)),
         ));
+        host::made(Object::of(&*core, "Future"), op.at);
         let done = Future::of(core.clone());
         done.add_done_callback(move |done| {
             if let Some(FutureError::Abandoned) = done.core().peek_failure() {

@@ -12,6 +12,8 @@ use crate::raw::{Guard, Guarded};
 use crate::thread::drop_guarded;
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";
+/// What a submitter does, in words.
+pub(super) const SUBMITS: &str = "submits a task to";
 
 pub(super) type Initializer = Box<dyn Fn() + Send + Sync>;
 

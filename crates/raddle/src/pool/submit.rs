@@ -15,7 +15,7 @@ use super::state::State;
 use super::task::{Queue, Slot, Task};
 use super::worker::{carry_out, hire, refuse_all};
 use crate::future::{self, CAN_FAIL, Core, Future, ROOM};
-use crate::host::{self, Op};
+use crate::host::{self, Object, Op};
 use crate::raw::{Guard, Waiter};
 use crate::timer;
 
@@ -33,6 +33,7 @@ where
     T: Send + 'static,
 {
     let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
+    host::made(Object::of(&*core, "Future"), op.at);
     if let Err(refusal) = enqueue(shared, core.clone(), priority, Patience::Until(None), op) {
         core.clone().refuse(refusal.into());
     }
@@ -52,6 +53,7 @@ where
     T: Send + 'static,
 {
     let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
+    host::made(Object::of(&*core, "Future"), op.at);
     match enqueue(shared, core.clone(), priority, patience, op) {
         Ok(()) => Ok(Future::of(core)),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
@@ -73,6 +75,7 @@ where
     }
     // Somebody may have to be woken, hired or waited for, beside which an allocation costs little.
     let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
+    host::made(Object::of(&*core, "Future"), op.at);
     match line_up(shared, core.clone(), Priority(0), Patience::Until(None), op) {
         Ok(()) => Ok(()),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),

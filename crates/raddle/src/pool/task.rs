@@ -84,7 +84,7 @@ where
     }
 
     fn run(self: Arc<Self>, floor: &dyn Floor) {
-        host::point(Op::new(&*self, "Future", Kind::Write));
+        host::point(Op::new(&*self, "Future", Kind::Write).does("runs the task of"));
         if !self.start() {
             return;
         }
@@ -92,7 +92,7 @@ where
         let result = catch_unwind(AssertUnwindSafe(closure))
             .map_err(|payload| FutureError::Panicked(TaskPanic::here(payload)));
         let destructors = std::mem::needs_drop::<T>() || result.is_err();
-        host::point(Op::new(&*self, "Future", Kind::Write));
+        host::point(Op::new(&*self, "Future", Kind::Write).does("settles"));
         floor.nearly_over();
         let Ok(callbacks) = self.settle(result) else { return };
         if !callbacks.is_empty() || destructors {

@@ -216,7 +216,7 @@ impl Seat {
         if shared.is_an_ancestors() {
             return None; // the last task has forked, and this is the child
         }
-        let op = Op::new(&**shared, POOL, Kind::Get);
+        let op = Op::new(&**shared, POOL, Kind::Get).does("takes a task from");
         host::point(op);
         let mut patience = Spin::new();
         let mut state = shared.state.lock();

@@ -1,7 +1,7 @@
 //! The one type behind `Queue`, `LifoQueue` and `PriorityQueue`: making one, putting and getting items.
 
 use std::fmt;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use super::error::{GetError, PutError, ShutDown};
@@ -250,6 +250,32 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     #[track_caller]
     fn get_one(&self, limit: Limit) -> Result<T, GetError> {
         self.monitor.get(self.op(Kind::Get), limit)
+    }
+
+    /// The next item of an iterator that was made at `made`.
+    #[inline]
+    #[track_caller]
+    pub(super) fn next_item(&self, limit: Limit, made: &'static Location<'static>) -> Option<T> {
+        match self.monitor.get_quickly() {
+            Some(item) => Some(item),
+            None => self.next_item_slowly(limit, Location::caller(), made),
+        }
+    }
+
+    #[cold]
+    fn next_item_slowly(
+        &self,
+        limit: Limit,
+        now: &'static Location<'static>,
+        made: &'static Location<'static>,
+    ) -> Option<T> {
+        let at = if host::quiet() { now } else { host::asked(now, made) };
+        self.monitor.get(Op { at, ..self.op(Kind::Get) }, limit).ok()
+    }
+
+    /// Has observers see the items by `text`.
+    pub(crate) fn show_items(&self, text: impl Fn(&T) -> String + Send + Sync + 'static) {
+        self.monitor.show.set(text);
     }
 
     #[inline]

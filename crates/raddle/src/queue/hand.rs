@@ -12,6 +12,27 @@ pub(super) enum Load<T> {
     Many(VecDeque<T>),
 }
 
+/// The items of a load.
+struct Items<'a, T> {
+    one: std::slice::Iter<'a, T>,
+    many: Option<std::collections::vec_deque::Iter<'a, T>>,
+}
+
+impl<'a, T> Iterator for Items<'a, T> {
+    type Item = &'a T;
+
+    fn next(&mut self) -> Option<&'a T> {
+        self.one.next().or_else(|| self.many.as_mut()?.next())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.one.len() + self.many.as_ref().map_or(0, ExactSizeIterator::len);
+        (left, Some(left))
+    }
+}
+
+impl<T> ExactSizeIterator for Items<'_, T> {}
+
 impl<T> Load<T> {
     pub(super) const NONE: Self = Load::One(None);
 
@@ -35,6 +56,15 @@ impl<T> Load<T> {
             Load::One(item) => item.as_ref(),
             Load::Many(items) => items.front(),
         }
+    }
+
+    /// The items, first to go first.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
+        let (one, many) = match self {
+            Load::One(item) => (item.as_slice(), None),
+            Load::Many(items) => (&[][..], Some(items)),
+        };
+        Items { one: one.iter(), many: many.map(VecDeque::iter) }
     }
 
     pub(super) fn pop(&mut self) -> Option<T> {

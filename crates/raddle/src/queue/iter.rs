@@ -1,8 +1,10 @@
 //! Getting items with a `for` loop.
 
 use std::iter::FusedIterator;
+use std::panic::Location;
 
 use super::base::BaseQueue;
+use super::limit::Limit;
 use super::order::Order;
 
 impl<T, O: Order<T>> BaseQueue<T, O> {
@@ -24,13 +26,15 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     ///     assert_eq!(sum, 10);
     /// });
     /// ```
+    #[track_caller]
     pub fn iter(&self) -> Iter<'_, T, O> {
-        Iter { queue: self }
+        Iter { queue: self, made: Location::caller() }
     }
 
     /// Gets items as long as there is one at once.
+    #[track_caller]
     pub fn try_iter(&self) -> TryIter<'_, T, O> {
-        TryIter { queue: self }
+        TryIter { queue: self, made: Location::caller() }
     }
 }
 
@@ -39,6 +43,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
 #[must_use = "an iterator gets nothing until it is asked"]
 pub struct Iter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
+    made: &'static Location<'static>,
 }
 
 impl<T, O: Order<T>> Iterator for Iter<'_, T, O> {
@@ -46,7 +51,7 @@ impl<T, O: Order<T>> Iterator for Iter<'_, T, O> {
 
     #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.queue.get().ok()
+        self.queue.next_item(Limit::NONE, self.made)
     }
 }
 
@@ -57,6 +62,7 @@ impl<T, O: Order<T>> FusedIterator for Iter<'_, T, O> {}
 #[must_use = "an iterator gets nothing until it is asked"]
 pub struct TryIter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
+    made: &'static Location<'static>,
 }
 
 impl<T, O: Order<T>> Iterator for TryIter<'_, T, O> {
@@ -64,7 +70,7 @@ impl<T, O: Order<T>> Iterator for TryIter<'_, T, O> {
 
     #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.queue.try_get().ok()
+        self.queue.next_item(Limit::Now, self.made)
     }
 }
 
@@ -72,6 +78,7 @@ impl<'a, T, O: Order<T>> IntoIterator for &'a BaseQueue<T, O> {
     type Item = T;
     type IntoIter = Iter<'a, T, O>;
 
+    #[track_caller]
     fn into_iter(self) -> Iter<'a, T, O> {
         self.iter()
     }

@@ -8,20 +8,22 @@ use super::limit::Limit;
 use super::sides::{Sides, Way};
 use super::state::{State, Turn};
 use super::store::Store;
-use crate::host::{self, Op, Spin};
+use crate::host::{self, Op, Show, Spin};
 
 pub(super) struct Monitor<T, S> {
     sides: Sides<T, S>,
+    /// How observers see the items.
+    pub(super) show: Show<T>,
 }
 
 impl<T, S: Store<T>> Monitor<T, S> {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { sides: Sides::new(limit) }
+        Self { sides: Sides::new(limit), show: Show::new() }
     }
 
     /// As if the limit were high.
     pub(super) const fn with_front(limit: usize) -> Self {
-        Self { sides: Sides::with(limit, Way::Split) }
+        Self { sides: Sides::with(limit, Way::Split), show: Show::new() }
     }
 
     pub(super) fn look<R>(&self, look: impl FnOnce(&State<T, S>) -> R) -> R {
@@ -49,6 +51,7 @@ impl<T, S: Store<T>> Monitor<T, S> {
     /// The error has what was not put.
     pub(super) fn put(&self, op: Op, mut load: Load<T>, limit: Limit) -> Result<(), PutError<Load<T>>> {
         host::point(op);
+        host::value(&op, || self.show.many(load.iter()));
         let turn = patiently(
             limit,
             self.sides.patience(),
@@ -92,7 +95,12 @@ impl<T, S: Store<T>> Monitor<T, S> {
 
     pub(super) fn get(&self, op: Op, limit: Limit) -> Result<T, GetError> {
         host::point(op);
-        self.next(op, limit)
+        let got = self.next(op, limit);
+        host::value(&op, || match &got {
+            Ok(item) => self.show.one(item),
+            Err(error) => outcome(*error).to_owned(),
+        });
+        got
     }
 
     fn next(&self, op: Op, limit: Limit) -> Result<T, GetError> {
@@ -129,9 +137,11 @@ impl<T, S: Store<T>> Monitor<T, S> {
         let mut batch = self.get_many_now(op, max);
         if batch.is_empty() {
             batch.push(self.next(op, limit)?);
+            host::value(&op, || self.show.many(batch.iter()));
         }
         if batch.len() < max {
             batch = self.fill(op, batch, max, linger);
+            host::value(&op, || self.show.many(batch.iter()));
         }
         Ok(batch)
     }
@@ -141,6 +151,7 @@ impl<T, S: Store<T>> Monitor<T, S> {
         host::point(op);
         let mut batch = Vec::new();
         self.sides.get_many(&mut batch, max);
+        host::value(&op, || self.show.many(batch.iter()));
         batch
     }
 
@@ -183,7 +194,17 @@ impl<T, S: Store<T>> Monitor<T, S> {
 
     pub(super) fn shut_down_now(&self, op: Op) -> Vec<T> {
         host::point(op);
-        self.sides.shut_down_now().into_items()
+        let items = self.sides.shut_down_now().into_items();
+        host::value(&op, || self.show.many(items.iter()));
+        items
+    }
+}
+
+/// A get without an item, as observers see it.
+fn outcome(error: GetError) -> &'static str {
+    match error {
+        GetError::Empty => "empty",
+        GetError::ShutDown => "shut down",
     }
 }
 

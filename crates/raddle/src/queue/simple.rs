@@ -116,6 +116,11 @@ impl<T> SimpleQueue<T> {
         self.monitor.look(|state| state.getters.len())
     }
 
+    /// Has observers see the items by `text`.
+    pub(crate) fn show_items(&self, text: impl Fn(&T) -> String + Send + Sync + 'static) {
+        self.monitor.show.set(text);
+    }
+
     #[track_caller]
     fn op(&self, kind: Kind) -> Op {
         Op::new(self, "SimpleQueue", kind)

@@ -36,6 +36,13 @@ const AWAY: u32 = u32::MAX;
 /// The verdict of a waiter that has its permits.
 const GRANTED: u32 = 0;
 
+/// Tells observers how many permits a step is about, if it is more than one.
+fn tell(op: &Op, count: usize) {
+    if count != 1 {
+        host::value(op, || format!("{count} permits"));
+    }
+}
+
 impl Permits {
     #[expect(clippy::cast_possible_truncation, reason = "it is looked at before")]
     pub(super) const fn new(free: usize) -> Self {
@@ -84,12 +91,14 @@ impl Permits {
     /// Takes `count` permits if they are free and nobody is in line before.
     pub(super) fn try_take(&self, op: Op, count: usize) -> bool {
         host::point(op);
-        self.change(|free| free.checked_sub(count)).unwrap_or_else(|| {
+        let taken = self.change(|free| free.checked_sub(count)).unwrap_or_else(|| {
             let mut state = self.locked();
             let taken = state.take(count);
             self.put_back(&state);
             taken
-        })
+        });
+        host::value(&op, || if taken { "acquired" } else { "not acquired" }.to_owned());
+        taken
     }
 
     /// Takes `count` permits, in line behind those who came before.
@@ -105,6 +114,7 @@ impl Permits {
         } else {
             host::point(op);
         }
+        tell(&op, count);
         let take = || self.change(|free| free.checked_sub(count)) == Some(true);
         let mut spin = Spin::new();
         take() || spin.until(take) || self.take_in_line(spin, op, count, deadline, declared)
@@ -133,6 +143,7 @@ impl Permits {
     /// Gives `count` permits back, unless there would be more than `bound`.
     pub(super) fn give(&self, op: Op, count: usize, bound: usize) -> bool {
         host::point(op);
+        tell(&op, count);
         let more = |free: usize| free.checked_add(count).filter(|free| *free <= bound);
         self.change(more).unwrap_or_else(|| self.give_in_line(count, bound))
     }

@@ -89,7 +89,7 @@ pub fn enumerate() -> Vec<ThreadHandle> {
     main_thread();
     let at = Location::caller();
     let object = host::with_program(host::Program::registry);
-    host::point(Op { object, kind: Kind::Read, at });
+    host::point(Op { object, kind: Kind::Read, at, does: None });
     let threads = host::with_program(host::Program::threads);
     threads.into_iter().filter(|record| !record.internal).map(ThreadHandle).collect()
 }

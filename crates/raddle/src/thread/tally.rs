@@ -113,6 +113,6 @@ impl Drop for Over {
         if std::thread::panicking() {
             leaves.0.tally.panicked();
         }
-        host::point(Op::new(&*leaves.0.tally, "thread scope", Kind::End));
+        host::point(Op::new(&*leaves.0.tally, "thread scope", Kind::End).does("leaves"));
     }
 }

@@ -77,7 +77,7 @@ impl Timer {
     /// or by the thread that is running it.
     #[track_caller]
     pub fn cancel(&self) -> bool {
-        host::point(Op::new(&*self.job, "Timer", Kind::Write));
+        host::point(Op::new(&*self.job, "Timer", Kind::Write).does("cancels"));
         !self.timers.are_an_ancestors() && self.timers.cancel(self.key)
     }
 

@@ -160,7 +160,7 @@ impl<C: ?Sized> Job<C> {
 
     /// A step that the toolkit takes on the timer's behalf, told with the line that started the timer.
     pub(super) fn op(&self, kind: Kind) -> Op {
-        Op { object: Object::of(self, "Timer"), kind, at: self.at }
+        Op { object: Object::of(self, "Timer"), kind, at: self.at, does: None }
     }
 
     /// The calling thread runs the function from now on.

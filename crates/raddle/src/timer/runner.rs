@@ -59,7 +59,7 @@ fn run(timers: &Shared, claim: Claim, record: &Record) {
     }
     let next = if outcome.is_ok() { job.next(due) } else { None };
     report(&job, outcome);
-    host::point(job.op(host::Kind::End));
+    host::point(job.op(host::Kind::End).does("has run"));
     if !timers.ran(key, next) {
         let _settling = Settling(&job);
         report(&job, catch_unwind(AssertUnwindSafe(|| job.call.discard())));

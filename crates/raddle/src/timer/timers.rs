@@ -169,7 +169,7 @@ impl Timers {
     pub(super) fn claim(&self) -> Option<Claim> {
         loop {
             let next = self.state.lock().schedule.next()?;
-            host::point(next.op(Kind::Write));
+            host::point(next.op(Kind::Write).does("runs"));
             let mut state = self.state.lock();
             if let Some(claim) = state.schedule.claim(&next) {
                 state.crew.began();
@@ -209,7 +209,8 @@ impl Timers {
         }
         state.crew.rests(&waiter);
         drop(state);
-        let called = waiter.sleep(Op::new(self, "timers", Kind::Wait), host::idle_deadline(IDLE));
+        let called = waiter
+            .sleep(Op::new(self, "timers", Kind::Wait).does("waits for due"), host::idle_deadline(IDLE));
         let mut state = self.state.lock();
         if called.is_none() && state.crew.leaves(&waiter) {
             return false;
@@ -276,7 +277,7 @@ impl Timers {
     /// Parks the service until something is due or it must look again.
     pub(super) fn sleep(&self, plan: &Plan) {
         let limit = plan.until.and_then(Self::limit);
-        let op = Op::new(self, "timers", Kind::Wait);
+        let op = Op::new(self, "timers", Kind::Wait).does("waits for due");
         host::point_until(op, limit, &self.word, || self.word.load(Acquire) != plan.seen);
         host::wait(&self.word, plan.seen, limit);
     }
