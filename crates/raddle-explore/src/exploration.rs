@@ -106,8 +106,10 @@ impl Exploration {
         let Some((mut survey, strange)) = self.search_all(stop) else {
             return self.with_arrivals().search(stop);
         };
-        if strange && survey.first.is_none() {
-            survey.first = Some(self.not_repeatable());
+        if let Some(choices) = strange
+            && survey.first.is_none()
+        {
+            survey.first = Some(self.not_repeatable(&choices));
             survey.failures += 1;
         }
         survey
@@ -120,10 +122,10 @@ impl Exploration {
         with
     }
 
-    /// What was found, and whether the program does not repeat itself. `None`: the program looks at how many threads
+    /// What was found, and choices after which the program did not repeat itself. `None`: the program looks at how many threads
     /// wait, and the search has to begin again with [arrivals](Self::with_arrivals).
     #[expect(clippy::disallowed_methods, reason = "the time that the search takes is real")]
-    fn search_all(&self, stop: bool) -> Option<(Survey, bool)> {
+    fn search_all(&self, stop: bool) -> Option<(Survey, Option<Vec<usize>>)> {
         let lab = &self.lab;
         let options = &self.options;
         let mut mix =
@@ -143,7 +145,7 @@ impl Exploration {
             bounded |= execution.bounded;
             options.observer.iter().for_each(|observer| observer.see(&execution));
             if mix.diverged() {
-                return Some((survey, true));
+                return Some((survey, Some(execution.choices)));
             }
             if execution.failure.is_some() {
                 survey.failures += 1;
@@ -160,7 +162,8 @@ impl Exploration {
         }
         survey.classes = mix.classes();
         survey.exhausted = mix.is_exhausted() && mix.is_complete() && !bounded;
-        let strange = first.is_some_and(|first| survey.failures == 0 && !self.is_repeated(&first));
+        let strange = first.filter(|first| survey.failures == 0 && !self.is_repeated(first));
+        let strange = strange.map(|first| first.choices);
         Some((survey, strange))
     }
 
@@ -192,7 +195,8 @@ impl Exploration {
             (failed, None)
         };
         let found = Found {
-            executions: seen.0,
+            execution: Some(seen.0),
+            replayed: false,
             classes: seen.1,
             strategy,
             preemptions: shown.preemptions,
@@ -212,20 +216,31 @@ impl Exploration {
 
     /// The report of a failure as it is.
     fn failed(&self, execution: Execution, strategy: Strategy, exact: bool) -> Survey {
-        let (executions, classes) = (1, 0);
         let preemptions = execution.preemptions;
-        let found = Found { executions, classes, strategy, preemptions, shrunk_from: preemptions };
+        let found = Found {
+            execution: None,
+            replayed: false,
+            classes: 0,
+            strategy,
+            preemptions,
+            shrunk_from: preemptions,
+        };
         let token = Token::new(&execution, self.options.rules);
         let note = (!exact).then(|| LOST_THREAD.to_owned());
         let report =
             Report::new(execution, found, None, token).of_program(self.name.clone()).noting(note).publish();
-        Survey { executions, failures: 1, first: Some(Box::new(report)), ..Survey::default() }
+        Survey { executions: 1, failures: 1, first: Some(Box::new(report)), ..Survey::default() }
     }
 
-    fn not_repeatable(&self) -> Box<Report> {
+    /// The report of a program that does not repeat itself after these choices: up to the first step that differs, if
+    /// it differs again.
+    fn not_repeatable(&self, choices: &[usize]) -> Box<Report> {
         let rules = Rules { record: true, ..self.options.rules };
-        let (mut execution, _) = self.lab.perform(rules, Follow::new(Vec::new()));
-        (execution.failure, execution.failed_at) = (Some(Failure::Strange), execution.events.len());
+        let run = || self.lab.perform(rules, Follow::new(choices.to_vec())).0;
+        let mut execution = run();
+        let differs = (0..REPETITIONS).find_map(|_| difference(&execution, &run()));
+        execution.failed_at = differs.as_ref().map_or(execution.events.len(), |(step, ..)| *step);
+        execution.failure = Some(Failure::Strange { differs });
         let survey = self.failed(execution, self.options.strategy, true);
         survey.first.expect("a failure has a report")
     }
@@ -246,13 +261,35 @@ impl Exploration {
             };
         }
         let mut survey = self.failed(execution, self.options.strategy, true);
-        if changed {
-            survey.first =
-                survey.first.map(|report| Box::new(report.noting(Some(format!("the token {CHANGED}")))));
-        }
+        let warning = changed.then(|| format!("the token {CHANGED}. What follows is what it does now."));
+        survey.first = survey.first.map(|report| Box::new(report.replayed().warning(warning)));
         Ok(survey)
     }
 }
+
+/// The first step in which two executions after the same choices differ, and what each did there.
+fn difference(one: &Execution, other: &Execution) -> Option<(usize, String, String)> {
+    let step = |execution: &Execution, place: usize| {
+        let event = execution.events.get(place)?;
+        let doing = event.op.map(|op| (op.kind, op.object.what, op.at.file(), op.at.line(), op.at.column()));
+        Some((event.thread, doing))
+    };
+    let most = one.events.len().max(other.events.len());
+    let place = (0..most).find(|&place| step(one, place) != step(other, place))?;
+    let words = |execution: &Execution| match execution.events.get(place) {
+        None => "the execution was over".to_owned(),
+        Some(event) => {
+            let does = event
+                .op
+                .map_or_else(String::new, |op| format!(" {} a {}, at {}", op.verb(), op.object.what, op.at));
+            format!("thread \"{}\"{does}", execution.actors[event.thread].name)
+        }
+    };
+    Some((place, words(one), words(other)))
+}
+
+/// So often a program that did not repeat itself is run again, to see where it differs.
+const REPETITIONS: usize = 20;
 
 const LOST_THREAD: &str = "that thread could not be ended, and stays; the token leads to where it is stuck";
 const CHANGED: &str = "is of another program, or the program has changed since: after the same choices it does something \

@@ -2,9 +2,10 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::PanicHookInfo;
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 /// Where in the sources: file, line, column.
 pub(crate) type Source = (String, u32, u32);
@@ -48,6 +49,11 @@ fn keeps_quiet(info: &PanicHookInfo<'_>) -> bool {
     let explored = EXPLORED.try_with(Cell::get).unwrap_or(false);
     if explored {
         let at = info.location().map(|at| (at.file().to_owned(), at.line(), at.column()));
+        if let Some(at) = &at {
+            let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.truncate(MANY - 1);
+            recent.push_front((text(info.payload()), at.clone()));
+        }
         let _ = LAST.try_with(|last| last.replace(at));
     }
     explored && !ENDS.get()
@@ -64,9 +70,26 @@ pub(crate) fn range_of<T>(value: &T) -> Range<usize> {
     start..start + size_of::<T>()
 }
 
-/// The message of the panic that the calling thread has just had, and where it was.
+/// The latest panics of explored threads, the last one first: what a pool's task panicked with goes on in the thread
+/// of its scope, where no panic hook is called.
+static RECENT: Mutex<VecDeque<(String, Source)>> = Mutex::new(VecDeque::new());
+
+/// So many are kept.
+const MANY: usize = 32;
+
+/// The message of the panic that the calling thread has just had, and where it was, in whichever thread it began.
 pub(crate) fn last_panic(payload: &(dyn Any + Send)) -> (String, Option<Source>) {
+    let text = text(payload);
+    let elsewhere = || {
+        let recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().find(|(message, _)| *message == text).map(|(_, at)| at.clone())
+    };
+    let at = LAST.take().or_else(elsewhere);
+    (text, at)
+}
+
+fn text(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    (text.unwrap_or_else(|| "a panic without a text".to_owned()), LAST.take())
+    text.unwrap_or_else(|| "a panic without a text".to_owned())
 }

@@ -160,7 +160,7 @@ fn who_keeps(stage: &Stage, blocked: usize, native_id: u64, count: usize) -> Opt
 fn describe(state: &State, thread: usize, since: Duration) -> String {
     let last = state.events.iter().rfind(|event| event.thread == thread).and_then(|event| event.op);
     let after = match last {
-        Some(op) => format!("it {} a {}, at {}", op.kind.verb(), op.object.what, op.at),
+        Some(op) => format!("it {} a {}, at {}", op.verb(), op.object.what, op.at),
         None => "it had taken no step yet".to_owned(),
     };
     let now = state.actors[thread].native_id.map(system_says).unwrap_or_default();

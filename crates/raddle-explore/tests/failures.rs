@@ -65,7 +65,7 @@ fn a_deadlock_is_told_with_its_circle() {
         transfer.join().unwrap();
     });
     assert_eq!(kind, "deadlock");
-    let told = ["in a circle: ", "waits for alice", "waits for bob", "which thread \"transfer\" holds since"];
+    let told = ["cycle: ", "blocks on alice", "blocks on bob", "held by thread \"transfer\" at"];
     assert!(told.iter().all(|part| text.contains(part)), "{text}");
 }
 
@@ -79,7 +79,10 @@ fn a_lost_wake_up_is_called_that() {
         waiter.join().unwrap();
     });
     assert_eq!(kind, "deadlock");
-    assert!(text.starts_with("a wake-up was lost") && text.contains("before thread"), "{text}");
+    assert!(
+        text.starts_with("deadlock: a wake-up was lost") && text.contains("began to wait afterwards"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -210,7 +213,7 @@ fn a_thread_that_is_stuck_outside_is_named() {
         sleeper.join().unwrap();
     });
     assert_eq!(kind, "blocked outside");
-    assert!(text.starts_with("thread \"sleeper\" is stuck outside the toolkit"), "{text}");
+    assert!(text.starts_with("thread \"sleeper\" is blocked outside the toolkit"), "{text}");
     assert!(text.contains("has not come to its next step"), "{text}");
 }
 
@@ -229,6 +232,11 @@ fn a_program_that_remembers_earlier_executions_is_not_repeatable() {
     });
     assert_eq!(kind, "not repeatable");
     assert!(text.contains("what the explorer cannot see"), "{text}");
+    assert!(
+        text.contains("the first difference is step ") && text.contains("in another execution:"),
+        "{text}"
+    );
+    assert!(text.contains("reads a Shared, at crates/raddle-explore/tests/failures.rs:"), "{text}");
 }
 
 #[test]

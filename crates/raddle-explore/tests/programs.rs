@@ -75,7 +75,7 @@ fn a_report_says_who_did_what_with_which_values() {
     let Outcome::Failed(report) = Explorer::new().run(lost) else { panic!("the lost update was not found") };
     let text = report.to_string();
     assert!(report.executions() < 10, "{text}");
-    assert!(text.contains("an update was lost") && text.contains("interrupted here"), "{text}");
+    assert!(text.contains("an update was lost") && text.contains("preempted: "), "{text}");
     assert!(text.contains("writes Shared 1: 0 → 1") && text.contains("writes Shared 1: 1 → 1"), "{text}");
 }
 
@@ -85,6 +85,6 @@ fn a_report_of_a_deadlock_says_who_holds_what() {
         panic!("the deadlock was not found")
     };
     let text = report.to_string();
-    assert_eq!(text.matches("which thread").count(), 3, "{text}");
+    assert_eq!(text.matches("held by thread").count(), 3, "{text}");
     assert!(text.starts_with("deadlock"), "{text}");
 }

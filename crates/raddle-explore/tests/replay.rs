@@ -111,8 +111,10 @@ fn a_failing_test_prints_a_token_that_works_in_a_second_run() {
     let first = child(&[("RADDLE_REPORT", directory.to_str().unwrap())]);
     let text = String::from_utf8_lossy(&first.stdout).into_owned();
     assert!(!first.status.success() && text.contains("an update was lost"), "{text}");
-    let command =
-        text.lines().find_map(|line| line.strip_prefix("this schedule again: RADDLE_REPLAY=")).expect(&text);
+    let command = text
+        .lines()
+        .find_map(|line| line.strip_prefix("to run this schedule again: RADDLE_REPLAY="))
+        .expect(&text);
     let (token, rest) = command.split_once(' ').unwrap();
     assert_eq!(rest, "cargo test no_update_is_lost");
     let page = std::fs::read_to_string(directory.join("no_update_is_lost.html")).unwrap();
@@ -137,10 +139,7 @@ fn a_failing_test_prints_a_token_that_works_in_a_second_run() {
 fn a_report_that_cannot_be_written_is_told() {
     let blocked = child(&[("RADDLE_REPORT", "/dev/null/reports")]);
     let text = String::from_utf8_lossy(&blocked.stdout).into_owned();
-    assert!(
-        text.contains("an update was lost") && text.contains("the picture could not be written"),
-        "{text}"
-    );
+    assert!(text.contains("an update was lost") && text.contains("the page could not be written"), "{text}");
 }
 
 /// Never ends, and its steps come in no order that repeats.

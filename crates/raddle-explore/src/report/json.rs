@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use raddle::host::Kind;
+
 use super::Report;
-use super::story::{Source, Step, Story, source};
+use super::story::{Source, Step, Story, source, waits_for};
+use crate::stage::CLOCK;
 
 pub(super) fn value(report: &Report) -> Value {
     let story = report.story();
@@ -23,11 +26,14 @@ pub(super) fn value(report: &Report) -> Value {
             "at": verdict.at.as_ref().map(place),
             "thread": verdict.thread,
         },
+        "warning": report.warning,
+        "note": report.note,
         "found": {
-            "executions": found.executions,
-            "classes": found.classes,
+            "execution": found.execution,
+            "replayed": found.replayed,
+            "classes": found.execution.and(Some(found.classes)).filter(|classes| *classes > 0),
             "preemptions": found.preemptions,
-            "strategy": found.strategy.to_string(),
+            "strategy": found.execution.map(|_| found.strategy.to_string()),
             "shrunk_from": (found.shrunk_from > found.preemptions).then_some(found.shrunk_from),
         },
         "token": report.token(),
@@ -44,17 +50,21 @@ fn place(at: &Source) -> Value {
 }
 
 fn waits(story: &Story<'_>, objects: &Numbers) -> Vec<Value> {
+    let cycle = story.cycle().unwrap_or_default();
     let wait = |wait: &crate::stage::Waits| {
+        // Of several holders, the one that the cycle goes through.
+        let holders = story.holders(wait);
+        let hold = holders.iter().find(|hold| cycle.contains(&hold.by)).or(holders.first());
         json!({
             "thread": wait.thread,
             "object": objects.of(wait.object),
             "verb": match objects.of(wait.object) {
-                Some(_) => "waits for".to_owned(),
-                None => format!("waits for {}", story.object(wait.object)),
+                Some(_) => waits_for(wait).to_owned(),
+                None => format!("{} {}", waits_for(wait), story.object(wait.object)),
             },
             "at": place(&source(wait.at)),
-            "held_by": wait.held.map(|hold| hold.by),
-            "held_since": wait.held.map(|hold| place(&source(hold.since))),
+            "held_by": hold.map(|hold| hold.by),
+            "held_since": hold.map(|hold| place(&source(hold.since))),
         })
     };
     story.waits().iter().map(wait).collect()
@@ -65,8 +75,8 @@ struct Numbers(BTreeMap<u32, usize>);
 
 impl Numbers {
     fn new(report: &Report, steps: &[Step<'_>]) -> Self {
-        let hidden =
-            |object: &u32| matches!(report.execution.objects.what(*object), "clock" | "word" | "Thread");
+        let story = report.story();
+        let hidden = |object: &u32| *object == CLOCK || story.is_thread(*object);
         let stepped = steps.iter().flat_map(|step| step.row.object.iter().chain(&step.row.takes).copied());
         let waited = report.story().waits().iter().map(|wait| wait.object);
         let mut shown: Vec<_> = stepped.chain(waited).filter(|object| !hidden(object)).collect();
@@ -81,7 +91,8 @@ impl Numbers {
 
     fn list(&self, report: &Report, story: &Story<'_>) -> Vec<Value> {
         let what = |object: u32| report.execution.objects.what(object);
-        self.0.keys().map(|object| json!({ "name": story.object(*object), "what": what(*object) })).collect()
+        let object = |object: &u32| json!({ "name": story.object(*object), "what": what(*object), "lock": story.is_lock(*object) });
+        self.0.keys().map(object).collect()
     }
 
     fn step(&self, step: &Step<'_>) -> Value {
@@ -95,6 +106,9 @@ impl Numbers {
             "text": step.text,
             "value": step.value,
             "outcome": row.timed_out.then_some("timed out"),
+            "reads": matches!(row.kind, Some(Kind::Read | Kind::Load)),
+            "wakes": step.wakes,
+            "hint": step.hint,
             "at": step.at.map(|at| place(&source(at))),
             "preempts": row.preempts,
             "pair": step.pair,

@@ -19,7 +19,9 @@ use story::Story;
 /// How a failure was found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
-    pub(crate) executions: u64,
+    /// In which execution, counted from one; `None`: a schedule that was asked for by its token.
+    pub(crate) execution: Option<u64>,
+    pub(crate) replayed: bool,
     pub(crate) classes: u64,
     pub(crate) strategy: Strategy,
     pub(crate) preemptions: usize,
@@ -35,6 +37,8 @@ pub struct Report {
     pair: Option<Race>,
     token: Token,
     program: Option<String>,
+    /// What the reader has to know before anything else.
+    warning: Option<String>,
     /// What else the reader should know.
     note: Option<String>,
     /// The file that the token was written to, if it is too long to be shown.
@@ -45,11 +49,32 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(execution: Execution, found: Found, pair: Option<Race>, token: Token) -> Self {
-        Self { execution, found, pair, token, program: None, note: None, token_file: None, page: None }
+        Self {
+            execution,
+            found,
+            pair,
+            token,
+            program: None,
+            warning: None,
+            note: None,
+            token_file: None,
+            page: None,
+        }
     }
 
     pub(crate) fn of_program(mut self, program: Option<String>) -> Self {
         self.program = program;
+        self
+    }
+
+    /// The schedule was not found, but asked for by its token.
+    pub(crate) fn replayed(mut self) -> Self {
+        self.found.replayed = true;
+        self
+    }
+
+    pub(crate) fn warning(mut self, warning: Option<String>) -> Self {
+        self.warning = warning;
         self
     }
 
@@ -58,9 +83,9 @@ impl Report {
         self
     }
 
-    /// Which execution failed, counted from one.
+    /// Which execution failed, counted from one. A replayed schedule is run once.
     pub fn executions(&self) -> u64 {
-        self.found.executions
+        self.found.execution.unwrap_or(1)
     }
 
     /// How often the schedule interrupts a thread that could have gone on; as few as were found.

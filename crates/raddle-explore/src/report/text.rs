@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::Report;
-use super::story::{Step, Story};
+use super::story::{Step, Story, waits_for};
 
 /// Longer runs are cut in the middle: the picture has them whole.
 const SHOWN: usize = 120;
@@ -18,6 +18,9 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result 
 
 fn head(f: &mut fmt::Formatter<'_>, report: &Report, story: &Story<'_>) -> fmt::Result {
     let verdict = story.verdict();
+    if let Some(warning) = &report.warning {
+        write!(f, "{warning}\n\n")?;
+    }
     f.write_str(&verdict.title)?;
     if let Some((file, line, column)) = &verdict.at {
         write!(f, ", at {file}:{line}:{column}")?;
@@ -26,11 +29,15 @@ fn head(f: &mut fmt::Formatter<'_>, report: &Report, story: &Story<'_>) -> fmt::
         write!(f, ":\n{}", indented(&verdict.message))?;
     }
     let found = &report.found;
-    let times = if found.preemptions == 1 { "once" } else { &*format!("{} times", found.preemptions) };
-    write!(f, "\n\nfound in execution {} by {}; ", found.executions, found.strategy)?;
+    match found.execution {
+        Some(execution) => write!(f, "\n\nfound in execution {execution} by {}; ", found.strategy)?,
+        None if found.replayed => f.write_str("\n\nreplayed from its token; ")?,
+        None => f.write_str("\n\n")?,
+    }
     match found.preemptions {
-        0 => f.write_str("no thread was interrupted that could have gone on"),
-        _ => write!(f, "{times} a thread was interrupted that could have gone on"),
+        0 => f.write_str("no preemption"),
+        1 => f.write_str("1 preemption"),
+        count => write!(f, "{count} preemptions"),
     }?;
     if found.shrunk_from > found.preemptions {
         write!(f, " (shrunk from {})", found.shrunk_from)?;
@@ -59,7 +66,7 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
             continue;
         }
         if let Some(preempted) = step.row.preempts {
-            writeln!(f, "       -- interrupted here: \"{}\" could have gone on", story.thread(preempted))?;
+            writeln!(f, "       -- preempted: \"{}\" could have continued", story.thread(preempted))?;
         }
         let (name, mark) = (story.thread(step.row.thread), if step.pair { '*' } else { ' ' });
         let name = if step.row.thread == last { "" } else { name };
@@ -71,7 +78,7 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     if let Some((thread, what, op)) = story.to_come() {
         writeln!(
             f,
-            "*       {:who$}  was to come: {what}  {}:{}",
+            "*       {:who$}  next: {what}  {}:{}",
             story.thread(thread),
             op.at.file(),
             op.at.line()
@@ -79,7 +86,7 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     }
     if steps.iter().any(|step| step.pair) {
         f.write_str(
-            "\n* the order of these two decides: the other way round, the program does not fail like this\n",
+            "\n* the order of these two steps decides: in the other order, the program does not fail like this\n",
         )?;
     }
     Ok(())
@@ -92,8 +99,14 @@ fn did(step: &Step<'_>) -> String {
         let _ = write!(text, ": {value}");
     }
     if step.row.timed_out {
-        text += if step.row.kind == Some(raddle::host::Kind::Sleep) { "" } else { ": its time is up" };
-        let _ = write!(text, " (clock {:?})", step.row.clock);
+        let sleeps = step.row.kind == Some(raddle::host::Kind::Sleep);
+        let _ = write!(text, "{} {:?}", if sleeps { " until" } else { ": times out at" }, step.row.clock);
+    }
+    if let Some(wakes) = &step.wakes {
+        let _ = write!(text, "; {wakes}");
+    }
+    if let Some(hint) = step.hint {
+        let _ = write!(text, ", {hint}");
     }
     text
 }
@@ -103,17 +116,18 @@ fn end(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     if story.waits().is_empty() {
         return Ok(());
     }
-    f.write_str("\nat the end:\n")?;
+    f.write_str("\nblocked at the end:\n")?;
     for wait in story.waits() {
         let (who, object) = (story.thread(wait.thread), story.object(wait.object));
-        writeln!(f, "  thread \"{who}\" waits for {object}, at {}", wait.at)?;
-        if let Some(hold) = wait.held {
-            writeln!(f, "      which thread \"{}\" holds since {}", story.thread(hold.by), hold.since)?;
+        writeln!(f, "  thread \"{who}\" {} {object}, at {}", waits_for(wait), wait.at)?;
+        for hold in story.holders(wait) {
+            let what = if wait.held.is_some() { "held" } else { "acquired" };
+            writeln!(f, "      {what} by thread \"{}\" at {}", story.thread(hold.by), hold.since)?;
         }
     }
     if let Some(cycle) = story.cycle() {
         let names: Vec<_> = cycle.iter().chain(cycle.first()).map(|thread| story.thread(*thread)).collect();
-        writeln!(f, "  in a circle: {}", names.join(" → "))?;
+        writeln!(f, "  cycle: {}", names.join(" → "))?;
     }
     Ok(())
 }
@@ -122,10 +136,10 @@ fn tail(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     if let Some(note) = &report.note {
         writeln!(f, "\n{note}")?;
     }
-    write!(f, "\nthis schedule again: {}", report.replay_command())?;
+    write!(f, "\nto run this schedule again: {}", report.replay_command())?;
     match &report.page {
-        Some(Ok(page)) => write!(f, "\na picture of it: {}", page.display()),
-        Some(Err(error)) => write!(f, "\nthe picture could not be written: {error}"),
-        None => f.write_str("\na picture of it: set RADDLE_REPORT to a directory"),
+        Some(Ok(page)) => write!(f, "\nto step through it: open {}", page.display()),
+        Some(Err(error)) => write!(f, "\nthe page could not be written: {error}"),
+        None => f.write_str("\nto step through it: set RADDLE_REPORT to a directory"),
     }
 }

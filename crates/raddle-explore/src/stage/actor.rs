@@ -96,6 +96,8 @@ pub(crate) struct Actor {
     pub(crate) looks: HashMap<(usize, u32, u32), usize>,
     /// Nothing keeps the program alive any more that it ends.
     pub(crate) may_leave: bool,
+    /// What it noted before its first step.
+    pub(crate) notes: Vec<String>,
     /// How often it was unwound: some catch that, and go on.
     pub(crate) told: usize,
 }
@@ -125,6 +127,7 @@ impl Actor {
             unwinds: None,
             looks: HashMap::new(),
             may_leave: false,
+            notes: Vec::new(),
             told: 0,
         }
     }

@@ -197,7 +197,7 @@ impl Stage {
         actor.entrance = Some(self.crew.ready(Box::new(job), stack_size)?);
         state.actors.push(actor);
         if let Some(row) = state.rows.last_mut().filter(|row| row.thread == me) {
-            row.starts = Some(new);
+            row.starts.get_or_insert(new);
         }
         let by = state.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
         state.actors[new].started_by = by;
@@ -290,6 +290,9 @@ impl State {
     pub(super) fn opened(&mut self, thread: usize) {
         let by = self.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
         self.actors[thread].opened_by = by;
+        if let Some(row) = self.rows.last_mut().filter(|row| !row.wakes.contains(&thread)) {
+            row.wakes.push(thread);
+        }
     }
 
     /// Nobody can go on.

@@ -184,6 +184,7 @@ impl State {
             let mut row = Row::new(thread, self.events.len(), self.clock);
             if let Some(op) = self.actors[thread].op {
                 row.does(&op, self.objects.declared(&op.object));
+                row.made_at = self.origins.get(&(op.object.address, op.object.size)).copied();
                 if op.kind == Kind::Give {
                     row.gives.extend(row.object);
                     let object = self.objects.declared(&op.object);
@@ -191,7 +192,11 @@ impl State {
                     row.taken_at = hold.map(|hold| hold.since);
                 }
             }
+            let actor = &mut self.actors[thread];
             (row.preempts, row.timed_out) = (preempts, timed_out);
+            row.gated = matches!(actor.standing, Standing::Gated(_) | Standing::Parked { .. });
+            row.back = actor.comes_from.is_some();
+            row.values = std::mem::take(&mut actor.notes);
             self.rows.push(row);
         }
     }

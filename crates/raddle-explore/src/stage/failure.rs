@@ -26,7 +26,10 @@ pub(crate) enum Failure {
     /// A thread is stuck somewhere outside the toolkit.
     Outside { thread: usize, state: String },
     /// After the same choices the program did something else.
-    Strange,
+    Strange {
+        /// In which step, counted from 0, two executions differed, and what each did there.
+        differs: Option<(usize, String, String)>,
+    },
     /// More threads than may be alive at the same time.
     TooMany,
 }

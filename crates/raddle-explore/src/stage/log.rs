@@ -8,14 +8,25 @@ use super::failure::Place;
 
 /// One step, as a report shows it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing, and they are independent")]
 pub(crate) struct Row {
     pub(crate) thread: usize,
     pub(crate) clock: Duration,
     /// Which event it belongs to.
     pub(crate) event: usize,
     pub(crate) kind: Option<Kind>,
+    /// The operation in words.
+    pub(crate) verb: Option<&'static str>,
     pub(crate) object: Option<u32>,
     pub(crate) at: Option<Place>,
+    /// The thread had to wait for this step, and said when it is possible.
+    pub(crate) gated: bool,
+    /// It takes back a lock after a wait on a condition.
+    pub(crate) back: bool,
+    /// The waiting threads whose next steps became possible by this one.
+    pub(crate) wakes: Vec<usize>,
+    /// Where the object was made, if its maker said so.
+    pub(crate) made_at: Option<Place>,
     /// Where what is let go of was taken.
     pub(crate) taken_at: Option<Place>,
     /// What was seen or stored, and the notes.
@@ -37,8 +48,13 @@ impl Row {
             clock,
             event,
             kind: None,
+            verb: None,
             object: None,
             at: None,
+            gated: false,
+            back: false,
+            wakes: Vec::new(),
+            made_at: None,
             taken_at: None,
             values: Vec::new(),
             timed_out: false,
@@ -51,8 +67,15 @@ impl Row {
         }
     }
 
+    /// Whether both are the same call, on the same line.
+    pub(crate) fn is_same_operation(&self, other: &Row) -> bool {
+        (self.thread, self.kind, self.object) == (other.thread, other.kind, other.object)
+            && self.at == other.at
+    }
+
     pub(crate) fn does(&mut self, op: &Op, object: u32) {
         self.kind = Some(op.kind);
+        self.verb = Some(op.verb());
         self.object = Some(object);
         self.at = Some(op.at);
     }

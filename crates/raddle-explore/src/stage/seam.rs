@@ -12,7 +12,7 @@ use raddle::host::{Abandoned, Kind, Memory, Object, Op, Program, Scheduler, Wait
 use super::actor::{Gate, Loan, Passed, Standing};
 use super::baton::{Arrival, ask};
 use super::objects::{Access, CLOCK, Mode};
-use super::{ASKED, Failure, Hold, ME, Stage};
+use super::{ASKED, Failure, Hold, ME, Place, Stage};
 
 impl Scheduler for Stage {
     fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
@@ -165,7 +165,13 @@ impl Scheduler for Stage {
             let value = shown(value);
             let note = op.object.address == 0;
             let value = if note { format!("{} = {value}", op.object.what) } else { value };
-            self.lock().rows.last_mut().into_iter().for_each(|row| row.values.push(value.clone()));
+            let mut state = self.lock();
+            let me = ME.get();
+            match state.rows.last_mut().filter(|row| row.thread == me) {
+                Some(row) => row.values.push(value),
+                None if note => state.actors[me].notes.push(value),
+                None => {}
+            }
         }
     }
 
@@ -173,6 +179,12 @@ impl Scheduler for Stage {
         if self.rules.record {
             let mut state = self.lock();
             state.labels.push((object.address, object.size, name.into()));
+        }
+    }
+
+    fn made(&self, object: &Object, at: Place) {
+        if self.rules.record && !ASKED.get() {
+            self.lock().origins.insert((object.address, object.size), at);
         }
     }
 

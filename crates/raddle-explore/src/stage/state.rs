@@ -9,7 +9,7 @@ use raddle::host::{Kind, Op, Program};
 
 use super::actor::{Actor, Standing};
 use super::event::{Event, Pending, Threads};
-use super::failure::Failure;
+use super::failure::{Failure, Place};
 use super::log::{Hold, Row, Waits};
 use super::objects::{Access, CLOCK, Mode, Objects, PROGRAM};
 use super::policy::Policy;
@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) pending: Vec<Pending>,
     /// Names that the program gave: address, size, name.
     pub(crate) labels: Vec<(usize, usize, String)>,
+    /// Where the object that is at an address now, with a size, was made.
+    pub(crate) origins: HashMap<(usize, usize), Place>,
 }
 
 impl State {
@@ -101,6 +103,7 @@ impl State {
             waits: Vec::new(),
             pending: Vec::new(),
             labels: Vec::new(),
+            origins: HashMap::new(),
         }
     }
 

@@ -48,7 +48,7 @@ function duration(ns) {
 }
 
 function stepWords(step) {
-  return step.text + (step.value != null ? ": " + step.value : "") + (step.outcome ? ", " + step.outcome : "");
+  return step.text + (step.value != null ? ": " + step.value : "") + (step.outcome ? ", " + step.outcome : "") + (step.wakes ? "; " + step.wakes : "") + (step.hint ? ", " + step.hint : "");
 }
 
 /** Fills the table; gives back its rows by number of step (0 has none). */
@@ -125,6 +125,8 @@ function fillCell(model, cell, step, k) {
   }
   act.append(words);
   if (step.outcome) act.append(" ", el("span", "outcome", step.outcome));
+  if (step.wakes) act.append("; ", el("span", "wakes", step.wakes));
+  if (step.hint) act.append(", " + step.hint);
   if (step.at) act.append(place(step.at));
   if (step.pair) act.append(el("span", "decides", "order decides: " + (model.pair[0] === k ? "first" : "second")));
   if (step.ends) act.append(el("span", "tag", "thread is over"));
@@ -150,7 +152,7 @@ function preemptionRow(model, step, k) {
     const cell = el("td", "cell" + lifeOf(model, thread, k - 1).replace(" born", " alive"));
     if (thread.index === step.preempts) {
       cell.dataset.thread = thread.index;
-      cell.append(el("span", "line", "preempted: could have gone on"));
+      cell.append(el("span", "line", "preempted: could have continued"));
     }
     row.append(cell);
   }

@@ -33,7 +33,7 @@ function makeModel(report) {
       index, name: t.name, daemon: t.daemon, hue: HUES[index % HUES.length], own: [], from: 0, startedBy: null,
       to: Infinity, preempted: [], copies: new Map(), held: [{ k: 0, list: [] }],
     })),
-    objects: (report.objects || []).map((o, index) => ({ index, name: o.name, what: o.what, past: [], isHeld: false })),
+    objects: (report.objects || []).map((o, index) => ({ index, name: o.name, what: o.what, lock: o.lock, past: [], isHeld: false })),
     pair: [], marks: [], timed: steps.some((s) => s.time_ns !== (steps[0].time_ns || 0)),
   };
   for (const wait of waits) if (model.objects[wait.object]) model.objects[wait.object].isHeld = true;
@@ -77,8 +77,7 @@ function addValue(model, thread, step, k) {
   entry.touched = k;
   if (step.value == null) return;
   const arrow = step.value.lastIndexOf("→");
-  const reads = /^(reads|loads)\b/.test(step.verb || step.text);
-  if (arrow < 0 && !reads) return;
+  if (arrow < 0 && !step.reads) return;
   entry.value = arrow < 0 ? step.value : step.value.slice(arrow + 1).trim();
   if (!thread.copies.has(object.index)) thread.copies.set(object.index, []);
   thread.copies.get(object.index).push({ k, value: entry.value });
@@ -114,10 +113,10 @@ function waitAt(model, thread, k) {
   const wanted = next ? next.step.takes || [] : end ? [end.object] : [];
   for (const object of wanted) {
     const what = model.objects[object];
-    if (!what || /rw|read|shared/i.test(what.what) || !/lock|mutex/i.test(what.what)) continue;
+    if (!what || !what.lock) continue;
     const holder = holdersAt(model, object, k, thread.index)[0];
     if (!holder) continue;
-    return { thread: thread.index, object, verb: "waits to take", at: next ? next.step.at : end.at, held_by: holder.thread, held_since: holder.at };
+    return { thread: thread.index, object, verb: "blocks on", at: next ? next.step.at : end.at, held_by: holder.thread, held_since: holder.at };
   }
   return null;
 }

@@ -33,10 +33,11 @@ function ordinal(n) {
 
 function foundWords(found) {
   const parts = [];
-  if (found.executions != null) parts.push("In the " + ordinal(found.executions) + " execution");
+  if (found.replayed) parts.push("Replayed from its token");
+  if (found.execution != null) parts.push("In the " + ordinal(found.execution) + " execution");
   if (found.classes != null) parts.push("after " + counted(found.classes, "class", "classes") + " of schedules that differ in what they do");
   if (found.strategy) parts.push("by " + found.strategy);
-  let words = parts.join(", ") + ".";
+  let words = parts.length ? parts.join(", ") + "." : "";
   if (found.preemptions != null) {
     words += " The failing run has " + counted(found.preemptions, "preemption");
     words += found.shrunk_from != null ? ", shrunk from " + found.shrunk_from + "." : ".";
@@ -54,6 +55,11 @@ function fillTop(report) {
   const thread = failure.thread != null && report.threads[failure.thread];
   if (thread) byId("thrown").append("In thread ", el("b", "", thread.name), failure.at ? " at " : "");
   if (failure.at) byId("thrown").append(place(failure.at));
+  for (const id of ["warning", "remark"]) {
+    const text = id === "warning" ? report.warning : report.note;
+    put(id, text && sentence(text));
+    byId(id).hidden = !text;
+  }
   put("found", found ? foundWords(found) : "");
   put("replay", report.replay || "RADDLE_REPLAY=" + report.token);
   byId("replay").title = byId("replay").textContent;
