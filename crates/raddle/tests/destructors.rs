@@ -320,6 +320,14 @@ fn of_timers() {
     assert!(once.wait_timeout(support::LIMIT) && again.wait_timeout(support::LIMIT));
     goes_off("thrown by a timer");
     goes_off("thrown by a clock");
+    let captured = bomb("captured by a clock that panics");
+    let clock = Timer::every(Duration::ZERO, move || {
+        let _ = &captured;
+        throw("thrown by a clock with a bomb");
+    });
+    assert!(clock.wait_timeout(support::LIMIT));
+    goes_off("captured by a clock that panics");
+    goes_off("thrown by a clock with a bomb");
     let ran = Arc::new(Event::new());
     let run = ran.clone();
     Timer::after(Duration::ZERO, move || run.set());

@@ -1,7 +1,7 @@
 //! One timer: who it is, what it runs, and what became of it so far.
 
 use std::mem::needs_drop;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
@@ -19,14 +19,14 @@ pub(super) trait Call: Send + Sync {
     fn discard(&self);
 }
 
-const NEVER_RUN: &str = "the destructor of a timer's function";
+const DROPPED: &str = "the destructor of a timer's function";
 
 /// A function that runs once.
 pub(super) struct Once<F>(Guarded<Option<F>>);
 
 impl<F> Drop for Once<F> {
     fn drop(&mut self) {
-        drop_guarded(NEVER_RUN, self.0.get_mut().take()); // a timer of a program that was given up
+        drop_guarded(DROPPED, self.0.get_mut().take()); // a timer of a program that was given up
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Again<F>(Guarded<Option<F>>);
 
 impl<F> Drop for Again<F> {
     fn drop(&mut self) {
-        drop_guarded(NEVER_RUN, self.0.get_mut().take()); // a timer of a program that was given up
+        drop_guarded(DROPPED, self.0.get_mut().take()); // a timer of a program that was given up
     }
 }
 
@@ -71,8 +71,13 @@ impl<F: FnMut() + Send> Call for Again<F> {
     fn call(&self) {
         let function = self.0.lock().take();
         if let Some(mut function) = function {
-            function();
-            *self.0.lock() = Some(function);
+            match catch_unwind(AssertUnwindSafe(&mut function)) {
+                Ok(()) => *self.0.lock() = Some(function),
+                Err(payload) => {
+                    drop_guarded(DROPPED, function); // not while it unwinds, where a panic of the destructor would abort
+                    resume_unwind(payload)
+                }
+            }
         }
     }
 
