@@ -21,7 +21,6 @@
 mod abandoned;
 mod current;
 mod doing;
-mod elsewhere;
 mod ending;
 mod enter;
 mod exit;
@@ -39,7 +38,6 @@ mod record;
 mod scheduler;
 mod seam;
 mod settings;
-mod sharing;
 mod show;
 mod slot;
 mod spin;

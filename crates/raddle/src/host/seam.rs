@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::op::{Op, Wait};
-use super::{current, doing, flags, os, starting, trace, under, watch};
+use super::{current, doing, flags, os, spin, starting, trace, under, watch};
 
 /// Parks the calling thread while `word` holds `expected`, until [`wake`](super::wake) or the deadline; `None`: no limit.
 ///
@@ -17,6 +17,7 @@ use super::{current, doing, flags, os, starting, trace, under, watch};
 /// [`Wait::TimedOut`].
 #[inline]
 pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+    spin::parks();
     if flags::quiet() { os::wait(word, expected, deadline) } else { observed_wait(word, expected, deadline) }
 }
 
@@ -139,11 +140,6 @@ pub fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Sen
         Some(scheduler) => scheduler.spawn(name, stack_size, body),
         None => starting::spawn(name, stack_size, body),
     }
-}
-
-/// Says whether the calling thread may spin before it parks: not under a scheduler.
-pub(super) fn may_spin() -> bool {
-    under::scheduler().is_none()
 }
 
 /// Whether the watch judges the calling thread's waits: then a limit that nobody needs any more should not last.

@@ -1,13 +1,27 @@
-//! A little patience before parking: waking a thread costs as much as thousands of uncontended locks.
+//! Spinning before parking: waking a parked thread costs as much as thousands of uncontended locks.
+//!
+//! A thread that has to wait
+//!
+//! 1. pauses 63 times in six rounds that double, if another processor may bring what it waits for,
+//! 2. yields up to 16 times (32 if more threads wait for each other than there are processors),
+//! 3. parks.
+//!
+//! Two observations change that:
+//!
+//! - **A yield that takes longer than a wake-up** has given the processor to a thread that had a use for it. For 32 times as long
+//!   no thread of the program yields, so at most a thirtieth of the time is lost to yields, whatever else runs on the machine.
+//! - **A thread whose last 16 waits all came to yields** shares its processor with the thread it waits for, so pauses would only
+//!   keep that one from running: it begins with yields. After 128 such waits it parks at once: the operating system
+//!   places a woken thread on an idle processor, whereas two threads that only yield to each other stay where they are.
 #![allow(clippy::disallowed_methods)]
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use super::{seam, sharing};
+use super::{os, under};
 
-/// Counts the rounds of one wait: short pauses that double, then a few yields, then it is time to park.
+/// Counts the rounds of one wait.
 #[derive(Debug)]
 pub(crate) struct Spin {
     round: u32,
@@ -16,33 +30,30 @@ pub(crate) struct Spin {
     threads: usize,
     /// The shortest pause, as a power of two.
     shortest: u32,
-    /// It does no harm if others use up their time.
-    unhurried: bool,
 }
 
 const PAUSES: u32 = 6;
 const YIELDS: u32 = 16;
+/// Where more threads wait for each other than there are processors, nothing happens before others run.
+const YIELDS_IN_A_CROWD: u32 = 32;
 /// Two to this many pauses are about a microsecond.
 const BRIEF: u32 = 6;
 /// As `shortest`, of a thread at a large ring.
 const LONGEST_AT_RING: u32 = 3;
-/// Where more threads wait for each other than there are processors, nothing happens before others run.
-const YIELDS_IN_A_CROWD: u32 = 32;
 
-/// So much doubt is too much.
-const TOO_MUCH: u32 = 24;
-/// A yield that takes so long was a bad idea.
-const LONG: Duration = Duration::from_micros(500);
-/// Then so many waits do without.
-const FEWEST: u32 = 64;
-/// Never more than these,
-const MOST: u32 = 1 << 16;
-/// and not for much longer than this: what used up the time may have ended.
+/// Longer than it takes to wake a thread on another processor.
+const LONG: Duration = Duration::from_micros(100);
+/// After a yield that took long, no thread yields for so many times as long,
+const RARELY: u32 = 32;
+/// but never for longer than this: what used up the time may have ended.
 const LONGEST: Duration = Duration::from_millis(100);
-/// So often, in waits without yields, the clock is looked at.
-const OFTEN: u32 = 64;
 
-/// Waits actively for so many times 30 ns or so.
+/// So many waits in a row that come to yields are no chance,
+const ROW: u32 = 16;
+/// and so many mean that the operating system should place the thread anew.
+const LONG_ROW: u32 = 128;
+
+/// Pauses for so many times 30 ns or so.
 #[inline]
 pub(crate) fn pause(times: usize) {
     (0..times).for_each(|_| std::hint::spin_loop());
@@ -54,57 +65,41 @@ impl Spin {
         Self::among(2)
     }
 
-    /// The patience of one of so many threads that wait for each other.
+    /// For one of so many threads that wait for each other.
     #[inline]
     pub(crate) fn among(threads: usize) -> Self {
-        Self { round: 0, limit: u32::MAX, threads, shortest: 0, unhurried: false }
+        Self { round: 0, limit: u32::MAX, threads, shortest: 0 }
     }
 
-    /// The patience of a thread that wants a lock. Its holder is quick, and quicker if it is left alone: each look at
-    /// the lock takes the cache line away from it.
+    /// For a thread that wants a lock. Its holder is quick, and quicker if it is left alone: each look at the lock takes
+    /// the cache line away from it.
     #[inline]
     pub(crate) fn for_lock() -> Self {
         Self { shortest: BRIEF, ..Self::new() }
     }
 
-    /// The patience of a thread at a ring of so many places. Right behind another it would only be in its way: where
-    /// there are more places, it waits longer, and then finds more to do.
+    /// For a thread at a ring of so many places. Right behind another it would only be in its way: where there are more
+    /// places, it waits longer, and then finds more to do.
     #[inline]
     pub(crate) fn for_ring(places: usize) -> Self {
         let shortest = (places.max(1).ilog2() / 2 + 1).min(LONGEST_AT_RING);
         Self { shortest, ..Self::new() }
     }
 
-    /// The patience of a thread that waits for others which do not wait for it: those who put items into a queue without
-    /// limit, or hold a latch. They may well use up their time.
-    #[inline]
-    pub(crate) fn unhurried() -> Self {
-        Self { unhurried: true, ..Self::new() }
-    }
-
-    /// Whether patience is left.
+    /// Says whether there are rounds left.
     pub(crate) fn may(&mut self) -> bool {
         if self.limit == u32::MAX {
-            (self.round, self.limit) = match seam::processors() {
-                _ if !seam::may_spin() => (0, 0),
-                1 => (PAUSES, PAUSES + YIELDS),
-                several if self.threads > several => (PAUSES, PAUSES + YIELDS_IN_A_CROWD),
-                _ if sharing::shares_a_processor() => (PAUSES, PAUSES + YIELDS),
-                _ => (0, PAUSES + YIELDS),
-            };
-            if !self.unhurried && yields_are_dear() {
-                self.limit = self.limit.min(PAUSES);
-            }
+            self.begin();
         }
         self.round < self.limit
     }
 
-    /// Whether patience is left, and something can happen while this thread keeps its processor.
+    /// Says whether there are rounds left, and something can happen while this thread keeps its processor.
     pub(crate) fn may_pause(&mut self) -> bool {
-        self.may() && seam::processors() > 1
+        self.may() && os::processors() > 1
     }
 
-    /// Waits until `done` says so; false: patience ran out before.
+    /// Spins until `done` says so; false: time to park.
     pub(crate) fn until(&mut self, done: impl Fn() -> bool) -> bool {
         while self.again() {
             if done() {
@@ -114,98 +109,217 @@ impl Spin {
         false
     }
 
-    /// Waits a moment and says whether to look again; false: park.
+    /// Waits a moment and says whether to look again; false: time to park.
     pub(crate) fn again(&mut self) -> bool {
         if !self.may() {
             return false;
         }
         if self.round < PAUSES {
-            (0..1 << self.round.max(self.shortest)).for_each(|_| std::hint::spin_loop());
+            pause(1 << self.round.max(self.shortest));
         } else {
-            sharing::yields(self.round - PAUSES + 1);
-            if self.unhurried { std::thread::yield_now() } else { yield_briefly() }
+            WAITS.with(Waits::yields);
+            let start = os::nanoseconds();
+            std::thread::yield_now();
+            DEAR.took(start, os::nanoseconds());
         }
         self.round += 1;
         true
     }
-}
 
-/// Grows with each yield that takes too long, and shrinks with each that does not.
-static DOUBT: AtomicU32 = AtomicU32::new(0);
-/// How many waits do without yields from now on.
-static WITHOUT: AtomicU32 = AtomicU32::new(0);
-/// Since when, in milliseconds from a start of its own.
-static SINCE: AtomicU64 = AtomicU64::new(0);
-/// How many will when a yield takes too long once more.
-static NEXT: AtomicU32 = AtomicU32::new(FEWEST);
-
-/// Whether one should rather park than yield. All threads learn from each other: it is a matter of the machine.
-fn yields_are_dear() -> bool {
-    let left = WITHOUT.load(Relaxed);
-    if left == 0 {
-        return false;
-    }
-    let age = || now().saturating_sub(SINCE.load(Relaxed));
-    WITHOUT.store(one_less(left, age), Relaxed); // what others store meanwhile may get lost
-    true
-}
-
-/// What is left of so many waits after one more; the first was so many milliseconds ago.
-fn one_less(left: u32, age: impl FnOnce() -> u64) -> u32 {
-    if left.is_multiple_of(OFTEN) && age() >= millis(LONGEST) { 0 } else { left - 1 }
-}
-
-fn now() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    millis(START.get_or_init(Instant::now).elapsed())
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Yields, and finds out whether that lasted so long that another program, or a thread that does not wait for anybody,
-/// used up its time: who parks is back as soon as it is woken, who yields is not. One such yield may be chance.
-fn yield_briefly() {
-    let start = Instant::now();
-    std::thread::yield_now();
-    let (doubt, next) = (DOUBT.load(Relaxed), NEXT.load(Relaxed));
-    if start.elapsed() < LONG {
-        if doubt > 0 {
-            DOUBT.store(doubt - 1, Relaxed);
-        } else if next > FEWEST {
-            NEXT.store(next - next / 16, Relaxed);
+    /// Chooses the rounds.
+    #[cold]
+    fn begin(&mut self) {
+        let all = (0, PAUSES + YIELDS);
+        let only_yields = (PAUSES, PAUSES + YIELDS);
+        (self.round, self.limit) = match os::processors() {
+            _ if under::scheduler().is_some() => (0, 0),
+            1 => only_yields,
+            several if self.threads > several => (PAUSES, PAUSES + YIELDS_IN_A_CROWD),
+            _ => match WAITS.with(Waits::next) {
+                Place::Apart => all,
+                Place::Shared => only_yields,
+                Place::Wrong => (0, 0),
+            },
+        };
+        if self.limit > PAUSES && DEAR.lasts(os::nanoseconds) {
+            self.limit = PAUSES;
         }
-    } else if doubt < TOO_MUCH {
-        DOUBT.store(doubt + TOO_MUCH / 3, Relaxed);
-    } else {
-        SINCE.store(now(), Relaxed);
-        WITHOUT.store(next, Relaxed);
-        NEXT.store(next.saturating_mul(2).min(MOST), Relaxed);
     }
+}
+
+/// The calling thread is about to park.
+pub(super) fn parks() {
+    WAITS.with(Waits::parks);
+}
+
+/// Where the thread runs that the calling one waits for, as far as one can tell.
+#[derive(Debug, PartialEq)]
+enum Place {
+    /// On another processor.
+    Apart,
+    /// On the same one.
+    Shared,
+    /// On the same one for too long.
+    Wrong,
+}
+
+thread_local! {
+    static WAITS: Waits = const { Waits::new() };
+}
+
+/// The waits of one thread.
+struct Waits {
+    /// The present one, or the last, came to a yield.
+    yielded: Cell<bool>,
+    /// How many in a row did before.
+    row: Cell<u32>,
+}
+
+impl Waits {
+    const fn new() -> Self {
+        Self { yielded: Cell::new(false), row: Cell::new(0) }
+    }
+
+    /// A wait begins.
+    fn next(&self) -> Place {
+        if self.row.get() < LONG_ROW {
+            self.row.set(if self.yielded.replace(false) { self.row.get() + 1 } else { 0 });
+        }
+        match self.row.get() {
+            ..ROW => Place::Apart,
+            // Now and then it finds out whether that is still so.
+            row @ ROW..LONG_ROW if !row.is_multiple_of(2 * ROW) => Place::Shared,
+            ROW..LONG_ROW => Place::Apart,
+            _ => Place::Wrong,
+        }
+    }
+
+    fn yields(&self) {
+        self.yielded.set(true);
+    }
+
+    fn parks(&self) {
+        self.yielded.set(false);
+        self.row.set(0);
+    }
+}
+
+static DEAR: Dear = Dear { until: AtomicU64::new(0) };
+
+/// Whether yields give the processor away for too long. All threads learn from each other: it is a matter of the machine.
+struct Dear {
+    /// Until when that is assumed; 0: it is not.
+    until: AtomicU64,
+}
+
+impl Dear {
+    fn lasts(&self, now: impl FnOnce() -> u64) -> bool {
+        let until = self.until.load(Relaxed);
+        if until == 0 {
+            return false;
+        }
+        let lasts = now() < until;
+        if !lasts {
+            // If another thread has just found out the opposite, that is forgotten, and found out again.
+            self.until.store(0, Relaxed);
+        }
+        lasts
+    }
+
+    /// A yield lasted from `start` to `end`.
+    fn took(&self, start: u64, end: u64) {
+        let took = end.saturating_sub(start);
+        if took >= nanoseconds(LONG) {
+            let pause = took.saturating_mul(RARELY.into()).min(nanoseconds(LONGEST));
+            self.until.store(end.saturating_add(pause), Relaxed);
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST, OFTEN, one_less};
+    use super::*;
 
-    /// How many waits do without yields if that began so many milliseconds ago, and how often the clock is read.
-    fn waits(age: u64) -> (u32, u32) {
-        let (mut left, mut waits, mut looks) = (MOST, 0, 0);
-        while left > 0 {
-            left = one_less(left, || {
-                looks += 1;
-                age
-            });
-            waits += 1;
-        }
-        (waits, looks)
+    #[test]
+    fn long_yield_keeps_all_from_yielding_for_a_multiple_of_its_time() {
+        let dear = Dear { until: AtomicU64::new(0) };
+        dear.took(1_000, 1_000 + 99_999);
+        assert!(!dear.lasts(|| unreachable!("the clock need not be read")));
+        dear.took(0, 200_000);
+        assert!(dear.lasts(|| 200_000) && dear.lasts(|| 33 * 200_000 - 1));
+        assert!(!dear.lasts(|| 33 * 200_000));
+        assert!(!dear.lasts(|| 0), "once it has passed, it is over");
     }
 
     #[test]
-    fn waits_do_without_yields_for_so_many_waits_and_not_for_longer_than_a_tenth_of_a_second() {
-        assert_eq!(waits(99), (MOST, MOST / OFTEN));
-        assert_eq!(waits(100), (1, 1));
-        assert_eq!(one_less(OFTEN + 1, || 100), OFTEN); // the clock is looked at next time
+    fn no_yield_keeps_others_from_yielding_for_more_than_a_tenth_of_a_second() {
+        let dear = Dear { until: AtomicU64::new(0) };
+        dear.took(0, 60_000_000_000);
+        assert!(dear.lasts(|| 60_000_000_000 + 99_999_999));
+        assert!(!dear.lasts(|| 60_000_000_000 + 100_000_000));
+    }
+
+    #[test]
+    fn at_most_a_thirtieth_of_the_time_is_lost_to_yields() {
+        for took in [100_000, 500_000, 3_000_000] {
+            let dear = Dear { until: AtomicU64::new(0) };
+            let (mut now, mut lost) = (0, 0);
+            while now < 10_000_000_000 {
+                if dear.lasts(|| now) {
+                    now += 10_000;
+                } else {
+                    dear.took(now, now + took);
+                    now += took;
+                    lost += took;
+                }
+            }
+            assert!(lost * 30 <= now, "{took}: {lost} of {now}");
+        }
+    }
+
+    #[test]
+    fn thread_that_shares_a_processor_leaves_out_pauses_and_parks_in_the_end() {
+        let waits = Waits::new();
+        let places: Vec<_> = (0..LONG_ROW)
+            .map(|_| {
+                let place = waits.next();
+                waits.yields();
+                place
+            })
+            .collect();
+        assert!(places[..16].iter().all(|place| *place == Place::Apart));
+        let apart = places[16..].iter().filter(|place| **place == Place::Apart).count();
+        assert_eq!((apart, places.contains(&Place::Wrong)), (3, false));
+        assert_eq!(waits.next(), Place::Wrong);
+        assert_eq!(waits.next(), Place::Wrong, "until it has parked");
+        waits.parks();
+        assert_eq!(waits.next(), Place::Apart);
+    }
+
+    #[test]
+    fn wait_that_needs_no_yield_ends_the_row() {
+        let waits = Waits::new();
+        for _ in 0..1_000 {
+            for _ in 0..ROW {
+                assert_eq!(waits.next(), Place::Apart);
+                waits.yields();
+            }
+            assert_eq!(waits.next(), Place::Shared);
+            assert_eq!(waits.next(), Place::Apart);
+        }
+    }
+
+    #[test]
+    fn spinning_ends() {
+        for threads in [2, 1_000] {
+            for _ in 0..300 {
+                let mut spin = Spin::among(threads);
+                assert!((0..100).any(|_| !spin.again()));
+            }
+        }
     }
 }

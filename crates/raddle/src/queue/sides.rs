@@ -110,8 +110,7 @@ impl<T, S: Store<T>> Sides<T, S> {
     pub(super) fn patience(&self) -> (Spin, bool) {
         match self.way {
             Way::Ring => (Spin::for_ring(self.limit), true),
-            Way::Split => (Spin::unhurried(), false),
-            Way::Back => (Spin::new(), false),
+            Way::Split | Way::Back => (Spin::new(), false),
         }
     }
 

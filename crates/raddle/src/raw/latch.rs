@@ -60,7 +60,7 @@ impl Latch {
 
     #[cold]
     fn acquire_slowly(&self) {
-        let mut spin = Spin::unhurried();
+        let mut spin = Spin::new();
         loop {
             host::atom(&self.word);
             if self.word.load(Relaxed) == FREE {

@@ -75,7 +75,7 @@ impl<T> Place<T> {
 
     /// Takes hold of the place as soon as nobody else has it.
     pub(crate) fn open(&self) -> Open<'_, T> {
-        let mut spin = Spin::unhurried();
+        let mut spin = Spin::new();
         loop {
             host::atom(&self.word);
             let before = self.word.load(Relaxed);
