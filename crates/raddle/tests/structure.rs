@@ -42,7 +42,7 @@ const CHANGES: &[(&str, &[&str])] = &[
     ("panic::take_hook", &[]),
     ("PR_SET_TIMERSLACK", &["host/os.rs"]), // of the timers' own thread
     ("libc::sigaction(", &["host/os.rs"]), // `dump_on_sigquit`, which is asked for by name; a look at the handlers
-    ("libc::signal(", &["lib.rs"]),        // an example for those who need a handler
+    ("libc::signal(", &["lib.rs", "host/os.rs"]), // an example in the documentation; the child of `dump_on_sigquit`
 ];
 
 fn sources() -> Tree {
