@@ -59,9 +59,9 @@ impl Exploration {
 
     /// Has a thread of the crew do the work, and sees to it that it goes on.
     #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
-    fn watched(self, work: impl FnOnce(&Self) -> Result<Survey, String> + Send + 'static) -> Survey {
+    fn watched(self, work: impl Fn(&Self) -> Result<Survey, String> + Clone + Send + 'static) -> Survey {
         let (sender, receiver) = channel();
-        let mine = self.clone();
+        let (mine, again) = (self.clone(), work.clone());
         let job = move || {
             note_locals(&own_locals());
             let survey = work(&mine);
@@ -87,6 +87,9 @@ impl Exploration {
                     panic!("the explorer itself has failed; this is a bug in it")
                 }
                 Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.lab.pulse.is_lost() {
+                return Self { lab: self.lab.apart(), ..self }.watched(again);
             }
             let now = self.lab.pulse.beats();
             if now != beats {

@@ -363,3 +363,37 @@ fn depth_first_search_and_partial_order_reduction_see_the_same_results() {
     assert_eq!(all, reduced);
     assert!(few * 10 < many, "{few} instead of {many}");
 }
+
+#[test]
+fn deadlock_of_a_main_thread_that_cannot_be_unwound_is_reported_with_its_steps() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// Waits as it is dropped for what only another thread of the deadlock could do.
+    struct Waits(Arc<Event>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            self.0.wait();
+        }
+    }
+    let catches = || {
+        let never = Event::new();
+        loop {
+            let _ = catch_unwind(AssertUnwindSafe(|| never.wait()));
+        }
+    };
+    let waits = || {
+        let done = Arc::new((Event::new(), Arc::new(Event::new())));
+        let _waits = Waits(done.1.clone());
+        let other = done.clone();
+        let thread = Thread::spawn(move || {
+            other.0.wait();
+            other.1.set();
+        });
+        thread.join().unwrap();
+    };
+    for program in [catches as fn(), waits] {
+        let (kind, text) = found(program);
+        assert_eq!(kind, "deadlock", "{text}");
+        assert!(text.contains("waits for Event 1") && text.contains("     1  "), "{text}");
+    }
+}

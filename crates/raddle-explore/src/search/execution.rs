@@ -29,11 +29,20 @@ struct Root {
     here: AtomicBool,
     /// It did leave something, in the thread that runs the search.
     spoiled: AtomicBool,
+    /// It could not be unwound, and the thread that ran the search is lost.
+    resists: AtomicBool,
 }
 
 impl Lab {
     pub(crate) fn new(program: Program) -> Self {
         Self { program, crew: Crew::engage(), pulse: Arc::default(), root: Arc::default() }
+    }
+
+    /// The same, with the program's main thread on a thread of its own in every execution: it may be lost.
+    pub(crate) fn apart(&self) -> Self {
+        let lab = Self::new(self.program.clone());
+        lab.root.resists.store(true, Relaxed);
+        lab
     }
 
     /// Runs the program once, as `policy` decides, and gives the policy back.
@@ -58,7 +67,7 @@ impl Lab {
         }
         let stage = Stage::new(rules, Box::new(policy), &self.crew, &self.pulse);
         stage.perform(self.program.clone());
-        let spoiled = self.root.spoiled.load(Relaxed);
+        let spoiled = self.root.spoiled.load(Relaxed) || self.root.resists.load(Relaxed);
         self.root.here.store(!spoiled && !stage.root_keeps_locals(), Relaxed);
         Self::result(&stage)
     }

@@ -102,6 +102,9 @@ impl Stage {
     /// Those who are left wait for each other, or for what is no more. They keep their threads for ever; the others
     /// go on without them.
     fn give_up(&self, state: MutexGuard<'_, State>) -> ! {
+        if std::thread::current().id() == self.searcher.id() {
+            self.pulse.lose();
+        }
         self.over(state);
         stay_for_good()
     }

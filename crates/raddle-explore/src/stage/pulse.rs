@@ -11,6 +11,7 @@ pub(crate) struct Pulse {
     beats: AtomicU64,
     stage: Mutex<Weak<Stage>>,
     abandoned: AtomicBool,
+    lost: AtomicBool,
 }
 
 impl Pulse {
@@ -31,6 +32,15 @@ impl Pulse {
 
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Relaxed)
+    }
+
+    /// The thread that runs the search played the program's main thread, and cannot be unwound.
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Relaxed)
     }
 
     pub(super) fn shows(&self, stage: &Weak<Stage>) {
