@@ -218,7 +218,15 @@ type Cells = Arc<(Shared<i32>, Shared<i32>)>;
 
 #[test]
 fn daemon_can_take_any_of_its_steps_before_the_program_ends() {
-    let daemons: [fn(Cells); 3] = [
+    let daemons: [fn(Cells); 4] = [
+        |cells| {
+            let run = move || {
+                thread::yield_now();
+                cells.0.set(1);
+                panic!("a bug behind a yield");
+            };
+            drop(Thread::new(run).daemon(true).start().unwrap());
+        },
         |cells| {
             let run = move || {
                 cells.0.set(1);
@@ -253,9 +261,15 @@ fn daemon_can_take_any_of_its_steps_before_the_program_ends() {
             cells.1.get();
             cells.1.get();
         };
-        for strategy in [Strategy::Dpor, Strategy::Depth, Strategy::Mix] {
-            let outcome = Explorer::new().strategy(strategy).run(program);
-            assert!(matches!(outcome, Outcome::Failed(_)), "daemon {number}, {strategy}: {outcome:?}");
+        for (strategy, time) in [Strategy::Dpor, Strategy::Depth, Strategy::Mix]
+            .into_iter()
+            .flat_map(|strategy| [(strategy, Time::Explored), (strategy, Time::Quiescent)])
+        {
+            let outcome = Explorer::new().strategy(strategy).time(time).run(program);
+            assert!(
+                matches!(outcome, Outcome::Failed(_)),
+                "daemon {number}, {strategy}, {time:?}: {outcome:?}"
+            );
         }
     }
 }
@@ -451,4 +465,23 @@ fn each_class_is_counted_once() {
     for (number, &(program, expected)) in counted.iter().enumerate() {
         assert_eq!(classes(program), expected, "program {number}");
     }
+}
+
+#[test]
+fn thread_that_waits_for_a_permit_has_begun_to_before_patient_time_passes() {
+    let survey = reduced(Time::Quiescent, || {
+        let permits = Arc::new(Semaphore::new(1));
+        let other = Thread::spawn({
+            let permits = permits.clone();
+            move || permits.acquire()
+        });
+        if permits.acquire_many_timeout(2, ms(2)) {
+            return permits.release();
+        }
+        // The other thread has been in the wait queue all the time, or has the permit.
+        assert!(!permits.acquire_timeout(ms(3)));
+        permits.release();
+        other.join().unwrap();
+    });
+    assert_eq!((survey.failures, survey.exhausted), (0, true));
 }

@@ -375,13 +375,13 @@ fn deadlock_of_a_main_thread_that_cannot_be_unwound_is_reported_with_its_steps()
             self.0.wait();
         }
     }
-    let catches = || {
+    let catches: fn() = || {
         let never = Event::new();
         loop {
             let _ = catch_unwind(AssertUnwindSafe(|| never.wait()));
         }
     };
-    let waits = || {
+    let waits: fn() = || {
         let done = Arc::new((Event::new(), Arc::new(Event::new())));
         let _waits = Waits(done.1.clone());
         let other = done.clone();
@@ -391,7 +391,7 @@ fn deadlock_of_a_main_thread_that_cannot_be_unwound_is_reported_with_its_steps()
         });
         thread.join().unwrap();
     };
-    for program in [catches as fn(), waits] {
+    for program in [catches, waits] {
         let (kind, text) = found(program);
         assert_eq!(kind, "deadlock", "{text}");
         assert!(text.contains("waits for Event 1") && text.contains("     1  "), "{text}");

@@ -242,7 +242,8 @@ impl State {
         let actor = &mut self.actors[me];
         (actor.standing, actor.op, actor.access) = (standing, op, access);
         (actor.fresh, actor.since) = (false, self.events.len());
-        self.actors[me].also = if access.is_some() { self.also(me) } else { Vec::new() };
+        let finished = self.actors[me].is_finished();
+        self.actors[me].also = if finished { Vec::new() } else { self.also(me) };
     }
 
     /// The next thread that has to look whether its gate is open now, because its word was touched, or to come to its

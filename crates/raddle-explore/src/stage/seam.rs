@@ -12,7 +12,7 @@ use raddle::host::{Abandoned, Kind, Memory, Object, Op, Program, Scheduler, Wait
 use super::actor::{Gate, Loan, Passed, Standing};
 use super::baton::{Arrival, ask};
 use super::objects::{Access, CLOCK, Mode};
-use super::{ASKED, Failure, Hold, ME, Place, Stage};
+use super::{ASKED, Failure, Hold, ME, Place, Stage, Time};
 
 impl Scheduler for Stage {
     fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
@@ -71,7 +71,8 @@ impl Scheduler for Stage {
     }
 
     fn arrivals(&self) -> bool {
-        self.rules.arrivals || self.rules.fine()
+        // Where code takes no time, a thread has begun to wait before the clock advances.
+        self.rules.arrivals || self.rules.fine() || self.rules.time == Time::Quiescent
     }
 
     fn sees_arrivals(&self) {
