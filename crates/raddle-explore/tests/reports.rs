@@ -392,3 +392,24 @@ fn showing_an_item_takes_no_step() {
     tells(&text, &["puts into events: Event { set: false, .. }"]);
     assert!(!text.contains("reads Event"), "{text}");
 }
+
+/// A worker that is idle at the end is told with the line that made its pool.
+#[test]
+fn blocked_worker_has_a_line_of_the_program() {
+    let report = Explorer::new()
+        .run(|| {
+            let (pool, event) = (ThreadPoolExecutor::new(1), Event::new());
+            pool.submit(|| ()).result().unwrap();
+            event.wait();
+        })
+        .expect_failure();
+    let text = report.to_string();
+    tells(
+        &text,
+        &["\"ThreadPoolExecutor-0_0\" blocks on ThreadPoolExecutor 1, created at", "waits for Event 1, at"],
+    );
+    assert!(
+        !text.contains("crates/raddle/src/") && !report.to_json().contains("crates/raddle/src/"),
+        "{text}"
+    );
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use raddle::host::Kind;
 
 use super::Report;
-use super::story::{Source, Step, Story, source, waits_for};
+use super::story::{Source, Step, Story, place_of, source, waits_for};
 use crate::stage::CLOCK;
 
 pub(super) fn value(report: &Report) -> Value {
@@ -62,7 +62,7 @@ fn waits(story: &Story<'_>, objects: &Numbers) -> Vec<Value> {
                 Some(_) => waits_for(wait).to_owned(),
                 None => format!("{} {}", waits_for(wait), story.object(wait.object)),
             },
-            "at": place(&source(wait.at)),
+            "at": place(&source(place_of(wait).0)),
             "held_by": hold.map(|hold| hold.by),
             "held_since": hold.map(|hold| place(&source(hold.since))),
         })

@@ -345,12 +345,20 @@ fn lead<N: Iterator<Item = usize>>(way: &mut Vec<usize>, next: &impl Fn(usize) -
     false
 }
 
+/// The line on which a thread is blocked; one of the toolkit's own threads has none, and is told with the line that
+/// made what it waits for.
+pub(super) fn place_of(wait: &Waits) -> (Place, &'static str) {
+    match wait.made_at {
+        Some(made) if is_own(wait.at) => (made, "created at"),
+        _ => (wait.at, "at"),
+    }
+}
+
 /// What a thread that is blocked at the end does.
 pub(super) fn waits_for(wait: &Waits) -> &'static str {
     match wait.kind {
         Kind::Take | Kind::Get | Kind::Put => "blocks on",
-        Kind::Join => "joins",
-        _ => "waits for",
+        _ => wait.verb,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::Report;
-use super::story::{Step, Story, waits_for};
+use super::story::{Step, Story, place_of, waits_for};
 
 /// Longer runs are cut in the middle: the picture has them whole.
 const SHOWN: usize = 120;
@@ -119,7 +119,8 @@ fn end(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     f.write_str("\nblocked at the end:\n")?;
     for wait in story.waits() {
         let (who, object) = (story.thread(wait.thread), story.object(wait.object));
-        writeln!(f, "  thread \"{who}\" {} {object}, at {}", waits_for(wait), wait.at)?;
+        let (place, hint) = place_of(wait);
+        writeln!(f, "  thread \"{who}\" {} {object}, {hint} {place}", waits_for(wait))?;
         for hold in story.holders(wait) {
             let what = if wait.held.is_some() { "held" } else { "acquired" };
             writeln!(f, "      {what} by thread \"{}\" at {}", story.thread(hold.by), hold.since)?;

@@ -94,6 +94,10 @@ pub(crate) struct Waits {
     pub(crate) thread: usize,
     pub(crate) kind: Kind,
     pub(crate) object: u32,
+    /// What it does, in words.
+    pub(crate) verb: &'static str,
     pub(crate) at: Place,
+    /// Where the object was made, if its maker said so.
+    pub(crate) made_at: Option<Place>,
     pub(crate) held: Option<Hold>,
 }

@@ -151,7 +151,16 @@ impl State {
             if waits {
                 let object = self.objects.declared(&op.object);
                 let held = self.holds.get(&object).copied();
-                self.waits.push(Waits { thread, kind: op.kind, object, at: op.at, held });
+                let made_at = self.origins.get(&(op.object.address, op.object.size)).copied();
+                self.waits.push(Waits {
+                    thread,
+                    kind: op.kind,
+                    object,
+                    verb: op.verb(),
+                    at: op.at,
+                    made_at,
+                    held,
+                });
             }
         }
     }
