@@ -1,4 +1,5 @@
-//! Structural rules for the sources: no cycles between modules, and `unsafe` in the listed files only.
+//! Structural rules for the sources: no cycles between modules, `unsafe` in the listed files only, and a test for each
+//! promise in `docs/promises.md`.
 
 #[path = "support/modules.rs"]
 mod modules;
@@ -166,4 +167,123 @@ fn a_longer_cycle_is_found_once() {
         ("c.rs", "use crate::a::A;"),
     ]);
     assert_eq!(cycles(&tree), [["a.rs", "b.rs", "c.rs"]]);
+}
+
+/// The rows of a table of promises: the number of the line, and what the last cell says of the tests.
+fn promises(table: &str) -> Vec<(usize, &str)> {
+    let mut rows = Vec::new();
+    for (number, line) in table.lines().enumerate() {
+        let Some(row) = line.strip_prefix("| ").and_then(|row| row.strip_suffix('|')) else { continue };
+        let cells: Vec<_> = row.split(" |").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        if cells[0] != "Promise" {
+            rows.push((number + 1, if cells.len() == 3 { cells[2] } else { "" }));
+        }
+    }
+    rows
+}
+
+/// Whether the function has the attribute `#[test]`, or its name is that of a test which a program of its own runs.
+fn is_test(text: &str, name: &str) -> bool {
+    let declared = format!("fn {name}(");
+    let attributes = text.split_once(&declared).map(|(before, _)| {
+        let before = before.rsplit_once('}').map_or(before, |(_, attributes)| attributes);
+        before.contains("#[test]")
+    });
+    // Of a pair such as `main_returns/daemon`, each part is listed.
+    let listed = |part| text.contains(&format!("\"{part}\""));
+    attributes == Some(true) || text.contains("child::main(") && name.split('/').all(listed)
+}
+
+/// Whether the documentation of the item, or of the file's `module`, has an example.
+fn has_example(text: &str, item: &str) -> bool {
+    if item == "module" {
+        return text.lines().filter(|line| line.starts_with("//! ```")).count() >= 2;
+    }
+    let declared = ["struct ", "fn ", "enum "].map(|kind| format!("pub {kind}{item}"));
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    lines.iter().enumerate().any(|(at, line)| {
+        let named = declared.iter().any(|declared| {
+            line.strip_prefix(declared.as_str()).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+        });
+        let above =
+            lines[..at].iter().rev().take_while(|line| line.starts_with("///") || line.starts_with('#'));
+        named && above.filter(|line| line.starts_with("/// ```")).count() >= 2
+    })
+}
+
+/// What is wrong with a table of promises; `read` returns the text of a file.
+fn untested(table: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (line, tests) in promises(table) {
+        let (mut file, mut found) = (None, 0);
+        // Every second piece stands between backquotes.
+        for word in tests.split('`').skip(1).step_by(2) {
+            if Path::new(word).extension().is_some_and(|extension| extension == "rs") {
+                file = read(word);
+                if file.is_none() {
+                    wrong.push(format!("line {line}: no file {word}"));
+                }
+            } else if let Some(text) = &file {
+                let exists = match word.strip_prefix("example of ") {
+                    Some(item) => has_example(text, item),
+                    None => is_test(text, word),
+                };
+                if exists {
+                    found += 1;
+                } else {
+                    wrong.push(format!("line {line}: no test {word}"));
+                }
+            }
+        }
+        if found == 0 {
+            wrong.push(format!("line {line}: a promise without a test"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_promise_has_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let table = std::fs::read_to_string(root.join("docs/promises.md")).expect("the table of promises");
+    assert!(promises(&table).len() > 100, "the table is not understood");
+    let wrong = untested(&table, |file| std::fs::read_to_string(root.join("crates").join(file)).ok());
+    assert!(wrong.is_empty(), "docs/promises.md names tests that do not exist:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn promise_without_a_test_is_found() {
+    let files = |file: &str| {
+        let text = match file {
+            "a.rs" => "#[test]\n#[cfg(unix)]\nfn real() {}\n\nfn helper() {}\n",
+            "b.rs" => "[(\"ends\", &[0]), (\"daemon\", &[1])]; fn main() { child::main(scenario, &tests()) }",
+            "c.rs" => {
+                "/// ```compile_fail\n/// g();\n/// ```\n#[must_use]\npub fn shown<T>() {}\n\n/// No.\npub fn show() {}"
+            }
+            "e.rs" => "//! ```\n//! g();\n//! ```\n",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    };
+    let of = |tests: &str| {
+        untested(&format!("| Promise | Made in | Test |\n|---|---|---|\n| It holds | `A` | {tests} |"), files)
+    };
+    let fine = [
+        "`a.rs` `real`",
+        "`b.rs` `ends`, `ends/daemon`",
+        "`c.rs` `example of shown`; `a.rs` `real`",
+        "`e.rs` `example of module`",
+    ];
+    for tests in fine {
+        assert_eq!(of(tests), Vec::<String>::new(), "{tests}");
+    }
+    for tests in ["", "`real`", "none yet"] {
+        assert_eq!(of(tests), ["line 3: a promise without a test"], "{tests}");
+    }
+    assert_eq!(of("`a.rs` `real`, `helper`"), ["line 3: no test helper"]);
+    assert_eq!(of("`a.rs` `rea`")[0], "line 3: no test rea");
+    assert_eq!(of("`b.rs` `ends/never`")[0], "line 3: no test ends/never");
+    assert_eq!(of("`c.rs` `example of show`")[0], "line 3: no test example of show");
+    assert_eq!(of("`a.rs` `example of module`")[0], "line 3: no test example of module");
+    assert_eq!(of("`d.rs` `real`")[0], "line 3: no file d.rs");
 }
