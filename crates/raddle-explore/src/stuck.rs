@@ -39,10 +39,14 @@ impl Watch {
         (self.last, self.times) = (None, 0);
     }
 
-    /// Whether the thread that has the baton is blocked for good: no explored thread runs but it, so only a thread that
-    /// the program started past the toolkit could wake it, and none of these runs. To be asked now and then.
+    /// Whether the thread that has the baton is blocked for good: all other explored threads wait for the baton, so only
+    /// a thread that the program started past the toolkit could wake it, and none of these runs. To be asked now and
+    /// then.
     pub(crate) fn sees_blocked_for_good(&mut self, pulse: &Pulse) -> bool {
-        let now = baton_of(pulse).and_then(|(_, native_id)| Blocked::look(native_id));
+        // A thread that has handed the baton on may not have run since, so that it has not woken the next one yet.
+        let waits = |native_id: &u64| Blocked::look(*native_id).is_some() || started(*native_id).is_none();
+        let now = baton_of(pulse)
+            .and_then(|(thread, all)| all.iter().all(waits).then(|| Blocked::look(thread)).flatten());
         let same = now.is_some() && now == self.last && !self.has_helper();
         self.times = if same { self.times + 1 } else { 0 };
         self.last = now;
@@ -109,14 +113,15 @@ fn read(native_id: u64, what: &str) -> String {
     std::fs::read_to_string(format!("/proc/self/task/{native_id}/{what}")).unwrap_or_default()
 }
 
-/// Who has the baton of the execution that runs, and on which thread of the operating system.
-fn baton_of(pulse: &Pulse) -> Option<(usize, u64)> {
+/// The thread of the operating system that has the baton of the execution that runs, and all that have a part in it.
+fn baton_of(pulse: &Pulse) -> Option<(u64, Vec<u64>)> {
     let stage = pulse.stage()?;
     let now = stage.lock();
     if now.over {
         return None;
     }
-    Some((now.baton, now.actors.get(now.baton)?.native_id?))
+    let all = now.actors.iter().filter_map(|actor| actor.native_id).collect();
+    Some((now.actors.get(now.baton)?.native_id?, all))
 }
 
 /// The execution that does not go on, if one runs.
