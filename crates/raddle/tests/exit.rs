@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use child::{Test, ended, test};
 use raddle::thread::{self, JoinError};
-use raddle::{Barrier, Event, JoinHandle, Mutex, RLock, Thread};
+use raddle::{Barrier, Event, JoinHandle, Mutex, RLock, Shutdown, Thread, ThreadPoolExecutor};
 
 /// Ways to end a program, with the statuses that may come of it.
 const ENDINGS: [(&str, &[i32]); 8] = [
@@ -201,11 +201,14 @@ type Single = (&'static str, i32, &'static [&'static str], fn());
 
 const SINGLE: &[Single] = &[
     ("main_never_met_raddle", 0, &["main is over"], main_never_met_raddle),
+    ("scoped_thread_exits_in_a_local", 3, &["the scope is left"], scoped_thread_exits_in_a_local),
     ("main_returns_after_an_exit", 3, &["main is over"], main_returns_after_an_exit),
     ("scoped_thread_exits", 3, &["the scope's thread is gone"], scoped_thread_exits),
     ("scoped_thread_of_main_exits", 3, &["main is over"], scoped_thread_of_main_exits),
     ("thread_of_nested_scopes_exits", 3, &["the scope's thread is gone"], thread_of_nested_scopes_exits),
     ("foreign_thread_exits", 5, &["finished"], foreign_thread_exits),
+    ("a_thread_may_pause", 0, &["paused", "woken"], a_thread_may_pause),
+    ("pool_of_its_workers_local", 0, &["dropped", "ended"], pool_of_its_workers_local),
     ("handlers_run_last", 0, &["finished", "handler"], handlers_run_last),
     ("too_late_to_start", 0, &["finished", "the program is ending", "came back"], too_late_to_start),
     ("daemon_starts_a_non_daemon", 0, &["finished"], daemon_starts_a_non_daemon),
@@ -307,6 +310,24 @@ fn scoped_thread_exits() {
     sleep_for_ever();
 }
 
+/// Its function has returned, so nothing that it has borrowed is in use.
+fn scoped_thread_exits_in_a_local() {
+    struct Exits;
+    impl Drop for Exits {
+        fn drop(&mut self) {
+            exit(3)
+        }
+    }
+    thread_local!(static EXITS: RefCell<Option<Exits>> = const { RefCell::new(None) });
+    drop(Thread::spawn(|| {
+        thread::scope(|s| {
+            s.spawn(|| EXITS.set(Some(Exits)));
+        });
+        println!("the scope is left");
+    }));
+    sleep_for_ever();
+}
+
 fn scoped_thread_of_main_exits() {
     after(thread::main_thread(), "main is over");
     thread::scope(|s| {
@@ -357,6 +378,72 @@ fn foreign_thread_exits() {
 fn at_exit(handler: extern "C" fn()) {
     // SAFETY: the handler is a plain function that does not unwind.
     assert_eq!(unsafe { libc::atexit(handler) }, 0);
+}
+
+/// The system call in which the standard library parks threads that call `exit` second is one that a program may use, too.
+#[expect(unsafe_code, reason = "the standard library does not pause")]
+fn a_thread_may_pause() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: the handler does nothing.
+    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(libc::c_int) as usize) };
+    let (pauses, woken) = (Arc::new(Event::new()), Arc::new(Event::new()));
+    let (begun, go) = (pauses.clone(), woken.clone());
+    let pauses_itself = move || {
+        // SAFETY: the thread's own handle.
+        let me = unsafe { libc::pthread_self() };
+        println!("paused");
+        let wakes = move || {
+            thread::main_thread().wait().unwrap();
+            begun.wait();
+            // Longer than the end of the program takes to look for threads that called `exit`.
+            thread::sleep(Duration::from_millis(300));
+            go.set();
+            loop {
+                // SAFETY: the thread runs until it has heard of this.
+                unsafe { libc::pthread_kill(me, libc::SIGUSR1) };
+                thread::sleep(Duration::from_millis(10));
+            }
+        };
+        drop(Thread::new(wakes).daemon(true).start().unwrap());
+        pauses.set();
+        while !woken.is_set() {
+            // SAFETY: no memory is touched.
+            unsafe { libc::pause() };
+        }
+        println!("woken");
+    };
+    drop(Thread::spawn(pauses_itself));
+}
+
+/// The last handle of a pool, in a local of its own worker: that cannot wait for itself there.
+fn pool_of_its_workers_local() {
+    struct Owner(Option<Arc<ThreadPoolExecutor>>, Arc<Event>);
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            let pool = self.0.take().expect("it was there");
+            assert!(pool.shutdown(Shutdown::Drain).is_err());
+            drop(pool);
+            println!("dropped");
+            self.1.set();
+        }
+    }
+    thread_local!(static OWNER: RefCell<Option<Owner>> = const { RefCell::new(None) });
+    let (pool, dropped) = (Arc::new(ThreadPoolExecutor::new(1)), Arc::new(Event::new()));
+    let owner = Owner(Some(pool.clone()), dropped.clone());
+    let (send, receive) = std::sync::mpsc::channel();
+    let task = move || {
+        OWNER.set(Some(owner));
+        send.send(thread::current()).unwrap();
+    };
+    pool.submit(task).result().unwrap();
+    let worker = receive.recv().unwrap();
+    let weak = Arc::downgrade(&pool);
+    drop(pool);
+    // Either handle may be the last one.
+    weak.upgrade().expect("the local has it").try_shutdown(Shutdown::Drain);
+    dropped.wait();
+    worker.wait().unwrap();
+    println!("ended");
 }
 
 fn handlers_run_last() {

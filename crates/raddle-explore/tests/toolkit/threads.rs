@@ -1,5 +1,6 @@
 //! Starting, ending, joining; scopes; time.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -124,6 +125,26 @@ fn who_sleeps_longer_wakes_later() {
         sleeper.join().unwrap()
     };
     assert_eq!(every(scenario), BTreeSet::from([0, 1]));
+}
+
+/// What the destructor of a local does is seen after the scope, as it is after a join.
+#[test]
+fn a_scope_waits_for_the_thread_locals_of_its_threads() {
+    struct Leaves(Arc<Shared<u32>>);
+    impl Drop for Leaves {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    thread_local!(static LEAVES: RefCell<Option<Leaves>> = const { RefCell::new(None) });
+    let scenario = || {
+        let left = Arc::new(Shared::new(0));
+        thread::scope(|s| {
+            drop(s.spawn(|| LEAVES.set(Some(Leaves(left.clone())))));
+        });
+        left.get()
+    };
+    assert_eq!(every(scenario), BTreeSet::from([1]));
 }
 
 #[test]

@@ -57,7 +57,8 @@ pub(crate) fn is_an_ancestors(home: u64) -> bool {
     home != NOWHERE && home >> PROCESS != u64::from(host::forks())
 }
 
-/// The calling thread works for the pool `home` until the returned value is dropped.
+/// The calling thread works for the pool `home` until the returned value is dropped. It remains one of its threads, which the
+/// pool cannot wait for in that thread, until its thread-locals have been dropped.
 pub(crate) fn enlist(home: u64, crew: Arc<dyn Crew>) -> Enlisted {
     HOME.set(home);
     host::record().group.store(home, Ordering::Relaxed); // for the watch
@@ -69,13 +70,12 @@ pub(crate) struct Enlisted;
 
 impl Drop for Enlisted {
     fn drop(&mut self) {
-        HOME.set(NOWHERE);
         let crew = CREW.try_with(RefCell::take);
         drop(crew);
     }
 }
 
-/// The pool that the calling thread works for.
+/// The pool that the calling thread works for, or has worked for.
 pub(crate) fn home() -> u64 {
     HOME.get()
 }

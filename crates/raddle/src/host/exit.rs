@@ -68,7 +68,7 @@ pub(crate) fn never_return() -> ! {
     }
 }
 
-/// The standard library parks every thread that calls `exit` after the first one for ever.
+/// The standard library parks every thread that calls `exit` after the first one.
 fn called_exit(thread: &Arc<Record>) -> bool {
     thread.native_id().is_some_and(os::waits_in_exit)
 }

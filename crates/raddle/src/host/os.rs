@@ -265,8 +265,11 @@ mod linux {
         usize::try_from(links).ok()?.checked_sub(2)
     }
 
-    /// Says whether the thread sits in the system call in which the standard library parks every thread
-    /// that calls `exit` after another one did.
+    /// Says whether the standard library has parked the thread because it called `exit` after another one did.
+    ///
+    /// It parks it in `pause`, as a program may do itself, so the stack is looked at, too: only a thread that called
+    /// `exit` has the return into that function on it. The main thread comes there without `exit` when `main` has returned, which
+    /// cannot be told from a `pause` of its own.
     pub(crate) fn waits_in_exit(native_id: u64) -> bool {
         let Ok(state) = std::fs::read_to_string(format!("/proc/self/task/{native_id}/syscall")) else {
             return false;
@@ -275,7 +278,26 @@ mod linux {
         let pause = state.starts_with(&format!("{} ", libc::SYS_pause));
         #[cfg(not(target_arch = "x86_64"))]
         let pause = state.starts_with(&format!("{} 0x0 0x0 0x0", libc::SYS_ppoll));
-        pause
+        pause && (process_id() == Some(native_id) || has_called_exit(&state).unwrap_or(true))
+    }
+
+    /// Whether a return into `std::process::exit` is near the top of the stack of a thread in this state. `None`: the stack
+    /// cannot be read.
+    fn has_called_exit(state: &str) -> Option<bool> {
+        use std::os::unix::fs::FileExt as _;
+        /// The few frames between `exit` and the system call take less.
+        const STACK: usize = 4096;
+        /// As does the code of `exit`.
+        const CODE: usize = 512;
+        // The last two numbers are the stack pointer and the program counter.
+        let top = state.split_whitespace().rev().nth(1)?.strip_prefix("0x")?;
+        let top = u64::from_str_radix(top, 16).ok()?;
+        let mut stack = [0; STACK];
+        let length = std::fs::File::open("/proc/self/mem").ok()?.read_at(&mut stack, top).ok()?;
+        let exit = std::process::exit as fn(i32) -> ! as usize;
+        let words = stack[..length].chunks_exact(size_of::<usize>());
+        let mut words = words.map(|word| usize::from_ne_bytes(word.try_into().expect("as long as a word")));
+        Some(words.any(|word| word > exit && word - exit <= CODE))
     }
 }
 

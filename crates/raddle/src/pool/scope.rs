@@ -57,7 +57,7 @@ impl ThreadPoolExecutor {
         let scope = Scope {
             shared: self.shared.clone(),
             tally: Arc::new(Tally::default()),
-            helps: future::home() == self.shared.home,
+            helps: future::crew_of(self.shared.home).is_some(),
             tasks: Guarded::new(Tasks::default()),
             lives: PhantomData,
         };
@@ -153,7 +153,7 @@ impl<'scope> Scope<'scope, '_> {
     }
 
     fn enqueue(&self, task: Arc<dyn Task>, op: Op) {
-        let own = future::home() == self.shared.home;
+        let own = future::crew_of(self.shared.home).is_some();
         let patience = if own { Patience::No } else { Patience::Until(None) };
         match enqueue(&self.shared, task.clone(), Priority(0), patience, op) {
             Ok(()) => {}

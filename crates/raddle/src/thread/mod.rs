@@ -12,7 +12,8 @@
 //!   thread which waits in a [`scope`] for it. Its guards are never dropped, so a lock that it holds stays held: let
 //!   go of locks before `exit`, or threads that wait for them keep the program from ending.
 //! - The exit status is that of the first `exit`, or of `main` if that ended before. The standard library parks for
-//!   ever whoever comes second; such threads count as over, within some 50 ms.
+//!   ever whoever comes second; such threads count as over, within some 50 ms. A thread that waits in `pause(2)` by
+//!   itself does not, except for the main thread, where that cannot be told from the end of `main`.
 //! - Handlers that were given to C's `atexit` before the first thread was started run after the last one is over.
 //!
 //! # Forked children

@@ -9,12 +9,15 @@ use super::handle::ThreadHandle;
 use super::hook::drop_guarded;
 use super::join::{JoinError, JoinHandle, Packet};
 use super::start::{StartError, caught, launch, record_for};
-use super::tally::{Over, Place, Tally};
+use super::tally::{Done, Place, Tally};
 use crate::erase::erase;
 use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
 
-/// Runs `f`, which can start threads that borrow from outside, and returns when all of them are over.
+/// Runs `f`, which can start threads that borrow from outside, and returns when all of them have terminated.
+///
+/// As for a `join`, a thread has terminated once its thread-locals have been dropped. What the threads did, the destructors of
+/// those included, happens before this returns. (In the standard library, a scope does not wait for those.)
 ///
 /// # Panics
 /// With the panic of `f`; or, if `f` returned, when a thread panicked that was not joined.
@@ -151,13 +154,14 @@ impl<'scope> ScopedBuilder<'scope, '_> {
                 }
             })
         };
-        // SAFETY: the task and all that it owns are gone when its `Over` is dropped; `scope` waits for the count of
-        // every `Over` before it returns, whatever happens in between. What else refers to the closure's room is this
-        // function, which ends before the scope does.
+        // SAFETY: the task and all that it owns are gone when its `Done` is dropped, and only after that the thread's place
+        // in the tally is given up; `scope` waits for every place before it returns, whatever happens in between. What
+        // else refers to the closure's room is this function, which ends before the scope does.
         #[expect(unsafe_code, reason = "the scope waits for the thread")]
         let task = unsafe { erase(task) };
-        let lent = Lent { task, over: Place::take(tally) };
-        record.add_duty(lent.over.place());
+        let place = Place::take(tally);
+        let lent = Lent { task, done: Done(place.clone()) };
+        record.add_duty(place);
         match launch(&record, self.stack_size, Box::new(|| lent.run())) {
             Ok(()) => {
                 let handle = JoinHandle { thread: ThreadHandle(record), packet };
@@ -183,13 +187,15 @@ impl fmt::Debug for ScopedBuilder<'_, '_> {
 /// A task that borrows, and the word that it does. The order matters: fields are dropped from first to last.
 struct Lent {
     task: Box<dyn FnOnce() + Send>,
-    over: Over,
+    done: Done,
 }
 
 impl Lent {
     fn run(self) {
-        let Self { task, over: _over } = self;
+        let Self { task, done } = self;
+        done.begins();
         task();
+        drop(done); // on a panic, too, it goes last
     }
 }
 

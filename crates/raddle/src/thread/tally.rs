@@ -1,14 +1,14 @@
-//! How many threads of a scope may still use what they borrow.
+//! How many threads of a scope have not terminated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::host::{self, Duty, Kind, Op};
+use crate::host::{self, Duty, Object, Op};
 
 /// What a scope and its threads share.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// How many threads run, plus `LOST`.
+    /// How many threads run, plus `LOST` and `AWAITED`.
     running: AtomicU32,
     /// The process in which they run, by its forks. A forked child does not have the threads of its parent.
     process: AtomicU32,
@@ -17,23 +17,39 @@ pub(super) struct Tally {
 
 /// A thread has called `exit`: it will run no more, but what it borrows must stay as long as the program does.
 const LOST: u32 = 1 << 31;
+/// A thread sleeps on the word, or is about to.
+const AWAITED: u32 = 1 << 30;
+const COUNT: u32 = AWAITED - 1;
 
 impl Tally {
-    /// Returns when no thread of the scope can use what it borrows.
+    /// Returns when every thread of the scope has terminated.
     pub(super) fn wait(&self, op: Op) {
         if self.process.load(Ordering::Relaxed) != host::forks() {
             return;
         }
         host::point_until(op, None, &self.running, || {
-            matches!(self.running.load(Ordering::Acquire), 0 | LOST..)
+            let running = self.running.load(Ordering::Acquire);
+            running & COUNT == 0 || running & LOST != 0
         });
         loop {
             host::atom(&self.running);
-            match self.running.load(Ordering::Acquire) {
-                0 => return,
-                LOST.. => host::never_return(),
-                running => host::wait(&self.running, running, None),
-            };
+            let running = self.running.load(Ordering::Acquire);
+            if running & LOST != 0 {
+                host::never_return();
+            }
+            if running & COUNT == 0 {
+                return;
+            }
+            host::atom(&self.running);
+            let waits = self.running.compare_exchange(
+                running,
+                running | AWAITED,
+                Ordering::Acquire,
+                Ordering::Acquire,
+            );
+            if waits.is_ok() {
+                host::wait(&self.running, running | AWAITED, None);
+            }
         }
     }
 
@@ -48,42 +64,53 @@ impl Tally {
     }
 }
 
-/// A thread's place in the tally, for the case that the thread calls `exit`.
+/// A thread's place in the tally, which is given up when the thread terminates.
 pub(super) struct Place {
     tally: Arc<Tally>,
     taken: AtomicBool,
+    /// The thread's function and all that it borrows are gone. What is left of the thread are its thread-locals.
+    done: AtomicBool,
+    /// The thread has begun to run, and so it will terminate.
+    begun: AtomicBool,
     process: u32,
 }
 
 impl Place {
-    /// Counts a thread as running until the returned value is dropped.
-    pub(super) fn take(tally: &Arc<Tally>) -> Over {
+    /// Counts a thread that is about to be started as running.
+    pub(super) fn take(tally: &Arc<Tally>) -> Arc<Self> {
         let process = host::forks();
         if tally.process.swap(process, Ordering::Relaxed) != process {
             tally.running.store(0, Ordering::Relaxed);
         }
         tally.running.fetch_add(1, Ordering::Relaxed);
-        Over(Arc::new(Self { tally: tally.clone(), taken: AtomicBool::new(true), process }))
+        let (taken, done, begun) = (AtomicBool::new(true), AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { tally: tally.clone(), taken, done, begun, process })
     }
 
-    fn is_of_this_process(&self) -> bool {
-        self.process == host::forks()
-    }
-
+    /// The thread has terminated, or never will have run.
     fn give_up(&self) {
-        host::atom(&self.tally.running);
-        if self.taken.swap(false, Ordering::Relaxed)
-            && self.is_of_this_process()
-            && self.tally.running.fetch_sub(1, Ordering::Release) == 1
-        {
-            host::wake(&self.tally.running, u32::MAX);
+        if self.is_left() {
+            host::tally(Object::of(&*self.tally, "thread scope"));
+            host::signal(&self.tally.running); // nobody but the scope waits for it
+            // Release: what the thread did happens before the end of the scope.
+            let before = self.tally.running.fetch_sub(1, Ordering::Release);
+            if before & COUNT == 1 && before & AWAITED != 0 {
+                host::wake(&self.tally.running, u32::MAX);
+            }
         }
+    }
+
+    fn is_left(&self) -> bool {
+        self.taken.swap(false, Ordering::Relaxed) && self.process == host::forks()
     }
 }
 
 impl Duty for Place {
+    /// The thread has terminated, or has called `exit`: its function may not have returned then.
     fn abandon(&self) {
-        if self.taken.swap(false, Ordering::Relaxed) && self.is_of_this_process() {
+        if self.done.load(Ordering::Acquire) {
+            self.give_up();
+        } else if self.is_left() {
             host::atom(&self.tally.running);
             self.tally.running.fetch_or(LOST, Ordering::Release);
             host::wake(&self.tally.running, u32::MAX);
@@ -91,28 +118,24 @@ impl Duty for Place {
     }
 }
 
-/// Dropped by the thread when its task and all that it borrows are gone.
-pub(super) struct Over(Arc<Place>);
+/// Dropped when the thread's task and all that it borrows are gone.
+pub(super) struct Done(pub(super) Arc<Place>);
 
-impl Over {
-    pub(super) fn place(&self) -> Arc<Place> {
-        self.0.clone()
+impl Done {
+    /// To be called by the thread, before its task.
+    pub(super) fn begins(&self) {
+        self.0.begun.store(true, Ordering::Relaxed);
     }
 }
 
-impl Drop for Over {
+impl Drop for Done {
     fn drop(&mut self) {
-        /// Happens even if a scheduler throws at the point.
-        struct GiveUp<'a>(&'a Place);
-        impl Drop for GiveUp<'_> {
-            fn drop(&mut self) {
-                self.0.give_up();
-            }
-        }
-        let leaves = GiveUp(&self.0);
         if std::thread::panicking() {
-            leaves.0.tally.panicked();
+            self.0.tally.panicked();
         }
-        host::point(Op::new(&*leaves.0.tally, "thread scope", Kind::End).does("leaves"));
+        self.0.done.store(true, Ordering::Release);
+        if !self.0.begun.load(Ordering::Relaxed) {
+            self.0.give_up(); // it could not be started
+        }
     }
 }
