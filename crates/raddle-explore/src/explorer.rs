@@ -185,3 +185,18 @@ impl Explorer {
         Exploration::new(self, Arc::new(program)).replay(&token)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_those_that_the_documentation_names() {
+        let explorer = Explorer::new();
+        assert_eq!((explorer.max_executions, explorer.rules.max_steps), (20_000, 20_000));
+        assert_eq!(
+            (explorer.max_time, explorer.stuck_after),
+            (Duration::from_mins(1), Duration::from_secs(10))
+        );
+    }
+}

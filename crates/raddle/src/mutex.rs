@@ -19,7 +19,8 @@ use crate::raw::{Guard, Guarded, Outer};
 /// A running thread may barge ahead of a waiter, which keeps a busy lock fast. That ends when a waiter has been blocked for one
 /// millisecond: the next release hands the lock over to a waiter instead of freeing it. Until that waiter runs, the lock counts as
 /// held for all other threads, however they ask for it. The same holds for the way back into the lock after a
-/// [`Condition`](crate::Condition)'s wait. Of several waiters, the one that has been asleep longest is woken first.
+/// [`Condition`](crate::Condition)'s wait. On Linux, of several waiters the one that has been asleep longest is woken first;
+/// while the watch is on, waiters sleep in slices, and that order is not kept.
 ///
 /// # Memory ordering
 /// What a thread did while it held the guard happens before what the next holder does.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use raddle::host::{self, Wait};
 use raddle::thread;
-use raddle::{Event, Lock, NotHeld, NotOwner, RLock, Thread};
+use raddle::{Event, Lock, Mutex, NotHeld, NotOwner, RLock, Thread};
 use scheduler::{Unkind, under};
 use support::{finish, repeat, until, within_limit};
 
@@ -254,6 +254,47 @@ fn a_lock_waited_for_by_many_goes_to_each() {
         lock.release().unwrap();
         threads.into_iter().for_each(finish);
         assert_eq!(got.load(Relaxed), 20);
+    });
+}
+
+/// Whether the operating system has put the thread to sleep.
+#[cfg(target_os = "linux")]
+fn sleeps(thread: &thread::ThreadHandle) -> bool {
+    let Some(id) = thread.native_id() else { return false };
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{id}/stat")).expect("the thread is alive");
+    stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('S'))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn waiter_that_has_been_asleep_longest_is_woken_first() {
+    // With the watch on, waiters sleep in slices: the last test runs this one without it.
+    if raddle::watch::is_on() {
+        return;
+    }
+    repeat(50, || {
+        let (lock, order) = (Arc::new(Lock::new()), Arc::new(Mutex::new(Vec::new())));
+        lock.acquire();
+        let waiters: Vec<_> = (0..4)
+            .map(|n| {
+                let (lock, order, begins) = (lock.clone(), order.clone(), Arc::new(Event::new()));
+                let waiter = Thread::spawn({
+                    let begins = begins.clone();
+                    move || {
+                        begins.set();
+                        lock.acquire();
+                        order.lock().push(n);
+                        lock.release().unwrap();
+                    }
+                });
+                begins.wait();
+                until(|| sleeps(&waiter));
+                waiter
+            })
+            .collect();
+        lock.release().unwrap();
+        waiters.into_iter().for_each(finish);
+        assert_eq!(*order.lock(), [0, 1, 2, 3]);
     });
 }
 

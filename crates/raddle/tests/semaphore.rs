@@ -360,6 +360,13 @@ fn the_steps_of_a_permit_are_those_of_its_semaphore() {
 }
 
 #[test]
+fn default_is_one_permit() {
+    let (semaphore, bounded) = (Semaphore::default(), BoundedSemaphore::default());
+    assert!(semaphore.try_acquire() && bounded.try_acquire());
+    assert!(!semaphore.try_acquire() && !bounded.try_acquire());
+}
+
+#[test]
 fn statics_need_no_start() {
     static JOBS: Semaphore = Semaphore::new(1);
     static CONNECTIONS: BoundedSemaphore = BoundedSemaphore::new(1);

@@ -177,6 +177,22 @@ mod tests {
     }
 
     #[test]
+    fn commits_reach_the_disk_before_they_count() {
+        let path = std::env::temp_dir().join(format!("raddle-synchronous-{}.db", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        for open in [SqliteSink::open, SqliteSink::open_demo] {
+            let sink = open(&path);
+            // A demo refuses a file for real messages.
+            let Ok(sink) = sink else { continue };
+            let pragma = |name| sink.db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+            assert_eq!(pragma("synchronous"), Ok(2), "FULL");
+            assert_eq!(pragma("fullfsync"), Ok(1));
+            sink.close().unwrap();
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn a_full_disk_takes_nothing_and_loses_nothing() {
         let path = std::env::temp_dir().join(format!("raddle-full-{}.db", std::process::id()));
         let _ = std::fs::remove_file(&path);

@@ -129,6 +129,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_may_be_helped_is_suspected_after_ten_seconds() {
+        assert_eq!(suspect_after(), Duration::from_secs(10));
+    }
+
+    #[test]
     fn the_variable_is_understood_or_not() {
         let on = Asked { on: Some(true), ..Asked::default() };
         let of = |value| Asked::parse(value);
