@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use raddle::{
     Condition, Event, Lock, Mutex, Queue, Semaphore, Shared, SimpleQueue, Thread, ThreadPoolExecutor,
@@ -367,10 +368,12 @@ fn json_says_by_flags_what_an_object_and_a_step_are() {
         let (lock, cell) = (Lock::new(), Shared::new(1));
         trace::name(&lock, "gate"); // whatever it is called
         drop(lock.lock());
+        thread::sleep(Duration::from_millis(1));
         cell.get();
     });
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
     let objects = json["objects"].as_array().unwrap();
+    // The lock and the cell; a thread and the clock are no objects to show.
     let lock = objects.iter().find(|object| object["name"] == "gate").unwrap();
     assert_eq!((&lock["lock"], objects.len()), (&true.into(), 2));
     let steps = json["steps"].as_array().unwrap();

@@ -76,7 +76,10 @@ struct Numbers(BTreeMap<u32, usize>);
 impl Numbers {
     fn new(report: &Report, steps: &[Step<'_>]) -> Self {
         let story = report.story();
-        let hidden = |object: &u32| *object == CLOCK || story.is_thread(*object);
+        let clocks =
+            steps.iter().filter(|step| step.row.kind == Some(Kind::Sleep)).filter_map(|step| step.row.object);
+        let clocks: Vec<u32> = clocks.chain([CLOCK]).collect();
+        let hidden = |object: &u32| clocks.contains(object) || story.is_thread(*object);
         let stepped = steps.iter().flat_map(|step| step.row.object.iter().chain(&step.row.takes).copied());
         let waited = report.story().waits().iter().map(|wait| wait.object);
         let mut shown: Vec<_> = stepped.chain(waited).filter(|object| !hidden(object)).collect();
@@ -105,7 +108,7 @@ impl Numbers {
             "object": row.object.and_then(|object| self.of(object)),
             "text": step.text,
             "value": step.value,
-            "outcome": row.timed_out.then_some("timed out"),
+            "outcome": (row.timed_out && row.kind != Some(Kind::Sleep)).then_some("timed out"),
             "reads": matches!(row.kind, Some(Kind::Read | Kind::Load)),
             "wakes": step.wakes,
             "hint": step.hint,

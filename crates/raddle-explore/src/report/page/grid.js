@@ -48,7 +48,7 @@ function duration(ns) {
 }
 
 function stepWords(step) {
-  return step.text + (step.value != null ? ": " + step.value : "") + (step.outcome ? ", " + step.outcome : "") + (step.wakes ? "; " + step.wakes : "") + (step.hint ? ", " + step.hint : "");
+  return step.text + (step.value != null ? ": " + step.value : "") + (step.outcome ? ", " + step.outcome : "") + (step.wakes ? "; " + step.wakes : "");
 }
 
 /** Fills the table; gives back its rows by number of step (0 has none). */
@@ -123,10 +123,10 @@ function fillCell(model, cell, step, k) {
     words.append(": ");
     words.append(named("value", step.value));
   }
+  if (step.hint) words.append(", " + step.hint);
   act.append(words);
   if (step.outcome) act.append(" ", el("span", "outcome", step.outcome));
   if (step.wakes) act.append("; ", el("span", "wakes", step.wakes));
-  if (step.hint) act.append(", " + step.hint);
   if (step.at) act.append(place(step.at));
   if (step.pair) act.append(el("span", "decides", "order decides: " + (model.pair[0] === k ? "first" : "second")));
   if (step.ends) act.append(el("span", "tag", "thread is over"));

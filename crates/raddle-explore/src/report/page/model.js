@@ -36,7 +36,7 @@ function makeModel(report) {
     objects: (report.objects || []).map((o, index) => ({ index, name: o.name, what: o.what, lock: o.lock, past: [], isHeld: false })),
     pair: [], marks: [], timed: steps.some((s) => s.time_ns !== (steps[0].time_ns || 0)),
   };
-  for (const wait of waits) if (model.objects[wait.object]) model.objects[wait.object].isHeld = true;
+  for (const wait of waits) if (model.objects[wait.object] && model.objects[wait.object].lock) model.objects[wait.object].isHeld = true;
   steps.forEach((step, i) => addStep(model, step, i + 1));
   for (const thread of model.threads) {
     if (thread.startedBy === null && !thread.own.length && thread.index) thread.from = Infinity;
