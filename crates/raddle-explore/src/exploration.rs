@@ -1,5 +1,6 @@
 //! One exploration, from its first execution to its outcome.
 
+use std::io::Write as _;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -74,6 +75,12 @@ impl Exploration {
             has_kept_nothing()
         };
         self.lab.crew.run(Box::new(job)).expect("a thread for the explorer");
+        let (strategy, rules, name) = (self.options.strategy, self.options.rules, self.name.clone());
+        self.lab.pulse.set_teller(move |stage| {
+            // To standard error, past what captures a test's output.
+            let report = report_of(Execution::of(&mut stage.lock()), strategy, rules, name.clone(), true);
+            let _ = writeln!(std::io::stderr(), "raddle: {report}");
+        });
         let (mut beats, mut since) = (0, Instant::now());
         let mut watch = stuck::Watch::new(self.name.is_some());
         loop {
@@ -219,19 +226,7 @@ impl Exploration {
 
     /// The report of a failure as it is.
     fn failed(&self, execution: Execution, strategy: Strategy, exact: bool) -> Survey {
-        let preemptions = execution.preemptions;
-        let found = Found {
-            execution: None,
-            replayed: false,
-            classes: 0,
-            strategy,
-            preemptions,
-            shrunk_from: preemptions,
-        };
-        let token = Token::new(&execution, self.options.rules);
-        let note = (!exact).then(|| LOST_THREAD.to_owned());
-        let report =
-            Report::new(execution, found, None, token).of_program(self.name.clone()).noting(note).publish();
+        let report = report_of(execution, strategy, self.options.rules, self.name.clone(), exact);
         Survey { executions: 1, failures: 1, first: Some(Box::new(report)), ..Survey::default() }
     }
 
@@ -293,6 +288,28 @@ fn difference(one: &Execution, other: &Execution) -> Option<(usize, String, Stri
 
 /// So often a program that did not repeat itself is run again, to see where it differs.
 const REPETITIONS: usize = 20;
+
+/// The report of a failure that was found in the first execution, or to which that does not matter.
+fn report_of(
+    execution: Execution,
+    strategy: Strategy,
+    rules: Rules,
+    name: Option<String>,
+    exact: bool,
+) -> Report {
+    let preemptions = execution.preemptions;
+    let found = Found {
+        execution: None,
+        replayed: false,
+        classes: 0,
+        strategy,
+        preemptions,
+        shrunk_from: preemptions,
+    };
+    let token = Token::new(&execution, rules);
+    let note = (!exact).then(|| LOST_THREAD.to_owned());
+    Report::new(execution, found, None, token).of_program(name).noting(note).publish()
+}
 
 const LOST_THREAD: &str = "that thread could not be ended, and stays; the token leads to where it is stuck";
 const CHANGED: &str = "is of another program, or the program has changed since: after the same choices it does something \

@@ -141,7 +141,9 @@ impl Explorer {
         self
     }
 
-    /// Leaves it to joiners to judge a thread's panic. Otherwise every panic that a thread ends with is a failure.
+    /// Leaves it to joiners to judge a thread's panic, and to the excepthook what nobody collects. Otherwise every panic
+    /// that a thread ends with is a failure, and everything that the [excepthook](raddle::thread::set_excepthook) would
+    /// hear of: a panic of a timer, of a callback, or of a task whose future is dropped, and a refused task.
     pub fn allow_panics(mut self, allow: bool) -> Self {
         self.rules.panics_allowed = allow;
         self

@@ -4,19 +4,22 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::panic::PanicHookInfo;
+use std::panic::{Location, PanicHookInfo};
 use std::sync::{Mutex, Once, PoisonError};
 
 /// Where in the sources: file, line, column.
 pub(crate) type Source = (String, u32, u32);
+
+/// Is told the message of a panic, and where it was.
+type LastWord = Box<dyn FnOnce(String, Option<Source>)>;
 
 thread_local! {
     /// The calling thread is being explored.
     static EXPLORED: Cell<bool> = const { Cell::new(false) };
     /// Where the calling thread panicked last.
     static LAST: RefCell<Option<Source>> = const { RefCell::new(None) };
-    /// The calling thread drops its locals, where a panic is the end of the process.
-    static ENDS: Cell<bool> = const { Cell::new(false) };
+    /// The calling thread drops its locals, where a panic is the end of the process: what is to be done before that.
+    static LAST_WORD: RefCell<Option<LastWord>> = const { RefCell::new(None) };
 }
 
 /// Has panics of the calling thread kept quiet from now on.
@@ -31,24 +34,26 @@ pub(crate) fn enter() {
         }));
     });
     EXPLORED.set(true);
-    ENDS.set(false);
+    LAST_WORD.set(None);
     LAST.set(None);
 }
 
-/// From now on the calling thread drops its locals.
-pub(crate) fn ends() {
-    ENDS.set(true);
+/// From now on the calling thread drops its locals. A panic there ends the process, and before that `last_word` is
+/// called.
+pub(crate) fn ends(last_word: impl FnOnce(String, Option<Source>) + 'static) {
+    LAST_WORD.set(Some(Box::new(last_word)));
 }
 
 pub(crate) fn leave() {
     EXPLORED.set(false);
+    let _ = LAST_WORD.try_with(RefCell::take);
 }
 
 fn keeps_quiet(info: &PanicHookInfo<'_>) -> bool {
     // Where the thread's locals are gone it is being taken down, and not explored any more.
     let explored = EXPLORED.try_with(Cell::get).unwrap_or(false);
     if explored {
-        let at = info.location().map(|at| (at.file().to_owned(), at.line(), at.column()));
+        let at = info.location().map(source);
         if let Some(at) = &at {
             let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
             recent.truncate(MANY - 1);
@@ -56,12 +61,17 @@ fn keeps_quiet(info: &PanicHookInfo<'_>) -> bool {
         }
         let _ = LAST.try_with(|last| last.replace(at));
     }
-    explored && !ENDS.get()
+    let last_word = LAST_WORD.try_with(|last| last.borrow_mut().take()).ok().flatten();
+    if let Some(last_word) = last_word {
+        last_word(text(info.payload()), info.location().map(source));
+        return false;
+    }
+    explored
 }
 
 /// Where this module keeps what it knows of the calling thread.
 pub(crate) fn locals() -> [Range<usize>; 3] {
-    [EXPLORED.with(range_of), LAST.with(range_of), ENDS.with(range_of)]
+    [EXPLORED.with(range_of), LAST.with(range_of), LAST_WORD.with(range_of)]
 }
 
 /// The addresses of a value.
@@ -77,15 +87,32 @@ static RECENT: Mutex<VecDeque<(String, Source)>> = Mutex::new(VecDeque::new());
 /// So many are kept.
 const MANY: usize = 32;
 
+/// Where the latest panic with this payload's message was, of whichever thread.
+pub(crate) fn place_of(payload: &(dyn Any + Send)) -> Option<Source> {
+    let text = text(payload);
+    let recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+    recent.iter().find(|(message, _)| *message == text).map(|(_, at)| at.clone())
+}
+
+fn source(at: &Location<'_>) -> Source {
+    (at.file().to_owned(), at.line(), at.column())
+}
+
+/// The line on which the calling thread called `exit`, as far as its stack shows that.
+pub(crate) fn place_of_exit() -> Option<Source> {
+    let stack = std::backtrace::Backtrace::force_capture().to_string();
+    let mut lines = stack.lines().map(str::trim_start);
+    lines.find(|line| line.ends_with("std::process::exit"))?;
+    // What comes next is the place of that frame, and then the caller's: its function, and "at FILE:LINE:COLUMN".
+    let place = lines.skip_while(|line| line.starts_with("at ")).find_map(|line| line.strip_prefix("at "))?;
+    let (place, column) = place.trim_end().rsplit_once(':')?;
+    let (file, line) = place.rsplit_once(':')?;
+    Some((file.trim_start_matches("./").to_owned(), line.parse().ok()?, column.parse().ok()?))
+}
+
 /// The message of the panic that the calling thread has just had, and where it was, in whichever thread it began.
 pub(crate) fn last_panic(payload: &(dyn Any + Send)) -> (String, Option<Source>) {
-    let text = text(payload);
-    let elsewhere = || {
-        let recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().find(|(message, _)| *message == text).map(|(_, at)| at.clone())
-    };
-    let at = LAST.take().or_else(elsewhere);
-    (text, at)
+    (text(payload), LAST.take().or_else(|| place_of(payload)))
 }
 
 fn text(payload: &(dyn Any + Send)) -> String {

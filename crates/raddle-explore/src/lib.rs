@@ -17,8 +17,9 @@
 //! The closure is ordinary code that uses raddle's types, as it ships: threads (daemons and scoped ones too), locks,
 //! conditions, semaphores, events, barriers, timers, queues, pools, futures, `sleep`, [`raddle::Shared`] and
 //! [`raddle::atomic`]. It is run again and again on real threads, of which one goes at a time, with a virtual clock.
-//! A failure is a panic that a thread ends with, a deadlock, threads that are left and wait for ever, a run without
-//! end, and, if asked for, a data race. It makes [`check`] panic with a report: what each thread did, with lines and
+//! A failure is a panic that a thread ends with, a panic that nobody collects, so that the excepthook would hear of it, a
+//! call of [`std::process::exit`], a deadlock, threads that are left and wait for ever, a run without end, and, if asked
+//! for, a data race. It makes [`check`] panic with a report: what each thread did, with lines and
 //! values, which order of two steps decides, and a token with which the same schedule is run again:
 //!
 //! ```text

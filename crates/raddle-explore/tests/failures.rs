@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use raddle::atomic::{AtomicBool, Ordering::SeqCst};
-use raddle::{Condition, Event, Lock, Mutex, Shared, Thread, thread};
-use raddle_explore::{Explorer, Outcome, Report, Strategy};
+use raddle::{
+    Condition, Event, Lock, Mutex, Promise, Shared, Shutdown, Thread, ThreadPoolExecutor, Timer, thread,
+};
+use raddle_explore::{Explorer, Outcome, Report, Strategy, check};
 
 fn failure(
     explorer: Explorer,
@@ -396,4 +398,70 @@ fn deadlock_of_a_main_thread_that_cannot_be_unwound_is_reported_with_its_steps()
         assert_eq!(kind, "deadlock", "{text}");
         assert!(text.contains("waits for Event 1") && text.contains("     1  "), "{text}");
     }
+}
+
+/// Programs whose panic, or refused task, would reach the excepthook.
+fn uncollected() -> [(&'static str, fn()); 7] {
+    [
+        ("timer", || Timer::after(Duration::from_millis(1), || panic!("uncollected")).wait().unwrap()),
+        ("execute", || {
+            let pool = ThreadPoolExecutor::new(1);
+            pool.execute(|| panic!("uncollected")).unwrap();
+            pool.shutdown(Shutdown::Drain).unwrap();
+        }),
+        ("a dropped future", || {
+            let pool = ThreadPoolExecutor::new(1);
+            drop(pool.submit(|| panic!("uncollected")));
+            pool.shutdown(Shutdown::Drain).unwrap();
+        }),
+        ("a done-callback", || {
+            let promise = Promise::<i32>::new();
+            let future = promise.future();
+            future.add_done_callback(|_| panic!("uncollected"));
+            promise.set_result(1).unwrap();
+            future.result().unwrap();
+        }),
+        ("results of a map", || {
+            let pool = ThreadPoolExecutor::new(1);
+            let mut results = pool.map([1, 2], |number| assert_ne!(number, 2, "uncollected"));
+            results.next().unwrap().unwrap();
+            pool.shutdown(Shutdown::Drain).unwrap();
+            drop(results);
+        }),
+        ("a thread that nobody joins", || drop(Thread::spawn(|| panic!("uncollected")))),
+        ("a refused task", || {
+            let pool = ThreadPoolExecutor::new(1);
+            pool.shutdown(Shutdown::Drain).unwrap();
+            drop(pool.submit(|| ()));
+        }),
+    ]
+}
+
+#[test]
+fn a_panic_that_nobody_collects_is_a_failure() {
+    for (name, program) in uncollected() {
+        let (kind, text) = found(program);
+        assert_eq!(kind, "panic", "{name}: {text}");
+        if name != "a refused task" {
+            assert!(text.contains("uncollected") && text.contains("tests/failures.rs:"), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn panics_that_nobody_collects_can_be_allowed() {
+    for (name, program) in uncollected() {
+        let outcome = Explorer::new().allow_panics(true).run(program);
+        assert!(matches!(outcome, Outcome::Exhausted { .. }), "{name}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_panic_that_its_future_gives_is_no_failure() {
+    check(|| {
+        let pool = ThreadPoolExecutor::new(1);
+        let future = pool.submit(|| panic!("collected"));
+        assert!(future.result().unwrap_err().to_string().contains("collected"));
+    })
+    .assert_exhausted();
 }

@@ -343,3 +343,80 @@ fn shrinking_obeys_the_limit_of_time() {
     assert_eq!(report.expect_failure().kind(), "panic");
     assert!(runs.load(Relaxed) <= 2, "{} executions after the limit of time", runs.load(Relaxed));
 }
+
+/// Runs the ignored test of that name in a process of its own; returns its status and what it wrote to standard error.
+fn alone(test: &str) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", test, "--ignored"]).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn exits_in_the_closure() {
+    Explorer::new().run(|| std::process::exit(0)).unless_failed().assert_exhausted();
+}
+
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn exits_in_another_thread_in_some_schedules() {
+    let program = || {
+        let value = Arc::new(Shared::new(0));
+        let mine = value.clone();
+        let other = Thread::new(move || {
+            if mine.get() == 1 {
+                std::process::exit(0)
+            }
+        });
+        let other = other.name("leaver").start().unwrap();
+        value.set(1);
+        value.set(2);
+        other.join().unwrap();
+    };
+    Explorer::new().run(program).unless_failed().assert_exhausted();
+}
+
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn exits_with_locals() {
+    let program = || {
+        at_end(|| ());
+        let other = Thread::spawn(|| {
+            at_end(|| ());
+            std::process::exit(0)
+        });
+        other.join().unwrap();
+    };
+    Explorer::new().run(program).unless_failed().assert_exhausted();
+}
+
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn panics_in_a_destructor_of_a_local() {
+    let program = || {
+        Thread::spawn(|| at_end(|| panic!("in a destructor"))).join().unwrap();
+    };
+    Explorer::new().run(program).unless_failed().assert_exhausted();
+}
+
+#[test]
+fn an_exit_is_a_failure_with_its_line() {
+    let tests = [
+        ("exits_in_the_closure", "MainThread"),
+        ("exits_in_another_thread_in_some_schedules", "leaver"),
+        ("exits_with_locals", "Thread-1"),
+    ];
+    for (test, thread) in tests {
+        let (status, text) = alone(test);
+        assert_eq!(status, Some(101), "{text}");
+        assert!(text.contains(&format!("thread \"{thread}")) && text.contains("called exit"), "{text}");
+        assert!(text.contains("tests/outside.rs:") && text.contains("RADDLE_REPLAY="), "{text}");
+    }
+}
+
+#[test]
+fn a_panic_in_a_destructor_of_a_local_says_where() {
+    let (status, text) = alone("panics_in_a_destructor_of_a_local");
+    assert_eq!(status, None, "the process is aborted: {text}");
+    assert!(text.contains("in a destructor") && text.contains("RADDLE_REPLAY="), "{text}");
+}

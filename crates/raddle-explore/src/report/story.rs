@@ -202,6 +202,13 @@ impl<'a> Story<'a> {
                 at: None,
                 thread: Some(*thread),
             },
+            Some(Failure::Other { kind, title, message, thread, at }) => Verdict {
+                kind,
+                title: title.clone(),
+                message: message.clone(),
+                at: at.clone(),
+                thread: *thread,
+            },
             Some(failure) => verdict(kind_of(failure), title_of(failure), String::new()),
             None => verdict("none", "nothing went wrong", String::new()),
         }

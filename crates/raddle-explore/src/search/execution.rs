@@ -35,7 +35,7 @@ struct Root {
 
 impl Lab {
     pub(crate) fn new(program: Program) -> Self {
-        Self { program, crew: Crew::engage(), pulse: Arc::default(), root: Arc::default() }
+        Self { program, crew: Crew::engage(), pulse: Arc::new(Pulse::new()), root: Arc::default() }
     }
 
     /// The same, with the program's main thread on a thread of its own in every execution: it may be lost.

@@ -217,7 +217,8 @@ impl Stage {
             // That the locals are dropped belongs to the part: their destructors take steps.
             self.root_keeps_locals.fetch_or(me == ROOT, Relaxed);
             self.meet(me); // while the thread knows who it is
-            hook::ends();
+            let here = self.clone();
+            hook::ends(move |message, at| here.ends_the_process(Failure::Panic { thread: me, message, at }));
             entered.until_terminated(move || self.finish(me));
         }
         reusable

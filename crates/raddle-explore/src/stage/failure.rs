@@ -2,6 +2,8 @@
 
 use std::panic::Location;
 
+use crate::hook::Source;
+
 /// A line of the program.
 pub(crate) type Place = &'static Location<'static>;
 
@@ -30,6 +32,8 @@ pub(crate) enum Failure {
         /// In which step, counted from 0, two executions differed, and what each did there.
         differs: Option<(usize, String, String)>,
     },
+    /// Something else, which the title says, with what is known of it.
+    Other { kind: &'static str, title: String, message: String, thread: Option<usize>, at: Option<Source> },
     /// More threads than may be alive at the same time.
     TooMany,
 }
@@ -38,7 +42,8 @@ impl Failure {
     /// Whether both are the same mistake, as far as can be told.
     pub(crate) fn is_like(&self, other: &Failure) -> bool {
         match (self, other) {
-            (Failure::Panic { message: a, at: x, .. }, Failure::Panic { message: b, at: y, .. }) => {
+            (Failure::Panic { message: a, at: x, .. }, Failure::Panic { message: b, at: y, .. })
+            | (Failure::Other { title: a, at: x, .. }, Failure::Other { title: b, at: y, .. }) => {
                 if x.is_some() { x == y } else { a == b }
             }
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),

@@ -61,6 +61,8 @@ pub(crate) struct Stage {
     began: Instant,
     /// Which stage of this process it is.
     number: u64,
+    /// The process that explores, which a forked child is not.
+    process: u32,
     program: Arc<Program>,
     state: Mutex<State>,
     crew: Crew,
@@ -90,6 +92,7 @@ impl Stage {
             rules,
             began,
             number: NUMBER.fetch_add(1, Relaxed),
+            process: pulse.process(),
             program,
             state: Mutex::new(state),
             crew: crew.clone(),
@@ -173,6 +176,16 @@ impl Stage {
         if let (false, Some(then)) = (before, state.actors[me].unwinds) {
             state.failed_at = then; // not when what it held had been let go of
         }
+    }
+
+    /// The execution cannot go on, and the process ends: the teller says why.
+    pub(super) fn ends_the_process(&self, failure: Failure) {
+        let mut state = self.lock();
+        state.ending = false; // what goes wrong while all come to an end goes wrong, too
+        state.failure = None;
+        state.fail(failure);
+        drop(state);
+        self.pulse.tell(self);
     }
 
     fn beat(&self) {

@@ -5,16 +5,46 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::Stage;
 
+/// Says on standard error why an execution has failed that is the last one.
+type Teller = Box<dyn Fn(&Stage) + Send>;
+
 /// Shows from outside whether an exploration goes on.
-#[derive(Debug, Default)]
 pub(crate) struct Pulse {
     beats: AtomicU64,
     stage: Mutex<Weak<Stage>>,
     abandoned: AtomicBool,
     lost: AtomicBool,
+    /// The process that explores.
+    process: u32,
+    teller: Mutex<Option<Teller>>,
 }
 
 impl Pulse {
+    pub(crate) fn new() -> Self {
+        Self {
+            beats: AtomicU64::new(0),
+            stage: Mutex::default(),
+            lost: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            process: std::process::id(),
+            teller: Mutex::default(),
+        }
+    }
+
+    pub(super) fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// Has `teller` called when an explored program ends the process.
+    pub(crate) fn set_teller(&self, teller: impl Fn(&Stage) + Send + 'static) {
+        *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(teller));
+    }
+
+    pub(super) fn tell(&self, stage: &Stage) {
+        let teller = self.teller.lock().unwrap_or_else(PoisonError::into_inner);
+        teller.iter().for_each(|teller| teller(stage));
+    }
+
     /// A thread has come to its next step.
     pub(super) fn beat(&self) {
         self.beats.fetch_add(1, Relaxed);

@@ -13,6 +13,7 @@ use super::actor::{Gate, Loan, Passed, Standing};
 use super::baton::{Arrival, ask};
 use super::objects::{Access, CLOCK, Mode};
 use super::{ASKED, Failure, Hold, ME, Place, Stage, Time};
+use crate::hook;
 
 impl Scheduler for Stage {
     fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
@@ -193,6 +194,31 @@ impl Scheduler for Stage {
         if !payload.is::<Abandoned>() && !self.rules.panics_allowed {
             self.panicked_with(ME.get(), payload);
         }
+    }
+
+    fn unhandled(&self, text: &str, payload: &(dyn Any + Send)) {
+        if !self.rules.panics_allowed {
+            let (kind, title, message) = ("panic", text.to_owned(), String::new());
+            let at = hook::place_of(payload);
+            let thread = Some(ME.get());
+            self.lock().note_failure(Failure::Other { kind, title, message, thread, at });
+        }
+    }
+
+    fn exits(&self) -> bool {
+        if std::process::id() != self.process {
+            return false; // a forked child
+        }
+        let me = ME.get();
+        let title = format!("thread \"{}\" called exit", self.lock().actors[me].name);
+        self.ends_the_process(Failure::Other {
+            kind: "exit",
+            title,
+            message: "that ends the whole process, with every other test in it".to_owned(),
+            thread: Some(me),
+            at: hook::place_of_exit(),
+        });
+        true
     }
 
     fn fine(&self) -> bool {

@@ -17,7 +17,7 @@ use super::{ending, fork, os};
 thread_local! {
     /// The calling thread's record. Its destructor is registered before any of the thread's own, so it
     /// runs after them: when it runs, the thread is over.
-    static CURRENT: RefCell<Mine> = const { RefCell::new(Mine { record: None, end: None, then: None }) };
+    static CURRENT: RefCell<Mine> = const { RefCell::new(Mine { record: None, end: None, then: None, leaves: false }) };
     /// The same ident without a destructor, for owner checks on fast paths; 0: not asked yet.
     static IDENT: Cell<u64> = const { Cell::new(0) };
 }
@@ -30,20 +30,32 @@ struct Mine {
     end: Option<Op>,
     /// What a scheduler wants to be done once the thread has terminated.
     then: Option<Then>,
+    /// The thread gives its identity up, and does not terminate with it.
+    leaves: bool,
 }
 
 impl Mine {
     fn of(record: Arc<Record>, end: Option<Op>) -> Self {
-        Self { record: Some(record), end, then: None }
+        Self { record: Some(record), end, then: None, leaves: false }
     }
 }
 
 impl Drop for Mine {
     fn drop(&mut self) {
         if let Some(record) = &self.record {
+            if !self.leaves && self.then.is_none() {
+                exits(); // the thread's locals are destroyed in the middle of its function
+            }
             self.end.iter().for_each(terminates);
             ending::thread_is_over(record);
         }
+    }
+}
+
+/// The calling thread has called `exit`. Ends the process if it is under a scheduler that wants this.
+pub(super) fn exits() {
+    if under::scheduler().is_some_and(|scheduler| scheduler.exits()) {
+        os::end_process(101);
     }
 }
 
@@ -159,7 +171,10 @@ fn leave() {
     // The step comes first, while the thread knows who it is.
     let end = CURRENT.try_with(|mine| mine.borrow_mut().end.take());
     end.ok().flatten().iter().for_each(terminates);
-    let before = CURRENT.try_with(RefCell::take);
+    let before = CURRENT.try_with(|mine| {
+        mine.borrow_mut().leaves = true;
+        mine.take()
+    });
     IDENT.set(0);
     drop(before);
 }

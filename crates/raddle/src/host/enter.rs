@@ -4,12 +4,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::scheduler::Scheduler;
-use super::{current, flags, under};
+use super::{current, exit, flags, under};
 
 /// Puts the calling thread under `scheduler` until the returned value is dropped.
 #[must_use = "the thread leaves the scheduler when this is dropped"]
 pub fn enter(scheduler: Arc<dyn Scheduler>) -> Entered {
     let fine = scheduler.fine();
+    exit::notice();
     flags::raise(fine);
     Entered { before: current::become_under(scheduler), fine, not_send: PhantomData }
 }

@@ -42,6 +42,19 @@ fn wait_at_exit() {
     }
 }
 
+/// Has the C library tell a scheduler whose thread calls `exit`, where it does not destroy the thread's locals first.
+#[expect(unsafe_code, reason = "only the C library is asked by every exit")]
+pub(super) fn notice() {
+    extern "C" fn at_exit() {
+        current::exits();
+    }
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.load(Ordering::Relaxed) && !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: the handler is a plain function that lives as long as the program and does not unwind.
+        unsafe { libc::atexit(at_exit) };
+    }
+}
+
 /// How often the ending program looks for threads that called `exit` themselves and will never finish.
 const LOOK: Duration = Duration::from_millis(50);
 

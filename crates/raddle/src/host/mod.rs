@@ -68,7 +68,7 @@ pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;
 pub(crate) use seam::{
     arrivals, explored, nanoseconds, on_sigquit, panicked, processors, returned, sees_arrivals,
-    set_timer_slack, watched, write_error,
+    set_timer_slack, unhandled, watched, write_error,
 };
 pub use seam::{
     deadline, gave, idle_deadline, lend, now, point, point_until, sleep_until, spawn, took, wait, yield_now,

@@ -99,6 +99,18 @@ pub trait Scheduler: Send + Sync {
         let _ = payload;
     }
 
+    /// Something has panicked with `payload`, or was refused, and nobody asks for its result: the sentence `text` says
+    /// what. Outside a scheduler the excepthook hears of it.
+    fn unhandled(&self, text: &str, payload: &(dyn Any + Send)) {
+        let _ = (text, payload);
+    }
+
+    /// The calling thread has called `exit` while it was under the scheduler. If the answer is yes, the process ends at
+    /// once, with status 101 and without any more handlers; otherwise as the program wants it.
+    fn exits(&self) -> bool {
+        false
+    }
+
     /// Says whether it wants to hear of the atomics inside primitives.
     fn fine(&self) -> bool {
         false

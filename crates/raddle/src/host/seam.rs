@@ -83,6 +83,13 @@ pub(crate) fn panicked(payload: &(dyn Any + Send)) {
     }
 }
 
+/// Says that nobody asks about a panic: the sentence `text` says of what.
+pub(crate) fn unhandled(text: &str, payload: &(dyn Any + Send)) {
+    if let Some(scheduler) = under::scheduler() {
+        scheduler.unhandled(text, payload);
+    }
+}
+
 /// Says that the calling thread's function has returned. For a scheduler the thread's end is a step only once its
 /// locals have been dropped.
 pub(crate) fn returned(op: &Op) {

@@ -192,6 +192,7 @@ fn tell(panic: &UnhandledPanic<'_>) {
     if panic.payload.is::<Abandoned>() {
         return; // a scheduler's doing, not the program's
     }
+    host::unhandled(&panic.to_string(), panic.payload);
     let hook = HOOK.lock().clone();
     match hook {
         None if host::explored() => {} // the report of the exploration tells it
