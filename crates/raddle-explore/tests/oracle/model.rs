@@ -295,16 +295,22 @@ impl<'a> Model<'a> {
         true
     }
 
-    fn is_over(&self, world: &World) -> bool {
-        let keeps = |(body, thread): (usize, &Thread)| {
-            thread.life == Life::Live && self.program.bodies[body].role != Role::Daemon
+    /// Whether main's closure has returned: not while it waits for the threads of its scope.
+    fn has_returned(&self, world: &World) -> bool {
+        let scoped = |(body, thread): (usize, &Thread)| {
+            self.program.bodies[body].role == Role::Scoped && thread.life == Life::Live
         };
-        !world.threads.iter().enumerate().any(keeps)
+        world.threads[0].at == self.code[0].len() && !world.threads.iter().enumerate().any(scoped)
+    }
+
+    /// Whether the thread keeps the program alive.
+    fn keeps(&self, body: usize, thread: &Thread) -> bool {
+        thread.life == Life::Live && self.program.bodies[body].role != Role::Daemon
     }
 
     /// Who can take the next step, and whether its time is up.
     pub(crate) fn options(&self, world: &World) -> Vec<(usize, bool)> {
-        if self.is_over(world) {
+        if world.threads[0].life == Life::Over {
             return Vec::new();
         }
         let ready: Vec<_> = (0..world.threads.len()).map(|me| self.ready(world, me)).collect();
@@ -343,10 +349,9 @@ impl<'a> Model<'a> {
         }
         match self.code[me].get(thread.at) {
             None if me == 0 => {
-                let scoped = |(body, thread): (usize, &Thread)| {
-                    self.program.bodies[body].role == Role::Scoped && thread.life == Life::Live
-                };
-                if world.threads.iter().enumerate().any(scoped) { Ready::No } else { Ready::Yes }
+                // The program ends when all other threads that keep it alive have ended: then main's end is a step.
+                let mut others = world.threads.iter().enumerate().skip(1);
+                if others.any(|(body, thread)| self.keeps(body, thread)) { Ready::No } else { Ready::Yes }
             }
             None | Some(Code::Leave(_) | Code::Enter(_, How::Try, _)) => Ready::Yes,
             Some(Code::Enter(guard, ..)) => when(world.is_free(*guard, me)),
@@ -595,8 +600,8 @@ impl<'a> Model<'a> {
     fn outcome(&self, world: World) -> Outcome {
         let end = match () {
             () if world.panicked && !self.program.panics => "panic",
-            () if self.is_over(&world) => "the end",
-            () if world.threads[0].life == Life::Over => "threads left",
+            () if world.threads[0].life == Life::Over => "the end",
+            () if self.has_returned(&world) => "threads left",
             () => "deadlock",
         };
         Outcome { seen: world.threads.into_iter().map(|thread| thread.seen).collect(), end }
