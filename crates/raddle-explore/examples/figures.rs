@@ -9,7 +9,7 @@
 #[path = "../tests/support/programs.rs"]
 mod programs;
 
-use programs::{PROGRAMS, Program};
+use programs::{LARGE, PROGRAMS, twostage_of};
 use raddle_explore::{Explorer, Outcome, Strategy};
 
 const SEEDS: u64 = 100;
@@ -17,12 +17,12 @@ const SEEDS: u64 = 100;
 const CAP: u64 = 20_000;
 
 /// The mean number of executions to the first failure, and how many searches found none.
-fn mean(program: &Program, strategy: Strategy) -> (f64, u64) {
+fn mean(program: impl Fn() + Clone + Send + Sync + 'static, strategy: Strategy) -> (f64, u64) {
     // Without chance every seed gives the same.
     let seeds = if strategy == Strategy::Dpor { 1 } else { SEEDS };
     let (mut executions, mut missed) = (0, 0);
     for seed in 0..seeds {
-        let outcome = Explorer::new().strategy(strategy).seed(seed).max_executions(CAP).run(program.run);
+        let outcome = Explorer::new().strategy(strategy).seed(seed).max_executions(CAP).run(program.clone());
         if let Outcome::Failed(report) = outcome {
             executions += report.executions();
         } else {
@@ -46,13 +46,24 @@ fn main() {
         let classes = Explorer::new().strategy(Strategy::Dpor).survey(program.run).classes;
         let strategies = [Strategy::Random, Strategy::Pct, Strategy::Pos, Strategy::Surw, Strategy::Dpor];
         let columns = strategies.into_iter().zip(program.figures).map(|(strategy, reference)| {
-            let (mean, missed) = mean(program, strategy);
+            let (mean, missed) = mean(program.run, strategy);
             cell(mean, missed, reference)
         });
         let columns: Vec<_> = columns.collect();
         let best = program.figures.into_iter().fold(f64::INFINITY, f64::min);
-        let (mix, missed) = mean(program, Strategy::Mix);
+        let (mix, missed) = mean(program.run, Strategy::Mix);
         let mix = cell(mix, missed, best);
         println!("| {} | {classes} of {} | {} | {mix} |", program.name, program.classes, columns.join(" | "));
+    }
+    if only.is_some() {
+        return;
+    }
+    println!("\n| too large for reduction | SURW | mix |\n|---|---|---|");
+    for &(writers, published) in LARGE {
+        let by = |strategy| {
+            let (mean, missed) = mean(move || twostage_of(writers), strategy);
+            cell(mean, missed, published)
+        };
+        println!("| twostage, {writers} writers | {} | {} |", by(Strategy::Surw), by(Strategy::Mix));
     }
 }

@@ -138,8 +138,8 @@ impl Exploration {
     fn search_all(&self, stop: bool) -> Option<(Survey, Option<Vec<usize>>)> {
         let lab = &self.lab;
         let options = &self.options;
-        let mut mix =
-            Mix::new(options.strategy, options.seed, options.preemption_bound.unwrap_or(usize::MAX));
+        let bound = options.preemption_bound.unwrap_or(usize::MAX);
+        let mut mix = Mix::new(options.strategy, options.seed, bound, options.max_executions);
         let (mut survey, mut bounded, began) = (Survey::default(), false, Instant::now());
         let until = began.checked_add(options.max_time);
         let mut first = None;

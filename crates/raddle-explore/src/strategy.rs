@@ -8,8 +8,10 @@ use std::fmt;
 pub enum Strategy {
     /// First one execution in which all threads take their steps in turn. Then partial-order reduction until every
     /// class of schedules was seen, and between its executions [`Surw`], [`Pos`], [`Random`] and [`Pct`] in turn: half
-    /// and half.
+    /// and half. While what is left to reduction looks far larger than [`Explorer::max_executions`] allows, it gets one
+    /// execution in eight, and [`Surw`] every other one.
     ///
+    /// [`Explorer::max_executions`]: crate::Explorer::max_executions
     /// [`Surw`]: Strategy::Surw
     /// [`Pos`]: Strategy::Pos
     /// [`Pct`]: Strategy::Pct
@@ -19,7 +21,8 @@ pub enum Strategy {
     /// Dynamic partial-order reduction: of all schedules that differ only in the order of steps which do not touch
     /// the same objects, one is run. Source sets and sleep sets, after Abdulla, Aronis, Jonsson and Sagonas (2014).
     Dpor,
-    /// Selectively uniform random walk, after Zhao, Wolff, Mathur and Roychoudhury (2025).
+    /// Selectively uniform random walk, after Zhao, Wolff, Mathur and Roychoudhury (2025). Where several threads run the
+    /// same lines, every other execution treats them as one when it chooses the next thread.
     Surw,
     /// Partial order sampling, after Yuan, Yang and Gu (2018).
     Pos,

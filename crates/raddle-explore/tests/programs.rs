@@ -4,7 +4,9 @@
 #[expect(dead_code, reason = "the figures are for reading")]
 mod programs;
 
-use programs::{PROGRAMS, dining};
+use programs::{LARGE, PROGRAMS, dining, twostage_of};
+use std::time::Duration;
+
 use raddle_explore::{Explorer, Outcome, Strategy};
 
 #[test]
@@ -25,6 +27,25 @@ fn every_strategy_finds_every_mistake() {
             let outcome = Explorer::new().strategy(strategy).run(program.run);
             assert!(matches!(outcome, Outcome::Failed(_)), "{} by {strategy:?}: {outcome:?}", program.name);
         }
+    }
+}
+
+#[test]
+fn mix_finds_what_is_too_large_for_reduction() {
+    for (&(writers, published), seeds) in LARGE.iter().zip([20, 3]) {
+        let executions = |strategy| {
+            let found = (0..seeds).map(|seed| {
+                let explorer = Explorer::new().strategy(strategy).seed(seed).shrink(false);
+                let explorer = explorer.max_time(Duration::from_hours(1));
+                explorer.run(move || twostage_of(writers)).expect_failure().executions()
+            });
+            found.sum::<u64>()
+        };
+        let (best, mix) = (executions(Strategy::Surw), executions(Strategy::Mix));
+        assert!(mix <= 3 * best, "{writers} writers: {mix}, where the best strategy alone needs {best}");
+        #[expect(clippy::cast_precision_loss, reason = "the counts are small")]
+        let mean = mix as f64 / seeds as f64;
+        assert!(mean <= 3.0 * published, "{writers} writers: {mean}, and {published} as published");
     }
 }
 

@@ -94,6 +94,13 @@ impl Dpor {
         self.exhausted
     }
 
+    /// How much there is to do at least, as a power of two, if the rest of the tree is like its current branch: the product of
+    /// how many ways there are at each node (Knuth, "Estimating the efficiency of backtrack programs", 1975).
+    pub(crate) fn spread(&self) -> f64 {
+        let ways = |node: &Node| node.backtrack.iter().fold(0.0, |ways, _| ways + 1.0);
+        self.nodes.iter().map(|node| f64::log2(ways(node))).sum()
+    }
+
     /// Who slept before the last step and is independent of it.
     fn still_asleep(&self, view: &View<'_>) -> Vec<Sleeper> {
         let (Some(parent), Some(event)) = (self.nodes.last(), view.events.last()) else { return Vec::new() };

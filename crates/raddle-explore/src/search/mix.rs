@@ -10,6 +10,8 @@ use crate::strategy::Strategy;
 pub(crate) struct Mix {
     strategy: Strategy,
     turn: usize,
+    /// So large is what partial-order reduction cannot come to the end of: as a power of two.
+    large: f64,
     dpor: Option<Dpor>,
     depth: Option<Depth>,
     walk: Option<Walk>,
@@ -18,14 +20,24 @@ pub(crate) struct Mix {
     surw: Option<Surw>,
 }
 
+/// How much larger, as a power of two, a program has to look than is possible before it is given up as too large: how
+/// large it looks is an estimate.
+const SPARE: f64 = 4.0;
+
+#[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
+fn log2(number: u64) -> f64 {
+    (number.max(1) as f64).log2()
+}
+
 impl Mix {
-    pub(crate) fn new(strategy: Strategy, seed: u64, bound: usize) -> Self {
+    pub(crate) fn new(strategy: Strategy, seed: u64, bound: usize, executions: u64) -> Self {
         // Seeds are small numbers and close to each other: spread out, they lead to unrelated lots.
         let mut seeds = Rng::with_seed(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut rng = || seeds.fork();
         Self {
             strategy,
             turn: 0,
+            large: log2(executions) + SPARE,
             dpor: Some(Dpor::default()),
             depth: Some(Depth::new(bound)),
             walk: Some(Walk(rng())),
@@ -58,18 +70,25 @@ impl Mix {
             || self.depth.as_ref().is_some_and(|depth| depth.diverged)
     }
 
-    /// Whose turn it is: once that of all in step, then every other time partial-order reduction's, in between the
-    /// others' one after the other.
+    /// Whether partial-order reduction will not come to its end within the executions that are allowed, as far as can be told.
+    fn is_too_large(&self) -> bool {
+        self.dpor.as_ref().is_some_and(|dpor| dpor.spread() > self.large)
+    }
+
+    /// Whose turn it is: once that of all threads in step, then that of partial-order reduction and, in between, of the
+    /// others. Of what is too large for reduction the random walk that finds most gets every other turn.
     fn next(&mut self) -> Strategy {
-        let turn = self.turn;
+        use Strategy::{Dpor, Mix, Pct, Pos, Random, Surw};
+        if self.strategy != Mix {
+            return self.strategy;
+        }
+        let (turn, large) = (self.turn, self.turn > 1 && self.is_too_large());
         self.turn += 1;
-        match self.strategy {
-            Strategy::Mix if turn == 0 => Strategy::Mix,
-            Strategy::Mix if !turn.is_multiple_of(2) => Strategy::Dpor,
-            Strategy::Mix => {
-                [Strategy::Surw, Strategy::Pos, Strategy::Random, Strategy::Pct][(turn / 2 - 1) % 4]
-            }
-            strategy => strategy,
+        match turn.checked_sub(1) {
+            None => Mix,
+            Some(turn) if large => [Dpor, Surw, Pos, Surw, Pct, Surw, Random, Surw][turn % 8],
+            Some(turn) if turn.is_multiple_of(2) => Dpor,
+            Some(turn) => [Surw, Pos, Random, Pct][turn / 2 % 4],
         }
     }
 

@@ -1,11 +1,14 @@
 //! Selectively uniform random walk: threads are chosen in proportion to the steps that they still have before them,
 //! so that every order of the steps that count is about as likely as any other; which steps count is chosen anew for
-//! each execution.
+//! each execution: those on one object.
+//!
+//! Where several threads do the same, every other execution chooses among *roles* instead, each as likely as any other: threads that run the same lines have
+//! one role. Of a hundred writers and a reader the reader is first in every second such execution.
 //!
 //! After Zhao, Wolff, Mathur and Roychoudhury, "Selectively uniform concurrency testing" (2025).
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use fastrand::Rng;
 use raddle::host::Kind;
@@ -18,9 +21,14 @@ struct Profile {
     /// For each thread: its touches of each object, counted.
     touches: Vec<HashMap<Kin, usize>>,
     parents: Vec<Option<usize>>,
+    /// For each thread the lines that it runs.
+    lines: Vec<BTreeSet<Line>>,
     /// Objects that several threads touch, one of them writing.
     shared: Vec<Kin>,
 }
+
+/// A line and column of the program, and its file's name.
+type Line = (&'static str, u32, u32);
 
 impl Profile {
     fn merge(&mut self, other: Profile) {
@@ -31,12 +39,22 @@ impl Profile {
                 *most = count.max(*most);
             }
         }
+        self.lines.resize(self.lines.len().max(other.lines.len()), BTreeSet::new());
+        for (mine, others) in self.lines.iter_mut().zip(other.lines) {
+            mine.extend(others);
+        }
         if other.parents.len() > self.parents.len() {
             self.parents = other.parents;
         }
         self.shared.extend(other.shared);
         self.shared.sort_unstable();
         self.shared.dedup();
+    }
+
+    /// For each thread the first one that runs the same lines.
+    fn roles(&self) -> Vec<usize> {
+        let mut first = HashMap::new();
+        self.lines.iter().enumerate().map(|(thread, lines)| *first.entry(lines).or_insert(thread)).collect()
     }
 }
 
@@ -51,22 +69,38 @@ pub(crate) struct Surw {
     started: usize,
     /// Who takes the next step that counts.
     intended: Option<usize>,
+    /// Whether this execution chooses among roles, and the role of each thread.
+    by_role: bool,
+    roles: Vec<usize>,
 }
 
 impl Surw {
     pub(crate) fn new(rng: Rng) -> Self {
         let profile = Profile::default();
-        Self { rng, profile, object: None, left: Vec::new(), started: 0, intended: None }
+        Self {
+            rng,
+            profile,
+            object: None,
+            left: Vec::new(),
+            started: 0,
+            intended: None,
+            by_role: true,
+            roles: Vec::new(),
+        }
     }
 
     /// Learns what threads do from an execution that came to its end: what each did most often so far.
     pub(crate) fn learn(&mut self, events: &[Event], objects: &Objects, parents: &[Option<usize>]) {
         let mut profile = Profile { parents: parents.to_vec(), ..Profile::default() };
         profile.touches.resize(parents.len(), HashMap::new());
+        profile.lines.resize(parents.len(), BTreeSet::new());
         let mut users: HashMap<Kin, (Vec<usize>, bool)> = HashMap::new();
         for event in events {
             let of_a_thread =
                 event.op.is_some_and(|op| matches!(op.kind, Kind::Start | Kind::End | Kind::Join));
+            if let Some(op) = event.op {
+                profile.lines[event.thread].insert((op.at.file(), op.at.line(), op.at.column()));
+            }
             if let Some(access) = event.access {
                 let object = objects.kin(objects.canonical(access.object));
                 *profile.touches[event.thread].entry(object).or_default() += 1;
@@ -100,6 +134,9 @@ impl Surw {
             }
         }
         (self.started, self.intended) = (1, None);
+        self.roles = self.profile.roles();
+        let shared = self.roles.iter().enumerate().any(|(thread, role)| thread != *role);
+        self.by_role = !self.by_role && shared;
     }
 
     /// Threads that were started since the last step take their own steps along.
@@ -127,17 +164,41 @@ impl Surw {
         (0..view.options.len()).filter(|&place| may(view.options[place])).collect()
     }
 
-    /// Somebody, in proportion to the steps before it.
-    fn intend(&mut self, view: &View<'_>) -> Option<usize> {
-        let weight = |thread: usize| self.left.get(thread).copied().unwrap_or(0);
-        let total: usize = view.options.iter().map(|&thread| weight(thread)).sum();
-        if total == 0 {
-            return None;
+    /// Whether the thread has steps that count before it, and is on its way to them.
+    fn comes(&self, view: &View<'_>, thread: usize) -> bool {
+        self.left[thread] > 0 && !view.actors[thread].is_finished() && !self.counts(view, thread)
+    }
+
+    /// A thread, in proportion to the steps before it: one that can proceed, or that may `come`.
+    fn intend(&mut self, view: &View<'_>, may_come: bool) -> Option<usize> {
+        let near = |thread: usize| view.options.contains(&thread) || (may_come && self.comes(view, thread));
+        let threads: Vec<_> = (0..view.actors.len()).filter(|&thread| near(thread)).collect();
+        let left = |thread: usize| self.left.get(thread).copied().unwrap_or(0);
+        let role = |thread: usize| self.roles.get(thread).copied().unwrap_or(thread);
+        let mut of_role: HashMap<usize, usize> = HashMap::new();
+        for &thread in &threads {
+            *of_role.entry(role(thread)).or_default() += left(thread);
         }
-        let mut lot = self.rng.usize(..total);
-        view.options.iter().copied().find(|&thread| {
-            let found = lot < weight(thread);
-            lot = lot.saturating_sub(weight(thread));
+        let mut lot = if self.by_role {
+            let roles: Vec<_> = {
+                let mut roles: Vec<_> =
+                    of_role.iter().filter(|(_, left)| **left > 0).map(|(role, _)| *role).collect();
+                roles.sort_unstable();
+                roles
+            };
+            let chosen = *roles.get(self.rng.usize(..roles.len().max(1)))?;
+            of_role.retain(|role, _| *role == chosen);
+            self.rng.usize(..of_role[&chosen])
+        } else {
+            let total: usize = of_role.values().sum();
+            if total == 0 {
+                return None;
+            }
+            self.rng.usize(..total)
+        };
+        threads.into_iter().filter(|&thread| of_role.contains_key(&role(thread))).find(|&thread| {
+            let found = lot < left(thread);
+            lot = lot.saturating_sub(left(thread));
             found
         })
     }
@@ -153,15 +214,15 @@ impl Policy for Surw {
         }
         self.notice_the_new(view);
         // Kept from its step that counts by another such step, it gives way; on its way there it is waited for.
-        let waits = |thread| self.left[thread] > 0 && !self.counts(view, thread);
+        let waits = |thread| self.comes(view, thread);
         let blocked = |&thread: &usize| !view.options.contains(&thread) && !waits(thread);
         if self.intended.as_ref().is_none_or(blocked) {
-            self.intended = self.intend(view);
+            self.intended = self.intend(view, true);
         }
         let mut allowed = self.allowed(view);
         if allowed.is_empty() {
-            // Who is to take the next step that counts cannot, and nobody else may: somebody who can shall.
-            self.intended = self.intend(view);
+            // The thread that is to take the next step that counts cannot, and no other may: one that can shall.
+            self.intended = self.intend(view, false);
             allowed = self.allowed(view);
         }
         let place = match allowed.len() {

@@ -9,6 +9,9 @@ use super::objects::{Access, Objects};
 /// So many steps of others without one of its own are long.
 const LONG: usize = 250;
 
+/// So many steps of each thread are no long execution yet.
+const TURNS: usize = 20;
+
 /// What a policy sees before each step.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
@@ -42,12 +45,14 @@ impl View<'_> {
     /// The place of the thread that could proceed and has waited longest, once an execution is long and that is: chance
     /// may starve a thread of whose step the end depends.
     pub(crate) fn starving(&self) -> Option<usize> {
-        if self.events.len() < LONG {
+        // The more threads there are, the longer each one's turn takes to come without any being starved.
+        let long = LONG.max(TURNS * self.actors.len());
+        if self.events.len() < long {
             return None;
         }
         let places = 0..self.options.len();
         let longest = places.max_by_key(|&place| self.waited(self.options[place]))?;
-        (self.waited(self.options[longest]) > LONG).then_some(longest)
+        (self.waited(self.options[longest]) > long).then_some(longest)
     }
 
     /// The access, under the number that stands for its object by now.

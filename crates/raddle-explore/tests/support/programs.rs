@@ -36,6 +36,10 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("timed_wait", timed_wait, 3, [3.6, 2.9, 3.6, 4.3, 1.0]),
 ];
 
+/// What is too large for partial-order reduction: `twostage` with so many writers, and the mean number of executions that the
+/// best strategy needs as published, which is SURW.
+pub(crate) const LARGE: &[(usize, f64)] = &[(19, 63.0), (99, 175.0)];
+
 fn start<S: Send + Sync + 'static>(shared: &Arc<S>, run: impl FnOnce(&S) + Send + 'static) -> JoinHandle<()> {
     let shared = shared.clone();
     Thread::spawn(move || run(&shared))
@@ -232,8 +236,13 @@ struct Stages {
 }
 
 fn twostage() {
+    twostage_of(1);
+}
+
+/// So many writers, each of which goes through both stages, and a reader that may come between them.
+pub(crate) fn twostage_of(writers: usize) {
     let stages = Arc::new(Stages::default());
-    join([
+    let write = || {
         start(&stages, |it| {
             {
                 let _l1 = it.l1.lock();
@@ -241,19 +250,21 @@ fn twostage() {
             }
             let _l2 = it.l2.lock();
             it.d2.set(it.d1.get() + 1);
-        }),
-        start(&stages, |it| {
-            let seen = {
-                let _l1 = it.l1.lock();
-                it.d1.get()
-            };
-            if seen == 0 {
-                return;
-            }
-            let _l2 = it.l2.lock();
-            assert_eq!(it.d2.get(), seen + 1);
-        }),
-    ]);
+        })
+    };
+    let mut threads: Vec<_> = std::iter::repeat_with(write).take(writers).collect();
+    threads.push(start(&stages, |it| {
+        let seen = {
+            let _l1 = it.l1.lock();
+            it.d1.get()
+        };
+        if seen == 0 {
+            return;
+        }
+        let _l2 = it.l2.lock();
+        assert_eq!(it.d2.get(), seen + 1);
+    }));
+    join(threads);
 }
 
 fn wronglock_3() {
