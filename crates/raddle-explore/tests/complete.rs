@@ -306,6 +306,20 @@ fn loop_that_yields_is_bounded_and_therefore_inconclusive() {
 }
 
 #[test]
+fn timeouts_without_end_are_bounded_and_therefore_inconclusive() {
+    let outcome = Explorer::new().strategy(Strategy::Dpor).run(|| {
+        let event = Arc::new(Event::new());
+        let setter = Thread::spawn({
+            let event = event.clone();
+            move || event.set()
+        });
+        while !event.wait_timeout(ms(1)) {}
+        setter.join().unwrap();
+    });
+    assert!(matches!(outcome, Outcome::Inconclusive { .. }), "{outcome:?}");
+}
+
+#[test]
 fn step_that_enables_a_thread_does_not_hide_which_thread_was_first() {
     // Each passes one token: the second thread waits for what the first one puts back, but could have been the first.
     let programs: [(&str, fn()); 4] = [

@@ -198,3 +198,30 @@ fn later_report_of_the_same_name_leaves_the_first_one() {
     assert!(pages.iter().all(|page| page.exists() && page.with_extension("json").exists()), "{pages:?}");
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+#[test]
+fn same_seed_gives_the_same_schedules() {
+    let threads = || {
+        let value = Arc::new(Shared::new(0));
+        let threads = [(); 3].map(|()| {
+            let value = value.clone();
+            Thread::spawn(move || (0..3).for_each(|_| value.set(value.get() + 1)))
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(value.get(), 9, "an update was lost");
+    };
+    for strategy in [Strategy::Mix, Strategy::Surw, Strategy::Pos, Strategy::Pct, Strategy::Random] {
+        let found = |seed| {
+            let explorer = Explorer::new().strategy(strategy).seed(seed).shrink(false);
+            let report = explorer.run(threads).expect_failure();
+            (report.executions(), report.token())
+        };
+        let first: Vec<_> = (0..4).map(found).collect();
+        assert_eq!(first, (0..4).map(found).collect::<Vec<_>>(), "{strategy:?}");
+        // The first execution of the mix does not depend on chance.
+        let differ = first.iter().any(|other| *other != first[0]);
+        assert!(differ || strategy == Strategy::Mix, "{strategy:?}: the seed changes nothing");
+    }
+}

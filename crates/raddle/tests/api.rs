@@ -4,6 +4,8 @@
 #[allow(dead_code, reason = "only its reader is needed")]
 mod modules;
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -95,6 +97,53 @@ fn pools() -> Outcome {
     pool.resize(16);
     pool.shutdown(Shutdown::CancelPending)?;
     Ok(())
+}
+
+/// Counts what each thread allocates.
+struct Counting;
+
+thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
+
+// SAFETY: the operating system's allocator does all of it.
+#[expect(unsafe_code, reason = "an allocator that counts")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps to the contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps to the contract, and the memory is from this allocator.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How often the calling thread allocates while it submits a thousand such closures.
+fn allocations<const WORDS: usize>(pool: &ThreadPoolExecutor) -> usize {
+    let (go, ran) = (Arc::new(Event::new()), Arc::new(Semaphore::new(0)));
+    let held = go.clone();
+    pool.execute(move || held.wait()).unwrap();
+    let before = ALLOCATIONS.get();
+    for _ in 0..1_000 {
+        let (ran, captured) = (ran.clone(), [7_usize; WORDS]);
+        pool.execute(move || ran.release_many(captured.len()).unwrap()).unwrap();
+    }
+    let counted = ALLOCATIONS.get() - before;
+    go.set();
+    ran.acquire_many(1_000 * WORDS);
+    counted
+}
+
+#[test]
+fn small_closure_is_queued_without_an_allocation() {
+    let pool = ThreadPoolExecutor::new(1);
+    // The first rounds give the queue the room that it keeps.
+    assert_eq!((0..10).map(|_| allocations::<2>(&pool)).min(), Some(0));
+    assert!((0..3).all(|_| allocations::<3>(&pool) >= 1_000), "the allocator does not count");
 }
 
 #[test]

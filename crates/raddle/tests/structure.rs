@@ -243,6 +243,29 @@ fn untested(table: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
 }
 
 #[test]
+fn libc_is_the_only_dependency_on_linux() {
+    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let mut found = Vec::new();
+    for section in manifest.split("\n[").filter(|section| !section.starts_with("dev-")) {
+        let (header, lines) = section.split_once('\n').unwrap();
+        if header.contains("dependencies") {
+            let names = lines.lines().filter_map(|line| Some(line.split_once(" =")?.0));
+            found.extend(names.map(|name| (header.contains("not(target_os = \"linux\")"), name)));
+        }
+    }
+    assert_eq!(found, [(false, "libc"), (true, "parking_lot_core")]);
+}
+
+#[test]
+fn other_crates_forbid_unsafe_code() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for root in ["raddle-explore/src/lib.rs", "raddle-ingest/src/lib.rs", "raddle-cli/src/main.rs"] {
+        let text = std::fs::read_to_string(crates.join(root)).unwrap();
+        assert!(text.lines().any(|line| line == "#![forbid(unsafe_code)]"), "{root}");
+    }
+}
+
+#[test]
 fn every_promise_has_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let table = std::fs::read_to_string(root.join("docs/promises.md")).expect("the table of promises");
