@@ -34,11 +34,13 @@ impl Exploration {
     }
 
     pub(crate) fn run(self) -> Outcome {
+        let allowed = self.options.allow_independent;
         let survey = self.watched(|exploration| Ok(exploration.search(true)));
         match survey.first {
             Some(report) => Outcome::Failed(report),
             None if survey.exhausted => {
-                Outcome::Exhausted { classes: survey.classes, executions: survey.executions }
+                let independent = survey.independent && !allowed;
+                Outcome::Exhausted { classes: survey.classes, executions: survey.executions, independent }
             }
             None => Outcome::Inconclusive { executions: survey.executions },
         }
@@ -142,6 +144,7 @@ impl Exploration {
         let mut mix = Mix::new(options.strategy, options.seed, bound, options.max_executions);
         let (mut survey, mut bounded, began) = (Survey::default(), false, Instant::now());
         let until = began.checked_add(options.max_time);
+        let (mut several, mut interleaved) = (false, options.rules.fine());
         let mut first = None;
         while !mix.is_exhausted()
             && survey.executions < options.max_executions
@@ -153,6 +156,8 @@ impl Exploration {
             }
             survey.executions += 1;
             bounded |= execution.bounded;
+            several |= execution.has_several_threads();
+            interleaved = interleaved || execution.interleaves();
             options.observer.iter().for_each(|observer| observer.see(&execution));
             if mix.diverged() {
                 return Some((survey, Some(execution.choices)));
@@ -171,6 +176,7 @@ impl Exploration {
             first.get_or_insert(execution);
         }
         survey.classes = mix.classes();
+        survey.independent = several && !interleaved;
         survey.exhausted = mix.is_exhausted() && mix.is_complete() && !bounded;
         let strange = first.filter(|first| survey.failures == 0 && !self.is_repeated(first));
         let strange = strange.map(|first| first.choices);

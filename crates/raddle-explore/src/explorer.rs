@@ -36,6 +36,7 @@ pub struct Explorer {
     pub(crate) stuck_after: Duration,
     pub(crate) preemption_bound: Option<usize>,
     pub(crate) shrink: bool,
+    pub(crate) allow_independent: bool,
     pub(crate) rules: Rules,
     pub(crate) observer: Option<Observer>,
 }
@@ -57,6 +58,7 @@ impl Explorer {
             stuck_after: Duration::from_secs(10),
             preemption_bound: None,
             shrink: true,
+            allow_independent: false,
             rules: Rules::default(),
             observer: None,
         }
@@ -153,6 +155,14 @@ impl Explorer {
     #[doc(hidden)]
     pub fn observe(mut self, see: impl Fn(Ended) + Send + Sync + 'static) -> Self {
         self.observer = Some(Observer::new(see));
+        self
+    }
+
+    /// Accepts a program whose threads never touch the same object. Otherwise
+    /// [`assert_exhausted`](Outcome::assert_exhausted) fails for it: most often its threads share what the explorer does
+    /// not see.
+    pub fn allow_independent(mut self, allow: bool) -> Self {
+        self.allow_independent = allow;
         self
     }
 

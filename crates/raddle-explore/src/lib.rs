@@ -77,7 +77,11 @@ pub use strategy::Strategy;
 /// If a schedule breaks the program, with the report.
 #[track_caller]
 pub fn check(program: impl Fn() + Send + Sync + 'static) -> Outcome {
-    Explorer::new().run(program).unless_failed()
+    let outcome = Explorer::new().run(program).unless_failed();
+    if matches!(outcome, Outcome::Exhausted { independent: true, .. }) {
+        eprintln!("raddle: {}", outcome::INDEPENDENT);
+    }
+    outcome
 }
 
 /// Runs the schedule that a [report's token](Report::token) stands for, and no other; `token` may also be the name of a

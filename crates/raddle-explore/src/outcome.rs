@@ -13,6 +13,9 @@ pub enum Outcome {
         classes: u64,
         /// How often the program was run.
         executions: u64,
+        /// Several threads ran, but no two of them ever touched the same object, and
+        /// [`allow_independent`](crate::Explorer::allow_independent) was not set: nothing was interleaved.
+        independent: bool,
     },
     /// A limit was reached before every schedule was run; none failed so far.
     Inconclusive {
@@ -55,7 +58,8 @@ impl Outcome {
     #[track_caller]
     pub fn assert_exhausted(self) {
         match self {
-            Outcome::Exhausted { .. } => {}
+            Outcome::Exhausted { independent: false, .. } => {}
+            Outcome::Exhausted { .. } => panic!("{INDEPENDENT}"),
             Outcome::Inconclusive { executions } => panic!(
                 "not every schedule was run: inconclusive after {executions} executions. Allow more of them or more time \
                  (`Explorer::max_executions`, `max_time`), make the program smaller, or do without `assert_exhausted`"
@@ -64,6 +68,11 @@ impl Outcome {
         }
     }
 }
+
+/// Said of a program in which nothing was interleaved.
+pub(crate) const INDEPENDENT: &str = "no two threads ever touched the same object, so nothing was interleaved. Does the program \
+                                      use the standard library's threads, locks or atomics? Use raddle's, or say \
+                                      `Explorer::allow_independent`";
 
 /// What [`survey`](crate::Explorer::survey) saw.
 #[derive(Debug, Default)]
@@ -77,6 +86,8 @@ pub struct Survey {
     pub failures: u64,
     /// Every schedule that matters was run.
     pub exhausted: bool,
+    /// Several threads ran, but no two of them ever touched the same object.
+    pub independent: bool,
     /// The first failure.
     pub first: Option<Box<Report>>,
 }

@@ -420,3 +420,21 @@ fn a_panic_in_a_destructor_of_a_local_says_where() {
     assert_eq!(status, None, "the process is aborted: {text}");
     assert!(text.contains("in a destructor") && text.contains("RADDLE_REPLAY="), "{text}");
 }
+
+#[test]
+fn threads_that_share_nothing_that_is_seen_are_not_exhausted() {
+    let program = || {
+        let count = Arc::new(AtomicUsize::new(0));
+        let mine = count.clone();
+        let add = |count: &AtomicUsize| count.store(count.load(Relaxed) + 1, Relaxed);
+        let other = Thread::spawn(move || add(&mine));
+        add(&count);
+        other.join().unwrap();
+    };
+    let outcome = Explorer::new().run(program);
+    assert!(matches!(outcome, Outcome::Exhausted { independent: true, .. }), "{outcome:?}");
+    let refuses = std::panic::AssertUnwindSafe(|| outcome.assert_exhausted());
+    assert!(std::panic::catch_unwind(refuses).is_err());
+    Explorer::new().allow_independent(true).run(program).assert_exhausted();
+    Explorer::new().run(|| ()).assert_exhausted();
+}

@@ -1,8 +1,11 @@
 //! One execution, as the search keeps it.
 
 use std::any::Any;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use raddle::host::{Kind, Op};
 
 use super::races::first_race;
 use crate::crew::{Crew, stay_for_good};
@@ -179,6 +182,23 @@ impl Execution {
             labels: take(&mut state.labels),
             objects,
         }
+    }
+
+    /// How many threads took steps.
+    pub(crate) fn has_several_threads(&self) -> bool {
+        self.events.iter().any(|event| event.thread != self.events[0].thread)
+    }
+
+    /// Whether two threads touched the same object, other than a thread: that one starts and joins another does not
+    /// count.
+    pub(crate) fn interleaves(&self) -> bool {
+        let ops = || self.events.iter().filter_map(|event| Some((event.thread, event.op?)));
+        let is_life = |op: &Op| matches!(op.kind, Kind::Start | Kind::End);
+        let threads: HashSet<_> = ops().filter(|(_, op)| is_life(op)).map(|(_, op)| op.object).collect();
+        let mut touched = HashMap::new();
+        ops()
+            .filter(|(_, op)| op.kind != Kind::Sleep && !threads.contains(&op.object))
+            .any(|(thread, op)| touched.insert(op.object, thread).is_some_and(|other| other != thread))
     }
 
     /// Who started each thread.
