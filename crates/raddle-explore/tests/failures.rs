@@ -465,3 +465,24 @@ fn a_panic_that_its_future_gives_is_no_failure() {
     })
     .assert_exhausted();
 }
+
+#[test]
+fn shrinking_takes_eighty_executions_at_most() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = runs.clone();
+    let report = Explorer::new().strategy(Strategy::Random).run(move || {
+        counted.fetch_add(1, Relaxed);
+        let value = Arc::new(Shared::new(0));
+        let threads = [(); 4].map(|()| {
+            let value = value.clone();
+            Thread::spawn(move || (0..4).for_each(|_| value.set(value.get() + 1)))
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(value.get(), 16);
+    });
+    let report = report.expect_failure();
+    let shrinking = runs.load(Relaxed) - usize::try_from(report.executions()).unwrap();
+    assert!((10..=80).contains(&shrinking), "{shrinking} executions after the failing one");
+}

@@ -7,9 +7,10 @@ mod modules;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use raddle::host::{self, Kind, Op};
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, LifoQueue, Lock, Mutex, Priority, PriorityQueue,
     Queue, RLock, ReentrantMutex, ReturnWhen, Semaphore, Shared, Shutdown, SimpleQueue, Thread,
@@ -136,6 +137,13 @@ fn allocations<const WORDS: usize>(pool: &ThreadPoolExecutor) -> usize {
     go.set();
     ran.acquire_many(1_000 * WORDS);
     counted
+}
+
+#[test]
+fn predicate_of_a_step_is_not_called_without_a_scheduler() {
+    let word = AtomicU32::new(0);
+    let op = Op::new(&word, "word", Kind::Await);
+    host::point_until(op, None, &word, || panic!("it is called"));
 }
 
 #[test]
