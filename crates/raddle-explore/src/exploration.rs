@@ -176,7 +176,8 @@ impl Exploration {
             first.get_or_insert(execution);
         }
         survey.classes = mix.classes();
-        survey.independent = several && !interleaved;
+        // More than one class is more than one order in which something was done.
+        survey.independent = several && !interleaved && survey.classes <= 1;
         survey.exhausted = mix.is_exhausted() && mix.is_complete() && !bounded;
         let strange = first.filter(|first| survey.failures == 0 && !self.is_repeated(first));
         let strange = strange.map(|first| first.choices);

@@ -84,6 +84,7 @@ impl<R: Ord + Debug + Send + 'static> Ways<R> {
             _ => (Strategy::Dpor, CLASSES),
         };
         let explorer = Explorer::new()
+            .allow_independent(true)
             .strategy(strategy)
             .grain(grain)
             .time(self.time)

@@ -26,7 +26,7 @@ fn all<R: Ord + Debug + Send + 'static>(scenario: impl Fn() -> R + Send + Sync +
         let run = move || {
             into.lock().unwrap().insert(scenario());
         };
-        explorer.run(run).assert_exhausted();
+        explorer.allow_independent(true).run(run).assert_exhausted();
         std::mem::take(&mut *seen.lock().unwrap())
     };
     let (reduced, every) = (by(Strategy::Dpor), by(Strategy::Depth));
