@@ -14,7 +14,7 @@ use raddle::host::{self, Kind, Op};
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, LifoQueue, Lock, Mutex, Priority, PriorityQueue,
     Queue, RLock, ReentrantMutex, ReturnWhen, Semaphore, Shared, Shutdown, SimpleQueue, Thread,
-    ThreadPoolExecutor, Timer, thread,
+    ThreadPoolExecutor, Timer, thread, trace,
 };
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -144,6 +144,19 @@ fn predicate_of_a_step_is_not_called_without_a_scheduler() {
     let word = AtomicU32::new(0);
     let op = Op::new(&word, "word", Kind::Await);
     host::point_until(op, None, &word, || panic!("it is called"));
+}
+
+struct Unshown;
+
+impl std::fmt::Display for Unshown {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("it is formatted")
+    }
+}
+
+#[test]
+fn note_is_not_formatted_while_nothing_records() {
+    trace::note("value", Unshown);
 }
 
 #[test]
