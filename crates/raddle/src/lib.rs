@@ -60,7 +60,7 @@
 //! # The end of the program
 //!
 //! As in Python, a thread that is not a daemon keeps the program alive: when `main` returns, panics, or somebody
-//! calls [`std::process::exit`], the process waits for it, for unfinished tasks of pools and for timers that are due,
+//! calls [`std::process::exit`], the process waits for it, for unfinished tasks of pools and for pending timers,
 //! and abandons daemons. There is nothing to write in `main`.
 //!
 //! # When it hangs

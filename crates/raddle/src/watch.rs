@@ -6,7 +6,7 @@
 //!
 //! # What is certain
 //!
-//! These are deadlocks. Each is reported once, to standard error or to the [hook](set_hook), within about a second;
+//! These are deadlocks. Each is reported once, to standard error or to the [hook](set_hook), as a rule within a second;
 //! then the watch does what its [`Action`] says: it ends the program, unless told otherwise.
 //!
 //! - [`Finding::OwnLock`]: a thread waits without limit for a [`Mutex`](crate::Mutex) that it holds.

@@ -764,3 +764,49 @@ fn what_is_listed_as_a_step_takes_one() {
         assert_eq!(without, Vec::<&str>::new());
     });
 }
+
+/// What can be tried while another thread has it, or while there is nothing to get or no room.
+#[test]
+fn what_is_tried_never_waits() {
+    within_limit(|| {
+        // Held by a thread that is not under the scheduler.
+        let parts = Arc::new((RLock::new(), ReentrantMutex::new(0), Event::new(), Event::new()));
+        let holder = Thread::spawn({
+            let parts = parts.clone();
+            move || {
+                let _held = (parts.0.lock(), parts.1.lock());
+                parts.2.set();
+                parts.3.wait();
+            }
+        });
+        parts.2.wait();
+        let wait = |_| -> Wait { panic!("it waits") };
+        under(Unkind { point: None, wait: Some(Box::new(wait)), run: None }, || {
+            let (rlock, reentrant) = (&parts.0, &parts.1);
+            assert!(!rlock.try_acquire() && rlock.try_lock().is_none() && reentrant.try_lock().is_none());
+            let (lock, mutex) = (Lock::new(), Mutex::new(0));
+            let _held = (lock.lock(), mutex.lock());
+            assert!(!lock.try_acquire() && lock.try_lock().is_none() && mutex.try_lock().is_none());
+
+            let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
+            let _permits = (semaphore.permit(), bounded.permit());
+            assert!(!semaphore.try_acquire() && !semaphore.try_acquire_many(2));
+            assert!(semaphore.try_permit().is_none() && semaphore.try_permit_many(2).is_none());
+            assert!(!bounded.try_acquire() && !bounded.try_acquire_many(1));
+            assert!(bounded.try_permit().is_none() && bounded.try_permit_many(1).is_none());
+
+            let queue = Queue::bounded(1);
+            assert!(queue.try_get().is_err() && queue.try_get_many(2).is_empty());
+            assert!(queue.try_iter().next().is_none());
+            queue.put(1).unwrap();
+            assert!(queue.try_put(2).is_err() && queue.try_put_many([2, 3]).is_err());
+            assert!(SimpleQueue::<u8>::new().try_get().is_none());
+
+            let promise = Promise::<u8>::new();
+            assert!(promise.future().try_result().is_err());
+            assert!(promise.future().with_result(|result| result.is_err()));
+        });
+        parts.3.set();
+        holder.join().unwrap();
+    });
+}

@@ -334,6 +334,21 @@ fn enumerate_lists_the_threads_alive() {
 }
 
 #[test]
+fn enumerate_lists_main_and_then_the_oldest_thread_first() {
+    within_limit(|| {
+        let started: Vec<_> = (0..5).map(|_| waiting()).collect();
+        let mut expected = vec![thread::main_thread()];
+        expected.extend(started.iter().map(|(thread, _)| thread.thread().clone()));
+        let listed = thread::enumerate().into_iter().filter(|thread| expected.contains(thread));
+        assert_eq!(listed.collect::<Vec<_>>(), expected);
+        for (thread, go) in started {
+            go.set();
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_thread_that_raddle_did_not_start_gets_a_stand_in() {
     within_limit(|| {
         let (send, receive) = mpsc::channel();

@@ -95,9 +95,14 @@ impl Program {
         Object::of(&self.threads, "threads")
     }
 
-    /// The threads alive, in the order in which they were started.
+    /// The threads alive: the main thread, and then the others in the order in which they were started or met.
     pub(crate) fn threads(&self) -> Vec<Arc<Record>> {
-        locked(&self.threads).all.values().filter(|thread| !thread.finished()).cloned().collect()
+        let threads = locked(&self.threads);
+        let main = threads.main.as_ref().map(|main| main.ident);
+        let is_main = |thread: &&Arc<Record>| Some(thread.ident) == main;
+        let (main, others) = (threads.all.values().filter(is_main), threads.all.values());
+        let all = main.chain(others.filter(|thread| !is_main(thread)));
+        all.filter(|thread| !thread.finished()).cloned().collect()
     }
 
     /// This is a forked child, with `me` as its only thread. What was begun before will never be fulfilled here. What the

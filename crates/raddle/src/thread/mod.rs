@@ -81,7 +81,7 @@ pub fn main_thread() -> ThreadHandle {
     host::with_program(|program| ThreadHandle(program.main()))
 }
 
-/// The threads alive: main, those that raddle started, and those that it met; oldest first.
+/// The threads alive: main, and then those that raddle started or met, in the order in which it did.
 ///
 /// To an explorer this is a step, and threads that start and end elsewhere come before or after it. The order among
 /// threads that different threads start at the same time is not explored, nor are the numbers in their default names.

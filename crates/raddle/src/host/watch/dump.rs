@@ -14,7 +14,7 @@ use crate::host::{current, flags, os, under};
 pub struct Dump {
     /// Whether the watch is on. If not, nobody knows who waits and who holds what: all threads seem to run.
     pub is_watched: bool,
-    /// The threads that raddle started or met; oldest first.
+    /// The main thread, and then those that raddle started or met, in the order in which it did.
     pub threads: Vec<ThreadState>,
     /// The operating system's numbers of the threads that raddle does not know, where they can be told.
     pub unknown: Vec<u64>,
