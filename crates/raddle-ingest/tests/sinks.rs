@@ -290,3 +290,11 @@ fn a_sink_that_panics_ends_it_all_and_the_loss_is_told() {
         assert!(outcome.problems[0].contains("a mistake in the sink"), "{outcome:?}");
     });
 }
+
+#[test]
+fn defaults_are_those_that_the_documentation_names() {
+    let options = PipelineOptions::default();
+    assert_eq!((options.queue, options.batch, options.linger), (10_000, 1_000, Duration::from_millis(20)));
+    let tcp = TcpOptions::default();
+    assert_eq!((tcp.max_message, tcp.max_connections, tcp.grace), (64 << 10, 1_000, Duration::from_secs(10)));
+}
