@@ -10,7 +10,7 @@ use crate::outcome::{Outcome, Survey};
 use crate::report::{Found, Report};
 use crate::search::{Execution, Follow, Lab, Mix, Program};
 use crate::shrink::Shrinker;
-use crate::stage::{Failure, Rules, own_locals};
+use crate::stage::{Failure, Foreign, Rules, listen, own_locals};
 use crate::strategy::Strategy;
 use crate::stuck;
 use crate::token::{Token, mark};
@@ -64,6 +64,7 @@ impl Exploration {
     #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
     fn watched(self, work: impl Fn(&Self) -> Result<Survey, String> + Clone + Send + 'static) -> Survey {
         let (sender, receiver) = channel();
+        listen(self.lab.crew.number(), &self.lab.pulse);
         let (mine, again) = (self.clone(), work.clone());
         let job = move || {
             note_locals(&own_locals());
@@ -196,13 +197,14 @@ impl Exploration {
     /// The report of a failure: its schedule made simple, and run once more to see all that it does.
     fn explained(
         &self,
-        failed: Execution,
+        mut failed: Execution,
         seen: (u64, u64),
         strategy: Strategy,
         until: Option<Instant>,
     ) -> Box<Report> {
         let rules = self.options.rules;
         let shrunk_from = failed.preemptions;
+        let note = self.foreign_part(&mut failed);
         let (shown, pair) = if self.options.shrink {
             let mut shrinker = Shrinker::new(&self.lab, rules, until);
             let simple = shrinker.fewest_preemptions(failed);
@@ -220,7 +222,27 @@ impl Exploration {
             shrunk_from,
         };
         let token = Token::new(&shown, rules);
-        Box::new(Report::new(shown, found, pair, token).of_program(self.name.clone()).publish())
+        let report = Report::new(shown, found, pair, token).of_program(self.name.clone());
+        Box::new(report.noting(note).publish())
+    }
+
+    /// Looks, if threads were blocked at the end, for one that the program started past the toolkit: it may be the one
+    /// that they wait for. If it touches one of the program's objects now, that is the failure.
+    #[expect(clippy::disallowed_methods, reason = "that thread runs in real time")]
+    fn foreign_part(&self, failed: &mut Execution) -> Option<String> {
+        let blocked = matches!(failed.failure, Some(Failure::Deadlock | Failure::ThreadsLeft));
+        if !blocked || !stuck::has_foreign_threads() {
+            return None;
+        }
+        let touched = (0..FOREIGN_LOOKS).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            let touch = |it: &Foreign| Some((it.clone(), it.touches(&failed.objects)?));
+            self.lab.pulse.foreign().iter().find_map(touch)
+        });
+        if let Some((foreign, object)) = touched {
+            failed.failure = Some(foreign.failure(failed.objects.what(object)));
+        }
+        Some(FOREIGN.to_owned())
     }
 
     /// The same execution with all that a report shows; the one given, if the program does something else now.
@@ -318,6 +340,10 @@ fn report_of(
     Report::new(execution, found, None, token).of_program(name).noting(note).publish()
 }
 
+/// So many milliseconds a thread that is not explored has to touch one of the program's objects.
+const FOREIGN_LOOKS: usize = 50;
+const FOREIGN: &str = "a thread that raddle did not start is alive, and may take part in this: its steps are not explored. Start it \
+                       with raddle's Thread, scope or pool";
 const LOST_THREAD: &str = "that thread could not be ended, and stays; the token leads to where it is stuck";
 const CHANGED: &str = "is of another program, or the program has changed since: after the same choices it does something \
                        else now";

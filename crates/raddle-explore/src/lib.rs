@@ -35,6 +35,11 @@
 //! reported within half a second on Linux; one that only does not come to its next step, after ten seconds. Memory is
 //! sequentially consistent here: what weaker orders of atomics could do is not seen.
 //!
+//! A thread that the closure starts past the toolkit, by `std::thread` for example, is not explored. On Linux it is a
+//! failure if such a thread touches an object of the toolkit that explored threads use. What it does to other memory, and
+//! what explored threads do to memory outside the toolkit's types, is not seen; an exploration in which two threads
+//! ran and never touched the same object does not count as exhausted (see [`Explorer::allow_independent`]).
+//!
 //! # What "every schedule" means
 //!
 //! [`Outcome::Exhausted`] says that every schedule was run, or one of which it differs only in the order of steps that

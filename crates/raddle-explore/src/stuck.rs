@@ -190,3 +190,20 @@ fn system_says(native_id: u64) -> String {
     let call = call.map(|call| format!(", system call {call}")).unwrap_or_default();
     format!("The operating system says of it (thread {native_id}): {state}{waits}{call}.\n{}", stack.concat())
 }
+
+/// Whether a thread is alive that an explored program may have started past the toolkit: without a name of its own it has
+/// that of the thread which started it.
+#[expect(clippy::disallowed_methods, reason = "that thread runs in real time")]
+pub(crate) fn has_foreign_threads() -> bool {
+    let now = || {
+        let hired = hired();
+        tasks().filter(move |task| !hired.contains(task) && read(*task, "comm").trim() == "explored")
+    };
+    let before: Vec<_> = now().collect();
+    if before.is_empty() {
+        return false;
+    }
+    // One that is about to terminate is of no interest.
+    std::thread::sleep(Duration::from_millis(20));
+    now().any(|task| before.contains(&task))
+}

@@ -438,3 +438,83 @@ fn threads_that_share_nothing_that_is_seen_are_not_exhausted() {
     Explorer::new().allow_independent(true).run(program).assert_exhausted();
     Explorer::new().run(|| ()).assert_exhausted();
 }
+
+/// Starts a thread past the toolkit.
+#[expect(clippy::disallowed_methods, reason = "a thread that the explorer cannot see is what is looked for")]
+fn foreign(run: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(run)
+}
+
+#[test]
+fn thread_of_the_standard_library_that_touches_an_explored_object_is_a_failure() {
+    let increments: [fn(); 3] = [
+        || {
+            let value = Arc::new(Shared::new(0));
+            let other = value.clone();
+            value.get();
+            let thread = foreign(move || other.set(other.get() + 1));
+            thread.join().unwrap();
+            value.get();
+        },
+        || {
+            // It is the first one to touch the cell.
+            let value = Arc::new(Shared::new(0));
+            let other = value.clone();
+            let thread = foreign(move || other.set(1));
+            thread.join().unwrap();
+            value.get();
+        },
+        || {
+            let value = Arc::new(Shared::new(0));
+            value.get();
+            let other = value.clone();
+            // Started by one that was started past the toolkit.
+            let thread = foreign(move || foreign(move || other.set(1)).join().unwrap());
+            thread.join().unwrap();
+            value.get();
+        },
+    ];
+    for increment in increments {
+        let report = Explorer::new().run(increment).expect_failure();
+        let text = report.to_string();
+        assert_eq!(report.kind(), "foreign thread", "{text}");
+        assert!(text.contains("that raddle did not start") && text.contains("Shared"), "{text}");
+        assert!(text.contains("outside.rs:"), "{text}");
+    }
+}
+
+#[test]
+fn thread_of_the_standard_library_with_objects_of_its_own_is_none_of_the_explorers_business() {
+    let outcome = Explorer::new().run(|| {
+        let value = Arc::new(Shared::new(0));
+        let other = value.clone();
+        let thread = Thread::spawn(move || other.set(1));
+        let own = foreign(|| {
+            let own = Shared::new(0);
+            own.set(own.get() + 1);
+        });
+        own.join().unwrap();
+        value.set(2);
+        thread.join().unwrap();
+    });
+    assert!(matches!(outcome, Outcome::Exhausted { .. }), "{outcome:?}");
+}
+
+#[test]
+fn deadlock_in_which_a_thread_of_the_standard_library_takes_part_says_so() {
+    let sets: fn() = || {
+        let event = Arc::new(Event::new());
+        let other = event.clone();
+        foreign(move || other.set());
+        event.wait();
+    };
+    let (kind, text) = {
+        let report = Explorer::new().run(sets).expect_failure();
+        (report.kind(), report.to_string())
+    };
+    assert!(["foreign thread", "deadlock"].contains(&kind), "{text}");
+    assert!(
+        text.contains("that raddle did not start") || text.contains("raddle did not start is alive"),
+        "{text}"
+    );
+}

@@ -74,6 +74,11 @@ impl Objects {
         u32::try_from(self.same.len()).expect("fewer objects than fit into memory")
     }
 
+    /// The number of the object, if it has been declared.
+    pub(crate) fn known(&self, address: usize, size: usize) -> Option<u32> {
+        self.known.get(&(address, size)).copied()
+    }
+
     /// The number of a declared object.
     pub(crate) fn declared(&mut self, object: &Object) -> u32 {
         let key = (object.address, object.size);

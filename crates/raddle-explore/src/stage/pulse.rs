@@ -1,9 +1,9 @@
 //! What those outside see of an exploration: that it goes on, and where it stands.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::Stage;
+use super::{Foreign, Stage};
 
 /// Says on standard error why an execution has failed that is the last one.
 type Teller = Box<dyn Fn(&Stage) + Send>;
@@ -14,6 +14,8 @@ pub(crate) struct Pulse {
     stage: Mutex<Weak<Stage>>,
     abandoned: AtomicBool,
     lost: AtomicBool,
+    /// What threads did that the program started past the toolkit.
+    foreign: Mutex<Vec<Foreign>>,
     /// The process that explores.
     process: u32,
     teller: Mutex<Option<Teller>>,
@@ -25,6 +27,7 @@ impl Pulse {
             beats: AtomicU64::new(0),
             stage: Mutex::default(),
             lost: AtomicBool::new(false),
+            foreign: Mutex::default(),
             abandoned: AtomicBool::new(false),
             process: std::process::id(),
             teller: Mutex::default(),
@@ -71,6 +74,10 @@ impl Pulse {
 
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Relaxed)
+    }
+
+    pub(crate) fn foreign(&self) -> MutexGuard<'_, Vec<Foreign>> {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn shows(&self, stage: &Weak<Stage>) {

@@ -10,6 +10,7 @@ use raddle::host::{Kind, Op, Program};
 use super::actor::{Actor, Standing};
 use super::event::{Event, Pending, Threads};
 use super::failure::{Failure, Place};
+use super::foreign::Foreign;
 use super::log::{Hold, Row, Waits};
 use super::objects::{Access, CLOCK, Mode, Objects, PROGRAM};
 use super::policy::Policy;
@@ -66,6 +67,8 @@ pub(crate) struct State {
     pub(crate) waits: Vec<Waits>,
     /// The steps that were still to be taken when it all ended.
     pub(crate) pending: Vec<Pending>,
+    /// What threads touched that are not explored.
+    pub(super) foreign: Vec<Foreign>,
     /// Names that the program gave: address, size, name.
     pub(crate) labels: Vec<(usize, usize, String)>,
     /// Where the object that is at an address now, with a size, was made.
@@ -102,6 +105,7 @@ impl State {
             rows: Vec::new(),
             waits: Vec::new(),
             pending: Vec::new(),
+            foreign: Vec::new(),
             labels: Vec::new(),
             origins: HashMap::new(),
         }
@@ -210,7 +214,11 @@ impl State {
             kind if kind.is_read() => Mode::Read,
             _ => Mode::Write,
         };
-        Some(Access { object: self.objects.declared(&op.object), mode })
+        let object = self.objects.declared(&op.object);
+        if !self.foreign.is_empty() {
+            self.meets_again(object, op.object.address, op.object.size);
+        }
+        Some(Access { object, mode })
     }
 
     /// What the next step of `thread` touches besides its operation's own object: a wait on a condition that times out

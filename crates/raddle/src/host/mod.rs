@@ -71,7 +71,8 @@ pub(crate) use seam::{
     set_timer_slack, unhandled, watched, write_error,
 };
 pub use seam::{
-    deadline, gave, idle_deadline, lend, now, point, point_until, sleep_until, spawn, took, wait, yield_now,
+    deadline, gave, idle_deadline, lend, now, on_foreign_step, point, point_until, sleep_until, spawn, took,
+    wait, yield_now,
 };
 pub use settings::Action;
 pub(crate) use settings::{set_action, set_lock_order, set_suspect_after};

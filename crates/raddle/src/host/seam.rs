@@ -8,6 +8,7 @@ use std::io;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+use super::fork::{ForkSafe, Rank};
 use super::op::{Op, Wait};
 use super::{current, doing, flags, os, spin, starting, trace, under, watch};
 
@@ -219,7 +220,27 @@ fn observed_point_until(op: &Op, deadline: Option<Instant>, word: &AtomicU32, re
     note(op, deadline.is_some());
 }
 
+/// What is called for each step of a thread that no scheduler has taken.
+static FOREIGN: ForkSafe<Option<fn(&Op)>> = ForkSafe::new(Rank::Leaf, None);
+
+/// Has `hook` called before each step of a thread that no scheduler has taken, while other threads are under one: a
+/// scheduler can notice by that a thread which the program under it has started past the toolkit.
+pub fn on_foreign_step(hook: fn(&Op)) {
+    *FOREIGN.lock() = Some(hook);
+}
+
+#[cold]
+fn foreign_step(op: &Op) {
+    let hook = *FOREIGN.lock();
+    if let Some(hook) = hook {
+        hook(op);
+    }
+}
+
 fn note(op: &Op, limited: bool) {
+    if flags::exploring() {
+        foreign_step(op);
+    }
     if flags::watching() {
         doing::set_doing(*op, limited);
     }
