@@ -9,7 +9,7 @@ use std::time::Duration;
 use raddle::host::{self, Kind, Op};
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, Promise, Queue, RLock, Semaphore, Shared,
-    Shutdown, Thread, ThreadPoolExecutor, atomic, future, thread,
+    Shutdown, Thread, ThreadPoolExecutor, Timer, atomic, future, thread,
 };
 use raddle_explore::{Explorer, Outcome, Strategy, Survey, Time};
 
@@ -218,7 +218,14 @@ type Cells = Arc<(Shared<i32>, Shared<i32>)>;
 
 #[test]
 fn daemon_can_take_any_of_its_steps_before_the_program_ends() {
-    let daemons: [fn(Cells); 4] = [
+    let daemons: [fn(Cells); 5] = [
+        |cells| {
+            let run = move || {
+                cells.0.set(1);
+                panic!("a bug in a repeating timer");
+            };
+            drop(Timer::builder().daemon(true).after(ms(1), run));
+        },
         |cells| {
             let run = move || {
                 thread::yield_now();
@@ -265,6 +272,9 @@ fn daemon_can_take_any_of_its_steps_before_the_program_ends() {
             .into_iter()
             .flat_map(|strategy| [(strategy, Time::Explored), (strategy, Time::Quiescent)])
         {
+            if number == 0 && time == Time::Quiescent {
+                continue; // the program ends before the clock advances
+            }
             let outcome = Explorer::new().strategy(strategy).time(time).run(program);
             assert!(
                 matches!(outcome, Outcome::Failed(_)),
