@@ -18,12 +18,12 @@ impl Table {
     /// of it and stores over it.
     pub(crate) fn lost(&self) -> Vec<String> {
         let mut lost = Vec::new();
-        for (store, step) in self.accesses(Kind::Write) {
+        for (store, step) in self.accesses(Kind::Store) {
             let mine = |(load, other): &(usize, &Step)| *load < store && other.thread == step.thread;
-            let Some((load, loaded)) = self.accesses(Kind::Read).filter(mine).last() else { continue };
+            let Some((load, loaded)) = self.accesses(Kind::Load).filter(mine).last() else { continue };
             let between =
                 |(at, other): &(usize, &Step)| (load..store).contains(at) && other.thread != step.thread;
-            for (at, other) in self.accesses(Kind::Write).filter(between) {
+            for (at, other) in self.accesses(Kind::Store).filter(between) {
                 lost.push(format!(
                     "Step {}, the update of {}, is lost: {} had loaded {} before it, in step {}, and stored {} over it in step {}.",
                     at + 1, other.thread, step.thread, after(loaded), load + 1, after(step), store + 1
@@ -77,7 +77,7 @@ impl fmt::Display for Table {
 fn what(step: &Step) -> String {
     match step.kind {
         Kind::Sleep => "sleeps".to_owned(),
-        Kind::Read => format!("loads {}", after(step)),
+        Kind::Load => format!("loads {}", after(step)),
         _ if is_access(step) => format!("stores {}", after(step)),
         _ => format!("{} = {}", step.object.what, after(step)),
     }
