@@ -713,6 +713,7 @@ const NONE: &[(&str, &[&str])] = &[
             "Drop for Careful",
             "Drop for Chore",
             "Drop for Core",
+            "Drop for Done",
             "Drop for Dropped",
             "Drop for Enlisted",
             "Drop for GiveUp",
