@@ -8,10 +8,11 @@
 //!
 //! Two observations change that:
 //!
-//! - **Yields have to take less time than parking would,** on the average 20 µs. What they take longer is a debt, which shorter yields
-//!   pay off. At a debt of more than 4 ms no thread of the program yields for 32 times as long as the last yield took. So where
-//!   other programs use the processors, at most a thirtieth of the time is lost to yields.
-//! - **A thread whose last 16 waits all came to yields** shares its processor with the thread it waits for, so pauses would only
+//! - **Yields must be short.** A yield of more than 400 µs gave the processor to a thread that computes. Its duration is a debt,
+//!   which shorter yields repay by what they stay below 400 µs. At a debt of more than 4 ms no thread of the program yields for
+//!   32 times as long as the yields of that wait took, so that at most a thirtieth of the time is lost to yields. A wait that finds
+//!   many items owes nothing: the computing thread was the one that produced them.
+//! - **A thread whose last 16 waits all came to yields** shares its processor with the thread it waits for, and pauses only
 //!   keep that one from running: it begins with yields. After 128 such waits it parks at once: the operating system
 //!   places a woken thread on an idle processor, whereas two threads that only yield to each other stay where they are.
 #![allow(clippy::disallowed_methods)]
@@ -31,6 +32,8 @@ pub(crate) struct Spin {
     threads: usize,
     /// The shortest pause, as a power of two.
     shortest: u32,
+    /// How long the long yields of this wait took, in nanoseconds.
+    lost: u64,
 }
 
 const PAUSES: u32 = 6;
@@ -42,8 +45,9 @@ const BRIEF: u32 = 6;
 /// As `shortest`, of a thread at a large ring.
 const LONGEST_AT_RING: u32 = 3;
 
-/// What parking costs: to wake a thread on another processor, and to do so on the same one, are the two extremes.
-const FAIR: Duration = Duration::from_micros(20);
+/// A yield that takes longer is long. Parking costs 5 to 50 µs, but several threads of the program that all wait on one processor
+/// take some 100 µs to come round, and the time slices of busy threads are 700 µs and more.
+const LONG: Duration = Duration::from_micros(400);
 /// So much debt is too much.
 const TOO_MUCH: Duration = Duration::from_millis(4);
 /// Then no thread yields for so many times as long as the last yield took,
@@ -71,7 +75,7 @@ impl Spin {
     /// For one of so many threads that wait for each other.
     #[inline]
     pub(crate) fn among(threads: usize) -> Self {
-        Self { round: 0, limit: u32::MAX, threads, shortest: 0 }
+        Self { round: 0, limit: u32::MAX, threads, shortest: 0, lost: 0 }
     }
 
     /// For a thread that wants a lock. Its holder is quick, and quicker if it is left alone: each look at the lock takes
@@ -123,10 +127,27 @@ impl Spin {
             WAITS.with(Waits::yields);
             let start = os::nanoseconds();
             std::thread::yield_now();
-            DEAR.took(start, os::nanoseconds());
+            self.yielded(os::nanoseconds().saturating_sub(start));
         }
         self.round += 1;
         true
+    }
+
+    /// Accounts for a yield of so many nanoseconds.
+    fn yielded(&mut self, took: u64) {
+        if took <= nanoseconds(LONG) {
+            DEAR.repay(nanoseconds(LONG) - took);
+            return;
+        }
+        self.lost += took;
+        if self.lost > nanoseconds(TOO_MUCH) {
+            self.limit = self.round;
+        }
+    }
+
+    /// Cancels the debt of this wait, which found more than yields could have cost.
+    pub(crate) fn was_worthwhile(&mut self) {
+        self.lost = 0;
     }
 
     /// Chooses the rounds.
@@ -146,6 +167,15 @@ impl Spin {
         };
         if self.limit > PAUSES && DEAR.lasts(os::nanoseconds) {
             self.limit = PAUSES;
+        }
+    }
+}
+
+impl Drop for Spin {
+    #[inline]
+    fn drop(&mut self) {
+        if self.lost > 0 {
+            DEAR.lose(self.lost, os::nanoseconds());
         }
     }
 }
@@ -215,7 +245,7 @@ static DEAR: Dear = Dear::new();
 struct Dear {
     /// Until when that is assumed; 0: it is not.
     until: AtomicU64,
-    /// How much longer yields took than they should have.
+    /// How long yields took that were long, less what was repaid.
     debt: AtomicU64,
 }
 
@@ -236,21 +266,21 @@ impl Dear {
         lasts
     }
 
-    /// A yield lasted from `start` to `end`.
-    fn took(&self, start: u64, end: u64) {
-        let (took, fair) = (end.saturating_sub(start), nanoseconds(FAIR));
-        let debt = self.debt.load(Relaxed);
-        if took <= fair {
-            if debt > 0 {
-                self.debt.store(debt.saturating_sub(fair - took), Relaxed);
-            }
-            return;
-        }
-        let debt = debt.saturating_add(took - fair).min(2 * nanoseconds(TOO_MUCH));
+    /// A wait has lost so much time to long yields, and ends `now`.
+    fn lose(&self, lost: u64, now: u64) {
+        let debt = self.debt.load(Relaxed).saturating_add(lost).min(2 * nanoseconds(TOO_MUCH));
         self.debt.store(debt, Relaxed);
         if debt > nanoseconds(TOO_MUCH) {
-            let pause = took.saturating_mul(RARELY.into()).min(nanoseconds(LONGEST));
-            self.until.store(end.saturating_add(pause), Relaxed);
+            let pause = lost.saturating_mul(RARELY.into()).min(nanoseconds(LONGEST));
+            self.until.store(now.saturating_add(pause), Relaxed);
+        }
+    }
+
+    /// A yield stayed below the limit by so much time.
+    fn repay(&self, time: u64) {
+        let debt = self.debt.load(Relaxed);
+        if debt > 0 {
+            self.debt.store(debt.saturating_sub(time), Relaxed);
         }
     }
 }
@@ -264,49 +294,66 @@ mod tests {
     use super::*;
 
     #[test]
-    fn yields_are_given_up_when_they_take_longer_than_parking() {
+    fn long_yields_stop_yields() {
         let dear = Dear::new();
-        dear.took(0, 3_000_000);
+        dear.lose(3_000_000, 3_000_000);
         assert!(!dear.lasts(|| unreachable!("the clock need not be read")), "it may be chance");
-        dear.took(0, 3_000_000);
+        dear.lose(3_000_000, 3_000_000);
         assert!(dear.lasts(|| 3_000_000) && dear.lasts(|| 3_000_000 * 33 - 1));
         assert!(!dear.lasts(|| 3_000_000 * 33));
         assert!(!dear.lasts(|| 0), "once it has passed, it is over");
-        dear.took(0, 100_000);
-        assert!(dear.lasts(|| 100_000), "the debt is still there");
+        dear.lose(500_000, 500_000);
+        assert!(dear.lasts(|| 500_000), "the debt is still there");
     }
 
     #[test]
-    fn short_yields_make_up_for_long_ones() {
+    fn short_yields_repay_long_ones() {
         let dear = Dear::new();
         for _ in 0..1_000 {
-            dear.took(0, 3_000_000);
-            (0..200).for_each(|_| dear.took(0, 1_000));
+            dear.lose(3_000_000, 3_000_000);
+            (0..8).for_each(|_| dear.repay(390_000));
         }
         assert!(!dear.lasts(|| 0));
         assert_eq!(dear.debt.load(Relaxed), 0);
     }
 
     #[test]
-    fn no_yield_keeps_others_from_yielding_for_more_than_a_tenth_of_a_second() {
+    fn wait_owes_its_long_yields_unless_it_was_worthwhile() {
+        let debt = |wait: &dyn Fn(&mut Spin)| {
+            let mut spin = Spin::new();
+            spin.limit = 100;
+            wait(&mut spin);
+            let lost = spin.lost;
+            spin.lost = 0; // not to be learned by the process
+            (lost, spin.round < spin.limit)
+        };
+        assert_eq!(debt(&|spin| spin.yielded(400_000)), (0, true));
+        assert_eq!(debt(&|spin| spin.yielded(3_000_000)), (3_000_000, true));
+        let twice = |spin: &mut Spin| (0..2).for_each(|_| spin.yielded(3_000_000));
+        assert_eq!(debt(&twice), (6_000_000, false), "no more yields in this wait");
+        assert_eq!(debt(&|spin| (twice(spin), spin.was_worthwhile()).1).0, 0);
+    }
+
+    #[test]
+    fn no_wait_keeps_others_from_yielding_for_more_than_a_tenth_of_a_second() {
         let dear = Dear::new();
-        dear.took(0, 60_000_000_000);
+        dear.lose(60_000_000_000, 60_000_000_000);
         assert!(dear.lasts(|| 60_000_000_000 + 99_999_999));
         assert!(!dear.lasts(|| 60_000_000_000 + 100_000_000));
     }
 
     #[test]
     fn at_most_a_thirtieth_of_the_time_is_lost_to_long_yields() {
-        for took in [100_000, 500_000, 3_000_000] {
+        for took in [500_000, 1_500_000, 3_000_000] {
             let dear = Dear::new();
             let (mut now, mut lost) = (0, 0);
             while now < 10_000_000_000 {
                 if dear.lasts(|| now) {
                     now += 10_000;
                 } else {
-                    dear.took(now, now + took);
                     now += took;
                     lost += took;
+                    dear.lose(took, now);
                 }
             }
             let at_first = nanoseconds(TOO_MUCH) + took;

@@ -57,6 +57,7 @@ impl<T, S: Store<T>> Monitor<T, S> {
             self.sides.patience(),
             || self.sides.may_have_room(),
             || self.sides.let_room_gather(),
+            || false,
             |effort| match effort {
                 Effort::Quick => self.put_one_quickly(&mut load),
                 Effort::More if self.sides.goes_quickly() => Turn::NotNow,
@@ -109,6 +110,7 @@ impl<T, S: Store<T>> Monitor<T, S> {
             self.sides.patience(),
             || self.sides.may_have_items(),
             || self.sides.let_items_gather(),
+            || self.sides.has_plenty(),
             |effort| match effort {
                 Effort::Quick => self.sides.get_quickly(true).map_or(Turn::NotNow, Turn::Done),
                 Effort::More if self.sides.goes_quickly() => Turn::NotNow,
@@ -229,6 +231,7 @@ fn patiently<T, R>(
     (mut spin, at_once): (Spin, bool),
     hint: impl Fn() -> bool,
     gather: impl Fn(),
+    plenty: impl Fn() -> bool,
     mut step: impl FnMut(Effort) -> Turn<T, R>,
 ) -> Turn<T, R> {
     if at_once && let Turn::Done(result) = step(Effort::Quick) {
@@ -237,6 +240,9 @@ fn patiently<T, R>(
     while limit.may_wait() && spin.may_pause() {
         if !hint() && !spin.until(&hint) {
             break;
+        }
+        if plenty() {
+            spin.was_worthwhile();
         }
         gather();
         // The usual case again and again: a moment later there may be more to do at one go.

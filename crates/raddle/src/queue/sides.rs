@@ -138,6 +138,11 @@ impl<T, S: Store<T>> Sides<T, S> {
         }
     }
 
+    /// Whether many items are there, as a hint.
+    pub(super) fn has_plenty(&self) -> bool {
+        self.way == Way::Split && self.back.count.load(Relaxed) >= BATCH
+    }
+
     /// Waits a moment for more room, if that is worthwhile.
     pub(super) fn let_room_gather(&self) {
         if let Some(ring) = self.ring() {
