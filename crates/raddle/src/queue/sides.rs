@@ -124,7 +124,9 @@ impl<T, S: Store<T>> Sides<T, S> {
     pub(super) fn may_have_room(&self) -> bool {
         match self.way {
             Way::Back => (self.back.count.load(Relaxed) as usize) < self.limit,
-            Way::Split => self.front.count.load(Relaxed) > 0,
+            Way::Split => {
+                (self.back.count.load(Relaxed) as usize) < self.limit || self.front.count.load(Relaxed) > 0
+            }
             Way::Ring => self.ring().is_some_and(|ring| ring.may_have_room()),
         }
     }
