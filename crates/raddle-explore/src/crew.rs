@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use raddle::host::LocalsImage;
+use raddle::rt::LocalsImage;
 
 /// Those that explore nothing at the moment: to start threads takes longer than many an exploration.
 static CREWS: Mutex<Vec<Crew>> = Mutex::new(Vec::new());

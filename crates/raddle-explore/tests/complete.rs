@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use raddle::host::{self, Kind, Op};
+use raddle::rt::{self, Kind, Op};
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, Promise, Queue, RLock, Semaphore, Shared,
     Shutdown, Thread, ThreadPoolExecutor, Timer, atomic, future, thread,
@@ -48,7 +48,7 @@ const WAITS: &[(&str, Wait)] = &[
     ("Lock, deadline", |timeout| {
         let lock = Lock::new();
         let _held = lock.lock();
-        lock.lock_deadline(host::now() + timeout).is_none()
+        lock.lock_deadline(rt::now() + timeout).is_none()
     }),
     ("Mutex", |timeout| {
         let mutex = Mutex::new(());
@@ -374,19 +374,19 @@ struct Flag {
 
 impl Flag {
     fn set(&self) {
-        host::point(Op::new(self, self.name, Kind::Write));
-        host::atom(&self.word);
+        rt::point(Op::new(self, self.name, Kind::Write));
+        rt::atom(&self.word);
         self.word.store(1, SeqCst);
     }
 
     fn is_set(&self) -> bool {
-        host::point(Op::new(self, self.also, Kind::Read));
+        rt::point(Op::new(self, self.also, Kind::Read));
         self.word.load(SeqCst) == 1
     }
 
     fn wait(&self, kind: Kind) {
         let set = || self.word.load(SeqCst) == 1;
-        host::point_until(Op::new(self, self.also, kind), None, &self.word, set);
+        rt::point_until(Op::new(self, self.also, kind), None, &self.word, set);
     }
 }
 

@@ -19,7 +19,7 @@ use std::fmt;
 use std::sync::atomic;
 pub use std::sync::atomic::Ordering;
 
-use crate::host::{self, Kind, Memory, Op};
+use crate::rt::{self, Kind, Memory, Op};
 
 /// One atomic type: what all of them have, and then what `$more` adds.
 macro_rules! atomic {
@@ -42,9 +42,9 @@ macro_rules! atomic {
             #[track_caller]
             pub fn load(&self, order: Ordering) -> $value {
                 let op = Op::new(self, stringify!($name), Kind::Read);
-                host::point(op);
+                rt::point(op);
                 let value = self.0.load(order);
-                host::ordered(&op, Memory::Load(order), || format!("{value:?}"));
+                rt::ordered(&op, Memory::Load(order), || format!("{value:?}"));
                 value
             }
 
@@ -56,8 +56,8 @@ macro_rules! atomic {
             #[track_caller]
             pub fn store(&self, value: $value, order: Ordering) {
                 let op = Op::new(self, stringify!($name), Kind::Write);
-                host::point(op);
-                host::ordered(&op, Memory::Store(order), || {
+                rt::point(op);
+                rt::ordered(&op, Memory::Store(order), || {
                     format!("{:?} → {value:?}", self.0.load(Ordering::Relaxed))
                 });
                 self.0.store(value, order);
@@ -176,9 +176,9 @@ macro_rules! atomic {
             #[track_caller]
             fn changes(&self, order: Ordering, change: impl FnOnce() -> $value) -> $value {
                 let op = Op::new(self, stringify!($name), Kind::Write);
-                host::point(op);
+                rt::point(op);
                 let before = change();
-                host::ordered(&op, Memory::Update(order), || {
+                rt::ordered(&op, Memory::Update(order), || {
                     format!("{before:?} → {:?}", self.0.load(Ordering::Relaxed))
                 });
                 before
@@ -193,13 +193,13 @@ macro_rules! atomic {
                 change: impl FnOnce() -> Result<$value, $value>,
             ) -> Result<$value, $value> {
                 let op = Op::new(self, stringify!($name), Kind::Write);
-                host::point(op);
+                rt::point(op);
                 let outcome = change();
                 let memory = match outcome {
                     Ok(_) => Memory::Update(success),
                     Err(_) => Memory::Load(failure),
                 };
-                host::ordered(&op, memory, || match outcome {
+                rt::ordered(&op, memory, || match outcome {
                     Ok(before) => format!("{before:?} → {:?}", self.0.load(Ordering::Relaxed)),
                     Err(found) => format!("{found:?}, as it was"),
                 });
@@ -332,9 +332,9 @@ static FENCE: u8 = 0;
 #[track_caller]
 pub fn fence(order: Ordering) {
     let op = Op::new(&FENCE, "fence", Kind::Read);
-    host::point(op);
+    rt::point(op);
     atomic::fence(order);
-    host::ordered(&op, Memory::Fence(order), || format!("{order:?}"));
+    rt::ordered(&op, Memory::Fence(order), || format!("{order:?}"));
 }
 
 /// [`std::sync::atomic::compiler_fence`], seen by explorers as a step that orders nothing between threads.
@@ -345,7 +345,7 @@ pub fn fence(order: Ordering) {
 #[track_caller]
 pub fn compiler_fence(order: Ordering) {
     let op = Op::new(&FENCE, "compiler fence", Kind::Read);
-    host::point(op);
+    rt::point(op);
     atomic::compiler_fence(order);
-    host::value(&op, || format!("{order:?}"));
+    rt::value(&op, || format!("{order:?}"));
 }

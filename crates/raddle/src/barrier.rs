@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resu
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::host::{self, Duty, Kind, Op, Spin};
 use crate::raw::{Guard, Guarded, Line, Waiter};
+use crate::rt::{self, Duty, Kind, Op, Spin};
 
 /// Holds threads back until a fixed number of them has come, then lets all go, again and again.
 ///
@@ -106,7 +106,7 @@ impl<'a> Barrier<'a> {
     /// With the action's panic, in the thread that runs the action.
     #[track_caller]
     pub fn wait(&self) -> Result<usize, BrokenBarrier> {
-        self.wait_until(self.limit.and_then(host::deadline))
+        self.wait_until(self.limit.and_then(rt::deadline))
     }
 
     /// Like [`wait`](Barrier::wait), at most for `timeout`, which breaks the barrier for all if it passes.
@@ -118,7 +118,7 @@ impl<'a> Barrier<'a> {
     /// As [`wait`](Barrier::wait).
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> Result<usize, BrokenBarrier> {
-        self.wait_until(host::deadline(timeout))
+        self.wait_until(rt::deadline(timeout))
     }
 
     /// Like [`wait_timeout`](Barrier::wait_timeout), until `deadline`.
@@ -136,7 +136,7 @@ impl<'a> Barrier<'a> {
     /// Breaks the barrier, until [`reset`](Barrier::reset), for those who wait and those who will come.
     #[track_caller]
     pub fn abort(&self) {
-        host::point(self.op(Kind::Write).does("aborts"));
+        rt::point(self.op(Kind::Write).does("aborts"));
         let mut state = self.locked();
         let waiters = state.break_off(true);
         drop(state);
@@ -146,7 +146,7 @@ impl<'a> Barrier<'a> {
     /// Makes the barrier new: unbroken and empty. Threads that wait get [`BrokenBarrier`].
     #[track_caller]
     pub fn reset(&self) {
-        host::point(self.op(Kind::Write).does("resets"));
+        rt::point(self.op(Kind::Write).does("resets"));
         let mut state = self.locked();
         let waiters = state.break_off(false);
         drop(state);
@@ -161,7 +161,7 @@ impl<'a> Barrier<'a> {
     /// How many threads wait for the round to be complete.
     #[track_caller]
     pub fn n_waiting(&self) -> usize {
-        host::point(self.op(Kind::Read));
+        rt::point(self.op(Kind::Read));
         let state = self.locked();
         if state.acting.is_some() { 0 } else { state.line.len() }
     }
@@ -169,7 +169,7 @@ impl<'a> Barrier<'a> {
     /// Whether the barrier is broken.
     #[track_caller]
     pub fn is_broken(&self) -> bool {
-        host::point(self.op(Kind::Read));
+        rt::point(self.op(Kind::Read));
         self.locked().broken
     }
 
@@ -177,7 +177,7 @@ impl<'a> Barrier<'a> {
     fn wait_until(&self, deadline: Option<Instant>) -> Result<usize, BrokenBarrier> {
         let op = self.op(Kind::Wait).does("waits at");
         loop {
-            host::point(op);
+            rt::point(op);
             match self.come()? {
                 Role::Wait(waiter) => return self.stand(op, &waiter, deadline),
                 Role::AtTheDoor(waiter) => waiter.sleep(op, None),
@@ -232,7 +232,7 @@ impl<'a> Barrier<'a> {
 
     /// Runs the action for the round that is complete, then lets its parties go.
     fn act(&self, acting: &Arc<Acting>) -> Result<usize, BrokenBarrier> {
-        let me = host::record();
+        let me = rt::record();
         let duty: Arc<dyn Duty> = acting.clone();
         me.add_duty(duty.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| self.action.as_ref().map(|action| action())));
@@ -315,7 +315,7 @@ enum End {
 impl Acting {
     fn new(turn: u64) -> Self {
         let round = Round { parties: VecDeque::new(), door: Line::new(), exited: false };
-        Self { turn, process: host::forks(), round: Guarded::new(round) }
+        Self { turn, process: rt::forks(), round: Guarded::new(round) }
     }
 
     /// Lines up until the action is over. A waiter that comes too late for that has been told already.
@@ -337,7 +337,7 @@ impl Acting {
     }
 
     fn has_ended(&self) -> Option<End> {
-        if self.process != host::forks() {
+        if self.process != rt::forks() {
             return Some(End::Forked);
         }
         self.round.lock().exited.then_some(End::Exited)
@@ -375,7 +375,7 @@ impl RefUnwindSafe for Barrier<'_> {}
 
 impl fmt::Debug for Barrier<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        host::point(Op::new(self, "Barrier", Kind::Read));
+        rt::point(Op::new(self, "Barrier", Kind::Read));
         let state = self.locked();
         let (waiting, broken) = (state.line.len(), state.broken);
         drop(state);

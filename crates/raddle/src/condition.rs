@@ -5,8 +5,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use crate::held::Held;
-use crate::host::{self, Kind, Op};
 use crate::raw::{Guarded, Line};
+use crate::rt::{self, Kind, Op};
 
 /// Lets threads wait, with a lock given up meanwhile, until another thread notifies them.
 ///
@@ -73,7 +73,7 @@ impl Condition {
     /// As [`wait`](Condition::wait).
     #[track_caller]
     pub fn wait_timeout<G: Held>(&self, held: &mut G, timeout: Duration) -> bool {
-        self.wait_until(held, host::deadline(timeout))
+        self.wait_until(held, rt::deadline(timeout))
     }
 
     /// Like [`wait_timeout`](Condition::wait_timeout), until `deadline`.
@@ -105,7 +105,7 @@ impl Condition {
         timeout: Duration,
         ready: impl FnMut(&mut G::Data) -> bool,
     ) -> bool {
-        self.wait_for_until(held, host::deadline(timeout), ready)
+        self.wait_for_until(held, rt::deadline(timeout), ready)
     }
 
     /// Like [`wait_for_timeout`](Condition::wait_for_timeout), until `deadline`.
@@ -137,7 +137,7 @@ impl Condition {
     /// As [`notify_one`](Condition::notify_one).
     #[track_caller]
     pub fn notify<G: Held>(&self, held: &G, count: usize) -> usize {
-        host::point(self.op(Kind::Notify));
+        rt::point(self.op(Kind::Notify));
         let waiters = {
             let mut waiting = self.line.lock();
             waiting.check(held);
@@ -176,7 +176,7 @@ impl Condition {
     #[track_caller]
     fn wait_until<G: Held>(&self, held: &mut G, deadline: Option<Instant>) -> bool {
         let op = self.op(Kind::Wait);
-        host::point(op);
+        rt::point(op);
         let waiter = {
             let mut waiting = self.line.lock();
             waiting.check(held);
@@ -184,7 +184,7 @@ impl Condition {
             waiting.line.join(0)
         };
         // A panic in the middle would leave the waiter in line, and the guard without its lock.
-        let _firm = host::firm();
+        let _firm = rt::firm();
         // In line before the lock is let go: whoever changes the state after that finds this thread there. And in
         // line until it has the lock back: a notification that comes after the deadline is for this thread still.
         held.unlocked(|| waiter.sleep(op, deadline)).is_some() || !self.line.lock().line.leave(&waiter)
@@ -217,7 +217,7 @@ impl RefUnwindSafe for Condition {}
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        host::point(Op::new(self, "Condition", Kind::Read));
+        rt::point(Op::new(self, "Condition", Kind::Read));
         f.debug_struct("Condition").field("waiting", &self.line.lock().line.len()).finish()
     }
 }

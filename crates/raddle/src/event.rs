@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
-use crate::host::{self, Kind, Op, Spin, Wait};
+use crate::rt::{self, Kind, Op, Spin, Wait};
 
 /// A flag that one thread raises and any number of threads wait for.
 ///
@@ -49,7 +49,7 @@ impl Event {
     #[inline]
     #[track_caller]
     pub fn is_set(&self) -> bool {
-        host::point(Op::new(self, "Event", Kind::Read));
+        rt::point(Op::new(self, "Event", Kind::Read));
         self.word.load(Acquire) & SET != 0
     }
 
@@ -58,12 +58,12 @@ impl Event {
     #[track_caller]
     pub fn set(&self) {
         self.writes("sets");
-        host::atom(&self.word);
+        rt::atom(&self.word);
         let mut seen = self.word.load(Relaxed);
         loop {
             // Stored even if it is up: whoever lowers the flag next must see what was done before this.
             let raised = if seen & SET == 0 { seen.wrapping_add(TURN) | SET } else { seen };
-            host::atom(&self.word);
+            rt::atom(&self.word);
             // SeqCst here and in `sleep`: either this thread sees the sleeper, or the sleeper sees the flag.
             match self.word.compare_exchange_weak(seen, raised, SeqCst, Relaxed) {
                 Ok(_) if raised == seen => return,
@@ -71,9 +71,9 @@ impl Event {
                 Err(now) => seen = now,
             }
         }
-        host::atom(&self.sleepers);
+        rt::atom(&self.sleepers);
         if self.sleepers.load(SeqCst) != 0 {
-            host::wake(&self.word, u32::MAX);
+            rt::wake(&self.word, u32::MAX);
         }
     }
 
@@ -82,7 +82,7 @@ impl Event {
     #[track_caller]
     pub fn clear(&self) {
         self.writes("clears");
-        host::atom(&self.word);
+        rt::atom(&self.word);
         self.word.fetch_and(!SET, AcqRel);
     }
 
@@ -96,7 +96,7 @@ impl Event {
     /// Waits until the flag is raised, `timeout` at most; says whether it was.
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.wait_until(host::deadline(timeout))
+        self.wait_until(rt::deadline(timeout))
     }
 
     /// Waits until the flag is raised, until `deadline` at most; says whether it was.
@@ -108,13 +108,13 @@ impl Event {
     #[inline]
     #[track_caller]
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        (host::quiet() && self.word.load(Acquire) & SET != 0) || self.wait_slowly(deadline)
+        (rt::quiet() && self.word.load(Acquire) & SET != 0) || self.wait_slowly(deadline)
     }
 
     #[inline]
     #[track_caller]
     fn writes(&self, does: &'static str) {
-        if !host::quiet() {
+        if !rt::quiet() {
             self.says(Kind::Write, does);
         }
     }
@@ -122,19 +122,19 @@ impl Event {
     #[cold]
     #[track_caller]
     fn says(&self, kind: Kind, does: &'static str) {
-        host::point(Op::new(self, "Event", kind).does(does));
+        rt::point(Op::new(self, "Event", kind).does(does));
     }
 
     #[cold]
     #[track_caller]
     fn wait_slowly(&self, deadline: Option<Instant>) -> bool {
         let op = Op::new(self, "Event", Kind::Await);
-        host::point(op);
+        rt::point(op);
         let seen = self.word.load(Acquire);
         if seen & SET != 0 {
             return true;
         }
-        host::point_until(op, deadline, &self.word, || self.raised_since(seen));
+        rt::point_until(op, deadline, &self.word, || self.raised_since(seen));
         self.sleep(seen, deadline)
     }
 
@@ -146,7 +146,7 @@ impl Event {
     fn sleep(&self, seen: u32, deadline: Option<Instant>) -> bool {
         let mut spin = Spin::new();
         loop {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             if self.raised_since(seen) {
                 return true;
             }
@@ -154,18 +154,18 @@ impl Event {
                 break;
             }
         }
-        host::atom(&self.sleepers);
+        rt::atom(&self.sleepers);
         self.sleepers.fetch_add(1, SeqCst);
         let raised = loop {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             if self.word.load(SeqCst) != seen {
                 break true;
             }
-            if host::wait(&self.word, seen, deadline) == Wait::TimedOut {
+            if rt::wait(&self.word, seen, deadline) == Wait::TimedOut {
                 break self.raised_since(seen);
             }
         };
-        host::atom(&self.sleepers);
+        rt::atom(&self.sleepers);
         self.sleepers.fetch_sub(1, Relaxed);
         raised
     }

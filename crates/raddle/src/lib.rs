@@ -115,7 +115,7 @@
 //!
 //! # When it is explored or recorded
 //!
-//! Every step that other threads can see passes through [`host`], where a scheduler can take the operating system's
+//! Every step that other threads can see passes through [`rt`], where a scheduler can take the operating system's
 //! place at run time, and where [`trace`] records what happened.
 #![deny(unsafe_code)]
 
@@ -126,7 +126,6 @@ mod erase;
 mod event;
 pub mod future;
 mod held;
-pub mod host;
 mod lock;
 mod mutex;
 pub mod pool;
@@ -134,6 +133,7 @@ pub mod queue;
 mod raw;
 mod reentrant;
 mod rlock;
+pub mod rt;
 mod semaphore;
 mod shared;
 pub mod thread;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::host::{self, Kind, Op};
 use crate::raw::RawLock;
+use crate::rt::{self, Kind, Op};
 
 /// A lock that guards no data: taken by one thread, released by it or by any other.
 ///
@@ -58,10 +58,10 @@ impl Lock {
     #[track_caller]
     pub fn try_acquire(&self) -> bool {
         let op = Op::new(self, "Lock", Kind::TryTake);
-        host::point(op);
+        rt::point(op);
         let taken = self.raw.try_acquire();
         if taken {
-            host::took_shared_lock(op, self.raw.mark());
+            rt::took_shared_lock(op, self.raw.mark());
         }
         taken
     }
@@ -70,7 +70,7 @@ impl Lock {
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn acquire_timeout(&self, timeout: Duration) -> bool {
-        (host::quiet() && self.raw.try_acquire_fast()) || self.take_slowly(host::deadline(timeout))
+        (rt::quiet() && self.raw.try_acquire_fast()) || self.take_slowly(rt::deadline(timeout))
     }
 
     /// Takes the lock, waiting until `deadline` at most; says whether it did.
@@ -87,7 +87,7 @@ impl Lock {
     #[inline]
     #[track_caller]
     pub fn release(&self) -> Result<(), NotHeld> {
-        let held = if host::quiet() { self.raw.release_fast() } else { self.release_slowly() };
+        let held = if rt::quiet() { self.raw.release_fast() } else { self.release_slowly() };
         if held { Ok(()) } else { Err(NotHeld) }
     }
 
@@ -125,7 +125,7 @@ impl Lock {
     /// Says whether somebody holds the lock.
     #[track_caller]
     pub fn is_locked(&self) -> bool {
-        host::point(Op::new(self, "Lock", Kind::Read));
+        rt::point(Op::new(self, "Lock", Kind::Read));
         self.raw.is_held()
     }
 
@@ -133,7 +133,7 @@ impl Lock {
     /// Lets go of it for as long as `f` runs and takes it back.
     #[track_caller]
     pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
-        host::lend_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
+        rt::lend_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
         // It was held a moment ago. If another thread has released it since, as it may, nothing is left to do.
         let _ = self.raw.release();
         let result = f();
@@ -148,13 +148,13 @@ impl Lock {
     #[inline]
     #[track_caller]
     fn take(&self, deadline: Option<Instant>) -> bool {
-        (host::quiet() && self.raw.try_acquire_fast()) || self.take_slowly(deadline)
+        (rt::quiet() && self.raw.try_acquire_fast()) || self.take_slowly(deadline)
     }
 
     #[cold]
     #[track_caller]
     fn release_slowly(&self) -> bool {
-        host::gave_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
+        rt::gave_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
         self.raw.release()
     }
 
@@ -162,10 +162,10 @@ impl Lock {
     #[track_caller]
     fn take_slowly(&self, deadline: Option<Instant>) -> bool {
         let op = Op::new(self, "Lock", Kind::Take);
-        host::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
+        rt::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
         let taken = self.raw.acquire(deadline);
         if taken {
-            host::took_shared_lock(op, self.raw.mark());
+            rt::took_shared_lock(op, self.raw.mark());
         }
         taken
     }

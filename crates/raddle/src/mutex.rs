@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use crate::host::{self, Kind, Op};
 use crate::raw::{Guard, Guarded, Outer};
+use crate::rt::{self, Kind, Op};
 
 /// Data that one thread at a time may use.
 ///
@@ -57,7 +57,7 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        match if host::quiet() { self.value.grab() } else { None } {
+        match if rt::quiet() { self.value.grab() } else { None } {
             Some(guard) => MutexGuard { guard },
             None => self.lock_slowly(),
         }
@@ -69,9 +69,9 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let op = self.op(Kind::TryTake);
-        host::point(op);
+        rt::point(op);
         let guard = self.value.try_lock()?;
-        host::took_lock(op, self.value.raw().mark());
+        rt::took_lock(op, self.value.raw().mark());
         Some(MutexGuard { guard })
     }
 
@@ -79,7 +79,7 @@ impl<T: ?Sized> Mutex<T> {
     #[must_use = "the mutex is released when the guard is dropped"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<MutexGuard<'_, T>> {
-        self.lock_until(host::deadline(timeout))
+        self.lock_until(rt::deadline(timeout))
     }
 
     /// A guard, if the data comes free before `deadline`.
@@ -97,7 +97,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Says whether somebody holds the data.
     #[track_caller]
     pub fn is_locked(&self) -> bool {
-        host::point(self.op(Kind::Read));
+        rt::point(self.op(Kind::Read));
         self.value.raw().is_held()
     }
 
@@ -110,9 +110,9 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     fn lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
         let op = self.op(Kind::Take);
-        host::point_until(op, deadline, self.value.raw().word(), || !self.value.raw().is_held());
+        rt::point_until(op, deadline, self.value.raw().word(), || !self.value.raw().is_held());
         let guard = self.value.lock_until(deadline)?;
-        host::took_lock(op, self.value.raw().mark());
+        rt::took_lock(op, self.value.raw().mark());
         Some(MutexGuard { guard })
     }
 
@@ -160,13 +160,13 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let guarded = self.guard.guarded();
         let take = Op::new(guarded.object(), "Mutex", Kind::Take);
-        host::lend_lock(Op { kind: Kind::Give, ..take }, guarded.raw().mark());
+        rt::lend_lock(Op { kind: Kind::Give, ..take }, guarded.raw().mark());
         let result = self.guard.unlocked(|| {
             let result = f();
-            host::point_until(take, None, guarded.raw().word(), || !guarded.raw().is_held());
+            rt::point_until(take, None, guarded.raw().word(), || !guarded.raw().is_held());
             result
         });
-        host::took_lock(take, guarded.raw().mark());
+        rt::took_lock(take, guarded.raw().mark());
         result
     }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
 
-use crate::host::{self, Kind, Op};
 use crate::raw::RawLock;
+use crate::rt::{self, Kind, Op};
 
 /// A lock that the thread which holds it may take again; it is free when it was released as often as taken.
 ///
@@ -70,7 +70,7 @@ impl RLock {
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn acquire_timeout(&self, timeout: Duration) -> bool {
-        self.take(host::deadline(timeout))
+        self.take(rt::deadline(timeout))
     }
 
     /// Takes the lock, waiting until `deadline` at most; says whether it did.
@@ -118,7 +118,7 @@ impl RLock {
     #[must_use = "the lock is released when the guard is dropped"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<RLockGuard<'_>> {
-        self.take(host::deadline(timeout)).then(|| RLockGuard::new(self))
+        self.take(rt::deadline(timeout)).then(|| RLockGuard::new(self))
     }
 
     /// A guard, if the lock comes free before `deadline`.
@@ -131,14 +131,14 @@ impl RLock {
     /// Says whether somebody holds the lock.
     #[track_caller]
     pub fn is_locked(&self) -> bool {
-        host::point(Op::new(self, "RLock", Kind::Read));
+        rt::point(Op::new(self, "RLock", Kind::Read));
         self.raw.is_held()
     }
 
     /// Says whether the calling thread holds the lock. That is no step: no other thread can change it.
     #[inline]
     pub fn is_mine(&self) -> bool {
-        host::is_me(self.owner.load(Relaxed))
+        rt::is_me(self.owner.load(Relaxed))
     }
 
     #[inline]
@@ -147,7 +147,7 @@ impl RLock {
         if self.again() {
             return true;
         }
-        if host::quiet() && self.raw.try_acquire_fast() {
+        if rt::quiet() && self.raw.try_acquire_fast() {
             self.own(1);
             return true;
         }
@@ -157,7 +157,7 @@ impl RLock {
     #[track_caller]
     fn try_acquire_first(&self) -> bool {
         let op = Op::new(self, "RLock", Kind::TryTake);
-        host::point(op);
+        rt::point(op);
         self.raw.try_acquire() && self.first(op)
     }
 
@@ -165,7 +165,7 @@ impl RLock {
     #[track_caller]
     fn take_slowly(&self, deadline: Option<Instant>) -> bool {
         let op = Op::new(self, "RLock", Kind::Take);
-        host::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
+        rt::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
         self.raw.acquire(deadline) && self.first(op)
     }
 
@@ -182,20 +182,20 @@ impl RLock {
     #[inline]
     fn first(&self, op: Op) -> bool {
         self.own(1);
-        host::took_lock(op, self.raw.mark());
+        rt::took_lock(op, self.raw.mark());
         true
     }
 
     #[inline]
     fn own(&self, depth: usize) {
-        self.owner.store(host::ident(), Relaxed);
+        self.owner.store(rt::ident(), Relaxed);
         self.depth.store(depth, Relaxed);
     }
 
     #[inline]
     #[track_caller]
     fn free(&self) {
-        if host::quiet() {
+        if rt::quiet() {
             self.owner.store(NOBODY, Relaxed);
             self.raw.release_fast();
         } else {
@@ -206,7 +206,7 @@ impl RLock {
     #[cold]
     #[track_caller]
     fn free_slowly(&self) {
-        host::gave_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
+        rt::gave_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
         self.release_raw();
     }
 
@@ -223,14 +223,14 @@ impl RLock {
         impl Drop for Retake<'_> {
             #[inline]
             fn drop(&mut self) {
-                host::point_until(self.2, None, self.0.raw.word(), || !self.0.raw.is_held());
+                rt::point_until(self.2, None, self.0.raw.word(), || !self.0.raw.is_held());
                 self.0.raw.acquire(None);
                 self.0.own(self.1);
-                host::took_lock(self.2, self.0.raw.mark());
+                rt::took_lock(self.2, self.0.raw.mark());
             }
         }
         let _retake = Retake(self, self.depth.load(Relaxed), Op::new(self, "RLock", Kind::Take));
-        host::lend_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
+        rt::lend_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
         self.release_raw();
         f()
     }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
+use crate::rt::{self, Kind, Op};
 
 /// A value that threads read and write as they please: safe, and as racy as a plain variable.
 ///
@@ -39,11 +39,11 @@ impl<T: Copy + fmt::Debug> Shared<T> {
     #[track_caller]
     pub fn get(&self) -> T {
         let op = Op::new(self, "Shared", Kind::Load);
-        host::point(op);
+        rt::point(op);
         let held = self.value.lock();
         let value = *held;
         // Recorded before the next access is possible, so that the record is in the order of the accesses.
-        host::value(&op, || format!("{value:?}"));
+        rt::value(&op, || format!("{value:?}"));
         value
     }
 
@@ -51,10 +51,10 @@ impl<T: Copy + fmt::Debug> Shared<T> {
     #[track_caller]
     pub fn set(&self, value: T) {
         let op = Op::new(self, "Shared", Kind::Store);
-        host::point(op);
+        rt::point(op);
         let mut held = self.value.lock();
         let before = std::mem::replace(&mut *held, value);
-        host::value(&op, || format!("{before:?} → {value:?}"));
+        rt::value(&op, || format!("{before:?} → {value:?}"));
     }
 }
 

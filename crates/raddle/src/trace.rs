@@ -2,7 +2,7 @@
 //!
 //! A [`Recording`] collects what each thread does with raddle's objects, in the order in which it happened: which
 //! thread, which object, which line, and for a [`Shared`] cell the values. While none runs, this
-//! costs what the [seam](crate::host) costs in any case, one branch.
+//! costs what the [seam](crate::rt) costs in any case, one branch.
 //!
 //! ```
 //! use raddle::{Shared, Thread, trace};
@@ -28,7 +28,7 @@ use crate::rlock::RLock;
 use crate::semaphore::{BoundedSemaphore, Semaphore};
 use crate::shared::Shared;
 
-pub use crate::host::{Kind, Object, Recording, Step, Visible, name, note};
+pub use crate::rt::{Kind, Object, Recording, Step, Visible, name, note};
 
 /// Like [`name`], and has recordings and reports show the object's items by `text`.
 ///

@@ -74,11 +74,11 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::host::{self, ForkSafe, Kind, Op, Rank, Record};
+use crate::rt::{self, ForkSafe, Kind, Op, Rank, Record};
 use crate::thread;
 
-pub use crate::host::Action;
-pub use crate::host::watch::{
+pub use crate::rt::Action;
+pub use crate::rt::watch::{
     Dump, Finding, HoldState, Holder, Order, Report, ThreadState, WaitState, dump, reset_hook, set_hook,
 };
 
@@ -134,15 +134,15 @@ impl Watch {
     /// It stays on: what it did not see would make what it remembers false. What was taken before is not known to it.
     pub fn start(self) {
         if let Some(action) = self.action {
-            host::set_action(action);
+            rt::set_action(action);
         }
         if let Some(time) = self.suspect_after {
-            host::set_suspect_after(time);
+            rt::set_suspect_after(time);
         }
         if let Some(on) = self.lock_order {
-            host::set_lock_order(on);
+            rt::set_lock_order(on);
         }
-        host::watch_on();
+        rt::watch_on();
     }
 }
 
@@ -154,7 +154,7 @@ impl Watch {
 /// }
 /// ```
 pub fn is_on() -> bool {
-    host::watching()
+    rt::watching()
 }
 
 /// Has SIGQUIT (Ctrl-\, `kill -QUIT`) write a [`dump`] to standard error, after which the program goes on.
@@ -175,11 +175,11 @@ pub fn dump_on_sigquit() -> io::Result<()> {
     // By which process: a forked child has no thread for it yet.
     static ANSWERED: ForkSafe<Option<u32>> = ForkSafe::new(Rank::Start, None);
     let mut answered = ANSWERED.lock();
-    if *answered != Some(host::forks()) {
-        let count = host::on_sigquit()?;
+    if *answered != Some(rt::forks()) {
+        let count = rt::on_sigquit()?;
         let record = Record::new("dump on SIGQUIT", true, true);
         thread::launch(&record, None, Box::new(|| write_dumps(count)))?;
-        *answered = Some(host::forks());
+        *answered = Some(rt::forks());
     }
     Ok(())
 }
@@ -191,10 +191,10 @@ fn write_dumps(count: &'static AtomicU32) -> ! {
     loop {
         let come = count.load(Ordering::Acquire);
         if come == written {
-            host::point_until(Op::new(count, "SIGQUIT", Kind::Signal), None, count, || false);
-            host::wait(count, written, None);
+            rt::point_until(Op::new(count, "SIGQUIT", Kind::Signal), None, count, || false);
+            rt::wait(count, written, None);
         } else {
-            host::write_error(&dump().to_string());
+            rt::write_error(&dump().to_string());
             written = come;
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use raddle::host::{self, Kind, Op};
+use raddle::rt::{self, Kind, Op};
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, LifoQueue, Lock, Mutex, Priority, PriorityQueue,
     Queue, RLock, ReentrantMutex, ReturnWhen, Semaphore, Shared, Shutdown, SimpleQueue, Thread,
@@ -143,7 +143,7 @@ fn allocations<const WORDS: usize>(pool: &ThreadPoolExecutor) -> usize {
 fn predicate_of_a_step_is_not_called_without_a_scheduler() {
     let word = AtomicU32::new(0);
     let op = Op::new(&word, "word", Kind::Await);
-    host::point_until(op, None, &word, || panic!("it is called"));
+    rt::point_until(op, None, &word, || panic!("it is called"));
 }
 
 struct Unshown;
@@ -262,7 +262,7 @@ mod traits {
     use std::path::Path;
     use std::rc::Rc;
 
-    use raddle::{atomic, future, host, pool, queue, thread, timer, watch};
+    use raddle::{atomic, future, pool, queue, rt, thread, timer, watch};
 
     use super::modules::{read, tokens};
 
@@ -363,18 +363,18 @@ mod traits {
             "pool::Map" pool::Map<Items, fn(u8) -> u8, u8> => ALL,
             "pool::Priority" pool::Priority => ALL,
             "pool::ThreadPoolExecutor" pool::ThreadPoolExecutor => ALL,
-            "host::Step" host::Step => ALL,
-            "host::Recording" host::Recording => ALL,
-            "host::Abandoned" host::Abandoned => ALL,
-            "host::Entered" host::Entered => "Unpin",
-            "host::Memory" host::Memory => ALL,
-            "host::LocalsImage" host::LocalsImage => "Unpin UnwindSafe RefUnwindSafe",
-            "host::Action" host::Action => ALL,
-            "host::Object" host::Object => ALL,
-            "host::Kind" host::Kind => ALL,
-            "host::Op" host::Op => ALL,
-            "host::Wait" host::Wait => ALL,
-            "host::Program" host::Program => ALL,
+            "rt::Step" rt::Step => ALL,
+            "rt::Recording" rt::Recording => ALL,
+            "rt::Abandoned" rt::Abandoned => ALL,
+            "rt::Entered" rt::Entered => "Unpin",
+            "rt::Memory" rt::Memory => ALL,
+            "rt::LocalsImage" rt::LocalsImage => "Unpin UnwindSafe RefUnwindSafe",
+            "rt::Action" rt::Action => ALL,
+            "rt::Object" rt::Object => ALL,
+            "rt::Kind" rt::Kind => ALL,
+            "rt::Op" rt::Op => ALL,
+            "rt::Wait" rt::Wait => ALL,
+            "rt::Program" rt::Program => ALL,
             "watch::Dump" watch::Dump => ALL,
             "watch::ThreadState" watch::ThreadState => ALL,
             "watch::WaitState" watch::WaitState => ALL,
@@ -435,7 +435,7 @@ mod traits {
         let mut found = BTreeSet::new();
         for (file, text) in &sources {
             let module = file.split(['/', '.']).next().expect("a first part");
-            let module = if file.starts_with("host/watch/") { "watch" } else { module };
+            let module = if file.starts_with("rt/watch/") { "watch" } else { module };
             let tokens = tokens(text);
             for at in 0..tokens.len().saturating_sub(2) {
                 // Not `pub(crate) struct`; what is `pub` in a private module must be reachable (`unreachable_pub`).

@@ -7,10 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle::host::Entered;
+use raddle::rt::Entered;
 use raddle::{
     Barrier, Condition, Event, LockGuard, Mutex, MutexGuard, Permit, RLockGuard, ReentrantMutex,
-    ReentrantMutexGuard, host, thread,
+    ReentrantMutexGuard, rt, thread,
 };
 use support::{repeat, within_limit};
 
@@ -22,7 +22,7 @@ fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> T {
 }
 
 fn past() -> std::time::Instant {
-    host::now().checked_sub(Duration::from_secs(1)).unwrap()
+    rt::now().checked_sub(Duration::from_secs(1)).unwrap()
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn no_update_is_lost() {
                         thread::yield_now();
                     },
                     2 => *total.lock_timeout(support::LIMIT).unwrap() += 1,
-                    _ => *total.lock_deadline(host::now() + support::LIMIT).unwrap() += 1,
+                    _ => *total.lock_deadline(rt::now() + support::LIMIT).unwrap() += 1,
                 }
             }
         };
@@ -54,11 +54,11 @@ fn no_update_is_lost() {
 fn a_mutex_that_is_held_cannot_be_taken_within_a_limit() {
     let mutex = Mutex::new(1);
     let held = mutex.lock();
-    let start = host::now();
+    let start = rt::now();
     assert!(mutex.is_locked() && mutex.try_lock().is_none());
     assert!(mutex.lock_timeout(Duration::ZERO).is_none() && mutex.lock_deadline(past()).is_none());
-    assert!(mutex.lock_timeout(SHORT).is_none() && mutex.lock_deadline(host::now() + SHORT).is_none());
-    assert!(host::now() - start >= SHORT * 2);
+    assert!(mutex.lock_timeout(SHORT).is_none() && mutex.lock_deadline(rt::now() + SHORT).is_none());
+    assert!(rt::now() - start >= SHORT * 2);
     assert!(elsewhere(|| mutex.lock_timeout(SHORT).is_none()));
     assert!(mutex.is_locked(), "a failed attempt has released what another one holds");
     drop(held);

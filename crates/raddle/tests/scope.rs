@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 
-use raddle::host::{Kind, Wait};
+use raddle::rt::{Kind, Wait};
 use raddle::thread::{self, JoinError};
 use raddle::{Event, Mutex};
 use scheduler::{Unkind, under};

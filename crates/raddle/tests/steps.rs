@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use modules::{Tree, read, tokens};
 use raddle::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::SeqCst};
 use raddle::future::TaskPanic;
-use raddle::host::{self, Op, Wait};
 use raddle::pool::ScopedFuture;
+use raddle::rt::{self, Op, Wait};
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, FutureError, Lock, Mutex, Priority, Promise, Queue,
     RLock, ReentrantMutex, ReturnWhen, Semaphore, Shared, Shutdown, SimpleQueue, Thread, ThreadPoolExecutor,
@@ -50,7 +50,7 @@ const TRAITS: &[&str] = &[
 /// `Trait for Type`.
 fn functions(tree: &Tree) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let inside = |file: &&String| !file.starts_with("host/") && !file.starts_with("raw/");
+    let inside = |file: &&String| !file.starts_with("rt/") && !file.starts_with("raw/");
     for file in tree.keys().filter(inside) {
         let tokens = tokens(&tree[file]);
         let module = file.trim_end_matches(".rs").trim_end_matches("/mod");
@@ -144,7 +144,7 @@ macro_rules! steps {
 const SOON: Duration = Duration::from_millis(1);
 
 fn soon() -> Instant {
-    host::now() + SOON
+    rt::now() + SOON
 }
 
 fn settled() -> Future<u8> {

@@ -11,11 +11,11 @@ use modules::{Tree, cycles, dependencies, read, tokens};
 /// Where `unsafe` may be written. Each block gives its reason there.
 const UNSAFE: &[&str] = &[
     "erase.rs",        // forgets what a closure borrows
-    "host/exit.rs",    // asks the C library for a call at the end
-    "host/hints.rs",   // tells the processor what comes next
-    "host/locals.rs",  // reads the memory of thread-locals
-    "host/os.rs",      // system calls
-    "host/show.rs",    // items of types that are recognized
+    "rt/exit.rs",      // asks the C library for a call at the end
+    "rt/hints.rs",     // tells the processor what comes next
+    "rt/locals.rs",    // reads the memory of thread-locals
+    "rt/os.rs",        // system calls
+    "rt/show.rs",      // items of types that are recognized
     "pool/chore.rs",   // a closure kept in place
     "pool/scope.rs",   // lends what a scope borrows to tasks
     "raw/guarded.rs",  // a value under a lock
@@ -41,9 +41,9 @@ const CHANGES: &[(&str, &[&str])] = &[
     ("set_current_dir", &[]),
     ("panic::set_hook", &[]),
     ("panic::take_hook", &[]),
-    ("PR_SET_TIMERSLACK", &["host/os.rs"]), // of the timers' own thread
-    ("libc::sigaction(", &["host/os.rs"]), // `dump_on_sigquit`, which is asked for by name; a look at the handlers
-    ("libc::signal(", &["lib.rs", "host/os.rs"]), // an example in the documentation; the child of `dump_on_sigquit`
+    ("PR_SET_TIMERSLACK", &["rt/os.rs"]), // of the timers' own thread
+    ("libc::sigaction(", &["rt/os.rs"]), // `dump_on_sigquit`, which is asked for by name; a look at the handlers
+    ("libc::signal(", &["lib.rs", "rt/os.rs"]), // an example in the documentation; the child of `dump_on_sigquit`
 ];
 
 fn sources() -> Tree {
@@ -65,10 +65,9 @@ fn no_files_depend_on_each_other_in_a_circle() {
     let sources = sources();
     assert_eq!(cycles(&sources), Vec::<Vec<&str>>::new());
     let depends = dependencies(&sources);
-    assert!(depends["lock.rs"].contains("raw/lock.rs") && depends["lock.rs"].contains("host/mod.rs"));
+    assert!(depends["lock.rs"].contains("raw/lock.rs") && depends["lock.rs"].contains("rt/mod.rs"));
     assert!(
-        depends["raw/lock.rs"].contains("host/mod.rs")
-            && depends["host/watch/entry.rs"].contains("host/os.rs")
+        depends["raw/lock.rs"].contains("rt/mod.rs") && depends["rt/watch/entry.rs"].contains("rt/os.rs")
     );
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use raddle::host::now;
+use raddle::rt::now;
 use raddle::thread::{self, JoinItself};
 use raddle::{Event, Mutex, Thread, Timer};
 use support::{finish, repeat, until, within_limit};

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use raddle::host::{self, Op, Program, Scheduler, Wait};
+use raddle::rt::{self, Op, Program, Scheduler, Wait};
 use raddle::{Timer, thread};
 use support::until;
 
@@ -107,7 +107,7 @@ impl Scheduler for TestHost {
         self.started.fetch_add(1, SeqCst);
         let me = self.me.upgrade().expect("it is in use");
         std::thread::Builder::new().spawn(move || {
-            let entered = host::enter(me.clone());
+            let entered = rt::enter(me.clone());
             body();
             drop(entered);
             me.ended.fetch_add(1, SeqCst);
@@ -123,7 +123,7 @@ impl Scheduler for TestHost {
 #[test]
 fn without_a_service_nothing_starts_and_the_function_comes_back() {
     let host = TestHost::new();
-    let _entered = host::enter(host.clone());
+    let _entered = rt::enter(host.clone());
     host.refuse.store(2, SeqCst);
     let error = Timer::builder().name("tea").after(HOUR, || 42_u8.to_string().clear());
     let error = error.expect_err("no thread");
@@ -141,7 +141,7 @@ fn without_a_service_nothing_starts_and_the_function_comes_back() {
 #[test]
 fn a_due_timer_waits_for_a_thread_and_is_not_lost() {
     let host = TestHost::new();
-    let _entered = host::enter(host.clone());
+    let _entered = rt::enter(host.clone());
     let first = Timer::after(HOUR, || ()); // starts the service
     host.refuse.store(3, SeqCst);
     let alone = Timer::after(Duration::ZERO, || ());
@@ -158,11 +158,11 @@ fn a_due_timer_waits_for_a_thread_and_is_not_lost() {
 #[test]
 fn the_service_sleeps_without_limit_only_while_nothing_is_pending() {
     let host = TestHost::new();
-    let _entered = host::enter(host.clone());
+    let _entered = rt::enter(host.clone());
     let far = Timer::after(Duration::MAX, || ());
     until(|| host.service().0.is_some());
     assert!(far.cancel());
-    let begun = host::now();
+    let begun = rt::now();
     let soon = Timer::after(Duration::from_millis(1), || ());
     assert!(soon.wait_timeout(support::LIMIT));
     until(|| host.service().0.is_none());
@@ -174,7 +174,7 @@ fn the_service_sleeps_without_limit_only_while_nothing_is_pending() {
 #[test]
 fn the_service_is_woken_only_for_a_timer_that_is_due_sooner() {
     let host = TestHost::new();
-    let _entered = host::enter(host.clone());
+    let _entered = rt::enter(host.clone());
     let first = Timer::after(HOUR, || ());
     until(|| host.service().0.is_some());
     let (wakes, (limit, waits)) = (host.wakes.load(SeqCst), host.service());
@@ -191,7 +191,7 @@ fn the_service_is_woken_only_for_a_timer_that_is_due_sooner() {
 fn every_program_has_timers_of_its_own() {
     let names = || {
         let host = TestHost::new();
-        let _entered = host::enter(host.clone());
+        let _entered = rt::enter(host.clone());
         let timers = [Timer::after(HOUR, || ()), Timer::after(HOUR, || ())];
         assert_eq!((Timer::pending(), host.started.load(SeqCst)), (2, 1));
         let names = timers.each_ref().map(Timer::name);
@@ -207,7 +207,7 @@ fn every_program_has_timers_of_its_own() {
 #[test]
 fn a_runner_is_used_again_and_ends_when_it_was_idle_for_long() {
     let host = TestHost::new();
-    let _entered = host::enter(host.clone());
+    let _entered = rt::enter(host.clone());
     let run = || assert!(Timer::after(Duration::ZERO, || ()).wait_timeout(support::LIMIT));
     run();
     let idle = || host.waits.lock().unwrap().get("timer runner").is_some_and(|wait| wait.0.is_some());
@@ -226,7 +226,7 @@ fn a_runner_is_used_again_and_ends_when_it_was_idle_for_long() {
 #[test]
 fn an_hour_passes_on_the_clock_of_the_host() {
     let host = TestHost::new();
-    let _entered = host::enter(host.clone());
+    let _entered = rt::enter(host.clone());
     let timer = Timer::after(HOUR, || ());
     let never = Timer::after(Duration::MAX, || ());
     until(|| host.service().0.is_some());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use raddle::host::Kind;
+use raddle::rt::Kind;
 
 use super::Report;
 use super::story::{Source, Step, Story, place_of, source, waits_for};

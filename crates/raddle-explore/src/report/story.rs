@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use raddle::host::{Kind, Op, is_own};
+use raddle::rt::{Kind, Op, is_own};
 
 use crate::search::{Execution, Race};
 use crate::stage::{Failure, Hold, Place, Row, Waits};

@@ -99,7 +99,7 @@ fn did(step: &Step<'_>) -> String {
         let _ = write!(text, ": {value}");
     }
     if step.row.timed_out {
-        let sleeps = step.row.kind == Some(raddle::host::Kind::Sleep);
+        let sleeps = step.row.kind == Some(raddle::rt::Kind::Sleep);
         let _ = write!(text, "{} {:?}", if sleeps { " until" } else { ": times out at" }, step.row.clock);
     }
     if let Some(wakes) = &step.wakes {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use raddle::host::{Kind, Op};
+use raddle::rt::{Kind, Op};
 
 use super::races::first_race;
 use crate::crew::{Crew, stay_for_good};

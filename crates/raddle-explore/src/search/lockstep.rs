@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use raddle::host::Kind;
+use raddle::rt::Kind;
 
 use crate::stage::{Policy, View};
 

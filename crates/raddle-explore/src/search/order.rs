@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use raddle::host::Kind;
+use raddle::rt::Kind;
 
 use super::clock::Clock;
 use super::execution::Execution;

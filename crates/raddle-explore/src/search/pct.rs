@@ -8,7 +8,7 @@
 use std::any::Any;
 
 use fastrand::Rng;
-use raddle::host::Kind;
+use raddle::rt::Kind;
 
 use crate::stage::{Event, Policy, View};
 

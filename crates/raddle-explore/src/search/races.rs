@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use raddle::host::{Kind, Memory};
+use raddle::rt::{Kind, Memory};
 
 use super::clock::Clock;
 use super::execution::Execution;

@@ -11,7 +11,7 @@ use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
 
 use fastrand::Rng;
-use raddle::host::Kind;
+use raddle::rt::Kind;
 
 use crate::stage::{Event, Kin, Mode, Objects, Policy, View};
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::thread::Thread;
 use std::time::Duration;
 
-use raddle::host::Op;
+use raddle::rt::Op;
 
 use super::objects::Access;
 use crate::crew::Entrance;

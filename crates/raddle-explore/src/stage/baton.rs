@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
 use std::thread::panicking;
 
-use raddle::host::Op;
+use raddle::rt::Op;
 
 use super::actor::{Actor, Passed, Standing};
 use super::event::{MOST_ALIVE, Threads};

@@ -1,6 +1,6 @@
 //! Who can go next, and the step of whoever is chosen.
 
-use raddle::host::Kind;
+use raddle::rt::Kind;
 
 use super::ROOT;
 use super::actor::{Gate, Passed, Standing};

@@ -1,6 +1,6 @@
 //! What an execution did, in numbers: what a search needs to know of it.
 
-use raddle::host::{Memory, Op};
+use raddle::rt::{Memory, Op};
 
 use super::objects::Access;
 

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
-use raddle::host::{self, Op};
+use raddle::rt::{self, Op};
 
 use super::failure::{Failure, Place};
 use super::pulse::Pulse;
@@ -35,7 +35,7 @@ fn explorations() -> MutexGuard<'static, Option<HashMap<u32, Weak<Pulse>>>> {
 /// From now on, steps of threads that were started by a thread of this crew, past the toolkit, count for the exploration.
 pub(crate) fn listen(crew: u32, pulse: &Arc<Pulse>) {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| host::on_foreign_step(step));
+    ONCE.call_once(|| rt::on_foreign_step(step));
     let mut all = explorations();
     let all = all.get_or_insert_default();
     all.retain(|_, pulse| pulse.strong_count() > 0);

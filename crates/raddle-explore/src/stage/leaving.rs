@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use raddle::host::Abandoned;
+use raddle::rt::Abandoned;
 
 use super::baton::{Predicate, ask};
 use super::{NOBODY, Stage, State};

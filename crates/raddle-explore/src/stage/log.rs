@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use raddle::host::{Kind, Op};
+use raddle::rt::{Kind, Op};
 
 use super::failure::Place;
 

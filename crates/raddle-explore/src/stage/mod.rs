@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use raddle::host::{self, Abandoned, Entered, Program};
+use raddle::rt::{self, Abandoned, Entered, Program};
 
 use crate::crew::{Crew, has_kept_nothing, native_id, note_locals};
 use crate::hook::{self, range_of};
@@ -151,7 +151,7 @@ impl Stage {
         ME.set(me);
         DONE.set(false);
         hook::enter();
-        let entered = host::enter(self.clone());
+        let entered = rt::enter(self.clone());
         note_locals(&own_locals());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if me == ROOT {

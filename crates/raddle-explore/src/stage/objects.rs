@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use raddle::host::Object;
+use raddle::rt::Object;
 
 /// What a step does to an object: enough to tell whether two steps may change places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ pub enum Grain {
     #[default]
     Operations,
     /// The atomic accesses inside an operation are steps of their own, threads really park, and now and then one
-    /// wakes without a reason. For those who write primitives on [`raddle::host`].
+    /// wakes without a reason. For those who write primitives on [`raddle::rt`].
     Atoms,
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use raddle::host::{Abandoned, Kind, Memory, Object, Op, Program, Scheduler, Wait};
+use raddle::rt::{Abandoned, Kind, Memory, Object, Op, Program, Scheduler, Wait};
 
 use super::actor::{Gate, Loan, Passed, Standing};
 use super::baton::{Arrival, ask};

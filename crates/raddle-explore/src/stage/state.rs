@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use std::sync::Arc;
 
-use raddle::host::{Kind, Op, Program};
+use raddle::rt::{Kind, Op, Program};
 
 use super::actor::{Actor, Standing};
 use super::event::{Event, Pending, Threads};

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
 
 use raddle::Thread;
-use raddle::host::{self, Kind, Op};
+use raddle::rt::{self, Kind, Op};
 use raddle_explore::Grain;
 
 use super::toys::{ToyLock, found};
@@ -19,13 +19,13 @@ fn behind_a_gate(held: bool, says: bool) {
     let other = Thread::spawn({
         let lock = lock.clone();
         move || {
-            host::point_until(Op::new(&*lock, "ToyLock", Kind::Take), None, &lock.0, || says);
+            rt::point_until(Op::new(&*lock, "ToyLock", Kind::Take), None, &lock.0, || says);
             lock.acquire(false);
-            host::took(Op::new(&*lock, "ToyLock", Kind::Take));
+            rt::took(Op::new(&*lock, "ToyLock", Kind::Take));
         }
     });
     if held {
-        host::gave(Op::new(&*lock, "ToyLock", Kind::Give));
+        rt::gave(Op::new(&*lock, "ToyLock", Kind::Give));
         lock.release();
     }
     other.join().unwrap();
@@ -50,12 +50,12 @@ fn a_predicate_whose_word_changes_without_a_word() {
             let word = word.clone();
             move || {
                 let wait = Op::new(&*word, "ToyEvent", Kind::Wait);
-                host::point_until(wait, None, &word, || word.load(SeqCst) == 1);
+                rt::point_until(wait, None, &word, || word.load(SeqCst) == 1);
             }
         });
-        host::point(Op::new(&*word, "ToyEvent", Kind::Write));
+        rt::point(Op::new(&*word, "ToyEvent", Kind::Write));
         if !broken {
-            host::atom(&word);
+            rt::atom(&word);
         }
         word.store(1, SeqCst);
         other.join().unwrap();

@@ -117,10 +117,10 @@ fn who_sleeps_longer_wakes_later() {
                 woken.get()
             })
         };
-        let began = raddle::host::now();
+        let began = raddle::rt::now();
         pause();
         woken.set(1);
-        let slept = raddle::host::now() - began;
+        let slept = raddle::rt::now() - began;
         assert!(slept >= SOON, "{slept:?}");
         sleeper.join().unwrap()
     };

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use raddle::Thread;
-use raddle::host::{self, Wait};
+use raddle::rt::{self, Wait};
 
 use raddle_explore::{Explorer, Grain, Outcome};
 
@@ -32,7 +32,7 @@ pub(crate) fn found(grain: Grain, scenario: fn(bool)) -> String {
 }
 
 fn step(word: &AtomicU32) -> &AtomicU32 {
-    host::atom(word);
+    rt::atom(word);
     word
 }
 
@@ -47,7 +47,7 @@ impl ToyLock {
             return;
         }
         while step(&self.0).swap(2, SeqCst) != 0 {
-            host::wait(&self.0, 2, None);
+            rt::wait(&self.0, 2, None);
             if broken && step(&self.0).compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
                 return;
             }
@@ -56,7 +56,7 @@ impl ToyLock {
 
     pub(crate) fn release(&self) {
         if step(&self.0).swap(0, SeqCst) == 2 {
-            host::wake(&self.0, 1);
+            rt::wake(&self.0, 1);
         }
     }
 }
@@ -97,14 +97,14 @@ impl ToyEvent {
                 return;
             }
             let bell = if broken { step(&self.bell).load(SeqCst) } else { before };
-            host::wait(&self.bell, bell, None);
+            rt::wait(&self.bell, bell, None);
         }
     }
 
     fn set(&self) {
         step(&self.set).store(1, SeqCst);
         step(&self.bell).fetch_add(1, SeqCst);
-        host::wake(&self.bell, u32::MAX);
+        rt::wake(&self.bell, u32::MAX);
     }
 }
 
@@ -134,13 +134,13 @@ impl ToyCondition {
         if broken {
             seen = step(&self.0).load(SeqCst);
         }
-        host::wait(&self.0, seen, None);
+        rt::wait(&self.0, seen, None);
         lock.acquire(false);
     }
 
     fn notify(&self) {
         step(&self.0).fetch_add(1, SeqCst);
-        host::wake(&self.0, 1);
+        rt::wake(&self.0, 1);
     }
 }
 
@@ -176,10 +176,10 @@ struct ToyHand(AtomicU32);
 impl ToyHand {
     /// Broken: when the time is up it does not look whether the permit was handed over meanwhile.
     fn take(&self, broken: bool) -> bool {
-        let limit = host::deadline(Duration::from_secs(1));
+        let limit = rt::deadline(Duration::from_secs(1));
         step(&self.0).store(1, SeqCst);
         loop {
-            match host::wait(&self.0, 1, limit) {
+            match rt::wait(&self.0, 1, limit) {
                 Wait::TimedOut if broken => return false,
                 Wait::TimedOut => return step(&self.0).compare_exchange(1, 0, SeqCst, SeqCst).is_err(),
                 _ if step(&self.0).load(SeqCst) == 2 => return true,
@@ -191,7 +191,7 @@ impl ToyHand {
     fn give(&self) -> bool {
         let given = step(&self.0).compare_exchange(1, 2, SeqCst, SeqCst).is_ok();
         if given {
-            host::wake(&self.0, 1);
+            rt::wake(&self.0, 1);
         }
         given
     }
@@ -221,7 +221,7 @@ fn a_wait_that_believes_every_wake() {
             let word = word.clone();
             move || {
                 while step(&word).load(SeqCst) == 0 {
-                    host::wait(&word, 0, None);
+                    rt::wait(&word, 0, None);
                     if broken {
                         break;
                     }
@@ -230,7 +230,7 @@ fn a_wait_that_believes_every_wake() {
             }
         });
         step(&word).store(1, SeqCst);
-        host::wake(&word, 1);
+        rt::wake(&word, 1);
         waiter.join().unwrap();
     };
     assert!(found(Grain::Atoms, scenario).contains("woken without a reason"));
@@ -245,7 +245,7 @@ fn a_loop_without_end() {
             move || stop.store(u32::from(!broken), SeqCst)
         });
         while step(&stop).load(SeqCst) == 0 {
-            host::yield_now();
+            rt::yield_now();
         }
         other.join().unwrap();
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use raddle::{Event, JoinHandle, Thread, host};
+use raddle::{Event, JoinHandle, Thread, rt};
 
 use super::Source;
 use super::connection::{Common, Connection};
@@ -159,14 +159,14 @@ impl Acceptor {
     ///
     /// Says whether all of them were let in within the time of grace.
     fn accept_the_rest(&mut self) -> bool {
-        let until = host::deadline(self.common.grace);
+        let until = rt::deadline(self.common.grace);
         loop {
             match self.accept() {
                 Accepted::Yes => {}
                 Accepted::NoneWaits => return true,
                 Accepted::NotNow => raddle::thread::sleep(PAUSE),
             }
-            if until.is_some_and(|until| host::now() >= until) {
+            if until.is_some_and(|until| rt::now() >= until) {
                 let one_waits = readable_within(&self.listener, Duration::ZERO).unwrap_or(true);
                 return !one_waits;
             }

@@ -13,8 +13,8 @@ use super::handle::Future;
 use super::listen::{DEADLOCK, Listener, SETTLED, Watch};
 use super::state::settled;
 use super::wait::{distinct, own_crew, sleep};
-use crate::host::{self, Kind, Object, Op};
 use crate::raw::{Guarded, Waiter};
+use crate::rt::{self, Kind, Object, Op};
 
 /// Yields each future once it is done: those that are already first, in the order given.
 ///
@@ -67,7 +67,7 @@ where
     I: IntoIterator,
     I::Item: Borrow<Future<T>>,
 {
-    let deadline = host::deadline(timeout);
+    let deadline = rt::deadline(timeout);
     let completed = AsCompleted::new(distinct(futures), Location::caller());
     AsCompletedTimeout { of: completed.left, completed, deadline }
 }
@@ -100,9 +100,9 @@ impl<T> AsCompleted<T> {
         if self.left == 0 {
             return None;
         }
-        let at = if host::quiet() { at } else { host::asked(at, self.made) };
+        let at = if rt::quiet() { at } else { rt::asked(at, self.made) };
         let op = Op { object: Object::of(&*self.collector, "Futures"), kind: Kind::Wait, at, does: None };
-        host::point(op);
+        rt::point(op);
         loop {
             let waiter = match self.collector.next() {
                 Ok(place) => {

@@ -8,8 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::host;
 use crate::raw::Waiter;
+use crate::rt;
 
 /// In [`Waiter::asks`]: the wait can be ended by the verdict [`DEADLOCK`](super::listen::DEADLOCK).
 pub(crate) const CAN_FAIL: usize = 1;
@@ -46,7 +46,7 @@ pub(crate) const NOWHERE: u64 = 0;
 /// A number for a new pool, which says in its upper bits to which process the pool belongs.
 pub(crate) fn new_home() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(NOWHERE + 1);
-    u64::from(host::forks()) << PROCESS | NEXT.fetch_add(1, Ordering::Relaxed)
+    u64::from(rt::forks()) << PROCESS | NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 const PROCESS: u32 = 40;
@@ -54,14 +54,14 @@ const PROCESS: u32 = 40;
 /// Whether the pool `home` belongs to the process that this one was forked from, or to an earlier one. Then it has no
 /// worker here but the one, if any, that called `fork`.
 pub(crate) fn is_an_ancestors(home: u64) -> bool {
-    home != NOWHERE && home >> PROCESS != u64::from(host::forks())
+    home != NOWHERE && home >> PROCESS != u64::from(rt::forks())
 }
 
 /// The calling thread works for the pool `home` until the returned value is dropped. It remains one of its threads, which the
 /// pool cannot wait for in that thread, until its thread-locals have been dropped.
 pub(crate) fn enlist(home: u64, crew: Arc<dyn Crew>) -> Enlisted {
     HOME.set(home);
-    host::record().group.store(home, Ordering::Relaxed); // for the watch
+    rt::record().group.store(home, Ordering::Relaxed); // for the watch
     CREW.set(Some(crew));
     Enlisted
 }

@@ -6,8 +6,8 @@ use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
+use crate::rt::{self, Kind, Op};
 use crate::thread::{self, Payload};
 
 /// Why a future gives no value.
@@ -117,7 +117,7 @@ impl TaskPanic {
     pub(crate) fn here(payload: Box<dyn Any + Send>) -> Self {
         let message = thread::message(&*payload).to_owned();
         let payload = Guarded::new(Payload::new(payload));
-        Self(Arc::new(Fallen { who: host::record().name(), message, payload }))
+        Self(Arc::new(Fallen { who: rt::record().name(), message, payload }))
     }
 
     /// Name of the thread that panicked.
@@ -133,7 +133,7 @@ impl TaskPanic {
     /// Takes the payload, for a downcast; of all clones, the first call gets it.
     #[track_caller]
     pub fn take_payload(&self) -> Option<Box<dyn Any + Send>> {
-        host::point(Op::new(&*self.0, "TaskPanic", Kind::Write).does("takes the payload of"));
+        rt::point(Op::new(&*self.0, "TaskPanic", Kind::Write).does("takes the payload of"));
         self.take_unseen()
     }
 

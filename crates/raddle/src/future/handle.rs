@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::error::FutureError;
 use super::listen::Listener;
 use super::state::{Core, Due, Handle, Take, at_rest, settled};
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 
 /// The result of a task, which may not be there yet.
 ///
@@ -68,7 +68,7 @@ impl<T> Future<T> {
     /// [`FutureError::TimedOut`]: the task goes on and can be asked again; otherwise as [`result`](Self::result).
     #[track_caller]
     pub fn result_timeout(&self, timeout: Duration) -> Result<T, FutureError> {
-        self.take_until(Op::new(&*self.core, FUTURE, Kind::Wait), host::deadline(timeout))
+        self.take_until(Op::new(&*self.core, FUTURE, Kind::Wait), rt::deadline(timeout))
     }
 
     /// Like [`result`](Self::result), waiting until `deadline` at most.
@@ -86,11 +86,11 @@ impl<T> Future<T> {
     /// [`FutureError::NotDone`], also while callbacks or another thread look at the value; otherwise as [`result`](Self::result).
     #[track_caller]
     pub fn try_result(&self) -> Result<T, FutureError> {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("tries to take the result of"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("tries to take the result of"));
         match self.core.take() {
             Take::Value(value) => Ok(value),
             Take::Failed(error) => Err(error),
-            Take::Lent(by) if by == host::ident() => Err(FutureError::Taken),
+            Take::Lent(by) if by == rt::ident() => Err(FutureError::Taken),
             Take::NotDone | Take::Lent(_) => Err(FutureError::NotDone),
         }
     }
@@ -105,7 +105,7 @@ impl<T> Future<T> {
     /// [`FutureError::TimedOut`].
     #[track_caller]
     pub fn exception_timeout(&self, timeout: Duration) -> Option<FutureError> {
-        self.exception_until(Op::new(&*self.core, FUTURE, Kind::Wait), host::deadline(timeout))
+        self.exception_until(Op::new(&*self.core, FUTURE, Kind::Wait), rt::deadline(timeout))
     }
 
     /// Like [`exception`](Self::exception), waiting until `deadline` at most: then the answer is
@@ -130,7 +130,7 @@ impl<T> Future<T> {
     #[track_caller]
     pub fn with_result<R>(&self, look: impl FnOnce(Result<&T, &FutureError>) -> R) -> R {
         let op = Op::new(&*self.core, FUTURE, Kind::Write).does("looks at the result of");
-        host::point(op);
+        rt::point(op);
         self.core.look(op, look)
     }
 
@@ -140,28 +140,28 @@ impl<T> Future<T> {
     /// task either starts or is cancelled, never both.
     #[track_caller]
     pub fn cancel(&self) -> bool {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("cancels"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("cancels"));
         self.core.cancel()
     }
 
     /// Whether the future was cancelled.
     #[track_caller]
     pub fn cancelled(&self) -> bool {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Read));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Read));
         self.core.is_cancelled()
     }
 
     /// Whether the task runs just now; it cannot be cancelled any more.
     #[track_caller]
     pub fn running(&self) -> bool {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Read));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Read));
         self.core.is_running()
     }
 
     /// Whether the task is over, failed or cancelled: nothing waits for it any more.
     #[track_caller]
     pub fn done(&self) -> bool {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Read));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Read));
         self.core.is(settled)
     }
 
@@ -179,7 +179,7 @@ impl<T> Future<T> {
     /// callback itself has just set.
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + Send + 'static) {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("adds a callback to"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("adds a callback to"));
         let callback =
             Listener::Callback(
                 Box::new(move |core: &Handle<T>| callback(&Future::of(core.clone()))) as Box<_>
@@ -205,7 +205,7 @@ impl<T> Future<T> {
             match self.core.take() {
                 Take::Value(value) => return Ok(value),
                 Take::Failed(error) => return Err(error),
-                Take::Lent(by) if by == host::ident() => return Err(FutureError::Taken),
+                Take::Lent(by) if by == rt::ident() => return Err(FutureError::Taken),
                 Take::Lent(_) | Take::NotDone => reached = at_rest,
             }
         }
@@ -240,7 +240,7 @@ impl<T> RefUnwindSafe for Future<T> {}
 
 impl<T> fmt::Debug for Future<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Read));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Read));
         f.debug_struct("Future").field("state", &phase(&self.core)).finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::FutureError;
 use super::state::{Core, Take, at_rest};
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 
 impl<T> Core<T> {
     /// Calls `look` with the value or with the reason why there is none.
@@ -22,7 +22,7 @@ impl<T> Core<T> {
                 }
                 Take::Failed(error) => return look(Err(&error)),
                 Take::NotDone => return look(Err(&FutureError::NotDone)),
-                Take::Lent(by) if by == host::ident() => return look(Err(&FutureError::Taken)),
+                Take::Lent(by) if by == rt::ident() => return look(Err(&FutureError::Taken)),
                 Take::Lent(_) => {
                     if let Err(error) = self.wait(op, None, at_rest) {
                         return look(Err(&error));
@@ -53,6 +53,6 @@ impl<T> Drop for Lent<'_, T> {
         }
         let op = self.op;
         let _back = Back(self);
-        host::point(op);
+        rt::point(op);
     }
 }

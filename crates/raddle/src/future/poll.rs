@@ -8,7 +8,7 @@ use super::error::FutureError;
 use super::handle::{FUTURE, Future};
 use super::listen::Listener;
 use super::state::{Take, at_rest};
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 use crate::thread::drop_guarded;
 
 /// Gives what [`result`](Future::result) gives. Dropping it before it is ready does not cancel the task.
@@ -16,12 +16,12 @@ impl<T> std::future::Future for Future<T> {
     type Output = Result<T, FutureError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("polls"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("polls"));
         loop {
             match self.core.take() {
                 Take::Value(value) => return Poll::Ready(Ok(value)),
                 Take::Failed(error) => return Poll::Ready(Err(error)),
-                Take::Lent(by) if by == host::ident() => return Poll::Ready(Err(FutureError::Taken)),
+                Take::Lent(by) if by == rt::ident() => return Poll::Ready(Err(FutureError::Taken)),
                 Take::Lent(_) | Take::NotDone => {}
             }
             if self.leave_waker(context.waker()) {

@@ -9,7 +9,7 @@ use super::crew::NOWHERE;
 use super::error::{FutureError, TaskPanic};
 use super::handle::{FUTURE, Future};
 use super::state::{Core, Handle, call_back, settled};
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 use crate::thread::drop_guarded;
 
 /// The duty to settle a [`Future`].
@@ -53,7 +53,7 @@ impl<T> Promise<T> {
     /// After a yes the future can no longer be cancelled. Python calls it `set_running_or_notify_cancel`.
     #[track_caller]
     pub fn start(&self) -> bool {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("starts"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("starts"));
         self.core.start() || !self.core.is_cancelled()
     }
 
@@ -63,7 +63,7 @@ impl<T> Promise<T> {
     /// [`Unwanted`] gives the value back if the future was cancelled.
     #[track_caller]
     pub fn set_result(self, value: T) -> Result<(), Unwanted<T>> {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("settles"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("settles"));
         match self.core.settle(Ok(value)) {
             Ok(callbacks) => call_back(&self.core, callbacks),
             Err(Ok(value)) => return Err(Unwanted(value)),
@@ -78,7 +78,7 @@ impl<T> Promise<T> {
     /// [`Unwanted`] gives the payload back if the future was cancelled.
     #[track_caller]
     pub fn set_panic(self, payload: Box<dyn Any + Send>) -> Result<(), Unwanted<Box<dyn Any + Send>>> {
-        host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("settles"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("settles"));
         let panic = TaskPanic::here(payload);
         match self.core.settle(Err(FutureError::Panicked(panic.clone()))) {
             Ok(callbacks) => call_back(&self.core, callbacks),
@@ -120,7 +120,7 @@ impl<T> Drop for Promise<T> {
         }
         if !self.core.is(settled) {
             let _abandon = Abandon(&self.core);
-            host::point(Op::new(&*self.core, FUTURE, Kind::Write).does("abandons"));
+            rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("abandons"));
         }
     }
 }

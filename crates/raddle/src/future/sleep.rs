@@ -8,9 +8,9 @@ use super::crew::{self, CAN_FAIL, Crew};
 use super::error::FutureError;
 use super::listen::{Listener, Watch};
 use super::state::{ASLEEP, Core, settled};
-use crate::host::watch::say_of_own_task;
-use crate::host::{self, Op, Spin, Wait};
 use crate::raw::Waiter;
+use crate::rt::watch::say_of_own_task;
+use crate::rt::{self, Op, Spin, Wait};
 use crate::thread::drop_guarded;
 
 impl<T, W: ?Sized> Core<T, W> {
@@ -28,7 +28,7 @@ impl<T, W: ?Sized> Core<T, W> {
         {
             return self.wait_for_own_pool(&*crew, op);
         }
-        host::point_until(op, deadline, &self.word, || self.is(reached));
+        rt::point_until(op, deadline, &self.word, || self.is(reached));
         if self.sleep(deadline, reached) { Ok(()) } else { Err(FutureError::TimedOut) }
     }
 
@@ -51,7 +51,7 @@ impl<T, W: ?Sized> Core<T, W> {
     fn sleep(&self, deadline: Option<Instant>, reached: fn(u32) -> bool) -> bool {
         let mut spin = Spin::new();
         loop {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             let seen = self.word.load(Acquire);
             if reached(seen) {
                 return true;
@@ -63,7 +63,7 @@ impl<T, W: ?Sized> Core<T, W> {
                 self.will_sleep(reached);
                 continue;
             }
-            if host::wait(&self.word, seen, deadline) == Wait::TimedOut {
+            if rt::wait(&self.word, seen, deadline) == Wait::TimedOut {
                 return self.is(reached);
             }
         }
@@ -79,7 +79,7 @@ impl<T, W: ?Sized> Core<T, W> {
 
     /// Waits in a way that the pool can end, when it sees that no worker is left to bring the result.
     fn wait_for_own_pool(self: &Arc<Self>, crew: &dyn Crew, op: Op) -> Result<(), FutureError> {
-        host::point(op);
+        rt::point(op);
         if crew.runs(self.address()) {
             say_of_own_task();
             return Err(FutureError::Deadlock);

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use super::depth::shallow;
 use super::error::FutureError;
 use super::listen::{Listener, Listeners, Watch, tell};
-use crate::host;
 use crate::raw::Guarded;
+use crate::rt;
 use crate::thread::{drop_guarded, guarded};
 
 const PENDING: u32 = 0;
@@ -170,7 +170,7 @@ impl<T, W: ?Sized> Core<T, W> {
 
     /// The work begins; false: it was cancelled, or somebody else began it.
     pub(crate) fn start(&self) -> bool {
-        host::atom(&self.word);
+        rt::atom(&self.word);
         self.leave_pending(RUNNING).is_ok()
     }
 
@@ -188,7 +188,7 @@ impl<T, W: ?Sized> Core<T, W> {
         let failed = result.is_err();
         inner.outcome = result.map_or_else(Outcome::Failed, Outcome::Value);
         if !failed && inner.listeners.all().iter().any(|listener| matches!(listener, Listener::Callback(_))) {
-            inner.keeper = host::ident();
+            inner.keeper = rt::ident();
         }
         let phase = inner.phase();
         Ok(self.publish(inner, phase, failed))
@@ -210,12 +210,12 @@ impl<T, W: ?Sized> Core<T, W> {
         failed: bool,
     ) -> Vec<Callback<T>> {
         let listeners = inner.listeners.take();
-        host::atom(&self.word);
+        rt::atom(&self.word);
         let before = self.word.load(Relaxed);
         self.word.store(phase, Release);
         drop(inner);
         if before & ASLEEP != 0 {
-            host::wake(&self.word, u32::MAX);
+            rt::wake(&self.word, u32::MAX);
         }
         listeners.map_or_else(Vec::new, |listeners| tell(listeners, failed))
     }
@@ -254,9 +254,9 @@ impl<T, W: ?Sized> Core<T, W> {
     /// Takes the value, which [`give_back`](Core::give_back) will return; until then the word says so.
     pub(super) fn borrow(&self) -> Take<T> {
         let mut inner = self.inner.lock();
-        let found = inner.take(Outcome::Lent(host::ident()));
+        let found = inner.take(Outcome::Lent(rt::ident()));
         if matches!(found, Take::Value(_)) && inner.keeper == 0 {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             self.word.fetch_sub(DONE - LENT, AcqRel);
         }
         found
@@ -275,7 +275,7 @@ impl<T> Core<T> {
     /// Cancels it if it has not started; says whether it is cancelled now.
     pub(crate) fn cancel(self: &Arc<Self>) -> bool {
         let mut inner = self.inner.lock();
-        host::atom(&self.word);
+        rt::atom(&self.word);
         if let Err(word) = self.leave_pending(CANCELLED) {
             return word & PHASE == CANCELLED;
         }
@@ -297,7 +297,7 @@ impl<T> Inner<T> {
     fn take(&mut self, leaving: Outcome<T>) -> Take<T> {
         self.looked |= !matches!(self.outcome, Outcome::None);
         match &self.outcome {
-            Outcome::Value(_) if self.keeper != 0 && self.keeper != host::ident() => Take::Lent(self.keeper),
+            Outcome::Value(_) if self.keeper != 0 && self.keeper != rt::ident() => Take::Lent(self.keeper),
             Outcome::None => Take::NotDone,
             Outcome::Lent(by) => Take::Lent(*by),
             Outcome::Taken => Take::Failed(FutureError::Taken),

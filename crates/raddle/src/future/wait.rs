@@ -12,8 +12,8 @@ use super::error::FutureError;
 use super::handle::Future;
 use super::listen::{Listener, SETTLED, Watch};
 use super::state::settled;
-use crate::host::{self, Kind, Object, Op};
 use crate::raw::Waiter;
+use crate::rt::{self, Kind, Object, Op};
 
 /// What a [`wait`] waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +57,7 @@ where
     I: IntoIterator,
     I::Item: Borrow<Future<T>>,
 {
-    let deadline = host::deadline(timeout);
+    let deadline = rt::deadline(timeout);
     wait_until(&distinct(futures), when, deadline, Location::caller())
 }
 
@@ -122,7 +122,7 @@ fn wait_until<T>(
 ) -> (Vec<Future<T>>, Vec<Future<T>>) {
     let tally = Arc::new(Tally::new(futures.len(), when));
     let op = Op { object: Object::of(&*tally, "Futures"), kind: Kind::Wait, at, does: None };
-    host::point(op);
+    rt::point(op);
     let watch: Arc<dyn Watch> = tally.clone();
     for future in futures {
         future.core.give_up_if_an_ancestors();

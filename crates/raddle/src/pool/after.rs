@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use super::job::Job;
 use super::lanes::Priority;
 use crate::future::{DEADLOCK, FutureError, SETTLED};
-use crate::host::Obligation;
-use crate::host::watch::{say_of_pool, stuck_pool};
 use crate::raw::Waiter;
+use crate::rt::Obligation;
+use crate::rt::watch::{say_of_pool, stuck_pool};
 
 pub(super) enum Step {
     Tell(Arc<Waiter>, u32),

@@ -10,8 +10,8 @@ use super::lanes::Lanes;
 use super::shared::{Initializer, Shared};
 use super::state::{Mode, State};
 use crate::future;
-use crate::host;
 use crate::raw::Line;
+use crate::rt;
 
 /// The settings of a pool that is not there yet.
 ///
@@ -79,7 +79,7 @@ impl Builder {
         if prefix.contains('\0') {
             return Err(BuildError::NulInName);
         }
-        let daemon_heirs = self.daemon || host::daemon_heirs();
+        let daemon_heirs = self.daemon || rt::daemon_heirs();
         let state = empty(max, self.queue_limit, self.daemon);
         Ok(Shared::new(future::new_home(), prefix, self.initializer, self.stack_size, daemon_heirs, state))
     }
@@ -127,12 +127,12 @@ fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
 
 /// Python's default: tasks often wait for input or output, so there are more workers than processors.
 fn default_workers() -> usize {
-    (host::processors() + 4).min(32)
+    (rt::processors() + 4).min(32)
 }
 
 /// Pools without a name are numbered, each program from 0.
 fn default_prefix() -> String {
     struct Pools(AtomicU64);
-    let pools = host::with_program(|program| program.services().get(|| Pools(AtomicU64::new(0))));
+    let pools = rt::with_program(|program| program.services().get(|| Pools(AtomicU64::new(0))));
     format!("ThreadPoolExecutor-{}", pools.0.fetch_add(1, Relaxed))
 }

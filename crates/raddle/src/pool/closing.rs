@@ -9,7 +9,7 @@ use super::shared::POOL;
 use super::state::Mode;
 use super::worker::carry_out;
 use crate::future;
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 
 /// What becomes of the tasks that wait when a pool is shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ impl ThreadPoolExecutor {
     /// It does not wait, and so can be called in a task.
     #[track_caller]
     pub fn try_shutdown(&self, how: Shutdown) -> bool {
-        host::point(Op::new(&*self.shared, POOL, Kind::Write).does("shuts down"));
+        rt::point(Op::new(&*self.shared, POOL, Kind::Write).does("shuts down"));
         if self.shared.is_an_ancestors() {
             return true;
         }
@@ -52,7 +52,7 @@ impl ThreadPoolExecutor {
     pub fn shutdown_timeout(&self, how: Shutdown, timeout: Duration) -> Result<bool, FromOwnWorker> {
         self.shutdown_until(
             how,
-            host::deadline(timeout),
+            rt::deadline(timeout),
             Op::new(&*self.shared, POOL, Kind::Wait).does("shuts down"),
         )
     }
@@ -87,7 +87,7 @@ impl ThreadPoolExecutor {
         if future::home() == self.shared.home {
             return Err(FromOwnWorker);
         }
-        host::point(op);
+        rt::point(op);
         self.close(how);
         let mut state = self.shared.state.lock();
         if state.alive == 0 {

@@ -13,7 +13,7 @@ use super::shared::{POOL, SUBMITS, Shared};
 use super::submit::{Patience, execute, offer, submit};
 use super::worker::carry_out;
 use crate::future::Future;
-use crate::host::{self, Kind, Object, Op};
+use crate::rt::{self, Kind, Object, Op};
 
 /// A pool of threads that run tasks; every task has a [`Future`].
 ///
@@ -202,7 +202,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let patience = Patience::Until(host::deadline(timeout));
+        let patience = Patience::Until(rt::deadline(timeout));
         offer(
             &self.shared,
             Priority(0),
@@ -242,7 +242,7 @@ impl ThreadPoolExecutor {
     #[track_caller]
     pub fn resize(&self, max_workers: usize) {
         assert!(max_workers > 0, "{}", BuildError::NoWorkers);
-        host::point(Op::new(&*self.shared, POOL, Kind::Write).does("resizes"));
+        rt::point(Op::new(&*self.shared, POOL, Kind::Write).does("resizes"));
         if self.shared.is_an_ancestors() {
             return;
         }
@@ -269,21 +269,21 @@ impl ThreadPoolExecutor {
     /// How many workers there may be.
     #[track_caller]
     pub fn max_workers(&self) -> usize {
-        host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        rt::point(Op::new(&*self.shared, POOL, Kind::Read));
         if self.shared.is_an_ancestors() { 0 } else { self.shared.state.lock().max }
     }
 
     /// How many workers there are.
     #[track_caller]
     pub fn workers(&self) -> usize {
-        host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        rt::point(Op::new(&*self.shared, POOL, Kind::Read));
         if self.shared.is_an_ancestors() { 0 } else { self.shared.state.lock().workers }
     }
 
     /// How many workers have nothing to do.
     #[track_caller]
     pub fn idle(&self) -> usize {
-        host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        rt::point(Op::new(&*self.shared, POOL, Kind::Read));
         if self.shared.is_an_ancestors() {
             return 0;
         }
@@ -294,7 +294,7 @@ impl ThreadPoolExecutor {
     /// How many tasks wait for a worker. One that was cancelled counts until a worker comes across it.
     #[track_caller]
     pub fn pending(&self) -> usize {
-        host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        rt::point(Op::new(&*self.shared, POOL, Kind::Read));
         if self.shared.is_an_ancestors() {
             return 0;
         }
@@ -321,7 +321,7 @@ impl Builder {
     #[track_caller]
     pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
         let shared = Arc::new(self.into_shared()?);
-        host::made(Object::of(&*shared, POOL), Location::caller());
+        rt::made(Object::of(&*shared, POOL), Location::caller());
         Ok(ThreadPoolExecutor { shared })
     }
 }
@@ -332,7 +332,7 @@ impl RefUnwindSafe for ThreadPoolExecutor {}
 
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        host::point(Op::new(&*self.shared, POOL, Kind::Read));
+        rt::point(Op::new(&*self.shared, POOL, Kind::Read));
         if self.shared.is_an_ancestors() {
             let mut shown = f.debug_struct("ThreadPoolExecutor");
             return shown.field("name", &self.shared.prefix).finish_non_exhaustive();

@@ -13,7 +13,7 @@ use super::lanes::Priority;
 use super::shared::{POOL, SUBMITS, Shared};
 use super::submit::submit;
 use crate::future::{Future, FutureError};
-use crate::host::{self, Kind, Object, Op};
+use crate::rt::{self, Kind, Object, Op};
 use crate::thread::Careful;
 
 impl ThreadPoolExecutor {
@@ -113,7 +113,7 @@ where
             ahead: VecDeque::new(),
             buffersize,
             // No look at the clock, on which other threads' steps would depend.
-            called: host::deadline(Duration::ZERO),
+            called: rt::deadline(Duration::ZERO),
             deadline: None,
             over: false,
             made: at,
@@ -166,7 +166,7 @@ where
         }
         let future = self.ahead.pop_front()?;
         let now = Location::caller();
-        let at = if host::quiet() { now } else { host::asked(now, self.made) };
+        let at = if rt::quiet() { now } else { rt::asked(now, self.made) };
         self.fill(at);
         let result = future.result_at(self.deadline, at);
         if let Err(FutureError::TimedOut) = result {

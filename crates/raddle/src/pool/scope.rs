@@ -17,8 +17,8 @@ use super::task::{Slot, Task};
 use super::worker::run_here;
 use crate::erase::erase;
 use crate::future::{self, Core, Future, FutureError};
-use crate::host::{self, Kind, Object, Op};
 use crate::raw::Guarded;
+use crate::rt::{self, Kind, Object, Op};
 use crate::thread::drop_guarded;
 
 impl ThreadPoolExecutor {
@@ -140,7 +140,7 @@ impl<'scope> Scope<'scope, '_> {
             self.shared.home,
             Slot::<_, false>::new(move || errand.run(), queue(&self.shared)),
         ));
-        host::made(Object::of(&*core, "Future"), op.at);
+        rt::made(Object::of(&*core, "Future"), op.at);
         let done = Future::of(core.clone());
         done.add_done_callback(move |done| {
             if let Some(FutureError::Abandoned) = done.core().peek_failure() {
@@ -181,7 +181,7 @@ impl<'scope> Scope<'scope, '_> {
 
     /// Waits until all tasks are over, and runs those that wait if nobody else may be there to do it.
     fn finish(&self, op: Op) {
-        host::point(op);
+        rt::point(op);
         loop {
             let next = || self.tasks.lock().to_do.pop_front();
             while let Some(task) = next() {
@@ -214,7 +214,7 @@ impl RefUnwindSafe for Scope<'_, '_> {}
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        host::point(Op::new(&*self.tally, "pool scope", Kind::Read));
+        rt::point(Op::new(&*self.tally, "pool scope", Kind::Read));
         f.debug_struct("Scope").field("unfinished", &self.tally.count()).finish_non_exhaustive()
     }
 }

@@ -8,8 +8,8 @@ use super::state::Blocked;
 use super::task::{Floor, Task};
 use super::worker::{LEFT, STARTING, Seat};
 use crate::future::{Crew, afresh};
-use crate::host::Duty;
 use crate::raw::Waiter;
+use crate::rt::Duty;
 use crate::thread::guarded;
 
 impl Floor for Seat {

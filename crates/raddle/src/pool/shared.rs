@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use super::inbox::Inbox;
 use super::state::State;
 use crate::future::FutureError;
-use crate::host::{self, Spin};
 use crate::raw::{Guard, Guarded};
+use crate::rt::{self, Spin};
 use crate::thread::drop_guarded;
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";
@@ -71,7 +71,7 @@ impl Shared {
         let limited = state.limit.is_some();
         Self {
             home,
-            process: host::forks(),
+            process: rt::forks(),
             prefix,
             named: AtomicU64::new(0),
             initializer,
@@ -89,7 +89,7 @@ impl Shared {
     /// therefore must not be acquired.
     #[inline]
     pub(super) fn is_an_ancestors(&self) -> bool {
-        self.process != host::forks()
+        self.process != rt::forks()
     }
 
     /// The state, with the inbox closed and all its tasks in their lane until [`note`](Shared::note).

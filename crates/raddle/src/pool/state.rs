@@ -23,8 +23,8 @@ use super::error::Refusal;
 use super::job::Job;
 use super::lanes::{Lanes, Priority};
 use crate::future::{CAN_FAIL, DEADLOCK, FutureError, ROOM, SETTLED, dead};
-use crate::host::{self, Obligation};
 use crate::raw::{Line, Waiter};
+use crate::rt::{self, Obligation};
 
 pub(super) enum Mode {
     Open,
@@ -127,7 +127,7 @@ impl State {
 
     pub(super) fn push(&mut self, task: Job, priority: Priority) -> Result<(), Refusal> {
         if self.obligation.is_none() && !self.daemon {
-            self.obligation = Some(host::oblige().ok_or(Refusal::ShutDown)?);
+            self.obligation = Some(rt::oblige().ok_or(Refusal::ShutDown)?);
         }
         self.lanes.push(task, priority);
         Ok(())
@@ -253,8 +253,7 @@ impl State {
             // Possible if the system had no thread to give before, or what waits is dead.
             self.drop_dead(after);
             self.summon(0, after);
-            let may_grow =
-                self.short.is_some_and(|since| host::now() < since + HOPE) && !self.lanes.is_empty();
+            let may_grow = self.short.is_some_and(|since| rt::now() < since + HOPE) && !self.lanes.is_empty();
             if after.hire > 0 || may_grow {
                 return;
             }
@@ -310,7 +309,7 @@ impl State {
             self.lanes.take_out(|job| job.is_at(own), &mut refused);
         }
         if again && self.lacks_workers(0) {
-            self.short.get_or_insert_with(host::now);
+            self.short.get_or_insert_with(rt::now);
             self.release_stuck(after);
         } else if !self.blocked.is_empty() && self.is_stuck() {
             self.end_a_wait(after); // to try again would be in vain

@@ -15,8 +15,8 @@ use super::state::State;
 use super::task::{Queue, Slot, Task};
 use super::worker::{carry_out, hire, refuse_all};
 use crate::future::{self, CAN_FAIL, Core, Future, ROOM};
-use crate::host::{self, Object, Op};
 use crate::raw::{Guard, Waiter};
+use crate::rt::{self, Object, Op};
 use crate::timer;
 
 /// How long a submission waits for room; `Until(None)`: for ever.
@@ -33,7 +33,7 @@ where
     T: Send + 'static,
 {
     let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
-    host::made(Object::of(&*core, "Future"), op.at);
+    rt::made(Object::of(&*core, "Future"), op.at);
     if let Err(refusal) = enqueue(shared, core.clone(), priority, Patience::Until(None), op) {
         core.clone().refuse(refusal.into());
     }
@@ -53,7 +53,7 @@ where
     T: Send + 'static,
 {
     let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
-    host::made(Object::of(&*core, "Future"), op.at);
+    rt::made(Object::of(&*core, "Future"), op.at);
     match enqueue(shared, core.clone(), priority, patience, op) {
         Ok(()) => Ok(Future::of(core)),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
@@ -65,7 +65,7 @@ pub(super) fn execute<F>(shared: &Arc<Shared>, task: F, op: Op) -> Result<(), Su
 where
     F: FnOnce() + Send + 'static,
 {
-    host::point(op);
+    rt::point(op);
     if shared.is_an_ancestors() {
         return Err(SubmitError::Broken(task, AN_ANCESTORS.into()));
     }
@@ -75,7 +75,7 @@ where
     }
     // Somebody may have to be woken, hired or waited for, beside which an allocation costs little.
     let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
-    host::made(Object::of(&*core, "Future"), op.at);
+    rt::made(Object::of(&*core, "Future"), op.at);
     match line_up(shared, core.clone(), Priority(0), Patience::Until(None), op) {
         Ok(()) => Ok(()),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
@@ -98,7 +98,7 @@ pub(super) fn enqueue(
     patience: Patience,
     op: Op,
 ) -> Result<(), Refusal> {
-    host::point(op); // not one that waits for room: who waits does so in line, at the door
+    rt::point(op); // not one that waits for room: who waits does so in line, at the door
     if shared.is_an_ancestors() {
         return Err(Refusal::Broken(AN_ANCESTORS.into()));
     }
@@ -121,7 +121,7 @@ fn line_up(
 ) -> Result<(), Refusal> {
     // Before anything is accepted, so that there is always somebody to try again if the system refuses a thread. Under
     // a scheduler it would be one more thread to explore, and is started if it is needed.
-    if !host::explored() {
+    if !rt::explored() {
         timer::start_service().map_err(Refusal::NoThread)?;
     }
     let mut after = After::default();

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crate::future::{self, NOTHING, SETTLED};
-use crate::host::{self, Op};
 use crate::raw::{Guard, Guarded, Waiter};
+use crate::rt::{self, Op};
 
 /// How many closures of a scope are not gone yet.
 pub(super) struct Tally(Guarded<Open>);
@@ -32,8 +32,8 @@ impl Default for Tally {
 impl Tally {
     fn open(&self) -> Guard<'_, Open> {
         let mut open = self.0.lock();
-        if open.process != host::forks() {
-            *open = Open { process: host::forks(), ..Open::default() };
+        if open.process != rt::forks() {
+            *open = Open { process: rt::forks(), ..Open::default() };
         }
         open
     }
@@ -50,7 +50,7 @@ impl Tally {
         let mut open = self.open();
         if open.lost {
             drop(open);
-            host::never_return();
+            rt::never_return();
         }
         if open.tickets == 0 || std::mem::take(&mut open.nudged) {
             return open.tickets == 0;
@@ -125,7 +125,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.done.store(true, Release);
-        if self.process == host::forks() {
+        if self.process == rt::forks() {
             self.tally.give_up();
         }
     }

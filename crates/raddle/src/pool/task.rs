@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use crate::future::{Core, FutureError, Handle, TaskPanic, Work, call_back, shallow};
-use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
+use crate::rt::{self, Kind, Op};
 use crate::thread::{drop_guarded, guarded};
 
 /// The closure, until it is run or dropped. `OWNED`: it borrows nothing, and may be dropped a little later.
@@ -84,7 +84,7 @@ where
     }
 
     fn run(self: Arc<Self>, floor: &dyn Floor) {
-        host::point(Op::new(&*self, "Future", Kind::Write).does("runs the task of"));
+        rt::point(Op::new(&*self, "Future", Kind::Write).does("runs the task of"));
         if !self.start() {
             return;
         }
@@ -92,7 +92,7 @@ where
         let result = catch_unwind(AssertUnwindSafe(closure))
             .map_err(|payload| FutureError::Panicked(TaskPanic::here(payload)));
         let destructors = std::mem::needs_drop::<T>() || result.is_err();
-        host::point(Op::new(&*self, "Future", Kind::Write).does("settles"));
+        rt::point(Op::new(&*self, "Future", Kind::Write).does("settles"));
         floor.nearly_over();
         let Ok(callbacks) = self.settle(result) else { return };
         if !callbacks.is_empty() || destructors {

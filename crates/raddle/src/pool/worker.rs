@@ -11,8 +11,8 @@ use super::shared::{POOL, Shared};
 use super::state::{State, Turn};
 use super::task::{Floor, Queue, Task};
 use crate::future::{self, DEADLOCK, FutureError};
-use crate::host::{self, Kind, Op, Record, Spin};
 use crate::raw::Guarded;
+use crate::rt::{self, Kind, Op, Record, Spin};
 use crate::thread::{self, guarded};
 use crate::timer::{self, Retry};
 
@@ -197,7 +197,7 @@ impl Seat {
     fn initialize(&self) -> bool {
         let Some(initializer) = &self.shared.initializer else { return true };
         let Err(payload) = catch_unwind(AssertUnwindSafe(initializer)) else { return true };
-        let (name, message) = (host::record().name(), thread::message(&*payload));
+        let (name, message) = (rt::record().name(), thread::message(&*payload));
         self.give_up(&format!("its initializer panicked in thread \"{name}\": {message}"));
         thread::dispose(payload);
         false
@@ -217,7 +217,7 @@ impl Seat {
             return None; // the last task has forked, and this is the child
         }
         let op = Op::new(&**shared, POOL, Kind::Get).does("takes a task from");
-        host::point(op);
+        rt::point(op);
         let mut patience = Spin::new();
         let mut state = shared.state.lock();
         self.arrive(&mut state);

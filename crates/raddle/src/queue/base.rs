@@ -10,7 +10,7 @@ use super::limit::Limit;
 use super::monitor::Monitor;
 use super::order::Order;
 use super::state::State;
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 
 /// A queue for many threads: [`Queue`](crate::Queue), [`LifoQueue`](crate::LifoQueue) and
 /// [`PriorityQueue`](crate::PriorityQueue) are this one with an order.
@@ -269,7 +269,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         now: &'static Location<'static>,
         made: &'static Location<'static>,
     ) -> Option<T> {
-        let at = if host::quiet() { now } else { host::asked(now, made) };
+        let at = if rt::quiet() { now } else { rt::asked(now, made) };
         self.monitor.get(Op { at, ..self.op(Kind::Get) }, limit).ok()
     }
 
@@ -281,7 +281,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     #[inline]
     #[track_caller]
     pub(super) fn look<R>(&self, look: impl FnOnce(&State<T, O::Store>) -> R) -> R {
-        host::point(self.op(Kind::Read));
+        rt::point(self.op(Kind::Read));
         self.monitor.look(look)
     }
 

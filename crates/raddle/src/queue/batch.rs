@@ -11,7 +11,7 @@ use super::error::{GetError, PutError, ShutDown};
 use super::hand::Load;
 use super::limit::Limit;
 use super::order::Order;
-use crate::host::{Kind, Op};
+use crate::rt::{Kind, Op};
 
 impl<T, O: Order<T>> BaseQueue<T, O> {
     /// Puts all items in their order, waiting for room whenever there is none. Nothing to put never fails.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::host;
+use crate::rt;
 
 #[derive(Clone, Copy)]
 pub(super) enum Limit {
@@ -28,7 +28,7 @@ impl Limit {
     /// The same for several waits together, the first of which may begin now.
     pub(super) fn for_all(self) -> Self {
         match self {
-            Limit::Within(timeout) => Limit::Until(host::deadline(timeout)),
+            Limit::Within(timeout) => Limit::Until(rt::deadline(timeout)),
             Limit::Now | Limit::Until(_) => self,
         }
     }
@@ -39,8 +39,8 @@ impl Limit {
 
     pub(super) fn end(self) -> Option<Instant> {
         match self {
-            Limit::Now => host::deadline(Duration::ZERO),
-            Limit::Within(timeout) => host::deadline(timeout),
+            Limit::Now => rt::deadline(Duration::ZERO),
+            Limit::Within(timeout) => rt::deadline(timeout),
             Limit::Until(end) => end,
         }
     }

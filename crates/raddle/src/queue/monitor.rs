@@ -8,7 +8,7 @@ use super::limit::Limit;
 use super::sides::{Sides, Way};
 use super::state::{State, Turn};
 use super::store::Store;
-use crate::host::{self, Op, Show, Spin};
+use crate::rt::{self, Op, Show, Spin};
 
 pub(super) struct Monitor<T, S> {
     sides: Sides<T, S>,
@@ -33,25 +33,25 @@ impl<T, S: Store<T>> Monitor<T, S> {
     /// Puts an item if nothing stands in the way; gives it back otherwise.
     #[inline]
     pub(super) fn put_quickly(&self, item: T) -> Result<(), T> {
-        if host::quiet() { self.sides.put_quickly(item) } else { Err(item) }
+        if rt::quiet() { self.sides.put_quickly(item) } else { Err(item) }
     }
 
     /// Gets an item if nothing stands in the way.
     #[inline]
     pub(super) fn get_quickly(&self) -> Option<T> {
-        if host::quiet() { self.sides.get_quickly(false) } else { None }
+        if rt::quiet() { self.sides.get_quickly(false) } else { None }
     }
 
     /// Says that a task is done if nothing stands in the way.
     #[inline]
     pub(super) fn task_done_quickly(&self) -> bool {
-        host::quiet() && self.sides.task_done_quickly()
+        rt::quiet() && self.sides.task_done_quickly()
     }
 
     /// The error has what was not put.
     pub(super) fn put(&self, op: Op, mut load: Load<T>, limit: Limit) -> Result<(), PutError<Load<T>>> {
-        host::point(op);
-        host::value(&op, || self.show.many(load.iter()));
+        rt::point(op);
+        rt::value(&op, || self.show.many(load.iter()));
         let turn = patiently(
             limit,
             self.sides.patience(),
@@ -95,9 +95,9 @@ impl<T, S: Store<T>> Monitor<T, S> {
     }
 
     pub(super) fn get(&self, op: Op, limit: Limit) -> Result<T, GetError> {
-        host::point(op);
+        rt::point(op);
         let got = self.next(op, limit);
-        host::value(&op, || match &got {
+        rt::value(&op, || match &got {
             Ok(item) => self.show.one(item),
             Err(error) => outcome(*error).to_owned(),
         });
@@ -139,21 +139,21 @@ impl<T, S: Store<T>> Monitor<T, S> {
         let mut batch = self.get_many_now(op, max);
         if batch.is_empty() {
             batch.push(self.next(op, limit)?);
-            host::value(&op, || self.show.many(batch.iter()));
+            rt::value(&op, || self.show.many(batch.iter()));
         }
         if batch.len() < max {
             batch = self.fill(op, batch, max, linger);
-            host::value(&op, || self.show.many(batch.iter()));
+            rt::value(&op, || self.show.many(batch.iter()));
         }
         Ok(batch)
     }
 
     pub(super) fn get_many_now(&self, op: Op, max: usize) -> Vec<T> {
         assert!(max > 0, "a batch of no items at all was asked for");
-        host::point(op);
+        rt::point(op);
         let mut batch = Vec::new();
         self.sides.get_many(&mut batch, max);
-        host::value(&op, || self.show.many(batch.iter()));
+        rt::value(&op, || self.show.many(batch.iter()));
         batch
     }
 
@@ -166,19 +166,19 @@ impl<T, S: Store<T>> Monitor<T, S> {
         let Turn::InLine(party) = turn else {
             return batch;
         };
-        if party.sleep(op, host::deadline(linger)).is_none() {
+        if party.sleep(op, rt::deadline(linger)).is_none() {
             self.sides.step(|state, _| state.fillers.leave(&party));
         }
         party.asks.take().into_vec()
     }
 
     pub(super) fn tasks_done(&self, op: Op, count: usize) -> Result<(), TooManyTasksDone> {
-        host::point(op);
+        rt::point(op);
         self.sides.step(|state, let_go| state.tasks_done(count, let_go))
     }
 
     pub(super) fn join(&self, op: Op, limit: Limit) -> bool {
-        host::point(op);
+        rt::point(op);
         match self.sides.step(|state, _| state.join_or_wait(limit.may_wait())) {
             Turn::Done(()) => true,
             Turn::NotNow | Turn::ShutDown => false,
@@ -190,14 +190,14 @@ impl<T, S: Store<T>> Monitor<T, S> {
     }
 
     pub(super) fn shut_down(&self, op: Op) {
-        host::point(op);
+        rt::point(op);
         self.sides.step(State::shut_down);
     }
 
     pub(super) fn shut_down_now(&self, op: Op) -> Vec<T> {
-        host::point(op);
+        rt::point(op);
         let items = self.sides.shut_down_now().into_items();
-        host::value(&op, || self.show.many(items.iter()));
+        rt::value(&op, || self.show.many(items.iter()));
         items
     }
 }

@@ -18,8 +18,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::burst::let_gather;
-use crate::host;
 use crate::raw::{Open, Place};
+use crate::rt;
 
 pub struct Ring<T> {
     /// Where the next item is put.
@@ -90,7 +90,7 @@ impl<T> Ring<T> {
     /// Puts an item, if there is room and nothing stands in the way; gives it back otherwise.
     #[inline]
     pub(super) fn put(&self, item: T) -> Result<(), T> {
-        if !host::quiet() {
+        if !rt::quiet() {
             return self.put_observed(item);
         }
         let at = self.tail.at.load(Acquire);
@@ -115,7 +115,7 @@ impl<T> Ring<T> {
         if self.tail.look() != at {
             return Err(item);
         }
-        host::atom(&self.tail.at);
+        rt::atom(&self.tail.at);
         self.fill(at, place, item);
         Ok(())
     }
@@ -130,7 +130,7 @@ impl<T> Ring<T> {
     /// Takes the next item, if there is one and nothing stands in the way.
     #[inline]
     pub(super) fn get(&self) -> Option<T> {
-        if !host::quiet() {
+        if !rt::quiet() {
             return self.get_observed();
         }
         let at = self.head.at.load(Acquire);
@@ -153,7 +153,7 @@ impl<T> Ring<T> {
         if self.head.look() != at {
             return None;
         }
-        host::atom(&self.head.at);
+        rt::atom(&self.head.at);
         self.empty(at, place)
     }
 
@@ -175,7 +175,7 @@ impl<T> Ring<T> {
     fn prefetch(&self, at: u32) {
         let ahead = (at as usize) + AHEAD;
         if ahead < self.places.len() && self.places.len() >= 8 * AHEAD {
-            host::prefetch_to_write((&raw const self.places[ahead]).cast());
+            rt::prefetch_to_write((&raw const self.places[ahead]).cast());
         }
     }
 
@@ -197,7 +197,7 @@ impl<T> Ring<T> {
     /// Lets quick puts and gets in again.
     pub(super) fn thaw(&self) {
         for end in [&self.tail, &self.head] {
-            host::atom(&end.at);
+            rt::atom(&end.at);
             end.at.store(end.at.load(Relaxed) & !FROZEN, Release);
         }
     }
@@ -207,7 +207,7 @@ impl<T> Ring<T> {
         let at = self.tail.at.load(Relaxed);
         let before = self.places[self.tail.place()].open().replace(Some(item));
         debug_assert!(before.is_none(), "an item was put into a full ring");
-        host::atom(&self.tail.at);
+        rt::atom(&self.tail.at);
         self.tail.advance(at, self.places.len());
     }
 
@@ -226,7 +226,7 @@ impl<T> Ring<T> {
     pub(super) fn take(&self) -> Option<T> {
         let at = self.head.at.load(Relaxed);
         let item = self.places[self.head.place()].open().replace(None)?;
-        host::atom(&self.head.at);
+        rt::atom(&self.head.at);
         self.head.advance(at, self.places.len());
         Some(item)
     }
@@ -246,7 +246,7 @@ impl End {
     /// Where it points, with `FROZEN` if it is.
     #[inline]
     fn look(&self) -> u32 {
-        host::atom(&self.at);
+        rt::atom(&self.at);
         self.at.load(Acquire)
     }
 

@@ -26,8 +26,8 @@ use super::hand::LetGo;
 use super::ring::Ring;
 use super::state::State;
 use super::store::Store;
-use crate::host::{self, Spin};
 use crate::raw::Guarded;
+use crate::rt::{self, Spin};
 
 pub(super) struct Sides<T, S> {
     pub(super) front: Side<Out<T>>,
@@ -209,7 +209,7 @@ impl<T, S: Store<T>> Sides<T, S> {
         let Some(mut state) = self.back.state.grab() else { return Err(item) };
         state.keep_quickly(item)?;
         self.back.note(state.stored());
-        self.back.by.store(host::here(), Relaxed);
+        self.back.by.store(rt::here(), Relaxed);
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl<T, S: Store<T>> Sides<T, S> {
     /// Moves what has gathered at the back to the empty front, if that is so many that it is worth taking the lock away
     /// from the putters, or if `few` will do, or if the calling thread itself has put the last.
     fn refill_quickly(&self, front: &mut Out<T>, few: bool) -> Option<()> {
-        let enough = if few || self.back.by.load(Relaxed) == host::here() { 1 } else { BATCH };
+        let enough = if few || self.back.by.load(Relaxed) == rt::here() { 1 } else { BATCH };
         if self.back.count.load(Relaxed) < enough {
             return None;
         }

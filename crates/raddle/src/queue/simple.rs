@@ -9,7 +9,7 @@ use super::in_order::InOrder;
 use super::limit::Limit;
 use super::monitor::Monitor;
 use super::state::State;
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 
 /// First in, first out, for any number of items: putting never waits and never fails.
 ///
@@ -99,7 +99,7 @@ impl<T> SimpleQueue<T> {
     /// How many items there are. Other threads may change that at any time.
     #[track_caller]
     pub fn len(&self) -> usize {
-        host::point(self.op(Kind::Read));
+        rt::point(self.op(Kind::Read));
         self.monitor.look(State::len)
     }
 
@@ -112,7 +112,7 @@ impl<T> SimpleQueue<T> {
     /// How many threads wait for an item.
     #[track_caller]
     pub fn n_getters(&self) -> usize {
-        host::point(self.op(Kind::Read));
+        rt::point(self.op(Kind::Read));
         self.monitor.look(|state| state.getters.len())
     }
 

@@ -7,7 +7,7 @@ use super::error::TooManyTasksDone;
 use super::limit::Limit;
 use super::order::Order;
 use super::state::State;
-use crate::host::Kind;
+use crate::rt::Kind;
 
 impl<T, O: Order<T>> BaseQueue<T, O> {
     /// Says that an item which was got is done with. When this was said of every item that was put, those who

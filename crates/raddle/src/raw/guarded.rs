@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::latch::Latch;
 use super::lock::RawLock;
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 
 pub(crate) struct Guarded<T: ?Sized, L = Latch> {
     lock: L,
@@ -86,7 +86,7 @@ impl Exclusive for Outer {
 
     #[inline]
     fn release(&self) {
-        if host::quiet() {
+        if rt::quiet() {
             self.0.release_fast();
         } else {
             self.release_observed();
@@ -97,7 +97,7 @@ impl Exclusive for Outer {
 impl Outer {
     #[cold]
     fn release_observed(&self) {
-        host::gave_lock(Op::new(self, "Mutex", Kind::Give), self.0.mark());
+        rt::gave_lock(Op::new(self, "Mutex", Kind::Give), self.0.mark());
         self.0.release();
     }
 }

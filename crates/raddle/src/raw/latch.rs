@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-use crate::host::{self, Spin};
+use crate::rt::{self, Spin};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -31,7 +31,7 @@ impl Latch {
 
     #[inline]
     pub(crate) fn try_acquire(&self) -> bool {
-        host::atom(&self.word);
+        rt::atom(&self.word);
         self.grab()
     }
 
@@ -51,10 +51,10 @@ impl Latch {
     /// For the holder alone.
     #[inline]
     pub(crate) fn release(&self) {
-        host::atom(&self.word);
+        rt::atom(&self.word);
         self.word.store(FREE, Release);
         if self.sleepers.load(Relaxed) > 0 {
-            host::wake(&self.word, 1);
+            rt::wake(&self.word, 1);
         }
     }
 
@@ -62,7 +62,7 @@ impl Latch {
     fn acquire_slowly(&self) {
         let mut spin = Spin::new();
         loop {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             if self.word.load(Relaxed) == FREE {
                 if self.try_acquire() {
                     return;
@@ -76,8 +76,8 @@ impl Latch {
     fn nap(&self) {
         self.sleepers.fetch_add(1, Relaxed);
         // Under a scheduler nobody is overlooked, and time might pass in vain for ever.
-        let until = if host::explored() { None } else { host::deadline(NAP) };
-        host::wait(&self.word, HELD, until);
+        let until = if rt::explored() { None } else { rt::deadline(NAP) };
+        rt::wait(&self.word, HELD, until);
         self.sleepers.fetch_sub(1, Relaxed);
     }
 }

@@ -33,7 +33,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use crate::host::{self, Mark, Spin, Wait};
+use crate::rt::{self, Mark, Spin, Wait};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -143,7 +143,7 @@ fn after(now: u32, ticks: u32) -> u32 {
 
 /// The clock. Under a scheduler it stands still: there a waiter starves once it has been woken in vain.
 fn now() -> u32 {
-    let ticks = if host::explored() { 0 } else { host::nanoseconds() >> TICK_SHIFT };
+    let ticks = if rt::explored() { 0 } else { rt::nanoseconds() >> TICK_SHIFT };
     u32::try_from(ticks & u64::from(TICKS)).unwrap_or_default()
 }
 
@@ -162,7 +162,7 @@ impl RawLock {
     /// Acquires the lock if it is free. It is not while it is handed over.
     #[inline]
     pub(crate) fn try_acquire(&self) -> bool {
-        host::atom(&self.word);
+        rt::atom(&self.word);
         self.try_acquire_fast() || self.barge()
     }
 
@@ -175,14 +175,14 @@ impl RawLock {
     /// Acquires, blocking until `deadline`; `None`: without limit.
     #[inline]
     pub(crate) fn acquire(&self, deadline: Option<Instant>) -> bool {
-        host::atom(&self.word);
+        rt::atom(&self.word);
         self.try_acquire_fast() || self.acquire_contended(deadline)
     }
 
     /// Releases the lock; says whether it was held.
     #[inline]
     pub(crate) fn release(&self) -> bool {
-        self.release_with(|| host::atom(&self.word))
+        self.release_with(|| rt::atom(&self.word))
     }
 
     /// Like [`release`](RawLock::release); tells no observer.
@@ -266,7 +266,7 @@ impl RawLock {
     #[cold]
     fn restore(&self, before: State) -> bool {
         while before.is_parked() {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             let (seen, now) = (self.look(), now());
             let awaited = seen.awaited(before.due(), now);
             // If another thread has the lock by now, that one will wake the waiter.
@@ -283,7 +283,7 @@ impl RawLock {
 
     /// Wakes the waiter that is announced as coming.
     fn wake_waiter(&self) {
-        if host::wake(&self.word, 1) == 0 {
+        if rt::wake(&self.word, 1) == 0 {
             self.nobody_is_coming();
         }
     }
@@ -293,7 +293,7 @@ impl RawLock {
     #[cold]
     fn nobody_is_coming(&self) {
         loop {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             let seen = self.look();
             if seen.coming() == 0 {
                 return;
@@ -306,7 +306,7 @@ impl RawLock {
                 _ if hands_on => seen.with_parked(false),
                 _ => State::FREE,
             };
-            if self.change(seen, next) && !(hands_on && host::wake(&self.word, 1) == 0) {
+            if self.change(seen, next) && !(hands_on && rt::wake(&self.word, 1) == 0) {
                 return;
             }
         }
@@ -316,7 +316,7 @@ impl RawLock {
     fn acquire_contended(&self, deadline: Option<Instant>) -> bool {
         let mut spin = Spin::for_lock();
         loop {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             let seen = self.look();
             if seen.is_free() {
                 if self.change(seen, seen.with_owner(HELD)) {
@@ -342,7 +342,7 @@ struct Waiter<'a> {
 impl Waiter<'_> {
     fn acquire(mut self, deadline: Option<Instant>) -> bool {
         loop {
-            host::atom(&self.lock.word);
+            rt::atom(&self.lock.word);
             let seen = self.lock.look();
             if self.may_take(seen) {
                 if self.take(seen) {
@@ -357,8 +357,8 @@ impl Waiter<'_> {
                 continue;
             }
             self.due = Some(due);
-            host::awaits(&self.lock.mark);
-            match host::wait(&self.lock.word, next.0, deadline) {
+            rt::awaits(&self.lock.mark);
+            match rt::wait(&self.lock.word, next.0, deadline) {
                 Wait::Woken => self.woken = true,
                 Wait::Changed => {}
                 Wait::TimedOut => return self.take_in_the_end(),
@@ -383,14 +383,14 @@ impl Waiter<'_> {
     fn due(&self, now: u32) -> u32 {
         match self.due {
             None => after(now, PATIENCE),
-            Some(_) if host::explored() => now,
+            Some(_) if rt::explored() => now,
             Some(due) => after(now, left(due, now)),
         }
     }
 
     fn take_in_the_end(&self) -> bool {
         loop {
-            host::atom(&self.lock.word);
+            rt::atom(&self.lock.word);
             let seen = self.lock.look();
             if !self.may_take(seen) {
                 return false;
@@ -438,7 +438,7 @@ mod tests {
     }
 
     fn soon() -> Option<Instant> {
-        host::deadline(Duration::from_millis(2))
+        rt::deadline(Duration::from_millis(2))
     }
 
     #[test]
@@ -447,7 +447,7 @@ mod tests {
         assert!(lock.is_held());
         assert!(!lock.try_acquire_fast());
         assert!(!lock.try_acquire());
-        assert!(!lock.acquire(Some(host::now())));
+        assert!(!lock.acquire(Some(rt::now())));
         assert!(!lock.acquire(soon()));
         assert_eq!(lock.look().owner(), HANDED);
     }
@@ -502,11 +502,11 @@ mod tests {
     fn newcomer_that_sleeps_is_woken_when_a_hand_over_is_withdrawn() {
         let lock = handed();
         thread::scope(|s| {
-            let newcomer = s.spawn(|| lock.acquire(host::deadline(LIMIT)) && lock.release());
-            let deadline = host::now() + LIMIT;
+            let newcomer = s.spawn(|| lock.acquire(rt::deadline(LIMIT)) && lock.release());
+            let deadline = rt::now() + LIMIT;
             while !lock.look().is_parked() {
-                assert!(host::now() < deadline);
-                host::yield_now();
+                assert!(rt::now() < deadline);
+                rt::yield_now();
             }
             lock.nobody_is_coming();
             assert!(newcomer.join().unwrap());

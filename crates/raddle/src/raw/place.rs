@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::latch::NAP;
-use crate::host::{self, Spin};
+use crate::rt::{self, Spin};
 
 const EMPTY: u32 = 0;
 const FULL: u32 = 1;
@@ -49,7 +49,7 @@ impl<T> Place<T> {
     /// Takes hold of the place if it is full, or if it is empty.
     #[inline]
     pub(crate) fn try_open(&self, full: bool) -> Option<Open<'_, T>> {
-        host::atom(&self.word);
+        rt::atom(&self.word);
         self.grab(full)
     }
 
@@ -66,10 +66,10 @@ impl<T> Place<T> {
     /// For the holder alone.
     #[cold]
     fn let_go(&self, state: u32) {
-        host::atom(&self.word);
+        rt::atom(&self.word);
         self.word.store(state, Release);
-        if host::explored() {
-            host::wake(&self.word, 1);
+        if rt::explored() {
+            rt::wake(&self.word, 1);
         }
     }
 
@@ -77,7 +77,7 @@ impl<T> Place<T> {
     pub(crate) fn open(&self) -> Open<'_, T> {
         let mut spin = Spin::new();
         loop {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             let before = self.word.load(Relaxed);
             if before != HELD {
                 if let Some(open) = self.try_open(before == FULL) {
@@ -85,8 +85,8 @@ impl<T> Place<T> {
                 }
             } else if !spin.again() {
                 // Under a scheduler the holder wakes who waits, and time might pass in vain for ever.
-                let until = if host::explored() { None } else { host::deadline(NAP) };
-                host::wait(&self.word, HELD, until);
+                let until = if rt::explored() { None } else { rt::deadline(NAP) };
+                rt::wait(&self.word, HELD, until);
             }
         }
     }
@@ -134,7 +134,7 @@ impl<T> Drop for Open<'_, T> {
     #[inline]
     fn drop(&mut self) {
         let state = if self.full { FULL } else { EMPTY };
-        if host::quiet() {
+        if rt::quiet() {
             self.place.word.store(state, Release);
         } else {
             self.place.let_go(state);

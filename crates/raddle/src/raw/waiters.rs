@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Instant;
 
-use crate::host::{self, Op, Spin, Wait};
+use crate::rt::{self, Op, Spin, Wait};
 
 /// One waiting thread, with a word of its own to sleep on and what it was told when it was let go.
 #[derive(Debug)]
@@ -28,19 +28,19 @@ impl<A> Waiter<A> {
 
     /// Lets the thread go with a verdict. Release: what was done before is seen after.
     pub(crate) fn tell(&self, verdict: u32) {
-        host::signal(&self.word);
+        rt::signal(&self.word);
         if self.word.swap(verdict + VERDICTS, Release) == ASLEEP {
-            host::wake(&self.word, 1);
+            rt::wake(&self.word, 1);
         }
     }
 
     /// Like [`tell`](Waiter::tell), unless the thread has been told already; says whether it had not.
     pub(crate) fn tell_unless_told(&self, verdict: u32) -> bool {
-        host::signal(&self.word);
+        rt::signal(&self.word);
         let told = |word| if word < VERDICTS { Some(verdict + VERDICTS) } else { None };
         let before = self.word.fetch_update(Release, Acquire, told);
         if before == Ok(ASLEEP) {
-            host::wake(&self.word, 1);
+            rt::wake(&self.word, 1);
         }
         before.is_ok()
     }
@@ -58,23 +58,23 @@ impl<A> Waiter<A> {
 
     /// The same with that much patience before it parks.
     pub(crate) fn sleep_with(&self, spin: Spin, op: Op, deadline: Option<Instant>) -> Option<u32> {
-        host::point_until(op, deadline, &self.word, || self.told().is_some());
+        rt::point_until(op, deadline, &self.word, || self.told().is_some());
         self.park(spin, deadline)
     }
 
     /// The same for a thread that has declared its wait already.
     pub(crate) fn park(&self, mut spin: Spin, deadline: Option<Instant>) -> Option<u32> {
         loop {
-            host::signal(&self.word);
+            rt::signal(&self.word);
             if let Some(verdict) = self.told() {
                 return Some(verdict);
             }
             if spin.again() {
                 continue;
             }
-            host::signal(&self.word);
+            rt::signal(&self.word);
             let _ = self.word.compare_exchange(WAITING, ASLEEP, Acquire, Acquire);
-            if host::wait(&self.word, ASLEEP, deadline) == Wait::TimedOut {
+            if rt::wait(&self.word, ASLEEP, deadline) == Wait::TimedOut {
                 return self.told();
             }
         }
@@ -101,12 +101,12 @@ impl<A> Line<A> {
     /// Those of this process.
     #[inline]
     fn waiters(&self) -> Option<&VecDeque<Arc<Waiter<A>>>> {
-        (self.process == host::forks()).then_some(&self.waiters)
+        (self.process == rt::forks()).then_some(&self.waiters)
     }
 
     #[inline]
     fn waiters_mut(&mut self) -> &mut VecDeque<Arc<Waiter<A>>> {
-        if self.process != host::forks() {
+        if self.process != rt::forks() {
             self.inherit();
         }
         &mut self.waiters
@@ -117,7 +117,7 @@ impl<A> Line<A> {
     #[cold]
     fn inherit(&mut self) {
         std::mem::forget(std::mem::take(&mut self.waiters));
-        self.process = host::forks();
+        self.process = rt::forks();
     }
 
     pub(crate) fn join(&mut self, asks: A) -> Arc<Waiter<A>> {

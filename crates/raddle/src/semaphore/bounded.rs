@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::permit::Permit;
 use super::permits::Permits;
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 
 /// A number of permits that cannot grow: a release too many is an error and changes nothing.
 ///
@@ -53,7 +53,7 @@ impl BoundedSemaphore {
     #[must_use = "a permit was taken only if this is true"]
     #[track_caller]
     pub fn acquire_timeout(&self, timeout: Duration) -> bool {
-        self.take(1, host::deadline(timeout))
+        self.take(1, rt::deadline(timeout))
     }
 
     /// Takes a permit, waiting until `deadline` at most; says whether it did.
@@ -89,7 +89,7 @@ impl BoundedSemaphore {
     #[must_use = "the permits were taken only if this is true"]
     #[track_caller]
     pub fn acquire_many_timeout(&self, count: usize, timeout: Duration) -> bool {
-        count <= self.bound && self.take(count, host::deadline(timeout))
+        count <= self.bound && self.take(count, rt::deadline(timeout))
     }
 
     /// Like [`acquire_many_timeout`](BoundedSemaphore::acquire_many_timeout), until `deadline`.
@@ -185,14 +185,14 @@ impl BoundedSemaphore {
     /// How many permits are free.
     #[track_caller]
     pub fn available(&self) -> usize {
-        host::point(self.op(Kind::Read));
+        rt::point(self.op(Kind::Read));
         self.permits.free()
     }
 
     /// How many threads wait for permits.
     #[track_caller]
     pub fn n_waiting(&self) -> usize {
-        host::point(self.op(Kind::Read));
+        rt::point(self.op(Kind::Read));
         self.permits.waiting()
     }
 

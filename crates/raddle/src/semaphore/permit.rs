@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::permits::Permits;
-use crate::host::{Kind, Op};
+use crate::rt::{Kind, Op};
 
 /// Holds permits of a semaphore; dropping it, on a panic too and in any thread, gives them back.
 #[must_use = "the permits are given back when this is dropped"]

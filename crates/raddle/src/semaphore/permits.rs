@@ -10,8 +10,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use crate::host::{self, Op, Spin};
 use crate::raw::{Guard, Guarded, Line, Waiter};
+use crate::rt::{self, Op, Spin};
 
 #[derive(Debug)]
 pub(super) struct Permits {
@@ -39,7 +39,7 @@ const GRANTED: u32 = 0;
 /// Tells observers how many permits a step is about, if it is more than one.
 fn tell(op: &Op, count: usize) {
     if count != 1 {
-        host::value(op, || format!("{count} permits"));
+        rt::value(op, || format!("{count} permits"));
     }
 }
 
@@ -72,7 +72,7 @@ impl Permits {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        host::sees_arrivals();
+        rt::sees_arrivals();
         self.state.lock().line.len()
     }
 
@@ -90,14 +90,14 @@ impl Permits {
 
     /// Takes `count` permits if they are free and nobody is in line before.
     pub(super) fn try_take(&self, op: Op, count: usize) -> bool {
-        host::point(op);
+        rt::point(op);
         let taken = self.change(|free| free.checked_sub(count)).unwrap_or_else(|| {
             let mut state = self.locked();
             let taken = state.take(count);
             self.put_back(&state);
             taken
         });
-        host::value(&op, || if taken { "acquired" } else { "not acquired" }.to_owned());
+        rt::value(&op, || if taken { "acquired" } else { "not acquired" }.to_owned());
         taken
     }
 
@@ -108,11 +108,11 @@ impl Permits {
     pub(super) fn take(&self, op: Op, count: usize, deadline: Option<Instant>) -> bool {
         // Until its permit is there, a thread that waits for one keeps no other from anything: whether it came before
         // or after the release makes no difference.
-        let declared = count <= 1 && !host::arrivals();
+        let declared = count <= 1 && !rt::arrivals();
         if declared {
-            host::point_until(op, deadline, &self.word, || self.would_grant(count));
+            rt::point_until(op, deadline, &self.word, || self.would_grant(count));
         } else {
-            host::point(op);
+            rt::point(op);
         }
         tell(&op, count);
         let take = || self.change(|free| free.checked_sub(count)) == Some(true);
@@ -142,7 +142,7 @@ impl Permits {
 
     /// Gives `count` permits back, unless there would be more than `bound`.
     pub(super) fn give(&self, op: Op, count: usize, bound: usize) -> bool {
-        host::point(op);
+        rt::point(op);
         tell(&op, count);
         let more = |free: usize| free.checked_add(count).filter(|free| *free <= bound);
         self.change(more).unwrap_or_else(|| self.give_in_line(count, bound))
@@ -163,7 +163,7 @@ impl Permits {
     ///
     /// Acquire and release: what was done before permits were given back is seen by who takes them.
     fn change(&self, change: impl Fn(usize) -> Option<usize>) -> Option<bool> {
-        host::atom(&self.word);
+        rt::atom(&self.word);
         let mut seen = self.word.load(Relaxed);
         loop {
             if seen == AWAY {
@@ -171,7 +171,7 @@ impl Permits {
             }
             let Some(free) = change(seen as usize) else { return Some(false) };
             let free = u32::try_from(free).ok().filter(|free| *free != AWAY)?;
-            host::atom(&self.word);
+            rt::atom(&self.word);
             match self.word.compare_exchange_weak(seen, free, AcqRel, Relaxed) {
                 Ok(_) => return Some(true),
                 Err(now) => seen = now,
@@ -184,7 +184,7 @@ impl Permits {
     fn try_change(&self, change: impl Fn(usize) -> Option<usize>) -> bool {
         let seen = self.word.load(Relaxed);
         let fits = |free: usize| u32::try_from(free).ok().filter(|free| *free != AWAY);
-        host::quiet()
+        rt::quiet()
             && seen != AWAY
             && change(seen as usize)
                 .and_then(fits)
@@ -194,7 +194,7 @@ impl Permits {
     /// Locks the state, with the count in it.
     fn locked(&self) -> Guard<'_, State> {
         let mut state = self.state.lock();
-        host::atom(&self.word);
+        rt::atom(&self.word);
         match self.word.swap(AWAY, Acquire) {
             AWAY => {}
             free => state.free = free as usize,
@@ -215,7 +215,7 @@ impl Permits {
         if state.line.is_empty()
             && let Ok(free) = u32::try_from(state.free)
         {
-            host::atom(&self.word);
+            rt::atom(&self.word);
             self.word.store(free, Release);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::host::{self, AWAITED, Kind, Op, RUNNING, Record, Wait};
+use crate::rt::{self, AWAITED, Kind, Op, RUNNING, Record, Wait};
 
 /// A thread as others see it: its name, its numbers, whether it is over.
 ///
@@ -42,7 +42,7 @@ impl ThreadHandle {
     /// Whether the thread is over, its thread-locals dropped.
     #[track_caller]
     pub fn is_finished(&self) -> bool {
-        host::point(Op::new(&*self.0, "Thread", Kind::Read));
+        rt::point(Op::new(&*self.0, "Thread", Kind::Read));
         self.0.finished()
     }
 
@@ -63,7 +63,7 @@ impl ThreadHandle {
     /// is not over and never will be, so the answer is no, at once.
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.wait_until(host::deadline(timeout))
+        self.wait_until(rt::deadline(timeout))
     }
 
     /// Waits until the thread is over, until `deadline` at most; says whether it is.
@@ -78,25 +78,23 @@ impl ThreadHandle {
             return false;
         }
         let record = &*self.0;
-        host::point_until(Op::new(record, "Thread", Kind::Join), deadline, &record.state, || {
-            record.finished()
-        });
+        rt::point_until(Op::new(record, "Thread", Kind::Join), deadline, &record.state, || record.finished());
         loop {
-            host::atom(&record.state);
+            rt::atom(&record.state);
             // Acquire, in `finished`: what the thread did happens before the return of its joiner.
             if record.finished() {
                 return true;
             }
-            host::atom(&record.state);
+            rt::atom(&record.state);
             let _ = record.state.compare_exchange(RUNNING, AWAITED, Ordering::Acquire, Ordering::Acquire);
-            if host::wait(&record.state, AWAITED, deadline) == Wait::TimedOut {
+            if rt::wait(&record.state, AWAITED, deadline) == Wait::TimedOut {
                 return record.finished();
             }
         }
     }
 
     pub(super) fn is_current(&self) -> bool {
-        self.0.ident == host::ident()
+        self.0.ident == rt::ident()
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::host::{self, Abandoned, ForkSafe, Rank};
+use crate::rt::{self, Abandoned, ForkSafe, Rank};
 
 type Hook = Arc<dyn Fn(&UnhandledPanic<'_>) + Send + Sync>;
 
@@ -117,7 +117,7 @@ pub(crate) fn report_shortage(what: &str, error: &io::Error) {
 /// Runs the user's `code`; a panic is reported and harms nobody.
 pub(crate) fn guarded(what: &str, code: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
-        report_call(&format!("{what} in thread \"{}\"", host::record().name()), &*payload);
+        report_call(&format!("{what} in thread \"{}\"", rt::record().name()), &*payload);
         dispose(payload);
     }
 }
@@ -162,8 +162,8 @@ impl<T> Drop for Careful<T> {
 /// Drops what a panic carried. Its destructor may panic as well, which is reported.
 pub(crate) fn dispose(payload: Box<dyn Any + Send>) {
     let what = "the destructor of what a panic carried";
-    host::drop_payload(payload, |payload| {
-        report_call(&format!("{what} in thread \"{}\"", host::record().name()), payload);
+    rt::drop_payload(payload, |payload| {
+        report_call(&format!("{what} in thread \"{}\"", rt::record().name()), payload);
     });
 }
 
@@ -192,15 +192,15 @@ fn tell(panic: &UnhandledPanic<'_>) {
     if panic.payload.is::<Abandoned>() {
         return; // a scheduler's doing, not the program's
     }
-    host::unhandled(&panic.to_string(), panic.payload);
+    rt::unhandled(&panic.to_string(), panic.payload);
     let hook = HOOK.lock().clone();
     match hook {
-        None if host::explored() => {} // the report of the exploration tells it
+        None if rt::explored() => {} // the report of the exploration tells it
         None => say(&format!("raddle: {panic}\n")),
         Some(hook) => {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(panic))) {
                 say(&format!("raddle: the excepthook itself panicked; it was told: {panic}\n"));
-                host::drop_payload(payload, |_| ()); // to tell the hook would be in vain
+                rt::drop_payload(payload, |_| ()); // to tell the hook would be in vain
             }
             dropped(Some(hook)); // it may have been replaced meanwhile
         }

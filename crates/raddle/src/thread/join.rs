@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::handle::ThreadHandle;
 use super::hook::{self, Payload};
 use super::tally::Tally;
-use crate::host::{self, Record};
+use crate::rt::{self, Record};
 
 /// What a thread leaves behind, shared by the thread and its joiner.
 pub(super) struct Packet<T> {
@@ -110,7 +110,7 @@ impl<T> JoinHandle<T> {
     /// [`JoinTimeoutError::TimedOut`] gives the handle back; otherwise as [`join`](Self::join).
     #[track_caller]
     pub fn join_timeout(self, timeout: Duration) -> Result<T, JoinTimeoutError<T>> {
-        self.join_until(host::deadline(timeout))
+        self.join_until(rt::deadline(timeout))
     }
 
     /// Like [`join_timeout`](Self::join_timeout), waiting until `deadline` at most: for several joins that share a limit.

@@ -46,7 +46,7 @@ mod tally;
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 
 pub use handle::{JoinItself, ThreadHandle};
 pub(crate) use hook::{
@@ -68,17 +68,17 @@ pub use start::{StartError, Thread};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn current() -> ThreadHandle {
-    ThreadHandle(host::record())
+    ThreadHandle(rt::record())
 }
 
 /// The calling thread's number in this process, never used again.
 pub fn ident() -> u64 {
-    host::ident()
+    rt::ident()
 }
 
 /// The thread in which the program began.
 pub fn main_thread() -> ThreadHandle {
-    host::with_program(|program| ThreadHandle(program.main()))
+    rt::with_program(|program| ThreadHandle(program.main()))
 }
 
 /// The threads alive: main, and then those that raddle started or met, in the order in which it did.
@@ -89,9 +89,9 @@ pub fn main_thread() -> ThreadHandle {
 pub fn enumerate() -> Vec<ThreadHandle> {
     main_thread();
     let at = Location::caller();
-    let object = host::with_program(host::Program::registry);
-    host::point(Op { object, kind: Kind::Read, at, does: None });
-    let threads = host::with_program(host::Program::threads);
+    let object = rt::with_program(rt::Program::registry);
+    rt::point(Op { object, kind: Kind::Read, at, does: None });
+    let threads = rt::with_program(rt::Program::threads);
     threads.into_iter().filter(|record| !record.internal).map(ThreadHandle).collect()
 }
 
@@ -105,11 +105,11 @@ pub fn active_count() -> usize {
 #[track_caller]
 pub fn sleep(time: Duration) {
     // A moment that the clock cannot tell is centuries away.
-    let until = host::deadline(time).unwrap_or_else(|| host::now() + Duration::from_secs(u32::MAX.into()));
-    host::sleep_until(Op::new(&time, "clock", Kind::Sleep), until);
+    let until = rt::deadline(time).unwrap_or_else(|| rt::now() + Duration::from_secs(u32::MAX.into()));
+    rt::sleep_until(Op::new(&time, "clock", Kind::Sleep), until);
 }
 
 /// Lets other threads go first, if any are ready.
 pub fn yield_now() {
-    host::yield_now();
+    rt::yield_now();
 }

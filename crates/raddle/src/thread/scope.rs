@@ -11,8 +11,8 @@ use super::join::{JoinError, JoinHandle, Packet};
 use super::start::{StartError, caught, launch, record_for};
 use super::tally::{Done, Place, Tally};
 use crate::erase::erase;
-use crate::host::{self, Kind, Op};
 use crate::raw::Guarded;
+use crate::rt::{self, Kind, Op};
 
 /// Runs `f`, which can start threads that borrow from outside, and returns when all of them have terminated.
 ///
@@ -140,7 +140,7 @@ impl<'scope> ScopedBuilder<'scope, '_> {
         T: Send + 'scope,
     {
         let record = record_for(self.name.as_deref(), None, std::any::type_name::<F>());
-        host::point(Op::new(&*record, "Thread", Kind::Start));
+        rt::point(Op::new(&*record, "Thread", Kind::Start));
         let tally = &self.scope.tally;
         let packet = Packet::new(record.clone(), Some(tally.clone()));
         let room: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(run)));
@@ -201,7 +201,7 @@ impl Lent {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        host::point(Op::new(&*self.tally, "thread scope", Kind::Read));
+        rt::point(Op::new(&*self.tally, "thread scope", Kind::Read));
         f.debug_struct("Scope").field("tally", &self.tally).finish_non_exhaustive()
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::handle::ThreadHandle;
 use super::join::{JoinHandle, Packet};
-use crate::host::{self, Kind, Op, Record};
 use crate::raw::Guarded;
+use crate::rt::{self, Kind, Op, Record};
 
 /// A thread that is not started yet: what it will run, its name, whether it is a daemon.
 ///
@@ -96,7 +96,7 @@ where
     #[track_caller]
     pub fn start(self) -> Result<JoinHandle<T>, StartError<F>> {
         let record = self.record();
-        host::point(Op::new(&*record, "Thread", Kind::Start));
+        rt::point(Op::new(&*record, "Thread", Kind::Start));
         let packet = Packet::new(record.clone(), None);
         let room: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(self.run)));
         let body = {
@@ -129,17 +129,17 @@ where
 pub(super) fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
     let outcome = catch_unwind(AssertUnwindSafe(run));
     if let Err(payload) = &outcome {
-        host::panicked(&**payload);
+        rt::panicked(&**payload);
     }
     outcome
 }
 
 pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<Record> {
-    let daemon = daemon.unwrap_or_else(host::daemon_heirs);
+    let daemon = daemon.unwrap_or_else(rt::daemon_heirs);
     if let Some(name) = name {
         return Record::new(name, daemon, false);
     }
-    let number = host::with_program(host::Program::next_name);
+    let number = rt::with_program(rt::Program::next_name);
     Record::new(&format!("Thread-{number} ({})", short(function)), daemon, false)
 }
 
@@ -151,29 +151,29 @@ pub(crate) fn launch(
     body: Box<dyn FnOnce() + Send>,
 ) -> io::Result<()> {
     if !record.daemon.load(std::sync::atomic::Ordering::Relaxed) {
-        let obligation = host::oblige().ok_or_else(|| io::Error::other("the program is ending"))?;
+        let obligation = rt::oblige().ok_or_else(|| io::Error::other("the program is ending"))?;
         record.add_duty(Arc::new(obligation));
     }
-    let registry = host::with_program(|program| {
+    let registry = rt::with_program(|program| {
         program.add(record);
         program.registry()
     });
     if !record.internal {
-        host::tally(registry);
+        rt::tally(registry);
     }
     let mine = record.clone();
     let end = Op::new(&**record, "Thread", Kind::End);
-    let started = host::spawn(
+    let started = rt::spawn(
         &record.name(),
         stack_size,
         Box::new(move || {
-            host::adopt(mine, end);
+            rt::adopt(mine, end);
             body();
-            host::returned(&end);
+            rt::returned(&end);
         }),
     );
     if started.is_err() {
-        host::with_program(|program| program.remove(record));
+        rt::with_program(|program| program.remove(record));
         record.drop_duty();
     }
     started

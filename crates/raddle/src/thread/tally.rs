@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::host::{self, Duty, Object, Op};
+use crate::rt::{self, Duty, Object, Op};
 
 /// What a scope and its threads share.
 #[derive(Debug, Default)]
@@ -24,23 +24,23 @@ const COUNT: u32 = AWAITED - 1;
 impl Tally {
     /// Returns when every thread of the scope has terminated.
     pub(super) fn wait(&self, op: Op) {
-        if self.process.load(Ordering::Relaxed) != host::forks() {
+        if self.process.load(Ordering::Relaxed) != rt::forks() {
             return;
         }
-        host::point_until(op, None, &self.running, || {
+        rt::point_until(op, None, &self.running, || {
             let running = self.running.load(Ordering::Acquire);
             running & COUNT == 0 || running & LOST != 0
         });
         loop {
-            host::atom(&self.running);
+            rt::atom(&self.running);
             let running = self.running.load(Ordering::Acquire);
             if running & LOST != 0 {
-                host::never_return();
+                rt::never_return();
             }
             if running & COUNT == 0 {
                 return;
             }
-            host::atom(&self.running);
+            rt::atom(&self.running);
             let waits = self.running.compare_exchange(
                 running,
                 running | AWAITED,
@@ -48,7 +48,7 @@ impl Tally {
                 Ordering::Acquire,
             );
             if waits.is_ok() {
-                host::wait(&self.running, running | AWAITED, None);
+                rt::wait(&self.running, running | AWAITED, None);
             }
         }
     }
@@ -78,7 +78,7 @@ pub(super) struct Place {
 impl Place {
     /// Counts a thread that is about to be started as running.
     pub(super) fn take(tally: &Arc<Tally>) -> Arc<Self> {
-        let process = host::forks();
+        let process = rt::forks();
         if tally.process.swap(process, Ordering::Relaxed) != process {
             tally.running.store(0, Ordering::Relaxed);
         }
@@ -90,18 +90,18 @@ impl Place {
     /// The thread has terminated, or never will have run.
     fn give_up(&self) {
         if self.is_left() {
-            host::tally(Object::of(&*self.tally, "thread scope"));
-            host::signal(&self.tally.running); // nobody but the scope waits for it
+            rt::tally(Object::of(&*self.tally, "thread scope"));
+            rt::signal(&self.tally.running); // nobody but the scope waits for it
             // Release: what the thread did happens before the end of the scope.
             let before = self.tally.running.fetch_sub(1, Ordering::Release);
             if before & COUNT == 1 && before & AWAITED != 0 {
-                host::wake(&self.tally.running, u32::MAX);
+                rt::wake(&self.tally.running, u32::MAX);
             }
         }
     }
 
     fn is_left(&self) -> bool {
-        self.taken.swap(false, Ordering::Relaxed) && self.process == host::forks()
+        self.taken.swap(false, Ordering::Relaxed) && self.process == rt::forks()
     }
 }
 
@@ -111,9 +111,9 @@ impl Duty for Place {
         if self.done.load(Ordering::Acquire) {
             self.give_up();
         } else if self.is_left() {
-            host::atom(&self.tally.running);
+            rt::atom(&self.tally.running);
             self.tally.running.fetch_or(LOST, Ordering::Release);
-            host::wake(&self.tally.running, u32::MAX);
+            rt::wake(&self.tally.running, u32::MAX);
         }
     }
 }

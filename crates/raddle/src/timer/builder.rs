@@ -11,7 +11,7 @@ use super::handle::Timer;
 use super::job::{Again, Call, Job, Once, Start};
 use super::service;
 use super::timers::Shared;
-use crate::host::{self, Kind};
+use crate::rt::{self, Kind};
 
 impl Timer {
     /// Runs `function` once, `delay` from now: never earlier, and as little later as the machine allows.
@@ -34,7 +34,7 @@ impl Timer {
     /// ```
     #[track_caller]
     pub fn after(delay: Duration, function: impl FnOnce() + Send + 'static) -> Timer {
-        or_panic(Timer::builder().once(host::deadline(delay).into(), function, Ending::AsDaemon))
+        or_panic(Timer::builder().once(rt::deadline(delay).into(), function, Ending::AsDaemon))
     }
 
     /// Runs `function` once, as soon as the clock shows `moment`; at once if it has passed.
@@ -133,7 +133,7 @@ impl TimerBuilder {
     where
         F: FnOnce() + Send + 'static,
     {
-        self.once(host::deadline(delay).into(), function, Ending::Refused)
+        self.once(rt::deadline(delay).into(), function, Ending::Refused)
     }
 
     /// Starts a timer that runs `function` once, when the clock shows `moment`; see [`Timer::at`].
@@ -165,7 +165,7 @@ impl TimerBuilder {
     where
         F: FnOnce() + Send + 'static,
     {
-        let daemon = self.daemon.unwrap_or_else(host::daemon_heirs);
+        let daemon = self.daemon.unwrap_or_else(rt::daemon_heirs);
         match self.prepare(daemon, None, ending) {
             Ok((timers, start)) => Ok(begin(timers, start, due, Once::new(function))),
             Err((name, error)) => Err(StartError { error, name, function }),
@@ -177,7 +177,7 @@ impl TimerBuilder {
     where
         F: FnMut() + Send + 'static,
     {
-        let due = host::deadline(period).into();
+        let due = rt::deadline(period).into();
         let daemon = self.daemon.unwrap_or(true);
         match self.prepare(daemon, Some(period), ending) {
             Ok((timers, start)) => Ok(begin(timers, start, due, Again::new(function))),
@@ -192,7 +192,7 @@ impl TimerBuilder {
         if let Err(error) = service::ensure(&timers) {
             return Err((self.name, error));
         }
-        let obligation = if daemon { None } else { host::pledge() };
+        let obligation = if daemon { None } else { rt::pledge() };
         let unbound = !daemon && obligation.is_none();
         if unbound && ending == Ending::Refused {
             return Err((self.name, io::Error::other("the program is ending")));
@@ -206,7 +206,7 @@ type Prepared = Result<(Shared, Start), (Option<Box<str>>, io::Error)>;
 
 fn begin<C: Call + 'static>(timers: Shared, start: Start, due: Due, call: C) -> Timer {
     let job: Arc<Job> = Arc::new(Job::new(start, call));
-    host::point(job.op(Kind::Start));
+    rt::point(job.op(Kind::Start));
     let key = timers.insert(job.clone(), due);
     Timer::new(timers, job, key)
 }

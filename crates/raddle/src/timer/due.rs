@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_repeating_timer_stays_on_its_grid_and_counts_what_it_missed() {
-        let (start, ms) = (crate::host::now(), Duration::from_millis);
+        let (start, ms) = (crate::rt::now(), Duration::from_millis);
         let after = |run| next_tick(start, ms(10), start + run);
         assert_eq!(after(ms(0)), (Due::At(start + ms(10)), 0));
         assert_eq!(after(ms(9)), (Due::At(start + ms(10)), 0));
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_range_are_no_errors() {
-        let (start, ms) = (crate::host::now(), Duration::from_millis);
+        let (start, ms) = (crate::rt::now(), Duration::from_millis);
         assert_eq!(next_tick(start, Duration::ZERO, start + ms(5)), (Due::At(start + ms(5)), 0));
         assert_eq!(next_tick(start, Duration::MAX, start), (Due::Never, 0));
         let year = Duration::from_hours(365 * 24);

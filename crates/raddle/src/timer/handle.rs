@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::job::Job;
 use super::slab::Key;
 use super::timers::Shared;
-use crate::host::{self, Kind, Op};
+use crate::rt::{self, Kind, Op};
 use crate::thread::JoinItself;
 
 /// A function that runs later, or again and again, on a thread of the toolkit's; [`cancel`](Timer::cancel)
@@ -77,14 +77,14 @@ impl Timer {
     /// or by the thread that is running it.
     #[track_caller]
     pub fn cancel(&self) -> bool {
-        host::point(Op::new(&*self.job, "Timer", Kind::Write).does("cancels"));
+        rt::point(Op::new(&*self.job, "Timer", Kind::Write).does("cancels"));
         !self.timers.are_an_ancestors() && self.timers.cancel(self.key)
     }
 
     /// Says whether the timer is over: the function is not running, and will not run (again).
     #[track_caller]
     pub fn is_finished(&self) -> bool {
-        host::point(Op::new(&*self.job, "Timer", Kind::Read));
+        rt::point(Op::new(&*self.job, "Timer", Kind::Read));
         self.is_over()
     }
 
@@ -106,7 +106,7 @@ impl Timer {
     /// and waiting will not change that, so the answer is no, at once.
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.wait_until(host::deadline(timeout))
+        self.wait_until(rt::deadline(timeout))
     }
 
     /// Waits until the timer is over, until `deadline` at most; says whether it is.
@@ -121,7 +121,7 @@ impl Timer {
             return false;
         }
         let op = Op::new(&*self.job, "Timer", Kind::Await);
-        host::point_until(op, deadline, self.job.word(), || self.is_over());
+        rt::point_until(op, deadline, self.job.word(), || self.is_over());
         self.is_over() || self.job.wait_until(deadline)
     }
 
@@ -132,14 +132,14 @@ impl Timer {
     /// How much later than due the function began when it last did; `None`: it never did. It never begins early.
     #[track_caller]
     pub fn lateness(&self) -> Option<Duration> {
-        host::point(Op::new(&*self.job, "Timer", Kind::Read));
+        rt::point(Op::new(&*self.job, "Timer", Kind::Read));
         self.job.lateness()
     }
 
     /// How often the function has begun to run.
     #[track_caller]
     pub fn runs(&self) -> u64 {
-        host::point(Op::new(&*self.job, "Timer", Kind::Read));
+        rt::point(Op::new(&*self.job, "Timer", Kind::Read));
         self.job.runs()
     }
 
@@ -147,7 +147,7 @@ impl Timer {
     /// made up for.
     #[track_caller]
     pub fn missed(&self) -> u64 {
-        host::point(Op::new(&*self.job, "Timer", Kind::Read));
+        rt::point(Op::new(&*self.job, "Timer", Kind::Read));
         self.job.missed()
     }
 
@@ -165,7 +165,7 @@ impl Timer {
     #[track_caller]
     pub fn pending() -> usize {
         let timers = Shared::of_program();
-        host::point(Op::new(&*timers, "timers", Kind::Read));
+        rt::point(Op::new(&*timers, "timers", Kind::Read));
         timers.pending()
     }
 }
@@ -176,7 +176,7 @@ impl RefUnwindSafe for Timer {}
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        host::point(Op::new(&*self.job, "Timer", Kind::Read));
+        rt::point(Op::new(&*self.job, "Timer", Kind::Read));
         f.debug_struct("Timer")
             .field("name", &self.name())
             .field("daemon", &self.is_daemon())

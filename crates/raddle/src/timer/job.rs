@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use super::due::{Due, next_tick};
-use crate::host::{self, Kind, Object, Op, Pledge, Wait};
 use crate::raw::Guarded;
+use crate::rt::{self, Kind, Object, Op, Pledge, Wait};
 use crate::thread::drop_guarded;
 
 /// What a timer runs. Who claimed the timer, or took it out of the schedule, is alone with this.
@@ -170,16 +170,16 @@ impl<C: ?Sized> Job<C> {
 
     /// The calling thread runs the function from now on.
     pub(super) fn begins(&self, due: Instant) {
-        let late = host::now().saturating_duration_since(due);
+        let late = rt::now().saturating_duration_since(due);
         self.lateness.store(u64::try_from(late.as_nanos()).unwrap_or(NONE - 1), Relaxed);
         self.runs.fetch_add(1, Relaxed);
-        self.runner.store(host::ident(), Relaxed);
+        self.runner.store(rt::ident(), Relaxed);
     }
 
     /// The function has run; when it is to run again, if it repeats.
     pub(super) fn next(&self, due: Instant) -> Option<Due> {
         let repeats = self.repeats.as_ref()?;
-        let (next, missed) = next_tick(due, repeats.period, host::now());
+        let (next, missed) = next_tick(due, repeats.period, rt::now());
         repeats.missed.fetch_add(missed, Relaxed);
         Some(next)
     }
@@ -192,11 +192,11 @@ impl<C: ?Sized> Job<C> {
     /// The function will not run again, and is not running: waiters go on, the program may end.
     pub(super) fn settle(&self) {
         self.leaves_runner();
-        host::atom(&self.over);
+        rt::atom(&self.over);
         // Release: what the function did happens before the return of its waiters.
         let before = self.over.swap(OVER, AcqRel);
         if before == AWAITED {
-            host::wake(&self.over, u32::MAX);
+            rt::wake(&self.over, u32::MAX);
         }
         // A scheduler may throw out the thread that has just settled it, which then does so again.
         if before != OVER
@@ -218,13 +218,13 @@ impl<C: ?Sized> Job<C> {
     /// Parks the calling thread until the timer is over, until `deadline` at most; says whether it is.
     pub(super) fn wait_until(&self, deadline: Option<Instant>) -> bool {
         loop {
-            host::atom(&self.over);
+            rt::atom(&self.over);
             if self.is_over() {
                 return true;
             }
-            host::atom(&self.over);
+            rt::atom(&self.over);
             let _ = self.over.compare_exchange(PENDING, AWAITED, Acquire, Acquire);
-            if host::wait(&self.over, AWAITED, deadline) == Wait::TimedOut {
+            if rt::wait(&self.over, AWAITED, deadline) == Wait::TimedOut {
                 return self.is_over();
             }
         }
@@ -232,7 +232,7 @@ impl<C: ?Sized> Job<C> {
 
     /// Whether the calling thread is inside the function.
     pub(super) fn is_own(&self) -> bool {
-        self.runner.load(Relaxed) == host::ident()
+        self.runner.load(Relaxed) == rt::ident()
     }
 
     /// How often it runs; `None`: once.
@@ -270,11 +270,11 @@ mod tests {
     use std::panic::Location;
 
     use super::{Job, Once, Start};
-    use crate::host;
+    use crate::rt;
 
     #[test]
     fn a_timer_that_is_settled_again_redeems_its_pledge_once() {
-        let obligation = host::pledge();
+        let obligation = rt::pledge();
         assert!(obligation.is_some());
         let start = Start { name: None, daemon: false, period: None, obligation, at: Location::caller() };
         let job = Job::new(start, Once::new(|| ()));

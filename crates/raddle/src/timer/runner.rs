@@ -10,7 +10,7 @@ use super::job::{Job, Settling};
 use super::schedule::Claim;
 use super::slab::Key;
 use super::timers::Shared;
-use crate::host::{self, Duty, Record};
+use crate::rt::{self, Duty, Record};
 use crate::thread;
 
 const NAME: &str = "timer runner";
@@ -24,7 +24,7 @@ pub(super) fn start(timers: &Shared, slack: Option<u64>) -> io::Result<()> {
         None,
         Box::new(move || {
             if let Some(slack) = slack {
-                host::set_timer_slack(slack);
+                rt::set_timer_slack(slack);
             }
             work(&timers);
         }),
@@ -32,7 +32,7 @@ pub(super) fn start(timers: &Shared, slack: Option<u64>) -> io::Result<()> {
 }
 
 fn work(timers: &Shared) {
-    let record = host::record();
+    let record = rt::record();
     timers.arrived();
     loop {
         while let Some(claim) = timers.claim() {
@@ -59,7 +59,7 @@ fn run(timers: &Shared, claim: Claim, record: &Record) {
     }
     let next = if outcome.is_ok() { job.next(due) } else { None };
     report(&job, outcome);
-    host::point(job.op(host::Kind::End).does("has run"));
+    rt::point(job.op(rt::Kind::End).does("has run"));
     if !timers.ran(key, next) {
         let _settling = Settling(&job);
         report(&job, catch_unwind(AssertUnwindSafe(|| job.call.discard())));

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn first_due_is_first_claimed_and_equals_keep_their_order() {
-        let (mut schedule, now) = (Schedule::default(), crate::host::now());
+        let (mut schedule, now) = (Schedule::default(), crate::rt::now());
         let later = now + Duration::from_millis(1);
         let keys: Vec<Key> = [later, now, later, now].map(|due| put(&mut schedule, Some(due))).into();
         put(&mut schedule, None);
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_timer_leaves_from_wherever_it_is() {
-        let (mut schedule, now) = (Schedule::default(), crate::host::now());
+        let (mut schedule, now) = (Schedule::default(), crate::rt::now());
         let keys: Vec<Key> = (0..4).map(|_| put(&mut schedule, Some(now))).collect();
         assert!(was_pending(&mut schedule, keys[0]));
         schedule.fire(now, 100);
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_million_cancelled_timers_leave_nothing() {
-        let (mut schedule, now) = (Schedule::default(), crate::host::now());
+        let (mut schedule, now) = (Schedule::default(), crate::rt::now());
         let due = |number: u64| now + Duration::from_nanos(number % 977);
         let first = put(&mut schedule, Some(now));
         for number in 1..=1_000_000 {

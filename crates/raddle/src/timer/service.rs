@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::runner;
 use super::timers::{Plan, Retry, Shared};
-use crate::host::{self, Record};
+use crate::rt::{self, Record};
 use crate::thread;
 
 /// States of [`Timers::service`](super::timers::Timers).
@@ -28,22 +28,22 @@ pub(crate) fn retry_for(what: Weak<dyn Retry>) {
 /// Starts the service unless it runs.
 pub(super) fn ensure(timers: &Shared) -> io::Result<()> {
     while look(&timers.service) != RUNS {
-        host::atom(&timers.service);
+        rt::atom(&timers.service);
         if timers.service.compare_exchange(NONE, STARTING, Acquire, Acquire).is_ok() {
             let started = start(timers);
-            host::atom(&timers.service);
+            rt::atom(&timers.service);
             timers.service.store(if started.is_ok() { RUNS } else { NONE }, Release);
-            host::wake(&timers.service, u32::MAX);
+            rt::wake(&timers.service, u32::MAX);
             return started;
         }
         // Another thread starts it; should that fail, this one tries.
-        host::wait(&timers.service, STARTING, None);
+        rt::wait(&timers.service, STARTING, None);
     }
     Ok(())
 }
 
 fn look(word: &AtomicU32) -> u32 {
-    host::atom(word);
+    rt::atom(word);
     word.load(Acquire)
 }
 
@@ -55,7 +55,7 @@ fn start(timers: &Shared) -> io::Result<()> {
 
 fn serve(timers: &Shared) {
     // As punctual as the kernel can be; runners go back to what is usual.
-    let slack = host::set_timer_slack(1);
+    let slack = rt::set_timer_slack(1);
     loop {
         timers.retry();
         let plan = timers.plan();

@@ -14,8 +14,8 @@ use super::due::Due;
 use super::job::{Job, Settling};
 use super::schedule::{Cancel, Claim, Schedule};
 use super::slab::Key;
-use crate::host::{self, ForkSafe, Kind, Op, Rank};
 use crate::raw::{Guarded, Waiter};
+use crate::rt::{self, ForkSafe, Kind, Op, Rank};
 use crate::thread::guarded;
 
 pub(super) struct Timers {
@@ -44,7 +44,7 @@ static FORKED: ForkSafe<Option<&'static Timers>> = ForkSafe::new(Rank::Leaf, Non
 
 #[inline]
 fn ordinary() -> &'static Timers {
-    if host::forks() == 0 { &FIRST } else { forked() }
+    if rt::forks() == 0 { &FIRST } else { forked() }
 }
 
 #[cold]
@@ -59,8 +59,8 @@ fn forked() -> &'static Timers {
 impl Shared {
     /// Those of the calling thread's program.
     pub(super) fn of_program() -> Self {
-        if host::explored() {
-            Self::Explored(host::with_program(|program| program.services().get(Timers::new)))
+        if rt::explored() {
+            Self::Explored(rt::with_program(|program| program.services().get(Timers::new)))
         } else {
             Self::Ordinary(ordinary())
         }
@@ -116,8 +116,8 @@ const SLICE: Duration = Duration::from_secs(1);
 
 impl Timers {
     fn new() -> Self {
-        let timeless = host::idle_deadline(IDLE).is_none();
-        let crew = Crew::new(if timeless { TIMELESS } else { 2 * host::processors() });
+        let timeless = rt::idle_deadline(IDLE).is_none();
+        let crew = Crew::new(if timeless { TIMELESS } else { 2 * rt::processors() });
         Self {
             state: Guarded::new(State {
                 schedule: Schedule::default(),
@@ -128,14 +128,14 @@ impl Timers {
             }),
             word: AtomicU32::new(0),
             service: AtomicU32::new(0),
-            process: host::forks(),
+            process: rt::forks(),
         }
     }
 
     /// Whether no thread of this process serves them: they were inherited by a fork.
     #[inline]
     pub(super) fn are_an_ancestors(&self) -> bool {
-        self.process != host::forks()
+        self.process != rt::forks()
     }
 
     pub(super) fn pending(&self) -> usize {
@@ -169,7 +169,7 @@ impl Timers {
     pub(super) fn claim(&self) -> Option<Claim> {
         loop {
             let next = self.state.lock().schedule.next()?;
-            host::point(next.op(Kind::Write).does("runs"));
+            rt::point(next.op(Kind::Write).does("runs"));
             let mut state = self.state.lock();
             if let Some(claim) = state.schedule.claim(&next) {
                 state.crew.began();
@@ -209,8 +209,8 @@ impl Timers {
         }
         state.crew.rests(&waiter);
         drop(state);
-        let called = waiter
-            .sleep(Op::new(self, "timers", Kind::Wait).does("waits for due"), host::idle_deadline(IDLE));
+        let called =
+            waiter.sleep(Op::new(self, "timers", Kind::Wait).does("waits for due"), rt::idle_deadline(IDLE));
         let mut state = self.state.lock();
         if called.is_none() && state.crew.leaves(&waiter) {
             return false;
@@ -221,7 +221,7 @@ impl Timers {
 
     /// Puts what is due in line, and finds out what the service has to do.
     pub(super) fn plan(&self) -> Plan {
-        let now = host::now();
+        let now = rt::now();
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.schedule.fire(now, BATCH);
@@ -237,14 +237,14 @@ impl Timers {
     /// A runner that was ordered could not be started. If that leaves due timers without any runner, returns the
     /// first of them, once until there is a runner again.
     pub(super) fn not_started(&self) -> Option<Arc<Job>> {
-        let now = host::now();
+        let now = rt::now();
         let mut state = self.state.lock();
         if state.crew.not_started(now) { state.schedule.next() } else { None }
     }
 
     /// Has the service try again for `what`, every few milliseconds until that is not needed any more.
     pub(super) fn retry_for(&self, what: Weak<dyn Retry>) {
-        let retry_at = host::now() + RETRY;
+        let retry_at = rt::now() + RETRY;
         let mut state = self.state.lock();
         if !state.retries.iter().any(|known| known.ptr_eq(&what)) {
             state.retries.push(what);
@@ -258,7 +258,7 @@ impl Timers {
     /// Tries again what has to be tried now.
     pub(super) fn retry(&self) {
         let mut state = self.state.lock();
-        if state.retry_at.is_none_or(|retry_at| retry_at > host::now()) {
+        if state.retry_at.is_none_or(|retry_at| retry_at > rt::now()) {
             return;
         }
         state.retry_at = None;
@@ -266,7 +266,7 @@ impl Timers {
         drop(state);
         retries.retain(|what| what.upgrade().is_some_and(Retry::retry));
         if !retries.is_empty() {
-            let retry_at = host::now() + RETRY;
+            let retry_at = rt::now() + RETRY;
             let mut state = self.state.lock();
             retries.retain(|what| !state.retries.iter().any(|known| known.ptr_eq(what)));
             state.retries.append(&mut retries);
@@ -278,8 +278,8 @@ impl Timers {
     pub(super) fn sleep(&self, plan: &Plan) {
         let limit = plan.until.and_then(Self::limit);
         let op = Op::new(self, "timers", Kind::Wait).does("waits for due");
-        host::point_until(op, limit, &self.word, || self.word.load(Acquire) != plan.seen);
-        host::wait(&self.word, plan.seen, limit);
+        rt::point_until(op, limit, &self.word, || self.word.load(Acquire) != plan.seen);
+        rt::wait(&self.word, plan.seen, limit);
     }
 
     /// When the service is to wake by itself: for a timer that is due; for the watch, which must not take the service
@@ -287,9 +287,9 @@ impl Timers {
     fn limit(until: Due) -> Option<Instant> {
         let moment = match until {
             Due::At(moment) => Some(moment),
-            Due::Never => host::idle_deadline(FAR),
+            Due::Never => rt::idle_deadline(FAR),
         };
-        if host::watched() { moment.map(|moment| moment.min(host::now() + SLICE)) } else { moment }
+        if rt::watched() { moment.map(|moment| moment.min(rt::now() + SLICE)) } else { moment }
     }
 
     /// Whether the service must be woken for a timer that is due at `due`; at most one wake is under way.
@@ -297,7 +297,7 @@ impl Timers {
         let sooner = state.asleep.is_none_or(|until| due < until);
         if sooner {
             state.asleep = Some(due);
-            host::atom(&self.word);
+            rt::atom(&self.word);
             self.word.fetch_add(1, Release);
         }
         sooner
@@ -306,7 +306,7 @@ impl Timers {
     /// Wakes the service after the lock is let go.
     fn rouse(&self, sooner: bool) {
         if sooner {
-            host::wake(&self.word, 1);
+            rt::wake(&self.word, 1);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use raddle::host::{self, Op, Program, Scheduler, Wait};
+use raddle::rt::{self, Op, Program, Scheduler, Wait};
 
 /// What has been asked of the scheduler.
 type On<A> = Option<Box<dyn Fn(A) + Send + Sync>>;
@@ -31,7 +31,7 @@ pub struct Plain {
 /// Runs `body` under such a scheduler.
 pub fn under<R>(unkind: Unkind, body: impl FnOnce() -> R) -> R {
     let scheduler = Arc::new_cyclic(|me| Plain { me: me.clone(), program: Arc::new(Program::new()), unkind });
-    let _entered = host::enter(scheduler);
+    let _entered = rt::enter(scheduler);
     body()
 }
 
@@ -67,7 +67,7 @@ impl Scheduler for Plain {
     fn spawn(&self, name: &str, _: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
         let me = self.me.upgrade().expect("a scheduler lives as long as its threads");
         let run = move || {
-            let _entered = host::enter(me.clone());
+            let _entered = rt::enter(me.clone());
             match &me.unkind.run {
                 Some(run) => run(body),
                 None => body(),

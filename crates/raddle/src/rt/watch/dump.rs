@@ -6,7 +6,7 @@ use std::fmt;
 use super::describe::View;
 use super::state::ThreadState;
 use super::table::{Waiting, table};
-use crate::host::{current, flags, os, under};
+use crate::rt::{current, flags, os, under};
 
 /// Every thread and what it waits for, at one moment: [`Display`](fmt::Display) is the whole text.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Dump {
 /// What every thread does now.
 ///
 /// This needs the watch: only while it is on do waits and holds leave a trace, and only those since it was
-/// turned on. A lock that was dropped while it was held is still listed. Threads under a [scheduler](crate::host::Scheduler) are left out.
+/// turned on. A lock that was dropped while it was held is still listed. Threads under a [scheduler](crate::rt::Scheduler) are left out.
 ///
 /// ```
 /// use raddle::{Event, Thread, watch};

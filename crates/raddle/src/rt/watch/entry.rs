@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::judge::judge;
 use super::table::{Key, Waiting, table, wakes};
-use crate::host::op::{Kind, Op, Wait};
-use crate::host::program::Program;
-use crate::host::record::Record;
-use crate::host::{doing, flags, os, under};
+use crate::rt::op::{Kind, Op, Wait};
+use crate::rt::program::Program;
+use crate::rt::record::Record;
+use crate::rt::{doing, flags, os, under};
 
 /// The first slice is short, so that a deadlock is told soon; later ones cost next to nothing.
 const FIRST_SLICE: Duration = Duration::from_millis(50);
 const SLICE: Duration = Duration::from_secs(1);
 
 /// Waits like the operating system, and looks for a deadlock when a slice of the wait runs out.
-pub(in crate::host) fn wait(
+pub(in crate::rt) fn wait(
     thread: &Arc<Record>,
     word: &AtomicU32,
     expected: u32,
@@ -41,7 +41,7 @@ pub(in crate::host) fn wait(
 }
 
 /// Sleeps like the operating system, where a dump can see it.
-pub(in crate::host) fn sleep_until(thread: &Arc<Record>, op: &Op, until: Instant) {
+pub(in crate::rt) fn sleep_until(thread: &Arc<Record>, op: &Op, until: Instant) {
     if doing::is_telling() {
         return os::sleep_until(until);
     }
@@ -51,7 +51,7 @@ pub(in crate::host) fn sleep_until(thread: &Arc<Record>, op: &Op, until: Instant
 }
 
 /// Takes the proof back from everyone who waits on `word`.
-pub(in crate::host) fn waking(word: &AtomicU32, count: u32) {
+pub(in crate::rt) fn waking(word: &AtomicU32, count: u32) {
     if count > 0 {
         wakes(std::ptr::from_ref(word) as usize);
     }
@@ -103,19 +103,19 @@ impl Drop for Entry {
 }
 
 /// The wait for the last obligation, in a thread whose own record has ended.
-pub(in crate::host) struct Leaving<'a> {
+pub(in crate::rt) struct Leaving<'a> {
     program: &'a Program,
     entry: Option<Entry>,
 }
 
 impl<'a> Leaving<'a> {
-    pub(in crate::host) fn begin(program: &'a Program, leaving: &Arc<Record>) -> Self {
+    pub(in crate::rt) fn begin(program: &'a Program, leaving: &Arc<Record>) -> Self {
         let begin = || Entry::begin(program.word(), Waiting::new(leaving.clone(), None, None));
         Self { program, entry: flags::watching().then(begin) }
     }
 
     /// Waits for a while, unless the word has changed since it was seen.
-    pub(in crate::host) fn slice(&self, seen: u32, slice: Duration) {
+    pub(in crate::rt) fn slice(&self, seen: u32, slice: Duration) {
         let outcome = os::wait(self.program.word(), seen, os::now().checked_add(slice));
         if outcome == Wait::TimedOut
             && let Some(entry) = &self.entry

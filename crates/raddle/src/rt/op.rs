@@ -137,7 +137,7 @@ impl Op {
 
 /// Whether the line is one of the toolkit's own: a guard's drop, for example, does not know its caller.
 pub fn is_own(at: &Location<'_>) -> bool {
-    let own = file!().trim_end_matches("host/op.rs");
+    let own = file!().trim_end_matches("rt/op.rs");
     at.file().starts_with(own)
 }
 

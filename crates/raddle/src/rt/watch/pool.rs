@@ -9,9 +9,9 @@ use super::describe::View;
 use super::hook;
 use super::report::{Finding, Report};
 use super::table::{Waiting, table};
-use crate::host::fork::{ForkSafe, Rank};
-use crate::host::op::Kind;
-use crate::host::{current, doing, flags, under};
+use crate::rt::fork::{ForkSafe, Rank};
+use crate::rt::op::Kind;
+use crate::rt::{current, doing, flags, under};
 
 /// The lines of which it has been said: many pools may come to wait for themselves on the same ones.
 static SAID: ForkSafe<BTreeSet<BTreeSet<&Location<'static>>>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());

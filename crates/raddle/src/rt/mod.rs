@@ -11,11 +11,11 @@
 //! This module is for those who write schedulers or primitives of their own; programs need the rest of the crate.
 //!
 //! ```
-//! use raddle::host::{self, Wait};
+//! use raddle::rt::{self, Wait};
 //! use std::sync::atomic::AtomicU32;
 //!
 //! let word = AtomicU32::new(7);
-//! assert_eq!(host::wait(&word, 6, None), Wait::Changed); // it is not 6: nothing to wait for
+//! assert_eq!(rt::wait(&word, 6, None), Wait::Changed); // it is not 6: nothing to wait for
 //! ```
 
 mod abandoned;

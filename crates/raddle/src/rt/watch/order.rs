@@ -11,11 +11,11 @@ use std::sync::Arc;
 use super::holds;
 use super::hook;
 use super::report::{Finding, Order, Report};
-use crate::host::doing;
-use crate::host::fork::{ForkSafe, Rank, locked};
-use crate::host::mark::{Held, NO_LOCK};
-use crate::host::op::{Kind, Op};
-use crate::host::record::Record;
+use crate::rt::doing;
+use crate::rt::fork::{ForkSafe, Rank, locked};
+use crate::rt::mark::{Held, NO_LOCK};
+use crate::rt::op::{Kind, Op};
+use crate::rt::record::Record;
 
 /// A graph with more edges begins anew; it is the locks that come and go which fill it.
 const MOST_EDGES: usize = 1 << 16;
@@ -142,7 +142,7 @@ fn lines(orders: &[Order]) -> Vec<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::op::Object;
+    use crate::rt::op::Object;
 
     /// Takes the last lock while the others are held; returns how many circles that closes.
     #[track_caller]

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
-use crate::host::fork::{ForkSafe, Rank, forks};
-use crate::host::mark::NO_LOCK;
-use crate::host::op::{Kind, Op};
-use crate::host::os;
-use crate::host::record::Record;
+use crate::rt::fork::{ForkSafe, Rank, forks};
+use crate::rt::mark::NO_LOCK;
+use crate::rt::op::{Kind, Op};
+use crate::rt::os;
+use crate::rt::record::Record;
 
 /// Locked for a moment at both ends of each wait. Under it, `holds` may be looked at, and the program's threads.
 static TABLE: ForkSafe<Table> = ForkSafe::new(Rank::Waits, Table::new());

@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::holds::{self, Hold};
 use super::state::{HoldState, Holder, ThreadState, WaitState};
 use super::table::Waiting;
-use crate::host::mark::NO_LOCK;
-use crate::host::op::{Kind, Op};
-use crate::host::os;
-use crate::host::program::Program;
-use crate::host::record::Record;
+use crate::rt::mark::NO_LOCK;
+use crate::rt::op::{Kind, Op};
+use crate::rt::os;
+use crate::rt::program::Program;
+use crate::rt::record::Record;
 
 /// What all threads hold, at one time.
 pub(super) struct View {

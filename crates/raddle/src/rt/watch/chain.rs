@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::holds;
 use super::table::{Key, Table, Waiting};
-use crate::host::mark::NO_LOCK;
-use crate::host::op::{Kind, Op};
-use crate::host::program::Program;
-use crate::host::record::Record;
+use crate::rt::mark::NO_LOCK;
+use crate::rt::op::{Kind, Op};
+use crate::rt::program::Program;
+use crate::rt::record::Record;
 
 /// Threads, each waiting without limit for the next one.
 pub(super) struct Chain {

@@ -17,7 +17,7 @@ use super::{current, under};
 /// this module, and the counter inside [`RandomState`](std::hash::RandomState).
 ///
 /// ```
-/// use raddle::host::LocalsImage;
+/// use raddle::rt::LocalsImage;
 /// use std::cell::Cell;
 ///
 /// thread_local!(static COUNT: Cell<u32> = const { Cell::new(0) });

@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::report::Report;
-use crate::host::abandoned::drop_payload;
-use crate::host::fork::{ForkSafe, Rank};
-use crate::host::{doing, os};
+use crate::rt::abandoned::drop_payload;
+use crate::rt::fork::{ForkSafe, Rank};
+use crate::rt::{doing, os};
 
 type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
 

@@ -6,10 +6,10 @@ use super::report::{Finding, Report};
 use super::state::ThreadState;
 use super::table::{Key, Said, Table, Waiting};
 use super::{holds, hook};
-use crate::host::op::Op;
-use crate::host::os;
-use crate::host::program::Program;
-use crate::host::settings::{self, Action};
+use crate::rt::op::Op;
+use crate::rt::os;
+use crate::rt::program::Program;
+use crate::rt::settings::{self, Action};
 
 /// The status with which a deadlocked program ends: that of a panic.
 const FAILURE: i32 = 101;

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::sync::{Arc, MutexGuard};
 
-use crate::host::fork::{ForkSafe, Rank};
-use crate::host::mark::NO_LOCK;
-use crate::host::op::{Object, Op};
-use crate::host::record::Record;
+use crate::rt::fork::{ForkSafe, Rank};
+use crate::rt::mark::NO_LOCK;
+use crate::rt::op::{Object, Op};
+use crate::rt::record::Record;
 
 /// One lock, held. A lock that is dropped while it is held leaves its hold behind, which nothing ever finds: its
 /// number is no other lock's.

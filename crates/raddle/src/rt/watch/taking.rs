@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{holds, order};
-use crate::host::mark::{Mark, NO_LOCK};
-use crate::host::op::Op;
-use crate::host::record::Record;
-use crate::host::{current, settings};
+use crate::rt::mark::{Mark, NO_LOCK};
+use crate::rt::op::Op;
+use crate::rt::record::Record;
+use crate::rt::{current, settings};
 
-pub(in crate::host) fn took(thread: &Arc<Record>, op: &Op, mark: &Mark, owned: bool) {
+pub(in crate::rt) fn took(thread: &Arc<Record>, op: &Op, mark: &Mark, owned: bool) {
     let lock = mark.number();
     holds::took(lock, thread, op, owned);
     if settings::lock_order() {
@@ -16,7 +16,7 @@ pub(in crate::host) fn took(thread: &Arc<Record>, op: &Op, mark: &Mark, owned: b
     }
 }
 
-pub(in crate::host) fn gave(mark: &Mark) {
+pub(in crate::rt) fn gave(mark: &Mark) {
     let lock = mark.known();
     if lock != NO_LOCK {
         holds::gave(lock, current::ident());
