@@ -9,10 +9,10 @@
 mod support;
 
 use log::info;
-use raddle::NotOwner;
+use raddle::NotOwnerError;
 use raddle::RLock;
 
-fn main() -> Result<(), NotOwner> {
+fn main() -> Result<(), NotOwnerError> {
     support::log_to_stderr();
     let lock = RLock::new();
     info!("before first acquire");

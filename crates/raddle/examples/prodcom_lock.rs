@@ -13,7 +13,7 @@ mod support;
 use std::error::Error;
 
 use log::{debug, info};
-use raddle::{Lock, NotHeld, Shared, thread};
+use raddle::{Lock, NotHeldError, Shared, thread};
 
 /// What goes through the pipeline: numbers, then the sentinel `None`.
 type Message = Option<u32>;
@@ -32,7 +32,7 @@ impl Pipeline {
         pipeline
     }
 
-    fn get_message(&self, name: &str) -> Result<Message, NotHeld> {
+    fn get_message(&self, name: &str) -> Result<Message, NotHeldError> {
         debug!("{name}:about to acquire getlock");
         self.consumer_lock.acquire();
         debug!("{name}:have getlock");
@@ -43,7 +43,7 @@ impl Pipeline {
         Ok(message)
     }
 
-    fn set_message(&self, message: Message, name: &str) -> Result<(), NotHeld> {
+    fn set_message(&self, message: Message, name: &str) -> Result<(), NotHeldError> {
         debug!("{name}:about to acquire setlock");
         self.producer_lock.acquire();
         debug!("{name}:have setlock");
@@ -56,7 +56,7 @@ impl Pipeline {
 }
 
 /// Pretends that it gets numbers from a network.
-fn producer(pipeline: &Pipeline) -> Result<(), NotHeld> {
+fn producer(pipeline: &Pipeline) -> Result<(), NotHeldError> {
     for _ in 0..10 {
         let number = fastrand::u32(1..=101);
         info!("Producer got message: {number}");
@@ -66,7 +66,7 @@ fn producer(pipeline: &Pipeline) -> Result<(), NotHeld> {
 }
 
 /// Pretends that it saves numbers in a database.
-fn consumer(pipeline: &Pipeline) -> Result<(), NotHeld> {
+fn consumer(pipeline: &Pipeline) -> Result<(), NotHeldError> {
     while let Some(number) = pipeline.get_message("Consumer")? {
         info!("Consumer storing message: {number}");
     }

@@ -16,7 +16,7 @@ use crate::rt::{self, Duty, Kind, Op, Spin};
 ///
 /// A barrier breaks when a thread's wait times out, when the action panics or its thread calls
 /// [`exit`](std::process::exit), or by [`abort`](Barrier::abort): then
-/// everybody who waits, and everybody who comes later, gets [`BrokenBarrier`], until [`reset`](Barrier::reset).
+/// everybody who waits, and everybody who comes later, gets [`BrokenBarrierError`], until [`reset`](Barrier::reset).
 ///
 /// A time limit is one for the arrival of the others. Once the last party has arrived, the round is complete: the parties
 /// wait for the action to return, whatever their limits. So does a thread that comes for the next round while the action
@@ -82,7 +82,7 @@ impl<'a> Barrier<'a> {
 
     /// Has the last thread of each round run `action` before any goes on.
     ///
-    /// If it panics the barrier breaks: that thread gets the panic, the others [`BrokenBarrier`].
+    /// If it panics the barrier breaks: that thread gets the panic, the others [`BrokenBarrierError`].
     #[must_use]
     pub fn action(mut self, action: impl Fn() + Send + Sync + 'a) -> Self {
         self.action = Some(Box::new(action));
@@ -99,13 +99,13 @@ impl<'a> Barrier<'a> {
     /// Waits for the others and returns this thread's index in the round, from 0 to `parties` − 1.
     ///
     /// # Errors
-    /// [`BrokenBarrier`] if the barrier is broken, breaks meanwhile, or is reset; also if the default
+    /// [`BrokenBarrierError`] if the barrier is broken, breaks meanwhile, or is reset; also if the default
     /// [time limit](Barrier::timeout) passes, which breaks it for all.
     ///
     /// # Panics
     /// With the action's panic, in the thread that runs the action.
     #[track_caller]
-    pub fn wait(&self) -> Result<usize, BrokenBarrier> {
+    pub fn wait(&self) -> Result<usize, BrokenBarrierError> {
         self.wait_until(self.limit.and_then(rt::deadline))
     }
 
@@ -117,7 +117,7 @@ impl<'a> Barrier<'a> {
     /// # Panics
     /// As [`wait`](Barrier::wait).
     #[track_caller]
-    pub fn wait_timeout(&self, timeout: Duration) -> Result<usize, BrokenBarrier> {
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<usize, BrokenBarrierError> {
         self.wait_until(rt::deadline(timeout))
     }
 
@@ -129,7 +129,7 @@ impl<'a> Barrier<'a> {
     /// # Panics
     /// As [`wait`](Barrier::wait).
     #[track_caller]
-    pub fn wait_deadline(&self, deadline: Instant) -> Result<usize, BrokenBarrier> {
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<usize, BrokenBarrierError> {
         self.wait_until(Some(deadline))
     }
 
@@ -143,7 +143,7 @@ impl<'a> Barrier<'a> {
         tell(&waiters, BROKEN);
     }
 
-    /// Makes the barrier new: unbroken and empty. Threads that wait get [`BrokenBarrier`].
+    /// Makes the barrier new: unbroken and empty. Threads that wait get [`BrokenBarrierError`].
     #[track_caller]
     pub fn reset(&self) {
         rt::point(self.op(Kind::Write).does("resets"));
@@ -174,7 +174,7 @@ impl<'a> Barrier<'a> {
     }
 
     #[track_caller]
-    fn wait_until(&self, deadline: Option<Instant>) -> Result<usize, BrokenBarrier> {
+    fn wait_until(&self, deadline: Option<Instant>) -> Result<usize, BrokenBarrierError> {
         let op = self.op(Kind::Wait).does("waits at");
         loop {
             rt::point(op);
@@ -190,10 +190,10 @@ impl<'a> Barrier<'a> {
         }
     }
 
-    fn come(&self) -> Result<Role, BrokenBarrier> {
+    fn come(&self) -> Result<Role, BrokenBarrierError> {
         let mut state = self.locked();
         if state.broken {
-            return Err(BrokenBarrier);
+            return Err(BrokenBarrierError);
         }
         if let Some(acting) = &state.acting {
             // If its thread has just called `exit`, this one looks again, and finds the barrier broken.
@@ -214,7 +214,12 @@ impl<'a> Barrier<'a> {
     }
 
     /// Waits for the last one to come.
-    fn stand(&self, op: Op, waiter: &Arc<Waiter>, deadline: Option<Instant>) -> Result<usize, BrokenBarrier> {
+    fn stand(
+        &self,
+        op: Op,
+        waiter: &Arc<Waiter>,
+        deadline: Option<Instant>,
+    ) -> Result<usize, BrokenBarrierError> {
         let patience = Spin::among(self.parties);
         let verdict = waiter.sleep_with(patience, op, deadline).or_else(|| {
             let mut state = self.locked();
@@ -227,11 +232,11 @@ impl<'a> Barrier<'a> {
             drop(state);
             waiter.sleep(op, None) // the round is complete: the verdict is on its way
         });
-        if verdict == Some(PASS) { Ok(waiter.asks) } else { Err(BrokenBarrier) }
+        if verdict == Some(PASS) { Ok(waiter.asks) } else { Err(BrokenBarrierError) }
     }
 
     /// Runs the action for the round that is complete, then lets its parties go.
-    fn act(&self, acting: &Arc<Acting>) -> Result<usize, BrokenBarrier> {
+    fn act(&self, acting: &Arc<Acting>) -> Result<usize, BrokenBarrierError> {
         let me = rt::record();
         let duty: Arc<dyn Duty> = acting.clone();
         me.add_duty(duty.clone());
@@ -252,7 +257,7 @@ impl<'a> Barrier<'a> {
         match outcome {
             Err(panic) => resume_unwind(panic),
             Ok(_) if stands => Ok(self.parties - 1),
-            Ok(_) => Err(BrokenBarrier),
+            Ok(_) => Err(BrokenBarrierError),
         }
     }
 
@@ -389,12 +394,12 @@ impl fmt::Debug for Barrier<'_> {
 
 /// The barrier is broken: a party timed out, the action panicked or called `exit`, or somebody aborted or reset it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BrokenBarrier;
+pub struct BrokenBarrierError;
 
-impl fmt::Display for BrokenBarrier {
+impl fmt::Display for BrokenBarrierError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the barrier is broken; `reset` makes it new once all parties know")
     }
 }
 
-impl std::error::Error for BrokenBarrier {}
+impl std::error::Error for BrokenBarrierError {}

@@ -141,7 +141,7 @@ pub mod timer;
 pub mod trace;
 pub mod watch;
 
-pub use barrier::{Barrier, BrokenBarrier};
+pub use barrier::{Barrier, BrokenBarrierError};
 pub use condition::Condition;
 pub use event::Event;
 pub use future::{
@@ -149,13 +149,13 @@ pub use future::{
     wait_timeout,
 };
 pub use held::Held;
-pub use lock::{Lock, LockGuard, NotHeld};
+pub use lock::{Lock, LockGuard, NotHeldError};
 pub use mutex::{Mutex, MutexGuard};
 pub use pool::{Priority, Shutdown, ThreadPoolExecutor};
 pub use queue::{LifoQueue, PriorityQueue, Queue, SimpleQueue};
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
-pub use rlock::{NotOwner, RLock, RLockGuard};
-pub use semaphore::{BoundedSemaphore, NoPermits, Permit, PermitError, Semaphore};
+pub use rlock::{NotOwnerError, RLock, RLockGuard};
+pub use semaphore::{BoundedSemaphore, NoPermitsError, Permit, PermitError, Semaphore};
 pub use shared::Shared;
 pub use thread::{JoinHandle, Thread};
 pub use timer::{Timer, TimerBuilder};

@@ -83,12 +83,12 @@ impl Lock {
     /// Releases the lock, whichever thread took it.
     ///
     /// # Errors
-    /// [`NotHeld`] if it was free, or handed over to a waiter that has not run yet.
+    /// [`NotHeldError`] if it was free, or handed over to a waiter that has not run yet.
     #[inline]
     #[track_caller]
-    pub fn release(&self) -> Result<(), NotHeld> {
+    pub fn release(&self) -> Result<(), NotHeldError> {
         let held = if rt::quiet() { self.raw.release_fast() } else { self.release_slowly() };
-        if held { Ok(()) } else { Err(NotHeld) }
+        if held { Ok(()) } else { Err(NotHeldError) }
     }
 
     /// Takes the lock until the guard is dropped: Python's `with lock:`.
@@ -215,12 +215,12 @@ impl fmt::Debug for LockGuard<'_> {
 
 /// A release of a lock that nobody holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotHeld;
+pub struct NotHeldError;
 
-impl fmt::Display for NotHeld {
+impl fmt::Display for NotHeldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the lock is free; only a lock that was taken can be released")
     }
 }
 
-impl std::error::Error for NotHeld {}
+impl std::error::Error for NotHeldError {}

@@ -83,12 +83,12 @@ impl RLock {
     /// Undoes one `acquire` of the calling thread; the last one frees the lock.
     ///
     /// # Errors
-    /// [`NotOwner`] if the calling thread does not hold it.
+    /// [`NotOwnerError`] if the calling thread does not hold it.
     #[inline]
     #[track_caller]
-    pub fn release(&self) -> Result<(), NotOwner> {
+    pub fn release(&self) -> Result<(), NotOwnerError> {
         if !self.is_mine() {
-            return Err(NotOwner);
+            return Err(NotOwnerError);
         }
         let depth = self.depth.load(Relaxed);
         if depth == 1 {
@@ -286,12 +286,12 @@ impl fmt::Debug for RLockGuard<'_> {
 
 /// A release of a re-entrant lock by a thread that does not hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotOwner;
+pub struct NotOwnerError;
 
-impl fmt::Display for NotOwner {
+impl fmt::Display for NotOwnerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the calling thread does not hold the lock; only its holder can release it, as often as it took it")
     }
 }
 
-impl std::error::Error for NotOwner {}
+impl std::error::Error for NotOwnerError {}

@@ -311,22 +311,22 @@ mod traits {
         table! {
             "lock::Lock" raddle::Lock => ALL,
             "lock::LockGuard" raddle::LockGuard<'_> => ALL,
-            "lock::NotHeld" raddle::NotHeld => ALL,
+            "lock::NotHeldError" raddle::NotHeldError => ALL,
             "condition::Condition" raddle::Condition => ALL,
             "rlock::RLock" raddle::RLock => ALL,
             "rlock::RLockGuard" raddle::RLockGuard<'_> => "Unpin UnwindSafe RefUnwindSafe",
-            "rlock::NotOwner" raddle::NotOwner => ALL,
+            "rlock::NotOwnerError" raddle::NotOwnerError => ALL,
             "reentrant::ReentrantMutex" raddle::ReentrantMutex<u8> => ALL,
             "reentrant::ReentrantMutexGuard" raddle::ReentrantMutexGuard<'_,u8> => "Unpin UnwindSafe RefUnwindSafe",
             "event::Event" raddle::Event => ALL,
             "barrier::Barrier" raddle::Barrier<'_> => ALL,
-            "barrier::BrokenBarrier" raddle::BrokenBarrier => ALL,
+            "barrier::BrokenBarrierError" raddle::BrokenBarrierError => ALL,
             "shared::Shared" raddle::Shared<u8> => ALL,
             "semaphore::BoundedSemaphore" raddle::BoundedSemaphore => ALL,
             "semaphore::PermitError" raddle::PermitError => ALL,
             "semaphore::Permit" raddle::Permit<'_> => ALL,
             "semaphore::Semaphore" raddle::Semaphore => ALL,
-            "semaphore::NoPermits" raddle::NoPermits => ALL,
+            "semaphore::NoPermitsError" raddle::NoPermitsError => ALL,
             "mutex::Mutex" raddle::Mutex<u8> => ALL,
             "mutex::MutexGuard" raddle::MutexGuard<'_,u8> => "Sync Unpin UnwindSafe RefUnwindSafe",
             "thread::JoinHandle" thread::JoinHandle<u8> => ALL,
@@ -492,11 +492,11 @@ mod traits {
     #[expect(clippy::mutable_key_type, reason = "the hash is that of a number which never changes")]
     fn errors_are_errors_and_threads_can_be_counted() {
         fn error<E: std::error::Error + Send + Sync + 'static>() {}
-        error::<raddle::NotHeld>();
-        error::<raddle::NotOwner>();
-        error::<raddle::BrokenBarrier>();
+        error::<raddle::NotHeldError>();
+        error::<raddle::NotOwnerError>();
+        error::<raddle::BrokenBarrierError>();
         error::<raddle::PermitError>();
-        error::<raddle::NoPermits>();
+        error::<raddle::NoPermitsError>();
         error::<thread::ThreadPanic>();
         error::<thread::JoinError>();
         error::<thread::JoinTimeoutError<u8>>();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use raddle::{Barrier, BrokenBarrier, Event, JoinHandle, Mutex, Thread, rt, thread};
+use raddle::{Barrier, BrokenBarrierError, Event, JoinHandle, Mutex, Thread, rt, thread};
 use support::{finish, repeat, until, within_limit};
 
 const SHORT: Duration = Duration::from_millis(3);
@@ -17,7 +17,10 @@ fn past() -> std::time::Instant {
 }
 
 /// Starts `count` threads that wait at the barrier, and returns once they do.
-fn waiting(barrier: &Arc<Barrier<'static>>, count: usize) -> Vec<JoinHandle<Result<usize, BrokenBarrier>>> {
+fn waiting(
+    barrier: &Arc<Barrier<'static>>,
+    count: usize,
+) -> Vec<JoinHandle<Result<usize, BrokenBarrierError>>> {
     let threads = (0..count)
         .map(|_| {
             let barrier = barrier.clone();
@@ -28,8 +31,8 @@ fn waiting(barrier: &Arc<Barrier<'static>>, count: usize) -> Vec<JoinHandle<Resu
     threads
 }
 
-fn all_broken(threads: Vec<JoinHandle<Result<usize, BrokenBarrier>>>) {
-    assert!(threads.into_iter().map(finish).all(|result| result == Err(BrokenBarrier)));
+fn all_broken(threads: Vec<JoinHandle<Result<usize, BrokenBarrierError>>>) {
+    assert!(threads.into_iter().map(finish).all(|result| result == Err(BrokenBarrierError)));
 }
 
 /// Meets `parties` threads there once, and checks that each has its own index.
@@ -151,7 +154,10 @@ fn an_action_that_panics_breaks_the_barrier() {
         all_broken(others);
         assert!(barrier.is_broken());
         assert_eq!(barrier.n_waiting(), 0);
-        assert_eq!((barrier.wait(), barrier.wait_timeout(SHORT)), (Err(BrokenBarrier), Err(BrokenBarrier)));
+        assert_eq!(
+            (barrier.wait(), barrier.wait_timeout(SHORT)),
+            (Err(BrokenBarrierError), Err(BrokenBarrierError))
+        );
         barrier.reset();
         assert!(!barrier.is_broken());
     });
@@ -165,15 +171,15 @@ fn a_timeout_breaks_the_barrier_for_all() {
         for limit in [Duration::ZERO, SHORT] {
             let others = waiting(&barrier, 2);
             let start = rt::now();
-            assert_eq!(barrier.wait_timeout(limit), Err(BrokenBarrier));
+            assert_eq!(barrier.wait_timeout(limit), Err(BrokenBarrierError));
             assert!(rt::now() - start >= limit);
             all_broken(others);
             assert!(barrier.is_broken() && barrier.n_waiting() == 0);
-            assert_eq!(barrier.wait(), Err(BrokenBarrier));
+            assert_eq!(barrier.wait(), Err(BrokenBarrierError));
             barrier.reset();
         }
         let others = waiting(&barrier, 2);
-        assert_eq!(barrier.wait_deadline(past()), Err(BrokenBarrier));
+        assert_eq!(barrier.wait_deadline(past()), Err(BrokenBarrierError));
         all_broken(others);
         barrier.reset();
         a_round_works(&barrier);
@@ -184,7 +190,7 @@ fn a_timeout_breaks_the_barrier_for_all() {
 fn the_default_limit_is_for_waits_that_name_none() {
     within_limit(|| {
         let barrier = Arc::new(Barrier::new(2).timeout(SHORT));
-        assert_eq!(barrier.wait(), Err(BrokenBarrier));
+        assert_eq!(barrier.wait(), Err(BrokenBarrierError));
         assert!(barrier.is_broken());
         barrier.reset();
         let other = Thread::spawn({
@@ -209,13 +215,13 @@ fn abort_lasts_until_reset() {
         all_broken(others);
         assert!(barrier.is_broken());
         for _ in 0..3 {
-            assert_eq!(barrier.wait(), Err(BrokenBarrier));
+            assert_eq!(barrier.wait(), Err(BrokenBarrierError));
         }
         barrier.abort();
         barrier.reset();
         assert!(!barrier.is_broken());
         a_round_works(&barrier);
-        assert!(BrokenBarrier.to_string().contains("reset"));
+        assert!(BrokenBarrierError.to_string().contains("reset"));
     });
 }
 
@@ -263,8 +269,8 @@ fn n_waiting_is_none_but_while_it_fills() {
 struct Acting {
     barrier: Arc<Barrier<'static>>,
     go: Arc<Event>,
-    actor: JoinHandle<std::thread::Result<Result<usize, BrokenBarrier>>>,
-    others: Vec<JoinHandle<Result<usize, BrokenBarrier>>>,
+    actor: JoinHandle<std::thread::Result<Result<usize, BrokenBarrierError>>>,
+    others: Vec<JoinHandle<Result<usize, BrokenBarrierError>>>,
 }
 
 impl Acting {
@@ -308,7 +314,7 @@ fn who_comes_during_the_action_belongs_to_the_next_round() {
         assert_eq!(round.barrier.n_waiting(), 0);
         round.go.set();
         assert_eq!(finish(round.actor).unwrap(), Ok(2));
-        let indices = |threads: Vec<JoinHandle<Result<usize, BrokenBarrier>>>| {
+        let indices = |threads: Vec<JoinHandle<Result<usize, BrokenBarrierError>>>| {
             let mut indices: Vec<usize> = threads.into_iter().map(|thread| finish(thread).unwrap()).collect();
             indices.sort_unstable();
             indices
@@ -328,7 +334,7 @@ fn who_comes_during_an_action_that_fails_finds_the_barrier_broken() {
         round.go.set();
         assert!(finish(round.actor).is_err());
         all_broken(round.others);
-        assert_eq!(finish(late), Err(BrokenBarrier));
+        assert_eq!(finish(late), Err(BrokenBarrierError));
         assert!(round.barrier.is_broken());
     });
 }
@@ -354,7 +360,7 @@ fn no_limit_passes_during_the_action() {
                 Ok(index) => {
                     assert_eq!((index, other.join().unwrap(), barrier.is_broken()), (1, Ok(0), false));
                 }
-                Err(BrokenBarrier) => return false,
+                Err(BrokenBarrierError) => return false,
             }
             true
         })
@@ -374,7 +380,7 @@ fn abort_during_the_action_breaks_its_round() {
             if fails {
                 assert!(outcome.is_err());
             } else {
-                assert_eq!(outcome.unwrap(), Err(BrokenBarrier));
+                assert_eq!(outcome.unwrap(), Err(BrokenBarrierError));
             }
             assert!(round.barrier.is_broken());
             round.barrier.reset();
@@ -391,7 +397,7 @@ fn reset_during_the_action_breaks_its_round_alone() {
         all_broken(round.others);
         assert!(!round.barrier.is_broken());
         round.go.set();
-        assert_eq!(finish(round.actor).unwrap(), Err(BrokenBarrier));
+        assert_eq!(finish(round.actor).unwrap(), Err(BrokenBarrierError));
         a_round_works(&round.barrier);
     });
 }
@@ -411,7 +417,7 @@ fn an_action_may_abort_or_reset_its_own_barrier() {
             }));
             *slot.lock() = Some(barrier.clone());
             let others = waiting(&barrier, 1);
-            assert_eq!(barrier.wait(), Err(BrokenBarrier));
+            assert_eq!(barrier.wait(), Err(BrokenBarrierError));
             all_broken(others);
             assert_eq!(barrier.is_broken(), abort);
             barrier.reset();

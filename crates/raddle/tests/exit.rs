@@ -222,13 +222,18 @@ const SINGLE: &[Single] = &[
     (
         "barrier_action_exits",
         3,
-        &["Err(BrokenBarrier)", "Err(BrokenBarrier)", "Err(BrokenBarrier)", "true Err(BrokenBarrier)"],
+        &[
+            "Err(BrokenBarrierError)",
+            "Err(BrokenBarrierError)",
+            "Err(BrokenBarrierError)",
+            "true Err(BrokenBarrierError)",
+        ],
         barrier_action_exits,
     ),
     (
         "barrier_action_exits_after_a_reset",
         3,
-        &["false 0", "Err(BrokenBarrier)"],
+        &["false 0", "Err(BrokenBarrierError)"],
         barrier_action_exits_after_a_reset,
     ),
     ("forked_child_ends", 0, &["status 9", "finished"], forked_child_ends),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use raddle::rt::{self, Wait};
 use raddle::thread;
-use raddle::{Event, Lock, Mutex, NotHeld, NotOwner, RLock, Thread};
+use raddle::{Event, Lock, Mutex, NotHeldError, NotOwnerError, RLock, Thread};
 use scheduler::{Unkind, under};
 use support::{finish, repeat, until, within_limit};
 
@@ -68,10 +68,10 @@ fn any_thread_may_release_a_lock() {
 #[test]
 fn releasing_a_free_lock_is_an_error() {
     let lock = Lock::new();
-    assert_eq!(lock.release(), Err(NotHeld));
+    assert_eq!(lock.release(), Err(NotHeldError));
     lock.acquire();
-    assert_eq!((lock.release(), lock.release()), (Ok(()), Err(NotHeld)));
-    assert!(NotHeld.to_string().contains("free"));
+    assert_eq!((lock.release(), lock.release()), (Ok(()), Err(NotHeldError)));
+    assert!(NotHeldError.to_string().contains("free"));
     assert!(lock.try_acquire());
     assert!(format!("{lock:?}").contains("locked: true"), "{lock:?}");
 }
@@ -182,15 +182,15 @@ fn an_rlock_is_free_when_released_as_often_as_taken() {
     assert!(lock.is_locked() && lock.is_mine());
     drop(guards.2);
     assert!(!lock.is_locked() && !lock.is_mine());
-    assert_eq!(lock.release(), Err(NotOwner));
-    assert!(NotOwner.to_string().contains("does not hold"));
+    assert_eq!(lock.release(), Err(NotOwnerError));
+    assert!(NotOwnerError.to_string().contains("does not hold"));
 }
 
 #[test]
 fn only_its_holder_releases_an_rlock() {
     let lock = RLock::new();
     let guard = lock.lock();
-    assert_eq!(elsewhere(|| lock.release()), Err(NotOwner));
+    assert_eq!(elsewhere(|| lock.release()), Err(NotOwnerError));
     assert!(lock.is_mine(), "a failed release has released");
     assert!(elsewhere(|| {
         !lock.acquire_timeout(SHORT)
@@ -227,7 +227,7 @@ fn a_thread_that_ended_while_holding_makes_nobody_the_owner() {
     let lock = RLock::new();
     elsewhere(|| lock.acquire());
     for _ in 0..100 {
-        assert!(elsewhere(|| !lock.is_mine() && !lock.try_acquire() && lock.release() == Err(NotOwner)));
+        assert!(elsewhere(|| !lock.is_mine() && !lock.try_acquire() && lock.release() == Err(NotOwnerError)));
     }
     assert!(lock.is_locked());
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use raddle::trace::Recording;
-use raddle::{BoundedSemaphore, Mutex, NoPermits, PermitError, Semaphore, rt, thread};
+use raddle::{BoundedSemaphore, Mutex, NoPermitsError, PermitError, Semaphore, rt, thread};
 use support::{repeat, until, within_limit};
 
 const SHORT: Duration = Duration::from_millis(3);
@@ -56,11 +56,11 @@ fn a_release_may_come_first_and_from_anywhere() {
 #[test]
 fn releasing_nothing_is_an_error() {
     let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
-    assert_eq!(semaphore.release_many(0), Err(NoPermits));
+    assert_eq!(semaphore.release_many(0), Err(NoPermitsError));
     bounded.acquire();
     assert_eq!(bounded.release_many(0), Err(PermitError::None));
     assert_eq!((semaphore.available(), bounded.available()), (1, 0));
-    assert_eq!(NoPermits.to_string(), PermitError::None.to_string());
+    assert_eq!(NoPermitsError.to_string(), PermitError::None.to_string());
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use raddle::{Barrier, BrokenBarrier, Thread};
+use raddle::{Barrier, BrokenBarrierError, Thread};
 
 use super::every::{every, every_patiently};
 use super::{SOON, pause, together};
 
-type Turn = Result<usize, BrokenBarrier>;
+type Turn = Result<usize, BrokenBarrierError>;
 
 /// Two threads meet once with a limit each, while a third one does what it does.
 fn meet(barrier: &Arc<Barrier<'static>>, meanwhile: impl FnOnce(&Barrier<'static>)) -> [Turn; 2] {
@@ -25,7 +25,7 @@ fn meet(barrier: &Arc<Barrier<'static>>, meanwhile: impl FnOnce(&Barrier<'static
 }
 
 const MET: [Turn; 2] = [Ok(0), Ok(1)];
-const BROKE: [Turn; 2] = [Err(BrokenBarrier), Err(BrokenBarrier)];
+const BROKE: [Turn; 2] = [Err(BrokenBarrierError), Err(BrokenBarrierError)];
 
 #[test]
 fn a_timeout_against_the_last_arrival_is_the_same_for_both() {
@@ -107,7 +107,7 @@ fn a_panic_of_the_action_breaks_it_for_the_other() {
         let mine = catch_unwind(AssertUnwindSafe(|| barrier.wait())).ok();
         let mut turns = [mine, other.join().unwrap()];
         turns.sort_by_key(Option::is_some);
-        assert_eq!(turns, [None, Some(Err(BrokenBarrier))]);
+        assert_eq!(turns, [None, Some(Err(BrokenBarrierError))]);
         barrier.is_broken()
     };
     assert_eq!(every(scenario), BTreeSet::from([true]));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::{Condition, Lock, Mutex, NotHeld, Thread};
+use raddle::{Condition, Lock, Mutex, NotHeldError, Thread};
 
 use super::every::every;
 use super::{SOON, together};
@@ -96,7 +96,7 @@ fn one_of_two_releases_is_one_too_many() {
             Thread::spawn(move || lock.release())
         };
         let results = [lock.release(), other.join().unwrap()];
-        results.iter().filter(|result| **result == Err(NotHeld)).count()
+        results.iter().filter(|result| **result == Err(NotHeldError)).count()
     };
     assert_eq!(every(scenario), BTreeSet::from([1]));
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::{Condition, NotOwner, RLock, ReentrantMutex, Thread};
+use raddle::{Condition, NotOwnerError, RLock, ReentrantMutex, Thread};
 
 use super::every::every;
 use super::{SOON, together};
@@ -36,7 +36,7 @@ fn only_the_last_release_frees_it() {
         let other = {
             let lock = lock.clone();
             Thread::spawn(move || {
-                assert_eq!(lock.release(), Err(NotOwner));
+                assert_eq!(lock.release(), Err(NotOwnerError));
                 let got = lock.acquire_timeout(SOON);
                 (got, lock.release().is_ok())
             })
@@ -44,7 +44,7 @@ fn only_the_last_release_frees_it() {
         lock.release().unwrap();
         assert!(lock.is_mine());
         lock.release().unwrap();
-        assert_eq!(lock.release(), Err(NotOwner));
+        assert_eq!(lock.release(), Err(NotOwnerError));
         other.join().unwrap()
     };
     assert_eq!(every(scenario), BTreeSet::from([(false, false), (true, true)]));

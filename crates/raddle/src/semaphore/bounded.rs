@@ -278,7 +278,7 @@ impl fmt::Display for PermitError {
                     "released more often than acquired: the semaphore has {bound} permits and never more"
                 )
             }
-            PermitError::None => super::unbounded::NoPermits.fmt(f),
+            PermitError::None => super::unbounded::NoPermitsError.fmt(f),
             PermitError::TooMany { asked, bound } => {
                 write!(f, "{asked} permits were asked for, but the semaphore has {bound} and never more")
             }

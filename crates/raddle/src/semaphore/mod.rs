@@ -7,4 +7,4 @@ mod unbounded;
 
 pub use bounded::{BoundedSemaphore, PermitError};
 pub use permit::Permit;
-pub use unbounded::{NoPermits, Semaphore};
+pub use unbounded::{NoPermitsError, Semaphore};

@@ -109,14 +109,14 @@ impl Semaphore {
     /// Adds `count` permits at once.
     ///
     /// # Errors
-    /// [`NoPermits`] if `count` is 0, as in Python.
+    /// [`NoPermitsError`] if `count` is 0, as in Python.
     ///
     /// # Panics
     /// If there would be more than `usize::MAX` permits.
     #[track_caller]
-    pub fn release_many(&self, count: usize) -> Result<(), NoPermits> {
+    pub fn release_many(&self, count: usize) -> Result<(), NoPermitsError> {
         if count == 0 {
-            return Err(NoPermits);
+            return Err(NoPermitsError);
         }
         assert!(self.give(count), "a semaphore cannot count more than {} permits", usize::MAX);
         Ok(())
@@ -247,12 +247,12 @@ impl fmt::Debug for Semaphore {
 
 /// A release of no permit at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoPermits;
+pub struct NoPermitsError;
 
-impl fmt::Display for NoPermits {
+impl fmt::Display for NoPermitsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("0 permits cannot be released; at least one must be")
     }
 }
 
-impl std::error::Error for NoPermits {}
+impl std::error::Error for NoPermitsError {}
