@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use raddle::rt::Kind;
+use raddle::rt::{Kind, Place};
 
 use super::Report;
-use super::story::{Source, Step, Story, place_of, source, waits_for};
+use super::story::{Source, Step, Story, place_of, waits_for};
 use crate::stage::CLOCK;
 
 pub(super) fn value(report: &Report) -> Value {
@@ -49,6 +49,14 @@ fn place(at: &Source) -> Value {
     json!({ "file": at.0, "line": at.1, "column": at.2 })
 }
 
+fn source(at: Place) -> Value {
+    let mut value = json!({ "file": at.file(), "line": at.line(), "column": at.column() });
+    if let Some(function) = at.function() {
+        value["function"] = function.into();
+    }
+    value
+}
+
 fn waits(story: &Story<'_>, objects: &Numbers) -> Vec<Value> {
     let cycle = story.cycle().unwrap_or_default();
     let wait = |wait: &crate::stage::Waits| {
@@ -62,9 +70,9 @@ fn waits(story: &Story<'_>, objects: &Numbers) -> Vec<Value> {
                 Some(_) => waits_for(wait).to_owned(),
                 None => format!("{} {}", waits_for(wait), story.object(wait.object)),
             },
-            "at": place(&source(place_of(wait).0)),
+            "at": source(place_of(wait).0),
             "held_by": hold.map(|hold| hold.by),
-            "held_since": hold.map(|hold| place(&source(hold.since))),
+            "held_since": hold.map(|hold| source(hold.since)),
         })
     };
     story.waits().iter().map(wait).collect()
@@ -112,7 +120,7 @@ impl Numbers {
             "reads": matches!(row.kind, Some(Kind::Read | Kind::Load)),
             "wakes": step.wakes,
             "hint": step.hint,
-            "at": step.at.map(|at| place(&source(at))),
+            "at": step.at.map(source),
             "preempts": row.preempts,
             "pair": step.pair,
             "takes": all(&row.takes),

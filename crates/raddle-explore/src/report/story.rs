@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use raddle::rt::{Kind, Op, is_own};
+use raddle::rt::{Kind, Op};
 
 use crate::search::{Execution, Race};
 use crate::stage::{Failure, Hold, Place, Row, Waits};
@@ -61,7 +61,7 @@ impl<'a> Story<'a> {
     }
 
     fn step(&self, row: &'a Row) -> Step<'a> {
-        let own = row.at.is_some_and(is_own);
+        let own = row.at.is_some_and(Place::is_internal);
         let began = self.began(row);
         let verb = match row.verb {
             None if row.ends_program => "ends the program",
@@ -247,7 +247,7 @@ impl<'a> Story<'a> {
                 continue;
             };
             let (by, at) =
-                (self.thread(notified.thread), notified.at.map(ToString::to_string).unwrap_or_default());
+                (self.thread(notified.thread), notified.at.map(|at| at.to_string()).unwrap_or_default());
             let (who, object) = (self.thread(wait.thread), self.object(wait.object));
             let woken: Vec<_> =
                 notified.wakes.iter().map(|thread| format!("\"{}\"", self.thread(*thread))).collect();
@@ -356,7 +356,7 @@ fn lead<N: Iterator<Item = usize>>(way: &mut Vec<usize>, next: &impl Fn(usize) -
 /// made what it waits for.
 pub(super) fn place_of(wait: &Waits) -> (Place, &'static str) {
     match wait.made_at {
-        Some(made) if is_own(wait.at) => (made, "created at"),
+        Some(made) if wait.at.is_internal() => (made, "created at"),
         _ => (wait.at, "at"),
     }
 }
@@ -402,6 +402,6 @@ fn title_of(failure: &Failure) -> &'static str {
     }
 }
 
-pub(super) fn source(at: Place) -> Source {
+fn source(at: Place) -> Source {
     (at.file().to_owned(), at.line(), at.column())
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use raddle::rt::Place;
+
 use super::Report;
 use super::story::{Step, Story, place_of, waits_for};
 
@@ -71,18 +73,12 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
         let (name, mark) = (story.thread(step.row.thread), if step.pair { '*' } else { ' ' });
         let name = if step.row.thread == last { "" } else { name };
         last = step.row.thread;
-        let at = step.at.map(|at| format!("  {}:{}", at.file(), at.line())).unwrap_or_default();
+        let at = step.at.map(|at| format!("  {}", line_of(at))).unwrap_or_default();
         let line = format!("{mark}{:>5}  {name:who$}  {what:wide$}{at}", number + 1);
         writeln!(f, "{}", line.trim_end())?;
     }
     if let Some((thread, what, op)) = story.to_come() {
-        writeln!(
-            f,
-            "*       {:who$}  next: {what}  {}:{}",
-            story.thread(thread),
-            op.at.file(),
-            op.at.line()
-        )?;
+        writeln!(f, "*       {:who$}  next: {what}  {}", story.thread(thread), line_of(op.at))?;
     }
     if steps.iter().any(|step| step.pair) {
         f.write_str(
@@ -90,6 +86,12 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// The place without its column: `file:line`, and the function if it is known.
+fn line_of(at: Place) -> String {
+    let function = at.function().map(|function| format!(", in {function}")).unwrap_or_default();
+    format!("{}:{}{function}", at.file(), at.line())
 }
 
 /// What a step did, in words.

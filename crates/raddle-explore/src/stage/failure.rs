@@ -1,11 +1,9 @@
 //! How an execution goes wrong.
 
-use std::panic::Location;
-
 use crate::hook::Source;
 
 /// A line of the program.
-pub(crate) type Place = &'static Location<'static>;
+pub(crate) use raddle::rt::Place;
 
 /// How an execution went wrong.
 #[derive(Clone, Debug)]

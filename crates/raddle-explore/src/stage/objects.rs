@@ -151,9 +151,9 @@ mod tests {
     #[test]
     fn word_belongs_to_its_object_though_others_lie_within_that() {
         let mut objects = Objects::new();
-        let outer = objects.declared(&Object { address: 0x100, size: 64, what: "Pool" });
-        let first = objects.declared(&Object { address: 0x100, size: 8, what: "Lock" });
-        let inner = objects.declared(&Object { address: 0x110, size: 8, what: "Lock" });
+        let outer = objects.declared(&Object::new(0x100, 64, "Pool"));
+        let first = objects.declared(&Object::new(0x100, 8, "Lock"));
+        let inner = objects.declared(&Object::new(0x110, 8, "Lock"));
         assert!(outer != first && outer != inner && first != inner);
         assert_eq!(
             [0x100, 0x108, 0x110, 0x118, 0x13f].map(|word| objects.word(word)),
@@ -166,12 +166,12 @@ mod tests {
     fn a_word_belongs_to_the_object_around_it_whichever_is_met_first() {
         let mut objects = Objects::new();
         let early = objects.word(0x104);
-        let queue = objects.declared(&Object { address: 0x100, size: 16, what: "Queue" });
+        let queue = objects.declared(&Object::new(0x100, 16, "Queue"));
         assert_eq!(objects.canonical(early), queue);
         assert_eq!(objects.word(0x10f), queue);
         assert_ne!(objects.word(0x110), queue);
-        assert_eq!(objects.declared(&Object { address: 0x100, size: 16, what: "Queue" }), queue);
-        assert_ne!(objects.declared(&Object { address: 0x100, size: 8, what: "Lock" }), queue);
-        assert_eq!(objects.declared(&Object { address: 0x100, size: 16, what: "another name" }), queue);
+        assert_eq!(objects.declared(&Object::new(0x100, 16, "Queue")), queue);
+        assert_ne!(objects.declared(&Object::new(0x100, 8, "Lock")), queue);
+        assert_eq!(objects.declared(&Object::new(0x100, 16, "another name")), queue);
     }
 }

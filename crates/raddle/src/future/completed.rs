@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::listen::{DEADLOCK, Listener, SETTLED, Watch};
 use super::state::settled;
 use super::wait::{distinct, own_crew, sleep};
 use crate::raw::{Guarded, Waiter};
-use crate::rt::{self, Kind, Object, Op};
+use crate::rt::{self, Kind, Object, Op, Place};
 
 /// Yields each future once it is done: those that are already first, in the order given.
 ///
@@ -42,7 +42,7 @@ where
     I: IntoIterator,
     I::Item: Borrow<Future<T>>,
 {
-    AsCompleted::new(distinct(futures), Location::caller())
+    AsCompleted::new(distinct(futures), Place::caller())
 }
 
 /// Like [`as_completed`], within `timeout`, counted from this call.
@@ -68,7 +68,7 @@ where
     I::Item: Borrow<Future<T>>,
 {
     let deadline = rt::deadline(timeout);
-    let completed = AsCompleted::new(distinct(futures), Location::caller());
+    let completed = AsCompleted::new(distinct(futures), Place::caller());
     AsCompletedTimeout { of: completed.left, completed, deadline }
 }
 
@@ -79,11 +79,11 @@ pub struct AsCompleted<T> {
     futures: Vec<Option<Future<T>>>,
     left: usize,
     collector: Arc<Collector>,
-    made: &'static Location<'static>,
+    made: Place,
 }
 
 impl<T> AsCompleted<T> {
-    fn new(futures: Vec<Future<T>>, made: &'static Location<'static>) -> Self {
+    fn new(futures: Vec<Future<T>>, made: Place) -> Self {
         let collector = Arc::new(Collector::default());
         let watch: Arc<dyn Watch> = collector.clone();
         for (place, future) in futures.iter().enumerate() {
@@ -96,12 +96,12 @@ impl<T> AsCompleted<T> {
     }
 
     /// The next one done; `None`: the deadline passed, or all have been yielded.
-    fn next_until(&mut self, deadline: Option<Instant>, at: &'static Location<'static>) -> Option<Future<T>> {
+    fn next_until(&mut self, deadline: Option<Instant>, at: Place) -> Option<Future<T>> {
         if self.left == 0 {
             return None;
         }
-        let at = if rt::quiet() { at } else { rt::asked(at, self.made) };
-        let op = Op { object: Object::of(&*self.collector, "Futures"), kind: Kind::Wait, at, does: None };
+        let at = if rt::quiet() { at } else { at.or_creation(self.made) };
+        let op = Op::at(Object::of(&*self.collector, "Futures"), Kind::Wait, at);
         rt::point(op);
         loop {
             let waiter = match self.collector.next() {
@@ -129,7 +129,7 @@ impl<T> Iterator for AsCompleted<T> {
 
     #[track_caller]
     fn next(&mut self) -> Option<Future<T>> {
-        self.next_until(None, Location::caller())
+        self.next_until(None, Place::caller())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -173,7 +173,7 @@ impl<T> Iterator for AsCompletedTimeout<T> {
         if unfinished == 0 {
             return None;
         }
-        if let Some(future) = self.completed.next_until(self.deadline, Location::caller()) {
+        if let Some(future) = self.completed.next_until(self.deadline, Place::caller()) {
             return Some(Ok(future));
         }
         self.completed.left = 0;

@@ -1,14 +1,14 @@
 //! The future as its user sees it.
 
 use std::fmt;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::FutureError;
 use super::listen::Listener;
 use super::state::{Core, Due, Handle, Take, at_rest, settled};
-use crate::rt::{self, Kind, Op};
+use crate::rt::{self, Kind, Op, Place};
 
 /// The result of a task, which may not be there yet.
 ///
@@ -190,11 +190,7 @@ impl<T> Future<T> {
     }
 
     /// Like [`result`](Self::result) until `deadline`, told with the line `at`.
-    pub(crate) fn result_at(
-        &self,
-        deadline: Option<Instant>,
-        at: &'static Location<'static>,
-    ) -> Result<T, FutureError> {
+    pub(crate) fn result_at(&self, deadline: Option<Instant>, at: Place) -> Result<T, FutureError> {
         self.take_until(Op { at, ..Op::new(&*self.core, FUTURE, Kind::Wait) }, deadline)
     }
 

@@ -2,7 +2,6 @@
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use super::handle::Future;
 use super::listen::{Listener, SETTLED, Watch};
 use super::state::settled;
 use crate::raw::Waiter;
-use crate::rt::{self, Kind, Object, Op};
+use crate::rt::{self, Kind, Object, Op, Place};
 
 /// What a [`wait`] waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +46,7 @@ where
     I: IntoIterator,
     I::Item: Borrow<Future<T>>,
 {
-    wait_until(&distinct(futures), when, None, Location::caller())
+    wait_until(&distinct(futures), when, None, Place::caller())
 }
 
 /// Like [`wait`], for at most `timeout`: what is not done then is returned as not done.
@@ -58,7 +57,7 @@ where
     I::Item: Borrow<Future<T>>,
 {
     let deadline = rt::deadline(timeout);
-    wait_until(&distinct(futures), when, deadline, Location::caller())
+    wait_until(&distinct(futures), when, deadline, Place::caller())
 }
 
 /// Like [`wait`], until `deadline` at most: what is not done then is returned as not done.
@@ -72,7 +71,7 @@ where
     I: IntoIterator,
     I::Item: Borrow<Future<T>>,
 {
-    wait_until(&distinct(futures), when, Some(deadline), Location::caller())
+    wait_until(&distinct(futures), when, Some(deadline), Place::caller())
 }
 
 /// Each future once, in the order given.
@@ -118,10 +117,10 @@ fn wait_until<T>(
     futures: &[Future<T>],
     when: ReturnWhen,
     deadline: Option<Instant>,
-    at: &'static Location<'static>,
+    at: Place,
 ) -> (Vec<Future<T>>, Vec<Future<T>>) {
     let tally = Arc::new(Tally::new(futures.len(), when));
-    let op = Op { object: Object::of(&*tally, "Futures"), kind: Kind::Wait, at, does: None };
+    let op = Op::at(Object::of(&*tally, "Futures"), Kind::Wait, at);
     rt::point(op);
     let watch: Arc<dyn Watch> = tally.clone();
     for future in futures {

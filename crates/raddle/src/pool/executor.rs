@@ -1,7 +1,7 @@
 //! The pool as its user sees it.
 
 use std::fmt;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::shared::{POOL, SUBMITS, Shared};
 use super::submit::{Patience, execute, offer, submit};
 use super::worker::carry_out;
 use crate::future::Future;
-use crate::rt::{self, Kind, Object, Op};
+use crate::rt::{self, Kind, Object, Op, Place};
 
 /// A pool of threads that run tasks; every task has a [`Future`].
 ///
@@ -321,7 +321,7 @@ impl Builder {
     #[track_caller]
     pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
         let shared = Arc::new(self.into_shared()?);
-        rt::made(Object::of(&*shared, POOL), Location::caller());
+        rt::made(Object::of(&*shared, POOL), Place::caller());
         Ok(ThreadPoolExecutor { shared })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::Fuse;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::lanes::Priority;
 use super::shared::{POOL, SUBMITS, Shared};
 use super::submit::submit;
 use crate::future::{Future, FutureError};
-use crate::rt::{self, Kind, Object, Op};
+use crate::rt::{self, Kind, Object, Op, Place};
 use crate::thread::Careful;
 
 impl ThreadPoolExecutor {
@@ -38,7 +38,7 @@ impl ThreadPoolExecutor {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        Map::new(&self.shared, items, function, usize::MAX, Location::caller())
+        Map::new(&self.shared, items, function, usize::MAX, Place::caller())
     }
 
     /// Like [`map`](Self::map), but with at most `buffersize` tasks that are submitted and not yet asked for.
@@ -71,7 +71,7 @@ impl ThreadPoolExecutor {
         if buffersize == 0 {
             return Err(ZeroBuffer);
         }
-        Ok(Map::new(&self.shared, items, function, buffersize, Location::caller()))
+        Ok(Map::new(&self.shared, items, function, buffersize, Place::caller()))
     }
 }
 
@@ -89,7 +89,7 @@ pub struct Map<I: Iterator, F, R> {
     called: Option<Instant>,
     deadline: Option<Instant>,
     over: bool,
-    made: &'static Location<'static>,
+    made: Place,
 }
 
 impl<I, F, R> Map<I, F, R>
@@ -104,7 +104,7 @@ where
         items: impl IntoIterator<IntoIter = I>,
         function: F,
         buffersize: usize,
-        at: &'static Location<'static>,
+        at: Place,
     ) -> Self {
         let mut map = Self {
             shared: shared.clone(),
@@ -130,12 +130,12 @@ where
         self
     }
 
-    fn fill(&mut self, at: &'static Location<'static>) {
+    fn fill(&mut self, at: Place) {
         while self.ahead.len() < self.buffersize
             && let Some(item) = self.items.next()
         {
             let function = self.function.clone();
-            let op = Op { object: Object::of(&*self.shared, POOL), kind: Kind::Put, at, does: Some(SUBMITS) };
+            let op = Op::at(Object::of(&*self.shared, POOL), Kind::Put, at).does(SUBMITS);
             self.ahead.push_back(submit(&self.shared, Priority(0), move || function(item), op));
         }
     }
@@ -165,8 +165,8 @@ where
             return None;
         }
         let future = self.ahead.pop_front()?;
-        let now = Location::caller();
-        let at = if rt::quiet() { now } else { rt::asked(now, self.made) };
+        let now = Place::caller();
+        let at = if rt::quiet() { now } else { now.or_creation(self.made) };
         self.fill(at);
         let result = future.result_at(self.deadline, at);
         if let Err(FutureError::TimedOut) = result {

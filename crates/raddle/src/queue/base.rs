@@ -1,7 +1,7 @@
 //! The one type behind `Queue`, `LifoQueue` and `PriorityQueue`: making one, putting and getting items.
 
 use std::fmt;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use super::error::{GetError, PutError, ShutDown};
@@ -10,7 +10,7 @@ use super::limit::Limit;
 use super::monitor::Monitor;
 use super::order::Order;
 use super::state::State;
-use crate::rt::{self, Kind, Op};
+use crate::rt::{self, Kind, Op, Place};
 
 /// A queue for many threads: [`Queue`](crate::Queue), [`LifoQueue`](crate::LifoQueue) and
 /// [`PriorityQueue`](crate::PriorityQueue) are this one with an order.
@@ -255,21 +255,16 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// The next item of an iterator that was made at `made`.
     #[inline]
     #[track_caller]
-    pub(super) fn next_item(&self, limit: Limit, made: &'static Location<'static>) -> Option<T> {
+    pub(super) fn next_item(&self, limit: Limit, made: Place) -> Option<T> {
         match self.monitor.get_quickly() {
             Some(item) => Some(item),
-            None => self.next_item_slowly(limit, Location::caller(), made),
+            None => self.next_item_slowly(limit, Place::caller(), made),
         }
     }
 
     #[cold]
-    fn next_item_slowly(
-        &self,
-        limit: Limit,
-        now: &'static Location<'static>,
-        made: &'static Location<'static>,
-    ) -> Option<T> {
-        let at = if rt::quiet() { now } else { rt::asked(now, made) };
+    fn next_item_slowly(&self, limit: Limit, now: Place, made: Place) -> Option<T> {
+        let at = if rt::quiet() { now } else { now.or_creation(made) };
         self.monitor.get(Op { at, ..self.op(Kind::Get) }, limit).ok()
     }
 

@@ -1,11 +1,12 @@
 //! Getting items with a `for` loop.
 
 use std::iter::FusedIterator;
-use std::panic::Location;
 
 use super::base::BaseQueue;
 use super::limit::Limit;
+
 use super::order::Order;
+use crate::rt::Place;
 
 impl<T, O: Order<T>> BaseQueue<T, O> {
     /// Gets items, waiting for each, until the queue is shut down and empty.
@@ -28,13 +29,13 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// ```
     #[track_caller]
     pub fn iter(&self) -> Iter<'_, T, O> {
-        Iter { queue: self, made: Location::caller() }
+        Iter { queue: self, made: Place::caller() }
     }
 
     /// Gets items as long as there is one at once.
     #[track_caller]
     pub fn try_iter(&self) -> TryIter<'_, T, O> {
-        TryIter { queue: self, made: Location::caller() }
+        TryIter { queue: self, made: Place::caller() }
     }
 }
 
@@ -43,7 +44,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
 #[must_use = "an iterator gets nothing until it is asked"]
 pub struct Iter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
-    made: &'static Location<'static>,
+    made: Place,
 }
 
 impl<T, O: Order<T>> Iterator for Iter<'_, T, O> {
@@ -62,7 +63,7 @@ impl<T, O: Order<T>> FusedIterator for Iter<'_, T, O> {}
 #[must_use = "an iterator gets nothing until it is asked"]
 pub struct TryIter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
-    made: &'static Location<'static>,
+    made: Place,
 }
 
 impl<T, O: Order<T>> Iterator for TryIter<'_, T, O> {

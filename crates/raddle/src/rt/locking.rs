@@ -1,9 +1,8 @@
 //! The seam for the toolkit's own locks, which the watch knows by their marks.
 
-use std::panic::Location;
-
 use super::mark::Mark;
 use super::op::{Kind, Object, Op};
+use super::place::Place;
 use super::{current, flags, seam, under, watch};
 
 /// Like [`took`](seam::took), for a lock that has a mark.
@@ -53,11 +52,11 @@ fn observed_took(
     size: usize,
     what: &'static str,
     kind: Kind,
-    at: &'static Location<'static>,
+    at: Place,
     mark: &Mark,
     owned: bool,
 ) {
-    let op = Op { object: Object { address, size, what }, kind, at, does: None };
+    let op = Op::at(Object::new(address, size, what), kind, at);
     seam::took(op);
     if watches() {
         watch::took(&current::record(), &op, mark, owned);
@@ -65,18 +64,11 @@ fn observed_took(
 }
 
 #[cold]
-fn observed_gave(
-    address: usize,
-    size: usize,
-    what: &'static str,
-    kind: Kind,
-    at: &'static Location<'static>,
-    mark: &Mark,
-) {
+fn observed_gave(address: usize, size: usize, what: &'static str, kind: Kind, at: Place, mark: &Mark) {
     if watches() {
         watch::gave(mark);
     }
-    seam::gave(Op { object: Object { address, size, what }, kind, at, does: None });
+    seam::gave(Op::at(Object::new(address, size, what), kind, at));
 }
 
 fn watches() -> bool {

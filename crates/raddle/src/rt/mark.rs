@@ -1,9 +1,9 @@
 //! A number by which the watch knows a lock, for an address says little: locks are moved, and memory is used again.
 
-use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::op::Object;
+use super::place::Place;
 
 /// Part of every lock: 0 until the watch first meets it, then a number that no other lock has had. It moves with
 /// the lock and ends with it, so what the watch remembers of one lock is never taken for another's.
@@ -48,5 +48,5 @@ impl Mark {
 pub(super) struct Held {
     pub(super) lock: u32,
     pub(super) object: Object,
-    pub(super) at: &'static Location<'static>,
+    pub(super) at: Place,
 }

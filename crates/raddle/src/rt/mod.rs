@@ -33,6 +33,7 @@ mod mark;
 mod memory;
 mod op;
 mod os;
+mod place;
 mod program;
 mod record;
 mod scheduler;
@@ -61,8 +62,8 @@ pub use locals::LocalsImage;
 pub(crate) use locking::{gave_lock, lend_lock, took_lock, took_shared_lock};
 pub(crate) use mark::Mark;
 pub use memory::Memory;
-pub(crate) use op::asked;
-pub use op::{Kind, Object, Op, Wait, is_own};
+pub use op::{Kind, Object, Op, Wait};
+pub use place::Place;
 pub use program::Program;
 pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
 pub use scheduler::Scheduler;
@@ -71,8 +72,8 @@ pub(crate) use seam::{
     set_timer_slack, unhandled, watched, write_error,
 };
 pub use seam::{
-    deadline, gave, idle_deadline, lend, now, on_foreign_step, point, point_until, sleep_until, spawn, took,
-    wait, yield_now,
+    deadline, gave, idle_deadline, is_observed, lend, now, on_foreign_step, point, point_until, sleep_until,
+    spawn, took, wait, yield_now,
 };
 pub use settings::Action;
 pub(crate) use settings::{set_action, set_lock_order, set_suspect_after};

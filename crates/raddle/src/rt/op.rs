@@ -1,10 +1,12 @@
 //! What a thread is about to do, said to whoever observes: the scheduler, the watch, the trace.
 
 use std::fmt;
-use std::panic::Location;
+
+use super::place::Place;
 
 /// Which object a step touches: its address while it is in use, and what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Object {
     /// Address of the object: unique among the objects alive.
     pub address: usize,
@@ -15,6 +17,12 @@ pub struct Object {
 }
 
 impl Object {
+    /// Returns the object of `size` bytes at `address`.
+    #[inline]
+    pub const fn new(address: usize, size: usize, what: &'static str) -> Self {
+        Self { address, size, what }
+    }
+
     /// Names the object at `place`.
     #[inline]
     pub fn of<T: ?Sized>(place: &T, what: &'static str) -> Self {
@@ -103,13 +111,14 @@ impl Kind {
 
 /// One step: what is done to which object, and on which line of the program.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Op {
     /// The object touched.
     pub object: Object,
     /// What is done to it.
     pub kind: Kind,
     /// The caller's line, from `#[track_caller]`.
-    pub at: &'static Location<'static>,
+    pub at: Place,
     /// What the operation does, for display, where its kind says too little: "sets", "shuts down".
     pub does: Option<&'static str>,
 }
@@ -119,7 +128,13 @@ impl Op {
     #[inline]
     #[track_caller]
     pub fn new<T: ?Sized>(place: &T, what: &'static str, kind: Kind) -> Self {
-        Self { object: Object::of(place, what), kind, at: Location::caller(), does: None }
+        Self { object: Object::of(place, what), kind, at: Place::caller(), does: None }
+    }
+
+    /// Returns an operation of `kind` on `object`, performed at `at`.
+    #[inline]
+    pub const fn at(object: Object, kind: Kind, at: Place) -> Self {
+        Self { object, kind, at, does: None }
     }
 
     /// The same step in other words: "sets", "shuts down". They are for display alone.
@@ -133,22 +148,6 @@ impl Op {
     pub fn verb(&self) -> &'static str {
         self.does.unwrap_or_else(|| self.kind.verb())
     }
-}
-
-/// Whether the line is one of the toolkit's own: a guard's drop, for example, does not know its caller.
-pub fn is_own(at: &Location<'_>) -> bool {
-    let own = file!().trim_end_matches("rt/op.rs");
-    at.file().starts_with(own)
-}
-
-/// The line of the program that a step of an iterator is told with: the one that asks for the next item, or, if that is
-/// inside the standard library, as in a `for` loop over an adapter, the one that made the iterator.
-pub(crate) fn asked(
-    now: &'static Location<'static>,
-    made: &'static Location<'static>,
-) -> &'static Location<'static> {
-    let of_std = ["/library/core/", "/library/alloc/", "/library/std/"];
-    if of_std.iter().any(|part| now.file().replace('\\', "/").contains(part)) { made } else { now }
 }
 
 /// How a [`wait`](super::wait) ended.

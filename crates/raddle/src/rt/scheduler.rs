@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::io;
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::memory::Memory;
 use super::op::{Object, Op, Wait};
+use super::place::Place;
 use super::program::Program;
 
 /// A host of one's own: decides which thread goes on, and what time it is.
@@ -90,7 +90,7 @@ pub trait Scheduler: Send + Sync {
     }
 
     /// The object was made on this line: for reports of steps that the toolkit takes on it by itself.
-    fn made(&self, object: &Object, at: &'static Location<'static>) {
+    fn made(&self, object: &Object, at: Place) {
         let _ = (object, at);
     }
 

@@ -22,6 +22,14 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait 
     if flags::quiet() { os::wait(word, expected, deadline) } else { observed_wait(word, expected, deadline) }
 }
 
+/// Returns whether anything observes the process: a scheduler, the watch or a recording.
+///
+/// While nothing does, operations are not reported to anyone, and their [`Place`](super::Place)s need not be known.
+#[inline]
+pub fn is_observed() -> bool {
+    !flags::quiet()
+}
+
 /// Says that the calling thread is about to take a step that other threads can see.
 #[inline]
 pub fn point(op: Op) {

@@ -1,13 +1,13 @@
 //! The trace: what each thread did, in the order in which it happened, for whoever asked to record it.
 
 use std::fmt;
-use std::panic::Location;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::fork::{ForkSafe, Rank, locked};
 use super::memory::Memory;
 use super::op::{Kind, Object, Op};
+use super::place::Place;
 use super::record::Record;
 use super::{current, flags, os, under};
 
@@ -24,7 +24,7 @@ pub struct Step {
     /// To which object.
     pub object: Object,
     /// On which line.
-    pub at: &'static Location<'static>,
+    pub at: Place,
     /// The value that was seen or stored, or the note, if the step has one.
     pub value: Option<String>,
 }
@@ -73,12 +73,7 @@ impl Drop for Recording {
 #[track_caller]
 pub fn note(label: &'static str, value: impl fmt::Display) {
     if !flags::quiet() {
-        let op = Op {
-            object: Object { address: 0, size: 0, what: label },
-            kind: Kind::Write,
-            at: Location::caller(),
-            does: None,
-        };
+        let op = Op::at(Object::new(0, 0, label), Kind::Write, Place::caller());
         saw(&op, || value.to_string());
     }
 }
@@ -102,7 +97,7 @@ pub fn name<T: Visible + ?Sized>(object: &T, name: &str) {
 
 /// Says on which line `object` was made, for steps that the toolkit takes on it by itself.
 #[inline]
-pub(crate) fn made(object: Object, at: &'static Location<'static>) {
+pub(crate) fn made(object: Object, at: Place) {
     if !flags::quiet()
         && let Some(scheduler) = under::scheduler()
     {

@@ -43,10 +43,9 @@ mod scope;
 mod start;
 mod tally;
 
-use std::panic::Location;
 use std::time::Duration;
 
-use crate::rt::{self, Kind, Op};
+use crate::rt::{self, Kind, Op, Place};
 
 pub use handle::{JoinItself, ThreadHandle};
 pub(crate) use hook::{
@@ -88,9 +87,9 @@ pub fn main_thread() -> ThreadHandle {
 #[track_caller]
 pub fn enumerate() -> Vec<ThreadHandle> {
     main_thread();
-    let at = Location::caller();
+    let at = Place::caller();
     let object = rt::with_program(rt::Program::registry);
-    rt::point(Op { object, kind: Kind::Read, at, does: None });
+    rt::point(Op::at(object, Kind::Read, at));
     let threads = rt::with_program(rt::Program::threads);
     threads.into_iter().filter(|record| !record.internal).map(ThreadHandle).collect()
 }

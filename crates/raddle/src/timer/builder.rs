@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::handle::Timer;
 use super::job::{Again, Call, Job, Once, Start};
 use super::service;
 use super::timers::Shared;
-use crate::rt::{self, Kind};
+use crate::rt::{self, Kind, Place};
 
 impl Timer {
     /// Runs `function` once, `delay` from now: never earlier, and as little later as the machine allows.
@@ -197,7 +197,7 @@ impl TimerBuilder {
         if unbound && ending == Ending::Refused {
             return Err((self.name, io::Error::other("the program is ending")));
         }
-        let at = Location::caller();
+        let at = Place::caller();
         Ok((timers, Start { name: self.name, daemon: daemon || unbound, period, obligation, at }))
     }
 }

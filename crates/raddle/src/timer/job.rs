@@ -1,14 +1,14 @@
 //! One timer: who it is, what it runs, and what became of it so far.
 
 use std::mem::needs_drop;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use super::due::{Due, next_tick};
 use crate::raw::Guarded;
-use crate::rt::{self, Kind, Object, Op, Pledge, Wait};
+use crate::rt::{self, Kind, Object, Op, Place, Pledge, Wait};
 use crate::thread::drop_guarded;
 
 /// What a timer runs. Who claimed the timer, or took it out of the schedule, is alone with this.
@@ -96,7 +96,7 @@ pub(super) struct Start {
     /// Keeps the program alive until the timer is over.
     pub(super) obligation: Option<Pledge>,
     /// The line that started it.
-    pub(super) at: &'static Location<'static>,
+    pub(super) at: Place,
 }
 
 /// States of [`Job::over`].
@@ -121,7 +121,7 @@ pub(super) struct Job<C: ?Sized = dyn Call> {
     name: Option<Box<Box<str>>>,
     pub(super) daemon: bool,
     repeats: Option<Box<Repeats>>,
-    at: &'static Location<'static>,
+    at: Place,
     obligation: Option<Pledge>,
     over: AtomicU32,
     /// Ident of the thread that runs the function; 0: it is not running.
@@ -165,7 +165,7 @@ impl<C: ?Sized> Job<C> {
 
     /// A step that the toolkit takes on the timer's behalf, told with the line that started the timer.
     pub(super) fn op(&self, kind: Kind) -> Op {
-        Op { object: Object::of(self, "Timer"), kind, at: self.at, does: None }
+        Op::at(Object::of(self, "Timer"), kind, self.at)
     }
 
     /// The calling thread runs the function from now on.
@@ -267,16 +267,15 @@ impl Drop for Settling<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::Location;
 
     use super::{Job, Once, Start};
-    use crate::rt;
+    use crate::rt::{self, Place};
 
     #[test]
     fn a_timer_that_is_settled_again_redeems_its_pledge_once() {
         let obligation = rt::pledge();
         assert!(obligation.is_some());
-        let start = Start { name: None, daemon: false, period: None, obligation, at: Location::caller() };
+        let start = Start { name: None, daemon: false, period: None, obligation, at: Place::caller() };
         let job = Job::new(start, Once::new(|| ()));
         job.settle();
         job.settle(); // there would be fewer than no obligations now

@@ -216,13 +216,12 @@ mod tests {
     use super::super::due::Due;
     use super::super::job::{Job, Once, Start};
     use super::{Cancel, FEW, Key, Schedule};
-    use std::panic::Location;
+    use crate::rt::Place;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     fn put(schedule: &mut Schedule, due: Option<Instant>) -> Key {
-        let start =
-            Start { name: None, daemon: true, period: None, obligation: None, at: Location::caller() };
+        let start = Start { name: None, daemon: true, period: None, obligation: None, at: Place::caller() };
         schedule.insert(Arc::new(Job::new(start, Once::new(|| ()))), due.into())
     }
 

@@ -4,12 +4,12 @@
 //! so a shard is a sorted vector, which keeps its memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::Location;
 use std::sync::{Arc, MutexGuard};
 
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::rt::mark::NO_LOCK;
 use crate::rt::op::{Object, Op};
+use crate::rt::place::Place;
 use crate::rt::record::Record;
 
 /// One lock, held. A lock that is dropped while it is held leaves its hold behind, which nothing ever finds: its
@@ -18,7 +18,7 @@ use crate::rt::record::Record;
 pub(super) struct Hold {
     pub(super) object: Object,
     pub(super) by: Arc<Record>,
-    pub(super) at: &'static Location<'static>,
+    pub(super) at: Place,
     /// Whether no thread but the holder can release it. Guards of a `Mutex` stay on their thread, and an `RLock` checks
     /// which thread releases it; a `Lock` may be released by any thread.
     pub(super) owned: bool,

@@ -5,7 +5,6 @@
 //! be on it at the same time: two edges of it have a lock in common that is always held.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::panic::Location;
 use std::sync::Arc;
 
 use super::holds;
@@ -15,6 +14,7 @@ use crate::rt::doing;
 use crate::rt::fork::{ForkSafe, Rank, locked};
 use crate::rt::mark::{Held, NO_LOCK};
 use crate::rt::op::{Kind, Op};
+use crate::rt::place::Place;
 use crate::rt::record::Record;
 
 /// A graph with more edges begins anew; it is the locks that come and go which fill it.
@@ -32,8 +32,6 @@ struct Graph {
     /// The lines of the circles that have been reported.
     said: BTreeSet<Vec<Place>>,
 }
-
-type Place = &'static Location<'static>;
 
 struct Edge {
     /// The locks that were held each time, the edge's first one among them.
@@ -147,9 +145,8 @@ mod tests {
     /// Takes the last lock while the others are held; returns how many circles that closes.
     #[track_caller]
     fn take(graph: &mut Graph, locks: &[u32]) -> usize {
-        let at = Location::caller();
-        let held =
-            |lock| Held { lock, object: Object { address: lock as usize, size: 1, what: "Mutex" }, at };
+        let at = Place::caller();
+        let held = |lock| Held { lock, object: Object::new(lock as usize, 1, "Mutex"), at };
         let all: Vec<_> = locks.iter().map(|lock| held(*lock)).collect();
         let (last, before) = all.split_last().expect("a lock");
         graph.add(&Record::new("takes", false, false), before, last).len()

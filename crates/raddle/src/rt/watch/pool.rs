@@ -2,7 +2,6 @@
 //! of the waits with an error, which is better than any report; the watch only says who waited for what.
 
 use std::collections::BTreeSet;
-use std::panic::Location;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::describe::View;
@@ -11,10 +10,11 @@ use super::report::{Finding, Report};
 use super::table::{Waiting, table};
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::rt::op::Kind;
+use crate::rt::place::Place;
 use crate::rt::{current, doing, flags, under};
 
 /// The lines of which it has been said: many pools may come to wait for themselves on the same ones.
-static SAID: ForkSafe<BTreeSet<BTreeSet<&Location<'static>>>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());
+static SAID: ForkSafe<BTreeSet<BTreeSet<Place>>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());
 
 const FOLLOWS: &str =
     "One wait ends with FutureError::Deadlock and the pool goes on; this is said once for these lines.";

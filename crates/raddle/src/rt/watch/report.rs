@@ -1,10 +1,10 @@
 //! What the watch found.
 
 use std::fmt;
-use std::panic::Location;
 use std::sync::Arc;
 
 use super::state::ThreadState;
+use crate::rt::place::Place;
 
 /// What kind of thing the watch found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,11 +94,11 @@ pub struct Order {
     /// The lock that it held, and its address.
     pub held: String,
     /// On which line it had taken that.
-    pub held_at: &'static Location<'static>,
+    pub held_at: Place,
     /// The lock that it took then.
     pub taken: String,
     /// On which line.
-    pub taken_at: &'static Location<'static>,
+    pub taken_at: Place,
 }
 
 impl fmt::Display for Order {

@@ -1,9 +1,10 @@
 //! What a thread does, in words and in parts that a program can read.
 
 use std::fmt;
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::rt::place::Place;
 
 /// One thread: what it waits for, and what it holds.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub struct WaitState {
     /// The object and its address, or `thread "name"`.
     pub object: String,
     /// On which line; `None`: at the end of the program.
-    pub at: Option<&'static Location<'static>>,
+    pub at: Option<Place>,
     /// For how long already.
     pub waited: Duration,
     /// How long it will wait yet; `None`: without limit.
@@ -48,7 +49,7 @@ pub struct Holder {
     /// Its number.
     pub ident: u64,
     /// On which line it took the lock.
-    pub at: &'static Location<'static>,
+    pub at: Place,
 }
 
 /// A lock that a thread holds.
@@ -58,7 +59,7 @@ pub struct HoldState {
     /// The lock and its address.
     pub object: String,
     /// On which line it was taken.
-    pub at: &'static Location<'static>,
+    pub at: Place,
 }
 
 impl ThreadState {
