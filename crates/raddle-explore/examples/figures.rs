@@ -4,7 +4,7 @@
 //! cargo run --release -p raddle-explore --example figures [PROGRAM]
 //! ```
 //!
-//! Behind each figure stands its ratio to what others measured for the same strategy, behind that of the mix its ratio
+//! Behind each figure stands its ratio to what others measured for the same strategy, behind that of the portfolio its ratio
 //! to the best of these. Below one third more is as good as theirs.
 #[path = "../tests/support/programs.rs"]
 mod programs;
@@ -24,7 +24,7 @@ fn mean(program: impl Fn() + Clone + Send + Sync + 'static, strategy: Strategy) 
     for seed in 0..seeds {
         let outcome = Explorer::new().strategy(strategy).seed(seed).max_executions(CAP).run(program.clone());
         if let Outcome::Failed(report) = outcome {
-            executions += report.executions();
+            executions += report.execution();
         } else {
             (executions, missed) = (executions + CAP, missed + 1);
         }
@@ -40,7 +40,7 @@ fn cell(mean: f64, missed: u64, reference: f64) -> String {
 
 fn main() {
     let only = std::env::args().nth(1);
-    println!("| program | classes | random walk | PCT | POS | SURW | partial order | mix |");
+    println!("| program | classes | random walk | PCT | POS | SURW | partial order | portfolio |");
     println!("|---|---|---|---|---|---|---|---|");
     for program in PROGRAMS.iter().filter(|program| only.as_deref().is_none_or(|only| program.name == only)) {
         let classes = Explorer::new().strategy(Strategy::Dpor).survey(program.run).classes;
@@ -51,19 +51,24 @@ fn main() {
         });
         let columns: Vec<_> = columns.collect();
         let best = program.figures.into_iter().fold(f64::INFINITY, f64::min);
-        let (mix, missed) = mean(program.run, Strategy::Mix);
-        let mix = cell(mix, missed, best);
-        println!("| {} | {classes} of {} | {} | {mix} |", program.name, program.classes, columns.join(" | "));
+        let (portfolio, missed) = mean(program.run, Strategy::Portfolio);
+        let portfolio = cell(portfolio, missed, best);
+        println!(
+            "| {} | {classes} of {} | {} | {portfolio} |",
+            program.name,
+            program.classes,
+            columns.join(" | ")
+        );
     }
     if only.is_some() {
         return;
     }
-    println!("\n| too large for reduction | SURW | mix |\n|---|---|---|");
+    println!("\n| too large for reduction | SURW | portfolio |\n|---|---|---|");
     for &(writers, published) in LARGE {
         let by = |strategy| {
             let (mean, missed) = mean(move || twostage_of(writers), strategy);
             cell(mean, missed, published)
         };
-        println!("| twostage, {writers} writers | {} | {} |", by(Strategy::Surw), by(Strategy::Mix));
+        println!("| twostage, {writers} writers | {} | {} |", by(Strategy::Surw), by(Strategy::Portfolio));
     }
 }

@@ -66,7 +66,12 @@ fn options() -> Options {
 static CLASSES: AtomicBool = AtomicBool::new(false);
 
 fn effort(seed: u64) -> Effort {
-    Effort { executions: 2_000, states: 100_000, mix: seed.is_multiple_of(8), classes: CLASSES.load(Relaxed) }
+    Effort {
+        executions: 2_000,
+        states: 100_000,
+        portfolio: seed.is_multiple_of(8),
+        classes: CLASSES.load(Relaxed),
+    }
 }
 
 fn main() {
@@ -155,7 +160,7 @@ fn report(tally: &Tally) {
 fn show(text: &str) {
     let program: Program = text.parse().expect("the file holds a program");
     println!("{program}");
-    for strategy in [Strategy::Depth, Strategy::Dpor, Strategy::Mix] {
+    for strategy in [Strategy::Depth, Strategy::Dpor, Strategy::Portfolio] {
         let found = explore(&program, strategy, 20_000);
         let (executions, classes, exhausted) = (found.executions, found.classes, found.exhausted);
         println!("\n{strategy}: {executions} executions, {classes} classes, exhausted: {exhausted}");

@@ -8,7 +8,7 @@ use crate::crew::{has_kept_nothing, note_locals, stay_for_good};
 use crate::explorer::Explorer;
 use crate::outcome::{Outcome, Survey};
 use crate::report::{Found, Report};
-use crate::search::{Execution, Follow, Lab, Mix, Program};
+use crate::search::{Execution, Follow, Lab, Portfolio, Program};
 use crate::shrink::Shrinker;
 use crate::stage::{Failure, Foreign, Rules, listen, own_locals};
 use crate::strategy::Strategy;
@@ -142,16 +142,16 @@ impl Exploration {
         let lab = &self.lab;
         let options = &self.options;
         let bound = options.preemption_bound.unwrap_or(usize::MAX);
-        let mut mix = Mix::new(options.strategy, options.seed, bound, options.max_executions);
+        let mut portfolio = Portfolio::new(options.strategy, options.seed, bound, options.max_executions);
         let (mut survey, mut bounded, began) = (Survey::default(), false, Instant::now());
         let until = began.checked_add(options.max_time);
         let (mut several, mut interleaved) = (false, options.rules.fine());
         let mut first = None;
-        while !mix.is_exhausted()
+        while !portfolio.is_exhausted()
             && survey.executions < options.max_executions
             && began.elapsed() < options.max_time
         {
-            let (execution, strategy) = mix.perform(lab, options.rules);
+            let (execution, strategy) = portfolio.perform(lab, options.rules);
             if execution.sees_arrivals && !options.rules.arrivals {
                 return None;
             }
@@ -160,13 +160,13 @@ impl Exploration {
             several |= execution.has_several_threads();
             interleaved = interleaved || execution.interleaves();
             options.observer.iter().for_each(|observer| observer.see(&execution));
-            if mix.diverged() {
+            if portfolio.diverged() {
                 return Some((survey, Some(execution.choices)));
             }
             if execution.failure.is_some() {
                 survey.failures += 1;
                 if survey.first.is_none() && options.observer.is_none() {
-                    let seen = (survey.executions, mix.classes());
+                    let seen = (survey.executions, portfolio.classes());
                     survey.first = Some(self.explained(execution, seen, strategy, until));
                 }
                 if stop {
@@ -176,10 +176,10 @@ impl Exploration {
             }
             first.get_or_insert(execution);
         }
-        survey.classes = mix.classes();
+        survey.classes = portfolio.classes();
         // More than one class is more than one order in which something was done.
         survey.independent = several && !interleaved && survey.classes <= 1;
-        survey.exhausted = mix.is_exhausted() && mix.is_complete() && !bounded;
+        survey.exhausted = portfolio.is_exhausted() && portfolio.is_complete() && !bounded;
         let strange = first.filter(|first| survey.failures == 0 && !self.is_repeated(first));
         let strange = strange.map(|first| first.choices);
         Some((survey, strange))

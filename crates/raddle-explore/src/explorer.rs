@@ -48,10 +48,10 @@ impl Default for Explorer {
 }
 
 impl Explorer {
-    /// By [`Strategy::Mix`], at most 20,000 executions in at most a minute, each of at most 20,000 steps.
+    /// By [`Strategy::Portfolio`], at most 20,000 executions in at most a minute, each of at most 20,000 steps.
     pub fn new() -> Self {
         Self {
-            strategy: Strategy::Mix,
+            strategy: Strategy::Portfolio,
             seed: 0,
             max_executions: 20_000,
             max_time: Duration::from_mins(1),

@@ -82,7 +82,7 @@ pub use strategy::Strategy;
 /// If a schedule breaks the program, with the report.
 #[track_caller]
 pub fn check(program: impl Fn() + Send + Sync + 'static) -> Outcome {
-    let outcome = Explorer::new().run(program).unless_failed();
+    let outcome = Explorer::new().run(program).assert_no_failure();
     if matches!(outcome, Outcome::Exhausted { independent: true, .. }) {
         eprintln!("raddle: {}", outcome::INDEPENDENT);
     }
@@ -96,5 +96,5 @@ pub fn check(program: impl Fn() + Send + Sync + 'static) -> Outcome {
 /// If the program fails under it, with the report; if that is no token, or one of another program.
 #[track_caller]
 pub fn replay(token: &str, program: impl Fn() + Send + Sync + 'static) -> Outcome {
-    Explorer::new().replay(token, program).unless_failed()
+    Explorer::new().replay(token, program).assert_no_failure()
 }

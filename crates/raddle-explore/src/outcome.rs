@@ -32,7 +32,7 @@ impl Outcome {
     /// # Panics
     /// With the report, if one did.
     #[track_caller]
-    pub fn unless_failed(self) -> Self {
+    pub fn assert_no_failure(self) -> Self {
         match self {
             Outcome::Failed(report) => panic!("{report}"),
             outcome => outcome,

@@ -17,7 +17,7 @@ pub enum Strategy {
     /// [`Pct`]: Strategy::Pct
     /// [`Random`]: Strategy::Random
     #[default]
-    Mix,
+    Portfolio,
     /// Dynamic partial-order reduction: of all schedules that differ only in the order of steps which do not touch
     /// the same objects, one is run. Source sets and sleep sets, after Abdulla, Aronis, Jonsson and Sagonas (2014).
     Dpor,
@@ -39,7 +39,7 @@ pub enum Strategy {
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Strategy::Mix => "the mix of strategies",
+            Strategy::Portfolio => "a portfolio of strategies",
             Strategy::Dpor => "partial-order reduction",
             Strategy::Surw => "selectively uniform random walk",
             Strategy::Pos => "partial order sampling",

@@ -268,7 +268,7 @@ fn daemon_can_take_any_of_its_steps_before_the_program_ends() {
             cells.1.get();
             cells.1.get();
         };
-        for (strategy, time) in [Strategy::Dpor, Strategy::Depth, Strategy::Mix]
+        for (strategy, time) in [Strategy::Dpor, Strategy::Depth, Strategy::Portfolio]
             .into_iter()
             .flat_map(|strategy| [(strategy, Time::Explored), (strategy, Time::Quiescent)])
         {

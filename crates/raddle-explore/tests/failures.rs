@@ -483,6 +483,6 @@ fn shrinking_takes_eighty_executions_at_most() {
         assert_eq!(value.get(), 16);
     });
     let report = report.expect_failure();
-    let shrinking = runs.load(Relaxed) - usize::try_from(report.executions()).unwrap();
+    let shrinking = runs.load(Relaxed) - usize::try_from(report.execution()).unwrap();
     assert!((10..=80).contains(&shrinking), "{shrinking} executions after the failing one");
 }

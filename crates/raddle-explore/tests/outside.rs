@@ -29,7 +29,7 @@ fn at_end(run: impl FnOnce() + 'static) {
 }
 
 fn exhausted(program: impl Fn() + Send + Sync + Clone + 'static) {
-    for strategy in [Strategy::Mix, Strategy::Dpor, Strategy::Depth] {
+    for strategy in [Strategy::Portfolio, Strategy::Dpor, Strategy::Depth] {
         let outcome = Explorer::new().strategy(strategy).run(program.clone());
         assert!(matches!(outcome, Outcome::Exhausted { .. }), "{strategy}: {outcome:?}");
     }
@@ -185,7 +185,7 @@ fn locals_that_the_main_thread_uses_in_some_schedules_only_are_dropped_as_steps(
             }
         }
     };
-    for strategy in [Strategy::Mix, Strategy::Dpor, Strategy::Depth] {
+    for strategy in [Strategy::Portfolio, Strategy::Dpor, Strategy::Depth] {
         let seen = Arc::new(Mutex::new(BTreeSet::new()));
         let outcome = Explorer::new().strategy(strategy).run(program(seen.clone()));
         assert!(matches!(outcome, Outcome::Exhausted { .. }), "{strategy}: {outcome:?}");
@@ -354,7 +354,7 @@ fn alone(test: &str) -> (Option<i32>, String) {
 #[test]
 #[ignore = "run by another test, in a process of its own"]
 fn exits_in_the_closure() {
-    Explorer::new().run(|| std::process::exit(0)).unless_failed().assert_exhausted();
+    Explorer::new().run(|| std::process::exit(0)).assert_no_failure().assert_exhausted();
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn exits_in_another_thread_in_some_schedules() {
         value.set(2);
         other.join().unwrap();
     };
-    Explorer::new().run(program).unless_failed().assert_exhausted();
+    Explorer::new().run(program).assert_no_failure().assert_exhausted();
 }
 
 #[test]
@@ -387,7 +387,7 @@ fn exits_with_locals() {
         });
         other.join().unwrap();
     };
-    Explorer::new().run(program).unless_failed().assert_exhausted();
+    Explorer::new().run(program).assert_no_failure().assert_exhausted();
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn panics_in_a_destructor_of_a_local() {
     let program = || {
         Thread::spawn(|| at_end(|| panic!("in a destructor"))).join().unwrap();
     };
-    Explorer::new().run(program).unless_failed().assert_exhausted();
+    Explorer::new().run(program).assert_no_failure().assert_exhausted();
 }
 
 #[test]

@@ -21,9 +21,9 @@ fn every_program_has_its_classes_and_none_is_run_twice() {
 
 #[test]
 fn every_strategy_finds_every_mistake() {
-    use Strategy::{Dpor, Mix, Pct, Pos, Random, Surw};
+    use Strategy::{Dpor, Pct, Portfolio, Pos, Random, Surw};
     for program in PROGRAMS {
-        for strategy in [Dpor, Mix, Pos, Random, Surw, Pct] {
+        for strategy in [Dpor, Portfolio, Pos, Random, Surw, Pct] {
             let outcome = Explorer::new().strategy(strategy).run(program.run);
             assert!(matches!(outcome, Outcome::Failed(_)), "{} by {strategy:?}: {outcome:?}", program.name);
         }
@@ -31,20 +31,23 @@ fn every_strategy_finds_every_mistake() {
 }
 
 #[test]
-fn mix_finds_what_is_too_large_for_reduction() {
+fn portfolio_finds_bugs_of_programs_too_large_for_reduction() {
     for (&(writers, published), seeds) in LARGE.iter().zip([20, 3]) {
         let executions = |strategy| {
             let found = (0..seeds).map(|seed| {
                 let explorer = Explorer::new().strategy(strategy).seed(seed).shrink(false);
                 let explorer = explorer.max_time(Duration::from_hours(1));
-                explorer.run(move || twostage_of(writers)).expect_failure().executions()
+                explorer.run(move || twostage_of(writers)).expect_failure().execution()
             });
             found.sum::<u64>()
         };
-        let (best, mix) = (executions(Strategy::Surw), executions(Strategy::Mix));
-        assert!(mix <= 3 * best, "{writers} writers: {mix}, where the best strategy alone needs {best}");
+        let (best, portfolio) = (executions(Strategy::Surw), executions(Strategy::Portfolio));
+        assert!(
+            portfolio <= 3 * best,
+            "{writers} writers: {portfolio}, where the best strategy alone needs {best}"
+        );
         #[expect(clippy::cast_precision_loss, reason = "the counts are small")]
-        let mean = mix as f64 / seeds as f64;
+        let mean = portfolio as f64 / seeds as f64;
         assert!(mean <= 3.0 * published, "{writers} writers: {mean}, and {published} as published");
     }
 }
@@ -95,7 +98,7 @@ fn a_report_says_who_did_what_with_which_values() {
     };
     let Outcome::Failed(report) = Explorer::new().run(lost) else { panic!("the lost update was not found") };
     let text = report.to_string();
-    assert!(report.executions() < 10, "{text}");
+    assert!(report.execution() < 10, "{text}");
     assert!(text.contains("an update was lost") && text.contains("preempted: "), "{text}");
     assert!(text.contains("writes Shared 1: 0 → 1") && text.contains("writes Shared 1: 1 → 1"), "{text}");
 }

@@ -212,16 +212,16 @@ fn same_seed_gives_the_same_schedules() {
         }
         assert_eq!(value.get(), 9, "an update was lost");
     };
-    for strategy in [Strategy::Mix, Strategy::Surw, Strategy::Pos, Strategy::Pct, Strategy::Random] {
+    for strategy in [Strategy::Portfolio, Strategy::Surw, Strategy::Pos, Strategy::Pct, Strategy::Random] {
         let found = |seed| {
             let explorer = Explorer::new().strategy(strategy).seed(seed).shrink(false);
             let report = explorer.run(threads).expect_failure();
-            (report.executions(), report.token())
+            (report.execution(), report.token())
         };
         let first: Vec<_> = (0..4).map(found).collect();
         assert_eq!(first, (0..4).map(found).collect::<Vec<_>>(), "{strategy:?}");
-        // The first execution of the mix does not depend on chance.
+        // The first execution of the portfolio does not depend on chance.
         let differ = first.iter().any(|other| *other != first[0]);
-        assert!(differ || strategy == Strategy::Mix, "{strategy:?}: the seed changes nothing");
+        assert!(differ || strategy == Strategy::Portfolio, "{strategy:?}: the seed changes nothing");
     }
 }

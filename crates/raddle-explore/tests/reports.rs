@@ -269,7 +269,7 @@ fn put_that_waits_shows_its_item_and_who_made_room() {
         };
         Explorer::new().shrink(false).strategy(strategy).run(program).expect_failure().to_string()
     };
-    for text in [Strategy::Mix, Strategy::Dpor].map(texts) {
+    for text in [Strategy::Portfolio, Strategy::Dpor].map(texts) {
         tells(
             &text,
             &["puts into Queue 1: 1", "puts into Queue 1: 2", "gets from Queue 1: 1", "gets from Queue 1: 2"],
@@ -337,7 +337,7 @@ fn replay_is_told_as_a_replay() {
     let again = Explorer::new().replay(&found.token(), racy).expect_failure();
     let text = again.to_string();
     tells(&text, &["replayed from its token; 1 preemption"]);
-    assert!(!text.contains("found in execution") && !text.contains("the mix"), "{text}");
+    assert!(!text.contains("found in execution") && !text.contains("a portfolio"), "{text}");
     let json: serde_json::Value = serde_json::from_str(&again.to_json()).unwrap();
     let found = &json["found"];
     assert!(

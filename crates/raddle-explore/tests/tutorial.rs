@@ -47,7 +47,7 @@ fn update_twice(update: fn(&FakeDatabase)) {
 fn racecond_is_found_at_once_and_drawn() {
     let report = Explorer::new().run(|| update_twice(FakeDatabase::update)).expect_failure();
     let text = report.to_string();
-    assert!(report.executions() < 10, "{text}");
+    assert!(report.execution() < 10, "{text}");
     assert_eq!(report.preemptions(), 1, "{text}");
     assert_eq!(text.matches("writes value").count(), 2, "{text}");
     assert_eq!(text.matches("reads value: 0; local_copy = 0").count(), 2, "both saw 0: {text}");
@@ -179,7 +179,7 @@ fn prodcom_queue_translated_literally_can_hang() {
         let report = Explorer::new().run(program).expect_failure();
         let text = report.to_string();
         assert_eq!(report.kind(), "deadlock", "{text}");
-        assert!(report.executions() < 50, "{text}");
+        assert!(report.execution() < 50, "{text}");
         assert!(report.preemptions() <= 3, "{text}");
         assert!(text.contains("blocks on Queue 1"), "{text}");
         assert!(report.token().len() <= 200, "{text}");

@@ -75,7 +75,7 @@ fn both_count() {
 fn explore() -> Result<(u64, PathBuf), Box<dyn Error>> {
     let report = Explorer::new().run(both_count).expect_failure();
     let directory = std::env::temp_dir().join("racecond_steps");
-    Ok((report.executions(), report.write_to(&directory)?))
+    Ok((report.execution(), report.write_to(&directory)?))
 }
 
 /// Opens the page, where somebody sits before a desktop.

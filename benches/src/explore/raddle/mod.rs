@@ -21,12 +21,12 @@ pub(crate) fn measure(args: &MeasureArgs) -> Sample {
 
 fn find(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) -> Sample {
     let is_seeded = args.tool != Tool::RaddleDpor;
-    let strategy = if is_seeded { Strategy::Mix } else { Strategy::Dpor };
+    let strategy = if is_seeded { Strategy::Portfolio } else { Strategy::Dpor };
     to_the_first_bug(&args.limits, is_seeded, |seed, _| {
         let shrink = args.tool == Tool::RaddleShrunk;
         let explorer = Explorer::new().strategy(strategy).seed(seed).shrink(shrink);
         match explorer.max_executions(args.limits.cap.into()).run(program) {
-            Outcome::Failed(report) => (report.executions(), true),
+            Outcome::Failed(report) => (report.execution(), true),
             Outcome::Exhausted { executions, .. } | Outcome::Inconclusive { executions } => {
                 (executions, false)
             }

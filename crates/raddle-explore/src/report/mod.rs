@@ -84,7 +84,7 @@ impl Report {
     }
 
     /// Which execution failed, counted from one. A replayed schedule is run once.
-    pub fn executions(&self) -> u64 {
+    pub fn execution(&self) -> u64 {
         self.found.execution.unwrap_or(1)
     }
 

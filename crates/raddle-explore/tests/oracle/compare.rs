@@ -15,8 +15,8 @@ pub(crate) struct Effort {
     pub(crate) executions: u64,
     /// States after which the model gives the program up.
     pub(crate) states: usize,
-    /// Compare the mix of strategies, too.
-    pub(crate) mix: bool,
+    /// Compare the portfolio of strategies, too.
+    pub(crate) portfolio: bool,
     /// Count the classes of schedules, too.
     pub(crate) classes: bool,
 }
@@ -52,7 +52,7 @@ fn first_not_in<'a>(some: &'a BTreeSet<Outcome>, others: &BTreeSet<Outcome>) -> 
     some.iter().find(|outcome| !others.contains(outcome))
 }
 
-/// Compares all that the program can come to by depth-first search, by partial-order reduction, by the mix, and by the model.
+/// Compares all that the program can come to by depth-first search, by partial-order reduction, by the portfolio, and by the model.
 pub(crate) fn compare(program: &Program, effort: Effort) -> Verdict {
     let all = explore(program, Strategy::Depth, effort.executions);
     if all.outcomes.iter().any(|outcome| outcome.end == "not repeatable") {
@@ -79,8 +79,8 @@ pub(crate) fn compare(program: &Program, effort: Effort) -> Verdict {
     if let Some(found) = reduced(program, &all, Strategy::Dpor, effort) {
         return found;
     }
-    if effort.mix
-        && let Some(found) = reduced(program, &all, Strategy::Mix, effort)
+    if effort.portfolio
+        && let Some(found) = reduced(program, &all, Strategy::Portfolio, effort)
     {
         return found;
     }
@@ -88,31 +88,35 @@ pub(crate) fn compare(program: &Program, effort: Effort) -> Verdict {
 }
 
 fn reduced(program: &Program, all: &Found, strategy: Strategy, effort: Effort) -> Option<Verdict> {
-    let mix = strategy == Strategy::Mix;
+    let portfolio = strategy == Strategy::Portfolio;
     let found = explore(program, strategy, 4 * all.executions + 100);
     let missed = first_not_in(&all.outcomes, &found.outcomes);
     if let Some(outcome) = first_not_in(&found.outcomes, &all.outcomes) {
-        let kind = if mix { "the mix has an outcome too many" } else { "reduction has an outcome too many" };
+        let kind = if portfolio {
+            "the portfolio has an outcome too many"
+        } else {
+            "reduction has an outcome too many"
+        };
         return Some(difference(kind, outcome.to_string()));
     }
     if let (true, Some(outcome)) = (found.exhausted, missed) {
-        let kind = if mix { "the mix misses an outcome" } else { "reduction misses an outcome" };
+        let kind = if portfolio { "the portfolio misses an outcome" } else { "reduction misses an outcome" };
         return Some(difference(kind, outcome.to_string()));
     }
     if !found.exhausted {
-        let kind = match (mix, found.bounded) {
+        let kind = match (portfolio, found.bounded) {
             (_, true) => "reduction meets a bound that depth-first search does not",
-            (true, _) => "the mix does not finish",
+            (true, _) => "the portfolio does not finish",
             (false, _) => "reduction does not finish",
         };
         let detail = format!("{} executions, {} depth first", found.executions, all.executions);
         return Some(difference(kind, detail));
     }
-    if !mix && found.executions > all.executions {
+    if !portfolio && found.executions > all.executions {
         let detail = format!("{} executions, {} depth first", found.executions, all.executions);
         return Some(difference("reduction runs more than depth-first search", detail));
     }
-    if effort.classes && !mix && traces::covers(program) {
+    if effort.classes && !portfolio && traces::covers(program) {
         let classes = traces::count(program);
         if found.classes != classes as u64 {
             let detail = format!("{}, and there are {classes}", found.classes);

@@ -11,7 +11,7 @@ use oracle::run::explore;
 use oracle::traces;
 use raddle_explore::Strategy;
 
-const EFFORT: Effort = Effort { executions: 150, states: 20_000, mix: true, classes: false };
+const EFFORT: Effort = Effort { executions: 150, states: 20_000, portfolio: true, classes: false };
 
 /// So many programs are compared.
 const PROGRAMS: u64 = 300;

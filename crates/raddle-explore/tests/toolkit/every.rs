@@ -80,7 +80,7 @@ impl<R: Ord + Debug + Send + 'static> Ways<R> {
     fn explore(&self, grain: Grain) -> (Outcome, BTreeSet<R>) {
         let seen = Arc::new(Mutex::new(BTreeSet::new()));
         let (strategy, executions) = match grain {
-            Grain::Atoms => (Strategy::Mix, ATOMS * tenfold()),
+            Grain::Atoms => (Strategy::Portfolio, ATOMS * tenfold()),
             _ => (Strategy::Dpor, CLASSES),
         };
         let explorer = Explorer::new()

@@ -66,7 +66,7 @@ fn repeating_timer_is_explored_without_a_failure() {
         timer.wait().unwrap();
         assert_eq!(runs.get(), timer.runs());
     });
-    let outcome = outcome.unless_failed();
+    let outcome = outcome.assert_no_failure();
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn found(grain: Grain, scenario: fn(bool)) -> String {
         Outcome::Failed(report) => report,
         outcome => panic!("the planted mistake was not found: {outcome:?}"),
     };
-    println!("found in execution {}", report.executions());
+    println!("found in execution {}", report.execution());
     let mended = explorer().run(move || scenario(false));
     println!("mended: {mended:?}");
     if let Outcome::Failed(report) = mended {

@@ -7,7 +7,7 @@ use crate::stage::Rules;
 use crate::strategy::Strategy;
 
 /// Who chooses the schedules of one search.
-pub(crate) struct Mix {
+pub(crate) struct Portfolio {
     strategy: Strategy,
     turn: usize,
     /// So large is what partial-order reduction cannot come to the end of: as a power of two.
@@ -29,7 +29,7 @@ fn log2(number: u64) -> f64 {
     (number.max(1) as f64).log2()
 }
 
-impl Mix {
+impl Portfolio {
     pub(crate) fn new(strategy: Strategy, seed: u64, bound: usize, executions: u64) -> Self {
         // Seeds are small numbers and close to each other: spread out, they lead to unrelated lots.
         let mut seeds = Rng::with_seed(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -78,14 +78,14 @@ impl Mix {
     /// Whose turn it is: once that of all threads in step, then that of partial-order reduction and, in between, of the
     /// others. Of what is too large for reduction the random walk that finds most gets every other turn.
     fn next(&mut self) -> Strategy {
-        use Strategy::{Dpor, Mix, Pct, Pos, Random, Surw};
-        if self.strategy != Mix {
+        use Strategy::{Dpor, Pct, Portfolio, Pos, Random, Surw};
+        if self.strategy != Portfolio {
             return self.strategy;
         }
         let (turn, large) = (self.turn, self.turn > 1 && self.is_too_large());
         self.turn += 1;
         match turn.checked_sub(1) {
-            None => Mix,
+            None => Portfolio,
             Some(turn) if large => [Dpor, Surw, Pos, Surw, Pct, Surw, Random, Surw][turn % 8],
             Some(turn) if turn.is_multiple_of(2) => Dpor,
             Some(turn) => [Surw, Pos, Random, Pct][turn / 2 % 4],
@@ -110,7 +110,7 @@ impl Mix {
             Strategy::Surw => run!(&mut self.surw),
             Strategy::Depth => run!(&mut self.depth),
             Strategy::Dpor => run!(&mut self.dpor),
-            Strategy::Mix => lab.perform(rules, Lockstep::default()).0,
+            Strategy::Portfolio => lab.perform(rules, Lockstep::default()).0,
         };
         self.learn(strategy, &execution);
         (execution, strategy)
