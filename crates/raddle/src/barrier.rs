@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resu
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::raw::{Guard, Guarded, Line, Waiter};
+use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
 use crate::rt::{self, Duty, Kind, Op, Spin};
 
 /// Holds threads back until a fixed number of them has come, then lets all go, again and again.
@@ -50,7 +50,7 @@ pub struct Barrier<'a> {
 
 struct State {
     /// The parties of this round that have come, each asking for its index.
-    line: Line,
+    line: WaitQueue,
     /// The thread that runs the action of the complete round.
     acting: Option<Arc<Acting>>,
     broken: bool,
@@ -76,7 +76,7 @@ impl<'a> Barrier<'a> {
     /// If `parties` is 0: nobody could ever come last.
     pub const fn new(parties: usize) -> Self {
         assert!(parties > 0, "a barrier needs at least one party");
-        let state = State { line: Line::new(), acting: None, broken: false, turns: 0 };
+        let state = State { line: WaitQueue::new(), acting: None, broken: false, turns: 0 };
         Self { parties, action: None, limit: None, state: Guarded::new(state) }
     }
 
@@ -180,7 +180,7 @@ impl<'a> Barrier<'a> {
             rt::point(op);
             match self.come()? {
                 Role::Wait(waiter) => return self.stand(op, &waiter, deadline),
-                Role::AtTheDoor(waiter) => waiter.sleep(op, None),
+                Role::AtTheDoor(waiter) => waiter.wait(op, None),
                 Role::LetAllGo(waiters) => {
                     tell(&waiters, PASS);
                     return Ok(self.parties - 1);
@@ -201,14 +201,14 @@ impl<'a> Barrier<'a> {
         }
         let index = state.line.len();
         if index + 1 < self.parties {
-            return Ok(Role::Wait(state.line.join(index)));
+            return Ok(Role::Wait(state.line.enqueue(index)));
         }
         if self.action.is_none() {
-            return Ok(Role::LetAllGo(state.line.take_first(usize::MAX)));
+            return Ok(Role::LetAllGo(state.line.dequeue_many(usize::MAX)));
         }
         let acting = Arc::new(Acting::new(state.turns));
         // They stay in line, where `abort` and `reset` find them; but nobody else tells them when the thread calls `exit`.
-        acting.round.lock().parties.extend(state.line.all().cloned());
+        acting.round.lock().parties.extend(state.line.iter().cloned());
         state.acting = Some(acting.clone());
         Ok(Role::Act(acting))
     }
@@ -221,18 +221,18 @@ impl<'a> Barrier<'a> {
         deadline: Option<Instant>,
     ) -> Result<usize, BrokenBarrierError> {
         let patience = Spin::among(self.parties);
-        let verdict = waiter.sleep_with(patience, op, deadline).or_else(|| {
+        let verdict = waiter.wait_spinning(patience, op, deadline).or_else(|| {
             let mut state = self.locked();
-            if state.acting.is_none() && state.line.leave(waiter) {
+            if state.acting.is_none() && state.line.remove(waiter) {
                 let others = state.break_off(true);
                 drop(state);
                 tell(&others, BROKEN);
                 return Some(BROKEN);
             }
             drop(state);
-            waiter.sleep(op, None) // the round is complete: the verdict is on its way
+            waiter.wait(op, None) // the round is complete: the verdict is on its way
         });
-        if verdict == Some(PASS) { Ok(waiter.asks) } else { Err(BrokenBarrierError) }
+        if verdict == Some(PASS) { Ok(waiter.request) } else { Err(BrokenBarrierError) }
     }
 
     /// Runs the action for the round that is complete, then lets its parties go.
@@ -247,7 +247,7 @@ impl<'a> Barrier<'a> {
         let door = acting.end();
         let stands = state.turns == acting.turn;
         let waiters = match (&outcome, stands) {
-            (Ok(_), true) => state.line.take_first(usize::MAX),
+            (Ok(_), true) => state.line.dequeue_many(usize::MAX),
             (Err(_), true) => state.break_off(true),
             (_, false) => VecDeque::new(), // told when the round was broken off
         };
@@ -288,7 +288,7 @@ impl State {
     fn break_off(&mut self, broken: bool) -> VecDeque<Arc<Waiter>> {
         self.broken = broken;
         self.turns += 1;
-        self.line.take_first(usize::MAX)
+        self.line.dequeue_many(usize::MAX)
     }
 }
 
@@ -305,7 +305,7 @@ struct Round {
     /// Those who wait for the action to return.
     parties: VecDeque<Arc<Waiter>>,
     /// Those who came for the next round meanwhile.
-    door: Line,
+    door: WaitQueue,
     /// The thread has called `exit`.
     exited: bool,
 }
@@ -319,7 +319,7 @@ enum End {
 
 impl Acting {
     fn new(turn: u64) -> Self {
-        let round = Round { parties: VecDeque::new(), door: Line::new(), exited: false };
+        let round = Round { parties: VecDeque::new(), door: WaitQueue::new(), exited: false };
         Self { turn, process: rt::forks(), round: Guarded::new(round) }
     }
 
@@ -328,17 +328,17 @@ impl Acting {
         let mut round = self.round.lock();
         if round.exited {
             let waiter = Waiter::new(0);
-            waiter.tell(PASS);
+            waiter.notify(PASS);
             return waiter;
         }
-        round.door.join(0)
+        round.door.enqueue(0)
     }
 
     /// The action has returned: those who came meanwhile may go on.
     fn end(&self) -> VecDeque<Arc<Waiter>> {
         let mut round = self.round.lock();
         round.parties = VecDeque::new();
-        round.door.take_first(usize::MAX)
+        round.door.dequeue_many(usize::MAX)
     }
 
     fn has_ended(&self) -> Option<End> {
@@ -355,22 +355,22 @@ impl Duty for Acting {
         let mut round = self.round.lock();
         round.exited = true;
         let parties = std::mem::take(&mut round.parties);
-        let door = round.door.take_first(usize::MAX);
+        let door = round.door.dequeue_many(usize::MAX);
         drop(round);
-        tell_unless_told(&parties, BROKEN);
+        try_notify(&parties, BROKEN);
         tell(&door, PASS); // to look again
     }
 }
 
-fn tell_unless_told(waiters: &VecDeque<Arc<Waiter>>, verdict: u32) {
+fn try_notify(waiters: &VecDeque<Arc<Waiter>>, verdict: u32) {
     for waiter in waiters {
-        waiter.tell_unless_told(verdict);
+        waiter.try_notify(verdict);
     }
 }
 
 fn tell(waiters: &VecDeque<Arc<Waiter>>, verdict: u32) {
     for waiter in waiters {
-        waiter.tell(verdict);
+        waiter.notify(verdict);
     }
 }
 

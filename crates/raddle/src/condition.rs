@@ -5,7 +5,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use crate::held::Held;
-use crate::raw::{Guarded, Line};
+use crate::raw::{Guarded, WaitQueue};
 use crate::rt::{self, Kind, Op};
 
 /// Lets threads wait, with a lock given up meanwhile, until another thread notifies them.
@@ -42,7 +42,7 @@ pub struct Condition {
 }
 
 struct Waiting {
-    line: Line,
+    line: WaitQueue,
     /// Which lock the threads in line have given up; 0 while nobody waits.
     lock: usize,
 }
@@ -53,7 +53,7 @@ const NOTIFIED: u32 = 0;
 impl Condition {
     /// A condition nobody waits for.
     pub const fn new() -> Self {
-        Self { line: Guarded::new(Waiting { line: Line::new(), lock: 0 }) }
+        Self { line: Guarded::new(Waiting { line: WaitQueue::new(), lock: 0 }) }
     }
 
     /// Lets go of the lock, waits to be notified, and takes the lock back.
@@ -141,10 +141,10 @@ impl Condition {
         let waiters = {
             let mut waiting = self.line.lock();
             waiting.check(held);
-            waiting.line.take_first(count)
+            waiting.line.dequeue_many(count)
         };
         for waiter in &waiters {
-            waiter.tell(NOTIFIED);
+            waiter.notify(NOTIFIED);
         }
         waiters.len()
     }
@@ -181,13 +181,13 @@ impl Condition {
             let mut waiting = self.line.lock();
             waiting.check(held);
             waiting.lock = held.key();
-            waiting.line.join(0)
+            waiting.line.enqueue(0)
         };
         // A panic in the middle would leave the waiter in line, and the guard without its lock.
         let _firm = rt::firm();
         // In line before the lock is let go: whoever changes the state after that finds this thread there. And in
         // line until it has the lock back: a notification that comes after the deadline is for this thread still.
-        held.unlocked(|| waiter.sleep(op, deadline)).is_some() || !self.line.lock().line.leave(&waiter)
+        held.unlocked(|| waiter.wait(op, deadline)).is_some() || !self.line.lock().line.remove(&waiter)
     }
 
     #[track_caller]

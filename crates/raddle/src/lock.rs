@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::raw::RawLock;
+use crate::raw::RawMutex;
 use crate::rt::{self, Kind, Op};
 
 /// A lock that guards no data: taken by one thread, released by it or by any other.
@@ -36,13 +36,13 @@ use crate::rt::{self, Kind, Op};
 /// # Ok::<(), raddle::thread::JoinError>(())
 /// ```
 pub struct Lock {
-    raw: RawLock,
+    raw: RawMutex,
 }
 
 impl Lock {
     /// A free lock.
     pub const fn new() -> Self {
-        Self { raw: RawLock::new() }
+        Self { raw: RawMutex::new() }
     }
 
     /// Takes the lock, waiting for it.

@@ -57,7 +57,7 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        match if rt::quiet() { self.value.grab() } else { None } {
+        match if rt::quiet() { self.value.try_lock_fast() } else { None } {
             Some(guard) => MutexGuard { guard },
             None => self.lock_slowly(),
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
 
-use crate::raw::RawLock;
+use crate::raw::RawMutex;
 use crate::rt::{self, Kind, Op};
 
 /// A lock that the thread which holds it may take again; it is free when it was released as often as taken.
@@ -34,7 +34,7 @@ use crate::rt::{self, Kind, Op};
 /// let _inner = lock.lock(); // a plain lock would wait for ever
 /// ```
 pub struct RLock {
-    raw: RawLock,
+    raw: RawMutex,
     /// Ident of the holder, 0 for nobody. Only the thread that holds the lock stores its own ident, so the
     /// comparison with one's own needs no ordering.
     owner: AtomicU64,
@@ -48,7 +48,7 @@ const NOBODY: u64 = u64::MAX;
 impl RLock {
     /// A free lock.
     pub const fn new() -> Self {
-        Self { raw: RawLock::new(), owner: AtomicU64::new(NOBODY), depth: AtomicUsize::new(0) }
+        Self { raw: RawMutex::new(), owner: AtomicU64::new(NOBODY), depth: AtomicUsize::new(0) }
     }
 
     /// Takes the lock, waiting for it unless the calling thread holds it already.

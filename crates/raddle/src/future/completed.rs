@@ -243,7 +243,7 @@ impl Watch for Collector {
         let waiter = state.waiter.take();
         drop(state);
         if let Some(waiter) = waiter {
-            waiter.tell(SETTLED);
+            waiter.notify(SETTLED);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::raw::Waiter;
 use crate::rt;
 
-/// In [`Waiter::asks`]: the wait can be ended by the verdict [`DEADLOCK`](super::listen::DEADLOCK).
+/// In [`Waiter::request`]: the wait can be ended by the verdict [`DEADLOCK`](super::listen::DEADLOCK).
 pub(crate) const CAN_FAIL: usize = 1;
 
 /// In place of a task's address: the wait is for several, or for what others do.

@@ -20,7 +20,7 @@ pub(crate) trait Watch: Send + Sync {
 
 impl Watch for Waiter {
     fn settled(&self, _: usize, _: bool) {
-        self.tell(SETTLED);
+        self.notify(SETTLED);
     }
 }
 

@@ -90,7 +90,7 @@ impl<T, W: ?Sized> Core<T, W> {
             return Ok(());
         }
         crew.block(&waiter, self.address());
-        waiter.sleep(op, None);
+        waiter.wait(op, None);
         crew.unblock(&waiter);
         if self.is(settled) {
             return Ok(());

@@ -106,9 +106,9 @@ pub(super) fn sleep(
     op: Op,
     deadline: Option<Instant>,
 ) -> Option<u32> {
-    let Some(crew) = crew else { return waiter.sleep(op, deadline) };
+    let Some(crew) = crew else { return waiter.wait(op, deadline) };
     crew.block(waiter, NOTHING);
-    let verdict = waiter.sleep(op, deadline);
+    let verdict = waiter.wait(op, deadline);
     crew.unblock(waiter);
     verdict
 }
@@ -162,7 +162,7 @@ impl Watch for Tally {
     fn settled(&self, _: usize, failed: bool) {
         // Past the goal the count wraps, far away from one.
         if self.left.fetch_sub(1, AcqRel) == 1 || (failed && self.any_failure) {
-            self.waiter.tell(SETTLED);
+            self.waiter.notify(SETTLED);
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) struct Caller {
 /// Ends a wait of the pool for itself, unless that has ended by itself.
 pub(super) fn break_up(pool: u64, waiter: &Waiter) {
     let report = stuck_pool(pool); // while all of them wait
-    if waiter.tell_unless_told(DEADLOCK)
+    if waiter.try_notify(DEADLOCK)
         && let Some(report) = report
     {
         say_of_pool(&report);

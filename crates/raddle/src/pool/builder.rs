@@ -10,7 +10,7 @@ use super::lanes::Lanes;
 use super::shared::{Initializer, Shared};
 use super::state::{Mode, State};
 use crate::future;
-use crate::raw::Line;
+use crate::raw::WaitQueue;
 use crate::rt;
 
 /// The settings of a pool that is not there yet.
@@ -116,7 +116,7 @@ fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
         busy: 0,
         idle: Vec::new(),
         blocked: Vec::new(),
-        joiners: Line::new(),
+        joiners: WaitQueue::new(),
         daemon,
         obligation: None,
         swept_at: future::dead(),

@@ -93,13 +93,13 @@ impl ThreadPoolExecutor {
         if state.alive == 0 {
             return Ok(true);
         }
-        let waiter = state.joiners.join(0);
+        let waiter = state.joiners.enqueue(0);
         drop(state);
-        if waiter.sleep(op, deadline).is_some() {
+        if waiter.wait(op, deadline).is_some() {
             return Ok(true);
         }
         let mut state = self.shared.state.lock();
-        Ok(!state.joiners.leave(&waiter))
+        Ok(!state.joiners.remove(&waiter))
     }
 }
 

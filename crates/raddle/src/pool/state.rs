@@ -23,7 +23,7 @@ use super::error::Refusal;
 use super::job::Job;
 use super::lanes::{Lanes, Priority};
 use crate::future::{CAN_FAIL, DEADLOCK, FutureError, ROOM, SETTLED, dead};
-use crate::raw::{Line, Waiter};
+use crate::raw::{WaitQueue, Waiter};
 use crate::rt::{self, Obligation};
 
 pub(super) enum Mode {
@@ -56,7 +56,7 @@ pub(super) struct State {
     pub(super) idle: Vec<Arc<Waiter>>,
     /// Those that wait, without limit, for a task of this pool.
     pub(super) blocked: Vec<Blocked>,
-    pub(super) joiners: Line,
+    pub(super) joiners: WaitQueue,
     /// Unfinished tasks do not keep the program alive.
     pub(super) daemon: bool,
     /// Keeps the program alive while a task waits or runs.
@@ -234,7 +234,7 @@ impl State {
             after.over = self.obligation.take();
         }
         if self.alive == 0 && !matches!(self.mode, Mode::Open) {
-            let joiners = self.joiners.take_first(usize::MAX).into_iter();
+            let joiners = self.joiners.dequeue_many(usize::MAX).into_iter();
             after.steps.extend(joiners.map(|joiner| Step::Tell(joiner, SETTLED)));
         }
     }
@@ -262,12 +262,12 @@ impl State {
     }
 
     fn is_stuck(&self) -> bool {
-        let untold = |blocked: &Blocked| blocked.waiter.told().is_none();
+        let untold = |blocked: &Blocked| blocked.waiter.outcome().is_none();
         self.blocked.len() >= self.workers && self.blocked.iter().all(untold)
     }
 
     fn end_a_wait(&self, after: &mut After) {
-        let can_fail = || self.blocked.iter().rev().filter(|blocked| blocked.waiter.asks == CAN_FAIL);
+        let can_fail = || self.blocked.iter().rev().filter(|blocked| blocked.waiter.request == CAN_FAIL);
         let waits_for_a_start =
             |blocked: &&Blocked| blocked.task == ROOM || self.lanes.contains(blocked.task);
         if let Some(victim) = can_fail().find(waits_for_a_start).or_else(|| can_fail().next()) {

@@ -185,7 +185,7 @@ fn wait_at_door(
     if let Some(crew) = &crew {
         crew.block(&waiter, ROOM);
     }
-    let told = waiter.sleep(op, deadline);
+    let told = waiter.wait(op, deadline);
     if let Some(crew) = &crew {
         crew.unblock(&waiter);
     }

@@ -61,7 +61,7 @@ impl Tally {
         if let Some(crew) = &crew {
             crew.block(&waiter, NOTHING);
         }
-        waiter.sleep(op, None);
+        waiter.wait(op, None);
         if let Some(crew) = &crew {
             crew.unblock(&waiter);
         }
@@ -76,7 +76,7 @@ impl Tally {
         let waiter = open.waiter.take();
         drop(open);
         if let Some(waiter) = waiter {
-            waiter.tell(SETTLED);
+            waiter.notify(SETTLED);
         }
     }
 
@@ -86,7 +86,7 @@ impl Tally {
         let waiter = if open.tickets == 0 { open.waiter.take() } else { None };
         drop(open);
         if let Some(waiter) = waiter {
-            waiter.tell(SETTLED);
+            waiter.notify(SETTLED);
         }
     }
 
@@ -96,7 +96,7 @@ impl Tally {
         let waiter = open.waiter.take();
         drop(open);
         if let Some(waiter) = waiter {
-            waiter.tell(SETTLED);
+            waiter.notify(SETTLED);
         }
     }
 }

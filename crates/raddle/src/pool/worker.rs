@@ -30,7 +30,7 @@ fn carry_out_steps(shared: &Arc<Shared>, after: After) -> bool {
     for step in after.steps {
         match step {
             Step::Tell(waiter, DEADLOCK) => break_up(shared.home, &waiter),
-            Step::Tell(waiter, verdict) => waiter.tell(verdict),
+            Step::Tell(waiter, verdict) => waiter.notify(verdict),
             Step::Refuse(task, error) => guarded("the end of a task", || task.refuse(error)),
             Step::Cancel(task) => guarded("the end of a task", || task.cancel()),
         }
@@ -246,7 +246,7 @@ impl Seat {
                 Turn::Leave => return None,
                 Turn::Sleep(waiter) => {
                     self.stage.store(IDLE, Relaxed);
-                    waiter.sleep(op, None);
+                    waiter.wait(op, None);
                     self.stage.store(WORKING, Relaxed);
                     state = shared.state.lock();
                     state.waking -= 1;

@@ -160,8 +160,8 @@ impl<T> Drop for LetGo<T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(party) = &self.first {
-            party.tell(LOOK);
-            self.others.iter().for_each(|party| party.tell(LOOK));
+            party.notify(LOOK);
+            self.others.iter().for_each(|party| party.notify(LOOK));
         }
     }
 }

@@ -70,9 +70,9 @@ impl<T, S: Store<T>> Monitor<T, S> {
             Turn::ShutDown => return Err(PutError::ShutDown(load)),
             Turn::InLine(party) => party,
         };
-        let served = party.sleep(op, limit.end()).is_some()
-            || !self.sides.step(|state, _| state.putters.leave(&party));
-        let left = party.asks.take();
+        let served = party.wait(op, limit.end()).is_some()
+            || !self.sides.step(|state, _| state.putters.remove(&party));
+        let left = party.request.take();
         match (left.first().is_some(), served) {
             (false, _) => Ok(()),
             (true, false) => Err(PutError::Full(left)),
@@ -123,10 +123,10 @@ impl<T, S: Store<T>> Monitor<T, S> {
             Turn::ShutDown => return Err(GetError::ShutDown),
             Turn::InLine(party) => party,
         };
-        if party.sleep(op, limit.end()).is_none() && self.sides.step(|state, _| state.getters.leave(&party)) {
+        if party.wait(op, limit.end()).is_none() && self.sides.step(|state, _| state.getters.remove(&party)) {
             return Err(GetError::Empty);
         }
-        party.asks.take().pop().ok_or(GetError::ShutDown)
+        party.request.take().pop().ok_or(GetError::ShutDown)
     }
 
     pub(super) fn get_many(
@@ -166,10 +166,10 @@ impl<T, S: Store<T>> Monitor<T, S> {
         let Turn::InLine(party) = turn else {
             return batch;
         };
-        if party.sleep(op, rt::deadline(linger)).is_none() {
-            self.sides.step(|state, _| state.fillers.leave(&party));
+        if party.wait(op, rt::deadline(linger)).is_none() {
+            self.sides.step(|state, _| state.fillers.remove(&party));
         }
-        party.asks.take().into_vec()
+        party.request.take().into_vec()
     }
 
     pub(super) fn tasks_done(&self, op: Op, count: usize) -> Result<(), TooManyTasksDone> {
@@ -183,8 +183,8 @@ impl<T, S: Store<T>> Monitor<T, S> {
             Turn::Done(()) => true,
             Turn::NotNow | Turn::ShutDown => false,
             Turn::InLine(party) => {
-                party.sleep(op, limit.end()).is_some()
-                    || !self.sides.step(|state, _| state.joiners.leave(&party))
+                party.wait(op, limit.end()).is_some()
+                    || !self.sides.step(|state, _| state.joiners.remove(&party))
             }
         }
     }

@@ -62,9 +62,9 @@ impl<T, S: Store<T>> State<T, S> {
     /// Lets in as many of those who wait to put as there is room for.
     pub(super) fn admit(&mut self, let_go: &mut LetGo<T>) {
         while !self.is_full()
-            && let Some(putter) = self.putters.first()
+            && let Some(putter) = self.putters.front()
         {
-            let mut load = putter.asks.load();
+            let mut load = putter.request.load();
             while self.store.len() + self.ahead < self.limit
                 && let Some(item) = load.pop()
             {
@@ -74,7 +74,7 @@ impl<T, S: Store<T>> State<T, S> {
             }
             if load.first().is_none() {
                 drop(load);
-                let_go.add(self.putters.pop());
+                let_go.add(self.putters.dequeue());
             }
         }
     }

@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::burst::let_gather;
-use crate::raw::{Open, Place};
+use crate::raw::{Slot, SlotGuard};
 use crate::rt;
 
 pub struct Ring<T> {
@@ -26,7 +26,7 @@ pub struct Ring<T> {
     tail: End,
     /// Where the next item is taken.
     head: End,
-    places: Box<[Place<T>]>,
+    places: Box<[Slot<T>]>,
 }
 
 /// In cache lines of its own, so that the sides do not slow each other down.
@@ -49,11 +49,11 @@ const AHEAD: usize = 4;
 impl<T> Ring<T> {
     /// Whether there should be a ring for so many items.
     pub(super) const fn is_for(limit: usize) -> bool {
-        limit <= ROOM / size_of::<Place<T>>()
+        limit <= ROOM / size_of::<Slot<T>>()
     }
 
     pub(super) fn new(limit: usize) -> Self {
-        let places = (0..limit).map(|_| Place::new()).collect();
+        let places = (0..limit).map(|_| Slot::new()).collect();
         Self { tail: End::new(), head: End::new(), places }
     }
 
@@ -98,7 +98,7 @@ impl<T> Ring<T> {
         if !place.is_empty() {
             return Err(item); // without taking the line away from who empties it
         }
-        let Some(place) = place.grab(false) else { return Err(item) };
+        let Some(place) = place.try_lock_fast(false) else { return Err(item) };
         if self.tail.at.load(Acquire) != at {
             return Err(item);
         }
@@ -111,7 +111,7 @@ impl<T> Ring<T> {
     fn put_observed(&self, item: T) -> Result<(), T> {
         let at = self.tail.look();
         let Some(place) = self.places.get(at as usize) else { return Err(item) };
-        let Some(place) = place.try_open(false) else { return Err(item) };
+        let Some(place) = place.try_lock(false) else { return Err(item) };
         if self.tail.look() != at {
             return Err(item);
         }
@@ -121,7 +121,7 @@ impl<T> Ring<T> {
     }
 
     #[inline]
-    fn fill(&self, at: u32, mut place: Open<'_, T>, item: T) {
+    fn fill(&self, at: u32, mut place: SlotGuard<'_, T>, item: T) {
         place.replace(Some(item));
         self.tail.advance(at, self.places.len());
         self.prefetch(at);
@@ -138,7 +138,7 @@ impl<T> Ring<T> {
         if !place.is_full() {
             return None; // without taking the line away from who fills it
         }
-        let place = place.grab(true)?;
+        let place = place.try_lock_fast(true)?;
         if self.head.at.load(Acquire) != at {
             return None;
         }
@@ -149,7 +149,7 @@ impl<T> Ring<T> {
     #[cold]
     fn get_observed(&self) -> Option<T> {
         let at = self.head.look();
-        let place = self.places.get(at as usize)?.try_open(true)?;
+        let place = self.places.get(at as usize)?.try_lock(true)?;
         if self.head.look() != at {
             return None;
         }
@@ -158,7 +158,7 @@ impl<T> Ring<T> {
     }
 
     #[inline]
-    fn empty(&self, at: u32, mut place: Open<'_, T>) -> Option<T> {
+    fn empty(&self, at: u32, mut place: SlotGuard<'_, T>) -> Option<T> {
         let item = place.replace(None);
         self.head.advance(at, self.places.len());
         self.prefetch(at);
@@ -185,7 +185,7 @@ impl<T> Ring<T> {
             loop {
                 let at = end.look();
                 let Some(place) = self.places.get(at as usize) else { break };
-                let _nobody_else = place.open();
+                let _nobody_else = place.lock();
                 if end.look() == at {
                     end.at.store(at | FROZEN, Release);
                     break;
@@ -205,7 +205,7 @@ impl<T> Ring<T> {
     /// Puts an item into the frozen ring, which is not full.
     pub(super) fn insert(&self, item: T) {
         let at = self.tail.at.load(Relaxed);
-        let before = self.places[self.tail.place()].open().replace(Some(item));
+        let before = self.places[self.tail.place()].lock().replace(Some(item));
         debug_assert!(before.is_none(), "an item was put into a full ring");
         rt::atom(&self.tail.at);
         self.tail.advance(at, self.places.len());
@@ -225,7 +225,7 @@ impl<T> Ring<T> {
     /// Takes the next item from the frozen ring.
     pub(super) fn take(&self) -> Option<T> {
         let at = self.head.at.load(Relaxed);
-        let item = self.places[self.head.place()].open().replace(None)?;
+        let item = self.places[self.head.place()].lock().replace(None)?;
         rt::atom(&self.head.at);
         self.head.advance(at, self.places.len());
         Some(item)

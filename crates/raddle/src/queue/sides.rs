@@ -206,7 +206,7 @@ impl<T, S: Store<T>> Sides<T, S> {
         if self.back.count.load(Relaxed) as usize >= self.limit {
             return Err(item); // without taking the line away from those who make room
         }
-        let Some(mut state) = self.back.state.grab() else { return Err(item) };
+        let Some(mut state) = self.back.state.try_lock_fast() else { return Err(item) };
         state.keep_quickly(item)?;
         self.back.note(state.stored());
         self.back.by.store(rt::here(), Relaxed);
@@ -220,7 +220,7 @@ impl<T, S: Store<T>> Sides<T, S> {
             return ring.get();
         }
         if self.way == Way::Split {
-            let mut front = self.front.state.grab()?;
+            let mut front = self.front.state.try_lock_fast()?;
             if front.crowded {
                 return None;
             }
@@ -235,7 +235,7 @@ impl<T, S: Store<T>> Sides<T, S> {
         if !self.may_have_items() {
             return None; // without taking the line away from those who put
         }
-        let mut state = self.back.state.grab()?;
+        let mut state = self.back.state.try_lock_fast()?;
         let item = state.take_quickly()?;
         self.back.note(state.stored());
         Some(item)
@@ -244,7 +244,7 @@ impl<T, S: Store<T>> Sides<T, S> {
     /// Says that a task is done, if nobody has the lock or waits for that. For when nobody observes.
     #[inline]
     pub(super) fn task_done_quickly(&self) -> bool {
-        self.back.state.grab().is_some_and(|mut state| state.task_done_quickly())
+        self.back.state.try_lock_fast().is_some_and(|mut state| state.task_done_quickly())
     }
 
     /// Moves what has gathered at the back to the empty front, if that is so many that it is worth taking the lock away
@@ -254,7 +254,7 @@ impl<T, S: Store<T>> Sides<T, S> {
         if self.back.count.load(Relaxed) < enough {
             return None;
         }
-        let mut state = self.back.state.grab()?;
+        let mut state = self.back.state.try_lock_fast()?;
         state.settle(&mut front.freed);
         state.hand_out(&mut front.items);
         self.back.note(0);

@@ -17,7 +17,7 @@
 use super::error::TooManyTasksDone;
 use super::hand::{Hand, LetGo, Load, Party};
 use super::store::Store;
-use crate::raw::Line;
+use crate::raw::WaitQueue;
 
 /// What every put and get touches is in the first cache line, together with the lock.
 #[repr(C)]
@@ -33,11 +33,11 @@ pub(super) struct State<T, S> {
     /// How many items there may be.
     pub(super) limit: usize,
     /// Threads that wait for an item.
-    pub(super) getters: Line<Hand<T>>,
+    pub(super) getters: WaitQueue<Hand<T>>,
     /// Threads that have a batch begun and wait for more; served when no getter waits.
-    pub(super) fillers: Line<Hand<T>>,
-    pub(super) putters: Line<Hand<T>>,
-    pub(super) joiners: Line<Hand<T>>,
+    pub(super) fillers: WaitQueue<Hand<T>>,
+    pub(super) putters: WaitQueue<Hand<T>>,
+    pub(super) joiners: WaitQueue<Hand<T>>,
 }
 
 /// How far a thread came in one step.
@@ -58,10 +58,10 @@ impl<T, S: Store<T>> State<T, S> {
             unfinished: 0,
             ahead: 0,
             limit,
-            getters: Line::new(),
-            fillers: Line::new(),
-            putters: Line::new(),
-            joiners: Line::new(),
+            getters: WaitQueue::new(),
+            fillers: WaitQueue::new(),
+            putters: WaitQueue::new(),
+            joiners: WaitQueue::new(),
         }
     }
 
@@ -105,7 +105,7 @@ impl<T, S: Store<T>> State<T, S> {
             Turn::ShutDown
         } else if may_wait {
             let load = std::mem::replace(load, Load::NONE);
-            Turn::InLine(self.putters.join(Hand::new(load, 0)))
+            Turn::InLine(self.putters.enqueue(Hand::new(load, 0)))
         } else {
             Turn::NotNow
         }
@@ -119,7 +119,7 @@ impl<T, S: Store<T>> State<T, S> {
         } else if self.shut_down {
             Turn::ShutDown
         } else if may_wait {
-            Turn::InLine(self.getters.join(Hand::new(Load::NONE, 1)))
+            Turn::InLine(self.getters.enqueue(Hand::new(Load::NONE, 1)))
         } else {
             Turn::NotNow
         }
@@ -139,7 +139,7 @@ impl<T, S: Store<T>> State<T, S> {
             Turn::ShutDown
         } else {
             let load = Load::many(std::mem::take(batch));
-            Turn::InLine(self.fillers.join(Hand::new(load, max)))
+            Turn::InLine(self.fillers.enqueue(Hand::new(load, max)))
         }
     }
 
@@ -166,10 +166,10 @@ impl<T, S: Store<T>> State<T, S> {
     #[inline]
     fn hand_over(&mut self, load: &mut Load<T>, let_go: &mut LetGo<T>) -> bool {
         let line = if self.getters.is_empty() { &mut self.fillers } else { &mut self.getters };
-        let Some(taker) = line.first() else { return false };
+        let Some(taker) = line.front() else { return false };
         let Some(item) = load.pop() else { return false };
-        if taker.asks.give(item) {
-            let_go.add(line.pop());
+        if taker.request.give(item) {
+            let_go.add(line.dequeue());
         }
         true
     }
@@ -189,18 +189,18 @@ impl<T, S: Store<T>> State<T, S> {
     /// Gets the next item; its room goes to the first in line to put.
     #[inline]
     fn get(&mut self, let_go: &mut LetGo<T>) -> Option<T> {
-        let Some(putter) = self.putters.first() else {
+        let Some(putter) = self.putters.front() else {
             let gap = self.store.gap(None);
             return self.store.take(gap, None);
         };
-        let mut load = putter.asks.load();
+        let mut load = putter.request.load();
         let gap = self.store.gap(load.first());
         let item = self.store.take(gap, load.pop());
         self.unfinished += 1;
         let all_in = load.first().is_none();
         drop(load);
         if all_in {
-            let_go.add(self.putters.pop());
+            let_go.add(self.putters.dequeue());
         }
         item
     }
@@ -210,7 +210,7 @@ impl<T, S: Store<T>> State<T, S> {
         if self.unfinished == 0 {
             Turn::Done(())
         } else if may_wait {
-            Turn::InLine(self.joiners.join(Hand::new(Load::NONE, 0)))
+            Turn::InLine(self.joiners.enqueue(Hand::new(Load::NONE, 0)))
         } else {
             Turn::NotNow
         }
@@ -226,14 +226,14 @@ impl<T, S: Store<T>> State<T, S> {
     fn set_unfinished(&mut self, left: usize, let_go: &mut LetGo<T>) {
         self.unfinished = left;
         if left == 0 {
-            let_go.add(self.joiners.take_first(usize::MAX));
+            let_go.add(self.joiners.dequeue_many(usize::MAX));
         }
     }
 
     pub(super) fn shut_down(&mut self, let_go: &mut LetGo<T>) {
         self.shut_down = true;
         for line in [&mut self.getters, &mut self.fillers, &mut self.putters] {
-            let_go.add(line.take_first(usize::MAX));
+            let_go.add(line.dequeue_many(usize::MAX));
         }
     }
 

@@ -7,11 +7,11 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
-use super::latch::Latch;
-use super::lock::RawLock;
+use super::raw_mutex::RawMutex;
+use super::spin_lock::SpinLock;
 use crate::rt::{self, Kind, Op};
 
-pub(crate) struct Guarded<T: ?Sized, L = Latch> {
+pub(crate) struct Guarded<T: ?Sized, L = SpinLock> {
     lock: L,
     value: UnsafeCell<T>,
 }
@@ -31,43 +31,43 @@ pub(crate) trait Exclusive {
     fn try_acquire(&self) -> bool;
 
     /// The same, saying nothing to whoever observes.
-    fn grab(&self) -> bool;
+    fn try_acquire_fast(&self) -> bool;
 
     /// For the holder alone.
     fn release(&self);
 }
 
 /// Inside a primitive: no step of its own.
-impl Exclusive for Latch {
+impl Exclusive for SpinLock {
     const FREE: Self = Self::new();
 
     #[inline]
     fn acquire(&self) {
-        Latch::acquire(self);
+        SpinLock::acquire(self);
     }
 
     #[inline]
     fn try_acquire(&self) -> bool {
-        Latch::try_acquire(self)
+        SpinLock::try_acquire(self)
     }
 
     #[inline]
-    fn grab(&self) -> bool {
-        Latch::grab(self)
+    fn try_acquire_fast(&self) -> bool {
+        SpinLock::try_acquire_fast(self)
     }
 
     #[inline]
     fn release(&self) {
-        Latch::release(self);
+        SpinLock::release(self);
     }
 }
 
 /// Of a mutex: letting go is a step that others can see.
 #[derive(Debug)]
-pub(crate) struct Outer(pub(crate) RawLock);
+pub(crate) struct Outer(pub(crate) RawMutex);
 
 impl Exclusive for Outer {
-    const FREE: Self = Self(RawLock::new());
+    const FREE: Self = Self(RawMutex::new());
 
     #[inline]
     fn acquire(&self) {
@@ -80,7 +80,7 @@ impl Exclusive for Outer {
     }
 
     #[inline]
-    fn grab(&self) -> bool {
+    fn try_acquire_fast(&self) -> bool {
         self.0.try_acquire_fast()
     }
 
@@ -121,8 +121,8 @@ impl<T: ?Sized, L: Exclusive> Guarded<T, L> {
 
     /// The value, if nobody has it now; says nothing to whoever observes.
     #[inline]
-    pub(crate) fn grab(&self) -> Option<Guard<'_, T, L>> {
-        self.lock.grab().then(|| self.guard())
+    pub(crate) fn try_lock_fast(&self) -> Option<Guard<'_, T, L>> {
+        self.lock.try_acquire_fast().then(|| self.guard())
     }
 
     #[inline]
@@ -154,7 +154,7 @@ impl<T: ?Sized> Guarded<T, Outer> {
     }
 
     #[inline]
-    pub(crate) fn raw(&self) -> &RawLock {
+    pub(crate) fn raw(&self) -> &RawMutex {
         &self.lock.0
     }
 }
@@ -171,7 +171,7 @@ impl<T: ?Sized + fmt::Debug, L: Exclusive> fmt::Debug for Guarded<T, L> {
 /// Access to the value; dropping it, on a panic too, lets go of the lock.
 ///
 /// It stays on its thread: the watch relies on the holder being the one who releases.
-pub(crate) struct Guard<'a, T: ?Sized, L: Exclusive = Latch> {
+pub(crate) struct Guard<'a, T: ?Sized, L: Exclusive = SpinLock> {
     guarded: &'a Guarded<T, L>,
     not_send: PhantomData<*const ()>,
 }
@@ -189,7 +189,7 @@ impl<'a, T: ?Sized, L: Exclusive> Guard<'a, T, L> {
 impl<T: ?Sized> Guard<'_, T, Outer> {
     /// Lets go of the lock, runs `f`, and takes the lock back, also if `f` panics. The caller says so to observers.
     pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        struct Retake<'b>(&'b RawLock);
+        struct Retake<'b>(&'b RawMutex);
         impl Drop for Retake<'_> {
             fn drop(&mut self) {
                 self.0.acquire(None);

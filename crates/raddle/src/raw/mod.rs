@@ -1,13 +1,13 @@
-//! What the primitives are made of: a lock without points, a value under it, a place for an item, and
-//! lines of waiting threads.
+//! The building blocks of the primitives: a mutex without an owner, a spin lock, a value under either of them, a slot for
+//! one item, and a queue of waiting threads.
 
 mod guarded;
-mod latch;
-mod lock;
-mod place;
-mod waiters;
+mod raw_mutex;
+mod slot;
+mod spin_lock;
+mod wait_queue;
 
 pub(crate) use guarded::{Guard, Guarded, Outer};
-pub(crate) use lock::RawLock;
-pub(crate) use place::{Open, Place};
-pub(crate) use waiters::{Line, Waiter};
+pub(crate) use raw_mutex::RawMutex;
+pub(crate) use slot::{Slot, SlotGuard};
+pub(crate) use wait_queue::{WaitQueue, Waiter};

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use crate::raw::{Guard, Guarded, Line, Waiter};
+use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
 use crate::rt::{self, Op, Spin};
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl RefUnwindSafe for Permits {}
 struct State {
     /// The free permits, while the word is away.
     free: usize,
-    line: Line,
+    line: WaitQueue,
 }
 
 /// The count is in the state: there is a line, or it does not fit into the word. It changes under the lock alone.
@@ -47,7 +47,7 @@ impl Permits {
     #[expect(clippy::cast_possible_truncation, reason = "it is looked at before")]
     pub(super) const fn new(free: usize) -> Self {
         let word = if free < AWAY as usize { free as u32 } else { AWAY };
-        Self { word: AtomicU32::new(word), state: Guarded::new(State { free, line: Line::new() }) }
+        Self { word: AtomicU32::new(word), state: Guarded::new(State { free, line: WaitQueue::new() }) }
     }
 
     pub(super) fn free(&self) -> usize {
@@ -134,9 +134,10 @@ impl Permits {
                 self.put_back(&state);
                 return true;
             }
-            state.line.join(count)
+            state.line.enqueue(count)
         };
-        let told = if declared { waiter.park(spin, deadline) } else { waiter.sleep_with(spin, op, deadline) };
+        let told =
+            if declared { waiter.park(spin, deadline) } else { waiter.wait_spinning(spin, op, deadline) };
         told.is_some() || self.was_granted(&waiter)
     }
 
@@ -226,14 +227,14 @@ impl Permits {
         self.put_back(&state);
         drop(state);
         for waiter in &granted {
-            waiter.tell(GRANTED);
+            waiter.notify(GRANTED);
         }
     }
 
     /// Takes the waiter out of line, unless it was granted its permits before.
     fn was_granted(&self, waiter: &Arc<Waiter>) -> bool {
         let mut state = self.locked();
-        let granted = !state.line.leave(waiter);
+        let granted = !state.line.remove(waiter);
         // It may have been the one that asked for more than there is, with others behind it.
         self.serve(state);
         granted
@@ -251,9 +252,9 @@ impl State {
 
     fn serve(&mut self) -> Vec<Arc<Waiter>> {
         let mut granted = Vec::new();
-        while let Some(first) = self.line.first().filter(|first| first.asks <= self.free) {
-            self.free -= first.asks;
-            granted.extend(self.line.pop());
+        while let Some(first) = self.line.front().filter(|first| first.request <= self.free) {
+            self.free -= first.request;
+            granted.extend(self.line.dequeue());
         }
         granted
     }

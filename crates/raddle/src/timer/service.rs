@@ -67,7 +67,7 @@ fn serve(timers: &Shared) {
 
 /// Calls and starts runners; false: a thread could not be started, so that the plan has to be made again.
 fn carry_out(timers: &Shared, plan: &Plan, slack: Option<u64>) -> bool {
-    plan.orders.call.iter().for_each(|runner| runner.tell(0));
+    plan.orders.call.iter().for_each(|runner| runner.notify(0));
     let errors: Vec<_> = (0..plan.orders.start).filter_map(|_| runner::start(timers, slack).err()).collect();
     for error in &errors {
         if let Some(job) = timers.not_started() {

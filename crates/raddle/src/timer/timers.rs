@@ -210,7 +210,7 @@ impl Timers {
         state.crew.rests(&waiter);
         drop(state);
         let called =
-            waiter.sleep(Op::new(self, "timers", Kind::Wait).does("waits for due"), rt::idle_deadline(IDLE));
+            waiter.wait(Op::new(self, "timers", Kind::Wait).does("waits for due"), rt::idle_deadline(IDLE));
         let mut state = self.state.lock();
         if called.is_none() && state.crew.leaves(&waiter) {
             return false;

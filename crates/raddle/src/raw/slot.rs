@@ -12,24 +12,24 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::latch::NAP;
+use super::spin_lock::NAP;
 use crate::rt::{self, Spin};
 
 const EMPTY: u32 = 0;
 const FULL: u32 = 1;
 const HELD: u32 = 2;
 
-pub(crate) struct Place<T> {
+pub(crate) struct Slot<T> {
     word: AtomicU32,
-    /// There is an item if the word says `FULL`, or if it says `HELD` and the holder's [`Open::full`] is set.
+    /// There is an item if the word says `FULL`, or if it says `HELD` and the holder's [`SlotGuard::full`] is set.
     item: UnsafeCell<MaybeUninit<T>>,
 }
 
 // SAFETY: the item is touched only by the thread that has moved the word to `HELD`, so that sharing this hands the item
 // from thread to thread but never shares it.
-unsafe impl<T: Send> Sync for Place<T> {}
+unsafe impl<T: Send> Sync for Slot<T> {}
 
-impl<T> Place<T> {
+impl<T> Slot<T> {
     pub(crate) const fn new() -> Self {
         Self { word: AtomicU32::new(EMPTY), item: UnsafeCell::new(MaybeUninit::uninit()) }
     }
@@ -48,24 +48,24 @@ impl<T> Place<T> {
 
     /// Takes hold of the place if it is full, or if it is empty.
     #[inline]
-    pub(crate) fn try_open(&self, full: bool) -> Option<Open<'_, T>> {
+    pub(crate) fn try_lock(&self, full: bool) -> Option<SlotGuard<'_, T>> {
         rt::atom(&self.word);
-        self.grab(full)
+        self.try_lock_fast(full)
     }
 
     /// The same, saying nothing to whoever observes.
     #[inline]
-    pub(crate) fn grab(&self, full: bool) -> Option<Open<'_, T>> {
+    pub(crate) fn try_lock_fast(&self, full: bool) -> Option<SlotGuard<'_, T>> {
         let before = if full { FULL } else { EMPTY };
         match self.word.compare_exchange(before, HELD, Acquire, Relaxed) {
-            Ok(_) => Some(Open { place: self, full, not_send: PhantomData }),
+            Ok(_) => Some(SlotGuard { slot: self, full, not_send: PhantomData }),
             Err(_) => None,
         }
     }
 
     /// For the holder alone.
     #[cold]
-    fn let_go(&self, state: u32) {
+    fn release(&self, state: u32) {
         rt::atom(&self.word);
         self.word.store(state, Release);
         if rt::explored() {
@@ -74,13 +74,13 @@ impl<T> Place<T> {
     }
 
     /// Takes hold of the place as soon as nobody else has it.
-    pub(crate) fn open(&self) -> Open<'_, T> {
+    pub(crate) fn lock(&self) -> SlotGuard<'_, T> {
         let mut spin = Spin::new();
         loop {
             rt::atom(&self.word);
             let before = self.word.load(Relaxed);
             if before != HELD {
-                if let Some(open) = self.try_open(before == FULL) {
+                if let Some(open) = self.try_lock(before == FULL) {
                     return open;
                 }
             } else if !spin.again() {
@@ -92,7 +92,7 @@ impl<T> Place<T> {
     }
 }
 
-impl<T> Drop for Place<T> {
+impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
         if *self.word.get_mut() == FULL {
             // SAFETY: the word says that there is an item; it was written before the word was.
@@ -101,24 +101,24 @@ impl<T> Drop for Place<T> {
     }
 }
 
-impl<T> fmt::Debug for Place<T> {
+impl<T> fmt::Debug for Slot<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("full", &self.is_full()).finish_non_exhaustive()
+        f.debug_struct("Slot").field("full", &self.is_full()).finish_non_exhaustive()
     }
 }
 
 /// A place in hand; dropping it lets go of it.
-pub(crate) struct Open<'a, T> {
-    place: &'a Place<T>,
+pub(crate) struct SlotGuard<'a, T> {
+    slot: &'a Slot<T>,
     full: bool,
     not_send: PhantomData<*const ()>,
 }
 
-impl<T> Open<'_, T> {
+impl<T> SlotGuard<'_, T> {
     /// Takes out what is there, and puts `item` in.
     #[inline]
     pub(crate) fn replace(&mut self, item: Option<T>) -> Option<T> {
-        let content = self.place.item.get();
+        let content = self.slot.item.get();
         // SAFETY: the place is held by this alone, and it is full.
         let before = self.full.then(|| unsafe { (*content).assume_init_read() });
         self.full = item.is_some();
@@ -130,14 +130,14 @@ impl<T> Open<'_, T> {
     }
 }
 
-impl<T> Drop for Open<'_, T> {
+impl<T> Drop for SlotGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         let state = if self.full { FULL } else { EMPTY };
         if rt::quiet() {
-            self.place.word.store(state, Release);
+            self.slot.word.store(state, Release);
         } else {
-            self.place.let_go(state);
+            self.slot.release(state);
         }
     }
 }

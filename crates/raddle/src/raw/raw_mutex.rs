@@ -148,13 +148,13 @@ fn now() -> u32 {
 }
 
 #[derive(Debug)]
-pub(crate) struct RawLock {
+pub(crate) struct RawMutex {
     word: AtomicU32,
     /// Used by the watch alone.
     mark: Mark,
 }
 
-impl RawLock {
+impl RawMutex {
     pub(crate) const fn new() -> Self {
         Self { word: AtomicU32::new(FREE), mark: Mark::new() }
     }
@@ -185,7 +185,7 @@ impl RawLock {
         self.release_with(|| rt::atom(&self.word))
     }
 
-    /// Like [`release`](RawLock::release); tells no observer.
+    /// Like [`release`](RawMutex::release); tells no observer.
     #[inline]
     pub(crate) fn release_fast(&self) -> bool {
         self.release_with(|| ())
@@ -332,7 +332,7 @@ impl RawLock {
 
 /// A thread that waits for the lock asleep.
 struct Waiter<'a> {
-    lock: &'a RawLock,
+    lock: &'a RawMutex,
     /// Since when releases hand over, for its sake; `None`: it has not parked yet.
     due: Option<u32>,
     /// It was woken, so the lock may have been handed to it.
@@ -423,16 +423,16 @@ mod tests {
     const LIMIT: Duration = Duration::from_mins(2);
 
     /// A held lock with a waiter that no release has yet been told of, and that is due already.
-    fn starving() -> RawLock {
-        let lock = RawLock::new();
+    fn starving() -> RawMutex {
+        let lock = RawMutex::new();
         assert!(lock.acquire(None));
         lock.word.store(State(HELD | PARKED).with_due(now()).0, Relaxed);
         lock
     }
 
     /// A lock on its way to a waiter that was woken before.
-    fn handed() -> RawLock {
-        let lock = RawLock::new();
+    fn handed() -> RawMutex {
+        let lock = RawMutex::new();
         lock.word.store(State(HANDED).with_coming(REMEMBERED).with_due(now()).0, Relaxed);
         lock
     }
@@ -480,7 +480,7 @@ mod tests {
 
     #[test]
     fn lock_that_is_free_or_handed_over_cannot_be_released() {
-        assert!(!RawLock::new().release());
+        assert!(!RawMutex::new().release());
         let lock = handed();
         assert!(!lock.release());
         assert_eq!(lock.look().owner(), HANDED);
@@ -536,7 +536,7 @@ mod tests {
     #[test]
     fn waiter_that_parks_just_before_a_release_is_not_forgotten() {
         let parked = State(HELD | PARKED).with_due(after(now(), PATIENCE));
-        let lock = RawLock::new();
+        let lock = RawMutex::new();
         assert!(lock.restore(parked));
         assert_eq!(lock.look(), State::FREE, "it has gone already");
         assert!(lock.acquire(None));

@@ -3,7 +3,7 @@
 //! A store costs half of what an exchange does, but cannot tell whether somebody sleeps. Who goes to sleep says so
 //! beforehand, and who lets go looks after its store; the processor may do that in the other order, so that once in a
 //! while somebody is overlooked, who wakes by itself after [`NAP`]. A lock that may be held for long is better off with
-//! a [`RawLock`](super::RawLock).
+//! a [`RawMutex`](super::RawMutex).
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -14,17 +14,17 @@ use crate::rt::{self, Spin};
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 
-/// Who finds the latch held by a thread that does not run looks again after this time at the latest.
+/// The longest time for which a waiter sleeps without looking at the lock again.
 pub(super) const NAP: Duration = Duration::from_micros(50);
 
 #[derive(Debug)]
-pub(crate) struct Latch {
+pub(crate) struct SpinLock {
     word: AtomicU32,
     /// How many threads sleep, or are about to.
     sleepers: AtomicU32,
 }
 
-impl Latch {
+impl SpinLock {
     pub(crate) const fn new() -> Self {
         Self { word: AtomicU32::new(FREE), sleepers: AtomicU32::new(0) }
     }
@@ -32,12 +32,12 @@ impl Latch {
     #[inline]
     pub(crate) fn try_acquire(&self) -> bool {
         rt::atom(&self.word);
-        self.grab()
+        self.try_acquire_fast()
     }
 
-    /// The same, saying nothing to whoever observes.
+    /// Like `try_acquire`, without a call to the observer.
     #[inline]
-    pub(crate) fn grab(&self) -> bool {
+    pub(crate) fn try_acquire_fast(&self) -> bool {
         self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
     }
 
