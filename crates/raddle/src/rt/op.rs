@@ -149,14 +149,3 @@ impl Op {
         self.does.unwrap_or_else(|| self.kind.verb())
     }
 }
-
-/// How a [`wait`](super::wait) ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Another thread woke this one, or the operating system did without a reason.
-    Woken,
-    /// The word did not hold the expected value.
-    Changed,
-    /// The deadline has passed.
-    TimedOut,
-}

@@ -10,7 +10,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::{Duration, Instant};
 
-use super::op::Wait;
+/// How a [`rt::wait`](crate::rt::wait) ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Another thread woke this one, or the operating system did without a reason.
+    Woken,
+    /// The word did not hold the expected value.
+    Changed,
+    /// The deadline has passed.
+    TimedOut,
+}
 
 pub(super) fn now() -> Instant {
     Instant::now()

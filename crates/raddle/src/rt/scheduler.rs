@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::memory::Memory;
-use super::op::{Object, Op, Wait};
+use super::op::{Object, Op};
+use super::os::Wait;
 use super::place::Place;
 use super::program::Program;
 

@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::fork::{ForkSafe, Rank};
-use super::op::{Op, Wait};
+use super::op::Op;
+use super::os::Wait;
 use super::{current, doing, flags, os, spin, starting, trace, under, watch};
 
 /// Parks the calling thread while `word` holds `expected`, until [`wake`](super::wake) or the deadline; `None`: no limit.

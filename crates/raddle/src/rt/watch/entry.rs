@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::judge::judge;
 use super::table::{Key, Waiting, table, wakes};
-use crate::rt::op::{Kind, Op, Wait};
+use crate::rt::op::{Kind, Op};
+use crate::rt::os::Wait;
 use crate::rt::program::Program;
 use crate::rt::record::Record;
 use crate::rt::{doing, flags, os, under};
