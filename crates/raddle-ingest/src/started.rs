@@ -10,5 +10,5 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    thread.start().map_err(|error| io::Error::new(error.io_error().kind(), error.to_string()))
+    Ok(thread.start()?)
 }

@@ -334,13 +334,13 @@ mod traits {
             "thread::JoinError" thread::JoinError => ALL,
             "thread::JoinTimeoutError" thread::JoinTimeoutError<u8> => ALL,
             "thread::Thread" thread::Thread<fn()> => ALL,
-            "thread::StartError" thread::StartError<fn()> => ALL,
+            "thread::SpawnError" thread::SpawnError<fn()> => ALL,
             "thread::UnhandledPanic" thread::UnhandledPanic<'_> => "Unpin",
             "thread::Scope" thread::Scope<'_, '_> => "Send Sync Unpin RefUnwindSafe",
             "thread::ScopedBuilder" thread::ScopedBuilder<'_, '_> => ALL,
             "thread::ScopedJoinHandle" thread::ScopedJoinHandle<'_, u8> => ALL,
             "thread::ThreadHandle" thread::ThreadHandle => ALL,
-            "thread::JoinItself" thread::JoinItself => ALL,
+            "thread::SelfJoinError" thread::SelfJoinError => ALL,
             "queue::SimpleQueue" queue::SimpleQueue<u8> => ALL,
             "queue::Fifo" queue::Fifo => ALL,
             "queue::Lifo" queue::Lifo => ALL,
@@ -373,6 +373,7 @@ mod traits {
             "rt::Object" rt::Object => ALL,
             "rt::Kind" rt::Kind => ALL,
             "rt::Op" rt::Op => ALL,
+            "rt::Place" rt::Place => ALL,
             "rt::Wait" rt::Wait => ALL,
             "rt::Program" rt::Program => ALL,
             "watch::Dump" watch::Dump => ALL,
@@ -394,7 +395,6 @@ mod traits {
             "future::TaskPanic" future::TaskPanic => ALL,
             "future::Future" future::Future<u8> => ALL,
             "timer::TimerBuilder" timer::TimerBuilder => ALL,
-            "timer::StartError" timer::StartError<fn()> => ALL,
             "timer::Timer" timer::Timer => ALL,
             "atomic::AtomicBool" atomic::AtomicBool => ALL,
             "atomic::AtomicI8" atomic::AtomicI8 => ALL,
@@ -500,8 +500,8 @@ mod traits {
         error::<thread::ThreadPanic>();
         error::<thread::JoinError>();
         error::<thread::JoinTimeoutError<u8>>();
-        error::<thread::JoinItself>();
-        error::<thread::StartError<fn()>>();
+        error::<thread::SelfJoinError>();
+        error::<thread::SpawnError<fn()>>();
         error::<queue::ShutDown>();
         error::<queue::PutError<u8>>();
         error::<queue::GetError>();
@@ -514,7 +514,6 @@ mod traits {
         error::<future::Unwanted<u8>>();
         error::<future::FutureError>();
         error::<future::TaskPanic>();
-        error::<timer::StartError<fn()>>();
         let (me, other) = (thread::current(), raddle::Thread::spawn(|| ()));
         let threads = std::collections::HashSet::from([me.clone(), other.thread().clone(), me]);
         assert_eq!(threads.len(), 2);

@@ -72,7 +72,7 @@ fn set_and_clear_let_everybody_go_who_waited() {
                 })
             })
             .collect();
-        until(|| waiting.iter().all(|thread| sleeps(thread.native_id())));
+        until(|| waiting.iter().all(|thread| sleeps(thread.thread().native_id())));
         event.set();
         event.clear();
         waiting.into_iter().for_each(support::finish);

@@ -463,7 +463,7 @@ fn too_late_to_start() {
     extern "C" fn handler() {
         let error = Thread::new(|| "came back").daemon(false).start().unwrap_err();
         println!("{}", error.io_error());
-        println!("{}", error.into_thread().into_closure()());
+        println!("{}", error.into_inner()());
     }
     at_exit(handler);
     after(thread::main_thread(), "finished");

@@ -288,7 +288,7 @@ fn waiter_that_has_been_asleep_longest_is_woken_first() {
                     }
                 });
                 begins.wait();
-                until(|| sleeps(&waiter));
+                until(|| sleeps(waiter.thread()));
                 waiter
             })
             .collect();

@@ -54,10 +54,10 @@ fn scoped_threads_can_be_named_and_sized_and_a_refused_start_gives_the_closure_b
             assert_eq!(named.thread().name(), "scoped");
             assert_eq!(named.join().unwrap(), "scoped");
             let refused = s.builder().stack_size(1 << 55).spawn(|| text.len()).unwrap_err();
-            assert!(refused.to_string().starts_with("a thread could not be started: "), "{refused}");
-            assert_eq!(refused.into_closure()(), 8);
+            assert!(refused.to_string().starts_with("failed to start thread: "), "{refused}");
+            assert_eq!(refused.into_inner()(), 8);
             let refused = s.builder().name("huge").stack_size(1 << 55).spawn(|| text.len()).unwrap_err();
-            assert!(refused.to_string().starts_with("thread \"huge\" could not be started: "), "{refused}");
+            assert!(refused.to_string().starts_with("failed to start thread \"huge\": "), "{refused}");
             let refused = s.builder().name("a\0b").spawn(|| text.len()).unwrap_err();
             assert_eq!(refused.io_error().kind(), std::io::ErrorKind::InvalidInput);
         });
@@ -146,7 +146,7 @@ fn joining_oneself_is_an_error() {
             let (answer, answers) = mpsc::channel();
             let thread = s.spawn(move || {
                 let me = receive.recv().unwrap();
-                answer.send(matches!(me.join(), Err(JoinError::Itself))).unwrap();
+                answer.send(matches!(me.join(), Err(JoinError::SelfJoin))).unwrap();
             });
             send.send(thread).unwrap();
             assert!(answers.recv().unwrap());

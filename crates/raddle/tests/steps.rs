@@ -335,6 +335,10 @@ const TAKE: Steps = steps! {
     "JoinHandle::join" thread() => |it| it.join();
     "JoinHandle::join_deadline" thread() => |it| it.join_deadline(soon());
     "JoinHandle::join_timeout" thread() => |it| it.join_timeout(SOON);
+    "JoinHandle::is_finished" thread() => |it| it.is_finished();
+    "JoinHandle::wait" thread() => |it| it.wait();
+    "JoinHandle::wait_deadline" thread() => |it| it.wait_deadline(soon());
+    "JoinHandle::wait_timeout" thread() => |it| it.wait_timeout(SOON);
     "Lock::acquire" Lock::new() => |it| it.acquire();
     "Lock::acquire_deadline" Lock::new() => |it| it.acquire_deadline(soon());
     "Lock::acquire_timeout" Lock::new() => |it| it.acquire_timeout(SOON);
@@ -594,7 +598,9 @@ const NONE: &[(&str, &[&str])] = &[
             "Promise::future",
             "ScopedJoinHandle::thread",
             "JoinHandle::thread",
-            "Deref for JoinHandle",
+            "JoinHandle::ident",
+            "JoinHandle::is_daemon",
+            "JoinHandle::name",
             "ThreadHandle::ident",
             "Timer::is_daemon",
             "Timer::name",
@@ -631,22 +637,24 @@ const NONE: &[(&str, &[&str])] = &[
             "PutError::is_full",
             "PutError::is_shut_down",
             "ShutDown::into_inner",
-            "StartError::into_function",
-            "StartError::into_closure",
-            "StartError::into_thread",
-            "StartError::io_error",
+            "JoinTimeoutError::into_inner",
+            "SpawnError::into_inner",
+            "SpawnError::io_error",
+            "SpawnError::name",
+            "PartialEq for JoinTimeoutError",
+            "PartialEq for ThreadPanic",
             "SubmitError::into_task",
             "SubmitError::is_full",
             "TaskPanic::message",
             "TaskPanic::thread_name",
-            "Thread::into_closure",
+            "Thread::into_inner",
             "ThreadPanic::into_payload",
             "ThreadPanic::message",
             "ThreadPanic::thread_name",
             "UnhandledPanic::message",
             "Debug for PutError",
             "Debug for ShutDown",
-            "Debug for StartError",
+            "Debug for SpawnError",
             "Debug for SubmitError",
             "Debug for TaskPanic",
             "Debug for ThreadPanic",
@@ -658,15 +666,16 @@ const NONE: &[(&str, &[&str])] = &[
             "Display for FutureError",
             "Display for GetError",
             "Display for JoinError",
-            "Display for JoinItself",
+            "Display for SelfJoinError",
             "Display for JoinTimeoutError",
             "Display for NoPermitsError",
             "Display for NotHeldError",
             "Display for NotOwnerError",
             "Display for PermitError",
+            "Display for ProgramEnding",
             "Display for PutError",
             "Display for ShutDown",
-            "Display for StartError",
+            "Display for SpawnError",
             "Display for SubmitError",
             "Display for TaskPanic",
             "Display for ThreadPanic",

@@ -84,7 +84,7 @@ fn joining_oneself_is_an_error_in_every_form() {
         let (answer, answers) = mpsc::channel();
         let thread = Thread::spawn(move || {
             let me = thread::current();
-            assert_eq!(me.wait().unwrap_err().to_string(), thread::JoinItself.to_string());
+            assert_eq!(me.wait().unwrap_err().to_string(), thread::SelfJoinError.to_string());
             assert!(!me.wait_timeout(Duration::from_secs(1000)));
             assert!(!me.wait_deadline(rt::now() + Duration::from_secs(1000)));
             let handle = receive.recv().unwrap();
@@ -99,7 +99,7 @@ fn joining_oneself_is_an_error_in_every_form() {
         let (answer, answers) = mpsc::channel();
         let thread = Thread::spawn(move || {
             let error = receive.recv().unwrap().join_timeout(Duration::from_secs(1000)).unwrap_err();
-            answer.send(matches!(error, JoinTimeoutError::Failed(JoinError::Itself))).unwrap();
+            answer.send(matches!(error, JoinTimeoutError::Failed(JoinError::SelfJoin))).unwrap();
             true
         });
         send.send(thread).unwrap();
@@ -244,27 +244,28 @@ fn names_and_numbers_reach_the_operating_system() {
 }
 
 #[test]
-fn a_name_with_a_nul_gives_the_thread_back() {
+fn name_with_a_nul_byte_gives_the_closure_back() {
     let error = Thread::new(|| 7).name("a\0b").start().unwrap_err();
     assert_eq!(error.io_error().kind(), std::io::ErrorKind::InvalidInput);
     assert!(error.to_string().contains("\"a\\0b\"") && error.to_string().contains("NUL"), "{error}");
-    assert!(format!("{error:?}").contains("StartError"));
+    assert!(format!("{error:?}").contains("SpawnError"));
     assert!(std::error::Error::source(&error).is_some());
-    assert_eq!(finish(error.into_thread().name("a b").start().unwrap()), 7);
+    assert_eq!(finish(Thread::new(error.into_inner()).name("a b").start().unwrap()), 7);
 }
 
 #[test]
-fn a_start_that_fails_gives_the_thread_back() {
+fn failed_start_gives_the_closure_back() {
     for size in [usize::MAX / 2, usize::MAX / 2 + 1, usize::MAX - 4096, usize::MAX] {
         let dropped = Arc::new(());
         let kept = dropped.clone();
         let thread = Thread::new(move || Arc::strong_count(&kept)).name("too large").stack_size(size);
         let error = thread.start().unwrap_err();
-        assert!(error.to_string().contains("could not be started"), "{error}");
+        assert!(error.to_string().starts_with("failed to start thread \"too large\": "), "{error}");
         assert_eq!(Arc::strong_count(&dropped), 2);
-        let thread = error.into_thread();
+        let closure = error.into_inner();
         assert!(thread::enumerate().iter().all(|thread| thread.name() != "too large"));
-        assert_eq!(thread.into_closure()(), 2);
+        assert_eq!(closure(), 2);
+        drop(closure);
         assert_eq!(Arc::strong_count(&dropped), 1);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use raddle::rt::now;
-use raddle::thread::{self, JoinItself};
+use raddle::thread::{self, SelfJoinError};
 use raddle::{Event, Mutex, Thread, Timer};
 use support::{finish, repeat, until, within_limit};
 
@@ -229,7 +229,7 @@ fn a_function_may_cancel_its_own_timer() {
                     let timer = me.get().expect("just seen");
                     answers.lock().push((repeats, timer.cancel(), timer.is_finished()));
                     answers.lock().push((repeats, timer.cancel(), timer.wait_timeout(NEVER)));
-                    assert_eq!(timer.wait(), Err(JoinItself));
+                    assert_eq!(timer.wait(), Err(SelfJoinError));
                 }
             };
             let timer = if repeats { Timer::every(ms(1), function) } else { Timer::after(ms(1), function) };

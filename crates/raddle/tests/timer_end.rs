@@ -143,7 +143,7 @@ fn a_timer_that_comes_too_late_is_refused_or_a_daemon() {
     extern "C" fn late() {
         let error = awaited().after(HOUR, || eprint!("never")).expect_err("nobody would wait for it");
         eprint!("{error}: ");
-        error.into_function()();
+        error.into_inner()();
         let short = Timer::after(HOUR, || ());
         eprint!("; daemon: {}, cancelled: {}", short.is_daemon(), short.cancel());
     }
@@ -152,7 +152,7 @@ fn a_timer_that_comes_too_late_is_refused_or_a_daemon() {
         unsafe { libc::atexit(late) };
         awaited().after(ms(20), || eprint!("in time; ")).expect("it starts");
     });
-    let expected = "in time; a timer could not be started: the program is ending: never; \
+    let expected = "in time; failed to start timer: the program is ending; make it a daemon, or start it before the program ends: never; \
                     daemon: true, cancelled: true";
     expect(ended, 0, expected);
 }

@@ -127,12 +127,12 @@ fn without_a_service_nothing_starts_and_the_function_comes_back() {
     host.refuse.store(2, SeqCst);
     let error = Timer::builder().name("tea").after(HOUR, || 42_u8.to_string().clear());
     let error = error.expect_err("no thread");
-    assert!(error.to_string().starts_with("the timer \"tea\" could not be started: "), "{error}");
+    assert!(error.to_string().starts_with("failed to start timer \"tea\": "), "{error}");
     assert_eq!(error.io_error().kind(), io::ErrorKind::WouldBlock);
-    error.into_function()();
+    error.into_inner()();
     let panic = catch_unwind(|| Timer::every(HOUR, || ())).expect_err("no thread");
     let text = panic.downcast_ref::<String>().expect("a text");
-    assert!(text.starts_with("a timer could not be started: "), "{text}");
+    assert!(text.starts_with("failed to start timer: "), "{text}");
     assert_eq!((host.started.load(SeqCst), Timer::pending()), (0, 0));
     let timer = Timer::after(Duration::ZERO, || ());
     assert!(timer.wait_timeout(support::LIMIT), "the next one tries again");

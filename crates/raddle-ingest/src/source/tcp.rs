@@ -91,7 +91,7 @@ impl Source for TcpSource {
         let all_accepted = acceptor.accept_the_rest();
         drop(acceptor.listener); // now, so that new peers are refused and not left waiting
         if let Some(thread) = acceptor.next {
-            thread.into_closure()(); // there is none for it, so this one reads it
+            thread.into_inner()(); // there is none for it, so this one reads it
         }
         for connection in acceptor.threads {
             if let Err(error) = connection.join() {
@@ -216,7 +216,8 @@ impl Acceptor {
             }
             Err(error) => {
                 let failed = self.fails(error.io_error());
-                self.next = Some(error.into_thread());
+                let name = error.name().unwrap_or_default().to_owned();
+                self.next = Some(Thread::new(error.into_inner()).name(name).stack_size(self.stack));
                 failed
             }
         }

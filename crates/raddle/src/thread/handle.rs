@@ -49,11 +49,11 @@ impl ThreadHandle {
     /// Waits until the thread is over.
     ///
     /// # Errors
-    /// [`JoinItself`] if the calling thread is the one to wait for.
+    /// [`SelfJoinError`] if the calling thread is the one to wait for.
     #[track_caller]
-    pub fn wait(&self) -> Result<(), JoinItself> {
+    pub fn wait(&self) -> Result<(), SelfJoinError> {
         if self.is_current() {
-            return Err(JoinItself);
+            return Err(SelfJoinError);
         }
         self.wait_until(None);
         Ok(())
@@ -125,12 +125,12 @@ impl fmt::Debug for ThreadHandle {
 
 /// A thread cannot wait for its own end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JoinItself;
+pub struct SelfJoinError;
 
-impl fmt::Display for JoinItself {
+impl fmt::Display for SelfJoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a thread cannot join itself: it would wait for ever")
     }
 }
 
-impl std::error::Error for JoinItself {}
+impl std::error::Error for SelfJoinError {}

@@ -2,11 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::handle::ThreadHandle;
+use super::handle::{SelfJoinError, ThreadHandle};
 use super::hook::{self, Payload};
 use super::tally::Tally;
 use crate::rt::{self, Record};
@@ -74,7 +73,7 @@ impl<T> Drop for Packet<T> {
 /// Dropping it lets the thread run on; a non-daemon thread still keeps the program alive. If it panics then,
 /// the [excepthook](crate::thread::set_excepthook) hears of it.
 ///
-/// It [derefs](Deref) to a [`ThreadHandle`]: name, numbers, `is_finished`, `wait_timeout`.
+/// [`thread`](JoinHandle::thread) gives the [`ThreadHandle`], which can be cloned and shared.
 pub struct JoinHandle<T> {
     pub(super) thread: ThreadHandle,
     pub(super) packet: Arc<Packet<T>>,
@@ -86,7 +85,7 @@ impl<T> JoinHandle<T> {
     /// What the thread did happens before the return of `join`, the destructors of its thread-locals included.
     ///
     /// # Errors
-    /// [`JoinError::Panicked`] with what it panicked with; [`JoinError::Itself`] if a thread joins itself;
+    /// [`JoinError::Panicked`] with what it panicked with; [`JoinError::SelfJoin`] if a thread joins itself;
     /// [`JoinError::Exited`] if it called `std::process::exit`, or exists in the parent of this process only.
     ///
     /// ```
@@ -100,7 +99,7 @@ impl<T> JoinHandle<T> {
     /// ```
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
-        self.thread.wait().map_err(|_| JoinError::Itself)?;
+        self.thread.wait().map_err(|_| JoinError::SelfJoin)?;
         self.packet.take()
     }
 
@@ -125,7 +124,7 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     fn join_until(self, deadline: Option<Instant>) -> Result<T, JoinTimeoutError<T>> {
         if self.thread.is_current() {
-            return Err(JoinTimeoutError::Failed(JoinError::Itself));
+            return Err(JoinTimeoutError::Failed(JoinError::SelfJoin));
         }
         if !self.thread.wait_until(deadline) {
             return Err(JoinTimeoutError::TimedOut(self));
@@ -133,16 +132,142 @@ impl<T> JoinHandle<T> {
         self.packet.take().map_err(JoinTimeoutError::Failed)
     }
 
-    /// The thread, without the right to its result.
-    pub fn thread(&self) -> &ThreadHandle {
-        &self.thread
+    /// Waits until the thread has terminated, and keeps the result for a later [`join`](Self::join).
+    ///
+    /// # Errors
+    /// Returns [`SelfJoinError`] if the calling thread is the one to wait for.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let worker = Thread::spawn(|| 42);
+    /// worker.wait()?;
+    /// assert!(worker.is_finished());
+    /// assert_eq!(worker.join()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn wait(&self) -> Result<(), SelfJoinError> {
+        self.thread.wait()
     }
-}
 
-impl<T> Deref for JoinHandle<T> {
-    type Target = ThreadHandle;
+    /// Waits until the thread has terminated, for at most `timeout`, and returns whether it has.
+    ///
+    /// Unlike [`join_timeout`](Self::join_timeout), this keeps the handle. A thread that waits for itself gets `false`
+    /// at once.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, Thread};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let stop = Arc::new(Event::new());
+    /// let worker = Thread::spawn({ let stop = stop.clone(); move || stop.wait() });
+    /// assert!(!worker.wait_timeout(Duration::from_millis(1)));
+    /// stop.set();
+    /// worker.join()?;
+    /// # Ok::<(), raddle::thread::JoinError>(())
+    /// ```
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.thread.wait_timeout(timeout)
+    }
 
-    fn deref(&self) -> &ThreadHandle {
+    /// Waits until the thread has terminated, until `deadline` at the latest, and returns whether it has.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let deadline = Instant::now() + Duration::from_secs(60);
+    /// let workers = [1, 2].map(|n| Thread::spawn(move || n));
+    /// assert!(workers.iter().all(|worker| worker.wait_deadline(deadline)));
+    /// ```
+    #[track_caller]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        self.thread.wait_deadline(deadline)
+    }
+
+    /// Returns whether the thread has terminated and its thread-locals have been dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, Thread};
+    /// use std::sync::Arc;
+    ///
+    /// let stop = Arc::new(Event::new());
+    /// let worker = Thread::spawn({ let stop = stop.clone(); move || stop.wait() });
+    /// assert!(!worker.is_finished());
+    /// stop.set();
+    /// let thread = worker.thread().clone();
+    /// worker.join()?;
+    /// assert!(thread.is_finished());
+    /// # Ok::<(), raddle::thread::JoinError>(())
+    /// ```
+    #[track_caller]
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Returns the thread's name.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let worker = Thread::new(|| ()).name("worker").start()?;
+    /// assert_eq!(worker.name(), "worker");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn name(&self) -> String {
+        self.thread.name()
+    }
+
+    /// Returns the thread's number in this process, which is never reused.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Thread, thread};
+    ///
+    /// let worker = Thread::spawn(thread::ident);
+    /// let ident = worker.ident();
+    /// assert_eq!(worker.join()?, ident);
+    /// # Ok::<(), raddle::thread::JoinError>(())
+    /// ```
+    pub fn ident(&self) -> u64 {
+        self.thread.ident()
+    }
+
+    /// Returns whether the program may end without waiting for the thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let worker = Thread::new(|| ()).daemon(true).start()?;
+    /// assert!(worker.is_daemon());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn is_daemon(&self) -> bool {
+        self.thread.is_daemon()
+    }
+
+    /// Returns the thread's handle, which is cloneable and does not own the result.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let worker = Thread::spawn(|| 42);
+    /// let thread = worker.thread().clone();
+    /// assert_eq!(worker.join()?, 42);
+    /// assert!(thread.is_finished());
+    /// # Ok::<(), raddle::thread::JoinError>(())
+    /// ```
+    pub fn thread(&self) -> &ThreadHandle {
         &self.thread
     }
 }
@@ -192,6 +317,15 @@ impl fmt::Display for ThreadPanic {
 
 impl std::error::Error for ThreadPanic {}
 
+/// Compares the names of the threads and the messages.
+impl PartialEq for ThreadPanic {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.who, &self.message) == (&other.who, &other.message)
+    }
+}
+
+impl Eq for ThreadPanic {}
+
 impl fmt::Debug for ThreadPanic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPanic")
@@ -202,13 +336,13 @@ impl fmt::Debug for ThreadPanic {
 }
 
 /// Why a join gave no result.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The thread panicked.
     Panicked(ThreadPanic),
     /// A thread tried to join itself.
-    Itself,
+    SelfJoin,
     /// The thread called `std::process::exit` and will return nothing; or it is one of the parent's, and this is a forked
     /// child, which does not have it.
     Exited,
@@ -218,7 +352,7 @@ impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JoinError::Panicked(panic) => panic.fmt(f),
-            JoinError::Itself => super::handle::JoinItself.fmt(f),
+            JoinError::SelfJoin => SelfJoinError.fmt(f),
             JoinError::Exited => f.write_str(
                 "the thread returned nothing: it called exit, or exists in the parent process only",
             ),
@@ -228,12 +362,36 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
-/// Why a join with a limit gave no result.
+/// Why a join with a timeout gave no result.
 pub enum JoinTimeoutError<T> {
     /// The thread is still running; here is its handle back.
     TimedOut(JoinHandle<T>),
     /// The thread is over, or will never be, without a result.
     Failed(JoinError),
+}
+
+impl<T> JoinTimeoutError<T> {
+    /// Returns the handle if the join timed out.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, Thread};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let stop = Arc::new(Event::new());
+    /// let worker = Thread::spawn({ let stop = stop.clone(); move || stop.wait() });
+    /// let error = worker.join_timeout(Duration::from_millis(1)).unwrap_err();
+    /// stop.set();
+    /// error.into_inner().expect("it timed out").join()?;
+    /// # Ok::<(), raddle::thread::JoinError>(())
+    /// ```
+    pub fn into_inner(self) -> Option<JoinHandle<T>> {
+        match self {
+            JoinTimeoutError::TimedOut(handle) => Some(handle),
+            JoinTimeoutError::Failed(_) => None,
+        }
+    }
 }
 
 impl<T> fmt::Debug for JoinTimeoutError<T> {
@@ -257,3 +415,18 @@ impl<T> fmt::Display for JoinTimeoutError<T> {
 }
 
 impl<T> std::error::Error for JoinTimeoutError<T> {}
+
+/// Two handles are equal if they are of the same thread.
+impl<T> PartialEq for JoinTimeoutError<T> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (JoinTimeoutError::TimedOut(one), JoinTimeoutError::TimedOut(other)) => {
+                one.thread == other.thread
+            }
+            (JoinTimeoutError::Failed(one), JoinTimeoutError::Failed(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl<T> Eq for JoinTimeoutError<T> {}

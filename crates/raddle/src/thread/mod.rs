@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use crate::rt::{self, Kind, Op, Place};
 
-pub use handle::{JoinItself, ThreadHandle};
+pub use handle::{SelfJoinError, ThreadHandle};
 pub(crate) use hook::{
     Careful, Payload, dispose, drop_guarded, guarded, message, report, report_call, report_refusal,
     report_shortage,
@@ -55,8 +55,8 @@ pub(crate) use hook::{
 pub use hook::{UnhandledPanic, reset_excepthook, set_excepthook};
 pub use join::{JoinError, JoinHandle, JoinTimeoutError, ThreadPanic};
 pub use scope::{Scope, ScopedBuilder, ScopedJoinHandle, scope};
-pub(crate) use start::launch;
-pub use start::{StartError, Thread};
+pub(crate) use start::{ProgramEnding, Spawned, launch};
+pub use start::{SpawnError, Thread};
 
 /// The calling thread. One that raddle did not start gets a stand-in, so this always has an answer.
 ///

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::handle::ThreadHandle;
 use super::hook::drop_guarded;
 use super::join::{JoinError, JoinHandle, Packet};
-use super::start::{StartError, caught, launch, record_for};
+use super::start::{SpawnError, Spawned, caught, launch, record_for};
 use super::tally::{Done, Place, Tally};
 use crate::erase::erase;
 use crate::raw::Guarded;
@@ -97,7 +97,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     ///     let count = || words.iter().map(|word| word.len()).sum::<usize>();
     ///     match s.builder().name("counter").stack_size(64 << 10).spawn(count) {
     ///         Ok(counter) => counter.join().unwrap(),
-    ///         Err(refused) => refused.into_closure()(), // here, then
+    ///         Err(refused) => refused.into_inner()(), // here, then
     ///     }
     /// });
     /// assert_eq!(length, 8);
@@ -131,10 +131,10 @@ impl<'scope> ScopedBuilder<'scope, '_> {
     /// Starts a thread that runs `run`; see [`Scope::spawn`].
     ///
     /// # Errors
-    /// [`StartError`] gives the closure back: the operating system has no more threads or memory, the name contains a
-    /// NUL, or the program is ending and would not wait for the thread.
+    /// Returns a [`SpawnError`], which gives the closure back, if the operating system has no more threads or memory,
+    /// if the name contains a NUL byte, or if the program is ending.
     #[track_caller]
-    pub fn spawn<F, T>(self, run: F) -> Result<ScopedJoinHandle<'scope, T>, StartError<F>>
+    pub fn spawn<F, T>(self, run: F) -> Result<ScopedJoinHandle<'scope, T>, SpawnError<F>>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
@@ -169,7 +169,7 @@ impl<'scope> ScopedBuilder<'scope, '_> {
             }
             Err(error) => {
                 let run = room.lock().take().expect("a thread that did not start has not run");
-                Err(StartError::new(error, run, self.name, self.stack_size))
+                Err(SpawnError::new(Spawned::Thread, self.name.map(Into::into), error, run))
             }
         }
     }
@@ -219,7 +219,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// As for [`JoinHandle::join`].
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
-        self.handle.thread.wait().map_err(|_| JoinError::Itself)?;
+        self.handle.thread.wait().map_err(|_| JoinError::SelfJoin)?;
         self.handle.packet.take()
     }
 

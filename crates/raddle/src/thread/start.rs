@@ -69,6 +69,19 @@ impl<F> Thread<F> {
         self.stack_size = Some(bytes);
         self
     }
+
+    /// Returns the closure that the thread was to run.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let thread = Thread::new(|| 42);
+    /// assert_eq!(thread.into_inner()(), 42);
+    /// ```
+    pub fn into_inner(self) -> F {
+        self.run
+    }
 }
 
 impl<F, T> Thread<F>
@@ -91,10 +104,10 @@ where
     /// Starts the thread. What the caller did before happens before what the thread does.
     ///
     /// # Errors
-    /// [`StartError`] gives the thread back: the operating system has no more threads or memory, the name
-    /// contains a NUL, or the program is ending and would not wait for the thread.
+    /// Returns a [`SpawnError`], which gives the closure back, if the operating system has no more threads or memory,
+    /// if the name contains a NUL byte, or if the program is ending and the thread is not a daemon.
     #[track_caller]
-    pub fn start(self) -> Result<JoinHandle<T>, StartError<F>> {
+    pub fn start(self) -> Result<JoinHandle<T>, SpawnError<F>> {
         let record = self.record();
         rt::point(Op::new(&*record, "Thread", Kind::Start));
         let packet = Packet::new(record.clone(), None);
@@ -113,8 +126,7 @@ where
             Ok(()) => Ok(JoinHandle { thread: ThreadHandle(record), packet }),
             Err(error) => {
                 let run = room.lock().take().expect("a thread that did not start has not run");
-                let (name, daemon) = (self.name, self.daemon);
-                Err(StartError { error, thread: Thread { run, name, daemon, stack_size: self.stack_size } })
+                Err(SpawnError::new(Spawned::Thread, self.name.map(Into::into), error, run))
             }
         }
     }
@@ -151,7 +163,7 @@ pub(crate) fn launch(
     body: Box<dyn FnOnce() + Send>,
 ) -> io::Result<()> {
     if !record.daemon.load(std::sync::atomic::Ordering::Relaxed) {
-        let obligation = rt::oblige().ok_or_else(|| io::Error::other("the program is ending"))?;
+        let obligation = rt::oblige().ok_or(ProgramEnding)?;
         record.add_duty(Arc::new(obligation));
     }
     let registry = rt::with_program(|program| {
@@ -207,61 +219,170 @@ impl<F> fmt::Debug for Thread<F> {
     }
 }
 
-/// The thread could not be started; it comes back with the reason.
-pub struct StartError<F> {
-    error: io::Error,
-    thread: Thread<F>,
+/// A thread, or what needs one, could not be started.
+///
+/// Threads, timers and pools fail with this one type. Its message names what could not be started, the cause and a
+/// remedy; the cause is also its [`source`](std::error::Error::source). [`into_inner`](SpawnError::into_inner) gives
+/// the closure back, to be retried or called on the spot.
+///
+/// # Examples
+/// ```
+/// use raddle::Thread;
+///
+/// let error = Thread::new(|| 6 * 7).name("a\0b").start().unwrap_err();
+/// assert_eq!(error.name(), Some("a\0b"));
+/// assert_eq!(error.into_inner()(), 42); // the closure is intact
+/// ```
+pub struct SpawnError<F> {
+    spawned: Spawned,
+    name: Option<Box<str>>,
+    cause: io::Error,
+    closure: F,
 }
 
-impl<F> StartError<F> {
-    pub(super) fn new(error: io::Error, run: F, name: Option<String>, stack_size: Option<usize>) -> Self {
-        Self { error, thread: Thread { run, name, daemon: None, stack_size } }
-    }
-
-    /// The thread, to be started later or to run its closure here.
-    pub fn into_thread(self) -> Thread<F> {
-        self.thread
-    }
-
-    /// What the thread would have run.
-    pub fn into_closure(self) -> F {
-        self.thread.run
-    }
-
-    /// What the operating system said.
-    pub fn io_error(&self) -> &io::Error {
-        &self.error
-    }
+/// What could not be started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spawned {
+    Thread,
+    Timer,
+    #[allow(dead_code, reason = "for pools")]
+    Worker,
 }
 
-impl<F> Thread<F> {
-    /// Gives back what the thread would have run.
-    pub fn into_closure(self) -> F {
-        self.run
-    }
-}
-
-impl<F> fmt::Display for StartError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.thread.name {
-            Some(name) => write!(f, "thread {name:?} could not be started: {}", self.error),
-            None => write!(f, "a thread could not be started: {}", self.error),
+impl Spawned {
+    fn as_str(self) -> &'static str {
+        match self {
+            Spawned::Thread => "thread",
+            Spawned::Timer => "timer",
+            Spawned::Worker => "pool worker",
         }
     }
 }
 
-// An `io::Error` is not changed once it is there.
-impl<F: UnwindSafe> UnwindSafe for StartError<F> {}
-impl<F: RefUnwindSafe> RefUnwindSafe for StartError<F> {}
+/// The program no longer waits for threads that are not daemons.
+#[derive(Debug)]
+pub(crate) struct ProgramEnding;
 
-impl<F> fmt::Debug for StartError<F> {
+impl fmt::Display for ProgramEnding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartError").field("error", &self.error).field("thread", &self.thread).finish()
+        f.write_str("the program is ending")
     }
 }
 
-impl<F> std::error::Error for StartError<F> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+impl std::error::Error for ProgramEnding {}
+
+impl From<ProgramEnding> for io::Error {
+    fn from(ending: ProgramEnding) -> Self {
+        io::Error::other(ending)
     }
 }
+
+impl<F> SpawnError<F> {
+    pub(crate) fn new(spawned: Spawned, name: Option<Box<str>>, cause: io::Error, closure: F) -> Self {
+        Self { spawned, name, cause, closure }
+    }
+
+    /// Returns the closure that was to run.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let sum = match Thread::new(|| 1 + 2).stack_size(usize::MAX).start() {
+    ///     Ok(thread) => thread.join().unwrap(),
+    ///     Err(error) => error.into_inner()(), // run it on this thread instead
+    /// };
+    /// assert_eq!(sum, 3);
+    /// ```
+    pub fn into_inner(self) -> F {
+        self.closure
+    }
+
+    /// Returns the name that the thread or timer was given, if any.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let error = Thread::new(|| ()).name("huge").stack_size(usize::MAX).start().unwrap_err();
+    /// assert_eq!(error.name(), Some("huge"));
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the cause, usually the operating system's error.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    /// use std::io::ErrorKind;
+    ///
+    /// let error = Thread::new(|| ()).name("a\0b").start().unwrap_err();
+    /// assert_eq!(error.io_error().kind(), ErrorKind::InvalidInput);
+    /// ```
+    pub fn io_error(&self) -> &io::Error {
+        &self.cause
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self.cause.get_ref() {
+            Some(cause) if cause.is::<ProgramEnding>() => {
+                "make it a daemon, or start it before the program ends"
+            }
+            _ if self.cause.kind() == io::ErrorKind::InvalidInput => {
+                "choose a name without NUL bytes and a smaller stack"
+            }
+            _ => "retry later, or call the closure that `into_inner` returns",
+        }
+    }
+}
+
+impl<F> fmt::Display for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to start {}", self.spawned.as_str())?;
+        if let Some(name) = &self.name {
+            write!(f, " {name:?}")?;
+        }
+        write!(f, ": {}; {}", self.cause, self.remedy())
+    }
+}
+
+impl<F> fmt::Debug for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpawnError")
+            .field("spawned", &self.spawned)
+            .field("name", &self.name)
+            .field("cause", &self.cause)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F> std::error::Error for SpawnError<F> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// Keeps the kind of the cause and the whole message; the closure is dropped.
+///
+/// # Examples
+/// ```
+/// use raddle::{JoinHandle, Thread};
+/// use std::io;
+///
+/// fn start() -> io::Result<JoinHandle<i32>> {
+///     Ok(Thread::new(|| 42).name("answer").start()?)
+/// }
+/// assert_eq!(start()?.join().unwrap(), 42);
+/// # Ok::<(), io::Error>(())
+/// ```
+impl<F> From<SpawnError<F>> for io::Error {
+    fn from(error: SpawnError<F>) -> Self {
+        io::Error::new(error.cause.kind(), error.to_string())
+    }
+}
+
+// The cause is never changed once it is stored.
+impl<F: UnwindSafe> UnwindSafe for SpawnError<F> {}
+impl<F: RefUnwindSafe> RefUnwindSafe for SpawnError<F> {}

@@ -1,8 +1,6 @@
 //! How timers are started.
 
-use std::fmt;
 use std::io;
-use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +10,7 @@ use super::job::{Again, Call, Job, Once, Start};
 use super::service;
 use super::timers::Shared;
 use crate::rt::{self, Kind, Place};
+use crate::thread::{ProgramEnding, SpawnError, Spawned};
 
 impl Timer {
     /// Runs `function` once, `delay` from now: never earlier, and as little later as the machine allows.
@@ -67,7 +66,7 @@ impl Timer {
     /// assert!(clock.cancel());
     /// clock.wait()?; // from here on it is not running
     /// assert!(clock.runs() >= 3);
-    /// # Ok::<(), raddle::thread::JoinItself>(())
+    /// # Ok::<(), raddle::thread::SelfJoinError>(())
     /// ```
     #[track_caller]
     pub fn every(period: Duration, function: impl FnMut() + Send + 'static) -> Timer {
@@ -126,10 +125,10 @@ impl TimerBuilder {
     /// Starts a timer that runs `function` once, `delay` from now; see [`Timer::after`].
     ///
     /// # Errors
-    /// [`StartError`] gives the function back: the operating system has no thread or memory for the service, or
-    /// the timer is not a daemon and the program is ending and would not wait for it.
+    /// Returns a [`SpawnError`], which gives the function back, if the operating system has no thread or memory for the
+    /// timer service, or if the program is ending and the timer is not a daemon.
     #[track_caller]
-    pub fn after<F>(self, delay: Duration, function: F) -> Result<Timer, StartError<F>>
+    pub fn after<F>(self, delay: Duration, function: F) -> Result<Timer, SpawnError<F>>
     where
         F: FnOnce() + Send + 'static,
     {
@@ -141,7 +140,7 @@ impl TimerBuilder {
     /// # Errors
     /// As [`after`](TimerBuilder::after).
     #[track_caller]
-    pub fn at<F>(self, moment: Instant, function: F) -> Result<Timer, StartError<F>>
+    pub fn at<F>(self, moment: Instant, function: F) -> Result<Timer, SpawnError<F>>
     where
         F: FnOnce() + Send + 'static,
     {
@@ -153,7 +152,7 @@ impl TimerBuilder {
     /// # Errors
     /// As [`after`](TimerBuilder::after).
     #[track_caller]
-    pub fn every<F>(self, period: Duration, function: F) -> Result<Timer, StartError<F>>
+    pub fn every<F>(self, period: Duration, function: F) -> Result<Timer, SpawnError<F>>
     where
         F: FnMut() + Send + 'static,
     {
@@ -161,19 +160,19 @@ impl TimerBuilder {
     }
 
     #[track_caller]
-    fn once<F>(self, due: Due, function: F, ending: Ending) -> Result<Timer, StartError<F>>
+    fn once<F>(self, due: Due, function: F, ending: Ending) -> Result<Timer, SpawnError<F>>
     where
         F: FnOnce() + Send + 'static,
     {
         let daemon = self.daemon.unwrap_or_else(rt::daemon_heirs);
         match self.prepare(daemon, None, ending) {
             Ok((timers, start)) => Ok(begin(timers, start, due, Once::new(function))),
-            Err((name, error)) => Err(StartError { error, name, function }),
+            Err((name, error)) => Err(SpawnError::new(Spawned::Timer, name, error, function)),
         }
     }
 
     #[track_caller]
-    fn again<F>(self, period: Duration, function: F, ending: Ending) -> Result<Timer, StartError<F>>
+    fn again<F>(self, period: Duration, function: F, ending: Ending) -> Result<Timer, SpawnError<F>>
     where
         F: FnMut() + Send + 'static,
     {
@@ -181,7 +180,7 @@ impl TimerBuilder {
         let daemon = self.daemon.unwrap_or(true);
         match self.prepare(daemon, Some(period), ending) {
             Ok((timers, start)) => Ok(begin(timers, start, due, Again::new(function))),
-            Err((name, error)) => Err(StartError { error, name, function }),
+            Err((name, error)) => Err(SpawnError::new(Spawned::Timer, name, error, function)),
         }
     }
 
@@ -195,7 +194,7 @@ impl TimerBuilder {
         let obligation = if daemon { None } else { rt::pledge() };
         let unbound = !daemon && obligation.is_none();
         if unbound && ending == Ending::Refused {
-            return Err((self.name, io::Error::other("the program is ending")));
+            return Err((self.name, ProgramEnding.into()));
         }
         let at = Place::caller();
         Ok((timers, Start { name: self.name, daemon: daemon || unbound, period, obligation, at }))
@@ -212,56 +211,9 @@ fn begin<C: Call + 'static>(timers: Shared, start: Start, due: Due, call: C) -> 
 }
 
 #[track_caller]
-fn or_panic<F>(started: Result<Timer, StartError<F>>) -> Timer {
+fn or_panic<F>(started: Result<Timer, SpawnError<F>>) -> Timer {
     match started {
         Ok(timer) => timer,
         Err(error) => panic!("{error}"),
-    }
-}
-
-/// The timer could not be started; its function comes back with the reason.
-pub struct StartError<F> {
-    error: io::Error,
-    name: Option<Box<str>>,
-    function: F,
-}
-
-impl<F> StartError<F> {
-    /// The function, to be run here or handed to another timer.
-    pub fn into_function(self) -> F {
-        self.function
-    }
-
-    /// What the operating system said.
-    pub fn io_error(&self) -> &io::Error {
-        &self.error
-    }
-}
-
-impl<F> fmt::Display for StartError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "the timer {name:?} could not be started: {}", self.error),
-            None => write!(f, "a timer could not be started: {}", self.error),
-        }
-    }
-}
-
-// An `io::Error` is not changed once it is there.
-impl<F: UnwindSafe> UnwindSafe for StartError<F> {}
-impl<F: RefUnwindSafe> RefUnwindSafe for StartError<F> {}
-
-impl<F> fmt::Debug for StartError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartError")
-            .field("name", &self.name)
-            .field("error", &self.error)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<F> std::error::Error for StartError<F> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
     }
 }

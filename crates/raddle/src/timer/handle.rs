@@ -9,7 +9,7 @@ use super::job::Job;
 use super::slab::Key;
 use super::timers::Shared;
 use crate::rt::{self, Kind, Op};
-use crate::thread::JoinItself;
+use crate::thread::SelfJoinError;
 
 /// A function that runs later, or again and again, on a thread of the toolkit's; [`cancel`](Timer::cancel)
 /// prevents it.
@@ -55,7 +55,7 @@ use crate::thread::JoinItself;
 /// soon.wait()?;
 /// assert!(answered.is_set() && !soon.cancel());
 /// println!("it began {:?} late", soon.lateness().unwrap());
-/// # Ok::<(), raddle::thread::JoinItself>(())
+/// # Ok::<(), raddle::thread::SelfJoinError>(())
 /// ```
 #[derive(Clone)]
 pub struct Timer {
@@ -92,11 +92,11 @@ impl Timer {
     /// was dropped. A repeating timer is over when it was cancelled and the last run has ended.
     ///
     /// # Errors
-    /// [`JoinItself`] if the timer's own function asks.
+    /// [`SelfJoinError`] if the timer's own function asks.
     #[track_caller]
-    pub fn wait(&self) -> Result<(), JoinItself> {
+    pub fn wait(&self) -> Result<(), SelfJoinError> {
         if self.job.is_own() {
-            return Err(JoinItself);
+            return Err(SelfJoinError);
         }
         self.wait_until(None);
         Ok(())

@@ -35,7 +35,7 @@ mod service;
 mod slab;
 mod timers;
 
-pub use builder::{StartError, TimerBuilder};
+pub use builder::TimerBuilder;
 pub use handle::Timer;
 pub(crate) use service::{retry_for, start_service};
 pub(crate) use timers::Retry;
