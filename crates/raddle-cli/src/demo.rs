@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use raddle::{Event, Thread, rt};
+use raddle::{Event, Thread, time};
 use raddle_ingest::{Burst, Pipeline, PipelineOptions, SendError, SqliteSink, TcpOptions, TcpSource, verify};
 
 use crate::args::DemoArgs;
@@ -55,13 +55,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
         burst.messages, burst.connections, burst.burst
     ));
 
-    let begin = rt::now();
+    let begin = time::now();
     let sent = send_and_show(&burst, address, &pipeline, args.queue);
     let interrupted = stop.is_set();
     say("setting the event: intake stops, the queue is drained");
     stop.set();
     let outcome = pipeline.finish();
-    let seconds = (rt::now() - begin).as_secs_f64();
+    let seconds = (time::now() - begin).as_secs_f64();
     let accounted = accounted(&outcome);
     if interrupted {
         return Err(Failure::because("interrupted: not everything was sent"));

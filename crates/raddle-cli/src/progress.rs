@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use raddle::rt;
+use raddle::time;
 
 use crate::output::say;
 
@@ -20,7 +20,7 @@ pub(crate) enum Display {
 impl Display {
     pub(crate) fn new(messages: u64, queue: usize) -> Self {
         if !std::io::stderr().is_terminal() {
-            return Self::Lines { queue, next: rt::now() };
+            return Self::Lines { queue, next: time::now() };
         }
         let bars = MultiProgress::new();
         let bar = |name: &'static str, length| {
@@ -43,8 +43,8 @@ impl Display {
                 third.set_position(stored);
             }
             Self::Lines { queue, next } => {
-                if rt::now() >= *next {
-                    *next = rt::now() + LINE;
+                if time::now() >= *next {
+                    *next = time::now() + LINE;
                     say(&format!("sent {sent}, in the queue {queued} of {queue}, stored {stored}"));
                 }
             }

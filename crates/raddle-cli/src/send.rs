@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use raddle::rt;
+use raddle::time;
 use raddle_ingest::Burst;
 
 use crate::args::SendArgs;
@@ -13,11 +13,11 @@ use crate::output::say;
 pub(crate) fn run(args: &SendArgs) -> Result<(), Failure> {
     let SendArgs { messages, connections, burst, pause, size, .. } = *args;
     let burst = Burst { messages, connections, burst, pause, size };
-    let begin = rt::now();
+    let begin = time::now();
     burst
         .send(&args.to, &Arc::new(AtomicU64::new(0)))
         .map_err(|error| Failure::because(format!("{}: {error}", args.to)))?;
-    let time = rt::now() - begin;
+    let time = time::now() - begin;
     let (seconds, rate) = (time.as_secs_f64(), u128::from(messages) * 1000 / time.as_millis().max(1));
     say(&format!(
         "sent {messages} messages over {connections} connections in {seconds:.1} s, {rate} a second"

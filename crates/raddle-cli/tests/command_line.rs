@@ -120,12 +120,12 @@ fn a_second_demo_leaves_the_first_its_database() {
         out.read_line(&mut line).unwrap();
         assert!(line.starts_with("listening on "), "{line}");
         // It takes its time between the bursts, and is running for all of this.
-        let begin = raddle::rt::now();
+        let begin = raddle::time::now();
         for args in ["demo --messages 10", "demo --messages 10"] {
             let line = one_line(&scratch.run(args), 1);
             assert_eq!(line, "raddle: messages.db is in use by another program\n");
         }
-        assert!(raddle::rt::now() - begin < Duration::from_secs(5));
+        assert!(raddle::time::now() - begin < Duration::from_secs(5));
         assert!(first.try_wait().unwrap().is_none(), "the first is still running");
         let line = one_line(&scratch.run("ingest --listen 127.0.0.1:0"), 1);
         assert_eq!(line, "raddle: messages.db is in use by another program\n");

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use raddle::rt::{self, Kind, Op};
+use raddle::time;
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, Promise, Queue, RLock, Semaphore, Shared,
     Shutdown, Thread, ThreadPoolExecutor, Timer, atomic, future, thread,
@@ -48,7 +49,7 @@ const WAITS: &[(&str, Wait)] = &[
     ("Lock, deadline", |timeout| {
         let lock = Lock::new();
         let _held = lock.lock();
-        lock.lock_deadline(rt::now() + timeout).is_none()
+        lock.lock_deadline(time::now() + timeout).is_none()
     }),
     ("Mutex", |timeout| {
         let mutex = Mutex::new(());

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn success_and_failure_in_turns_are_told_once() {
-        let (mut trouble, begin) = (Trouble::default(), raddle::rt::now());
+        let (mut trouble, begin) = (Trouble::default(), raddle::time::now());
         let at = |seconds| begin + Duration::from_secs(seconds);
         assert_eq!(trouble.stored(at(0)), None);
         assert!(trouble.failed("full", at(1)).unwrap().starts_with("cannot store: full; "));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use raddle::{Event, Queue, rt, thread};
+use raddle::{Event, Queue, thread, time};
 
 use crate::account::Counts;
 use crate::arrival::Arrival;
@@ -78,12 +78,12 @@ impl<S: Sink> Writer<S> {
     fn store_in_sink(&mut self, batch: &[Arrival]) -> Result<(), GivenUp> {
         let mut failing: Option<Failing> = None;
         while let Err(error) = self.sink.store(batch) {
-            if let Some(line) = self.trouble.failed(&error.to_string(), rt::now()) {
+            if let Some(line) = self.trouble.failed(&error.to_string(), time::now()) {
                 log::warn!("{line}");
             }
             failing.get_or_insert_default().pause(&self.stop)?;
         }
-        if let Some(line) = self.trouble.stored(rt::now()) {
+        if let Some(line) = self.trouble.stored(time::now()) {
             log::warn!("{line}");
         }
         Ok(())

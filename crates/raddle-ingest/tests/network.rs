@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use raddle::{Event, Thread, rt, thread};
+use raddle::{Event, Thread, thread, time};
 use raddle_ingest::{Burst, Outcome, PipelineOptions, SqliteSink, TcpOptions, verify};
 
 use support::{Running, Scratch, number, rejected, send, texts, until, within_limit};
@@ -137,9 +137,9 @@ fn two_hundred_peers_at_once_are_all_heard() {
         let running = Running::into_file(&path);
         let idle: Vec<TcpStream> = (0..50).map(|_| running.connect()).collect();
         send(&burst, running.address).unwrap();
-        let begin = rt::now();
+        let begin = time::now();
         running.stop_well();
-        assert!(rt::now() - begin < Duration::from_secs(30), "idle peers do not hold up the stop");
+        assert!(time::now() - begin < Duration::from_secs(30), "idle peers do not hold up the stop");
         verify(&path, &burst).unwrap();
         drop(idle);
     });
@@ -198,9 +198,9 @@ fn a_peer_that_never_stops_sending_does_not_hold_up_the_stop() {
             while peer.write_all(b"on and on and on\n").is_ok() {}
         });
         until(|| running.received() > 1000);
-        let begin = rt::now();
+        let begin = time::now();
         let Outcome { account, problems } = running.stop();
-        assert!(rt::now() - begin < Duration::from_secs(20));
+        assert!(time::now() - begin < Duration::from_secs(20));
         assert!(account.balances(), "{account}");
         let told = "receiving: 1 connection that still sent was cut off 300ms after the stop, ";
         assert!(problems.len() == 1 && problems[0].starts_with(told), "{problems:?}");

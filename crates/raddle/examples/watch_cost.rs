@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use raddle::watch::{self, Watch};
-use raddle::{Lock, Mutex, RLock, Semaphore, rt, thread};
+use raddle::{Lock, Mutex, RLock, Semaphore, thread, time};
 
 type Case = (&'static str, fn() -> f64);
 
@@ -52,11 +52,11 @@ fn measured() -> Vec<f64> {
 
 /// Nanoseconds for one call of `body`.
 fn each(times: u32, mut body: impl FnMut()) -> f64 {
-    let start = rt::now();
+    let start = time::now();
     for _ in 0..times {
         body();
     }
-    (rt::now() - start).as_secs_f64() * 1e9 / f64::from(times)
+    (time::now() - start).as_secs_f64() * 1e9 / f64::from(times)
 }
 
 fn free_mutex() -> f64 {

@@ -137,6 +137,7 @@ pub mod rt;
 mod semaphore;
 mod shared;
 pub mod thread;
+pub mod time;
 pub mod timer;
 pub mod trace;
 pub mod watch;

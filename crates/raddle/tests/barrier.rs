@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use raddle::{Barrier, BrokenBarrierError, Event, JoinHandle, Mutex, Thread, rt, thread};
+use raddle::{Barrier, BrokenBarrierError, Event, JoinHandle, Mutex, Thread, thread, time};
 use support::{finish, repeat, until, within_limit};
 
 const SHORT: Duration = Duration::from_millis(3);
 
 fn past() -> std::time::Instant {
-    rt::now().checked_sub(Duration::from_secs(1)).unwrap()
+    time::now().checked_sub(Duration::from_secs(1)).unwrap()
 }
 
 /// Starts `count` threads that wait at the barrier, and returns once they do.
@@ -170,9 +170,9 @@ fn a_timeout_breaks_the_barrier_for_all() {
         let barrier = Arc::new(Barrier::new(4));
         for limit in [Duration::ZERO, SHORT] {
             let others = waiting(&barrier, 2);
-            let start = rt::now();
+            let start = time::now();
             assert_eq!(barrier.wait_timeout(limit), Err(BrokenBarrierError));
-            assert!(rt::now() - start >= limit);
+            assert!(time::now() - start >= limit);
             all_broken(others);
             assert!(barrier.is_broken() && barrier.n_waiting() == 0);
             assert_eq!(barrier.wait(), Err(BrokenBarrierError));
@@ -347,11 +347,11 @@ fn no_limit_passes_during_the_action() {
         let deadline = Mutex::new(None::<std::time::Instant>);
         let barrier = Barrier::new(2).action(|| {
             let passed = deadline.lock().expect("the other one has come") + SHORT;
-            thread::sleep(passed.saturating_duration_since(rt::now()));
+            thread::sleep(passed.saturating_duration_since(time::now()));
         });
         thread::scope(|s| {
             let other = s.spawn(|| {
-                let limit = rt::now() + limit;
+                let limit = time::now() + limit;
                 *deadline.lock() = Some(limit);
                 barrier.wait_deadline(limit)
             });

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use raddle::{Condition, Event, Lock, Mutex, RLock, ReentrantMutex, rt, thread};
+use raddle::{Condition, Event, Lock, Mutex, RLock, ReentrantMutex, thread, time};
 use support::{repeat, within_limit};
 
 const SHORT: Duration = Duration::from_millis(3);
 
 fn past() -> std::time::Instant {
-    rt::now().checked_sub(Duration::from_secs(1)).unwrap()
+    time::now().checked_sub(Duration::from_secs(1)).unwrap()
 }
 
 /// Runs `body` in another thread, to its end.
@@ -163,12 +163,12 @@ fn a_limit_passes_and_the_lock_is_taken_back() {
     within_limit(|| {
         let (mutex, rlock, condition) = (Mutex::new(0), RLock::new(), Condition::new());
         let mut held = mutex.lock();
-        let start = rt::now();
+        let start = time::now();
         assert!(!condition.wait_timeout(&mut held, Duration::ZERO));
         assert!(!condition.wait_deadline(&mut held, past()));
         assert!(!condition.wait_timeout(&mut held, SHORT));
-        assert!(!condition.wait_deadline(&mut held, rt::now() + SHORT));
-        assert!(rt::now() - start >= SHORT * 2);
+        assert!(!condition.wait_deadline(&mut held, time::now() + SHORT));
+        assert!(time::now() - start >= SHORT * 2);
         assert_eq!(waiting(&condition), 0);
         assert!(mutex.is_locked());
         let (_outer, mut inner) = (rlock.lock(), rlock.lock());

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use raddle::{Barrier, Event, rt, thread};
+use raddle::{Barrier, Event, thread, time};
 use support::{repeat, until, within_limit};
 
 const SHORT: Duration = Duration::from_millis(3);
 
 fn past() -> std::time::Instant {
-    rt::now().checked_sub(Duration::from_secs(1)).unwrap()
+    time::now().checked_sub(Duration::from_secs(1)).unwrap()
 }
 
 #[test]
@@ -31,9 +31,9 @@ fn waiting_ends_at_once_while_the_flag_is_up() {
 
 #[test]
 fn a_limit_passes() {
-    let (event, start) = (Event::new(), rt::now());
-    assert!(!event.wait_timeout(SHORT) && !event.wait_deadline(rt::now() + SHORT));
-    assert!(rt::now() - start >= SHORT * 2);
+    let (event, start) = (Event::new(), time::now());
+    assert!(!event.wait_timeout(SHORT) && !event.wait_deadline(time::now() + SHORT));
+    assert!(time::now() - start >= SHORT * 2);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn set_lets_everybody_go() {
                     match n % 3 {
                         0 => event.wait(),
                         1 => assert!(event.wait_timeout(support::LIMIT)),
-                        _ => assert!(event.wait_deadline(rt::now() + support::LIMIT)),
+                        _ => assert!(event.wait_deadline(time::now() + support::LIMIT)),
                     }
                     gone.fetch_add(1, Relaxed);
                 });

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use raddle::rt::{self, Wait};
+use raddle::rt::Wait;
 use raddle::thread;
+use raddle::time;
 use raddle::{Event, Lock, Mutex, NotHeldError, NotOwnerError, RLock, Thread};
 use scheduler::{Unkind, under};
 use support::{finish, repeat, until, within_limit};
@@ -24,7 +25,7 @@ fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> T {
 }
 
 fn past() -> std::time::Instant {
-    rt::now().checked_sub(Duration::from_secs(1)).unwrap()
+    time::now().checked_sub(Duration::from_secs(1)).unwrap()
 }
 
 #[test]
@@ -37,7 +38,7 @@ fn a_lock_is_held_by_one_at_a_time() {
                     0 => Some(lock.lock()),
                     1 => lock.try_lock(),
                     2 => lock.lock_timeout(SHORT),
-                    _ => lock.lock_deadline(rt::now() + SHORT),
+                    _ => lock.lock_deadline(time::now() + SHORT),
                 };
                 if held.is_some() {
                     assert_eq!(inside.fetch_add(1, Relaxed), 0);
@@ -78,13 +79,13 @@ fn releasing_a_free_lock_is_an_error() {
 
 #[test]
 fn a_lock_that_is_held_cannot_be_taken_within_a_limit() {
-    let (lock, start) = (Lock::default(), rt::now());
+    let (lock, start) = (Lock::default(), time::now());
     let held = lock.lock();
     assert!(!lock.try_acquire() && lock.try_lock().is_none());
     assert!(!lock.acquire_timeout(Duration::ZERO) && !lock.acquire_deadline(past()));
-    assert!(!lock.acquire_timeout(SHORT) && !lock.acquire_deadline(rt::now() + SHORT));
+    assert!(!lock.acquire_timeout(SHORT) && !lock.acquire_deadline(time::now() + SHORT));
     assert!(lock.lock_timeout(SHORT).is_none() && lock.lock_deadline(past()).is_none());
-    assert!(rt::now() - start >= SHORT * 3);
+    assert!(time::now() - start >= SHORT * 3);
     assert!(lock.is_locked(), "a failed attempt has released what another one holds");
     drop(held);
     assert!(!lock.is_locked());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use raddle::rt::Entered;
 use raddle::{
     Barrier, Condition, Event, LockGuard, Mutex, MutexGuard, Permit, RLockGuard, ReentrantMutex,
-    ReentrantMutexGuard, rt, thread,
+    ReentrantMutexGuard, thread, time,
 };
 use support::{repeat, within_limit};
 
@@ -22,7 +22,7 @@ fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> T {
 }
 
 fn past() -> std::time::Instant {
-    rt::now().checked_sub(Duration::from_secs(1)).unwrap()
+    time::now().checked_sub(Duration::from_secs(1)).unwrap()
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn no_update_is_lost() {
                         thread::yield_now();
                     },
                     2 => *total.lock_timeout(support::LIMIT).unwrap() += 1,
-                    _ => *total.lock_deadline(rt::now() + support::LIMIT).unwrap() += 1,
+                    _ => *total.lock_deadline(time::now() + support::LIMIT).unwrap() += 1,
                 }
             }
         };
@@ -54,11 +54,11 @@ fn no_update_is_lost() {
 fn a_mutex_that_is_held_cannot_be_taken_within_a_limit() {
     let mutex = Mutex::new(1);
     let held = mutex.lock();
-    let start = rt::now();
+    let start = time::now();
     assert!(mutex.is_locked() && mutex.try_lock().is_none());
     assert!(mutex.lock_timeout(Duration::ZERO).is_none() && mutex.lock_deadline(past()).is_none());
-    assert!(mutex.lock_timeout(SHORT).is_none() && mutex.lock_deadline(rt::now() + SHORT).is_none());
-    assert!(rt::now() - start >= SHORT * 2);
+    assert!(mutex.lock_timeout(SHORT).is_none() && mutex.lock_deadline(time::now() + SHORT).is_none());
+    assert!(time::now() - start >= SHORT * 2);
     assert!(elsewhere(|| mutex.lock_timeout(SHORT).is_none()));
     assert!(mutex.is_locked(), "a failed attempt has released what another one holds");
     drop(held);

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use raddle::trace::Recording;
-use raddle::{BoundedSemaphore, Mutex, NoPermitsError, PermitError, Semaphore, rt, thread};
+use raddle::{BoundedSemaphore, Mutex, NoPermitsError, PermitError, Semaphore, thread, time};
 use support::{repeat, until, within_limit};
 
 const SHORT: Duration = Duration::from_millis(3);
 
 fn past() -> std::time::Instant {
-    rt::now().checked_sub(Duration::from_secs(1)).unwrap()
+    time::now().checked_sub(Duration::from_secs(1)).unwrap()
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn no_more_threads_are_inside_than_there_are_permits() {
                     0 => Some(semaphore.permit()),
                     1 => semaphore.try_permit(),
                     2 => semaphore.permit_timeout(SHORT),
-                    3 => semaphore.permit_deadline(rt::now() + SHORT),
+                    3 => semaphore.permit_deadline(time::now() + SHORT),
                     _ => Some(semaphore.permit_many(2)),
                 };
                 if let Some(permit) = permit {
@@ -123,7 +123,7 @@ fn more_than_there_ever_are_is_an_error() {
 fn permits_that_are_out_cannot_be_taken_within_a_limit() {
     let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
     let (one, other) = (semaphore.permit(), bounded.permit());
-    let start = rt::now();
+    let start = time::now();
     assert!(!semaphore.try_acquire() && !bounded.try_acquire());
     assert!(semaphore.try_permit().is_none() && bounded.try_permit().is_none());
     assert!(!semaphore.acquire_timeout(Duration::ZERO) && !bounded.acquire_timeout(Duration::ZERO));
@@ -135,7 +135,7 @@ fn permits_that_are_out_cannot_be_taken_within_a_limit() {
     assert!(semaphore.try_permit_many(2).is_none() && semaphore.permit_many_timeout(2, SHORT).is_none());
     assert!(semaphore.permit_many_deadline(2, past()).is_none());
     assert!(bounded.permit_many_deadline(1, past()).is_none());
-    assert!(rt::now() - start >= SHORT * 5);
+    assert!(time::now() - start >= SHORT * 5);
     assert_eq!((semaphore.available(), bounded.available()), (0, 0), "a failed attempt has given back");
     assert_eq!((semaphore.n_waiting(), bounded.n_waiting()), (0, 0));
     drop((one, other));

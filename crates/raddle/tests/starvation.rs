@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use raddle::rt::now;
+use raddle::time::now;
 use raddle::{Condition, Event, Lock, Mutex, RLock, ReentrantMutex, Thread, thread};
 use support::{LIMIT, finish};
 

@@ -22,7 +22,8 @@ use modules::{Tree, read, tokens};
 use raddle::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::SeqCst};
 use raddle::future::TaskPanic;
 use raddle::pool::ScopedFuture;
-use raddle::rt::{self, Op, Wait};
+use raddle::rt::{Op, Wait};
+use raddle::time;
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, FutureError, Lock, Mutex, Priority, Promise, Queue,
     RLock, ReentrantMutex, ReturnWhen, Semaphore, Shared, Shutdown, SimpleQueue, Thread, ThreadPoolExecutor,
@@ -144,7 +145,7 @@ macro_rules! steps {
 const SOON: Duration = Duration::from_millis(1);
 
 fn soon() -> Instant {
-    rt::now() + SOON
+    time::now() + SOON
 }
 
 fn settled() -> Future<u8> {
@@ -701,8 +702,12 @@ const NONE: &[(&str, &[&str])] = &[
             "watch::is_on",
         ],
     ),
+    ("the clock is no object; to an explorer the look belongs to the step before it", &["time::now"]),
     ("gives a pointer; its docs say that what is done with it is no step", &["name::as_ptr"]),
-    ("a step that the scheduler is asked for by name", &["thread::sleep", "thread::yield_now"]),
+    (
+        "a step that the scheduler is asked for by name",
+        &["thread::sleep", "thread::yield_now", "time::sleep", "time::sleep_until"],
+    ),
     (
         "blocks, and then is a step; others like it are counted here",
         &["Condition::wait", "Condition::wait_for"],

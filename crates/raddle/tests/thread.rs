@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
-use raddle::rt;
 use raddle::thread::{self, JoinError, JoinTimeoutError, ThreadHandle};
+use raddle::time;
 use raddle::{Event, JoinHandle, Lock, Mutex, Thread};
 use support::{finish, repeat, until, within_limit};
 
@@ -86,7 +86,7 @@ fn joining_oneself_is_an_error_in_every_form() {
             let me = thread::current();
             assert_eq!(me.wait().unwrap_err().to_string(), thread::SelfJoinError.to_string());
             assert!(!me.wait_timeout(Duration::from_secs(1000)));
-            assert!(!me.wait_deadline(rt::now() + Duration::from_secs(1000)));
+            assert!(!me.wait_deadline(time::now() + Duration::from_secs(1000)));
             let handle = receive.recv().unwrap();
             answer.send(handle.join().unwrap_err().to_string()).unwrap();
         });
@@ -114,7 +114,7 @@ fn a_join_with_a_limit_gives_the_handle_back() {
         for limit in [Duration::ZERO, Duration::from_millis(5)] {
             assert!(!thread.wait_timeout(limit));
         }
-        let past = rt::now().checked_sub(Duration::from_secs(1)).unwrap();
+        let past = time::now().checked_sub(Duration::from_secs(1)).unwrap();
         assert!(!thread.wait_deadline(past));
         let JoinTimeoutError::TimedOut(thread) = thread.join_timeout(Duration::ZERO).unwrap_err() else {
             panic!("it cannot be over");
@@ -511,9 +511,9 @@ fn a_hook_may_use_threads_and_hooks() {
 #[test]
 fn sleep_is_never_shorter() {
     for time in [Duration::ZERO, Duration::from_micros(200), Duration::from_millis(5)] {
-        let start = rt::now();
+        let start = time::now();
         thread::sleep(time);
-        assert!(rt::now() - start >= time);
+        assert!(time::now() - start >= time);
     }
 }
 

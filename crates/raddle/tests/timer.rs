@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use raddle::rt::now;
 use raddle::thread::{self, SelfJoinError};
+use raddle::time::now;
 use raddle::{Event, Mutex, Thread, Timer};
 use support::{finish, repeat, until, within_limit};
 

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use raddle::{Event, Mutex, Timer, rt, thread};
+use raddle::{Event, Mutex, Timer, thread, time};
 use support::{repeat, until, within_limit};
 
 fn all_over(timers: &[Timer]) {
@@ -21,7 +21,7 @@ fn all_over(timers: &[Timer]) {
 fn ten_thousand_due_at_once_all_run_on_few_threads() {
     within_limit(|| {
         let (threads, calls) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(AtomicUsize::new(0)));
-        let due = rt::now() + Duration::from_millis(50);
+        let due = time::now() + Duration::from_millis(50);
         let timers: Vec<Timer> = (0..10_000)
             .map(|_| {
                 let (threads, calls) = (threads.clone(), calls.clone());

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use raddle::rt::{self, Op, Program, Scheduler, Wait};
+use raddle::time;
 use raddle::{Timer, thread};
 use support::until;
 
@@ -162,7 +163,7 @@ fn the_service_sleeps_without_limit_only_while_nothing_is_pending() {
     let far = Timer::after(Duration::MAX, || ());
     until(|| host.service().0.is_some());
     assert!(far.cancel());
-    let begun = rt::now();
+    let begun = time::now();
     let soon = Timer::after(Duration::from_millis(1), || ());
     assert!(soon.wait_timeout(support::LIMIT));
     until(|| host.service().0.is_none());

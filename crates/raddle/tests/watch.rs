@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use child::{Test, command, ended, ended_within, test};
 use raddle::{
-    Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, RLock, ReentrantMutex, Semaphore, Thread, rt,
-    thread,
+    Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, RLock, ReentrantMutex, Semaphore, Thread,
+    thread, time,
 };
 
 /// Longer than the watch takes to be certain of a wait.
@@ -435,14 +435,14 @@ fn a_forgotten_guard() {
 fn busy() {
     let (lock, mutex, ready) = (Lock::new(), Mutex::new(0), Condition::new());
     let (permits, rlock, round) = (Semaphore::new(2), RLock::new(), Barrier::new(8));
-    let end = rt::now() + Duration::from_millis(1500);
+    let end = time::now() + Duration::from_millis(1500);
     thread::scope(|s| {
         for n in 0..8 {
             let (lock, mutex, ready) = (&lock, &mutex, &ready);
             let (permits, rlock, round) = (&permits, &rlock, &round);
             s.spawn(move || {
                 loop {
-                    let more = rt::now() < end;
+                    let more = time::now() < end;
                     drop(lock.lock());
                     let permit = permits.permit();
                     drop((rlock.lock(), rlock.lock()));
@@ -471,8 +471,8 @@ fn short_waits_on_a_crowded_machine() {
     let tokens: Vec<_> = (0..4).map(|_| (Semaphore::new(0), Event::new())).collect();
     let tokens: &'static [(Semaphore, Event)] = Box::leak(tokens.into_boxed_slice());
     let spin = |time: Duration| {
-        let until = rt::now() + time;
-        while rt::now() < until {
+        let until = time::now() + time;
+        while time::now() < until {
             std::hint::spin_loop();
         }
     };

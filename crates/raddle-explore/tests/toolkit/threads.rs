@@ -117,10 +117,10 @@ fn who_sleeps_longer_wakes_later() {
                 woken.get()
             })
         };
-        let began = raddle::rt::now();
+        let began = raddle::time::now();
         pause();
         woken.set(1);
-        let slept = raddle::rt::now() - began;
+        let slept = raddle::time::now() - began;
         assert!(slept >= SOON, "{slept:?}");
         sleeper.join().unwrap()
     };

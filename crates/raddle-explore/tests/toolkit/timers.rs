@@ -43,11 +43,11 @@ fn of_two_cancels_one_says_yes_at_most() {
 #[test]
 fn it_never_fires_early() {
     let scenario = || {
-        let began = raddle::rt::now();
+        let began = raddle::time::now();
         let timer = Timer::after(2 * SOON, || {});
         pause();
         timer.wait().unwrap();
-        raddle::rt::now() - began >= 2 * SOON
+        raddle::time::now() - began >= 2 * SOON
     };
     assert_eq!(every(scenario), BTreeSet::from([true]));
 }

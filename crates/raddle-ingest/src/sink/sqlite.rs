@@ -202,9 +202,9 @@ mod tests {
         let options = PipelineOptions { queue: 1000, batch: 100, ..PipelineOptions::default() };
         room.store(false, Ordering::SeqCst);
         let pipeline = Pipeline::start(Numbers(3000), sink, &options, stop.clone()).unwrap();
-        let limit = raddle::rt::now() + Duration::from_mins(1);
+        let limit = raddle::time::now() + Duration::from_mins(1);
         while pipeline.progress().queued < 1000 {
-            assert!(raddle::rt::now() < limit, "{pipeline:?}");
+            assert!(raddle::time::now() < limit, "{pipeline:?}");
             thread::sleep(Duration::from_millis(1));
         }
         // A few rows found room in the pages that were there; since then the batch comes back whole.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use raddle::{Event, rt};
+use raddle::{Event, time};
 
 use super::drain::Drain;
 use super::wake::Wake;
@@ -85,10 +85,10 @@ impl Connection {
         if arrivals.is_empty() {
             return Ok(());
         }
-        let begin = rt::now();
+        let begin = time::now();
         let outcome = self.common.intake.put(arrivals);
         let earlier = if self.drain.is_some() { self.held_back } else { Duration::ZERO };
-        self.held_back = earlier.max(rt::now() - begin);
+        self.held_back = earlier.max(time::now() - begin);
         outcome
     }
 

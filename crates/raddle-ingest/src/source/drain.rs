@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use raddle::rt;
+use raddle::time;
 
 use super::wake::readable_within;
 
@@ -27,7 +27,7 @@ pub(super) struct Drain {
 
 impl Drain {
     pub(super) fn begin(socket: impl AsFd, grace: Duration) -> io::Result<Self> {
-        Ok(Self { owed: rustix::io::ioctl_fionread(socket)?, until: rt::deadline(grace) })
+        Ok(Self { owed: rustix::io::ioctl_fionread(socket)?, until: time::now().checked_add(grace) })
     }
 
     /// Notes that `bytes` more have been read.
@@ -37,7 +37,7 @@ impl Drain {
 
     /// Says whether the connection has had its time.
     pub(super) fn is_over(&self) -> bool {
-        self.owed == 0 && self.until.is_some_and(|until| rt::now() >= until)
+        self.owed == 0 && self.until.is_some_and(|until| time::now() >= until)
     }
 
     /// Nothing is there to read: says whether that changes within a moment.

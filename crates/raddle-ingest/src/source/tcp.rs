@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use raddle::{Event, JoinHandle, Thread, rt};
+use raddle::{Event, JoinHandle, Thread, time};
 
 use super::Source;
 use super::connection::{Common, Connection};
@@ -159,14 +159,14 @@ impl Acceptor {
     ///
     /// Says whether all of them were let in within the time of grace.
     fn accept_the_rest(&mut self) -> bool {
-        let until = rt::deadline(self.common.grace);
+        let until = time::now().checked_add(self.common.grace);
         loop {
             match self.accept() {
                 Accepted::Yes => {}
                 Accepted::NoneWaits => return true,
                 Accepted::NotNow => raddle::thread::sleep(PAUSE),
             }
-            if until.is_some_and(|until| rt::now() >= until) {
+            if until.is_some_and(|until| time::now() >= until) {
                 let one_waits = readable_within(&self.listener, Duration::ZERO).unwrap_or(true);
                 return !one_waits;
             }

@@ -35,9 +35,9 @@ pub fn within_limit(body: impl FnOnce() + Send + 'static) {
 /// Lets other threads run until `condition` holds, which must be within [`LIMIT`].
 #[track_caller]
 pub fn until(condition: impl Fn() -> bool) {
-    let deadline = raddle::rt::now() + LIMIT;
+    let deadline = raddle::time::now() + LIMIT;
     while !condition() {
-        assert!(raddle::rt::now() < deadline, "the awaited state did not come about within {LIMIT:?}");
+        assert!(raddle::time::now() < deadline, "the awaited state did not come about within {LIMIT:?}");
         thread::sleep(Duration::from_millis(1));
     }
 }

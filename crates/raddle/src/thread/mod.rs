@@ -46,6 +46,7 @@ mod tally;
 use std::time::Duration;
 
 use crate::rt::{self, Kind, Op, Place};
+use crate::time;
 
 pub use handle::{SelfJoinError, ThreadHandle};
 pub(crate) use hook::{
@@ -100,12 +101,10 @@ pub fn active_count() -> usize {
     enumerate().len()
 }
 
-/// Pauses the calling thread for `time`, never less.
+/// Blocks the calling thread for at least `duration`; the same as [`time::sleep`].
 #[track_caller]
-pub fn sleep(time: Duration) {
-    // A moment that the clock cannot tell is centuries away.
-    let until = rt::deadline(time).unwrap_or_else(|| rt::now() + Duration::from_secs(u32::MAX.into()));
-    rt::sleep_until(Op::new(&time, "clock", Kind::Sleep), until);
+pub fn sleep(duration: Duration) {
+    time::sleep(duration);
 }
 
 /// Lets other threads go first, if any are ready.

@@ -60,9 +60,9 @@ fn limits_pass_and_the_task_goes_on() {
     assert!(matches!(future.try_result(), Err(FutureError::NotDone)));
     assert!(matches!(future.result_timeout(Duration::ZERO), Err(FutureError::TimedOut)));
     assert!(matches!(future.result_timeout(SOON), Err(FutureError::TimedOut)));
-    assert!(matches!(future.result_deadline(raddle::rt::now()), Err(FutureError::TimedOut)));
+    assert!(matches!(future.result_deadline(raddle::time::now()), Err(FutureError::TimedOut)));
     assert!(matches!(future.exception_timeout(SOON), Some(FutureError::TimedOut)));
-    assert!(matches!(future.exception_deadline(raddle::rt::now()), Some(FutureError::TimedOut)));
+    assert!(matches!(future.exception_deadline(raddle::time::now()), Some(FutureError::TimedOut)));
     assert!(!future.done() && !future.running());
     assert!(promise.start() && future.running());
     promise.set_result(3).unwrap();

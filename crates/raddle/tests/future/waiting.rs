@@ -123,7 +123,7 @@ fn a_limit_returns_what_there_is() {
     promises.pop().unwrap().set_result(1).unwrap();
     let (done, left) = wait_timeout(&futures, ReturnWhen::AllCompleted, Duration::ZERO);
     assert_eq!((done.len(), left.len()), (1, 2));
-    let (done, left) = wait_deadline(futures, ReturnWhen::AllCompleted, raddle::rt::now());
+    let (done, left) = wait_deadline(futures, ReturnWhen::AllCompleted, raddle::time::now());
     assert_eq!((done.len(), left.len()), (1, 2));
 }
 

@@ -26,7 +26,7 @@ fn a_full_pool_gives_the_task_back() {
     assert_eq!(error.into_task()(), 3);
     assert!(matches!(pool.submit_timeout(SOON, || 4), Err(SubmitError::Full(_))));
     assert!(matches!(pool.submit_timeout(Duration::ZERO, || 5), Err(SubmitError::Full(_))));
-    assert!(matches!(pool.submit_deadline(raddle::rt::now(), || 6), Err(SubmitError::Full(_))));
+    assert!(matches!(pool.submit_deadline(raddle::time::now(), || 6), Err(SubmitError::Full(_))));
     assert_eq!(pool.pending(), 2);
     gate.open();
     assert_eq!(waiting.iter().map(|task| task.result().unwrap()).sum::<i32>(), 3);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use raddle::queue::{BaseQueue, Order};
 use raddle::queue::{GetError, PutError, ShutDown, TooManyTasksDone};
-use raddle::{LifoQueue, PriorityQueue, Queue, SimpleQueue, rt};
+use raddle::{LifoQueue, PriorityQueue, Queue, SimpleQueue, time};
 
 const SHORT: Duration = Duration::from_millis(10);
 
@@ -34,7 +34,7 @@ fn keeps_to_its_maxsize<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     assert_eq!(queue.try_put(3), Err(PutError::Full(3)));
     assert_eq!(queue.put_timeout(3, Duration::ZERO), Err(PutError::Full(3)));
     assert_eq!(queue.put_timeout(3, SHORT), Err(PutError::Full(3)));
-    assert_eq!(queue.put_deadline(3, rt::now()), Err(PutError::Full(3)));
+    assert_eq!(queue.put_deadline(3, time::now()), Err(PutError::Full(3)));
     assert_eq!((queue.len(), queue.unfinished(), queue.n_putters()), (2, 2, 0));
 
     let mut items = [queue.get().unwrap(), queue.get_timeout(Duration::ZERO).unwrap()];
@@ -43,7 +43,7 @@ fn keeps_to_its_maxsize<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     assert_eq!(queue.try_get(), Err(GetError::Empty));
     assert_eq!(queue.get_timeout(Duration::ZERO), Err(GetError::Empty));
     assert_eq!(queue.get_timeout(SHORT), Err(GetError::Empty));
-    assert_eq!(queue.get_deadline(rt::now()), Err(GetError::Empty));
+    assert_eq!(queue.get_deadline(time::now()), Err(GetError::Empty));
     assert_eq!((queue.len(), queue.unfinished(), queue.n_getters()), (0, 2, 0));
 }
 
@@ -67,19 +67,19 @@ fn maxsize_zero_means_no_limit() {
 #[test]
 fn a_limit_is_kept_and_never_cut_short() {
     let queue = Queue::bounded(1);
-    let start = rt::now();
+    let start = time::now();
     assert_eq!(queue.get_timeout(SHORT), Err(GetError::Empty));
-    assert!(rt::now() - start >= SHORT);
+    assert!(time::now() - start >= SHORT);
     queue.put(()).unwrap();
-    let deadline = rt::now() + SHORT;
+    let deadline = time::now() + SHORT;
     assert_eq!(queue.put_deadline((), deadline), Err(PutError::Full(())));
-    assert!(rt::now() >= deadline);
+    assert!(time::now() >= deadline);
 }
 
 #[test]
 fn a_past_deadline_still_takes_what_is_there() {
     let queue = Queue::bounded(1);
-    let past = rt::now();
+    let past = time::now();
     queue.put_deadline(1, past).unwrap();
     assert_eq!(queue.get_deadline(past), Ok(1));
     queue.put_many_deadline([2], past).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle::queue::{GetError, PutError};
-use raddle::{JoinHandle, LifoQueue, PriorityQueue, Queue, Thread, rt, thread};
+use raddle::{JoinHandle, LifoQueue, PriorityQueue, Queue, Thread, thread, time};
 
 use crate::support::{finish, repeat, until, within_limit};
 
@@ -40,10 +40,10 @@ fn a_batch_comes_in_the_order_of_its_queue() {
 fn empty_in_time_and_shut_down_are_told_apart() {
     let queue = Queue::<u8>::unbounded();
     assert_eq!(queue.get_many_timeout(3, NEVER, Duration::ZERO), Err(GetError::Empty));
-    let start = rt::now();
+    let start = time::now();
     assert_eq!(queue.get_many_timeout(3, NEVER, SHORT), Err(GetError::Empty));
-    assert!(rt::now() - start >= SHORT);
-    assert_eq!(queue.get_many_deadline(3, NEVER, rt::now()), Err(GetError::Empty));
+    assert!(time::now() - start >= SHORT);
+    assert_eq!(queue.get_many_deadline(3, NEVER, time::now()), Err(GetError::Empty));
     queue.put(1).unwrap();
     assert_eq!(queue.get_many_timeout(3, Duration::ZERO, Duration::ZERO), Ok(vec![1]));
     queue.shutdown();
@@ -54,9 +54,9 @@ fn empty_in_time_and_shut_down_are_told_apart() {
 fn a_batch_lingers_for_more_and_no_longer_than_it_may() {
     let queue = Queue::unbounded();
     queue.put_many([1, 2]).unwrap();
-    let start = rt::now();
+    let start = time::now();
     assert_eq!(queue.get_many(3, SHORT), [1, 2]);
-    assert!(rt::now() - start >= SHORT);
+    assert!(time::now() - start >= SHORT);
     assert_eq!(queue.n_getters(), 0);
 }
 
@@ -147,10 +147,10 @@ fn what_does_not_fit_comes_back_in_order() {
     assert_eq!(queue.try_put_many(0..5), Err(PutError::Full(vec![3, 4])));
     assert_eq!(queue.put_many_timeout([5, 6], Duration::ZERO), Err(PutError::Full(vec![5, 6])));
     assert_eq!(queue.get(), Ok(0));
-    let start = rt::now();
+    let start = time::now();
     assert_eq!(queue.put_many_timeout([7, 8], SHORT), Err(PutError::Full(vec![8])));
-    assert!(rt::now() - start >= SHORT);
-    assert_eq!(queue.put_many_deadline([9], rt::now()), Err(PutError::Full(vec![9])));
+    assert!(time::now() - start >= SHORT);
+    assert_eq!(queue.put_many_deadline([9], time::now()), Err(PutError::Full(vec![9])));
     assert_eq!(queue.try_get_many(9), [1, 2, 7]);
     assert_eq!((queue.unfinished(), queue.n_putters()), (4, 0));
 }

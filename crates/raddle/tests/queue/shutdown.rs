@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use raddle::queue::{BaseQueue, Order};
 use raddle::queue::{GetError, PutError, ShutDown};
-use raddle::{LifoQueue, PriorityQueue, Queue, Thread, rt};
+use raddle::{LifoQueue, PriorityQueue, Queue, Thread, time};
 
 use crate::support::{finish, repeat, until};
 
@@ -22,7 +22,7 @@ fn refuses_puts_and_drains<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     assert_eq!(queue.try_put(3), Err(PutError::ShutDown(3)));
     assert_eq!(queue.put_timeout(3, NEVER), Err(PutError::ShutDown(3)));
     assert_eq!(queue.put_timeout(3, Duration::ZERO), Err(PutError::ShutDown(3)));
-    assert_eq!(queue.put_deadline(3, rt::now()), Err(PutError::ShutDown(3)));
+    assert_eq!(queue.put_deadline(3, time::now()), Err(PutError::ShutDown(3)));
     assert_eq!(queue.put_many([3, 4]), Err(ShutDown(vec![3, 4])));
     assert_eq!(queue.try_put_many([3, 4]), Err(PutError::ShutDown(vec![3, 4])));
     assert_eq!(queue.put_many_timeout([3, 4], NEVER), Err(PutError::ShutDown(vec![3, 4])));
@@ -36,7 +36,7 @@ fn refuses_puts_and_drains<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     assert_eq!(queue.try_get(), Err(GetError::ShutDown));
     assert_eq!(queue.get_timeout(NEVER), Err(GetError::ShutDown));
     assert_eq!(queue.get_timeout(Duration::ZERO), Err(GetError::ShutDown));
-    assert_eq!(queue.get_deadline(rt::now()), Err(GetError::ShutDown));
+    assert_eq!(queue.get_deadline(time::now()), Err(GetError::ShutDown));
     assert!(queue.get_many(9, NEVER).is_empty());
     assert!(queue.try_get_many(9).is_empty());
     assert_eq!(queue.get_many_timeout(9, NEVER, NEVER), Err(GetError::ShutDown));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle::{SimpleQueue, Thread, rt};
+use raddle::{SimpleQueue, Thread, time};
 
 use crate::support::{finish, repeat, until};
 
@@ -20,10 +20,10 @@ fn it_is_first_in_first_out_and_has_no_limit() {
 #[test]
 fn its_limits_are_kept() {
     let queue = SimpleQueue::new();
-    let (short, start) = (Duration::from_millis(10), rt::now());
+    let (short, start) = (Duration::from_millis(10), time::now());
     assert_eq!(queue.get_timeout(Duration::ZERO), None);
     assert_eq!(queue.get_timeout(short), None);
-    assert!(rt::now() - start >= short);
+    assert!(time::now() - start >= short);
     assert_eq!(queue.get_deadline(start), None);
     queue.put(1);
     assert_eq!(queue.get_deadline(start), Some(1));

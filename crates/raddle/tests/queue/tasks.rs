@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use raddle::queue::TooManyTasksDone;
-use raddle::{Queue, Thread, rt};
+use raddle::{Queue, Thread, time};
 
 use crate::support::{finish, repeat, until};
 
@@ -42,18 +42,18 @@ fn join_does_not_wait_for_nothing() {
     queue.join();
     assert!(queue.join_timeout(Duration::ZERO));
     assert!(queue.join_timeout(Duration::MAX));
-    assert!(queue.join_deadline(rt::now()));
+    assert!(queue.join_deadline(time::now()));
 }
 
 #[test]
 fn join_with_a_limit_says_what_is_so() {
     let queue = Queue::unbounded();
     queue.put(()).unwrap();
-    let start = rt::now();
+    let start = time::now();
     assert!(!queue.join_timeout(Duration::ZERO));
     assert!(!queue.join_timeout(Duration::from_millis(10)));
-    assert!(rt::now() - start >= Duration::from_millis(10));
-    assert!(!queue.join_deadline(rt::now()));
+    assert!(time::now() - start >= Duration::from_millis(10));
+    assert!(!queue.join_deadline(time::now()));
     assert_eq!(queue.n_joiners(), 0, "who gave up is not in line");
     queue.task_done().unwrap();
     assert!(queue.join_timeout(Duration::ZERO));

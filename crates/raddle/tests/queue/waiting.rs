@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use raddle::queue::{GetError, PutError};
-use raddle::{Event, JoinHandle, Queue, Thread, rt};
+use raddle::{Event, JoinHandle, Queue, Thread, time};
 
 use crate::support::{finish, repeat, until};
 
@@ -232,8 +232,8 @@ fn a_producer_is_never_left_blocked_when_the_consumer_leaves_after_shutdown() {
             let queue = queue.clone();
             Thread::spawn(move || queue.iter().count())
         };
-        let end = rt::now() + Duration::from_micros(200);
-        until(|| rt::now() >= end);
+        let end = time::now() + Duration::from_micros(200);
+        until(|| time::now() >= end);
         exit.set();
         assert_eq!(finish(producer), finish(consumer));
     });

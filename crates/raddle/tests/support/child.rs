@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use raddle::{Mutex, rt, thread};
+use raddle::{Mutex, thread, time};
 
 /// Names the scenario that this process is to be.
 const SCENARIO: &str = "RADDLE_TEST_SCENARIO";
@@ -153,8 +153,8 @@ fn read(from: &mut impl Read) -> String {
 }
 
 fn wait(child: &mut Child, limit: Duration) -> (bool, Option<i32>) {
-    let deadline = rt::now() + limit;
-    while rt::now() < deadline {
+    let deadline = time::now() + limit;
+    while time::now() < deadline {
         if let Some(status) = child.try_wait().expect("a child can be asked") {
             return (true, status.code());
         }

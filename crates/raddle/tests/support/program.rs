@@ -44,14 +44,14 @@ impl Program {
 
     /// Runs it to its end, which must come within the limit of all tests.
     pub(crate) fn run(mut self) -> Run {
-        let begun = raddle::rt::now();
+        let begun = raddle::time::now();
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.name));
         let keyboard = child.stdin.take();
         let typed =
             keyboard.as_ref().zip(self.input).map(|(mut keyboard, text)| keyboard.write_all(text.as_bytes()));
         let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
         let status = wait(self.name, &mut child, begun + LIMIT);
-        let took = raddle::rt::now() - begun;
+        let took = raddle::time::now() - begun;
         drop(keyboard);
         assert!(typed.is_none_or(|typed| typed.is_ok()), "{} does not read its input", self.name);
         Run { status, took, stdout: finish(stdout), stderr: finish(stderr) }
@@ -156,7 +156,7 @@ fn wait(name: &str, child: &mut Child, deadline: Instant) -> Option<i32> {
         if let Some(status) = child.try_wait().expect("the child is ours") {
             return status.code();
         }
-        if raddle::rt::now() > deadline {
+        if raddle::time::now() > deadline {
             let _ = child.kill();
             panic!("{name} is still running after {LIMIT:?}");
         }
