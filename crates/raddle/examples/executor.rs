@@ -12,7 +12,8 @@ mod support;
 use std::time::Duration;
 
 use log::info;
-use raddle::{FutureError, ThreadPoolExecutor, thread};
+use raddle::future::FutureError;
+use raddle::{ThreadPoolExecutor, thread};
 
 fn thread_function(name: usize) {
     info!("Thread {name}: starting");

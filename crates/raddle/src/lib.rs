@@ -129,6 +129,7 @@ mod held;
 mod lock;
 mod mutex;
 pub mod pool;
+pub mod prelude;
 pub mod queue;
 mod raw;
 mod reentrant;
@@ -146,8 +147,7 @@ pub use barrier::{Barrier, BrokenBarrierError};
 pub use condition::Condition;
 pub use event::Event;
 pub use future::{
-    Future, FutureError, Promise, ReturnWhen, as_completed, as_completed_timeout, wait, wait_deadline,
-    wait_timeout,
+    Future, Promise, ReturnWhen, as_completed, as_completed_timeout, wait, wait_deadline, wait_timeout,
 };
 pub use held::Held;
 pub use lock::{Lock, LockGuard, NotHeldError};
@@ -159,7 +159,7 @@ pub use rlock::{NotOwnerError, RLock, RLockGuard};
 pub use semaphore::{BoundedSemaphore, NoPermitsError, Permit, PermitError, Semaphore};
 pub use shared::Shared;
 pub use thread::{JoinHandle, Thread};
-pub use timer::{Timer, TimerBuilder};
+pub use timer::Timer;
 
 /// The program that opens the README, kept in working order.
 #[cfg(doctest)]

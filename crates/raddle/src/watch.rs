@@ -16,7 +16,7 @@
 //! - [`Finding::EveryThread`]: every thread of the process, raddle's or not, waits without limit, and the program has no
 //!   signal handlers. Then no code runs that could wake one. This needs Linux.
 //! - [`Finding::Pool`]: all workers of a pool wait for tasks of that pool. The pool itself ends one of the waits with
-//!   [`FutureError::Deadlock`](crate::FutureError::Deadlock), so the watch says who waited for what, once for the
+//!   [`FutureError::Deadlock`](crate::future::FutureError::Deadlock), so the watch says who waited for what, once for the
 //!   same lines, and does no more.
 //!
 //! # What is a suspicion

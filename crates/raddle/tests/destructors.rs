@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
+use raddle::future::FutureError;
 use raddle::thread::JoinError;
 use raddle::{
-    Barrier, Event, Future, FutureError, Promise, Queue, Shutdown, Thread, ThreadPoolExecutor, Timer, thread,
-    watch,
+    Barrier, Event, Future, Promise, Queue, Shutdown, Thread, ThreadPoolExecutor, Timer, thread, watch,
 };
 use support::{finish, until, within_limit};
 

@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use child::{Test, ended, test};
+use raddle::future::FutureError;
 use raddle::queue::GetError;
 use raddle::thread::{self, JoinError};
 use raddle::{
-    Barrier, BoundedSemaphore, Condition, Event, FutureError, JoinHandle, LifoQueue, Lock, Mutex, Promise,
-    Queue, RLock, ReturnWhen, Semaphore, Shutdown, SimpleQueue, Thread, ThreadPoolExecutor, Timer,
-    as_completed, trace, wait, watch,
+    Barrier, BoundedSemaphore, Condition, Event, JoinHandle, LifoQueue, Lock, Mutex, Promise, Queue, RLock,
+    ReturnWhen, Semaphore, Shutdown, SimpleQueue, Thread, ThreadPoolExecutor, Timer, as_completed, trace,
+    wait, watch,
 };
 
 /// Longer than any child takes on a busy machine; then a signal ends it.

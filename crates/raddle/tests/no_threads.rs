@@ -11,10 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use child::{ended, test};
+use raddle::future::FutureError;
 use raddle::pool::SubmitError;
-use raddle::{
-    Barrier, Event, Future, FutureError, Priority, Promise, Thread, ThreadPoolExecutor, Timer, thread,
-};
+use raddle::{Barrier, Event, Future, Priority, Promise, Thread, ThreadPoolExecutor, Timer, thread};
 use support::{finish, until, within_limit};
 
 /// The system has no thread to give.

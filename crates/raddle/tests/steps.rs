@@ -20,14 +20,15 @@ use std::time::{Duration, Instant};
 
 use modules::{Tree, read, tokens};
 use raddle::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::SeqCst};
+use raddle::future::FutureError;
 use raddle::future::TaskPanic;
 use raddle::pool::ScopedFuture;
 use raddle::rt::{Op, Wait};
 use raddle::time;
 use raddle::{
-    Barrier, BoundedSemaphore, Condition, Event, Future, FutureError, Lock, Mutex, Priority, Promise, Queue,
-    RLock, ReentrantMutex, ReturnWhen, Semaphore, Shared, Shutdown, SimpleQueue, Thread, ThreadPoolExecutor,
-    Timer, as_completed, as_completed_timeout, thread,
+    Barrier, BoundedSemaphore, Condition, Event, Future, Lock, Mutex, Priority, Promise, Queue, RLock,
+    ReentrantMutex, ReturnWhen, Semaphore, Shared, Shutdown, SimpleQueue, Thread, ThreadPoolExecutor, Timer,
+    as_completed, as_completed_timeout, thread,
 };
 use scheduler::{Unkind, under};
 use support::within_limit;

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use raddle::{Event, Thread, Timer, TimerBuilder};
+use raddle::timer::TimerBuilder;
+use raddle::{Event, Thread, Timer};
 use support::{LIMIT, finish, until};
 
 const HOUR: Duration = Duration::from_hours(1);

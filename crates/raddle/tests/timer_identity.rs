@@ -5,7 +5,8 @@ mod support;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
-use raddle::{Thread, Timer, TimerBuilder, thread};
+use raddle::timer::TimerBuilder;
+use raddle::{Thread, Timer, thread};
 use support::{finish, until, within_limit};
 
 const HOUR: Duration = Duration::from_hours(1);

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use child::{Ended, Test, ended, ended_within, test};
+use raddle::future::FutureError;
 use raddle::thread::JoinError;
 use raddle::watch::{self, Action, Finding, Watch};
 use raddle::{
-    Barrier, Condition, Event, FutureError, JoinHandle, Lock, Mutex, RLock, ReentrantMutex, Thread,
-    ThreadPoolExecutor, Timer, thread,
+    Barrier, Condition, Event, JoinHandle, Lock, Mutex, RLock, ReentrantMutex, Thread, ThreadPoolExecutor,
+    Timer, thread,
 };
 use threads::{
     LIMIT, LONG, TWO_SLICES, daemon, foreign, foreign_sleep, here, named, nothing_more, reports,

@@ -456,7 +456,7 @@ impl Context {
                     by!(instr.how, task.result(), task.try_result(), |time| task.result_timeout(time));
                 match result {
                     Ok(()) => OK,
-                    Err(raddle::FutureError::TimedOut) => NO,
+                    Err(raddle::future::FutureError::TimedOut) => NO,
                     Err(_) => ERROR,
                 }
             }),
@@ -546,12 +546,12 @@ fn operate(instr: &Instr, objects: &Objects) -> Option<i16> {
                 How::Block => future.result().map_err(|_| ERROR),
                 How::Try => future.with_result(|result| match result {
                     Ok(value) => Ok(*value),
-                    Err(raddle::FutureError::NotDone) => Err(NO),
+                    Err(raddle::future::FutureError::NotDone) => Err(NO),
                     Err(_) => Err(ERROR),
                 }),
                 How::Timeout(time) => match future.exception_timeout(ms(time)) {
                     None => Ok(0),
-                    Some(raddle::FutureError::TimedOut) => Err(NO),
+                    Some(raddle::future::FutureError::TimedOut) => Err(NO),
                     Some(_) => Err(ERROR),
                 },
             };

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::{Future, FutureError, Mutex, Promise, ReturnWhen, Shared, Thread, as_completed};
+use raddle::future::FutureError;
+use raddle::{Future, Mutex, Promise, ReturnWhen, Shared, Thread, as_completed};
 
 use super::SOON;
 use super::every::every;

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex as Std};
 use std::time::Duration;
 
 use raddle::atomic::{AtomicU8, Ordering};
+use raddle::future::FutureError;
 use raddle::{
-    Barrier, BoundedSemaphore, Condition, Event, FutureError, Lock, Mutex, Promise, Queue, RLock,
-    ReentrantMutex, Semaphore, Shared, SimpleQueue, Thread, ThreadPoolExecutor, Timer, thread,
+    Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, Promise, Queue, RLock, ReentrantMutex,
+    Semaphore, Shared, SimpleQueue, Thread, ThreadPoolExecutor, Timer, thread,
 };
 use raddle_explore::{Explorer, Outcome, Strategy};
 

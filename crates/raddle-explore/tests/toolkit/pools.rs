@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::{Event, FutureError, Shared, Shutdown, Thread, ThreadPoolExecutor};
+use raddle::future::FutureError;
+use raddle::{Event, Shared, Shutdown, Thread, ThreadPoolExecutor};
 
 use super::SOON;
 use super::every::every;

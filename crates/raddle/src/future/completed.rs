@@ -34,7 +34,7 @@ use crate::rt::{self, Kind, Object, Op, Place};
 ///     sum += future.result()?;
 /// }
 /// assert_eq!(sum, 45);
-/// # Ok::<(), raddle::FutureError>(())
+/// # Ok::<(), raddle::future::FutureError>(())
 /// ```
 #[track_caller]
 pub fn as_completed<I, T>(futures: I) -> AsCompleted<T>

@@ -34,7 +34,7 @@ use crate::rt::{self, Kind, Op, Place};
 /// answer.add_done_callback(|answer| answer.with_result(|result| assert_eq!(*result.unwrap(), 42)));
 /// assert_eq!(answer.result()?, 42);
 /// assert!(answer.done() && !answer.cancel());
-/// # Ok::<(), raddle::FutureError>(())
+/// # Ok::<(), raddle::future::FutureError>(())
 /// ```
 pub struct Future<T> {
     pub(super) core: Handle<T>,

@@ -28,7 +28,7 @@ use crate::thread::drop_guarded;
 ///     }
 /// });
 /// assert_eq!(answer.result()?, 42);
-/// # Ok::<(), raddle::FutureError>(())
+/// # Ok::<(), raddle::future::FutureError>(())
 /// ```
 #[must_use = "dropping it abandons the future"]
 pub struct Promise<T> {

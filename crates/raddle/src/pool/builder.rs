@@ -52,7 +52,7 @@ impl Builder {
     /// Has every worker call `initializer` before its first task.
     ///
     /// If it panics, the pool is broken: what waits and what is submitted later fails with
-    /// [`FutureError::Broken`](crate::FutureError::Broken), which carries the panic's message.
+    /// [`FutureError::Broken`](crate::future::FutureError::Broken), which carries the panic's message.
     pub fn initializer(mut self, initializer: impl Fn() + Send + Sync + 'static) -> Self {
         self.initializer = Some(Box::new(initializer));
         self

@@ -25,7 +25,7 @@ use crate::rt::{self, Kind, Object, Op, Place};
 ///
 /// # End of the program
 /// While tasks wait or run, the program does not end, wherever the pool is; idle workers do not keep it. A task
-/// that calls `std::process::exit` counts as over, its future as [abandoned](crate::FutureError::Abandoned),
+/// that calls `std::process::exit` counts as over, its future as [abandoned](crate::future::FutureError::Abandoned),
 /// and the other tasks are still run. A thread that a task starts is a daemon if one started by the pool's
 /// creator would be.
 ///
@@ -33,24 +33,25 @@ use crate::rt::{self, Kind, Object, Op, Place};
 /// If the operating system refuses a thread while the pool has a worker, the task stays in the queue: that worker takes
 /// it when it becomes free, and the pool tries to start another one every ten milliseconds as long as tasks wait. If the
 /// pool has no worker at all, the thread that submits the task is told: by
-/// [`FutureError::NoThread`](crate::FutureError::NoThread), or by
+/// [`FutureError::NoThread`](crate::future::FutureError::NoThread), or by
 /// [`SubmitError::NoThread`](crate::pool::SubmitError::NoThread), which gives the closure back. A task that was
 /// accepted before that is not refused any more. So that somebody can try again, the program's
 /// [timer service](crate::timer), one thread, is started before the first worker.
 ///
 /// # Forked children
 /// A child does not have the workers of its parent. There the pool accepts no task, and says so with
-/// [`SubmitError::Broken`] or [`FutureError::Broken`](crate::FutureError::Broken); its shutdown does not wait; and futures
-/// of its tasks are [abandoned](crate::FutureError::Abandoned).
+/// [`SubmitError::Broken`] or [`FutureError::Broken`](crate::future::FutureError::Broken); its shutdown does not wait; and futures
+/// of its tasks are [abandoned](crate::future::FutureError::Abandoned).
 ///
 /// # Waiting for the own pool
 /// A task may wait for other tasks of its pool as long as a worker is left for them. If all workers wait that
-/// way, without a time limit, one of the waits ends with [`FutureError::Deadlock`](crate::FutureError::Deadlock). A
+/// way, without a time limit, one of the waits ends with [`FutureError::Deadlock`](crate::future::FutureError::Deadlock). A
 /// pool for which the operating system has had no thread for a second counts as having all of its workers.
 /// [`scope`](ThreadPoolExecutor::scope) has no such limit.
 ///
 /// ```
-/// use raddle::{FutureError, ThreadPoolExecutor};
+/// use raddle::ThreadPoolExecutor;
+/// use raddle::future::FutureError;
 ///
 /// let pool = ThreadPoolExecutor::new(3);
 /// let squares: Vec<i32> = pool.map(1..=4, |n| n * n).collect::<Result<_, FutureError>>()?;

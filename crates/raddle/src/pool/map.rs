@@ -24,7 +24,8 @@ impl ThreadPoolExecutor {
     /// started, as does a time limit that passes.
     ///
     /// ```
-    /// use raddle::{FutureError, ThreadPoolExecutor};
+    /// use raddle::ThreadPoolExecutor;
+    /// use raddle::future::FutureError;
     /// let pool = ThreadPoolExecutor::new(3);
     /// let lengths: Vec<usize> = pool.map(["a", "bb", "ccc"], str::len).collect::<Result<_, FutureError>>()?;
     /// assert_eq!(lengths, [1, 2, 3]);

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use raddle::{Future, FutureError, Promise, Thread, ThreadPoolExecutor};
+use raddle::future::FutureError;
+use raddle::{Future, Promise, Thread, ThreadPoolExecutor};
 
 use crate::support::{finish, repeat};
 

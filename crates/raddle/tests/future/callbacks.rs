@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use raddle::{Event, FutureError, Promise, Thread, thread};
+use raddle::future::FutureError;
+use raddle::{Event, Promise, Thread, thread};
 
 use crate::awaiting::block_on;
 use crate::support::{finish, repeat};

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use raddle::{Future, FutureError, Promise, Thread, ThreadPoolExecutor};
+use raddle::future::FutureError;
+use raddle::{Future, Promise, Thread, ThreadPoolExecutor};
 
 use crate::support::{finish, within_limit};
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use raddle::future::FutureError;
 use raddle::future::Unwanted;
-use raddle::{Barrier, Future, FutureError, Promise, Thread};
+use raddle::{Barrier, Future, Promise, Thread};
 
 use crate::support::{finish, repeat, within_limit};
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use raddle::future::FutureError;
 use raddle::pool::{FromOwnWorker, SubmitError};
-use raddle::{Event, FutureError, Shutdown, Thread, ThreadPoolExecutor};
+use raddle::{Event, Shutdown, Thread, ThreadPoolExecutor};
 
 use crate::gate::Gate;
 use crate::support::{finish, repeat, until, within_limit};

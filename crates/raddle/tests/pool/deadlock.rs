@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use raddle::{
-    Barrier, Event, Future, FutureError, Promise, ReturnWhen, Thread, ThreadPoolExecutor, as_completed, wait,
-};
+use raddle::future::FutureError;
+use raddle::{Barrier, Event, Future, Promise, ReturnWhen, Thread, ThreadPoolExecutor, as_completed, wait};
 
 use crate::support::{finish, repeat, within_limit};
 

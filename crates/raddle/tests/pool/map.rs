@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use raddle::future::FutureError;
 use raddle::pool::ZeroBuffer;
-use raddle::{Event, FutureError, ThreadPoolExecutor};
+use raddle::{Event, ThreadPoolExecutor};
 
 use crate::gate::Gate;
 use crate::support::{repeat, within_limit};

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use raddle::future::FutureError;
 use raddle::pool::SubmitError;
-use raddle::{Barrier, FutureError, Shutdown, Thread, ThreadPoolExecutor};
+use raddle::{Barrier, Shutdown, Thread, ThreadPoolExecutor};
 
 use crate::gate::Gate;
 use crate::support::{finish, repeat, until};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use raddle::future::FutureError;
 use raddle::pool::Scope;
-use raddle::{Event, FutureError, Mutex, Shutdown, Thread, ThreadPoolExecutor};
+use raddle::{Event, Mutex, Shutdown, Thread, ThreadPoolExecutor};
 
 use crate::gate::Gate;
 use crate::support::{finish, repeat, until, within_limit};

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use raddle::future::FutureError;
 use raddle::pool::BuildError;
-use raddle::{Barrier, Event, FutureError, Priority, Shutdown, Thread, ThreadPoolExecutor, thread};
+use raddle::{Barrier, Event, Priority, Shutdown, Thread, ThreadPoolExecutor, thread};
 
 use crate::gate::Gate;
 use crate::support::{finish, repeat, until, within_limit};
