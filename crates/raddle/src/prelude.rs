@@ -20,7 +20,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub use crate::{
-    Barrier, BoundedSemaphore, Condition, Event, JoinHandle, LifoQueue, Lock, Mutex, PriorityQueue, Queue,
-    RLock, ReentrantMutex, Semaphore, SimpleQueue, Thread, ThreadPoolExecutor, Timer,
-};
+pub use crate::barrier::Barrier;
+pub use crate::condition::Condition;
+pub use crate::event::Event;
+pub use crate::lock::Lock;
+pub use crate::mutex::Mutex;
+pub use crate::pool::ThreadPoolExecutor;
+pub use crate::queue::{LifoQueue, PriorityQueue, Queue, SimpleQueue};
+pub use crate::reentrant::ReentrantMutex;
+pub use crate::rlock::RLock;
+pub use crate::semaphore::{BoundedSemaphore, Semaphore};
+pub use crate::thread::{JoinHandle, Thread};
+pub use crate::timer::Timer;
