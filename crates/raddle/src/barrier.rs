@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
-use crate::rt::{self, Duty, Kind, Op, Spin};
+use crate::rt::{self, Duty, Kind, Op};
+use crate::sys::spin::Spin;
 
 /// Holds threads back until a fixed number of them has come, then lets all go, again and again.
 ///

@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
-use crate::rt::{self, Kind, Op, Spin, Wait};
+use crate::rt::{self, Kind, Op, Wait};
+use crate::sys::spin::Spin;
 
 /// A flag that one thread raises and any number of threads wait for.
 ///

@@ -137,6 +137,7 @@ mod rlock;
 pub mod rt;
 mod semaphore;
 mod shared;
+mod sys;
 pub mod thread;
 pub mod time;
 pub mod timer;

@@ -369,7 +369,7 @@ mod traits {
             "rt::Entered" rt::Entered => "Unpin",
             "rt::Memory" rt::Memory => ALL,
             "rt::LocalsImage" rt::LocalsImage => "Unpin UnwindSafe RefUnwindSafe",
-            "rt::Action" rt::Action => ALL,
+            "watch::Action" watch::Action => ALL,
             "rt::Object" rt::Object => ALL,
             "rt::Kind" rt::Kind => ALL,
             "rt::Op" rt::Op => ALL,
@@ -435,7 +435,7 @@ mod traits {
         let mut found = BTreeSet::new();
         for (file, text) in &sources {
             let module = file.split(['/', '.']).next().expect("a first part");
-            let module = if file.starts_with("rt/watch/") { "watch" } else { module };
+            let module = if module == "sys" { "rt" } else { module };
             let tokens = tokens(text);
             for at in 0..tokens.len().saturating_sub(2) {
                 // Not `pub(crate) struct`; what is `pub` in a private module must be reachable (`unreachable_pub`).

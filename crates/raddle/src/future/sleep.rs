@@ -9,9 +9,10 @@ use super::error::FutureError;
 use super::listen::{Listener, Watch};
 use super::state::{ASLEEP, Core, settled};
 use crate::raw::Waiter;
-use crate::rt::watch::say_of_own_task;
-use crate::rt::{self, Op, Spin, Wait};
+use crate::rt::{self, Op, Wait};
+use crate::sys::spin::Spin;
 use crate::thread::drop_guarded;
+use crate::watch::say_of_own_task;
 
 impl<T, W: ?Sized> Core<T, W> {
     /// Waits until the phase is `reached`.

@@ -8,7 +8,7 @@ use super::lanes::Priority;
 use crate::future::{DEADLOCK, FutureError, SETTLED};
 use crate::raw::Waiter;
 use crate::rt::Obligation;
-use crate::rt::watch::{say_of_pool, stuck_pool};
+use crate::watch::{say_of_pool, stuck_pool};
 
 pub(super) enum Step {
     Tell(Arc<Waiter>, u32),

@@ -12,6 +12,7 @@ use super::state::{Mode, State};
 use crate::future;
 use crate::raw::WaitQueue;
 use crate::rt;
+use crate::sys::os;
 
 /// The settings of a pool that is not there yet.
 ///
@@ -127,7 +128,7 @@ fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
 
 /// Python's default: tasks often wait for input or output, so there are more workers than processors.
 fn default_workers() -> usize {
-    (rt::processors() + 4).min(32)
+    (os::processors() + 4).min(32)
 }
 
 /// Pools without a name are numbered, each program from 0.

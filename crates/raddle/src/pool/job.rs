@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::chore::Chore;
 use super::task::{Floor, Task};
 use crate::future::{FutureError, TaskPanic};
-use crate::rt;
+use crate::sys::prefetch;
 use crate::thread::guarded;
 
 pub(super) enum Job {
@@ -63,7 +63,7 @@ impl Job {
     /// It will be wanted soon, and comes from another processor's cache.
     pub(super) fn prefetch(&self) {
         if let Job::Task(task) = self {
-            rt::prefetch(Arc::as_ptr(task).cast());
+            prefetch::prefetch(Arc::as_ptr(task).cast());
         }
     }
 }

@@ -8,7 +8,8 @@ use super::inbox::Inbox;
 use super::state::State;
 use crate::future::FutureError;
 use crate::raw::{Guard, Guarded};
-use crate::rt::{self, Spin};
+use crate::rt;
+use crate::sys::spin::Spin;
 use crate::thread::drop_guarded;
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";

@@ -12,7 +12,8 @@ use super::state::{State, Turn};
 use super::task::{Floor, Queue, Task};
 use crate::future::{self, DEADLOCK, FutureError};
 use crate::raw::Guarded;
-use crate::rt::{self, Kind, Op, Record, Spin};
+use crate::rt::{self, Kind, Op, Record};
+use crate::sys::spin::Spin;
 use crate::thread::{self, guarded};
 use crate::timer::{self, Retry};
 

@@ -1,6 +1,6 @@
 //! Patience with a burst that goes on.
 
-use crate::rt;
+use crate::sys::spin;
 
 /// So many are worth waiting for when they come one right after the other.
 const MOST: usize = 256;
@@ -16,7 +16,7 @@ pub(super) fn let_gather(most: usize, there_are: impl Fn(usize) -> bool) {
     if most < 2 {
         return;
     }
-    rt::pause(1);
+    spin::pause(1);
     if !there_are(2) {
         return;
     }
@@ -26,7 +26,7 @@ pub(super) fn let_gather(most: usize, there_are: impl Fn(usize) -> bool) {
             (count, looks) = (2 * count, 0);
         } else {
             looks += 1;
-            rt::pause(4);
+            spin::pause(4);
         }
     }
 }

@@ -8,7 +8,8 @@ use super::limit::Limit;
 use super::sides::{Sides, Way};
 use super::state::{State, Turn};
 use super::store::Store;
-use crate::rt::{self, Op, Show, Spin};
+use crate::rt::{self, Op, Show};
+use crate::sys::spin::Spin;
 
 pub(super) struct Monitor<T, S> {
     sides: Sides<T, S>,

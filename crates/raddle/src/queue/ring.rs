@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use super::burst::let_gather;
 use crate::raw::{Slot, SlotGuard};
 use crate::rt;
+use crate::sys::prefetch;
 
 pub struct Ring<T> {
     /// Where the next item is put.
@@ -175,7 +176,7 @@ impl<T> Ring<T> {
     fn prefetch(&self, at: u32) {
         let ahead = (at as usize) + AHEAD;
         if ahead < self.places.len() && self.places.len() >= 8 * AHEAD {
-            rt::prefetch_to_write((&raw const self.places[ahead]).cast());
+            prefetch::prefetch_to_write((&raw const self.places[ahead]).cast());
         }
     }
 

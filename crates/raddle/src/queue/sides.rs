@@ -27,7 +27,8 @@ use super::ring::Ring;
 use super::state::State;
 use super::store::Store;
 use crate::raw::Guarded;
-use crate::rt::{self, Spin};
+use crate::rt;
+use crate::sys::spin::Spin;
 
 pub(super) struct Sides<T, S> {
     pub(super) front: Side<Out<T>>,

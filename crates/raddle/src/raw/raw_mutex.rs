@@ -33,7 +33,9 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use crate::rt::{self, Mark, Spin, Wait};
+use crate::rt::{self, Mark, Wait};
+use crate::sys::os;
+use crate::sys::spin::Spin;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -143,7 +145,7 @@ fn after(now: u32, ticks: u32) -> u32 {
 
 /// The clock. Under a scheduler it stands still: there a waiter starves once it has been woken in vain.
 fn now() -> u32 {
-    let ticks = if rt::explored() { 0 } else { rt::nanoseconds() >> TICK_SHIFT };
+    let ticks = if rt::explored() { 0 } else { os::nanoseconds() >> TICK_SHIFT };
     u32::try_from(ticks & u64::from(TICKS)).unwrap_or_default()
 }
 

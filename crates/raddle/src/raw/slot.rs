@@ -13,7 +13,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::spin_lock::NAP;
-use crate::rt::{self, Spin};
+use crate::rt;
+use crate::sys::spin::Spin;
 
 const EMPTY: u32 = 0;
 const FULL: u32 = 1;

@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-use crate::rt::{self, Spin};
+use crate::rt;
+use crate::sys::spin::Spin;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;

@@ -25,7 +25,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Instant;
 
-use crate::rt::{self, Op, Spin, Wait};
+use crate::rt::{self, Op, Wait};
+use crate::sys::spin::Spin;
 
 /// One waiting thread.
 #[derive(Debug)]

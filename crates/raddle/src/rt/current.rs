@@ -1,6 +1,7 @@
 //! Which thread this is, and which host it is under.
 
 use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,10 +10,10 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::op::Op;
 use super::program::Program;
-use super::record::Record;
-use super::scheduler::Scheduler;
-use super::under::{self, with_program};
-use super::{ending, fork, os};
+use super::scheduler::{self, Scheduler, with_program};
+use super::thread_record::Record;
+use super::{flags, fork, keep_alive};
+use crate::sys::{os, spin};
 
 thread_local! {
     /// The calling thread's record. Its destructor is registered before any of the thread's own, so it
@@ -47,21 +48,21 @@ impl Drop for Mine {
                 exits(); // the thread's locals are destroyed in the middle of its function
             }
             self.end.iter().for_each(terminates);
-            ending::thread_is_over(record);
+            keep_alive::thread_is_over(record);
         }
     }
 }
 
 /// The calling thread has called `exit`. Ends the process if it is under a scheduler that wants this.
-pub(super) fn exits() {
-    if under::scheduler().is_some_and(|scheduler| scheduler.exits()) {
+pub(crate) fn exits() {
+    if scheduler::current().is_some_and(|scheduler| scheduler.exits()) {
         os::end_process(101);
     }
 }
 
 /// For a scheduler, that a thread terminates is a step.
 fn terminates(end: &Op) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         // A scheduler may throw, but this is a destructor, and the thread terminates in any case.
         let _ = catch_unwind(AssertUnwindSafe(|| scheduler.point(end)));
     }
@@ -107,7 +108,7 @@ pub(crate) fn record() -> Arc<Record> {
             record
         }
         // The thread's locals are gone already: it is being taken down, or is inside `exit`.
-        Err(_) if is_main() => under::ordinary().main(),
+        Err(_) if is_main() => scheduler::default_program().main(),
         Err(_) => {
             if IDENT.get() == 0 {
                 IDENT.set(Record::next_ident());
@@ -126,12 +127,12 @@ pub(crate) fn daemon_heirs() -> bool {
 
 /// Ends the calling thread for all others, though it goes on to run what the end of the program asks for. It
 /// stays who it was, so that it still owns what it held.
-pub(super) fn end_for_others() {
+pub(crate) fn end_for_others() {
     let known = CURRENT.try_with(|mine| mine.borrow().record.clone());
     match known {
-        Ok(Some(record)) => ending::thread_is_over(&record),
+        Ok(Some(record)) => keep_alive::thread_is_over(&record),
         // Other threads may know of main though main itself never asked who it is.
-        _ if is_main() => ending::thread_is_over(&under::ordinary().main()),
+        _ if is_main() => keep_alive::thread_is_over(&scheduler::default_program().main()),
         _ => {} // its end came with that of its locals
     }
 }
@@ -150,7 +151,7 @@ fn take_on(record: Arc<Record>, end: Option<Op>) {
 }
 
 /// Has every forked child know its only thread and forget the others, from now on.
-pub(super) fn survives_forks() {
+pub(crate) fn survives_forks() {
     static LISTED: AtomicBool = AtomicBool::new(false);
     if !LISTED.load(Acquire) && !LISTED.swap(true, AcqRel) {
         fork::in_child(inherit);
@@ -163,7 +164,7 @@ fn inherit() {
     if let Some(mine) = &mine {
         mine.inherit(os::native_id());
     }
-    under::ordinary().inherit(mine.filter(|_| under::scheduler().is_none()));
+    scheduler::default_program().inherit(mine.filter(|_| scheduler::current().is_none()));
 }
 
 /// Gives up the calling thread's record, as its end would.
@@ -180,7 +181,7 @@ fn leave() {
 }
 
 fn stand_in() -> Arc<Record> {
-    let explored = under::scheduler().is_some();
+    let explored = scheduler::current().is_some();
     with_program(|program| {
         if explored && !program.has_main() {
             let record = Record::new("MainThread", false, false);
@@ -212,39 +213,103 @@ fn is_main() -> bool {
 
 /// What the calling thread is: its record and its host.
 #[derive(Default)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     mine: Mine,
     scheduler: Option<Arc<dyn Scheduler>>,
 }
 
 /// Gives the calling thread another identity, with a record to be made when one is needed.
-pub(super) fn become_under(scheduler: Arc<dyn Scheduler>) -> Identity {
+pub(crate) fn become_under(scheduler: Arc<dyn Scheduler>) -> Identity {
     // First the scheduler's local, so that it is dropped after the record's.
-    let before = under::replace(Some(scheduler));
+    let before = scheduler::replace(Some(scheduler));
+    spin::set_enabled(false);
     let mine = CURRENT.try_with(RefCell::take).unwrap_or_default();
     IDENT.set(0);
     Identity { mine, scheduler: before }
 }
 
 /// Ends the identity that the calling thread has and takes up an earlier one.
-pub(super) fn become_again(earlier: Identity) {
+pub(crate) fn become_again(earlier: Identity) {
     leave(); // under the host that it belongs to
-    under::replace(earlier.scheduler);
+    spin::set_enabled(earlier.scheduler.is_none());
+    scheduler::replace(earlier.scheduler);
     IDENT.set(earlier.mine.record.as_ref().map_or(0, |record| record.ident));
     let _ = CURRENT.try_with(|mine| mine.replace(earlier.mine));
 }
 
 /// Has `then` called when the calling thread has terminated: after its locals have been dropped, and its record, too.
-pub(super) fn when_terminated(then: Box<dyn FnOnce()>) {
+pub(crate) fn when_terminated(then: Box<dyn FnOnce()>) {
     let kept = CURRENT.try_with(|mine| mine.borrow_mut().then = Some(Then(Some(then))));
     debug_assert!(kept.is_ok(), "the thread's locals are gone already");
 }
 
 /// Where this module keeps what it knows of the calling thread.
-pub(super) fn locals() -> [Range<usize>; 2] {
+pub(crate) fn locals() -> [Range<usize>; 2] {
     fn of<T>(value: &T) -> Range<usize> {
         let start = std::ptr::from_ref(value).addr();
         start..start + size_of::<T>()
     }
     [CURRENT.with(of), IDENT.with(of)]
+}
+
+/// Puts the calling thread under `scheduler` until the returned value is dropped.
+#[must_use = "the thread leaves the scheduler when this is dropped"]
+pub fn enter(scheduler: Arc<dyn Scheduler>) -> Entered {
+    let fine = scheduler.fine();
+    notice_exit();
+    flags::raise(fine);
+    Entered { before: become_under(scheduler), fine, not_send: PhantomData }
+}
+
+/// Says that the calling thread is under a [`Scheduler`]; dropping it leaves.
+///
+/// It stays on its thread, whose identity it gives back.
+pub struct Entered {
+    before: Identity,
+    fine: bool,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Entered {
+    /// Leaves the calling thread under the scheduler until the operating system's thread terminates, which is to be at
+    /// once. The thread's locals are dropped under the scheduler, so what their destructors do are steps; then the
+    /// thread has terminated for its joiners, too; and then `then` is called.
+    ///
+    /// The thread has to have come under the scheduler before it did anything else with raddle: what is set up first is
+    /// destroyed last.
+    pub fn until_terminated(mut self, then: impl FnOnce() + 'static) {
+        let (before, fine) = (std::mem::take(&mut self.before), self.fine);
+        std::mem::forget(self);
+        when_terminated(Box::new(move || {
+            drop(before);
+            scheduler::replace(None);
+            spin::set_enabled(true);
+            flags::lower(fine);
+            then();
+        }));
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        become_again(std::mem::take(&mut self.before));
+        flags::lower(self.fine);
+    }
+}
+
+impl std::fmt::Debug for Entered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entered").field("fine", &self.fine).finish_non_exhaustive()
+    }
+}
+
+/// Has the C library call [`exits`] when a thread calls `exit`, where it does not destroy the thread's locals first.
+fn notice_exit() {
+    extern "C" fn at_exit() {
+        exits();
+    }
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.load(Relaxed) && !REGISTERED.swap(true, Relaxed) {
+        os::at_exit(at_exit);
+    }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::ending::{Obligation, Pledge, thread_is_over};
 use super::fork::{ForkSafe, Rank};
+use super::keep_alive::{Obligation, Pledge, thread_is_over};
 use super::program::Program;
-use super::record::Record;
 use super::seam::wait;
-use super::watch::Leaving;
-use super::{current, os, under};
+use super::thread_record::Record;
+use super::{current, scheduler};
+use crate::sys::os;
+use crate::watch::waiting::Leaving;
 
 /// Takes on an obligation for the calling thread's program; `None`: the program is ending already.
 pub(crate) fn oblige() -> Option<Obligation> {
@@ -19,15 +20,14 @@ pub(crate) fn oblige() -> Option<Obligation> {
 
 /// The same, to be redeemed by whoever knows that nobody else does so.
 pub(crate) fn pledge() -> Option<Pledge> {
-    if under::scheduler().is_none() {
+    if scheduler::current().is_none() {
         wait_at_exit();
         current::survives_forks();
     }
-    under::with_program(Program::oblige).then(Pledge::given)
+    scheduler::with_program(Program::oblige).then(Pledge::given)
 }
 
 /// Has the C library call [`at_exit`] when `main` returned or somebody called `exit`. A forked child inherits that.
-#[expect(unsafe_code, reason = "only the C library is asked by both a return from main and exit")]
 fn wait_at_exit() {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
     static REGISTRATION: ForkSafe<()> = ForkSafe::new(Rank::Start, ());
@@ -36,22 +36,8 @@ fn wait_at_exit() {
     }
     let _one_at_a_time = REGISTRATION.lock();
     if !REGISTERED.load(Ordering::Relaxed) {
-        // SAFETY: the handler is a plain function that lives as long as the program and does not unwind.
-        unsafe { libc::atexit(at_exit) };
+        os::at_exit(at_exit);
         REGISTERED.store(true, Ordering::Release);
-    }
-}
-
-/// Has the C library tell a scheduler whose thread calls `exit`, where it does not destroy the thread's locals first.
-#[expect(unsafe_code, reason = "only the C library is asked by every exit")]
-pub(super) fn notice() {
-    extern "C" fn at_exit() {
-        current::exits();
-    }
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    if !REGISTERED.load(Ordering::Relaxed) && !REGISTERED.swap(true, Ordering::Relaxed) {
-        // SAFETY: the handler is a plain function that lives as long as the program and does not unwind.
-        unsafe { libc::atexit(at_exit) };
     }
 }
 
@@ -61,7 +47,7 @@ const LOOK: Duration = Duration::from_millis(50);
 extern "C" fn at_exit() {
     // Where the C library has not done so with its locals, the thread that calls `exit` ends here.
     current::end_for_others();
-    let program = under::ordinary();
+    let program = scheduler::default_program();
     // Who waits here, for the watch: the thread's own record has ended.
     let leaving = Record::new("the end of the program", false, true);
     leaving.set_native_id(os::native_id());

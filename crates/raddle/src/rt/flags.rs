@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::settings;
+use crate::watch::settings;
 
 // The word counts the threads under a scheduler, above the bits of the watch and the trace.
 static FLAGS: AtomicU32 = AtomicU32::new(UNDECIDED);
@@ -26,15 +26,15 @@ pub(crate) fn watching() -> bool {
     if flags & UNDECIDED == 0 { flags & WATCH != 0 } else { decide() }
 }
 
-pub(super) fn tracing() -> bool {
+pub(crate) fn tracing() -> bool {
     FLAGS.load(Ordering::Relaxed) & TRACE != 0
 }
 
-pub(super) fn exploring() -> bool {
+pub(crate) fn exploring() -> bool {
     FLAGS.load(Ordering::Relaxed) >= EXPLORED
 }
 
-pub(super) fn fine() -> bool {
+pub(crate) fn fine() -> bool {
     FINE.load(Ordering::Relaxed) != 0
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn watch_on() {
     }
 }
 
-pub(super) fn set_tracing(on: bool) {
+pub(crate) fn set_tracing(on: bool) {
     if on {
         FLAGS.fetch_or(TRACE, Ordering::Relaxed);
     } else {
@@ -65,12 +65,12 @@ pub(super) fn set_tracing(on: bool) {
     }
 }
 
-pub(super) fn raise(fine: bool) {
+pub(crate) fn raise(fine: bool) {
     FLAGS.fetch_add(EXPLORED, Ordering::Relaxed);
     FINE.fetch_add(u32::from(fine), Ordering::Relaxed);
 }
 
-pub(super) fn lower(fine: bool) {
+pub(crate) fn lower(fine: bool) {
     FLAGS.fetch_sub(EXPLORED, Ordering::Relaxed);
     FINE.fetch_sub(u32::from(fine), Ordering::Relaxed);
 }

@@ -14,9 +14,9 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::os;
+use crate::sys::os;
 
-pub(crate) use super::os::forks;
+pub(crate) use crate::sys::os::forks;
 
 /// In which order locks are acquired: a thread that holds one acquires only those of a later rank.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,12 +58,12 @@ impl<T: Send + 'static> ForkSafe<T> {
 }
 
 /// Locks a mutex of the toolkit's own; no code of the user runs under one, so poison says nothing.
-pub(super) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One or more locks that a fork must not leave held.
-pub(super) trait Quiesce: Sync {
+pub(crate) trait Quiesce: Sync {
     fn rank(&self) -> Rank;
 
     /// Acquires the locks.
@@ -71,7 +71,7 @@ pub(super) trait Quiesce: Sync {
 }
 
 /// A guard, whatever its type.
-pub(super) trait Held {}
+pub(crate) trait Held {}
 
 impl<T: ?Sized> Held for MutexGuard<'_, T> {}
 
@@ -86,16 +86,16 @@ impl<T: Send> Quiesce for ForkSafe<T> {
 }
 
 /// Whether the handlers know of a lock.
-pub(super) struct Listing(AtomicBool);
+pub(crate) struct Listing(AtomicBool);
 
 impl Listing {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(AtomicBool::new(false))
     }
 
     /// Sees to it that the handlers know of `locks`, which this is the listing of. To be called before each acquisition.
     #[inline]
-    pub(super) fn list(&self, locks: &'static dyn Quiesce) {
+    pub(crate) fn list(&self, locks: &'static dyn Quiesce) {
         if !self.0.load(Ordering::Acquire) {
             self.list_now(locks);
         }
@@ -112,7 +112,7 @@ impl Listing {
 }
 
 /// Has every child call `function`, once a child runs nothing else and all locks are free.
-pub(super) fn in_child(function: fn()) {
+pub(crate) fn in_child(function: fn()) {
     register();
     locked(&LISTED).in_child.push(function);
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::{current, under};
+use super::{current, scheduler};
 
 /// An image of the calling thread's thread-locals at one moment.
 ///
@@ -40,7 +40,7 @@ impl LocalsImage {
     pub fn take(besides: &[Range<usize>]) -> Option<Self> {
         let mut besides = besides.to_vec();
         // In this order: what is touched first is destroyed last, and the end of the record is a step.
-        besides.push(under::local());
+        besides.push(scheduler::local());
         besides.extend(current::locals());
         Some(Self { image: image::take(&besides)?, not_send: PhantomData })
     }
@@ -66,7 +66,7 @@ mod image {
     use std::hash::RandomState;
     use std::ops::Range;
 
-    pub(super) struct Image {
+    pub(crate) struct Image {
         found: Found,
         /// Addresses in this thread's blocks of locals, and what is there: whole words where that is possible.
         words: Vec<(usize, usize)>,
@@ -90,7 +90,7 @@ mod image {
         blocks: Vec<Range<usize>>,
     }
 
-    pub(super) fn take(besides: &[Range<usize>]) -> Option<Image> {
+    pub(crate) fn take(besides: &[Range<usize>]) -> Option<Image> {
         let _ = RandomState::new(); // from here on it only counts
         let found = find();
         let (mut words, mut bytes) = (Vec::new(), Vec::new());
@@ -116,7 +116,7 @@ mod image {
         any.then(|| Image { found, words, bytes, keys: keys() })
     }
 
-    pub(super) fn is_unchanged(image: &Image) -> bool {
+    pub(crate) fn is_unchanged(image: &Image) -> bool {
         // This comes first: without a change there, each block is where it was.
         (if image.found.untouched == 0 { changes() == image.found.changes } else { find() == image.found })
             && image.words.iter().all(|&(at, word)| read_word(at) == word)
@@ -204,13 +204,13 @@ mod image {
     use std::convert::Infallible;
     use std::ops::Range;
 
-    pub(super) struct Image(Infallible);
+    pub(crate) struct Image(Infallible);
 
-    pub(super) fn take(_: &[Range<usize>]) -> Option<Image> {
+    pub(crate) fn take(_: &[Range<usize>]) -> Option<Image> {
         None
     }
 
-    pub(super) fn is_unchanged(image: &Image) -> bool {
+    pub(crate) fn is_unchanged(image: &Image) -> bool {
         match image.0 {}
     }
 }

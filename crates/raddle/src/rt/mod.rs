@@ -18,69 +18,50 @@
 //! assert_eq!(rt::wait(&word, 6, None), Wait::Changed); // it is not 6: nothing to wait for
 //! ```
 
-mod abandoned;
-mod current;
-mod doing;
-mod ending;
-mod enter;
+pub(crate) mod current;
+pub(crate) mod current_op;
 mod exit;
-mod flags;
-mod fork;
-mod hints;
+pub(crate) mod flags;
+pub(crate) mod fork;
+mod keep_alive;
 mod locals;
-mod locking;
-mod mark;
-mod memory;
-mod op;
-mod os;
-mod place;
-mod program;
-mod record;
-mod scheduler;
+pub(crate) mod lock_id;
+pub(crate) mod op;
+pub(crate) mod place;
+pub(crate) mod program;
+pub(crate) mod scheduler;
 mod seam;
-mod settings;
 mod show;
-mod slot;
-mod spin;
-mod starting;
+mod spawn;
+pub(crate) mod thread_record;
 mod trace;
-mod under;
-mod waking;
-pub(crate) mod watch;
+mod wake;
 
-pub use abandoned::Abandoned;
-pub(crate) use abandoned::drop_payload;
+pub use crate::sys::os::Wait;
+pub use current::{Entered, enter};
 pub(crate) use current::{adopt, daemon_heirs, here, ident, is_me, record};
-pub(crate) use doing::{awaits, firm};
-pub(crate) use ending::{Obligation, Pledge};
-pub use enter::{Entered, enter};
+pub(crate) use current_op::{awaits, firm};
 pub(crate) use exit::{never_return, oblige, pledge};
-pub(crate) use flags::{quiet, watch_on, watching};
+pub(crate) use flags::quiet;
 pub(crate) use fork::{ForkSafe, Rank, forks};
-pub(crate) use hints::{prefetch, prefetch_to_write};
+pub(crate) use keep_alive::{Obligation, Pledge};
 pub use locals::LocalsImage;
-pub(crate) use locking::{gave_lock, lend_lock, took_lock, took_shared_lock};
-pub(crate) use mark::Mark;
-pub use memory::Memory;
-pub use op::{Kind, Object, Op};
-pub use os::Wait;
+pub(crate) use lock_id::Mark;
+pub use op::{Kind, Memory, Object, Op};
 pub use place::Place;
 pub use program::Program;
-pub(crate) use record::{AWAITED, Duty, RUNNING, Record};
-pub use scheduler::Scheduler;
+pub use scheduler::{Abandoned, Scheduler};
+pub(crate) use scheduler::{drop_payload, with_program};
 pub(crate) use seam::{
-    arrivals, explored, nanoseconds, on_sigquit, panicked, processors, returned, sees_arrivals,
-    set_timer_slack, unhandled, watched, write_error,
+    arrivals, explored, gave_lock, lend_lock, panicked, returned, sees_arrivals, took_lock, took_shared_lock,
+    unhandled, watched,
 };
 pub use seam::{
     deadline, gave, idle_deadline, is_observed, lend, now, on_foreign_step, point, point_until, sleep_until,
     spawn, took, wait, yield_now,
 };
-pub use settings::Action;
-pub(crate) use settings::{set_action, set_lock_order, set_suspect_after};
 pub(crate) use show::Show;
-pub(crate) use spin::{Spin, pause};
+pub(crate) use thread_record::{AWAITED, Duty, RUNNING, Record};
 pub use trace::{Recording, Step, Visible, name, note};
 pub(crate) use trace::{made, ordered, value};
-pub(crate) use under::with_program;
-pub use waking::{atom, signal, tally, wake};
+pub use wake::{atom, signal, tally, wake};

@@ -1,8 +1,8 @@
 //! What a thread is about to do, said to whoever observes: the scheduler, the watch, the trace.
 
-use std::fmt;
-
 use super::place::Place;
+use std::fmt;
+use std::sync::atomic::Ordering;
 
 /// Which object a step touches: its address while it is in use, and what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,5 +147,42 @@ impl Op {
     /// The step in words: its own, or those of its kind.
     pub fn verb(&self) -> &'static str {
         self.does.unwrap_or_else(|| self.kind.verb())
+    }
+}
+
+/// An atomic access or a fence, as the memory model of C++20 counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Memory {
+    /// A load, and a compare-and-exchange that failed.
+    Load(Ordering),
+    /// A store. It begins a new release sequence.
+    Store(Ordering),
+    /// A read-modify-write. It continues the release sequence that it reads from.
+    Update(Ordering),
+    /// A fence.
+    Fence(Ordering),
+}
+
+impl Memory {
+    /// Whether what happened before the store that it reads from happens before what comes after it.
+    pub fn acquires(self) -> bool {
+        use Ordering::{AcqRel, Acquire, SeqCst};
+        match self {
+            Memory::Load(order) | Memory::Update(order) | Memory::Fence(order) => {
+                matches!(order, Acquire | AcqRel | SeqCst)
+            }
+            Memory::Store(_) => false,
+        }
+    }
+
+    /// Whether what came before it happens before what comes after an acquire that reads from it.
+    pub fn releases(self) -> bool {
+        use Ordering::{AcqRel, Release, SeqCst};
+        match self {
+            Memory::Store(order) | Memory::Update(order) | Memory::Fence(order) => {
+                matches!(order, Release | AcqRel | SeqCst)
+            }
+            Memory::Load(_) => false,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What is global to a program: its threads, and what must be over before it may end.
 
+use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -7,14 +8,13 @@ use std::sync::{Arc, Mutex};
 
 use super::fork::{Held, Listing, Quiesce, Rank, locked};
 use super::op::Object;
-use super::os;
-use super::record::Record;
-use super::slot::Slots;
+use super::thread_record::Record;
+use crate::sys::os;
 
 /// The program may end; nothing more can be begun that it would have to wait for.
-pub(super) const CLOSED: u32 = 1 << 31;
+pub(crate) const CLOSED: u32 = 1 << 31;
 /// Somebody sleeps on the word until it falls to zero.
-pub(super) const AWAITED: u32 = 1 << 30;
+pub(crate) const AWAITED: u32 = 1 << 30;
 const COUNT: u32 = AWAITED - 1;
 
 /// The threads, the obligations and the services of one program; an exploration has one of its own.
@@ -48,7 +48,7 @@ impl Program {
 
     /// For a program in a static: no fork leaves its locks held from now on.
     #[inline]
-    pub(super) fn survives_forks(&'static self) {
+    pub(crate) fn survives_forks(&'static self) {
         self.listing.list(self);
     }
 
@@ -69,7 +69,7 @@ impl Program {
         record
     }
 
-    pub(super) fn has_main(&self) -> bool {
+    pub(crate) fn has_main(&self) -> bool {
         locked(&self.threads).main.is_some()
     }
 
@@ -107,7 +107,7 @@ impl Program {
 
     /// This is a forked child, with `me` as its only thread. What was begun before will never be fulfilled here. What the
     /// other threads own is leaked, like their stacks: to drop it is up to them.
-    pub(super) fn inherit(&self, me: Option<Arc<Record>>) {
+    pub(crate) fn inherit(&self, me: Option<Arc<Record>>) {
         let all = me.iter().map(|me| (me.ident, me.clone())).collect();
         let before = std::mem::replace(&mut *locked(&self.threads), Threads { all, main: me });
         std::mem::forget(before);
@@ -139,7 +139,7 @@ impl Program {
     }
 
     /// One obligation is fulfilled; says whether somebody must be woken who waits for the last one.
-    pub(super) fn discharge(&self) -> bool {
+    pub(crate) fn discharge(&self) -> bool {
         // Release: what the thread did happens before the program's end.
         let before = self.obligations.fetch_sub(1, Ordering::AcqRel);
         debug_assert!(before & COUNT > 0, "more obligations fulfilled than taken on");
@@ -153,7 +153,7 @@ impl Program {
     }
 
     /// Closes the program if nothing keeps it; otherwise returns the word's value to sleep on.
-    pub(super) fn close(&self) -> Result<(), u32> {
+    pub(crate) fn close(&self) -> Result<(), u32> {
         let mut seen = self.obligations.load(Ordering::Acquire);
         loop {
             let (next, done) = if seen & COUNT == 0 { (CLOSED, true) } else { (seen | AWAITED, false) };
@@ -165,7 +165,7 @@ impl Program {
         }
     }
 
-    pub(super) fn word(&self) -> &AtomicU32 {
+    pub(crate) fn word(&self) -> &AtomicU32 {
         &self.obligations
     }
 }
@@ -193,5 +193,30 @@ impl fmt::Debug for Program {
             .field("threads", &self.threads())
             .field("obligations", &(self.obligations.load(Ordering::Relaxed) & COUNT))
             .finish_non_exhaustive()
+    }
+}
+
+/// One shared value of each type, made when first asked for.
+pub(crate) struct Slots(Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>);
+
+impl Slots {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// Locks them.
+    pub(crate) fn hold(&'static self, held: &mut Vec<Box<dyn Held>>) {
+        held.push(Box::new(locked(&self.0)));
+    }
+
+    /// The program's `S`, which `make` makes if there is none yet.
+    pub(crate) fn get<S: Any + Send + Sync>(&self, make: impl FnOnce() -> S) -> Arc<S> {
+        let mut slots = locked(&self.0);
+        if let Some((_, service)) = slots.iter().find(|(id, _)| *id == TypeId::of::<S>()) {
+            return service.clone().downcast().expect("the slot's key is the type of its value");
+        }
+        let service = Arc::new(make());
+        slots.push((TypeId::of::<S>(), service.clone()));
+        service
     }
 }

@@ -1,16 +1,19 @@
 //! What takes the operating system's place: the trait that an explorer implements.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::memory::Memory;
-use super::op::{Object, Op};
-use super::os::Wait;
+use super::flags;
+use super::op::{Memory, Object, Op};
 use super::place::Place;
 use super::program::Program;
+use crate::sys::os::Wait;
 
 /// A host of one's own: decides which thread goes on, and what time it is.
 ///
@@ -146,4 +149,72 @@ pub trait Scheduler: Send + Sync {
 
     /// The threads, timers and obligations of this host alone.
     fn program(&self) -> &Arc<Program>;
+}
+
+static DEFAULT_PROGRAM: Program = Program::new();
+
+thread_local! {
+    static SCHEDULER: RefCell<Option<Arc<dyn Scheduler>>> = const { RefCell::new(None) };
+}
+
+/// The scheduler that took the calling thread, if one did.
+pub(crate) fn current() -> Option<Arc<dyn Scheduler>> {
+    if !flags::exploring() {
+        return None;
+    }
+    SCHEDULER.try_with(|scheduler| scheduler.borrow().clone()).ok().flatten()
+}
+
+pub(crate) fn replace(with: Option<Arc<dyn Scheduler>>) -> Option<Arc<dyn Scheduler>> {
+    SCHEDULER.try_with(|scheduler| scheduler.replace(with)).ok().flatten()
+}
+
+/// Runs `f` with the program that the calling thread belongs to.
+pub(crate) fn with_program<R>(f: impl FnOnce(&Program) -> R) -> R {
+    match current() {
+        Some(scheduler) => f(scheduler.program()),
+        None => f(default_program()),
+    }
+}
+
+/// The program that the calling thread belongs to; `None`: the ordinary one.
+pub(crate) fn program() -> Option<Weak<Program>> {
+    current().map(|scheduler| Arc::downgrade(scheduler.program()))
+}
+
+/// The program of all threads that no scheduler has taken.
+pub(crate) fn default_program() -> &'static Program {
+    DEFAULT_PROGRAM.survives_forks();
+    &DEFAULT_PROGRAM
+}
+
+/// Where the scheduler of the calling thread is kept.
+pub(crate) fn local() -> Range<usize> {
+    SCHEDULER.with(|scheduler| {
+        let start = std::ptr::from_ref(scheduler).addr();
+        start..start + size_of_val(scheduler)
+    })
+}
+
+/// The payload with which a [`Scheduler`](Scheduler) unwinds a thread whose execution is over.
+///
+/// It is no panic of the program's: nobody is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Abandoned;
+
+/// How often a destructor of a payload may panic with another payload before that is leaked.
+const MOST: usize = 8;
+
+/// Drops what a panic carried. If its destructor panics, `told` is shown what that panic carries, which is dropped
+/// likewise; after some rounds it is leaked, as its destructor may never come to an end.
+pub(crate) fn drop_payload(payload: Box<dyn Any + Send>, told: impl Fn(&(dyn Any + Send))) {
+    let mut payload = payload;
+    for _ in 0..MOST {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(next) => payload = next,
+        }
+        told(&*payload);
+    }
+    std::mem::forget(payload);
 }

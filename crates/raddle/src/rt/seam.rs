@@ -9,9 +9,13 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::fork::{ForkSafe, Rank};
-use super::op::Op;
-use super::os::Wait;
-use super::{current, doing, flags, os, spin, starting, trace, under, watch};
+use super::lock_id::Mark;
+use super::op::{Kind, Object, Op};
+use super::place::Place;
+use super::{current, current_op, flags, scheduler, trace};
+use crate::sys::os::{self, Wait};
+use crate::sys::spin;
+use crate::watch::{lock_order, waiting};
 
 /// Parks the calling thread while `word` holds `expected`, until [`wake`](super::wake) or the deadline; `None`: no limit.
 ///
@@ -52,12 +56,12 @@ pub fn point_until(op: Op, deadline: Option<Instant>, word: &AtomicU32, ready: i
 
 /// Whether a thread that begins to wait has to say so by a step of its own: see [`Scheduler::arrivals`](super::Scheduler).
 pub(crate) fn arrivals() -> bool {
-    under::scheduler().is_none_or(|scheduler| scheduler.arrivals())
+    scheduler::current().is_none_or(|scheduler| scheduler.arrivals())
 }
 
 /// Says that the calling thread looks at how many threads wait.
 pub(crate) fn sees_arrivals() {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         scheduler.sees_arrivals();
     }
 }
@@ -88,14 +92,14 @@ pub fn lend(op: Op) {
 
 /// Says that the calling thread's function has panicked, and that its joiner will get the payload.
 pub(crate) fn panicked(payload: &(dyn Any + Send)) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         scheduler.panicked(payload);
     }
 }
 
 /// Says that nobody asks about a panic: the sentence `text` says of what.
 pub(crate) fn unhandled(text: &str, payload: &(dyn Any + Send)) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         scheduler.unhandled(text, payload);
     }
 }
@@ -103,7 +107,7 @@ pub(crate) fn unhandled(text: &str, payload: &(dyn Any + Send)) {
 /// Says that the calling thread's function has returned. For a scheduler the thread's end is a step only once its
 /// locals have been dropped.
 pub(crate) fn returned(op: &Op) {
-    if !flags::quiet() && under::scheduler().is_none() {
+    if !flags::quiet() && scheduler::current().is_none() {
         note(op, false);
     }
 }
@@ -116,7 +120,7 @@ pub fn now() -> Instant {
 
 /// The moment `timeout` from now; `None`, that is for ever, if it lies beyond what the clock can tell.
 pub fn deadline(timeout: Duration) -> Option<Instant> {
-    match under::scheduler() {
+    match scheduler::current() {
         Some(scheduler) => scheduler.deadline(timeout),
         None => now().checked_add(timeout),
     }
@@ -124,7 +128,7 @@ pub fn deadline(timeout: Duration) -> Option<Instant> {
 
 /// The moment `timeout` from now, for a wait of the toolkit's own housekeeping; `None`: without a deadline.
 pub fn idle_deadline(timeout: Duration) -> Option<Instant> {
-    match under::scheduler() {
+    match scheduler::current() {
         Some(scheduler) => scheduler.idle_deadline(timeout),
         None => now().checked_add(timeout),
     }
@@ -133,16 +137,16 @@ pub fn idle_deadline(timeout: Duration) -> Option<Instant> {
 /// Returns once the clock shows `until`.
 pub fn sleep_until(op: Op, until: Instant) {
     point(op);
-    match under::scheduler() {
+    match scheduler::current() {
         Some(scheduler) => scheduler.sleep_until(until),
-        None if watched() => watch::sleep_until(&current::record(), &op, until),
+        None if watched() => waiting::sleep_until(&current::record(), &op, until),
         None => os::sleep_until(until),
     }
 }
 
 /// Lets other threads go first.
 pub fn yield_now() {
-    match under::scheduler() {
+    match scheduler::current() {
         Some(scheduler) => scheduler.yield_now(),
         None => os::yield_now(),
     }
@@ -153,54 +157,27 @@ pub fn yield_now() {
 /// # Errors
 /// What the operating system said, or `InvalidInput` for a name with a NUL in it.
 pub fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-    match under::scheduler() {
+    match scheduler::current() {
         Some(scheduler) => scheduler.spawn(name, stack_size, body),
-        None => starting::spawn(name, stack_size, body),
+        None => super::spawn::spawn(name, stack_size, body),
     }
 }
 
 /// Whether the watch judges the calling thread's waits: then a limit that nobody needs any more should not last.
 #[inline]
 pub(crate) fn watched() -> bool {
-    !flags::quiet() && under::scheduler().is_none() && flags::watching()
+    !flags::quiet() && scheduler::current().is_none() && flags::watching()
 }
 
 /// Whether the calling thread is under a scheduler.
 #[inline]
 pub(crate) fn explored() -> bool {
-    !flags::quiet() && under::scheduler().is_some()
-}
-
-/// The processors this process may run on.
-pub(crate) fn processors() -> usize {
-    os::processors()
-}
-
-/// How late, in nanoseconds, the operating system may end the calling thread's timed waits; threads that it
-/// starts inherit this. Returns what it was before, where that can be told.
-pub(crate) fn set_timer_slack(nanoseconds: libc::c_ulong) -> Option<libc::c_ulong> {
-    os::set_timer_slack(nanoseconds)
-}
-
-/// From now on, SIGQUITs are counted in the word that this returns, and wake who waits on it.
-pub(crate) fn on_sigquit() -> io::Result<&'static AtomicU32> {
-    os::on_sigquit()
-}
-
-/// The clock as a number that fits into an atomic, whichever host the calling thread is under.
-#[inline]
-pub(crate) fn nanoseconds() -> u64 {
-    os::nanoseconds()
-}
-
-/// Writes to standard error, whoever holds its lock.
-pub(crate) fn write_error(text: &str) {
-    os::write_error(text);
+    !flags::quiet() && scheduler::current().is_some()
 }
 
 #[cold]
 fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         return match scheduler.wait(word, expected, deadline) {
             // What waits for ever relies on that, and safe code must not be able to break a lock.
             Wait::TimedOut if deadline.is_none() => Wait::Woken,
@@ -208,14 +185,14 @@ fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> 
         };
     }
     if flags::watching() {
-        return watch::wait(&current::record(), word, expected, deadline);
+        return waiting::wait(&current::record(), word, expected, deadline);
     }
     os::wait(word, expected, deadline)
 }
 
 #[cold]
 fn observed_point(op: &Op) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         return scheduler.point(op);
     }
     note(op, false);
@@ -223,7 +200,7 @@ fn observed_point(op: &Op) {
 
 #[cold]
 fn observed_point_until(op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         return scheduler.point_until(op, deadline, word, ready);
     }
     note(op, deadline.is_some());
@@ -251,7 +228,7 @@ fn note(op: &Op, limited: bool) {
         foreign_step(op);
     }
     if flags::watching() {
-        doing::set_doing(*op, limited);
+        current_op::set_doing(*op, limited);
     }
     if flags::tracing() {
         trace::step(&current::record(), op);
@@ -260,14 +237,14 @@ fn note(op: &Op, limited: bool) {
 
 #[cold]
 fn observed_took(op: &Op) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         scheduler.took(op);
     }
 }
 
 #[cold]
 fn observed_gave(op: &Op) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         return scheduler.point(op);
     }
     note(op, false);
@@ -275,7 +252,7 @@ fn observed_gave(op: &Op) {
 
 #[cold]
 fn observed_lend(op: &Op) {
-    match under::scheduler() {
+    match scheduler::current() {
         Some(scheduler) => scheduler.lend(op),
         None => observed_gave(op),
     }
@@ -283,5 +260,71 @@ fn observed_lend(op: &Op) {
 
 #[cold]
 fn observed_now() -> Instant {
-    under::scheduler().map_or_else(os::now, |scheduler| scheduler.now())
+    scheduler::current().map_or_else(os::now, |scheduler| scheduler.now())
+}
+
+/// Like [`took`](seam::took), for a lock that has a mark.
+#[inline]
+pub(crate) fn took_lock(op: Op, mark: &Mark) {
+    if !flags::quiet() {
+        // In parts: a whole op would be copied before the branch, which costs as much as the lock itself.
+        observed_took_lock(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark, true);
+    }
+}
+
+/// Like [`took_lock`], for a lock that any thread may release.
+#[inline]
+pub(crate) fn took_shared_lock(op: Op, mark: &Mark) {
+    if !flags::quiet() {
+        observed_took_lock(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark, false);
+    }
+}
+
+/// Like [`gave`](seam::gave), for a lock that has a mark.
+#[inline]
+pub(crate) fn gave_lock(op: Op, mark: &Mark) {
+    if !flags::quiet() {
+        observed_gave_lock(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark);
+    }
+}
+
+/// Like [`lend`](seam::lend), for a lock that has a mark.
+#[inline]
+pub(crate) fn lend_lock(op: Op, mark: &Mark) {
+    if !flags::quiet() {
+        observed_lend_lock(op, mark); // not where speed matters: a wait follows
+    }
+}
+
+#[cold]
+fn observed_lend_lock(op: Op, mark: &Mark) {
+    if watched() {
+        lock_order::gave(mark);
+    }
+    lend(op);
+}
+
+#[cold]
+fn observed_took_lock(
+    address: usize,
+    size: usize,
+    what: &'static str,
+    kind: Kind,
+    at: Place,
+    mark: &Mark,
+    owned: bool,
+) {
+    let op = Op::at(Object::new(address, size, what), kind, at);
+    took(op);
+    if watched() {
+        lock_order::took(&current::record(), &op, mark, owned);
+    }
+}
+
+#[cold]
+fn observed_gave_lock(address: usize, size: usize, what: &'static str, kind: Kind, at: Place, mark: &Mark) {
+    if watched() {
+        lock_order::gave(mark);
+    }
+    gave(Op::at(Object::new(address, size, what), kind, at));
 }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::fork::{ForkSafe, Rank, locked};
-use super::memory::Memory;
-use super::op::{Kind, Object, Op};
+use super::op::{Kind, Memory, Object, Op};
 use super::place::Place;
-use super::record::Record;
-use super::{current, flags, os, under};
+use super::thread_record::Record;
+use super::{current, flags, scheduler};
+use crate::sys::os;
 
 /// One recorded step of one thread.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ pub fn note(label: &'static str, value: impl fmt::Display) {
 /// trace::name(&*accounts, "accounts");
 /// ```
 pub fn name<T: Visible + ?Sized>(object: &T, name: &str) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         scheduler.named(&Object::of(object, "object"), name);
     }
 }
@@ -99,7 +99,7 @@ pub fn name<T: Visible + ?Sized>(object: &T, name: &str) {
 #[inline]
 pub(crate) fn made(object: Object, at: Place) {
     if !flags::quiet()
-        && let Some(scheduler) = under::scheduler()
+        && let Some(scheduler) = scheduler::current()
     {
         scheduler.made(&object, at);
     }
@@ -128,14 +128,14 @@ pub(crate) fn ordered(op: &Op, memory: Memory, value: impl Fn() -> String) {
 
 #[cold]
 fn orders(memory: Memory) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         scheduler.orders(memory);
     }
 }
 
 #[cold]
 fn saw(op: &Op, value: impl Fn() -> String) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         return scheduler.saw(op, &value);
     }
     if flags::tracing() {
@@ -143,7 +143,7 @@ fn saw(op: &Op, value: impl Fn() -> String) {
     }
 }
 
-pub(super) fn step(thread: &Record, op: &Op) {
+pub(crate) fn step(thread: &Record, op: &Op) {
     add(thread, op, None);
 }
 

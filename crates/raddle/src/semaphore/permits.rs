@@ -11,7 +11,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Instant;
 
 use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
-use crate::rt::{self, Op, Spin};
+use crate::rt::{self, Op};
+use crate::sys::spin::Spin;
 
 #[derive(Debug)]
 pub(super) struct Permits {

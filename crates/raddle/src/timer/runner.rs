@@ -11,6 +11,7 @@ use super::schedule::Claim;
 use super::slab::Key;
 use super::timers::Shared;
 use crate::rt::{self, Duty, Record};
+use crate::sys::os;
 use crate::thread;
 
 const NAME: &str = "timer runner";
@@ -24,7 +25,7 @@ pub(super) fn start(timers: &Shared, slack: Option<u64>) -> io::Result<()> {
         None,
         Box::new(move || {
             if let Some(slack) = slack {
-                rt::set_timer_slack(slack);
+                os::set_timer_slack(slack);
             }
             work(&timers);
         }),

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use super::runner;
 use super::timers::{Plan, Retry, Shared};
 use crate::rt::{self, Record};
+use crate::sys::os;
 use crate::thread;
 
 /// States of [`Timers::service`](super::timers::Timers).
@@ -55,7 +56,7 @@ fn start(timers: &Shared) -> io::Result<()> {
 
 fn serve(timers: &Shared) {
     // As punctual as the kernel can be; runners go back to what is usual.
-    let slack = rt::set_timer_slack(1);
+    let slack = os::set_timer_slack(1);
     loop {
         timers.retry();
         let plan = timers.plan();

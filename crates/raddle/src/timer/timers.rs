@@ -16,6 +16,7 @@ use super::schedule::{Cancel, Claim, Schedule};
 use super::slab::Key;
 use crate::raw::{Guarded, Waiter};
 use crate::rt::{self, ForkSafe, Kind, Op, Rank};
+use crate::sys::os;
 use crate::thread::guarded;
 
 pub(super) struct Timers {
@@ -117,7 +118,7 @@ const SLICE: Duration = Duration::from_secs(1);
 impl Timers {
     fn new() -> Self {
         let timeless = rt::idle_deadline(IDLE).is_none();
-        let crew = Crew::new(if timeless { TIMELESS } else { 2 * rt::processors() });
+        let crew = Crew::new(if timeless { TIMELESS } else { 2 * os::processors() });
         Self {
             state: Guarded::new(State {
                 schedule: Schedule::default(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::fork::{ForkSafe, Rank, forks, locked};
-use super::mark::Held;
+use super::lock_id::Held;
 
 /// Something that a thread does for the program, which ends with the thread if it calls `exit` in the middle.
 pub(crate) trait Duty: Send + Sync {
@@ -47,7 +47,7 @@ pub(crate) struct Record {
     /// The pool that it works for, as a number; 0: none.
     pub(crate) group: AtomicU64,
     /// The locks that it took while their order was watched; it may have let go of some.
-    pub(super) held: Mutex<Vec<Held>>,
+    pub(crate) held: Mutex<Vec<Held>>,
 }
 
 impl Record {
@@ -56,13 +56,13 @@ impl Record {
     }
 
     /// A number that no thread has had, and never 0.
-    pub(super) fn next_ident() -> u64 {
+    pub(crate) fn next_ident() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What is still known of a thread whose locals are gone: its number.
-    pub(super) fn of_ended(ident: u64) -> Arc<Self> {
+    pub(crate) fn of_ended(ident: u64) -> Arc<Self> {
         Self::numbered(ident, "ending thread", true, true)
     }
 
@@ -105,13 +105,13 @@ impl Record {
         Some(self.native_id.load(Ordering::Relaxed)).filter(|id| *id != 0)
     }
 
-    pub(super) fn set_native_id(&self, id: Option<u64>) {
+    pub(crate) fn set_native_id(&self, id: Option<u64>) {
         self.native_id.store(id.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// The thread is the one that called `fork`, and this is the child. What the thread did for the parent's program
     /// is the parent's business: it is forgotten, not abandoned.
-    pub(super) fn inherit(&self, native_id: Option<u64>) {
+    pub(crate) fn inherit(&self, native_id: Option<u64>) {
         self.process.store(forks(), Ordering::Relaxed);
         self.set_native_id(native_id);
         std::mem::forget(self.take_duties());
@@ -146,7 +146,7 @@ impl Record {
         drop(self.take_duties());
     }
 
-    pub(super) fn take_duties(&self) -> Vec<Arc<dyn Duty>> {
+    pub(crate) fn take_duties(&self) -> Vec<Arc<dyn Duty>> {
         std::mem::take(&mut *locked(&self.duties))
     }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use super::flags;
 use super::op::Object;
-use super::scheduler::Scheduler;
-use super::watch::waking;
-use super::{flags, os, under};
+use super::scheduler::{self, Scheduler};
+use crate::sys::os;
+use crate::watch::wait_table;
 
 /// Wakes up to `count` threads parked on `word`; returns how many.
 ///
@@ -34,18 +35,18 @@ pub fn signal(word: &AtomicU32) {
 
 /// Says that the calling thread's step changes `object` in a way that commutes with every other such change.
 pub fn tally(object: Object) {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         scheduler.tallied(&object);
     }
 }
 
 #[cold]
 fn observed_wake(word: &AtomicU32, count: u32) -> u32 {
-    if let Some(scheduler) = under::scheduler() {
+    if let Some(scheduler) = scheduler::current() {
         return scheduler.wake(word, count);
     }
     if flags::watching() {
-        waking(word, count);
+        wait_table::waking(word, count);
     }
     os::wake(word, count)
 }
@@ -66,5 +67,5 @@ fn observed_signal(word: &AtomicU32) {
 
 fn hears_of_atoms() -> Option<Arc<dyn Scheduler>> {
     // The flag may be another scheduler's wish.
-    if flags::fine() { under::scheduler().filter(|scheduler| scheduler.fine()) } else { None }
+    if flags::fine() { scheduler::current().filter(|scheduler| scheduler.fine()) } else { None }
 }

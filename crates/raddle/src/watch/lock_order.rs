@@ -7,15 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::holds;
-use super::hook;
-use super::report::{Finding, Order, Report};
-use crate::rt::doing;
+use super::report::{self, Finding, Order, Report};
+use super::{holds, settings};
 use crate::rt::fork::{ForkSafe, Rank, locked};
-use crate::rt::mark::{Held, NO_LOCK};
+use crate::rt::lock_id::{Held, Mark, NO_LOCK};
 use crate::rt::op::{Kind, Op};
 use crate::rt::place::Place;
-use crate::rt::record::Record;
+use crate::rt::thread_record::Record;
+use crate::rt::{current, current_op};
 
 /// A graph with more edges begins anew; it is the locks that come and go which fill it.
 const MOST_EDGES: usize = 1 << 16;
@@ -40,8 +39,8 @@ struct Edge {
 }
 
 /// The calling thread has taken a lock.
-pub(super) fn took(thread: &Arc<Record>, lock: u32, op: &Op) {
-    if lock == NO_LOCK || doing::is_telling() {
+fn on_acquire(thread: &Arc<Record>, lock: u32, op: &Op) {
+    if lock == NO_LOCK || current_op::is_telling() {
         return;
     }
     let taken = Held { lock, object: op.object, at: op.at };
@@ -52,7 +51,7 @@ pub(super) fn took(thread: &Arc<Record>, lock: u32, op: &Op) {
         held.push(taken);
         before
     };
-    let limited = op.kind != Kind::Take || doing::doing().is_none_or(|doing| doing.limited);
+    let limited = op.kind != Kind::Take || current_op::doing().is_none_or(|doing| doing.limited);
     if limited || held.is_empty() {
         return;
     }
@@ -64,7 +63,7 @@ pub(super) fn took(thread: &Arc<Record>, lock: u32, op: &Op) {
             Vec::new(),
         );
         report.orders = orders;
-        hook::say(&report, ONCE);
+        report::say(&report, ONCE);
     }
 }
 
@@ -135,6 +134,21 @@ fn lines(orders: &[Order]) -> Vec<Place> {
     let mut lines: Vec<_> = orders.iter().flat_map(|order| [order.held_at, order.taken_at]).collect();
     lines.sort_unstable();
     lines
+}
+
+pub(crate) fn took(thread: &Arc<Record>, op: &Op, mark: &Mark, owned: bool) {
+    let lock = mark.number();
+    holds::took(lock, thread, op, owned);
+    if settings::lock_order() {
+        on_acquire(thread, lock, op);
+    }
+}
+
+pub(crate) fn gave(mark: &Mark) {
+    let lock = mark.known();
+    if lock != NO_LOCK {
+        holds::gave(lock, current::ident());
+    }
 }
 
 #[cfg(test)]

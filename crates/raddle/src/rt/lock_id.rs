@@ -13,7 +13,7 @@ use super::place::Place;
 pub(crate) struct Mark(AtomicU32);
 
 /// In place of a number: there is no lock, or it has none.
-pub(super) const NO_LOCK: u32 = 0;
+pub(crate) const NO_LOCK: u32 = 0;
 
 impl Mark {
     pub(crate) const fn new() -> Self {
@@ -21,12 +21,12 @@ impl Mark {
     }
 
     /// The number, if the watch has met the lock.
-    pub(super) fn known(&self) -> u32 {
+    pub(crate) fn known(&self) -> u32 {
         self.0.load(Relaxed)
     }
 
     /// The number; a new one if it has none. After four billion locks there are no more, and it stays unknown.
-    pub(super) fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         static LAST: AtomicU32 = AtomicU32::new(NO_LOCK);
         let known = self.known();
         if known != NO_LOCK {
@@ -45,8 +45,8 @@ impl Mark {
 
 /// A lock that a thread holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    pub(super) lock: u32,
-    pub(super) object: Object,
-    pub(super) at: Place,
+pub(crate) struct Held {
+    pub(crate) lock: u32,
+    pub(crate) object: Object,
+    pub(crate) at: Place,
 }

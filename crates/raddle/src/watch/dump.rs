@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::describe::View;
-use super::state::ThreadState;
-use super::table::{Waiting, table};
-use crate::rt::{current, flags, os, under};
+use super::report::{ThreadState, View};
+use super::wait_table::{Waiting, table};
+use crate::rt::{self, ForkSafe, Kind, Op, Rank, Record, current, flags, scheduler};
+use crate::sys::os;
+use crate::thread;
 
 /// Every thread and what it waits for, at one moment: [`Display`](fmt::Display) is the whole text.
 #[derive(Clone, Debug)]
@@ -46,7 +49,7 @@ pub struct Dump {
 /// ```
 pub fn dump() -> Dump {
     let _me = current::record(); // so that the calling thread is among them
-    let program = under::ordinary();
+    let program = scheduler::default_program();
     program.main();
     let (known, view) = (program.threads(), View::of(program));
     let table = table();
@@ -73,5 +76,48 @@ impl fmt::Display for Dump {
             f.write_str("The watch is off, so who waits and who holds what is not known; RADDLE_WATCH=1 turns it on.\n")?;
         }
         Ok(())
+    }
+}
+
+/// Has SIGQUIT (Ctrl-\, `kill -QUIT`) write a [`dump`] to standard error, after which the program goes on.
+///
+/// A daemon thread writes it, so it comes even where all other threads hang. A handler that the program had
+/// for this signal is replaced. The first call does it; further ones change nothing. In a forked child, which does not
+/// have that thread, SIGQUIT has its default effect until the child calls this, too.
+///
+/// # Errors
+/// What the operating system said; `Unsupported` where it is not Linux.
+///
+/// ```
+/// # #[cfg(target_os = "linux")]
+/// raddle::watch::dump_on_sigquit()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn dump_on_sigquit() -> io::Result<()> {
+    // By which process: a forked child has no thread for it yet.
+    static ANSWERED: ForkSafe<Option<u32>> = ForkSafe::new(Rank::Start, None);
+    let mut answered = ANSWERED.lock();
+    if *answered != Some(rt::forks()) {
+        let count = os::on_sigquit()?;
+        let record = Record::new("dump on SIGQUIT", true, true);
+        thread::launch(&record, None, Box::new(|| write_dumps(count)))?;
+        *answered = Some(rt::forks());
+    }
+    Ok(())
+}
+
+/// Writes a dump each time the count has changed. The handler itself only counts and wakes this thread: more may not be
+/// done there. The thread waits like any other, so it does not keep the watch from being certain of a deadlock.
+fn write_dumps(count: &'static AtomicU32) -> ! {
+    let mut written = 0;
+    loop {
+        let come = count.load(Ordering::Acquire);
+        if come == written {
+            rt::point_until(Op::new(count, "SIGQUIT", Kind::Signal), None, count, || false);
+            rt::wait(count, written, None);
+        } else {
+            os::write_error(&dump().to_string());
+            written = come;
+        }
     }
 }

@@ -21,23 +21,23 @@ pub enum Wait {
     TimedOut,
 }
 
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-pub(super) fn sleep_until(until: Instant) {
+pub(crate) fn sleep_until(until: Instant) {
     let left = until.saturating_duration_since(now());
     if left > Duration::ZERO {
         std::thread::sleep(left);
     }
 }
 
-pub(super) fn yield_now() {
+pub(crate) fn yield_now() {
     std::thread::yield_now();
 }
 
 /// Starts a detached thread.
-pub(super) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+pub(crate) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     let mut builder = std::thread::Builder::new();
     if name.contains('\0') {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "a thread's name must not contain a NUL"));
@@ -50,7 +50,7 @@ pub(super) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce(
 }
 
 /// Writes to standard error past its lock, which a thread that waits for ever may hold.
-pub(super) fn write_error(text: &str) {
+pub(crate) fn write_error(text: &str) {
     let mut left = text.as_bytes();
     while !left.is_empty() {
         // SAFETY: the pointer and the length are those of a slice that lives for the whole call.
@@ -72,25 +72,31 @@ pub(crate) fn forks() -> u32 {
 }
 
 /// The process is a child that has just been forked.
-pub(super) fn is_a_fork() {
+pub(crate) fn is_a_fork() {
     FORKS.fetch_add(1, Relaxed);
 }
 
 /// Has the C library call these around each `fork` from now on.
-pub(super) fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
+pub(crate) fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
     // SAFETY: the handlers are plain functions that live as long as the program and do not unwind. If they are refused, for
     // want of memory, a child takes its parent's threads for its own.
     unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
+/// Has the C library call `handler` when `main` returns or a thread calls `exit`.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: the handler is a plain function that lives as long as the program and does not unwind.
+    unsafe { libc::atexit(handler) };
+}
+
 /// Ends the process at once: no exit handlers, no destructors.
-pub(super) fn end_process(status: i32) -> ! {
+pub(crate) fn end_process(status: i32) -> ! {
     // SAFETY: no memory is touched, and nothing runs afterwards.
     unsafe { libc::_exit(status) }
 }
 
 /// The processors this process may run on, asked once.
-pub(super) fn processors() -> usize {
+pub(crate) fn processors() -> usize {
     // No `OnceLock`: a fork might leave it half set.
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     match COUNT.load(Relaxed) {
@@ -104,7 +110,7 @@ pub(super) fn processors() -> usize {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{
+pub(crate) use linux::{
     nanoseconds, native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count,
     wait, waits_in_exit, wake,
 };
@@ -311,7 +317,7 @@ mod linux {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{
+pub(crate) use portable::{
     nanoseconds, native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count,
     wait, waits_in_exit, wake,
 };

@@ -2,17 +2,16 @@
 
 use std::cell::Cell;
 
-use super::flags;
-use super::mark::{Mark, NO_LOCK};
+use super::lock_id::{Mark, NO_LOCK};
 use super::op::Op;
-use super::under;
+use super::{flags, scheduler};
 
 /// The last step that the thread said it would take.
 #[derive(Clone, Copy)]
-pub(super) struct Doing {
-    pub(super) op: Op,
+pub(crate) struct Doing {
+    pub(crate) op: Op,
     /// It gives up at some moment, or does not wait at all.
-    pub(super) limited: bool,
+    pub(crate) limited: bool,
 }
 
 // None of these has a destructor, so they can be asked until the very end of the thread.
@@ -23,24 +22,24 @@ thread_local! {
     static TELLING: Cell<bool> = const { Cell::new(false) };
 }
 
-pub(super) fn doing() -> Option<Doing> {
+pub(crate) fn doing() -> Option<Doing> {
     DOING.get()
 }
 
-pub(super) fn set_doing(op: Op, limited: bool) {
+pub(crate) fn set_doing(op: Op, limited: bool) {
     DOING.set(Some(Doing { op, limited }));
 }
 
 /// Says that the next wait of the calling thread is for the lock with this mark.
 #[inline]
 pub(crate) fn awaits(mark: &Mark) {
-    if !flags::quiet() && flags::watching() && under::scheduler().is_none() {
+    if !flags::quiet() && flags::watching() && scheduler::current().is_none() {
         AWAITS.set(mark.number());
     }
 }
 
 /// The lock that the wait which begins now is for.
-pub(super) fn take_awaited() -> u32 {
+pub(crate) fn take_awaited() -> u32 {
     AWAITS.replace(NO_LOCK)
 }
 
@@ -61,17 +60,17 @@ impl Drop for Firm {
 }
 
 /// Whether a panic may end the calling thread's waits: a second one would abort the process.
-pub(super) fn may_panic() -> bool {
+pub(crate) fn may_panic() -> bool {
     FIRM.get() == 0 && !std::thread::panicking()
 }
 
 /// Whether the calling thread is inside a hook of the watch, whose waits are nobody's business.
-pub(super) fn is_telling() -> bool {
+pub(crate) fn is_telling() -> bool {
     TELLING.get()
 }
 
 /// Runs `hook` as one of the watch's.
-pub(super) fn telling<R>(hook: impl FnOnce() -> R) -> R {
+pub(crate) fn telling<R>(hook: impl FnOnce() -> R) -> R {
     struct Told;
     impl Drop for Told {
         fn drop(&mut self) {

@@ -12,10 +12,10 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Mutex, MutexGuard};
 
 use super::fork::{Held, Listing, Quiesce, Rank, locked};
-use super::os;
+use crate::sys::os;
 
 /// Starts a detached thread; its name reaches the operating system, which may keep only the first part.
-pub(super) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+pub(crate) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     GATE.enter();
     let started = os::spawn(
         name,

@@ -7,21 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard};
 
 use crate::rt::fork::{ForkSafe, Rank};
-use crate::rt::mark::NO_LOCK;
+use crate::rt::lock_id::NO_LOCK;
 use crate::rt::op::{Object, Op};
 use crate::rt::place::Place;
-use crate::rt::record::Record;
+use crate::rt::thread_record::Record;
 
 /// One lock, held. A lock that is dropped while it is held leaves its hold behind, which nothing ever finds: its
 /// number is no other lock's.
 #[derive(Clone)]
-pub(super) struct Hold {
-    pub(super) object: Object,
-    pub(super) by: Arc<Record>,
-    pub(super) at: Place,
+pub(crate) struct Hold {
+    pub(crate) object: Object,
+    pub(crate) by: Arc<Record>,
+    pub(crate) at: Place,
     /// Whether no thread but the holder can release it. Guards of a `Mutex` stay on their thread, and an `RLock` checks
     /// which thread releases it; a `Lock` may be released by any thread.
-    pub(super) owned: bool,
+    pub(crate) owned: bool,
 }
 
 type Shard = Vec<(u32, Hold)>;
@@ -43,7 +43,7 @@ fn place(shard: &Shard, lock: u32) -> Result<usize, usize> {
     shard.binary_search_by_key(&lock, |(held, _)| *held)
 }
 
-pub(super) fn took(lock: u32, thread: &Arc<Record>, op: &Op, owned: bool) {
+pub(crate) fn took(lock: u32, thread: &Arc<Record>, op: &Op, owned: bool) {
     if lock == NO_LOCK {
         return;
     }
@@ -64,7 +64,7 @@ pub(super) fn took(lock: u32, thread: &Arc<Record>, op: &Op, owned: bool) {
     }
 }
 
-pub(super) fn gave(lock: u32, by: u64) {
+pub(crate) fn gave(lock: u32, by: u64) {
     let mut shard = shard(lock);
     let Ok(place) = place(&shard, lock) else { return };
     let (_, hold) = shard.remove(place);
@@ -78,22 +78,22 @@ pub(super) fn gave(lock: u32, by: u64) {
     }
 }
 
-pub(super) fn get(lock: u32) -> Option<Hold> {
+pub(crate) fn get(lock: u32) -> Option<Hold> {
     let shard = shard(lock);
     place(&shard, lock).ok().map(|place| shard[place].1.clone())
 }
 
-pub(super) fn is_held_by(lock: u32, thread: u64) -> bool {
+pub(crate) fn is_held_by(lock: u32, thread: u64) -> bool {
     let shard = shard(lock);
     place(&shard, lock).is_ok_and(|place| shard[place].1.by.ident == thread)
 }
 
-pub(super) fn is_handed_over(lock: u32) -> bool {
+pub(crate) fn is_handed_over(lock: u32) -> bool {
     HANDED_OVER.lock().contains(&lock)
 }
 
 /// All of them, by their holders' idents.
-pub(super) fn by_thread() -> BTreeMap<u64, Vec<Hold>> {
+pub(crate) fn by_thread() -> BTreeMap<u64, Vec<Hold>> {
     let mut all = BTreeMap::<u64, Vec<Hold>>::new();
     for shard in &HOLDS {
         let holds = shard.lock().clone();

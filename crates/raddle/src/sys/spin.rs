@@ -21,7 +21,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::{os, under};
+use super::os;
 
 /// Counts the rounds of one wait.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ impl Spin {
         let all = (0, PAUSES + YIELDS);
         let only_yields = (PAUSES, PAUSES + YIELDS);
         (self.round, self.limit) = match os::processors() {
-            _ if under::scheduler().is_some() => (0, 0),
+            _ if !WAITS.with(|waits| waits.enabled.get()) => (0, 0),
             1 => only_yields,
             several if self.threads > several => (PAUSES, PAUSES + YIELDS_IN_A_CROWD),
             _ => match WAITS.with(Waits::next) {
@@ -180,8 +180,13 @@ impl Drop for Spin {
     }
 }
 
+/// Sets whether the calling thread spins. Under a scheduler it does not: nothing changes until another thread is chosen.
+pub(crate) fn set_enabled(enabled: bool) {
+    WAITS.with(|waits| waits.enabled.set(enabled));
+}
+
 /// The calling thread is about to park.
-pub(super) fn parks() {
+pub(crate) fn parks() {
     WAITS.with(Waits::parks);
 }
 
@@ -206,11 +211,13 @@ struct Waits {
     yielded: Cell<bool>,
     /// How many in a row did before.
     row: Cell<u32>,
+    /// Whether the thread spins at all.
+    enabled: Cell<bool>,
 }
 
 impl Waits {
     const fn new() -> Self {
-        Self { yielded: Cell::new(false), row: Cell::new(0) }
+        Self { yielded: Cell::new(false), row: Cell::new(0), enabled: Cell::new(true) }
     }
 
     /// A wait begins.

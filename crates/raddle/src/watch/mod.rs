@@ -70,17 +70,23 @@
 //! assert!(twice.join().unwrap_err().to_string().contains("a thread waits for a lock that it holds itself"));
 //! ```
 
-use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod deadlock;
+mod dump;
+mod holds;
+pub(crate) mod lock_order;
+mod report;
+pub(crate) mod settings;
+pub(crate) mod wait_table;
+pub(crate) mod waiting;
+
 use std::time::Duration;
 
-use crate::rt::{self, ForkSafe, Kind, Op, Rank, Record};
-use crate::thread;
+use crate::rt::flags;
 
-pub use crate::rt::Action;
-pub use crate::rt::watch::{
-    Dump, Finding, HoldState, Holder, Order, Report, ThreadState, WaitState, dump, reset_hook, set_hook,
-};
+pub(crate) use deadlock::{say_of_own_task, say_of_pool, stuck_pool};
+pub use dump::{Dump, dump, dump_on_sigquit};
+pub use report::{Finding, HoldState, Holder, Order, Report, ThreadState, WaitState, reset_hook, set_hook};
+pub use settings::Action;
 
 /// How the program wants to be watched; what it does not say stays as it is.
 ///
@@ -134,15 +140,15 @@ impl Watch {
     /// It stays on: what it did not see would make what it remembers false. What was taken before is not known to it.
     pub fn start(self) {
         if let Some(action) = self.action {
-            rt::set_action(action);
+            settings::set_action(action);
         }
         if let Some(time) = self.suspect_after {
-            rt::set_suspect_after(time);
+            settings::set_suspect_after(time);
         }
         if let Some(on) = self.lock_order {
-            rt::set_lock_order(on);
+            settings::set_lock_order(on);
         }
-        rt::watch_on();
+        flags::watch_on();
     }
 }
 
@@ -154,48 +160,5 @@ impl Watch {
 /// }
 /// ```
 pub fn is_on() -> bool {
-    rt::watching()
-}
-
-/// Has SIGQUIT (Ctrl-\, `kill -QUIT`) write a [`dump`] to standard error, after which the program goes on.
-///
-/// A daemon thread writes it, so it comes even where all other threads hang. A handler that the program had
-/// for this signal is replaced. The first call does it; further ones change nothing. In a forked child, which does not
-/// have that thread, SIGQUIT has its default effect until the child calls this, too.
-///
-/// # Errors
-/// What the operating system said; `Unsupported` where it is not Linux.
-///
-/// ```
-/// # #[cfg(target_os = "linux")]
-/// raddle::watch::dump_on_sigquit()?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
-pub fn dump_on_sigquit() -> io::Result<()> {
-    // By which process: a forked child has no thread for it yet.
-    static ANSWERED: ForkSafe<Option<u32>> = ForkSafe::new(Rank::Start, None);
-    let mut answered = ANSWERED.lock();
-    if *answered != Some(rt::forks()) {
-        let count = rt::on_sigquit()?;
-        let record = Record::new("dump on SIGQUIT", true, true);
-        thread::launch(&record, None, Box::new(|| write_dumps(count)))?;
-        *answered = Some(rt::forks());
-    }
-    Ok(())
-}
-
-/// Writes a dump each time the count has changed. The handler itself only counts and wakes this thread: more may not be
-/// done there. The thread waits like any other, so it does not keep the watch from being certain of a deadlock.
-fn write_dumps(count: &'static AtomicU32) -> ! {
-    let mut written = 0;
-    loop {
-        let come = count.load(Ordering::Acquire);
-        if come == written {
-            rt::point_until(Op::new(count, "SIGQUIT", Kind::Signal), None, count, || false);
-            rt::wait(count, written, None);
-        } else {
-            rt::write_error(&dump().to_string());
-            written = come;
-        }
-    }
+    flags::watching()
 }

@@ -3,15 +3,15 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use crate::rt::fork::{ForkSafe, Rank, forks};
-use crate::rt::mark::NO_LOCK;
+use crate::rt::lock_id::NO_LOCK;
 use crate::rt::op::{Kind, Op};
-use crate::rt::os;
-use crate::rt::record::Record;
+use crate::rt::thread_record::Record;
+use crate::sys::os;
 
 /// Locked for a moment at both ends of each wait. Under it, `holds` may be looked at, and the program's threads.
 static TABLE: ForkSafe<Table> = ForkSafe::new(Rank::Waits, Table::new());
@@ -25,7 +25,7 @@ thread_local! {
 static WOKEN_UNSEEN: AtomicBool = AtomicBool::new(false);
 
 /// The table, locked.
-pub(super) fn table() -> Locked {
+pub(crate) fn table() -> Locked {
     HAS_TABLE.set(true); // before the lock, which a signal handler must not find held without this
     let mut table = Locked(TABLE.lock(), HasTable);
     if table.process != forks() {
@@ -38,17 +38,20 @@ pub(super) fn table() -> Locked {
     table
 }
 
-/// The word is about to be woken: takes the proof back from all threads that wait on it.
-pub(super) fn wakes(address: usize) {
+/// Takes the proof back from all threads that wait on `word`, which is about to be woken.
+pub(crate) fn waking(word: &AtomicU32, count: u32) {
+    if count == 0 {
+        return;
+    }
     // Nothing may be woken in a signal handler; but a program that does so should not hang here in debug builds alone.
     if HAS_TABLE.get() {
         WOKEN_UNSEEN.store(true, Relaxed);
     } else {
-        table().waking(address);
+        table().waking(std::ptr::from_ref(word) as usize);
     }
 }
 
-pub(super) struct Locked(MutexGuard<'static, Table>, HasTable);
+pub(crate) struct Locked(MutexGuard<'static, Table>, HasTable);
 
 impl Deref for Locked {
     type Target = Table;
@@ -73,45 +76,45 @@ impl Drop for HasTable {
     }
 }
 
-pub(super) struct Table {
+pub(crate) struct Table {
     waiting: BTreeMap<Key, Waiting>,
     /// The word that each thread waits on, by its ident.
     words: BTreeMap<u64, usize>,
     /// The process whose threads these are, by its forks.
     process: u32,
     /// It has been reported that only a signal handler could wake a thread.
-    pub(super) signals_suspected: bool,
+    pub(crate) signals_suspected: bool,
 }
 
 /// A wait: the address of the word, and the ident of the thread.
-pub(super) type Key = (usize, u64);
+pub(crate) type Key = (usize, u64);
 
-pub(super) struct Waiting {
-    pub(super) thread: Arc<Record>,
-    pub(super) op: Option<Op>,
+pub(crate) struct Waiting {
+    pub(crate) thread: Arc<Record>,
+    pub(crate) op: Option<Op>,
     /// The number of the lock that it waits for.
-    pub(super) lock: u32,
-    pub(super) since: Instant,
-    pub(super) until: Option<Instant>,
+    pub(crate) lock: u32,
+    pub(crate) since: Instant,
+    pub(crate) until: Option<Instant>,
     /// A panic may end it.
-    pub(super) may_panic: bool,
-    pub(super) said: Said,
+    pub(crate) may_panic: bool,
+    pub(crate) said: Said,
     /// Somebody woke the word since the slice began, so that its running out says nothing.
-    pub(super) woken: bool,
+    pub(crate) woken: bool,
     /// A slice ran out, and nobody has woken the word since it began.
-    pub(super) proven: bool,
+    pub(crate) proven: bool,
 }
 
 /// In which reports a wait has been already.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Said {
-    pub(super) in_cycle: bool,
-    pub(super) in_all: bool,
-    pub(super) in_suspicion: bool,
+pub(crate) struct Said {
+    pub(crate) in_cycle: bool,
+    pub(crate) in_all: bool,
+    pub(crate) in_suspicion: bool,
 }
 
 impl Waiting {
-    pub(super) fn new(thread: Arc<Record>, op: Option<Op>, until: Option<Instant>) -> Self {
+    pub(crate) fn new(thread: Arc<Record>, op: Option<Op>, until: Option<Instant>) -> Self {
         Self {
             thread,
             op,
@@ -132,13 +135,13 @@ impl Waiting {
     }
 
     /// Whether it is part of a deadlock: who waits for signals brings no release, and misses none.
-    pub(super) fn is_of_interest(&self) -> bool {
+    pub(crate) fn is_of_interest(&self) -> bool {
         self.op.is_none_or(|op| op.kind != Kind::Signal)
     }
 }
 
 impl Table {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { waiting: BTreeMap::new(), words: BTreeMap::new(), process: 0, signals_suspected: false }
     }
 
@@ -149,62 +152,62 @@ impl Table {
         self.process = forks();
     }
 
-    pub(super) fn begin(&mut self, key: Key, waiting: Waiting) {
+    pub(crate) fn begin(&mut self, key: Key, waiting: Waiting) {
         self.words.insert(key.1, key.0);
         self.waiting.insert(key, waiting);
     }
 
     /// The wait is over; returns what is to be dropped after the table's lock is let go.
-    pub(super) fn end(&mut self, key: Key) -> Option<Waiting> {
+    pub(crate) fn end(&mut self, key: Key) -> Option<Waiting> {
         self.words.remove(&key.1);
         self.waiting.remove(&key)
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&Waiting> {
+    pub(crate) fn get(&self, key: Key) -> Option<&Waiting> {
         self.waiting.get(&key)
     }
 
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Waiting> {
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Waiting> {
         self.waiting.get_mut(&key)
     }
 
     /// What the thread waits for.
-    pub(super) fn of_thread(&self, ident: u64) -> Option<(Key, &Waiting)> {
+    pub(crate) fn of_thread(&self, ident: u64) -> Option<(Key, &Waiting)> {
         let key = (*self.words.get(&ident)?, ident);
         Some((key, self.waiting.get(&key)?))
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Waiting> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Waiting> {
         self.waiting.values()
     }
 
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
         self.waiting.values_mut()
     }
 
     /// The word is about to be woken: takes the proof back from all who wait there.
-    pub(super) fn waking(&mut self, address: usize) {
+    pub(crate) fn waking(&mut self, address: usize) {
         for (_, waiting) in self.waiting.range_mut((address, 0)..=(address, u64::MAX)) {
             waiting.is_woken();
         }
     }
 
     /// A slice ran out. The next one begins.
-    pub(super) fn prove(&mut self, key: Key) {
+    pub(crate) fn prove(&mut self, key: Key) {
         if let Some(waiting) = self.waiting.get_mut(&key) {
             waiting.proven = !std::mem::take(&mut waiting.woken);
         }
     }
 
     /// The thread does something else for a while, though its wait is not over.
-    pub(super) fn unprove(&mut self, key: Key) {
+    pub(crate) fn unprove(&mut self, key: Key) {
         if let Some(waiting) = self.waiting.get_mut(&key) {
             waiting.proven = false;
         }
     }
 
     /// Whether every thread of the process, raddle's or not, is proven at this moment.
-    pub(super) fn nobody_can_go_on(&self) -> bool {
+    pub(crate) fn nobody_can_go_on(&self) -> bool {
         // The first two are cheap, and fail where a thread works or sleeps while many wait.
         self.waiting.values().all(|waiting| waiting.proven)
             && os::thread_count() == Some(self.waiting.len())

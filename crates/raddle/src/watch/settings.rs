@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::fork::{ForkSafe, Rank};
-use super::os;
+use crate::rt::fork::{ForkSafe, Rank};
+use crate::sys::os;
 
 /// What the watch does about a deadlock, once it has said so.
 ///
@@ -27,13 +27,13 @@ pub enum Action {
 }
 
 /// The variable by which whoever runs the program decides.
-pub(super) const VARIABLE: &str = "RADDLE_WATCH";
+pub(crate) const VARIABLE: &str = "RADDLE_WATCH";
 
 static ACTION: AtomicU8 = AtomicU8::new(Action::End as u8);
 static SUSPECT_AFTER: AtomicU64 = AtomicU64::new(10_000);
 static LOCK_ORDER: AtomicBool = AtomicBool::new(false);
 
-pub(super) fn action() -> Action {
+pub(crate) fn action() -> Action {
     match ACTION.load(Relaxed) {
         action if action == Action::Report as u8 => Action::Report,
         action if action == Action::Panic as u8 => Action::Panic,
@@ -42,12 +42,12 @@ pub(super) fn action() -> Action {
 }
 
 /// How old a deadlock must be which is not certain.
-pub(super) fn suspect_after() -> Duration {
+pub(crate) fn suspect_after() -> Duration {
     Duration::from_millis(SUSPECT_AFTER.load(Relaxed))
 }
 
 /// Whether the order in which locks are taken is watched.
-pub(super) fn lock_order() -> bool {
+pub(crate) fn lock_order() -> bool {
     LOCK_ORDER.load(Relaxed)
 }
 
@@ -67,15 +67,15 @@ pub(crate) fn set_lock_order(on: bool) {
 
 /// What the environment asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// `None`: what the build or the program wants.
-    pub(super) on: Option<bool>,
+    pub(crate) on: Option<bool>,
     action: Option<Action>,
     lock_order: bool,
 }
 
 /// What the environment asked for when it was first looked at.
-pub(super) fn environment() -> Asked {
+pub(crate) fn environment() -> Asked {
     static ASKED: ForkSafe<Option<Asked>> = ForkSafe::new(Rank::Leaf, None);
     *ASKED.lock().get_or_insert_with(|| {
         let asked = read();

@@ -6,9 +6,9 @@ use std::sync::{Arc, Weak};
 
 use super::fork::forks;
 use super::program::Program;
-use super::record::{AWAITED, Duty, FINISHED, Record};
-use super::under::{self, with_program};
-use super::waking::{atom, tally, wake};
+use super::scheduler::{self, with_program};
+use super::thread_record::{AWAITED, Duty, FINISHED, Record};
+use super::wake::{atom, tally, wake};
 
 /// The program does not end before this is redeemed.
 pub(crate) struct Pledge {
@@ -20,15 +20,15 @@ pub(crate) struct Pledge {
 
 impl Pledge {
     /// One that the calling thread's program has taken on already.
-    pub(super) fn given() -> Self {
-        Self { process: process(), program: under::program() }
+    pub(crate) fn given() -> Self {
+        Self { process: process(), program: scheduler::program() }
     }
 
     /// The program may end without this. To be called once.
     pub(crate) fn redeem(&self) {
         if self.process == process() {
             match &self.program {
-                None => discharge(under::ordinary()),
+                None => discharge(scheduler::default_program()),
                 Some(program) => program.upgrade().iter().for_each(|program| discharge(program)),
             }
         }
@@ -46,7 +46,7 @@ pub(crate) struct Obligation {
 }
 
 impl Obligation {
-    pub(super) fn new(pledge: Pledge) -> Self {
+    pub(crate) fn new(pledge: Pledge) -> Self {
         Self { standing: AtomicBool::new(true), pledge }
     }
 
@@ -77,7 +77,7 @@ impl Duty for Obligation {
 }
 
 /// The thread is over, its locals dropped: joiners may go on, and the program need not wait for it.
-pub(super) fn thread_is_over(record: &Arc<Record>) {
+pub(crate) fn thread_is_over(record: &Arc<Record>) {
     if record.internal {
         record.lend_name(None);
     }

@@ -1,15 +1,21 @@
 //! Is it a deadlock, and what is to be done about it?
 
-use super::chain::{self, Chain, Shape};
-use super::describe::View;
-use super::report::{Finding, Report};
-use super::state::ThreadState;
-use super::table::{Key, Said, Table, Waiting};
-use super::{holds, hook};
-use crate::rt::op::Op;
-use crate::rt::os;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::holds;
+use super::report::{self, Finding, Report, ThreadState, View};
+use super::settings::{self, Action};
+use super::wait_table::{Key, Said, Table, Waiting, table};
+use crate::rt::fork::{ForkSafe, Rank};
+use crate::rt::lock_id::NO_LOCK;
+use crate::rt::op::{Kind, Op};
+use crate::rt::place::Place;
 use crate::rt::program::Program;
-use crate::rt::settings::{self, Action};
+use crate::rt::thread_record::Record;
+use crate::rt::{current, current_op, flags, scheduler};
+use crate::sys::os;
 
 /// The status with which a deadlocked program ends: that of a panic.
 const FAILURE: i32 = 101;
@@ -19,7 +25,7 @@ const GOES_ON: &str = "Nothing is done about it; RADDLE_WATCH=0 turns this check
 const PERHAPS: &str = "It is not certain, so nothing is done about it; RADDLE_WATCH=0 turns this check off.";
 
 /// What was found, and what is to be done about it.
-pub(super) struct Found {
+pub(crate) struct Found {
     report: Report,
     remedy: Remedy,
 }
@@ -32,15 +38,15 @@ enum Remedy {
 
 impl Found {
     /// Says it, and does what is to be done.
-    pub(super) fn act(self) {
+    pub(crate) fn act(self) {
         match self.remedy {
-            Remedy::Nothing(what_follows) => hook::say(&self.report, what_follows),
+            Remedy::Nothing(what_follows) => report::say(&self.report, what_follows),
             Remedy::Panic => {
-                hook::tell(&self.report);
+                report::tell(&self.report);
                 panic!("{}", self.report);
             }
             Remedy::End => {
-                hook::say(&self.report, ENDS);
+                report::say(&self.report, ENDS);
                 os::end_process(FAILURE);
             }
         }
@@ -56,7 +62,7 @@ impl Waiting {
 }
 
 /// What the thread finds that waits at `key`, now that a slice of its wait has run out.
-pub(super) fn judge(table: &mut Table, key: Key, program: &Program) -> Option<Found> {
+pub(crate) fn judge(table: &mut Table, key: Key, program: &Program) -> Option<Found> {
     let found = Chain::of(table, key, program).and_then(|chain| {
         if chain.certain { deadlock(table, key, &chain, program) } else { suspicion(table, &chain, program) }
     });
@@ -107,7 +113,7 @@ fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> 
         return None;
     }
     let interesting = || table.all().filter(|waiting| waiting.is_of_interest());
-    if interesting().any(|waiting| chain::ends_otherwise(waiting, program)) {
+    if interesting().any(|waiting| ends_otherwise(waiting, program)) {
         match os::signal_handlers() {
             Some(handlers) if handlers.is_empty() => {}
             handlers => return unless_a_signal_comes(table, program, &handlers.unwrap_or_default()),
@@ -200,4 +206,150 @@ fn chain_report(
     let view = View::of(program);
     let waiting = chain.threads.iter().filter_map(|key| table.get(*key));
     Report::new(finding, headline, waiting.map(|waiting| view.waiting(waiting)).collect())
+}
+
+/// Threads, each waiting without limit for the next one.
+pub(crate) struct Chain {
+    pub(crate) threads: Vec<Key>,
+    pub(crate) shape: Shape,
+    /// None but they themselves could end it.
+    pub(crate) certain: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One thread, waiting for itself.
+    Own,
+    /// The last waits for the first.
+    Cycle,
+    /// One thread, waiting for a lock whose holder is over.
+    Ended,
+}
+
+/// What a waiting thread waits for.
+enum Next {
+    Thread { ident: u64, certain: bool },
+    Over,
+    Unknown,
+}
+
+impl Chain {
+    /// The chain that begins with the wait `first`, if it comes back to it or leads nowhere.
+    pub(crate) fn of(table: &Table, first: Key, program: &Program) -> Option<Self> {
+        let (mut threads, mut certain, mut at) = (vec![first], true, table.get(first)?);
+        loop {
+            let (ident, sure) = match next(at, program) {
+                Next::Thread { ident, certain } => (ident, certain),
+                Next::Over if threads.len() == 1 => {
+                    return Some(Self { threads, shape: Shape::Ended, certain: false });
+                }
+                Next::Over | Next::Unknown => return None,
+            };
+            certain &= sure;
+            if ident == first.1 {
+                let shape = if threads.len() == 1 { Shape::Own } else { Shape::Cycle };
+                return Some(Self { threads, shape, certain });
+            }
+            let (key, waiting) = table.of_thread(ident)?;
+            if threads.contains(&key) {
+                return None; // a cycle further on, which its own threads will find
+            }
+            threads.push(key);
+            at = waiting;
+        }
+    }
+}
+
+fn next(waiting: &Waiting, program: &Program) -> Next {
+    if waiting.until.is_some() {
+        return Next::Unknown;
+    }
+    if waiting.lock != NO_LOCK {
+        return holder(waiting.lock);
+    }
+    let joined = waiting.op.as_ref().and_then(|op| joined(op, program));
+    joined.map_or(Next::Unknown, |thread| Next::Thread { ident: thread.ident, certain: true })
+}
+
+/// Whether something else than the progress of another thread could end the wait: it is neither for a lock that only its
+/// holder can release nor for the end of a thread.
+pub(crate) fn ends_otherwise(waiting: &Waiting, program: &Program) -> bool {
+    let owned = |lock| holds::get(lock).is_some_and(|hold| hold.owned);
+    let ends = waiting.op.as_ref().is_none_or(|op| joined(op, program).is_some());
+    !ends && (waiting.lock == NO_LOCK || !owned(waiting.lock))
+}
+
+fn holder(lock: u32) -> Next {
+    let Some(hold) = holds::get(lock) else { return Next::Unknown };
+    let certain = hold.owned;
+    if !certain && holds::is_handed_over(lock) {
+        return Next::Unknown;
+    }
+    // Who calls `exit` is over for others, but runs on to the end of the program, and may still release.
+    if hold.by.finished() { Next::Over } else { Next::Thread { ident: hold.by.ident, certain } }
+}
+
+/// The thread whose end the step waits for.
+fn joined(op: &Op, program: &Program) -> Option<Arc<Record>> {
+    if op.kind != Kind::Join {
+        return None;
+    }
+    program.threads().into_iter().find(|thread| Arc::as_ptr(thread) as usize == op.object.address)
+}
+
+/// The lines of which it has been said: many pools may come to wait for themselves on the same ones.
+static SAID: ForkSafe<BTreeSet<BTreeSet<Place>>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());
+
+const FOLLOWS: &str =
+    "One wait ends with FutureError::Deadlock and the pool goes on; this is said once for these lines.";
+
+fn watches() -> bool {
+    !flags::quiet() && scheduler::current().is_none() && flags::watching()
+}
+
+/// What is to be said of the pool, all of whose workers wait for it; `None`: nothing.
+pub(crate) fn stuck_pool(pool: u64) -> Option<Report> {
+    if !watches() {
+        return None;
+    }
+    let (me, view, known) =
+        (current::record(), View::of(scheduler::default_program()), scheduler::default_program().threads());
+    let about_to = Waiting::new(me.clone(), current_op::doing().map(|doing| doing.op), None);
+    let table = table();
+    let workers = known.iter().filter(|thread| thread.group.load(Relaxed) == pool);
+    let states = workers.filter_map(|thread| match table.of_thread(thread.ident) {
+        None if thread.ident != me.ident => Some(view.thread(thread, None)),
+        found => {
+            let waiting = found.map_or(&about_to, |(_, waiting)| waiting);
+            waiting.is_for_a_result().then(|| view.waiting(waiting))
+        }
+    });
+    let headline = "raddle: deadlock: all workers of a pool wait for tasks of the same pool";
+    Some(Report::new(Finding::Pool, headline, states.collect()))
+}
+
+impl Waiting {
+    /// Not that of a worker without a task, which is about to leave.
+    fn is_for_a_result(&self) -> bool {
+        self.op.is_none_or(|op| op.kind != Kind::Get)
+    }
+}
+
+/// One of the waits has been ended.
+pub(crate) fn say_of_pool(report: &Report) {
+    let lines = report.threads.iter().filter_map(|thread| thread.waits.as_ref()?.at).collect();
+    if SAID.lock().insert(lines) {
+        report::say(report, FOLLOWS);
+    }
+}
+
+/// The calling thread runs a task that is about to wait for itself.
+pub(crate) fn say_of_own_task() {
+    if watches() {
+        let me = current::record();
+        let waiting = Waiting::new(me, current_op::doing().map(|doing| doing.op), None);
+        let threads = vec![View::of(scheduler::default_program()).waiting(&waiting)];
+        let headline = "raddle: deadlock: a task of a pool waits for its own result";
+        say_of_pool(&Report::new(Finding::Pool, headline, threads));
+    }
 }
