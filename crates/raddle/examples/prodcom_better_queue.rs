@@ -12,11 +12,11 @@ use std::error::Error;
 use std::time::Duration;
 
 use log::info;
-use raddle::queue::ShutDown;
+use raddle::queue::ShutDownError;
 use raddle::{Event, Queue, ThreadPoolExecutor, thread};
 
 /// Pretends that it gets numbers from a network.
-fn producer(queue: &Queue<u32>, event: &Event) -> Result<(), ShutDown<u32>> {
+fn producer(queue: &Queue<u32>, event: &Event) -> Result<(), ShutDownError<u32>> {
     while !event.is_set() {
         let message = fastrand::u32(1..=101);
         info!("Producer got message: {message}");

@@ -18,7 +18,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use log::{debug, info};
-use raddle::queue::ShutDown;
+use raddle::queue::ShutDownError;
 use raddle::{Event, Queue, ThreadPoolExecutor, thread};
 
 struct Pipeline {
@@ -30,14 +30,14 @@ impl Pipeline {
         Self { queue: Queue::bounded(10) }
     }
 
-    fn get_message(&self, name: &str) -> Result<u32, ShutDown> {
+    fn get_message(&self, name: &str) -> Result<u32, ShutDownError> {
         debug!("{name}:about to get from queue");
         let value = self.queue.get()?;
         debug!("{name}:got {value} from queue");
         Ok(value)
     }
 
-    fn set_message(&self, value: u32, name: &str) -> Result<(), ShutDown<u32>> {
+    fn set_message(&self, value: u32, name: &str) -> Result<(), ShutDownError<u32>> {
         debug!("{name}:about to add {value} to queue");
         self.queue.put(value)?;
         debug!("{name}:added {value} to queue");
@@ -46,7 +46,7 @@ impl Pipeline {
 }
 
 /// Pretends that it gets numbers from a network.
-fn producer(pipeline: &Pipeline, event: &Event) -> Result<(), ShutDown<u32>> {
+fn producer(pipeline: &Pipeline, event: &Event) -> Result<(), ShutDownError<u32>> {
     while !event.is_set() {
         let message = fastrand::u32(1..=101);
         info!("Producer got message: {message}");

@@ -346,12 +346,14 @@ mod traits {
             "queue::Lifo" queue::Lifo => ALL,
             "queue::SmallestFirst" queue::SmallestFirst => ALL,
             "queue::BaseQueue" queue::BaseQueue<u8, queue::Fifo> => ALL,
-            "queue::ShutDown" queue::ShutDown => ALL,
+            "queue::ShutDownError" queue::ShutDownError => ALL,
             "queue::PutError" queue::PutError<u8> => ALL,
             "queue::GetError" queue::GetError => ALL,
-            "queue::TooManyTasksDone" queue::TooManyTasksDone => ALL,
+            "queue::TooManyTasksDoneError" queue::TooManyTasksDoneError => ALL,
             "queue::Iter" queue::Iter<'_, u8, queue::Fifo> => ALL,
             "queue::TryIter" queue::TryIter<'_, u8, queue::Fifo> => ALL,
+            "queue::OwnedIter" queue::OwnedIter<u8, queue::Fifo> => ALL,
+            "queue::IntoIter" queue::IntoIter<u8, queue::Fifo> => ALL,
             "pool::Builder" pool::Builder => ALL,
             "pool::SubmitError" pool::SubmitError<fn()> => ALL,
             "pool::FromOwnWorker" pool::FromOwnWorker => ALL,
@@ -502,10 +504,10 @@ mod traits {
         error::<thread::JoinTimeoutError<u8>>();
         error::<thread::SelfJoinError>();
         error::<thread::SpawnError<fn()>>();
-        error::<queue::ShutDown>();
+        error::<queue::ShutDownError>();
         error::<queue::PutError<u8>>();
         error::<queue::GetError>();
-        error::<queue::TooManyTasksDone>();
+        error::<queue::TooManyTasksDoneError>();
         error::<pool::SubmitError<fn()>>();
         error::<pool::FromOwnWorker>();
         error::<pool::BuildError>();

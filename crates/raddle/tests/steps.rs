@@ -332,8 +332,10 @@ const TAKE: Steps = steps! {
     "Future::with_result" settled() => |it| it.with_result(|_| ());
     "Iterator for AsCompleted" as_completed([settled()]) => |it| it.next();
     "Iterator for AsCompletedTimeout" as_completed_timeout([settled()], SOON) => |it| it.next();
+    "Iterator for IntoIter" full().into_iter() => |it| it.next();
     "Iterator for Iter" kept(full()).iter() => |it| it.next();
     "Iterator for Map" pool().map([1], |n: u8| n) => |it| it.next();
+    "Iterator for OwnedIter" Arc::new(full()).into_iter() => |it| it.next();
     "Iterator for TryIter" kept(full()).try_iter() => |it| it.next();
     "JoinHandle::join" thread() => |it| it.join();
     "JoinHandle::join_deadline" thread() => |it| it.join_deadline(soon());
@@ -526,7 +528,6 @@ const NONE: &[(&str, &[&str])] = &[
             "Barrier::action",
             "Barrier::timeout",
             "BaseQueue::bounded",
-            "BaseQueue::bounded_with_front",
             "BaseQueue::unbounded",
             "BoundedSemaphore::new",
             "Builder::build",
@@ -621,6 +622,7 @@ const NONE: &[(&str, &[&str])] = &[
         &[
             "BaseQueue::iter",
             "BaseQueue::try_iter",
+            "BaseQueue::into_iter",
             "IntoIterator for BaseQueue",
             "future/completed::as_completed",
             "future/completed::as_completed_timeout",
@@ -636,10 +638,12 @@ const NONE: &[(&str, &[&str])] = &[
         &[
             "FutureError::is_cancelled",
             "FutureError::is_panic",
+            "GetError::is_empty",
+            "GetError::is_shut_down",
             "PutError::into_inner",
             "PutError::is_full",
             "PutError::is_shut_down",
-            "ShutDown::into_inner",
+            "ShutDownError::into_inner",
             "JoinTimeoutError::into_inner",
             "SpawnError::into_inner",
             "SpawnError::io_error",
@@ -656,7 +660,7 @@ const NONE: &[(&str, &[&str])] = &[
             "ThreadPanic::thread_name",
             "UnhandledPanic::message",
             "Debug for PutError",
-            "Debug for ShutDown",
+            "Debug for ShutDownError",
             "Debug for SpawnError",
             "Debug for SubmitError",
             "Debug for TaskPanic",
@@ -677,12 +681,12 @@ const NONE: &[(&str, &[&str])] = &[
             "Display for PermitError",
             "Display for ProgramEnding",
             "Display for PutError",
-            "Display for ShutDown",
+            "Display for ShutDownError",
             "Display for SpawnError",
             "Display for SubmitError",
             "Display for TaskPanic",
             "Display for ThreadPanic",
-            "Display for TooManyTasksDone",
+            "Display for TooManyTasksDoneError",
             "Display for Unfinished",
             "Display for UnhandledPanic",
             "Display for Unwanted",

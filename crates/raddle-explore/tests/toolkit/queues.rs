@@ -3,17 +3,123 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::queue::{GetError, PutError, ShutDown};
+use raddle::queue::{GetError, PutError, ShutDownError};
 use raddle::{JoinHandle, Queue, SimpleQueue, Thread};
 
 use super::every::{every, every_patiently};
 use super::{SOON, pause};
 
-/// A queue with one lock, and one with two, as queues with a high bound are.
-const BOUNDED: [fn(usize) -> Queue<i32>; 2] = [Queue::bounded, Queue::bounded_with_front];
+/// A bounded queue, whatever its items are.
+trait Bounded: Send + Sync {
+    fn put(&self, item: i32) -> Result<(), ShutDownError<i32>>;
+    fn try_put(&self, item: i32) -> Result<(), PutError<i32>>;
+    fn put_soon(&self, item: i32) -> Result<(), PutError<i32>>;
+    fn put_both(&self, items: [i32; 2]) -> Result<(), ShutDownError<Vec<i32>>>;
+    fn get(&self) -> Result<i32, ShutDownError>;
+    fn try_get(&self) -> Result<i32, GetError>;
+    fn get_many(&self, max: usize) -> Vec<i32>;
+    fn rest(&self) -> Vec<i32>;
+    fn len(&self) -> usize;
+    fn unfinished(&self) -> usize;
+    fn n_putters(&self) -> usize;
+    fn shutdown(&self);
+    fn shutdown_now(&self) -> Vec<i32>;
+}
+
+impl<T: From<i32> + Into<i32> + Send> Bounded for Queue<T> {
+    fn put(&self, item: i32) -> Result<(), ShutDownError<i32>> {
+        self.put(item.into()).map_err(|error| ShutDownError(error.into_inner().into()))
+    }
+
+    fn try_put(&self, item: i32) -> Result<(), PutError<i32>> {
+        self.try_put(item.into()).map_err(numbered)
+    }
+
+    fn put_soon(&self, item: i32) -> Result<(), PutError<i32>> {
+        self.put_timeout(item.into(), SOON).map_err(numbered)
+    }
+
+    fn put_both(&self, items: [i32; 2]) -> Result<(), ShutDownError<Vec<i32>>> {
+        self.put_many(Vec::from(items.map(T::from)))
+            .map_err(|error| ShutDownError(numbers(error.into_inner())))
+    }
+
+    fn get(&self) -> Result<i32, ShutDownError> {
+        self.get().map(T::into)
+    }
+
+    fn try_get(&self) -> Result<i32, GetError> {
+        self.try_get().map(T::into)
+    }
+
+    fn get_many(&self, max: usize) -> Vec<i32> {
+        numbers(self.get_many(max, SOON))
+    }
+
+    fn rest(&self) -> Vec<i32> {
+        self.try_iter().map(T::into).collect()
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn unfinished(&self) -> usize {
+        self.unfinished()
+    }
+
+    fn n_putters(&self) -> usize {
+        self.n_putters()
+    }
+
+    fn shutdown(&self) {
+        self.shutdown();
+    }
+
+    fn shutdown_now(&self) -> Vec<i32> {
+        numbers(self.shutdown_now())
+    }
+}
+
+fn numbers<T: Into<i32>>(items: Vec<T>) -> Vec<i32> {
+    items.into_iter().map(T::into).collect()
+}
+
+fn numbered<T: Into<i32>>(error: PutError<T>) -> PutError<i32> {
+    match error {
+        PutError::Full(item) => PutError::Full(item.into()),
+        PutError::ShutDown(item) => PutError::ShutDown(item.into()),
+    }
+}
+
+/// An item so large that no ring has a slot for it.
+struct Large {
+    number: i32,
+    _padding: [u8; LARGE],
+}
+
+const LARGE: usize = 1 << 10;
+
+impl From<i32> for Large {
+    fn from(number: i32) -> Self {
+        Self { number, _padding: [0; LARGE] }
+    }
+}
+
+impl From<Large> for i32 {
+    fn from(item: Large) -> i32 {
+        item.number
+    }
+}
+
+/// A queue that is a ring, and one that has two locks.
+const BOUNDED: [fn(usize) -> Arc<dyn Bounded>; 2] = [
+    |maxsize| Arc::new(Queue::<i32>::bounded(maxsize)),
+    |maxsize| Arc::new(Queue::<Large>::bounded(maxsize)),
+];
 
 /// Runs `task` with the queue on a thread of its own.
-fn with<Q: Send + Sync + 'static, T: Send + 'static>(
+fn with<Q: Send + Sync + ?Sized + 'static, T: Send + 'static>(
     queue: &Arc<Q>,
     task: impl FnOnce(&Q) -> T + Send + 'static,
 ) -> JoinHandle<T> {
@@ -36,9 +142,9 @@ fn a_put_against_a_getters_timeout() {
 fn a_get_against_a_putters_timeout() {
     for bounded in BOUNDED {
         let scenario = move || {
-            let queue = Arc::new(bounded(1));
+            let queue = bounded(1);
             queue.put(1).unwrap();
-            let putter = with(&queue, |queue| queue.put_timeout(2, SOON).map_err(PutError::into_inner));
+            let putter = with(&queue, |queue| queue.put_soon(2).map_err(PutError::into_inner));
             let first = queue.get();
             (first, putter.join().unwrap(), queue.try_get(), queue.unfinished())
         };
@@ -51,17 +157,17 @@ fn a_get_against_a_putters_timeout() {
 fn a_slow_getter_does_not_take_what_came_later() {
     for bounded in BOUNDED {
         let scenario = move || {
-            let queue = Arc::new(bounded(2));
+            let queue = bounded(2);
             queue.put(1).unwrap();
             queue.put(2).unwrap();
-            let getter = with(&queue, Queue::get);
+            let getter = with(&queue, Bounded::get);
             let mut others = Vec::new();
             for item in 3..=5 {
                 others.push(queue.get().unwrap());
                 queue.put(item).unwrap();
             }
             let late = getter.join().unwrap().unwrap();
-            others.extend(queue.try_iter());
+            others.extend(queue.rest());
             let expected: Vec<_> = (1..=5).filter(|item| *item != late).collect();
             assert_eq!(others, expected);
             late
@@ -86,9 +192,9 @@ fn a_shutdown_against_a_getter() {
 fn a_shutdown_gives_the_putter_its_item_back_or_keeps_it() {
     for bounded in BOUNDED {
         let scenario = move || {
-            let queue = Arc::new(bounded(1));
+            let queue = bounded(1);
             queue.put(1).unwrap();
-            let putter = with(&queue, |queue| queue.put(2).map_err(ShutDown::into_inner));
+            let putter = with(&queue, |queue| queue.put(2).map_err(ShutDownError::into_inner));
             let (first, left) = (queue.try_get(), queue.shutdown_now());
             (first, left, putter.join().unwrap())
         };
@@ -101,13 +207,16 @@ fn a_shutdown_gives_the_putter_its_item_back_or_keeps_it() {
 fn a_shutdown_refuses_the_putter_and_leaves_what_is_there() {
     for bounded in BOUNDED {
         let scenario = move || {
-            let queue = Arc::new(bounded(1));
+            let queue = bounded(1);
             queue.put(1).unwrap();
-            let putter = with(&queue, |queue| queue.put(2).map_err(ShutDown::into_inner));
+            let putter = with(&queue, |queue| queue.put(2).map_err(ShutDownError::into_inner));
             queue.shutdown();
             (putter.join().unwrap(), queue.get(), queue.get())
         };
-        assert_eq!(texts(every(move || format!("{:?}", scenario()))), ["(Err(2), Ok(1), Err(ShutDown(..)))"]);
+        assert_eq!(
+            texts(every(move || format!("{:?}", scenario()))),
+            ["(Err(2), Ok(1), Err(ShutDownError(..)))"]
+        );
     }
 }
 
@@ -122,7 +231,7 @@ fn two_getters_share_what_two_puts_bring_and_a_third_ends() {
         got.sort_by_key(Result::is_err);
         got
     };
-    assert_eq!(texts(every(move || format!("{:?}", scenario()))), ["[Ok(1), Err(ShutDown(..))]"]);
+    assert_eq!(texts(every(move || format!("{:?}", scenario()))), ["[Ok(1), Err(ShutDownError(..))]"]);
 }
 
 #[test]
@@ -165,9 +274,9 @@ fn a_join_ends_when_the_last_task_is_done() {
 fn a_batch_takes_what_comes_while_it_lingers() {
     for bounded in BOUNDED {
         let scenario = move || {
-            let queue = Arc::new(bounded(1));
-            let putter = with(&queue, |queue| queue.put_many([1, 2]).unwrap());
-            let mut got = queue.get_many(2, SOON);
+            let queue = bounded(1);
+            let putter = with(&queue, |queue| queue.put_both([1, 2]).unwrap());
+            let mut got = queue.get_many(2);
             if got.len() == 1 {
                 got.push(queue.get().unwrap());
             }
@@ -182,12 +291,12 @@ fn a_batch_takes_what_comes_while_it_lingers() {
 fn one_place_for_two_who_try() {
     for bounded in BOUNDED {
         let scenario = move || {
-            let queue = Arc::new(bounded(1));
+            let queue = bounded(1);
             let other = with(&queue, |queue| queue.try_put(1));
             let mine: Result<(), PutError<i32>> = queue.try_put(2);
             let refused = usize::from(mine.is_err()) + usize::from(other.join().unwrap().is_err());
             let got: Result<i32, GetError> = queue.try_get();
-            let after: Result<(), ShutDown<i32>> = queue.put(3);
+            let after: Result<(), ShutDownError<i32>> = queue.put(3);
             (refused, got.is_ok(), after.is_ok())
         };
         assert_eq!(every(scenario), BTreeSet::from([(1, true, true)]));
@@ -198,7 +307,7 @@ fn one_place_for_two_who_try() {
 fn items_change_sides_in_their_order() {
     for bounded in BOUNDED {
         let scenario = move || {
-            let queue = Arc::new(bounded(2));
+            let queue = bounded(2);
             let putter = with(&queue, |queue| (1..=4).for_each(|item| queue.put(item).unwrap()));
             let got: Vec<_> = (0..4).map(|_| queue.get().unwrap()).collect();
             putter.join().unwrap();
@@ -212,11 +321,11 @@ fn items_change_sides_in_their_order() {
 fn two_who_wait_for_room_are_let_in_by_one_who_takes_all() {
     for bounded in BOUNDED {
         let scenario = move || {
-            let queue = Arc::new(bounded(1));
+            let queue = bounded(1);
             let putters = [1, 2].map(|item| with(&queue, move |queue| queue.put(item).unwrap()));
             let mut got = Vec::new();
             while got.len() < 2 {
-                got.extend(queue.get_many(2, SOON));
+                got.extend(queue.get_many(2));
             }
             let _ = putters.map(|putter| putter.join().unwrap());
             got.sort_unstable();
@@ -238,7 +347,7 @@ enum Place {
 fn a_shutdown_against_a_put_leaves_the_item_in_one_place() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());
-        let putter = with(&queue, |queue| queue.put(1).map_err(ShutDown::into_inner));
+        let putter = with(&queue, |queue| queue.put(1).map_err(ShutDownError::into_inner));
         queue.shutdown();
         match (putter.join().unwrap(), queue.try_get()) {
             (Err(1), Err(GetError::ShutDown)) => Place::Refused,
@@ -253,9 +362,9 @@ fn a_shutdown_against_a_put_leaves_the_item_in_one_place() {
 fn a_shutdown_at_once_against_two_puts_leaves_each_item_in_one_place() {
     for bounded in BOUNDED {
         let scenario = move || {
-            let queue = Arc::new(bounded(1));
-            let putters =
-                [1, 2].map(|item| with(&queue, move |queue| queue.put(item).map_err(ShutDown::into_inner)));
+            let queue = bounded(1);
+            let putters = [1, 2]
+                .map(|item| with(&queue, move |queue| queue.put(item).map_err(ShutDownError::into_inner)));
             let removed = queue.shutdown_now();
             assert_eq!(queue.try_get(), Err(GetError::ShutDown));
             let places = putters.map(|putter| match putter.join().unwrap() {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use super::error::{GetError, PutError, ShutDown};
+use super::error::{GetError, PutError, ShutDownError};
 use super::hand::Load;
 use super::limit::Limit;
 use super::monitor::Monitor;
@@ -34,8 +34,12 @@ pub struct BaseQueue<T, O: Order<T>> {
 }
 
 impl<T, O: Order<T>> BaseQueue<T, O> {
-    /// A queue for at most `maxsize` items; 0 means no limit, as in Python.
+    /// Creates a queue that holds at most `maxsize` items.
     ///
+    /// # Panics
+    /// Panics if `maxsize` is 0. For a queue without a limit, use [`unbounded`](Self::unbounded).
+    ///
+    /// # Examples
     /// ```
     /// use raddle::Queue;
     ///
@@ -44,26 +48,34 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// assert_eq!(MAIL.get()?, "hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub const fn bounded(maxsize: usize) -> Self {
-        let limit = if maxsize == 0 { usize::MAX } else { maxsize };
-        Self { monitor: Monitor::new(limit), maxsize }
+        assert!(
+            maxsize > 0,
+            "a bounded queue holds at least 1 item: use `unbounded` for a queue without a limit"
+        );
+        Self { monitor: Monitor::new(maxsize), maxsize }
     }
 
-    /// A queue for any number of items: putting never waits.
+    /// Creates a queue without a limit: a put never blocks.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Queue;
+    ///
+    /// let queue = Queue::unbounded();
+    /// queue.put_many(0..1_000)?;
+    /// assert_eq!((queue.len(), queue.is_full()), (1_000, false));
+    /// # Ok::<(), raddle::queue::ShutDownError<Vec<i32>>>(())
+    /// ```
     pub const fn unbounded() -> Self {
-        Self::bounded(0)
-    }
-
-    /// A bounded queue with the innards of one with a high bound, so that few schedules of those can be explored.
-    #[doc(hidden)]
-    pub const fn bounded_with_front(maxsize: usize) -> Self {
-        Self { monitor: Monitor::with_front(maxsize), maxsize }
+        Self { monitor: Monitor::new(usize::MAX), maxsize: 0 }
     }
 
     /// Puts an item, waiting for room.
     ///
     /// # Errors
-    /// [`ShutDown`] with the item if the queue is shut down, before or while the thread waits.
+    /// [`ShutDownError`] with the item if the queue is shut down, before or while the thread waits.
     ///
     /// ```
     /// use raddle::Queue;
@@ -72,14 +84,14 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// queue.put(1)?;
     /// queue.shutdown();
     /// assert_eq!(queue.put(2).unwrap_err().into_inner(), 2);
-    /// # Ok::<(), raddle::queue::ShutDown<i32>>(())
+    /// # Ok::<(), raddle::queue::ShutDownError<i32>>(())
     /// ```
     #[inline]
     #[track_caller]
-    pub fn put(&self, item: T) -> Result<(), ShutDown<T>> {
+    pub fn put(&self, item: T) -> Result<(), ShutDownError<T>> {
         match self.monitor.put_quickly(item) {
             Ok(()) => Ok(()),
-            Err(item) => self.put_one(item, Limit::NONE).map_err(|error| ShutDown(error.into_inner())),
+            Err(item) => self.put_one(item, Limit::NONE).map_err(|error| ShutDownError(error.into_inner())),
         }
     }
 
@@ -131,11 +143,11 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// Gets the next item, waiting for one.
     ///
     /// # Errors
-    /// [`ShutDown`] if the queue is shut down and empty.
+    /// [`ShutDownError`] if the queue is shut down and empty.
     ///
     /// ```
     /// use raddle::{Queue, Thread};
-    /// use raddle::queue::ShutDown;
+    /// use raddle::queue::ShutDownError;
     /// use std::sync::Arc;
     ///
     /// let queue = Arc::new(Queue::bounded(1));
@@ -147,15 +159,15 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// });
     /// assert_eq!(queue.get(), Ok("first"));
     /// assert_eq!(queue.get(), Ok("second"));
-    /// assert_eq!(queue.get(), Err(ShutDown(())));
+    /// assert_eq!(queue.get(), Err(ShutDownError(())));
     /// # producer.join().unwrap();
     /// ```
     #[inline]
     #[track_caller]
-    pub fn get(&self) -> Result<T, ShutDown> {
+    pub fn get(&self) -> Result<T, ShutDownError> {
         match self.monitor.get_quickly() {
             Some(item) => Ok(item),
-            None => self.get_one(Limit::NONE).map_err(|_| ShutDown(())),
+            None => self.get_one(Limit::NONE).map_err(|_| ShutDownError(())),
         }
     }
 
@@ -204,7 +216,15 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         }
     }
 
-    /// How many items there may be; 0 means any number.
+    /// Returns the greatest number of items that the queue holds, or 0 if it is unbounded, as in Python.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Queue;
+    ///
+    /// assert_eq!(Queue::<u8>::bounded(10).maxsize(), 10);
+    /// assert_eq!(Queue::<u8>::unbounded().maxsize(), 0);
+    /// ```
     pub fn maxsize(&self) -> usize {
         self.maxsize
     }
@@ -287,7 +307,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     }
 }
 
-/// A queue for any number of items.
+/// Creates an unbounded queue.
 impl<T, O: Order<T>> Default for BaseQueue<T, O> {
     fn default() -> Self {
         Self::unbounded()

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::base::BaseQueue;
-use super::error::{GetError, PutError, ShutDown};
+use super::error::{GetError, PutError, ShutDownError};
 use super::hand::Load;
 use super::limit::Limit;
 use super::order::Order;
@@ -21,7 +21,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// array, a `Vec` or a `VecDeque` are put together, under one lock as far as there is room.
     ///
     /// # Errors
-    /// [`ShutDown`] with the items that were not put, in their order, if the queue is shut down before all are in.
+    /// [`ShutDownError`] with the items that were not put, in their order, if the queue is shut down before all are in.
     /// An iterator that does not know an upper bound of its length ([`Iterator::size_hint`]) is not asked for the rest:
     /// then only the item that was refused comes back.
     ///
@@ -31,12 +31,12 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// let queue = Queue::unbounded();
     /// queue.put_many([1, 2, 3])?;
     /// assert_eq!(queue.try_get_many(10), [1, 2, 3]);
-    /// # Ok::<(), raddle::queue::ShutDown<Vec<i32>>>(())
+    /// # Ok::<(), raddle::queue::ShutDownError<Vec<i32>>>(())
     /// ```
     #[track_caller]
-    pub fn put_many(&self, items: impl IntoIterator<Item = T>) -> Result<(), ShutDown<Vec<T>>> {
+    pub fn put_many(&self, items: impl IntoIterator<Item = T>) -> Result<(), ShutDownError<Vec<T>>> {
         let op = self.op(Kind::Put);
-        self.put_all(op, items, Limit::NONE).map_err(|error| ShutDown(error.into_inner()))
+        self.put_all(op, items, Limit::NONE).map_err(|error| ShutDownError(error.into_inner()))
     }
 
     /// Puts as many items as there is room for now.
@@ -101,7 +101,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// assert_eq!(queue.get_many(1_000, Duration::from_millis(1)), ["c"]);
     /// queue.shutdown();
     /// assert!(queue.get_many(1_000, Duration::MAX).is_empty());
-    /// # Ok::<(), raddle::queue::ShutDown<Vec<&str>>>(())
+    /// # Ok::<(), raddle::queue::ShutDownError<Vec<&str>>>(())
     /// ```
     #[track_caller]
     pub fn get_many(&self, max: usize, linger: Duration) -> Vec<T> {

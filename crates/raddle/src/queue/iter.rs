@@ -1,16 +1,20 @@
-//! Getting items with a `for` loop.
+//! Iterators over the items of a queue.
 
+use std::fmt;
 use std::iter::FusedIterator;
+use std::sync::Arc;
 
 use super::base::BaseQueue;
 use super::limit::Limit;
-
 use super::order::Order;
 use crate::rt::Place;
 
 impl<T, O: Order<T>> BaseQueue<T, O> {
-    /// Gets items, waiting for each, until the queue is shut down and empty.
+    /// Returns an iterator that gets items, blocking for each, until the queue is shut down and empty.
     ///
+    /// `for item in &queue` uses this iterator.
+    ///
+    /// # Examples
     /// ```
     /// use raddle::{Queue, thread};
     ///
@@ -20,11 +24,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     ///         queue.put_many(1..=4).unwrap();
     ///         queue.shutdown();
     ///     });
-    ///     let mut sum = 0;
-    ///     for number in &queue {
-    ///         sum += number;
-    ///     }
-    ///     assert_eq!(sum, 10);
+    ///     assert_eq!(queue.iter().sum::<i32>(), 10);
     /// });
     /// ```
     #[track_caller]
@@ -32,16 +32,52 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         Iter { queue: self, made: Place::caller() }
     }
 
-    /// Gets items as long as there is one at once.
+    /// Returns an iterator that gets items without blocking, until the queue is empty.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Queue;
+    ///
+    /// let queue = Queue::unbounded();
+    /// queue.put_many([1, 2])?;
+    /// assert_eq!(queue.try_iter().collect::<Vec<_>>(), [1, 2]);
+    /// assert_eq!(queue.try_iter().next(), None);
+    /// # Ok::<(), raddle::queue::ShutDownError<Vec<i32>>>(())
+    /// ```
     #[track_caller]
     pub fn try_iter(&self) -> TryIter<'_, T, O> {
         TryIter { queue: self, made: Place::caller() }
     }
+
+    /// Returns an iterator like [`iter`](Self::iter) that owns its reference to the queue, so that it can be stored, or
+    /// moved to another thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Queue, Thread};
+    /// use std::sync::Arc;
+    ///
+    /// let queue = Arc::new(Queue::unbounded());
+    /// let numbers = queue.clone().into_iter();
+    /// let sum = Thread::spawn(move || numbers.sum::<i32>());
+    /// queue.put_many([1, 2, 3]).unwrap();
+    /// queue.shutdown();
+    /// assert_eq!(sum.join().unwrap(), 6);
+    /// ```
+    #[track_caller]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "only the standard library can implement it for an `Arc`"
+    )]
+    pub fn into_iter(self: Arc<Self>) -> OwnedIter<T, O> {
+        OwnedIter { queue: self, made: Place::caller() }
+    }
 }
 
-/// Gets items until the queue is shut down and empty; see [`BaseQueue::iter`].
-#[derive(Debug)]
-#[must_use = "an iterator gets nothing until it is asked"]
+/// A blocking iterator over the items of a queue, created by [`BaseQueue::iter`].
+///
+/// It ends once the queue is shut down and empty.
+#[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct Iter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
     made: Place,
@@ -58,9 +94,10 @@ impl<T, O: Order<T>> Iterator for Iter<'_, T, O> {
 
 impl<T, O: Order<T>> FusedIterator for Iter<'_, T, O> {}
 
-/// Gets items as long as there is one at once; see [`BaseQueue::try_iter`].
-#[derive(Debug)]
-#[must_use = "an iterator gets nothing until it is asked"]
+/// A non-blocking iterator over the items of a queue, created by [`BaseQueue::try_iter`].
+///
+/// It ends whenever the queue is empty, and continues if items are put later.
+#[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct TryIter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
     made: Place,
@@ -75,6 +112,57 @@ impl<T, O: Order<T>> Iterator for TryIter<'_, T, O> {
     }
 }
 
+/// A blocking iterator that shares ownership of a queue, created by [`BaseQueue::into_iter`].
+///
+/// It ends once the queue is shut down and empty.
+#[must_use = "iterators are lazy and get nothing unless consumed"]
+pub struct OwnedIter<T, O: Order<T>> {
+    queue: Arc<BaseQueue<T, O>>,
+    made: Place,
+}
+
+impl<T, O: Order<T>> Iterator for OwnedIter<T, O> {
+    type Item = T;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<T> {
+        self.queue.next_item(Limit::NONE, self.made)
+    }
+}
+
+impl<T, O: Order<T>> FusedIterator for OwnedIter<T, O> {}
+
+/// The items that are left in a queue of which there is no other user, the next one first.
+#[must_use = "iterators are lazy and get nothing unless consumed"]
+pub struct IntoIter<T, O: Order<T>> {
+    queue: BaseQueue<T, O>,
+    made: Place,
+}
+
+impl<T, O: Order<T>> Iterator for IntoIter<T, O> {
+    type Item = T;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<T> {
+        self.queue.next_item(Limit::Now, self.made)
+    }
+}
+
+impl<T, O: Order<T>> FusedIterator for IntoIter<T, O> {}
+
+macro_rules! debug {
+    ($($name:ident [$($lifetime:lifetime)?]),*) => {
+        $(impl<T, O: Order<T>> fmt::Debug for $name<$($lifetime,)? T, O> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), " { .. }"))
+            }
+        })*
+    };
+}
+
+debug!(Iter ['_], TryIter ['_], OwnedIter [], IntoIter []);
+
+/// Gets items, blocking for each, until the queue is shut down and empty.
 impl<'a, T, O: Order<T>> IntoIterator for &'a BaseQueue<T, O> {
     type Item = T;
     type IntoIter = Iter<'a, T, O>;
@@ -82,5 +170,42 @@ impl<'a, T, O: Order<T>> IntoIterator for &'a BaseQueue<T, O> {
     #[track_caller]
     fn into_iter(self) -> Iter<'a, T, O> {
         self.iter()
+    }
+}
+
+/// Takes the items that are left. As no other thread can put any more, the iterator never blocks.
+impl<T, O: Order<T>> IntoIterator for BaseQueue<T, O> {
+    type Item = T;
+    type IntoIter = IntoIter<T, O>;
+
+    #[track_caller]
+    fn into_iter(self) -> IntoIter<T, O> {
+        IntoIter { queue: self, made: Place::caller() }
+    }
+}
+
+/// Makes an unbounded queue that contains the items.
+impl<T, O: Order<T>> FromIterator<T> for BaseQueue<T, O> {
+    #[track_caller]
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let mut queue = Self::unbounded();
+        queue.extend(items);
+        queue
+    }
+}
+
+/// Puts the items without blocking.
+///
+/// # Panics
+/// Panics if the queue is full or shut down: no other thread could make room while the queue is borrowed mutably. To
+/// block for room, use [`put_many`](BaseQueue::put_many).
+impl<T, O: Order<T>> Extend<T> for BaseQueue<T, O> {
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
+        if let Err(error) = self.try_put_many(items) {
+            let rest =
+                if error.is_full() { "use `put_many` to block for room" } else { "it accepts no more items" };
+            panic!("cannot extend a queue: {error}; {rest}");
+        }
     }
 }

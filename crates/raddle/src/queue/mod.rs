@@ -49,8 +49,8 @@ mod tasks;
 mod turns;
 
 pub use base::BaseQueue;
-pub use error::{GetError, PutError, ShutDown, TooManyTasksDone};
-pub use iter::{Iter, TryIter};
+pub use error::{GetError, PutError, ShutDownError, TooManyTasksDoneError};
+pub use iter::{IntoIter, Iter, OwnedIter, TryIter};
 pub use order::{Fifo, Lifo, Order, SmallestFirst};
 pub use simple::SimpleQueue;
 

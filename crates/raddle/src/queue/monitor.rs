@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::error::{GetError, PutError, TooManyTasksDone};
+use super::error::{GetError, PutError, TooManyTasksDoneError};
 use super::hand::Load;
 use super::limit::Limit;
-use super::sides::{Sides, Way};
+use super::sides::Sides;
 use super::state::{State, Turn};
 use super::store::Store;
 use crate::rt::{self, Op, Show};
@@ -20,11 +20,6 @@ pub(super) struct Monitor<T, S> {
 impl<T, S: Store<T>> Monitor<T, S> {
     pub(super) const fn new(limit: usize) -> Self {
         Self { sides: Sides::new(limit), show: Show::new() }
-    }
-
-    /// As if the limit were high.
-    pub(super) const fn with_front(limit: usize) -> Self {
-        Self { sides: Sides::with(limit, Way::Split), show: Show::new() }
     }
 
     pub(super) fn look<R>(&self, look: impl FnOnce(&State<T, S>) -> R) -> R {
@@ -173,7 +168,7 @@ impl<T, S: Store<T>> Monitor<T, S> {
         party.request.take().into_vec()
     }
 
-    pub(super) fn tasks_done(&self, op: Op, count: usize) -> Result<(), TooManyTasksDone> {
+    pub(super) fn tasks_done(&self, op: Op, count: usize) -> Result<(), TooManyTasksDoneError> {
         rt::point(op);
         self.sides.step(|state, let_go| state.tasks_done(count, let_go))
     }

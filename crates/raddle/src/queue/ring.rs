@@ -41,8 +41,10 @@ struct End {
 
 const FROZEN: u32 = 1 << 31;
 
-/// Rings take memory for all their places at once; not more than this.
+/// A ring allocates memory for all its slots at once: at most this many bytes,
 const ROOM: usize = 1 << 16;
+/// and at most this many for one slot.
+const LARGEST_SLOT: usize = 1 << 10;
 
 /// So many places further on, memory is wanted next.
 const AHEAD: usize = 4;
@@ -50,7 +52,7 @@ const AHEAD: usize = 4;
 impl<T> Ring<T> {
     /// Whether there should be a ring for so many items.
     pub(super) const fn is_for(limit: usize) -> bool {
-        limit <= ROOM / size_of::<Slot<T>>()
+        size_of::<Slot<T>>() <= LARGEST_SLOT && limit <= ROOM / size_of::<Slot<T>>()
     }
 
     pub(super) fn new(limit: usize) -> Self {

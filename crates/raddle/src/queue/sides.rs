@@ -87,11 +87,7 @@ impl<T> Side<T> {
 
 impl<T, S: Store<T>> Sides<T, S> {
     pub(super) const fn new(limit: usize) -> Self {
-        Self::with(limit, if Ring::<T>::is_for(limit) { Way::Ring } else { Way::Split })
-    }
-
-    /// The items are there, if the order allows that.
-    pub(super) const fn with(limit: usize, way: Way) -> Self {
+        let way = if Ring::<T>::is_for(limit) { Way::Ring } else { Way::Split };
         let out = Out { items: VecDeque::new(), freed: 0, crowded: false };
         let way = if S::IN_ORDER { way } else { Way::Back };
         Self { front: Side::new(out), back: Side::new(State::new(limit)), ring: OnceLock::new(), way, limit }

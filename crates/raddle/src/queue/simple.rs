@@ -133,6 +133,24 @@ impl<T> Default for SimpleQueue<T> {
     }
 }
 
+impl<T> FromIterator<T> for SimpleQueue<T> {
+    #[track_caller]
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let mut queue = Self::new();
+        queue.extend(items);
+        queue
+    }
+}
+
+impl<T> Extend<T> for SimpleQueue<T> {
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
+        for item in items {
+            self.put(item);
+        }
+    }
+}
+
 impl<T> fmt::Debug for SimpleQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimpleQueue").field("len", &self.len()).finish_non_exhaustive()

@@ -14,7 +14,7 @@
 //! That the one who makes waiting unnecessary also does what was waited for, is from C. A. R. Hoare, "Monitors: An
 //! Operating System Structuring Concept" (1974): nobody can come in between, so nobody has to look again.
 
-use super::error::TooManyTasksDone;
+use super::error::TooManyTasksDoneError;
 use super::hand::{Hand, LetGo, Load, Party};
 use super::store::Store;
 use crate::raw::WaitQueue;
@@ -216,9 +216,13 @@ impl<T, S: Store<T>> State<T, S> {
         }
     }
 
-    pub(super) fn tasks_done(&mut self, done: usize, let_go: &mut LetGo<T>) -> Result<(), TooManyTasksDone> {
+    pub(super) fn tasks_done(
+        &mut self,
+        done: usize,
+        let_go: &mut LetGo<T>,
+    ) -> Result<(), TooManyTasksDoneError> {
         let unfinished = self.unfinished;
-        let left = unfinished.checked_sub(done).ok_or(TooManyTasksDone { done, unfinished })?;
+        let left = unfinished.checked_sub(done).ok_or(TooManyTasksDoneError { done, unfinished })?;
         self.set_unfinished(left, let_go);
         Ok(())
     }

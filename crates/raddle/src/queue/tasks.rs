@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::base::BaseQueue;
-use super::error::TooManyTasksDone;
+use super::error::TooManyTasksDoneError;
 use super::limit::Limit;
 use super::order::Order;
 use super::state::State;
@@ -14,7 +14,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// [`join`](BaseQueue::join) go on.
     ///
     /// # Errors
-    /// [`TooManyTasksDone`] if it was said more often than items were put; the count stays as it was.
+    /// [`TooManyTasksDoneError`] if it was said more often than items were put; the count stays as it was.
     ///
     /// ```
     /// use raddle::Queue;
@@ -30,16 +30,16 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn task_done(&self) -> Result<(), TooManyTasksDone> {
+    pub fn task_done(&self) -> Result<(), TooManyTasksDoneError> {
         if self.monitor.task_done_quickly() { Ok(()) } else { self.tasks_done(1) }
     }
 
     /// Says that `count` items are done with, as [`task_done`](BaseQueue::task_done) does of one.
     ///
     /// # Errors
-    /// [`TooManyTasksDone`] if there are fewer unfinished ones; then none is counted as done.
+    /// [`TooManyTasksDoneError`] if there are fewer unfinished ones; then none is counted as done.
     #[track_caller]
-    pub fn tasks_done(&self, count: usize) -> Result<(), TooManyTasksDone> {
+    pub fn tasks_done(&self, count: usize) -> Result<(), TooManyTasksDoneError> {
         self.monitor.tasks_done(self.op(Kind::Write).does("marks items done in"), count)
     }
 
@@ -90,7 +90,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// queue.shutdown();
     /// assert!(queue.put(3).is_err());
     /// assert_eq!(queue.iter().collect::<Vec<_>>(), [1, 2]);
-    /// # Ok::<(), raddle::queue::ShutDown<Vec<i32>>>(())
+    /// # Ok::<(), raddle::queue::ShutDownError<Vec<i32>>>(())
     /// ```
     #[track_caller]
     pub fn shutdown(&self) {
@@ -111,7 +111,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// assert_eq!(queue.shutdown_now(), [1, 2]);
     /// assert!(queue.get().is_err());
     /// queue.join(); // nothing is unfinished
-    /// # Ok::<(), raddle::queue::ShutDown<Vec<i32>>>(())
+    /// # Ok::<(), raddle::queue::ShutDownError<Vec<i32>>>(())
     /// ```
     ///
     /// What comes back cannot be ignored by mistake:

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle::queue::{BaseQueue, Order};
-use raddle::queue::{GetError, PutError, ShutDown, TooManyTasksDone};
+use raddle::queue::{GetError, PutError, ShutDownError, TooManyTasksDoneError};
 use raddle::{LifoQueue, PriorityQueue, Queue, SimpleQueue, time};
 
 const SHORT: Duration = Duration::from_millis(10);
@@ -55,13 +55,57 @@ fn every_kind_keeps_to_its_maxsize() {
 }
 
 #[test]
-fn maxsize_zero_means_no_limit() {
-    for queue in [Queue::bounded(0), Queue::unbounded(), Queue::default()] {
+fn unbounded_queue_has_no_limit() {
+    for queue in [Queue::unbounded(), Queue::default()] {
         assert_eq!(queue.maxsize(), 0);
         (0..10_000).for_each(|item| queue.try_put(item).unwrap());
         assert!(!queue.is_full());
         assert_eq!(queue.len(), 10_000);
     }
+}
+
+#[test]
+fn bounded_queue_of_no_items_is_refused() {
+    for bounded in [
+        || drop(Queue::<u8>::bounded(0)),
+        || drop(LifoQueue::<u8>::bounded(0)),
+        || {
+            drop(PriorityQueue::<u8>::bounded(0));
+        },
+    ] {
+        let panic = std::panic::catch_unwind(bounded).unwrap_err();
+        let message = panic.downcast_ref::<&str>().unwrap();
+        assert!(message.contains("`unbounded`"), "{message}");
+    }
+}
+
+#[test]
+fn queue_is_collected_extended_and_taken_apart() {
+    let mut queue: PriorityQueue<_> = [3, 1].into_iter().collect();
+    queue.extend([2]);
+    assert_eq!((queue.maxsize(), queue.unfinished()), (0, 3));
+    assert_eq!(queue.into_iter().collect::<Vec<_>>(), [1, 2, 3]);
+    let mut simple: SimpleQueue<_> = (0..3).collect();
+    simple.extend([3]);
+    assert_eq!((simple.len(), simple.get()), (4, 0));
+}
+
+#[test]
+fn extending_a_full_queue_panics_instead_of_blocking() {
+    let mut queue = Queue::bounded(1);
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| queue.extend([1, 2]))).unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(message.contains("full") && message.contains("`put_many`"), "{message}");
+    assert_eq!(queue.into_iter().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn owned_iterator_ends_once_the_queue_is_shut_down() {
+    let queue = Arc::new(Queue::unbounded());
+    queue.put_many([1, 2]).unwrap();
+    queue.shutdown();
+    let items = queue.into_iter();
+    assert_eq!(items.collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]
@@ -96,7 +140,7 @@ fn items_need_not_be_cloned_or_shown() {
     let _: Opaque = error.into_inner();
     queue.shutdown();
     let error = queue.put(Opaque).unwrap_err();
-    assert_eq!(format!("{error:?}"), "ShutDown(..)");
+    assert_eq!(format!("{error:?}"), "ShutDownError(..)");
     let _: Opaque = error.into_inner();
 }
 
@@ -104,15 +148,19 @@ fn items_need_not_be_cloned_or_shown() {
 fn errors_say_what_happened() {
     assert_eq!(PutError::Full(1).to_string(), "the queue is full");
     assert_eq!(PutError::ShutDown(1).to_string(), "the queue is shut down");
-    assert_eq!(ShutDown(1).to_string(), "the queue is shut down");
+    assert_eq!(ShutDownError(1).to_string(), "the queue is shut down");
     assert_eq!(GetError::Empty.to_string(), "the queue is empty");
-    assert_eq!(GetError::ShutDown.to_string(), "the queue is shut down and empty");
+    assert_eq!(GetError::ShutDown.to_string(), "the queue is empty and shut down");
+    assert!(GetError::Empty.is_empty() && GetError::ShutDown.is_shut_down());
     assert!(PutError::Full(1).is_full() && !PutError::Full(1).is_shut_down());
     assert!(PutError::ShutDown(1).is_shut_down() && !PutError::ShutDown(1).is_full());
-    assert_eq!(PutError::from(ShutDown(1)), PutError::ShutDown(1));
-    assert_eq!(GetError::from(ShutDown(())), GetError::ShutDown);
-    let error = TooManyTasksDone { done: 3, unfinished: 2 };
-    assert_eq!(error.to_string(), "more tasks done than items put: 3 said to be done, 2 unfinished");
+    assert_eq!(PutError::from(ShutDownError(1)), PutError::ShutDown(1));
+    assert_eq!(GetError::from(ShutDownError(())), GetError::ShutDown);
+    let error = TooManyTasksDoneError { done: 3, unfinished: 2 };
+    assert_eq!(
+        error.to_string(),
+        "cannot mark 3 tasks done: only 2 are unfinished; mark each item once, after it was got"
+    );
 }
 
 #[test]

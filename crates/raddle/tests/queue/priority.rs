@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use raddle::queue::ShutDown;
+use raddle::queue::ShutDownError;
 use raddle::{PriorityQueue, Thread};
 
 use crate::support::{finish, until};
@@ -211,5 +211,5 @@ fn a_panic_half_way_forgets_nobody() {
     assert_eq!(got, [1, 2]);
     assert_eq!((queue.len(), queue.unfinished()), (1, 3));
     queue.shutdown();
-    assert_eq!(queue.put(touchy(9, &calm)).map_err(|ShutDown(item)| item.rank), Err(9));
+    assert_eq!(queue.put(touchy(9, &calm)).map_err(|ShutDownError(item)| item.rank), Err(9));
 }

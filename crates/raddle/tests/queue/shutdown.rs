@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raddle::queue::{BaseQueue, Order};
-use raddle::queue::{GetError, PutError, ShutDown};
+use raddle::queue::{GetError, PutError, ShutDownError};
 use raddle::{LifoQueue, PriorityQueue, Queue, Thread, time};
 
 use crate::support::{finish, repeat, until};
@@ -18,12 +18,12 @@ fn refuses_puts_and_drains<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     assert!(queue.is_shut_down());
 
     // Shut down comes before full, and nobody waits.
-    assert_eq!(queue.put(3), Err(ShutDown(3)));
+    assert_eq!(queue.put(3), Err(ShutDownError(3)));
     assert_eq!(queue.try_put(3), Err(PutError::ShutDown(3)));
     assert_eq!(queue.put_timeout(3, NEVER), Err(PutError::ShutDown(3)));
     assert_eq!(queue.put_timeout(3, Duration::ZERO), Err(PutError::ShutDown(3)));
     assert_eq!(queue.put_deadline(3, time::now()), Err(PutError::ShutDown(3)));
-    assert_eq!(queue.put_many([3, 4]), Err(ShutDown(vec![3, 4])));
+    assert_eq!(queue.put_many([3, 4]), Err(ShutDownError(vec![3, 4])));
     assert_eq!(queue.try_put_many([3, 4]), Err(PutError::ShutDown(vec![3, 4])));
     assert_eq!(queue.put_many_timeout([3, 4], NEVER), Err(PutError::ShutDown(vec![3, 4])));
 
@@ -32,7 +32,7 @@ fn refuses_puts_and_drains<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     drained.sort_unstable();
     assert_eq!(drained, [1, 2]);
 
-    assert_eq!(queue.get(), Err(ShutDown(())));
+    assert_eq!(queue.get(), Err(ShutDownError(())));
     assert_eq!(queue.try_get(), Err(GetError::ShutDown));
     assert_eq!(queue.get_timeout(NEVER), Err(GetError::ShutDown));
     assert_eq!(queue.get_timeout(Duration::ZERO), Err(GetError::ShutDown));
@@ -62,7 +62,7 @@ fn puts_fail_at_once_and_gets_when_drained() {
 fn an_empty_queue_shuts_down_too() {
     let queue = Queue::<u8>::bounded(1);
     queue.shutdown();
-    assert_eq!(queue.get(), Err(ShutDown(())));
+    assert_eq!(queue.get(), Err(ShutDownError(())));
     assert!(queue.shutdown_now().is_empty());
     queue.shutdown();
     assert!(queue.is_shut_down());
@@ -86,7 +86,7 @@ fn blocked_putters_get_their_items_back() {
         until(|| queue.n_putters() == 4);
         queue.shutdown();
         for (putter, item) in putters.into_iter().zip(1..) {
-            assert_eq!(finish(putter), Err(ShutDown(item)));
+            assert_eq!(finish(putter), Err(ShutDownError(item)));
         }
         assert_eq!(finish(timed), Err(PutError::ShutDown(4)));
         assert_eq!(queue.iter().collect::<Vec<_>>(), [0]);
@@ -116,7 +116,7 @@ fn blocked_getters_learn_that_nothing_will_come() {
                 queue.shutdown();
             }
             for getter in plain {
-                assert_eq!(finish(getter), Err(ShutDown(())));
+                assert_eq!(finish(getter), Err(ShutDownError(())));
             }
             assert_eq!(finish(timed), Err(GetError::ShutDown));
             assert!(finish(batch).is_empty());
@@ -137,7 +137,7 @@ fn shutdown_now_gives_the_items_back_in_their_order() {
     assert_eq!(lifo.shutdown_now(), [(1, 'a'), (2, 'c'), (1, 'b'), (3, 'a')]);
     assert_eq!(priority.shutdown_now(), [(1, 'a'), (1, 'b'), (2, 'c'), (3, 'a')]);
     assert_eq!((fifo.len(), fifo.unfinished()), (0, 0));
-    assert_eq!(fifo.get(), Err(ShutDown(())));
+    assert_eq!(fifo.get(), Err(ShutDownError(())));
 }
 
 #[test]
@@ -200,8 +200,8 @@ fn shutdown_now_gives_blocked_putters_their_own_items() {
         };
         until(|| queue.n_putters() == 2);
         assert_eq!(queue.shutdown_now(), [0, 1]);
-        assert_eq!(finish(many), Err(ShutDown(vec![2, 3])));
-        assert_eq!(finish(one), Err(ShutDown(4)));
+        assert_eq!(finish(many), Err(ShutDownError(vec![2, 3])));
+        assert_eq!(finish(one), Err(ShutDownError(4)));
         assert_eq!(queue.unfinished(), 0);
     });
 }
@@ -213,7 +213,7 @@ fn shutdown_now_after_shutdown_takes_the_rest() {
     queue.shutdown();
     assert_eq!(queue.get(), Ok(1));
     assert_eq!(queue.shutdown_now(), [2]);
-    assert_eq!(queue.get(), Err(ShutDown(())));
+    assert_eq!(queue.get(), Err(ShutDownError(())));
 }
 
 #[test]

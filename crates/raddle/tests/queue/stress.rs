@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use raddle::queue::{BaseQueue, Order};
+use raddle::queue::{BaseQueue, Fifo, Lifo, Order, SmallestFirst};
 use raddle::queue::{GetError, PutError};
-use raddle::{JoinHandle, LifoQueue, PriorityQueue, Queue, SimpleQueue, Thread, thread};
+use raddle::{JoinHandle, Queue, SimpleQueue, Thread, thread};
 
 use crate::support::{finish, repeat};
 
@@ -127,14 +127,20 @@ fn get_impatiently<O: Order<Item>>(queue: &BaseQueue<Item, O>) -> Vec<Item> {
     }
 }
 
-const CAPACITIES: [usize; 5] = [1, 2, 10, 1024, 0];
+/// The last one stands for a queue without a limit.
+const CAPACITIES: [usize; 5] = [1, 2, 10, 1024, usize::MAX];
+
+fn queue<O: Order<Item>>(capacity: usize) -> BaseQueue<Item, O> {
+    if capacity == usize::MAX { BaseQueue::unbounded() } else { BaseQueue::bounded(capacity) }
+}
+
 const ITEMS: usize = 40_000;
 
 #[test]
 fn single_items_all_arrive_in_order() {
     repeat(times(1), || {
         for capacity in CAPACITIES {
-            move_all(Queue::bounded(capacity), true, put_one_by_one, get_one, ITEMS);
+            move_all(queue::<Fifo>(capacity), true, put_one_by_one, get_one, ITEMS);
         }
     });
 }
@@ -143,9 +149,9 @@ fn single_items_all_arrive_in_order() {
 fn batches_all_arrive_in_order() {
     repeat(times(1), || {
         for capacity in CAPACITIES {
-            move_all(Queue::bounded(capacity), true, put_together, get_some, ITEMS);
-            move_all(Queue::bounded(capacity), true, put_together, get_one, ITEMS / 4);
-            move_all(Queue::bounded(capacity), true, put_one_by_one, get_some, ITEMS / 4);
+            move_all(queue::<Fifo>(capacity), true, put_together, get_some, ITEMS);
+            move_all(queue::<Fifo>(capacity), true, put_together, get_one, ITEMS / 4);
+            move_all(queue::<Fifo>(capacity), true, put_one_by_one, get_some, ITEMS / 4);
         }
     });
 }
@@ -154,9 +160,9 @@ fn batches_all_arrive_in_order() {
 fn impatient_threads_lose_nothing() {
     repeat(times(1), || {
         for capacity in CAPACITIES {
-            move_all(Queue::bounded(capacity), true, put_impatiently, get_impatiently, ITEMS / 10);
-            move_all(Queue::bounded(capacity), true, put_impatiently, get_one, ITEMS / 10);
-            move_all(Queue::bounded(capacity), true, put_one_by_one, get_impatiently, ITEMS / 10);
+            move_all(queue::<Fifo>(capacity), true, put_impatiently, get_impatiently, ITEMS / 10);
+            move_all(queue::<Fifo>(capacity), true, put_impatiently, get_one, ITEMS / 10);
+            move_all(queue::<Fifo>(capacity), true, put_one_by_one, get_impatiently, ITEMS / 10);
         }
     });
 }
@@ -165,9 +171,9 @@ fn impatient_threads_lose_nothing() {
 fn the_other_orders_lose_nothing_either() {
     repeat(times(1), || {
         for capacity in CAPACITIES {
-            move_all(LifoQueue::bounded(capacity), false, put_together, get_one, ITEMS / 10);
-            move_all(PriorityQueue::bounded(capacity), false, put_together, get_one, ITEMS / 10);
-            move_all(PriorityQueue::bounded(capacity), false, put_impatiently, get_impatiently, ITEMS / 10);
+            move_all(queue::<Lifo>(capacity), false, put_together, get_one, ITEMS / 10);
+            move_all(queue::<SmallestFirst>(capacity), false, put_together, get_one, ITEMS / 10);
+            move_all(queue::<SmallestFirst>(capacity), false, put_impatiently, get_impatiently, ITEMS / 10);
         }
     });
 }

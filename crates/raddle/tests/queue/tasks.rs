@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use raddle::queue::TooManyTasksDone;
+use raddle::queue::TooManyTasksDoneError;
 use raddle::{Queue, Thread, time};
 
 use crate::support::{finish, repeat, until};
@@ -12,14 +12,14 @@ use crate::support::{finish, repeat, until};
 #[test]
 fn one_task_done_too_many_is_an_error_and_changes_nothing() {
     let queue = Queue::unbounded();
-    assert_eq!(queue.task_done(), Err(TooManyTasksDone { done: 1, unfinished: 0 }));
+    assert_eq!(queue.task_done(), Err(TooManyTasksDoneError { done: 1, unfinished: 0 }));
     queue.put_many([1, 2, 3]).unwrap();
     queue.task_done().unwrap();
-    assert_eq!(queue.tasks_done(3), Err(TooManyTasksDone { done: 3, unfinished: 2 }));
+    assert_eq!(queue.tasks_done(3), Err(TooManyTasksDoneError { done: 3, unfinished: 2 }));
     assert_eq!(queue.unfinished(), 2);
     queue.tasks_done(2).unwrap();
     queue.tasks_done(0).unwrap();
-    assert_eq!(queue.task_done(), Err(TooManyTasksDone { done: 1, unfinished: 0 }));
+    assert_eq!(queue.task_done(), Err(TooManyTasksDoneError { done: 1, unfinished: 0 }));
     assert_eq!(queue.len(), 3, "as in Python, the count does not know which items were got");
 }
 
