@@ -1,17 +1,18 @@
-//! What to explore, how, and how long.
+//! The builder of an exploration.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exploration::Exploration;
-use crate::observer::{Ended, Observer};
+use crate::options::{Ended, Grain, Observer, Options, Strategy, Time};
 use crate::outcome::{Outcome, Survey};
-use crate::stage::{Grain, Rules, Time};
-use crate::strategy::Strategy;
-use crate::token::Token;
+use crate::report::Token;
 
-/// An exploration: its strategy and its limits.
+/// An exploration: its strategy, its rules and its limits.
 ///
+/// [`check`](crate::check) is the short form with the defaults.
+///
+/// # Examples
 /// ```
 /// use raddle::{Mutex, Thread};
 /// use raddle_explore::{Explorer, Outcome, Strategy};
@@ -26,189 +27,411 @@ use crate::token::Token;
 /// });
 /// assert!(matches!(outcome, Outcome::Exhausted { classes: 2, .. }));
 /// ```
-#[derive(Clone, Debug)]
-#[must_use = "nothing is explored before `run`"]
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing is explored before `run`, `survey` or `replay` is called"]
 pub struct Explorer {
-    pub(crate) strategy: Strategy,
-    pub(crate) seed: u64,
-    pub(crate) max_executions: u64,
-    pub(crate) max_time: Duration,
-    pub(crate) stuck_after: Duration,
-    pub(crate) preemption_bound: Option<usize>,
-    pub(crate) shrink: bool,
-    pub(crate) allow_independent: bool,
-    pub(crate) rules: Rules,
-    pub(crate) observer: Option<Observer>,
-}
-
-impl Default for Explorer {
-    fn default() -> Self {
-        Self::new()
-    }
+    options: Options,
 }
 
 impl Explorer {
-    /// By [`Strategy::Portfolio`], at most 20,000 executions in at most a minute, each of at most 20,000 steps.
-    pub fn new() -> Self {
-        Self {
-            strategy: Strategy::Portfolio,
-            seed: 0,
-            max_executions: 20_000,
-            max_time: Duration::from_mins(1),
-            stuck_after: Duration::from_secs(10),
-            preemption_bound: None,
-            shrink: true,
-            allow_independent: false,
-            rules: Rules::default(),
-            observer: None,
-        }
-    }
-
-    /// Which schedules are run.
-    pub fn strategy(mut self, strategy: Strategy) -> Self {
-        self.strategy = strategy;
-        self
-    }
-
-    /// What the random strategies begin with: the same seed, the same schedules. 0 unless set.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// After so many executions the outcome is [`Outcome::Inconclusive`].
-    pub fn max_executions(mut self, executions: u64) -> Self {
-        self.max_executions = executions;
-        self
-    }
-
-    /// After this time the outcome is [`Outcome::Inconclusive`], and a failure is not made simpler any more; looked at
-    /// between executions.
-    pub fn max_time(mut self, time: Duration) -> Self {
-        self.max_time = time;
-        self
-    }
-
-    /// An execution with more steps has failed: it goes on for ever, as far as can be told.
-    pub fn max_steps(mut self, steps: usize) -> Self {
-        self.rules.max_steps = steps;
-        self
-    }
-
-    /// A thread that takes so long from one step to the next is stuck outside the toolkit, and is reported. Ten
-    /// seconds unless set. On Linux, one that waits there without a timeout for a thread that does not run is reported
-    /// within half a second in any case.
-    pub fn stuck_after(mut self, time: Duration) -> Self {
-        self.stuck_after = time;
-        self
-    }
-
-    /// Runs every schedule with at most so many preemptions, depth first: [`Strategy::Depth`]. It is exhausted only
-    /// if that left nothing out.
-    pub fn preemption_bound(mut self, preemptions: usize) -> Self {
-        self.strategy = Strategy::Depth;
-        self.preemption_bound = Some(preemptions);
-        self
-    }
-
-    /// What counts as one step.
-    pub fn grain(mut self, grain: Grain) -> Self {
-        self.rules.grain = grain;
-        self.rules.spurious = usize::from(grain == Grain::Atoms);
-        self
-    }
-
-    /// When time limits pass.
-    pub fn time(mut self, time: Time) -> Self {
-        self.rules.time = time;
-        self
-    }
-
-    /// Reports data races on [`Shared`](raddle::Shared) cells as failures: two accesses, one of them a write, that no
-    /// synchronisation orders, whatever their values.
+    /// Creates an exploration with [`Strategy::Portfolio`] and the default limits.
     ///
-    /// [Atomic accesses](raddle::atomic) and fences synchronise as their orderings say, by the rules of C++20; a `Relaxed`
-    /// access does not.
+    /// The limits are 20,000 executions, 20,000 steps per execution, and one minute.
+    ///
+    /// # Examples
+    /// ```
+    /// raddle_explore::Explorer::new().run(|| ()).assert_exhausted();
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how schedules are chosen.
+    ///
+    /// # Examples
+    /// ```
+    /// # use raddle::{Shared, Thread};
+    /// # use std::sync::Arc;
+    /// # fn lost_update() {
+    /// #     let value = Arc::new(Shared::new(0));
+    /// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+    /// #     value.set(value.get() + 1);
+    /// #     other.join().unwrap();
+    /// #     assert_eq!(value.get(), 2, "an update was lost");
+    /// # }
+    /// use raddle_explore::{Explorer, Strategy};
+    ///
+    /// let report = Explorer::new().strategy(Strategy::Pct).run(lost_update).expect_failure();
+    /// assert!(report.to_string().contains("by probabilistic concurrency testing"));
+    /// ```
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.options.strategy = strategy;
+        self
+    }
+
+    /// Sets the seed of the random strategies; 0 by default.
+    ///
+    /// The same seed gives the same schedules.
+    ///
+    /// # Examples
+    /// ```
+    /// # use raddle::{Shared, Thread};
+    /// # use std::sync::Arc;
+    /// # fn lost_update() {
+    /// #     let value = Arc::new(Shared::new(0));
+    /// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+    /// #     value.set(value.get() + 1);
+    /// #     other.join().unwrap();
+    /// #     assert_eq!(value.get(), 2, "an update was lost");
+    /// # }
+    /// use raddle_explore::{Explorer, Strategy};
+    ///
+    /// let random = Explorer::new().strategy(Strategy::Random).seed(7);
+    /// let report = random.clone().run(lost_update).expect_failure();
+    /// assert_eq!(random.run(lost_update).expect_failure().execution(), report.execution());
+    /// ```
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.options.seed = seed;
+        self
+    }
+
+    /// Sets the number of executions after which the outcome is [`Outcome::Inconclusive`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use raddle::{Shared, Thread};
+    /// # use std::sync::Arc;
+    /// # fn lost_update() {
+    /// #     let value = Arc::new(Shared::new(0));
+    /// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+    /// #     value.set(value.get() + 1);
+    /// #     other.join().unwrap();
+    /// #     assert_eq!(value.get(), 2, "an update was lost");
+    /// # }
+    /// use raddle_explore::{Explorer, Outcome, Strategy};
+    ///
+    /// let outcome = Explorer::new().strategy(Strategy::Dpor).max_executions(1).run(lost_update);
+    /// assert!(matches!(outcome, Outcome::Inconclusive { executions: 1, .. }));
+    /// ```
+    pub fn max_executions(mut self, executions: u64) -> Self {
+        self.options.max_executions = executions;
+        self
+    }
+
+    /// Sets the time after which the outcome is [`Outcome::Inconclusive`], and after which a failure is not simplified
+    /// any further. The time is checked between executions.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle_explore::{Explorer, Outcome};
+    /// use std::time::Duration;
+    ///
+    /// let outcome = Explorer::new().max_time(Duration::ZERO).run(|| ());
+    /// assert!(matches!(outcome, Outcome::Inconclusive { executions: 0, .. }));
+    /// ```
+    pub fn max_time(mut self, time: Duration) -> Self {
+        self.options.max_time = time;
+        self
+    }
+
+    /// Sets the number of steps after which an execution fails as a livelock.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::atomic::{AtomicBool, Ordering};
+    /// use raddle_explore::Explorer;
+    ///
+    /// let report = Explorer::new().max_steps(500).run(|| {
+    ///     let stop = AtomicBool::new(false);
+    ///     while !stop.load(Ordering::SeqCst) {} // nothing sets it
+    /// });
+    /// assert_eq!(report.expect_failure().kind(), "livelock");
+    /// ```
+    pub fn max_steps(mut self, steps: usize) -> Self {
+        self.options.rules.max_steps = steps;
+        self
+    }
+
+    /// Sets the real time that a thread may take from one step to the next; ten seconds by default.
+    ///
+    /// A thread that takes longer is reported as blocked outside the toolkit. On Linux, a thread that blocks there
+    /// without a timeout is reported within half a second in any case.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle_explore::Explorer;
+    /// use std::time::Duration;
+    ///
+    /// let report = Explorer::new().stuck_after(Duration::from_millis(100)).run(|| {
+    ///     std::thread::sleep(Duration::from_secs(1)); // not `raddle::time::sleep`
+    /// });
+    /// assert_eq!(report.expect_failure().kind(), "blocked outside");
+    /// ```
+    pub fn stuck_after(mut self, time: Duration) -> Self {
+        self.options.stuck_after = time;
+        self
+    }
+
+    /// Selects [`Strategy::Depth`] and runs every schedule with at most `preemptions` preemptions.
+    ///
+    /// The outcome is [`Outcome::Exhausted`] only if the bound excluded no schedule.
+    ///
+    /// # Examples
+    /// ```
+    /// # use raddle::{Shared, Thread};
+    /// # use std::sync::Arc;
+    /// # fn lost_update() {
+    /// #     let value = Arc::new(Shared::new(0));
+    /// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+    /// #     value.set(value.get() + 1);
+    /// #     other.join().unwrap();
+    /// #     assert_eq!(value.get(), 2, "an update was lost");
+    /// # }
+    /// use raddle_explore::{Explorer, Outcome};
+    ///
+    /// let outcome = Explorer::new().preemption_bound(0).run(lost_update);
+    /// assert!(matches!(outcome, Outcome::Inconclusive { .. }));
+    /// let report = Explorer::new().preemption_bound(1).run(lost_update).expect_failure();
+    /// assert_eq!(report.preemptions(), 1);
+    /// ```
+    pub fn preemption_bound(mut self, preemptions: usize) -> Self {
+        self.options.strategy = Strategy::Depth;
+        self.options.preemption_bound = Some(preemptions);
+        self
+    }
+
+    /// Sets what counts as one step.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, Thread};
+    /// use raddle_explore::{Explorer, Grain};
+    /// use std::sync::Arc;
+    ///
+    /// let outcome = Explorer::new().grain(Grain::Atoms).run(|| {
+    ///     let event = Arc::new(Event::new());
+    ///     let setter = Thread::spawn({ let event = event.clone(); move || event.set() });
+    ///     event.wait(); // parks and wakes by the event's own code
+    ///     setter.join().unwrap();
+    /// });
+    /// println!("{}", outcome.assert_no_failure());
+    /// ```
+    pub fn grain(mut self, grain: Grain) -> Self {
+        self.options.rules.grain = grain;
+        self.options.rules.spurious = usize::from(grain == Grain::Atoms);
+        self
+    }
+
+    /// Sets when timeouts expire and sleeps end.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, Thread};
+    /// use raddle_explore::{Explorer, Time};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let program = || {
+    ///     let event = Arc::new(Event::new());
+    ///     let setter = Thread::spawn({ let event = event.clone(); move || event.set() });
+    ///     assert!(event.wait_timeout(Duration::from_secs(1)));
+    ///     setter.join().unwrap();
+    /// };
+    /// assert_eq!(Explorer::new().run(program).expect_failure().kind(), "panic");
+    /// Explorer::new().time(Time::Quiescent).run(program).assert_exhausted();
+    /// ```
+    pub fn time(mut self, time: Time) -> Self {
+        self.options.rules.time = time;
+        self
+    }
+
+    /// Sets whether data races on [`Shared`](raddle::Shared) cells are failures; `false` by default.
+    ///
+    /// A data race is a pair of accesses, at least one of them a write, that no synchronization orders.
+    /// [Atomic accesses](raddle::atomic) and fences synchronize by the rules of C++20, so `Relaxed` accesses do not.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Shared, Thread};
+    /// use raddle_explore::Explorer;
+    /// use std::sync::Arc;
+    ///
+    /// let report = Explorer::new().races(true).run(|| {
+    ///     let seen = Arc::new(Shared::new(false));
+    ///     let other = Thread::spawn({ let seen = seen.clone(); move || seen.set(true) });
+    ///     seen.set(true); // the same value, but unordered
+    ///     other.join().unwrap();
+    /// });
+    /// assert_eq!(report.expect_failure().kind(), "data race");
+    /// ```
     pub fn races(mut self, races: bool) -> Self {
-        self.rules.races = races;
+        self.options.rules.races = races;
         self
     }
 
-    /// Whether a failure is made simple before it is reported: as few preemptions as possible, and the pair of steps
-    /// whose order decides. That takes up to eighty more executions; yes unless set. Without it the report comes at
-    /// once, with the schedule as it was found.
+    /// Sets whether a failure is simplified before it is reported; `true` by default.
+    ///
+    /// Simplifying minimizes the number of preemptions and finds the two steps whose order decides. It takes at most 80
+    /// further executions. Without it, the report shows the schedule as it was found.
+    ///
+    /// # Examples
+    /// ```
+    /// # use raddle::{Shared, Thread};
+    /// # use std::sync::Arc;
+    /// # fn lost_update() {
+    /// #     let value = Arc::new(Shared::new(0));
+    /// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+    /// #     value.set(value.get() + 1);
+    /// #     other.join().unwrap();
+    /// #     assert_eq!(value.get(), 2, "an update was lost");
+    /// # }
+    /// use raddle_explore::Explorer;
+    ///
+    /// let report = Explorer::new().run(lost_update).expect_failure();
+    /// assert_eq!(report.preemptions(), 1);
+    /// assert!(report.to_string().contains("the order of these two steps decides"));
+    /// let report = Explorer::new().shrink(false).run(lost_update).expect_failure();
+    /// assert!(!report.to_string().contains("decides"));
+    /// ```
     pub fn shrink(mut self, shrink: bool) -> Self {
-        self.shrink = shrink;
-        self.rules.record = !shrink; // there is no other execution for the report to look at
+        self.options.shrink = shrink;
+        self.options.rules.record = !shrink; // no further execution records what the report shows
         self
     }
 
-    /// Leaves it to joiners to judge a thread's panic, and to the excepthook what nobody collects. Otherwise every panic
-    /// that a thread ends with is a failure, and everything that the [excepthook](raddle::thread::set_excepthook) would
-    /// hear of: a panic of a timer, of a callback, or of a task whose future is dropped, and a refused task.
+    /// Sets whether panics are left to joiners and to the excepthook; `false` by default.
+    ///
+    /// By default every panic that terminates a thread is a failure, and so is everything that the
+    /// [excepthook](raddle::thread::set_excepthook) would receive: the panic of a timer, of a callback, or of a task
+    /// whose future was dropped, and a rejected task.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle_explore::Explorer;
+    ///
+    /// let program = || {
+    ///     let other = raddle::Thread::spawn(|| panic!("expected"));
+    ///     assert!(other.join().is_err());
+    /// };
+    /// assert_eq!(Explorer::new().run(program).expect_failure().kind(), "panic");
+    /// Explorer::new().allow_panics(true).run(program).assert_exhausted();
+    /// ```
     pub fn allow_panics(mut self, allow: bool) -> Self {
-        self.rules.panics_allowed = allow;
+        self.options.rules.panics_allowed = allow;
         self
     }
 
-    /// Calls `see` at the end of each execution of a search. Failures are counted then, and not explained.
+    /// Calls `see` at the end of each execution of a search. Failures are counted, but not explained.
     #[doc(hidden)]
     pub fn observe(mut self, see: impl Fn(Ended) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Observer::new(see));
+        self.options.observer = Some(Observer::new(see));
         self
     }
 
-    /// Accepts a program whose threads never touch the same object. Otherwise
-    /// [`assert_exhausted`](Outcome::assert_exhausted) fails for it: most often its threads share what the explorer does
-    /// not see.
-    pub fn allow_independent(mut self, allow: bool) -> Self {
-        self.allow_independent = allow;
-        self
-    }
-
-    /// Runs `program` under one schedule after the other, until one fails, all were seen, or a limit is reached.
+    /// Sets whether a program whose threads never access the same object may count as exhausted; `false` by default.
     ///
-    /// With `RADDLE_REPLAY=token`, or the name of a file with a token, in the environment it runs that schedule alone; with `RADDLE_REPORT=directory` the
-    /// page of a failure is written there.
+    /// By default [`Outcome::assert_exhausted`] fails for such a program, since its threads most likely share something
+    /// that the explorer does not observe.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle_explore::Explorer;
+    ///
+    /// let program = || drop(raddle::Thread::spawn(|| raddle::Shared::new(1).set(2)).join());
+    /// Explorer::new().allow_independent(true).run(program).assert_exhausted();
+    /// ```
+    pub fn allow_independent(mut self, allow: bool) -> Self {
+        self.options.allow_independent = allow;
+        self
+    }
+
+    /// Runs `program` under one schedule after the other, until an execution fails, every relevant schedule has been
+    /// run, or a limit is reached.
+    ///
+    /// Two environment variables change what it does:
+    ///
+    /// | variable | effect |
+    /// |---|---|
+    /// | `RADDLE_REPLAY=TOKEN` | runs the schedule of that token, or of the token in that file, and no other |
+    /// | `RADDLE_REPORT=DIRECTORY` | writes the HTML page and the JSON of a failure into that directory |
     ///
     /// # Panics
-    /// If `RADDLE_REPLAY` is no token, or one of another program.
+    /// Panics if `RADDLE_REPLAY` is not a token, or is the token of another program.
+    ///
+    /// # Examples
+    /// ```
+    /// # use raddle::{Shared, Thread};
+    /// # use std::sync::Arc;
+    /// # fn lost_update() {
+    /// #     let value = Arc::new(Shared::new(0));
+    /// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+    /// #     value.set(value.get() + 1);
+    /// #     other.join().unwrap();
+    /// #     assert_eq!(value.get(), 2, "an update was lost");
+    /// # }
+    /// use raddle_explore::Explorer;
+    ///
+    /// let report = Explorer::new().run(lost_update).expect_failure();
+    /// assert!(report.title().starts_with("thread \"MainThread\" panicked"));
+    /// ```
     pub fn run(self, program: impl Fn() + Send + Sync + 'static) -> Outcome {
         match std::env::var("RADDLE_REPLAY") {
             Ok(token) if !token.is_empty() => self.replay(&token, program),
-            _ => Exploration::new(self, Arc::new(program)).run(),
+            _ => Exploration::new(self.options, Arc::new(program)).run(),
         }
     }
 
-    /// Like [`run`](Explorer::run), and goes on past failures, which it counts.
+    /// Explores like [`run`](Explorer::run), but counts failures instead of stopping at the first one.
+    ///
+    /// # Examples
+    /// ```
+    /// # use raddle::{Shared, Thread};
+    /// # use std::sync::Arc;
+    /// # fn lost_update() {
+    /// #     let value = Arc::new(Shared::new(0));
+    /// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+    /// #     value.set(value.get() + 1);
+    /// #     other.join().unwrap();
+    /// #     assert_eq!(value.get(), 2, "an update was lost");
+    /// # }
+    /// use raddle_explore::{Explorer, Strategy};
+    ///
+    /// let survey = Explorer::new().strategy(Strategy::Dpor).survey(lost_update);
+    /// assert!(survey.exhausted && 0 < survey.failures && survey.failures < survey.executions);
+    /// ```
+    #[must_use = "failures are only counted"]
     pub fn survey(self, program: impl Fn() + Send + Sync + 'static) -> Survey {
-        Exploration::new(self, Arc::new(program)).survey()
+        Exploration::new(self.options, Arc::new(program)).survey()
     }
 
-    /// Runs the schedule that a [report's token](crate::Report::token) stands for, and no other; `token` may also be the
-    /// name of a file that holds it. The token knows
-    /// the grain and the time; the other options are this exploration's.
+    /// Runs the schedule that a [report's token](crate::Report::token) encodes, and no other.
+    ///
+    /// `token` may also be the name of a file that contains the token. The token determines the grain and the time mode;
+    /// the other options are those of this exploration.
     ///
     /// # Panics
-    /// If that is no token, or the program has changed so that the token means nothing any more.
+    /// Panics if `token` is not a token, or if the program does not fail and its steps differ from those that the token
+    /// was made for.
+    ///
+    /// # Examples
+    /// ```
+    /// # use raddle::{Shared, Thread};
+    /// # use std::sync::Arc;
+    /// # fn lost_update() {
+    /// #     let value = Arc::new(Shared::new(0));
+    /// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+    /// #     value.set(value.get() + 1);
+    /// #     other.join().unwrap();
+    /// #     assert_eq!(value.get(), 2, "an update was lost");
+    /// # }
+    /// use raddle_explore::Explorer;
+    ///
+    /// let token = Explorer::new().run(lost_update).expect_failure().token();
+    /// let again = Explorer::new().replay(&token, lost_update).expect_failure();
+    /// assert!(again.to_string().contains("replayed from its token"));
+    /// ```
     pub fn replay(mut self, token: &str, program: impl Fn() + Send + Sync + 'static) -> Outcome {
         let token = Token::read(token).unwrap_or_else(|error| panic!("{error}"));
         self = self.grain(token.grain).time(token.time);
-        Exploration::new(self, Arc::new(program)).replay(&token)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_those_that_the_documentation_names() {
-        let explorer = Explorer::new();
-        assert_eq!((explorer.max_executions, explorer.rules.max_steps), (20_000, 20_000));
-        assert_eq!(
-            (explorer.max_time, explorer.stuck_after),
-            (Duration::from_mins(1), Duration::from_secs(10))
-        );
+        Exploration::new(self.options, Arc::new(program)).replay(&token)
     }
 }

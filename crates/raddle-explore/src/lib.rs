@@ -1,85 +1,143 @@
-//! Runs a program of raddle's threads under every schedule that matters, and tells the one that breaks it.
+//! Systematic concurrency testing: runs a test under every relevant interleaving of its threads, and shows the one that
+//! fails.
 //!
-//! ```
-//! use raddle::{Mutex, Thread};
+//! The test is ordinary code that uses [raddle](raddle)'s types as they ship. In production these types run on plain OS
+//! threads. Under [`check`], the explorer schedules the threads: one runs at a time, and before every operation the explorer
+//! chooses which thread takes the next step. It runs the test again and again, with a virtual clock, until it has seen
+//! every relevant schedule or one fails.
+//!
+//! # A test
+//!
+//! ```no_run
+//! use raddle::{Shared, Thread};
 //! use std::sync::Arc;
 //!
-//! raddle_explore::check(|| {
-//!     let total = Arc::new(Mutex::new(0));
-//!     let other = { let total = total.clone(); Thread::spawn(move || *total.lock() += 1) };
-//!     *total.lock() += 1;
-//!     other.join().unwrap();
-//!     assert_eq!(*total.lock(), 2);
-//! })
-//! .assert_exhausted();
+//! # /*
+//! #[test]
+//! # */
+//! fn no_update_is_lost() {
+//!     raddle_explore::check(|| {
+//!         let count = Arc::new(Shared::new(0));
+//!         let other = Thread::spawn({ let count = count.clone(); move || count.set(count.get() + 1) });
+//!         count.set(count.get() + 1);
+//!         other.join().unwrap();
+//!         assert_eq!(count.get(), 2);
+//!     })
+//!     .assert_exhausted();
+//! }
+//! # no_update_is_lost();
 //! ```
 //!
-//! The closure is ordinary code that uses raddle's types, as it ships: threads (daemons and scoped ones too), locks,
-//! conditions, semaphores, events, barriers, timers, queues, pools, futures, `sleep`, [`raddle::Shared`] and
-//! [`raddle::atomic`]. It is run again and again on real threads, of which one goes at a time, with a virtual clock.
-//! A failure is a panic that a thread ends with, a panic that nobody collects, so that the excepthook would hear of it, a
-//! call of [`std::process::exit`], a deadlock, threads that are left and wait for ever, a run without end, and, if asked
-//! for, a data race. It makes [`check`] panic with a report: what each thread did, with lines and
-//! values, which order of two steps decides, and a token with which the same schedule is run again:
+//! # Its failure
+//!
+//! `check` panics with a report. The report lists the steps of the failing schedule, with values and source lines, and
+//! marks the two steps whose order decides:
 //!
 //! ```text
-//! RADDLE_REPLAY=r2oe-1f0a77c2.9-3.1 cargo test no_update_is_lost
-//! RADDLE_REPORT=target/reports      cargo test        # each failure as a page to step through, and as JSON
+//! @@FAILURE@@
 //! ```
 //!
-//! # What the closure has to keep to
+//! The token replays this schedule alone, under a debugger for example. With `RADDLE_REPORT=target/reports`, each failure
+//! is also written as an HTML page to step through, and as JSON.
 //!
-//! It must do the same after the same choices: no real clock, no random numbers without a seed, no state that outlives
-//! an execution. Thread-locals are fresh in every thread, and dropped, as steps, when it terminates. A thread that is
-//! blocked for good outside the toolkit, in a lock of the standard library held by another thread for example, is
-//! reported within half a second on Linux; one that only does not come to its next step, after ten seconds. Memory is
-//! sequentially consistent here: what weaker orders of atomics could do is not seen.
+//! With a [`raddle::Mutex`] around the count, the test passes: 2 classes of schedules are all there are.
 //!
-//! A thread that the closure starts past the toolkit, by `std::thread` for example, is not explored. On Linux it is a
-//! failure if such a thread touches an object of the toolkit that explored threads use. What it does to other memory, and
-//! what explored threads do to memory outside the toolkit's types, is not seen; an exploration in which two threads
-//! ran and never touched the same object does not count as exhausted (see [`Explorer::allow_independent`]).
+//! # Failures
 //!
-//! # What "every schedule" means
+//! | kind | cause |
+//! |---|---|
+//! | panic | a thread terminates by a panic, or a panic reaches the excepthook |
+//! | deadlock | no thread can make progress |
+//! | threads left | the closure has returned, and the remaining threads can never make progress |
+//! | livelock | an execution exceeds [`Explorer::max_steps`] |
+//! | data race | two conflicting accesses of a [`raddle::Shared`] cell are unordered, with [`Explorer::races`] |
+//! | exit | the closure calls [`std::process::exit`] |
+//! | blocked outside | a thread blocks in something that is not raddle's |
+//! | foreign thread | a thread that raddle did not spawn accesses an explored object |
+//! | not repeatable | the same choices lead to different steps |
 //!
-//! [`Outcome::Exhausted`] says that every schedule was run, or one of which it differs only in the order of steps that
-//! do not touch the same objects; one operation of the toolkit is one step ([`Grain`]). Every wait with a timeout may
-//! time out at any moment, and a sleep may end at any moment, unless [`Time`] says otherwise; a yield may return at
-//! once; the program may end before any step of a daemon.
+//! # Exhausted
 //!
-//! [`Outcome::Inconclusive`] says that a limit came first, or that schedules were left out: those in which a thread
-//! looks at the same thing, or yields, more than eight times while no other thread takes a step, and those in which a
-//! thread's waits time out more than eight times while others could proceed. A loop that polls is therefore
-//! inconclusive at best, unless a schedule breaks it.
+//! A *step* is one operation of the toolkit on an object, as [`Grain`] says. Two steps *conflict* if they access the same
+//! object and at least one of them changes it. Two schedules are *equivalent* if one becomes the other by swapping
+//! adjacent steps that do not conflict; equivalent schedules have the same outcome and form a *class*.
+//!
+//! [`Outcome::Exhausted`] states that at least one schedule of every class was run, and that none failed. It covers:
+//!
+//! - every choice of the next thread, at every step;
+//! - every moment at which a timeout may expire or a sleep may end, as [`Time`] says; a yield that returns at once;
+//! - the end of the program before any step of a daemon thread.
+//!
+//! It does **not** cover:
+//!
+//! - other inputs, more threads, or code that the test does not reach;
+//! - weak memory: executions are sequentially consistent, whatever the `Ordering` of an atomic access;
+//! - memory and threads that the explorer does not observe, such as the standard library's atomics, locks and threads;
+//! - preemption inside an operation, unless the grain is [`Grain::Atoms`].
+//!
+//! An exploration in which several threads ran but no two of them accessed the same object sets `independent`, and
+//! [`assert_exhausted`](Outcome::assert_exhausted) rejects it.
+//!
+//! [`Outcome::Inconclusive`] states that a limit was reached first, or that schedules were left out: those in which a
+//! thread polls or yields more than eight times while no other thread takes a step, and those in which more than eight
+//! waits of one thread time out while other threads are enabled. A polling loop is inconclusive at best.
+//!
+//! # Time
+//!
+//! The clock is virtual, so a `sleep` of an hour takes no time. Under [`Time::Explored`], the default, a timeout may
+//! expire at any moment, which finds the code that trusts a timeout to be long enough. Under [`Time::Quiescent`], a
+//! timeout expires only when nothing else can happen.
+//!
+//! # Requirements
+//!
+//! The closure must be deterministic: after the same choices it takes the same steps. It may not depend on the real clock,
+//! on unseeded random numbers, or on state that survives an execution. Thread-locals are fresh in every thread, and
+//! their destructors run as steps when the thread terminates.
+//!
+//! # Limits
+//!
+//! | limit | value |
+//! |---|---|
+//! | threads alive at the same time | 128 |
+//! | executions, steps per execution, time | 20,000, 20,000, one minute; see [`Explorer`] |
+//! | detection of blocking outside the toolkit | half a second on Linux; [`Explorer::stuck_after`] elsewhere |
 #![forbid(unsafe_code)]
 
-mod crew;
 mod exploration;
 mod explorer;
-mod hook;
-mod observer;
+mod options;
 mod outcome;
 mod report;
+mod runtime;
 mod search;
-mod shrink;
-mod stage;
-mod strategy;
-mod stuck;
-mod token;
 
 pub use explorer::Explorer;
 #[doc(hidden)]
-pub use observer::Ended;
+pub use options::Ended;
+pub use options::{Grain, Strategy, Time};
 pub use outcome::{Outcome, Survey};
 pub use report::Report;
-pub use stage::{Grain, Time};
-pub use strategy::Strategy;
 
-/// Runs `program` under every schedule that matters, with the defaults of [`Explorer`]; returns what that came to, if
-/// none failed.
+/// Runs `program` under every relevant schedule, with the defaults of [`Explorer`], and returns the outcome if no
+/// execution failed.
 ///
 /// # Panics
-/// If a schedule breaks the program, with the report.
+/// Panics with the report if an execution fails.
+///
+/// # Examples
+/// ```
+/// use raddle::{Mutex, Thread};
+/// use std::sync::Arc;
+///
+/// raddle_explore::check(|| {
+///     let total = Arc::new(Mutex::new(0));
+///     let other = { let total = total.clone(); Thread::spawn(move || *total.lock() += 1) };
+///     *total.lock() += 1;
+///     other.join().unwrap();
+///     assert_eq!(*total.lock(), 2);
+/// })
+/// .assert_exhausted();
+/// ```
 #[track_caller]
 pub fn check(program: impl Fn() + Send + Sync + 'static) -> Outcome {
     let outcome = Explorer::new().run(program).assert_no_failure();
@@ -89,11 +147,27 @@ pub fn check(program: impl Fn() + Send + Sync + 'static) -> Outcome {
     outcome
 }
 
-/// Runs the schedule that a [report's token](Report::token) stands for, and no other; `token` may also be the name of a
-/// file that holds it.
+/// Runs the schedule that a [report's token](Report::token) encodes, and no other.
+///
+/// `token` may also be the name of a file that contains the token.
 ///
 /// # Panics
-/// If the program fails under it, with the report; if that is no token, or one of another program.
+/// Panics with the report if the program fails. Panics if `token` is not a token, or is the token of another program.
+///
+/// # Examples
+/// ```should_panic
+/// # use raddle::{Shared, Thread};
+/// # use std::sync::Arc;
+/// # fn lost_update() {
+/// #     let value = Arc::new(Shared::new(0));
+/// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+/// #     value.set(value.get() + 1);
+/// #     other.join().unwrap();
+/// #     assert_eq!(value.get(), 2, "an update was lost");
+/// # }
+/// # let token = &raddle_explore::Explorer::new().run(lost_update).expect_failure().token();
+/// raddle_explore::replay(token, lost_update); // panics with the report
+/// ```
 #[track_caller]
 pub fn replay(token: &str, program: impl Fn() + Send + Sync + 'static) -> Outcome {
     Explorer::new().replay(token, program).assert_no_failure()

@@ -1,36 +1,60 @@
-//! What an exploration comes to.
+//! The result of an exploration.
+
+use std::fmt;
 
 use crate::report::Report;
 
-/// What an exploration came to.
+/// The result of an exploration.
+///
+/// # Examples
+/// ```
+/// use raddle_explore::{Explorer, Outcome};
+///
+/// match Explorer::new().run(|| drop(raddle::Thread::spawn(|| ()).join())) {
+///     Outcome::Exhausted { classes, .. } => println!("correct under {classes} classes of schedules"),
+///     Outcome::Failed(report) => panic!("{report}"),
+///     other => println!("{other}"), // "inconclusive after 20000 executions"
+/// }
+/// ```
 #[derive(Debug)]
-#[must_use = "an exploration that failed, or did not finish, says so here"]
+#[must_use = "the outcome may be a failure, or inconclusive"]
 pub enum Outcome {
-    /// Every schedule that matters was run, and none failed. The first one was run again at the end, to see that the
-    /// program repeats itself.
+    /// Every relevant schedule was run, and none failed. The [crate documentation](crate#exhausted) states exactly what
+    /// that means.
+    #[non_exhaustive]
     Exhausted {
-        /// How many classes of schedules there are, which differ in more than the order of unrelated steps.
+        /// The number of classes of schedules. Schedules in different classes differ in the order of two conflicting
+        /// steps.
         classes: u64,
-        /// How often the program was run.
+        /// The number of executions.
         executions: u64,
-        /// Several threads ran, but no two of them ever touched the same object, and
+        /// Several threads ran, but no two of them accessed the same object, and
         /// [`allow_independent`](crate::Explorer::allow_independent) was not set: nothing was interleaved.
         independent: bool,
     },
-    /// A limit was reached before every schedule was run; none failed so far.
+    /// A limit was reached, or schedules were left out, and no execution failed.
+    #[non_exhaustive]
     Inconclusive {
-        /// How often the program was run.
+        /// The number of executions.
         executions: u64,
     },
-    /// A schedule broke the program.
+    /// An execution failed.
     Failed(Box<Report>),
 }
 
 impl Outcome {
-    /// The outcome, unless a schedule broke the program.
+    /// Returns the outcome unless an execution failed.
     ///
     /// # Panics
-    /// With the report, if one did.
+    /// Panics with the report if an execution failed.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle_explore::Explorer;
+    ///
+    /// let outcome = Explorer::new().run(|| drop(raddle::Thread::spawn(|| ()).join()));
+    /// println!("{}", outcome.assert_no_failure()); // accepts an inconclusive outcome, too
+    /// ```
     #[track_caller]
     pub fn assert_no_failure(self) -> Self {
         match self {
@@ -39,55 +63,109 @@ impl Outcome {
         }
     }
 
-    /// The report of a program that is broken on purpose.
+    /// Returns the report of a program that is expected to fail.
     ///
     /// # Panics
-    /// If no schedule broke it.
+    /// Panics if no execution failed.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle_explore::Explorer;
+    ///
+    /// let report = Explorer::new().run(|| panic!("on purpose")).expect_failure();
+    /// assert_eq!(report.kind(), "panic");
+    /// ```
     #[track_caller]
     pub fn expect_failure(self) -> Box<Report> {
         match self {
             Outcome::Failed(report) => report,
-            outcome => panic!("no schedule broke the program: {outcome:?}"),
+            outcome => panic!("no execution failed: {outcome}"),
         }
     }
 
-    /// Returns if every schedule that matters was run and none failed.
+    /// Returns if every relevant schedule was run, and none failed.
     ///
     /// # Panics
-    /// Otherwise, with the report or with what was not finished.
+    /// Panics with the report if an execution failed, and with the reason if the outcome is inconclusive or nothing was
+    /// interleaved.
+    ///
+    /// # Examples
+    /// ```
+    /// raddle_explore::check(|| {
+    ///     let answer = raddle::Thread::spawn(|| 42);
+    ///     assert_eq!(answer.join().unwrap(), 42);
+    /// })
+    /// .assert_exhausted();
+    /// ```
     #[track_caller]
     pub fn assert_exhausted(self) {
         match self {
             Outcome::Exhausted { independent: false, .. } => {}
             Outcome::Exhausted { .. } => panic!("{INDEPENDENT}"),
             Outcome::Inconclusive { executions } => panic!(
-                "not every schedule was run: inconclusive after {executions} executions. Allow more of them or more time \
-                 (`Explorer::max_executions`, `max_time`), make the program smaller, or do without `assert_exhausted`"
+                "the exploration is inconclusive after {executions} executions: not every schedule was run; raise \
+                 `Explorer::max_executions` or `max_time`, make the program smaller, or use `assert_no_failure`"
             ),
             Outcome::Failed(report) => panic!("{report}"),
         }
     }
 }
 
-/// Said of a program in which nothing was interleaved.
-pub(crate) const INDEPENDENT: &str = "no two threads ever touched the same object, so nothing was interleaved. Does the program \
-                                      use the standard library's threads, locks or atomics? Use raddle's, or say \
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Exhausted { classes, executions, independent } => {
+                let classes = counted(*classes, "class of schedules", "classes of schedules");
+                write!(f, "exhausted: {classes}, {}", counted(*executions, "execution", "executions"))?;
+                f.write_str(if *independent { "; nothing was interleaved" } else { "" })
+            }
+            Outcome::Inconclusive { executions } => {
+                write!(f, "inconclusive after {}", counted(*executions, "execution", "executions"))
+            }
+            Outcome::Failed(report) => report.fmt(f),
+        }
+    }
+}
+
+fn counted(number: u64, singular: &str, plural: &str) -> String {
+    format!("{number} {}", if number == 1 { singular } else { plural })
+}
+
+/// The message for a program in which nothing was interleaved.
+pub(crate) const INDEPENDENT: &str = "no two threads accessed the same object, so nothing was interleaved; use raddle's threads, \
+                                      locks and atomics instead of the standard library's, or set \
                                       `Explorer::allow_independent`";
 
-/// What [`survey`](crate::Explorer::survey) saw.
+/// The result of [`Explorer::survey`](crate::Explorer::survey): counts over all executions, failed ones included.
+///
+/// # Examples
+/// ```
+/// use raddle::{Event, Thread};
+/// use raddle_explore::{Explorer, Strategy};
+/// use std::sync::Arc;
+///
+/// let survey = Explorer::new().strategy(Strategy::Dpor).survey(|| {
+///     let event = Arc::new(Event::new());
+///     let setter = Thread::spawn({ let event = event.clone(); move || event.set() });
+///     assert!(event.is_set(), "looked too early");
+///     setter.join().unwrap();
+/// });
+/// assert!(survey.exhausted);
+/// assert_eq!((survey.classes, survey.failures), (2, 1));
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Survey {
-    /// How many classes of schedules partial-order reduction met.
+    /// The number of classes of schedules that partial-order reduction ran.
     pub classes: u64,
-    /// How often the program was run.
+    /// The number of executions.
     pub executions: u64,
-    /// How many executions failed.
+    /// The number of executions that failed.
     pub failures: u64,
-    /// Every schedule that matters was run.
+    /// Whether every relevant schedule was run.
     pub exhausted: bool,
-    /// Several threads ran, but no two of them ever touched the same object.
+    /// Whether several threads ran, but no two of them accessed the same object.
     pub independent: bool,
-    /// The first failure.
+    /// The report of the first failure.
     pub first: Option<Box<Report>>,
 }

@@ -478,7 +478,7 @@ fn thread_of_the_standard_library_that_touches_an_explored_object_is_a_failure()
         let report = Explorer::new().run(increment).expect_failure();
         let text = report.to_string();
         assert_eq!(report.kind(), "foreign thread", "{text}");
-        assert!(text.contains("that raddle did not start") && text.contains("Shared"), "{text}");
+        assert!(text.contains("that raddle did not spawn") && text.contains("Shared"), "{text}");
         assert!(text.contains("outside.rs:"), "{text}");
     }
 }
@@ -514,7 +514,7 @@ fn deadlock_in_which_a_thread_of_the_standard_library_takes_part_says_so() {
     };
     assert!(["foreign thread", "deadlock"].contains(&kind), "{text}");
     assert!(
-        text.contains("that raddle did not start") || text.contains("raddle did not start is alive"),
+        text.contains("that raddle did not spawn") || text.contains("raddle did not spawn is alive"),
         "{text}"
     );
 }

@@ -227,7 +227,11 @@ fn notification_that_the_wrong_waiter_consumed_is_not_called_lost() {
     assert!(text.starts_with("deadlock: no thread can make progress"), "{text}");
     tells(
         &text,
-        &["the last notification of Condition 1, by thread", "woke \"Thread-", "waits for another one"],
+        &[
+            "the last notification of Condition 1, by thread",
+            "woke \"Thread-",
+            "waits for another notification",
+        ],
     );
 }
 

@@ -27,7 +27,7 @@ fn find(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) -
         let explorer = Explorer::new().strategy(strategy).seed(seed).shrink(shrink);
         match explorer.max_executions(args.limits.cap.into()).run(program) {
             Outcome::Failed(report) => (report.execution(), true),
-            Outcome::Exhausted { executions, .. } | Outcome::Inconclusive { executions } => {
+            Outcome::Exhausted { executions, .. } | Outcome::Inconclusive { executions, .. } => {
                 (executions, false)
             }
         }

@@ -1,4 +1,4 @@
-//! The report as one page which stands alone.
+//! The report as a self-contained HTML page.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ const SCRIPT: &str = concat!(
     include_str!("page/page.js")
 );
 
-/// The report itself goes in last: its texts may contain anything.
+/// The report is inserted last, since its texts may contain the placeholders.
 pub(super) fn page(title: &str, report: &Value) -> String {
     let json = report.to_string().replace('<', "\\u003c");
     let page = PAGE.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", SCRIPT);

@@ -1,4 +1,4 @@
-//! The report as JSON, which is what the page draws.
+//! The report as JSON, from which the page is drawn.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,25 @@ use serde_json::{Value, json};
 
 use raddle::rt::{Kind, Place};
 
-use super::Report;
-use super::story::{Source, Step, Story, place_of, waits_for};
-use crate::stage::CLOCK;
+use super::content::Content;
+use super::story::{Step, Story, place_of, waits_for};
+use crate::runtime::{BlockedTask, CLOCK, SourceLocation};
 
-pub(super) fn value(report: &Report) -> Value {
+pub(super) fn value(report: &Content) -> Value {
     let story = report.story();
     let steps = story.steps();
     let objects = Numbers::new(report, &steps);
-    let verdict = story.verdict();
-    let (found, actors) = (&report.found, &report.execution.actors);
+    let headline = story.headline();
+    let (found, tasks) = (&report.found, &report.trace.tasks);
     json!({
         "raddle": 1,
         "program": report.program,
         "failure": {
-            "kind": verdict.kind,
-            "title": verdict.title,
-            "message": verdict.message,
-            "at": verdict.at.as_ref().map(place),
-            "thread": verdict.thread,
+            "kind": headline.kind,
+            "title": headline.title,
+            "message": headline.message,
+            "at": headline.at.as_ref().map(place),
+            "thread": headline.thread,
         },
         "warning": report.warning,
         "note": report.note,
@@ -36,16 +36,16 @@ pub(super) fn value(report: &Report) -> Value {
             "strategy": found.execution.map(|_| found.strategy.to_string()),
             "shrunk_from": (found.shrunk_from > found.preemptions).then_some(found.shrunk_from),
         },
-        "token": report.token(),
+        "token": report.token.to_string(),
         "replay": report.replay_command(),
-        "threads": actors.iter().map(|actor| json!({ "name": actor.name, "daemon": actor.daemon })).collect::<Vec<_>>(),
+        "threads": tasks.iter().map(|task| json!({ "name": task.name, "daemon": task.daemon })).collect::<Vec<_>>(),
         "objects": objects.list(report, &story),
         "steps": steps.iter().map(|step| objects.step(step)).collect::<Vec<_>>(),
         "end": { "waits": waits(&story, &objects), "cycle": story.cycle() },
     })
 }
 
-fn place(at: &Source) -> Value {
+fn place(at: &SourceLocation) -> Value {
     json!({ "file": at.0, "line": at.1, "column": at.2 })
 }
 
@@ -59,7 +59,7 @@ fn source(at: Place) -> Value {
 
 fn waits(story: &Story<'_>, objects: &Numbers) -> Vec<Value> {
     let cycle = story.cycle().unwrap_or_default();
-    let wait = |wait: &crate::stage::Waits| {
+    let wait = |wait: &BlockedTask| {
         // Of several holders, the one that the cycle goes through.
         let holders = story.holders(wait);
         let hold = holders.iter().find(|hold| cycle.contains(&hold.by)).or(holders.first());
@@ -78,17 +78,20 @@ fn waits(story: &Story<'_>, objects: &Numbers) -> Vec<Value> {
     story.waits().iter().map(wait).collect()
 }
 
-/// Numbers for the objects that the report shows, without gaps.
+/// Consecutive numbers for the objects that the report shows.
 struct Numbers(BTreeMap<u32, usize>);
 
 impl Numbers {
-    fn new(report: &Report, steps: &[Step<'_>]) -> Self {
+    fn new(report: &Content, steps: &[Step<'_>]) -> Self {
         let story = report.story();
-        let clocks =
-            steps.iter().filter(|step| step.row.kind == Some(Kind::Sleep)).filter_map(|step| step.row.object);
+        let clocks = steps
+            .iter()
+            .filter(|step| step.record.kind == Some(Kind::Sleep))
+            .filter_map(|step| step.record.object);
         let clocks: Vec<u32> = clocks.chain([CLOCK]).collect();
         let hidden = |object: &u32| clocks.contains(object) || story.is_thread(*object);
-        let stepped = steps.iter().flat_map(|step| step.row.object.iter().chain(&step.row.takes).copied());
+        let stepped =
+            steps.iter().flat_map(|step| step.record.object.iter().chain(&step.record.acquires).copied());
         let waited = report.story().waits().iter().map(|wait| wait.object);
         let mut shown: Vec<_> = stepped.chain(waited).filter(|object| !hidden(object)).collect();
         shown.sort_unstable();
@@ -100,33 +103,33 @@ impl Numbers {
         self.0.get(&object).copied()
     }
 
-    fn list(&self, report: &Report, story: &Story<'_>) -> Vec<Value> {
-        let what = |object: u32| report.execution.objects.what(object);
+    fn list(&self, report: &Content, story: &Story<'_>) -> Vec<Value> {
+        let what = |object: u32| report.trace.objects.what(object);
         let object = |object: &u32| json!({ "name": story.object(*object), "what": what(*object), "lock": story.is_lock(*object) });
         self.0.keys().map(object).collect()
     }
 
     fn step(&self, step: &Step<'_>) -> Value {
-        let row = step.row;
+        let record = step.record;
         let all = |objects: &[u32]| objects.iter().filter_map(|object| self.of(*object)).collect::<Vec<_>>();
         json!({
-            "thread": row.thread,
-            "time_ns": u64::try_from(row.clock.as_nanos()).unwrap_or(u64::MAX),
+            "thread": record.thread,
+            "time_ns": u64::try_from(record.clock.as_nanos()).unwrap_or(u64::MAX),
             "verb": step.verb,
-            "object": row.object.and_then(|object| self.of(object)),
+            "object": record.object.and_then(|object| self.of(object)),
             "text": step.text,
             "value": step.value,
-            "outcome": (row.timed_out && row.kind != Some(Kind::Sleep)).then_some("timed out"),
-            "reads": matches!(row.kind, Some(Kind::Read | Kind::Load)),
+            "outcome": (record.timed_out && record.kind != Some(Kind::Sleep)).then_some("timed out"),
+            "reads": matches!(record.kind, Some(Kind::Read | Kind::Load)),
             "wakes": step.wakes,
             "hint": step.hint,
             "at": step.at.map(source),
-            "preempts": row.preempts,
+            "preempts": record.preempts,
             "pair": step.pair,
-            "takes": all(&row.takes),
-            "gives": all(&row.gives),
-            "starts": row.starts,
-            "ends": row.ends,
+            "acquires": all(&record.acquires),
+            "releases": all(&record.releases),
+            "starts": record.starts,
+            "ends": record.ends,
         })
     }
 }

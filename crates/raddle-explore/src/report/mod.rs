@@ -1,56 +1,50 @@
-//! What went wrong, and how it came to that.
+//! The report of a failure, as text, JSON and HTML.
 
+mod content;
 mod html;
 mod json;
 mod story;
 mod text;
+mod token;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use crate::search::{Execution, Race};
-use crate::strategy::Strategy;
-use crate::token::{self, Token, hash};
-use story::Story;
+use crate::runtime::Trace;
+use crate::search::Race;
+use content::Content;
 
-/// How a failure was found.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
-    /// In which execution, counted from one; `None`: a schedule that was asked for by its token.
-    pub(crate) execution: Option<u64>,
-    pub(crate) replayed: bool,
-    pub(crate) classes: u64,
-    pub(crate) strategy: Strategy,
-    pub(crate) preemptions: usize,
-    pub(crate) shrunk_from: usize,
-}
+pub(crate) use content::Found;
+pub(crate) use token::{Token, fingerprint};
 
-/// A schedule that breaks the program: what each thread did, step by step, and how to see it again.
+/// The report of a failing execution: its steps, its failure, and a token to replay it.
 ///
-/// Its `Display` is the report as text.
-pub struct Report {
-    execution: Execution,
-    found: Found,
-    pair: Option<Race>,
-    token: Token,
-    program: Option<String>,
-    /// What the reader has to know before anything else.
-    warning: Option<String>,
-    /// What else the reader should know.
-    note: Option<String>,
-    /// The file that the token was written to, if it is too long to be shown.
-    token_file: Option<io::Result<PathBuf>>,
-    /// Where its page was written to.
-    page: Option<io::Result<PathBuf>>,
-}
+/// The [`Display`](fmt::Display) implementation writes the report as text.
+///
+/// # Examples
+/// ```
+/// # use raddle::{Shared, Thread};
+/// # use std::sync::Arc;
+/// # fn lost_update() {
+/// #     let value = Arc::new(Shared::new(0));
+/// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+/// #     value.set(value.get() + 1);
+/// #     other.join().unwrap();
+/// #     assert_eq!(value.get(), 2, "an update was lost");
+/// # }
+/// use raddle_explore::Explorer;
+///
+/// let report = Explorer::new().run(lost_update).expect_failure();
+/// assert_eq!((report.kind(), report.preemptions()), ("panic", 1));
+/// println!("{report}");
+/// ```
+pub struct Report(Content);
 
 impl Report {
-    pub(crate) fn new(execution: Execution, found: Found, pair: Option<Race>, token: Token) -> Self {
-        Self {
-            execution,
+    pub(crate) fn new(trace: Trace, found: Found, pair: Option<Race>, token: Token) -> Self {
+        Self(Content {
+            trace,
             found,
             pair,
             token,
@@ -59,92 +53,162 @@ impl Report {
             note: None,
             token_file: None,
             page: None,
-        }
+        })
     }
 
     pub(crate) fn of_program(mut self, program: Option<String>) -> Self {
-        self.program = program;
+        self.0.program = program;
         self
     }
 
-    /// The schedule was not found, but asked for by its token.
+    /// The schedule was replayed from its token.
     pub(crate) fn replayed(mut self) -> Self {
-        self.found.replayed = true;
+        self.0.found.replayed = true;
         self
     }
 
     pub(crate) fn warning(mut self, warning: Option<String>) -> Self {
-        self.warning = warning;
+        self.0.warning = warning;
         self
     }
 
     pub(crate) fn noting(mut self, note: Option<String>) -> Self {
-        self.note = note;
+        self.0.note = note;
         self
     }
 
-    /// Which execution failed, counted from one. A replayed schedule is run once.
+    /// Returns the number of the execution that failed, counted from one; 1 for a replayed schedule.
+    ///
+    /// # Examples
+    /// ```
+    /// let report = raddle_explore::Explorer::new().run(|| panic!("always")).expect_failure();
+    /// assert_eq!(report.execution(), 1);
+    /// ```
+    #[must_use]
     pub fn execution(&self) -> u64 {
-        self.found.execution.unwrap_or(1)
+        self.0.found.execution.unwrap_or(1)
     }
 
-    /// How often the schedule interrupts a thread that could have gone on; as few as were found.
+    /// Returns the number of preemptions in the schedule.
+    ///
+    /// A preemption is a switch away from a thread that is still enabled.
+    ///
+    /// # Examples
+    /// ```
+    /// # use raddle::{Shared, Thread};
+    /// # use std::sync::Arc;
+    /// # fn lost_update() {
+    /// #     let value = Arc::new(Shared::new(0));
+    /// #     let other = Thread::spawn({ let value = value.clone(); move || value.set(value.get() + 1) });
+    /// #     value.set(value.get() + 1);
+    /// #     other.join().unwrap();
+    /// #     assert_eq!(value.get(), 2, "an update was lost");
+    /// # }
+    /// let report = raddle_explore::Explorer::new().run(lost_update).expect_failure();
+    /// assert_eq!(report.preemptions(), 1);
+    /// ```
+    #[must_use]
     pub fn preemptions(&self) -> usize {
-        self.found.preemptions
+        self.0.found.preemptions
     }
 
-    /// The schedule, for [`replay`](crate::replay) and the environment variable `RADDLE_REPLAY`.
+    /// Returns the token that encodes the schedule, for [`replay`](crate::replay) and `RADDLE_REPLAY`.
+    ///
+    /// # Examples
+    /// ```
+    /// let always = || panic!("always");
+    /// let report = raddle_explore::Explorer::new().run(always).expect_failure();
+    /// let again = raddle_explore::Explorer::new().replay(&report.token(), always).expect_failure();
+    /// assert_eq!(again.token(), report.token());
+    /// ```
+    #[must_use]
     pub fn token(&self) -> String {
-        self.token.to_string()
+        self.0.token.to_string()
     }
 
-    /// What went wrong, in one sentence.
+    /// Returns the failure in one sentence.
+    ///
+    /// # Examples
+    /// ```
+    /// let report = raddle_explore::Explorer::new().run(|| raddle::Event::new().wait()).expect_failure();
+    /// assert_eq!(report.title(), "deadlock: no thread can make progress");
+    /// ```
+    #[must_use]
     pub fn title(&self) -> String {
-        self.story().verdict().title
+        self.0.story().headline().title
     }
 
-    /// The kind of failure: `panic`, `deadlock`, `livelock`, `data race`, `threads left`, `blocked outside` or
-    /// `not repeatable`.
+    /// Returns the kind of failure, as the table in the [crate documentation](crate#failures) names it.
+    ///
+    /// # Examples
+    /// ```
+    /// let report = raddle_explore::Explorer::new().run(|| raddle::Event::new().wait()).expect_failure();
+    /// assert_eq!(report.kind(), "deadlock");
+    /// ```
+    #[must_use]
     pub fn kind(&self) -> &'static str {
-        self.story().verdict().kind
+        self.0.story().headline().kind
     }
 
-    /// The report as JSON: failure, threads, objects and every step with its values.
+    /// Returns the report as JSON: the failure, the threads, the objects, and every step with its values.
+    ///
+    /// # Examples
+    /// ```
+    /// let report = raddle_explore::Explorer::new().run(|| panic!("always")).expect_failure();
+    /// let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    /// assert_eq!(json["failure"]["message"], "always");
+    /// ```
+    #[must_use]
     pub fn to_json(&self) -> String {
-        json::value(self).to_string()
+        json::value(&self.0).to_string()
     }
 
-    /// The report as one HTML page that needs nothing else and can be stepped through.
+    /// Returns the report as a self-contained HTML page in which the steps can be replayed.
+    ///
+    /// # Examples
+    /// ```
+    /// let report = raddle_explore::Explorer::new().run(|| panic!("always")).expect_failure();
+    /// assert!(report.to_html().starts_with("<!doctype html>"));
+    /// ```
+    #[must_use]
     pub fn to_html(&self) -> String {
         let title = self.title();
-        html::page(
-            &self.program.as_ref().map_or(title.clone(), |program| format!("{program}: {title}")),
-            &json::value(self),
-        )
+        let title = self.0.program.as_ref().map_or(title.clone(), |program| format!("{program}: {title}"));
+        html::page(&title, &json::value(&self.0))
     }
 
-    /// Writes the page and the JSON into the directory, and returns the page's path.
+    /// Writes the HTML page and the JSON into `directory`, and returns the path of the page.
     ///
     /// # Errors
-    /// What the operating system said.
-    pub fn write_to(&self, directory: &Path) -> io::Result<PathBuf> {
+    /// Returns the error of the operating system if a file cannot be written.
+    ///
+    /// # Examples
+    /// ```
+    /// let report = raddle_explore::Explorer::new().run(|| panic!("always")).expect_failure();
+    /// let directory = std::env::temp_dir().join(format!("raddle-doc-{}", std::process::id()));
+    /// let page = report.write_to(&directory).unwrap();
+    /// assert!(page.exists() && page.with_extension("json").exists());
+    /// # std::fs::remove_dir_all(directory).unwrap();
+    /// ```
+    pub fn write_to(&self, directory: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let directory = directory.as_ref();
         std::fs::create_dir_all(directory)?;
-        let name = unused(self.name());
+        let name = self.0.unused_file_name();
         let page = directory.join(format!("{name}.html"));
         std::fs::write(directory.join(format!("{name}.json")), self.to_json())?;
         std::fs::write(&page, self.to_html())?;
         Ok(page)
     }
 
-    /// Writes the page to where `RADDLE_REPORT` says, if it says so.
+    /// Writes the page to the directory that `RADDLE_REPORT` names, if it names one, and a long token to a file.
     pub(crate) fn publish(mut self) -> Self {
         let directory = std::env::var_os("RADDLE_REPORT").filter(|directory| !directory.is_empty());
-        let token = self.token.to_string();
-        if token.len() > token::SHOWN {
+        let token = self.token();
+        if Content::needs_token_file(&token) {
             let into = directory.as_ref().map_or_else(std::env::temp_dir, PathBuf::from);
-            self.token_file = Some(self.write_token(&token, &into));
+            self.0.token_file = Some(self.0.write_token(&token, &into));
         }
-        self.page = directory.map(|directory| {
+        self.0.page = directory.map(|directory| {
             let directory = Path::new(&directory);
             let into = |error: io::Error| {
                 io::Error::new(error.kind(), format!("RADDLE_REPORT={}: {error}", directory.display()))
@@ -153,70 +217,11 @@ impl Report {
         });
         self
     }
-
-    /// Writes the token into a file of its own.
-    fn write_token(&self, token: &str, directory: &Path) -> io::Result<PathBuf> {
-        let file = directory.join(format!("raddle-{}-{:08x}.token", self.name(), hash(token.bytes())));
-        std::fs::create_dir_all(directory)?;
-        std::fs::write(&file, token)?;
-        Ok(file)
-    }
-
-    /// How to run this schedule again, or why that cannot be shown.
-    fn replay_command(&self) -> String {
-        let run = match (&self.program, std::env::current_exe()) {
-            (Some(program), Ok(exe)) if is_test(&exe) => format!("cargo test {program}"),
-            (_, Ok(exe)) => quoted(&exe),
-            (_, Err(_)) => "the program".to_owned(),
-        };
-        match &self.token_file {
-            None => format!("RADDLE_REPLAY={} {run}", self.token.shown()),
-            Some(Ok(file)) => format!("RADDLE_REPLAY={} {run}", quoted(file)),
-            Some(Err(error)) => {
-                format!(
-                    "`Report::token` returns the token, which is long and could not be written to a file: {error}"
-                )
-            }
-        }
-    }
-
-    /// A name for files: the test's, or the program's.
-    fn name(&self) -> String {
-        let exe = || Some(std::env::current_exe().ok()?.file_stem()?.to_str()?.to_owned());
-        let name = self.program.clone().or_else(exe).unwrap_or_else(|| "report".to_owned());
-        name.replace(|c: char| !c.is_alphanumeric(), "_")
-    }
-
-    fn story(&self) -> Story<'_> {
-        Story::new(&self.execution, self.pair)
-    }
-}
-
-/// The name, with a number if this process has written a report of that name already.
-fn unused(name: String) -> String {
-    static USED: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
-    let mut used = USED.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = used.entry(name.clone()).or_default();
-    *count += 1;
-    if *count == 1 { name } else { format!("{name}-{count}") }
-}
-
-/// Whether this is a test binary of Cargo's.
-fn is_test(exe: &Path) -> bool {
-    exe.parent().and_then(Path::file_name).is_some_and(|folder| folder == "deps")
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    let text = path.strip_prefix(here).unwrap_or(path).display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+@:,=".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::write(f, self)
+        text::write(f, &self.0)
     }
 }
 
@@ -224,8 +229,10 @@ impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Report")
             .field("title", &self.title())
-            .field("found", &self.found)
+            .field("found", &self.0.found)
             .field("token", &self.token())
             .finish_non_exhaustive()
     }
 }
+
+impl std::error::Error for Report {}

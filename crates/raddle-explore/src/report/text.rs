@@ -4,13 +4,13 @@ use std::fmt::{self, Write as _};
 
 use raddle::rt::Place;
 
-use super::Report;
+use super::content::Content;
 use super::story::{Step, Story, place_of, waits_for};
 
-/// Longer runs are cut in the middle: the picture has them whole.
-const SHOWN: usize = 120;
+/// Longer executions are cut in the middle; the page and the JSON have all steps.
+const MAX_STEPS: usize = 120;
 
-pub(super) fn write(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+pub(super) fn write(f: &mut fmt::Formatter<'_>, report: &Content) -> fmt::Result {
     let story = report.story();
     head(f, report, &story)?;
     steps(f, &story)?;
@@ -18,21 +18,21 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result 
     tail(f, report)
 }
 
-fn head(f: &mut fmt::Formatter<'_>, report: &Report, story: &Story<'_>) -> fmt::Result {
-    let verdict = story.verdict();
+fn head(f: &mut fmt::Formatter<'_>, report: &Content, story: &Story<'_>) -> fmt::Result {
+    let headline = story.headline();
     if let Some(warning) = &report.warning {
         write!(f, "{warning}\n\n")?;
     }
-    f.write_str(&verdict.title)?;
-    if let Some((file, line, column)) = &verdict.at {
+    f.write_str(&headline.title)?;
+    if let Some((file, line, column)) = &headline.at {
         write!(f, ", at {file}:{line}:{column}")?;
     }
-    if !verdict.message.is_empty() {
-        write!(f, ":\n{}", indented(&verdict.message))?;
+    if !headline.message.is_empty() {
+        write!(f, ":\n{}", indented(&headline.message))?;
     }
     let found = &report.found;
     match found.execution {
-        Some(execution) => write!(f, "\n\nfound in execution {execution} by {}; ", found.strategy)?,
+        Some(trace) => write!(f, "\n\nfound in execution {trace} by {}; ", found.strategy)?,
         None if found.replayed => f.write_str("\n\nreplayed from its token; ")?,
         None => f.write_str("\n\n")?,
     }
@@ -51,15 +51,15 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// One line for each step. The columns are the thread, what it did, and where.
+/// One line for each step, with the columns thread, operation and source line.
 fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     let steps = story.steps();
     let what: Vec<_> = steps.iter().map(did).collect();
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).min(44);
-    let threads = steps.iter().map(|step| step.row.thread).chain(story.to_come().map(|to_come| to_come.0));
+    let threads = steps.iter().map(|step| step.record.thread).chain(story.to_come().map(|to_come| to_come.0));
     let who = width(&mut threads.map(|thread| story.thread(thread).chars().count()));
     let wide = width(&mut what.iter().map(|text| text.chars().count()));
-    let (mut last, left_out) = (usize::MAX, SHOWN / 2..steps.len().saturating_sub(SHOWN / 2));
+    let (mut last, left_out) = (usize::MAX, MAX_STEPS / 2..steps.len().saturating_sub(MAX_STEPS / 2));
     for (number, (step, what)) in steps.iter().zip(&what).enumerate() {
         if left_out.len() > 1 && left_out.contains(&number) {
             if number == left_out.start {
@@ -67,14 +67,14 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
             }
             continue;
         }
-        if let Some(preempted) = step.row.preempts {
+        if let Some(preempted) = step.record.preempts {
             writeln!(f, "       -- preempted: \"{}\" could have continued", story.thread(preempted))?;
         }
-        let (name, mark) = (story.thread(step.row.thread), if step.pair { '*' } else { ' ' });
-        let name = if step.row.thread == last { "" } else { name };
-        last = step.row.thread;
+        let (name, fingerprint) = (story.thread(step.record.thread), if step.pair { '*' } else { ' ' });
+        let name = if step.record.thread == last { "" } else { name };
+        last = step.record.thread;
         let at = step.at.map(|at| format!("  {}", line_of(at))).unwrap_or_default();
-        let line = format!("{mark}{:>5}  {name:who$}  {what:wide$}{at}", number + 1);
+        let line = format!("{fingerprint}{:>5}  {name:who$}  {what:wide$}{at}", number + 1);
         writeln!(f, "{}", line.trim_end())?;
     }
     if let Some((thread, what, op)) = story.to_come() {
@@ -82,7 +82,7 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     }
     if steps.iter().any(|step| step.pair) {
         f.write_str(
-            "\n* the order of these two steps decides: in the other order, the program does not fail like this\n",
+            "\n* the order of these two steps decides: in the other order, the program does not fail in this way\n",
         )?;
     }
     Ok(())
@@ -94,15 +94,15 @@ fn line_of(at: Place) -> String {
     format!("{}:{}{function}", at.file(), at.line())
 }
 
-/// What a step did, in words.
+/// The operation of a step, in words.
 fn did(step: &Step<'_>) -> String {
     let mut text = step.text.clone();
     if let Some(value) = &step.value {
         let _ = write!(text, ": {value}");
     }
-    if step.row.timed_out {
-        let sleeps = step.row.kind == Some(raddle::rt::Kind::Sleep);
-        let _ = write!(text, "{} {:?}", if sleeps { " until" } else { ": times out at" }, step.row.clock);
+    if step.record.timed_out {
+        let sleeps = step.record.kind == Some(raddle::rt::Kind::Sleep);
+        let _ = write!(text, "{} {:?}", if sleeps { " until" } else { ": times out at" }, step.record.clock);
     }
     if let Some(wakes) = &step.wakes {
         let _ = write!(text, "; {wakes}");
@@ -113,7 +113,7 @@ fn did(step: &Step<'_>) -> String {
     text
 }
 
-/// Who waits for what, and who holds it.
+/// The blocked threads, what they wait for, and which threads hold it.
 fn end(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     if story.waits().is_empty() {
         return Ok(());
@@ -135,11 +135,11 @@ fn end(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn tail(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+fn tail(f: &mut fmt::Formatter<'_>, report: &Content) -> fmt::Result {
     if let Some(note) = &report.note {
         writeln!(f, "\n{note}")?;
     }
-    write!(f, "\nto run this schedule again: {}", report.replay_command())?;
+    write!(f, "\nto replay this schedule: {}", report.replay_command())?;
     match &report.page {
         Some(Ok(page)) => write!(f, "\nto step through it: open {}", page.display()),
         Some(Err(error)) => write!(f, "\nthe page could not be written: {error}"),

@@ -2,16 +2,16 @@
 
 use std::any::Any;
 
-use crate::stage::{Policy, View};
+use crate::runtime::{Policy, View};
 
 /// Goes through the choices, the last one first.
 #[derive(Debug)]
 pub(crate) struct Depth {
     /// More preemptions than this no schedule may have.
     bound: usize,
-    trail: Vec<Branch>,
+    trail: Vec<ChoicePoint>,
     at: usize,
-    spent: usize,
+    preemptions: usize,
     exhausted: bool,
     /// Schedules were left out because of the bound.
     pruned: bool,
@@ -19,26 +19,34 @@ pub(crate) struct Depth {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Branch {
+struct ChoicePoint {
     chosen: usize,
     options: usize,
     /// Of what could be chosen.
-    mark: u64,
+    fingerprint: u64,
     /// The current thread could go on, so that every other choice is a preemption.
-    dear: bool,
+    preempts: bool,
     /// Preemptions before this choice.
-    spent: usize,
+    preemptions: usize,
 }
 
-impl Branch {
+impl ChoicePoint {
     fn spent_after(&self) -> usize {
-        self.spent + usize::from(self.dear && self.chosen > 0)
+        self.preemptions + usize::from(self.preempts && self.chosen > 0)
     }
 }
 
 impl Depth {
     pub(crate) fn new(bound: usize) -> Self {
-        Self { bound, trail: Vec::new(), at: 0, spent: 0, exhausted: false, pruned: false, diverged: false }
+        Self {
+            bound,
+            trail: Vec::new(),
+            at: 0,
+            preemptions: 0,
+            exhausted: false,
+            pruned: false,
+            diverged: false,
+        }
     }
 
     pub(crate) fn is_exhausted(&self) -> bool {
@@ -52,7 +60,7 @@ impl Depth {
 
     /// Sets out for the next schedule; there may be none.
     pub(crate) fn advance(&mut self) {
-        (self.at, self.spent) = (0, 0);
+        (self.at, self.preemptions) = (0, 0);
         while let Some(last) = self.trail.last_mut() {
             if last.chosen + 1 < last.options {
                 last.chosen += 1;
@@ -72,15 +80,22 @@ impl Policy for Depth {
         if view.options.len() < 2 {
             return Some(0);
         }
-        let (options, dear) = (view.options.len(), view.options[0] == view.current);
+        let (options, preempts) = (view.options.len(), view.options[0] == view.current);
         if let Some(branch) = self.trail.get(self.at) {
-            self.diverged |= (branch.options, branch.dear, branch.mark) != (options, dear, view.mark());
+            self.diverged |= (branch.options, branch.preempts, branch.fingerprint)
+                != (options, preempts, view.fingerprint());
         } else {
-            self.trail.push(Branch { chosen: 0, options, mark: view.mark(), dear, spent: self.spent });
+            self.trail.push(ChoicePoint {
+                chosen: 0,
+                options,
+                fingerprint: view.fingerprint(),
+                preempts,
+                preemptions: self.preemptions,
+            });
         }
         let branch = self.trail[self.at];
         self.at += 1;
-        self.spent = branch.spent_after();
+        self.preemptions = branch.spent_after();
         Some(branch.chosen.min(options - 1))
     }
 

@@ -1,27 +1,24 @@
-//! Which schedules are run.
-mod clock;
+//! The search: which schedules are run, and what is learned from each execution.
+//!
+//! A strategy is a [`Policy`](crate::runtime::Policy), which chooses the task of each step. [`Runner`] runs the program once
+//! under a policy and returns the [`Trace`](crate::runtime::Trace); [`Portfolio`] chooses the strategy of each execution;
+//! [`Shrinker`] simplifies a failing schedule.
+mod data_races;
 mod depth;
 mod dpor;
-mod execution;
-mod follow;
-mod guide;
-mod lockstep;
-mod order;
+mod happens_before;
 mod pct;
 mod portfolio;
 mod pos;
-mod races;
+mod random;
+mod replay;
+mod runner;
+mod shrink;
 mod surw;
-mod walk;
-pub(crate) use depth::Depth;
-pub(crate) use dpor::Dpor;
-pub(crate) use execution::{Execution, Lab, Program};
-pub(crate) use follow::Follow;
-pub(crate) use guide::{Guide, Run, runs};
-pub(crate) use lockstep::Lockstep;
-pub(crate) use order::{Order, Race};
-pub(crate) use pct::Pct;
+mod vector_clock;
+
+pub(crate) use happens_before::Race;
 pub(crate) use portfolio::Portfolio;
-pub(crate) use pos::Pos;
-pub(crate) use surw::Surw;
-pub(crate) use walk::Walk;
+pub(crate) use replay::Replay;
+pub(crate) use runner::{Program, Runner};
+pub(crate) use shrink::Shrinker;

@@ -10,7 +10,7 @@ use std::any::Any;
 use fastrand::Rng;
 use raddle::rt::Kind;
 
-use crate::stage::{Event, Policy, View};
+use crate::runtime::{Event, Policy, View};
 
 /// Bugs that need so many steps in one order are found with the paper's probability.
 const DEPTH: usize = 3;
@@ -63,7 +63,7 @@ impl Policy for Pct {
             self.begin();
         }
         self.longest = self.longest.max(step);
-        while self.priorities.len() < view.actors.len() {
+        while self.priorities.len() < view.tasks.len() {
             self.priorities.push(INITIAL + self.rng.u64(..INITIAL));
         }
         for number in 0..self.changes.len() {

@@ -1,10 +1,19 @@
 //! A search: one execution after the other, by the strategies asked for in turn.
 
-use fastrand::Rng;
+use std::any::Any;
 
-use super::{Depth, Dpor, Execution, Lab, Lockstep, Pct, Pos, Surw, Walk};
-use crate::stage::Rules;
-use crate::strategy::Strategy;
+use fastrand::Rng;
+use raddle::rt::Kind;
+
+use super::depth::Depth;
+use super::dpor::Dpor;
+use super::pct::Pct;
+use super::pos::Pos;
+use super::random::RandomWalk;
+use super::runner::Runner;
+use super::surw::Surw;
+use crate::options::{Rules, Strategy};
+use crate::runtime::{Policy, Trace, View};
 
 /// Who chooses the schedules of one search.
 pub(crate) struct Portfolio {
@@ -14,7 +23,7 @@ pub(crate) struct Portfolio {
     large: f64,
     dpor: Option<Dpor>,
     depth: Option<Depth>,
-    walk: Option<Walk>,
+    random: Option<RandomWalk>,
     pos: Option<Pos>,
     pct: Option<Pct>,
     surw: Option<Surw>,
@@ -40,7 +49,7 @@ impl Portfolio {
             large: log2(executions) + SPARE,
             dpor: Some(Dpor::default()),
             depth: Some(Depth::new(bound)),
-            walk: Some(Walk(rng())),
+            random: Some(RandomWalk(rng())),
             pos: Some(Pos::new(rng())),
             pct: Some(Pct::new(rng())),
             surw: Some(Surw::new(rng())),
@@ -72,7 +81,7 @@ impl Portfolio {
 
     /// Whether partial-order reduction will not come to its end within the executions that are allowed, as far as can be told.
     fn is_too_large(&self) -> bool {
-        self.dpor.as_ref().is_some_and(|dpor| dpor.spread() > self.large)
+        self.dpor.as_ref().is_some_and(|dpor| dpor.log2_size() > self.large)
     }
 
     /// Whose turn it is: once that of all threads in step, then that of partial-order reduction and, in between, of the
@@ -93,39 +102,68 @@ impl Portfolio {
     }
 
     /// Runs the program once more.
-    pub(crate) fn perform(&mut self, lab: &Lab, rules: Rules) -> (Execution, Strategy) {
+    pub(crate) fn run(&mut self, runner: &Runner, rules: Rules) -> (Trace, Strategy) {
         macro_rules! run {
             ($policy:expr) => {{
                 let policy = $policy.take().expect("a policy is given back after each execution");
-                let (execution, policy) = lab.perform(rules, policy);
+                let (trace, policy) = runner.run(rules, policy);
                 *$policy = Some(policy);
-                execution
+                trace
             }};
         }
         let strategy = self.next();
-        let execution = match strategy {
-            Strategy::Random => run!(&mut self.walk),
+        let trace = match strategy {
+            Strategy::Random => run!(&mut self.random),
             Strategy::Pos => run!(&mut self.pos),
             Strategy::Pct => run!(&mut self.pct),
             Strategy::Surw => run!(&mut self.surw),
             Strategy::Depth => run!(&mut self.depth),
             Strategy::Dpor => run!(&mut self.dpor),
-            Strategy::Portfolio => lab.perform(rules, Lockstep::default()).0,
+            Strategy::Portfolio => runner.run(rules, Lockstep::default()).0,
         };
-        self.learn(strategy, &execution);
-        (execution, strategy)
+        self.learn(strategy, &trace);
+        (trace, strategy)
     }
 
-    fn learn(&mut self, strategy: Strategy, execution: &Execution) {
+    fn learn(&mut self, strategy: Strategy, trace: &Trace) {
         match strategy {
-            Strategy::Dpor => self.dpor.iter_mut().for_each(|dpor| dpor.learn(execution)),
+            Strategy::Dpor => self.dpor.iter_mut().for_each(|dpor| dpor.learn(trace)),
             Strategy::Depth => self.depth.iter_mut().for_each(Depth::advance),
             _ => {}
         }
-        if !execution.redundant
+        if !trace.redundant
             && let Some(surw) = &mut self.surw
         {
-            surw.learn(&execution.events, &execution.objects, &execution.parents());
+            surw.learn(&trace.events, &trace.objects, &trace.parents());
         }
+    }
+}
+
+/// The thread that has taken the fewest steps is next. The steps that start threads do not count, so that all begin
+/// together; a thread that sleeps, or would have to time out, lags behind by a few rounds.
+#[derive(Debug, Default)]
+pub(crate) struct Lockstep {
+    steps: Vec<usize>,
+}
+
+/// So many steps the others are ahead of a thread that waits with a deadline.
+const ROUNDS: usize = 8;
+
+impl Policy for Lockstep {
+    fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        self.steps.resize(view.tasks.len(), 0);
+        let steps = |thread: usize| {
+            let waits = view.tasks[thread].deadline().is_some();
+            (self.steps[thread] + if waits { ROUNDS } else { 0 }, waits, thread)
+        };
+        let place = (0..view.options.len()).min_by_key(|&place| steps(view.options[place]))?;
+        let next = view.options[place];
+        let starts = view.tasks[next].op.is_some_and(|op| op.kind == Kind::Start);
+        self.steps[next] += usize::from(!starts);
+        Some(place)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
     }
 }

@@ -7,7 +7,7 @@ use std::any::Any;
 
 use fastrand::Rng;
 
-use crate::stage::{Policy, View};
+use crate::runtime::{Policy, View};
 
 #[derive(Debug)]
 pub(crate) struct Pos {
@@ -39,7 +39,7 @@ impl Policy for Pos {
             return Some(place);
         }
         self.forget(view);
-        self.priorities.resize(view.actors.len(), None);
+        self.priorities.resize(view.tasks.len(), None);
         let places = 0..view.options.len();
         places.max_by_key(|&place| {
             let priority = &mut self.priorities[view.options[place]];

@@ -13,18 +13,18 @@ use std::collections::{BTreeSet, HashMap};
 use fastrand::Rng;
 use raddle::rt::Kind;
 
-use crate::stage::{Event, Kin, Mode, Objects, Policy, View};
+use crate::runtime::{Event, Mode, ObjectKey, Objects, Policy, View};
 
 /// How many steps each thread takes on each object, and who started it.
 #[derive(Clone, Debug, Default)]
 struct Profile {
     /// For each thread: its touches of each object, counted.
-    touches: Vec<HashMap<Kin, usize>>,
+    touches: Vec<HashMap<ObjectKey, usize>>,
     parents: Vec<Option<usize>>,
     /// For each thread the lines that it runs.
     lines: Vec<BTreeSet<Line>>,
     /// Objects that several threads touch, one of them writing.
-    shared: Vec<Kin>,
+    shared: Vec<ObjectKey>,
 }
 
 /// A line and column of the program, and its file's name.
@@ -63,7 +63,7 @@ pub(crate) struct Surw {
     rng: Rng,
     profile: Profile,
     /// The object whose touches count in this execution; `None`: all steps do.
-    object: Option<Kin>,
+    object: Option<ObjectKey>,
     /// How many steps that count each thread has still before it, those of threads that it has yet to start included.
     left: Vec<usize>,
     started: usize,
@@ -94,7 +94,7 @@ impl Surw {
         let mut profile = Profile { parents: parents.to_vec(), ..Profile::default() };
         profile.touches.resize(parents.len(), HashMap::new());
         profile.lines.resize(parents.len(), BTreeSet::new());
-        let mut users: HashMap<Kin, (Vec<usize>, bool)> = HashMap::new();
+        let mut users: HashMap<ObjectKey, (Vec<usize>, bool)> = HashMap::new();
         for event in events {
             let of_a_thread =
                 event.op.is_some_and(|op| matches!(op.kind, Kind::Start | Kind::End | Kind::Join));
@@ -102,7 +102,7 @@ impl Surw {
                 profile.lines[event.thread].insert((op.at.file(), op.at.line(), op.at.column()));
             }
             if let Some(access) = event.access {
-                let object = objects.kin(objects.canonical(access.object));
+                let object = objects.key(objects.canonical(access.object));
                 *profile.touches[event.thread].entry(object).or_default() += 1;
                 if of_a_thread {
                     continue;
@@ -112,7 +112,7 @@ impl Surw {
                 *written |= access.mode != Mode::Read;
             }
         }
-        let shared = |(_, (threads, written)): &(&Kin, &(Vec<usize>, bool))| {
+        let shared = |(_, (threads, written)): &(&ObjectKey, &(Vec<usize>, bool))| {
             *written && threads.iter().any(|it| *it != threads[0])
         };
         profile.shared = users.iter().filter(shared).map(|(object, _)| *object).collect();
@@ -122,7 +122,7 @@ impl Surw {
     fn begin(&mut self) {
         let shared = &self.profile.shared;
         self.object = if shared.is_empty() { None } else { Some(shared[self.rng.usize(..shared.len())]) };
-        let own = |touches: &HashMap<Kin, usize>| match self.object {
+        let own = |touches: &HashMap<ObjectKey, usize>| match self.object {
             Some(object) => touches.get(&object).copied().unwrap_or(0),
             None => touches.values().sum(),
         };
@@ -140,9 +140,9 @@ impl Surw {
     }
 
     /// Threads that were started since the last step take their own steps along.
-    fn notice_the_new(&mut self, view: &View<'_>) {
-        self.left.resize(view.actors.len().max(self.left.len()), 0);
-        while self.started < view.actors.len() {
+    fn notice_new_tasks(&mut self, view: &View<'_>) {
+        self.left.resize(view.tasks.len().max(self.left.len()), 0);
+        while self.started < view.tasks.len() {
             if let Some(parent) = self.profile.parents.get(self.started).copied().flatten() {
                 self.left[parent] = self.left[parent].saturating_sub(self.left[self.started]);
             }
@@ -152,7 +152,7 @@ impl Surw {
 
     fn counts(&self, view: &View<'_>, thread: usize) -> bool {
         match self.object {
-            Some(object) => view.next(thread).is_some_and(|access| view.objects.kin(access.object) == object),
+            Some(object) => view.next(thread).is_some_and(|access| view.objects.key(access.object) == object),
             None => true,
         }
     }
@@ -166,20 +166,20 @@ impl Surw {
 
     /// Whether the thread has steps that count before it, and is on its way to them.
     fn comes(&self, view: &View<'_>, thread: usize) -> bool {
-        self.left[thread] > 0 && !view.actors[thread].is_finished() && !self.counts(view, thread)
+        self.left[thread] > 0 && !view.tasks[thread].is_finished() && !self.counts(view, thread)
     }
 
     /// A thread, in proportion to the steps before it: one that can proceed, or that may `come`.
     fn intend(&mut self, view: &View<'_>, may_come: bool) -> Option<usize> {
         let near = |thread: usize| view.options.contains(&thread) || (may_come && self.comes(view, thread));
-        let threads: Vec<_> = (0..view.actors.len()).filter(|&thread| near(thread)).collect();
+        let threads: Vec<_> = (0..view.tasks.len()).filter(|&thread| near(thread)).collect();
         let left = |thread: usize| self.left.get(thread).copied().unwrap_or(0);
         let role = |thread: usize| self.roles.get(thread).copied().unwrap_or(thread);
         let mut of_role: HashMap<usize, usize> = HashMap::new();
         for &thread in &threads {
             *of_role.entry(role(thread)).or_default() += left(thread);
         }
-        let mut lot = if self.by_role {
+        let mut draw = if self.by_role {
             let roles: Vec<_> = {
                 let mut roles: Vec<_> =
                     of_role.iter().filter(|(_, left)| **left > 0).map(|(role, _)| *role).collect();
@@ -197,8 +197,8 @@ impl Surw {
             self.rng.usize(..total)
         };
         threads.into_iter().filter(|&thread| of_role.contains_key(&role(thread))).find(|&thread| {
-            let found = lot < left(thread);
-            lot = lot.saturating_sub(left(thread));
+            let found = draw < left(thread);
+            draw = draw.saturating_sub(left(thread));
             found
         })
     }
@@ -212,7 +212,7 @@ impl Policy for Surw {
         if view.events.is_empty() {
             self.begin();
         }
-        self.notice_the_new(view);
+        self.notice_new_tasks(view);
         // Kept from its step that counts by another such step, it gives way; on its way there it is waited for.
         let waits = |thread| self.comes(view, thread);
         let blocked = |&thread: &usize| !view.options.contains(&thread) && !waits(thread);

@@ -41,7 +41,7 @@ def big(count=2000, threads=9):
     def add(thread, verb, thing, line, **more):
         steps.append({"thread": thread, "time_ns": clock, "verb": verb, "object": thing, "text": f"{verb} {objects[thing]['name']}" if thing is not None
                       else verb, "value": None, "outcome": None, "at": {"file": file, "line": line, "column": 9}, "preempts": None, "pair": False,
-                      "takes": [], "gives": [], "starts": None, "ends": False, **more})
+                      "acquires": [], "releases": [], "starts": None, "ends": False, **more})
 
     for i in range(1, threads):
         add(0, "starts", None, 20, text=f"starts {names[i]}", starts=i)
@@ -51,11 +51,11 @@ def big(count=2000, threads=9):
         clock += 1_000_000 if chance.random() < 0.02 else 0
         if holds[thread] is None and holder[shard] is None:
             holder[shard], holds[thread] = thread, shard
-            add(thread, "takes", shard, 41, takes=[shard], preempts=preempts)
+            add(thread, "takes", shard, 41, acquires=[shard], preempts=preempts)
         elif holds[thread] is not None and chance.random() < 0.4:
             mine, holds[thread] = holds[thread], None
             holder[mine] = None
-            add(thread, "gives back", mine, 48, gives=[mine], preempts=preempts)
+            add(thread, "gives back", mine, 48, releases=[mine], preempts=preempts)
         else:
             values[shard] += 1
             add(thread, "writes", shard + 6, 44, value=f"{values[shard] - 1} → {values[shard]}", preempts=preempts)
@@ -166,7 +166,7 @@ def check(page):
 def check_lost_update(page):
     end = check(page)
     assert {"preemption", "clock", "pair", "decides"} <= set(end.classes)
-    assert end.statuses == {0: "failed", 1: "over"}, end.statuses
+    assert end.statuses == {0: "failed", 1: "terminated"}, end.statuses
     assert "assertion `left == right` failed" in end.texts["message"] and "3rd execution" in end.texts["found"]
     assert "stale" not in end.classes
     assert dump(page, "step=0").statuses == {0: "paused", 1: "not started"}
@@ -180,7 +180,7 @@ def check_lost_update(page):
 
 def check_deadlock(page):
     end = check(page)
-    assert end.statuses == {0: "waits", 1: "waits", 2: "waits", 3: "waits", 4: "over"}, end.statuses
+    assert end.statuses == {0: "waits", 1: "waits", 2: "waits", 3: "waits", 4: "terminated"}, end.statuses
     assert "ring" in end.classes and "Philosopher<Kant> holds fork 3 since" in end.texts["cycle"], end.texts["cycle"]
     assert end.texts["program"] == "dinner::everybody_eats<Fork<T>>"
     before = dump(page, "step=18")

@@ -33,7 +33,9 @@ fn behind_a_gate(held: bool, says: bool) {
 
 #[test]
 fn a_predicate_that_says_yes_when_the_step_waits() {
-    assert!(found(Grain::Operations, |broken| behind_a_gate(broken, true)).contains("predicate said yes"));
+    assert!(
+        found(Grain::Operations, |broken| behind_a_gate(broken, true)).contains("predicate returned true")
+    );
 }
 
 #[test]
@@ -60,5 +62,5 @@ fn a_predicate_whose_word_changes_without_a_word() {
         word.store(1, SeqCst);
         other.join().unwrap();
     };
-    assert!(found(Grain::Operations, scenario).contains("predicate said no for ever"));
+    assert!(found(Grain::Operations, scenario).contains("predicate returned false"));
 }

@@ -56,7 +56,7 @@ function fillGrid(model, table) {
   const rows = [null];
   const body = el("tbody");
   table.style.setProperty("--threads", model.threads.length);
-  table.append(el("caption", "hidden", "The steps of the run in the order in which they happened, one column for each thread"), headOf(model));
+  table.append(el("caption", "hidden", "The steps of the execution in the order in which they happened, one column for each thread"), headOf(model));
   model.steps.forEach((step, i) => {
     const before = i ? model.steps[i - 1].time_ns : step.time_ns;
     if (step.time_ns !== before) body.append(clockRow(model, before, step.time_ns, i + 1));
@@ -129,7 +129,7 @@ function fillCell(model, cell, step, k) {
   if (step.wakes) act.append("; ", el("span", "wakes", step.wakes));
   if (step.at) act.append(place(step.at));
   if (step.pair) act.append(el("span", "decides", "order decides: " + (model.pair[0] === k ? "first" : "second")));
-  if (step.ends) act.append(el("span", "tag", "thread is over"));
+  if (step.ends) act.append(el("span", "tag", "terminates"));
   cell.append(act);
 }
 
@@ -159,7 +159,7 @@ function preemptionRow(model, step, k) {
   return row;
 }
 
-/** The last row: who waits for what, or who failed. */
+/** The last row: the blocked threads, or the thread that failed. */
 function endRow(model) {
   const { failure } = model.report;
   const row = el("tr", "end future");
@@ -217,7 +217,7 @@ function drawPair(model, rows, sheet) {
   sheet.append(lines);
 }
 
-/** The lanes behind the slider: who ran when, with the preemptions. */
+/** The lanes behind the slider: which thread ran when, with the preemptions. */
 function drawLanes(model, lanes) {
   const height = Math.max(4, Math.min(9, 40 / Math.max(1, model.threads.length)));
   lanes.setAttribute("viewBox", `0 0 ${Math.max(1, model.last)} ${model.threads.length}`);

@@ -1,5 +1,5 @@
 "use strict";
-// The report, made ready to tell the state at any step. Every list is filled in one pass and sorted by `k`, the number of a step
+// The report, prepared for showing the state after any step. Every list is filled in one pass and sorted by `k`, the number of a step
 // (the first is 1; 0 is before the first), so that a step in a run of thousands is found by halving.
 
 const HUES = [252, 155, 305, 200, 350, 115, 60, 278, 178];
@@ -56,8 +56,8 @@ function addStep(model, step, k) {
   if (step.pair) model.pair.push(k);
   if (step.pair || step.preempts != null) model.marks.push(k);
   addValue(model, thread, step, k);
-  for (const object of step.takes || []) addHolder(model, thread, object, step, k);
-  for (const object of step.gives || []) dropHolder(model, thread, object, k);
+  for (const object of step.acquires || []) addHolder(model, thread, object, step, k);
+  for (const object of step.releases || []) dropHolder(model, thread, object, k);
 }
 
 /** What an object is from step `k` on: one entry for each step, copied from the entry before. */
@@ -99,18 +99,18 @@ function dropHolder(model, thread, index, k) {
   thread.held.push({ k, list: held.list.filter((h) => h.object !== index) });
 }
 
-/** Who else holds the object after step `k`. */
+/** The other holders of the object after step `k`. */
 function holdersAt(model, object, k, except) {
   const entry = lastAt(model.objects[object].past, k);
   return entry ? entry.holders.filter((h) => h.thread !== except) : [];
 }
 
-/** What thread `thread` waits for after step `k`, as far as the run tells: the lock that its next step takes is another's. */
+/** What thread `thread` waits for after step `k`, as far as the report shows: the lock that its next step acquires is held. */
 function waitAt(model, thread, k) {
   const end = model.waits.find((w) => w.thread === thread.index);
   if (end && k >= model.last) return end;
   const next = nextAfter(thread.own, k);
-  const wanted = next ? next.step.takes || [] : end ? [end.object] : [];
+  const wanted = next ? next.step.acquires || [] : end ? [end.object] : [];
   for (const object of wanted) {
     const what = model.objects[object];
     if (!what || !what.lock) continue;
@@ -121,12 +121,12 @@ function waitAt(model, thread, k) {
   return null;
 }
 
-/** One word for a thread after step `k`: not started, over, runs, waits, preempted, paused, or the failure that it met. */
+/** The status of a thread after step `k`: not started, terminated, runs, waits, preempted, paused, or failed. */
 function statusAt(model, thread, k) {
   const { failure } = model.report;
   if (k < thread.from) return "not started";
   if (k >= model.last && failure.thread === thread.index && failure.kind !== "deadlock") return "failed";
-  if (k >= thread.to && !(k === thread.to && k < model.last)) return "over";
+  if (k >= thread.to && !(k === thread.to && k < model.last)) return "terminated";
   if (k >= model.last && waitAt(model, thread, k)) return "waits";
   if (k > 0 && model.steps[k - 1].thread === thread.index) return "runs";
   if (waitAt(model, thread, k)) return "waits";

@@ -5,13 +5,13 @@
 //   body[data-ready]                  "true" once all is drawn; "broken" when there is no report to draw; body[data-playing] "true|false"
 //   tr.step[data-step="3"]            the row of step 3; aria-current="step" on the current one; class `future` after it
 //   td.cell[data-thread="1"]          the cell of the thread that acts in that row; div.act inside, `div.act.pair` for a deciding step
-//   tr.preemption[data-before="4"]    the line before step 4; its td[data-thread] is the thread that could have gone on
+//   tr.preemption[data-before="4"]    the line before step 4; its td[data-thread] is the preempted thread
 //   tr.clock[data-before="4"]         the virtual clock moved before step 4
-//   tr.end                            the end: div.act.stuck for who waits for ever or failed
+//   tr.end                            the end: div.act.stuck for a thread that is blocked or failed
 //   th.thread[data-thread="1"]        the head of a column
 //   svg.pair                          the line between the two deciding steps
-//   #threads > li[data-thread][data-status]   status: runs, waits, preempted, paused, not started, over, failed
-//   #objects > li[data-object]        span.value is its value, p.held who holds it; `p.copy.stale` in a thread: its copy is old
+//   #threads > li[data-thread][data-status]   status: runs, waits, preempted, paused, not started, terminated, failed
+//   #objects > li[data-object]        span.value is its value, p.held its holder; `p.copy.stale` in a thread: its copy is old
 //   #cycle svg.ring, ol.cycle-words   the cycle of a deadlock, at the last step
 //   #kind #title #message #thrown #found #replay #said #count #clock     the texts
 //   button[data-action]               first, prev, play, next, last, mark, copy, theme
@@ -35,7 +35,7 @@ function foundWords(found) {
   const parts = [];
   if (found.replayed) parts.push("Replayed from its token");
   if (found.execution != null) parts.push("In the " + ordinal(found.execution) + " execution");
-  if (found.classes != null) parts.push("after " + counted(found.classes, "class", "classes") + " of schedules that differ in what they do");
+  if (found.classes != null) parts.push("after " + counted(found.classes, "class", "classes") + " of schedules");
   if (found.strategy) parts.push("by " + found.strategy);
   let words = parts.length ? parts.join(", ") + "." : "";
   if (found.preemptions != null) {

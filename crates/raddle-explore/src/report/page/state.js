@@ -26,7 +26,7 @@ function threadCard(model, thread, k) {
   const head = el("div", "head");
   head.append(named("name", thread.name), el("span", "status", STATUS_WORDS[status] || status));
   card.append(head);
-  if (status === "not started" || status === "over") return card;
+  if (status === "not started" || status === "terminated") return card;
   card.append(...doing(model, thread, status, k));
   for (const held of lastAt(thread.held, k).list) {
     card.append(line("fact", "holds ", el("b", "", model.objects[held.object].name), " since step " + held.k + " ", place(held.at)));
@@ -35,7 +35,7 @@ function threadCard(model, thread, k) {
   return card;
 }
 
-/** What the thread is at: its step, or what it waits for, or what it would do next. */
+/** The current step of the thread, what it waits for, or its next step. */
 function doing(model, thread, status, k) {
   if (status === "failed") return [line("fact", model.report.failure.kind + " ", place(model.report.failure.at))];
   const wait = waitAt(model, thread, k);
@@ -45,7 +45,7 @@ function doing(model, thread, status, k) {
     return [line("fact", stepWords(step) + " ", place(step.at))];
   }
   const next = nextAfter(thread.own, k);
-  if (!next) return [line("fact faint", "has no further step in this run")];
+  if (!next) return [line("fact faint", "has no further step in this execution")];
   return [line("fact faint", "next: " + next.step.text + " ", place(next.step.at))];
 }
 

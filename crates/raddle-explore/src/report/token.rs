@@ -1,61 +1,65 @@
-//! A schedule as a word that can be given to a command.
+//! The token of a schedule: the choices of an execution as one word of text.
+//!
+//! `r2oe-7b3b6048.16-2.2_0.1x3` consists of the format's version (`r2`), the grain (`o` or `a`) and the time mode (`e` or
+//! `q`); the fingerprint of the first steps and their number; and the choices. A choice is the position of the chosen
+//! task among the enabled ones, and 0 continues the current task. `2.2` stands for two zeros and a 2, `x3` repeats a
+//! block, `_` separates blocks, and `+` separates the choices of one block. Zeros at the end are left out.
 
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::search::Execution;
-use crate::stage::{Grain, Rules, Time};
+use crate::options::{Grain, Rules, Time};
+use crate::runtime::Trace;
 
-/// A schedule: what was chosen wherever there was a choice, and a mark by which to notice that the program did
-/// something else on the way.
+/// The choices of an execution, and a fingerprint that shows whether the program takes the same steps again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     pub(crate) grain: Grain,
     pub(crate) time: Time,
-    /// Of the operations, not of the lines that they stand on: those may move.
-    pub(crate) mark: u32,
-    /// Over so many steps.
+    /// A hash of the operations without their source lines, which may move.
+    pub(crate) fingerprint: u32,
+    /// The number of steps that the fingerprint covers.
     pub(crate) steps: usize,
-    /// Places among the options; 0, go on with the same thread, at the end left out.
+    /// The chosen positions among the enabled tasks, without zeros at the end.
     pub(crate) choices: Vec<usize>,
 }
 
 impl Token {
-    pub(crate) fn new(execution: &Execution, rules: Rules) -> Self {
-        let mut choices = execution.choices.clone();
+    pub(crate) fn new(trace: &Trace, rules: Rules) -> Self {
+        let mut choices = trace.choices.clone();
         while choices.last() == Some(&0) {
             choices.pop();
         }
-        let failed = execution.failure.is_some();
-        let steps = if failed { execution.failed_at } else { execution.events.len() };
-        Self { grain: rules.grain, time: rules.time, mark: mark(execution, steps), steps, choices }
+        let failed = trace.failure.is_some();
+        let steps = if failed { trace.failed_at } else { trace.events.len() };
+        Self { grain: rules.grain, time: rules.time, fingerprint: fingerprint(trace, steps), steps, choices }
     }
 }
 
-/// FNV-1a over who did what to which kind of object in the first steps.
-pub(crate) fn mark(execution: &Execution, steps: usize) -> u32 {
-    let events = execution.events.iter().take(steps);
+/// A hash of the first steps: the thread, the kind of operation, and the kind of object of each.
+pub(crate) fn fingerprint(trace: &Trace, steps: usize) -> u32 {
+    let events = trace.events.iter().take(steps);
     let words = events.filter_map(|event| Some((event.thread, event.op?)));
     let text = words.flat_map(|(thread, op)| format!("{thread}{:?}{}", op.kind, op.object.what).into_bytes());
     hash(text)
 }
 
-/// FNV-1a.
+/// FNV-1a, 32 bits.
 pub(crate) fn hash(bytes: impl IntoIterator<Item = u8>) -> u32 {
     bytes.into_iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// A token that is longer than this goes into a file, whose name is shown instead.
-pub(crate) const SHOWN: usize = 200;
+/// A longer token is written to a file, whose name is shown instead.
+pub(crate) const LONGEST_SHOWN: usize = 200;
 
-/// The version of the format. The choices of an earlier one mean something else.
+/// The version of the format. Choices of an earlier version have another meaning.
 const VERSION: &str = "r2";
 
-/// So many zeros, and then a choice that is none.
+/// A number of zeros, and the choice other than zero that follows them.
 type Item = (usize, usize);
 
-/// The longest block of items of which repetitions are looked for.
+/// The length of the longest block whose repetitions are found.
 const BLOCK: usize = 32;
 
 impl Token {
@@ -73,7 +77,7 @@ impl Token {
     }
 }
 
-/// The block with which `items` begin, and how often it comes in a row: the one that leaves out the most items.
+/// The length of the first block of `items` and how often it is repeated, such that repetition saves the most items.
 fn block(items: &[Item]) -> (usize, usize) {
     let repeats = |length: usize| {
         let block = &items[..length];
@@ -88,7 +92,7 @@ impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let grain = if self.grain == Grain::Atoms { 'a' } else { 'o' };
         let time = if self.time == Time::Quiescent { 'q' } else { 'e' };
-        write!(f, "{VERSION}{grain}{time}-{:08x}.{}-", self.mark, self.steps)?;
+        write!(f, "{VERSION}{grain}{time}-{:08x}.{}-", self.fingerprint, self.steps)?;
         let items = self.items();
         let mut rest = &items[..];
         while !rest.is_empty() {
@@ -111,15 +115,16 @@ impl fmt::Display for Token {
 }
 
 impl Token {
-    /// The token that `text` is, or that the file with this name holds.
+    /// Parses `text`, or the contents of the file with that name.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let text = text.trim();
         text.parse().or_else(|error| match std::fs::read_to_string(text) {
             Ok(file) => file.parse().map_err(|error| format!("in the file {}: {error}", cut(text))),
             Err(_) if !is_path(text) => Err(error),
-            Err(io) => {
-                Err(format!("{} is neither the token of a schedule nor a file with one: {io}", cut(text)))
-            }
+            Err(io) => Err(format!(
+                "{} is neither the token of a schedule nor a file that contains one: {io}",
+                cut(text)
+            )),
         })
     }
 
@@ -134,12 +139,12 @@ fn is_path(text: &str) -> bool {
         || Path::new(text).extension().is_some_and(|extension| extension == "token")
 }
 
-/// The beginning of a text that is too long to be shown.
+/// The beginning of a text that is too long to be shown, or the text.
 fn cut(text: &str) -> String {
-    if text.chars().count() <= SHOWN {
+    if text.chars().count() <= LONGEST_SHOWN {
         return text.to_owned();
     }
-    format!("{}…", text.chars().take(SHOWN / 4).collect::<String>())
+    format!("{}…", text.chars().take(LONGEST_SHOWN / 4).collect::<String>())
 }
 
 impl FromStr for Token {
@@ -152,11 +157,11 @@ impl FromStr for Token {
             let text = cut(text);
             if earlier {
                 return format!(
-                    "{text:?} is a token of an earlier version of raddle-explore, whose choices mean something else: run \
-                     the test without it to get a new one"
+                    "{text:?} is a token of an earlier version of raddle-explore and cannot be replayed; run the test \
+                     without it to get a new one"
                 );
             }
-            format!("{text:?} is no token of a schedule; one looks like r2oe-0a1b2c3d.17-12.1_3.2")
+            format!("{text:?} is not the token of a schedule; a token looks like r2oe-0a1b2c3d.17-12.1_3.2")
         })
     }
 }
@@ -186,8 +191,8 @@ fn parse(text: &str) -> Option<Token> {
         choices.extend(once.iter().cycle().take(all));
     }
     let (hash, steps) = hash.split_once('.')?;
-    let (mark, steps) = (u32::from_str_radix(hash, 16).ok()?, steps.parse().ok()?);
-    parts.next().is_none().then_some(Token { grain, time, mark, steps, choices })
+    let (fingerprint, steps) = (u32::from_str_radix(hash, 16).ok()?, steps.parse().ok()?);
+    parts.next().is_none().then_some(Token { grain, time, fingerprint, steps, choices })
 }
 
 /// More choices than any execution has.
@@ -198,11 +203,11 @@ mod tests {
     use super::*;
 
     fn token(choices: Vec<usize>) -> Token {
-        Token { grain: Grain::Atoms, time: Time::Explored, mark: 0xab, steps: 9, choices }
+        Token { grain: Grain::Atoms, time: Time::Explored, fingerprint: 0xab, steps: 9, choices }
     }
 
     #[test]
-    fn a_token_is_what_it_was_written_as() {
+    fn token_survives_a_round_trip() {
         for choices in [vec![], vec![1], vec![0, 0, 0, 2, 1, 0, 3]] {
             let token = token(choices);
             assert_eq!(token.to_string().parse(), Ok(token));
@@ -226,9 +231,8 @@ mod tests {
         }
     }
 
-    /// Whatever the choices are, the token is what it was.
     #[test]
-    fn irregular_choices_survive() {
+    fn irregular_choices_survive_a_round_trip() {
         let mut seed = 1_u64;
         for length in 0..150 {
             let choices = (0..length).map(|_| {
@@ -243,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn invalid_tokens_are_rejected() {
         for text in [
             "",
             "r2",
@@ -264,10 +268,10 @@ mod tests {
     }
 
     #[test]
-    fn token_of_an_earlier_version_is_told_apart() {
+    fn token_of_an_earlier_version_has_an_error_of_its_own() {
         let error = "r1oe-0a1b2c3d.17-12.1_3.2".parse::<Token>().unwrap_err();
         assert!(error.contains("earlier version"), "{error}");
         let error = "nonsense ".repeat(100).parse::<Token>().unwrap_err();
-        assert!(error.contains("is no token") && error.len() < 200, "{error}");
+        assert!(error.contains("is not the token") && error.len() < 200, "{error}");
     }
 }

@@ -8,16 +8,16 @@ use std::panic::{Location, PanicHookInfo};
 use std::sync::{Mutex, Once, PoisonError};
 
 /// Where in the sources: file, line, column.
-pub(crate) type Source = (String, u32, u32);
+pub(crate) type SourceLocation = (String, u32, u32);
 
 /// Is told the message of a panic, and where it was.
-type LastWord = Box<dyn FnOnce(String, Option<Source>)>;
+type LastWord = Box<dyn FnOnce(String, Option<SourceLocation>)>;
 
 thread_local! {
     /// The calling thread is being explored.
     static EXPLORED: Cell<bool> = const { Cell::new(false) };
     /// Where the calling thread panicked last.
-    static LAST: RefCell<Option<Source>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<SourceLocation>> = const { RefCell::new(None) };
     /// The calling thread drops its locals, where a panic is the end of the process: what is to be done before that.
     static LAST_WORD: RefCell<Option<LastWord>> = const { RefCell::new(None) };
 }
@@ -40,7 +40,7 @@ pub(crate) fn enter() {
 
 /// From now on the calling thread drops its locals. A panic there ends the process, and before that `last_word` is
 /// called.
-pub(crate) fn ends(last_word: impl FnOnce(String, Option<Source>) + 'static) {
+pub(crate) fn ends(last_word: impl FnOnce(String, Option<SourceLocation>) + 'static) {
     LAST_WORD.set(Some(Box::new(last_word)));
 }
 
@@ -82,24 +82,24 @@ pub(crate) fn range_of<T>(value: &T) -> Range<usize> {
 
 /// The latest panics of explored threads, the last one first: what a pool's task panicked with goes on in the thread
 /// of its scope, where no panic hook is called.
-static RECENT: Mutex<VecDeque<(String, Source)>> = Mutex::new(VecDeque::new());
+static RECENT: Mutex<VecDeque<(String, SourceLocation)>> = Mutex::new(VecDeque::new());
 
 /// So many are kept.
 const MANY: usize = 32;
 
 /// Where the latest panic with this payload's message was, of whichever thread.
-pub(crate) fn place_of(payload: &(dyn Any + Send)) -> Option<Source> {
+pub(crate) fn place_of(payload: &(dyn Any + Send)) -> Option<SourceLocation> {
     let text = text(payload);
     let recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
     recent.iter().find(|(message, _)| *message == text).map(|(_, at)| at.clone())
 }
 
-fn source(at: &Location<'_>) -> Source {
+fn source(at: &Location<'_>) -> SourceLocation {
     (at.file().to_owned(), at.line(), at.column())
 }
 
 /// The line on which the calling thread called `exit`, as far as its stack shows that.
-pub(crate) fn place_of_exit() -> Option<Source> {
+pub(crate) fn place_of_exit() -> Option<SourceLocation> {
     let stack = std::backtrace::Backtrace::force_capture().to_string();
     let mut lines = stack.lines().map(str::trim_start);
     lines.find(|line| line.ends_with("std::process::exit"))?;
@@ -111,12 +111,12 @@ pub(crate) fn place_of_exit() -> Option<Source> {
 }
 
 /// The message of the panic that the calling thread has just had, and where it was, in whichever thread it began.
-pub(crate) fn last_panic(payload: &(dyn Any + Send)) -> (String, Option<Source>) {
+pub(crate) fn last_panic(payload: &(dyn Any + Send)) -> (String, Option<SourceLocation>) {
     (text(payload), LAST.take().or_else(|| place_of(payload)))
 }
 
 fn text(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a panic without a text".to_owned())
+    text.unwrap_or_else(|| "a panic whose payload is not a string".to_owned())
 }

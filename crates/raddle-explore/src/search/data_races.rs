@@ -10,14 +10,13 @@ use std::collections::HashMap;
 
 use raddle::rt::{Kind, Memory};
 
-use super::clock::Clock;
-use super::execution::Execution;
-use crate::stage::{Access, CLOCK, Event, Failure, Mode, PROGRAM};
+use super::vector_clock::VectorClock;
+use crate::runtime::{Access, CLOCK, Event, Failure, Mode, PROGRAM, Trace};
 
 /// The first data race on a [`Shared`](raddle::Shared) cell of an execution.
-pub(crate) fn first_race(execution: &Execution) -> Option<Failure> {
+pub(crate) fn first_race(trace: &Trace) -> Option<Failure> {
     let mut races = Races {
-        execution,
+        trace,
         threads: Vec::new(),
         objects: HashMap::new(),
         clocks: Vec::new(),
@@ -26,30 +25,30 @@ pub(crate) fn first_race(execution: &Execution) -> Option<Failure> {
         fences: Vec::new(),
         read: Vec::new(),
     };
-    (0..execution.events.len()).find_map(|event| races.step(event))
+    (0..trace.events.len()).find_map(|event| races.step(event))
 }
 
 struct Races<'a> {
-    execution: &'a Execution,
+    trace: &'a Trace,
     /// For each thread what happened before its next step.
-    threads: Vec<Clock>,
+    threads: Vec<VectorClock>,
     /// For each object what happened before the next step that touches it.
-    objects: HashMap<u32, Clock>,
+    objects: HashMap<u32, VectorClock>,
     /// For each event what happened before it, itself included.
-    clocks: Vec<Clock>,
+    clocks: Vec<VectorClock>,
     /// For each cell the events that accessed it.
     cells: HashMap<u32, Vec<(usize, Mode)>>,
     /// For each atomic what an acquire that reads from it synchronises with: its release sequence.
-    messages: HashMap<u32, Clock>,
+    messages: HashMap<u32, VectorClock>,
     /// For each thread what happened before its last release fence.
-    fences: Vec<Clock>,
+    fences: Vec<VectorClock>,
     /// For each thread what an acquire fence synchronises with: what its relaxed loads have read from.
-    read: Vec<Clock>,
+    read: Vec<VectorClock>,
 }
 
 impl Races<'_> {
     fn step(&mut self, index: usize) -> Option<Failure> {
-        let event = &self.execution.events[index];
+        let event = &self.trace.events[index];
         let mut clock = self.before(event);
         // Accesses of plain data synchronise with nothing, and atomic ones by their ordering.
         let own = Self::is_plain(event) || event.memory.is_some();
@@ -67,7 +66,7 @@ impl Races<'_> {
     }
 
     /// A step of an object that orders by itself: whoever looks at it sees what was done to it before.
-    fn synchronise(&mut self, index: usize, access: Access, clock: &mut Clock) {
+    fn synchronise(&mut self, index: usize, access: Access, clock: &mut VectorClock) {
         // That time passes, or that the program ends, orders nothing.
         if access.object == CLOCK || access.object == PROGRAM {
             return;
@@ -78,11 +77,11 @@ impl Races<'_> {
         }
         if access.mode != Mode::Read {
             object.join(clock);
-            object.sees(self.execution.events[index].thread, index);
+            object.sees(self.trace.events[index].thread, index);
         }
     }
 
-    fn order(&mut self, event: &Event, memory: Memory, clock: &mut Clock) {
+    fn order(&mut self, event: &Event, memory: Memory, clock: &mut VectorClock) {
         let me = event.thread;
         if let Memory::Fence(_) = memory {
             if memory.acquires() {
@@ -96,7 +95,7 @@ impl Races<'_> {
         let Some(access) = event.access else { return };
         let message = self.messages.entry(access.object).or_default();
         match memory {
-            Memory::Store(_) => *message = Clock::default(),
+            Memory::Store(_) => *message = VectorClock::default(),
             _ if memory.acquires() => clock.join(message),
             _ => self.read[me].join(message),
         }
@@ -107,13 +106,13 @@ impl Races<'_> {
         }
     }
 
-    fn before(&mut self, event: &Event) -> Clock {
+    fn before(&mut self, event: &Event) -> VectorClock {
         for clocks in [&mut self.threads, &mut self.fences, &mut self.read] {
-            clocks.resize(clocks.len().max(event.thread + 1), Clock::default());
+            clocks.resize(clocks.len().max(event.thread + 1), VectorClock::default());
         }
         let mut clock = self.threads[event.thread].clone();
-        let started_by = self.execution.actors[event.thread].started_by;
-        for by in event.opened_by.into_iter().chain(started_by) {
+        let started_by = self.trace.tasks[event.thread].started_by;
+        for by in event.enabled_by.into_iter().chain(started_by) {
             clock.join(&self.clocks[by as usize]);
         }
         clock
@@ -124,11 +123,11 @@ impl Races<'_> {
         event.op.is_some_and(|op| matches!(op.kind, Kind::Load | Kind::Store))
     }
 
-    fn look_at_cells(&mut self, index: usize, event: &Event, clock: &Clock) -> Option<Failure> {
+    fn look_at_cells(&mut self, index: usize, event: &Event, clock: &VectorClock) -> Option<Failure> {
         let access = event.access.filter(|_| Self::is_plain(event))?;
         let touched = self.cells.entry(access.object).or_default();
         let unordered = |&&(earlier, mode): &&(usize, Mode)| {
-            let other = &self.execution.events[earlier];
+            let other = &self.trace.events[earlier];
             mode.conflicts(access.mode)
                 && other.thread != event.thread
                 && !clock.has_seen(other.thread, earlier)

@@ -1,14 +1,45 @@
-//! Follows an order of threads as well as it can.
+//! Follows choices that were made before.
 
 use std::any::Any;
 use std::collections::VecDeque;
 
-use crate::stage::{Policy, View};
+use crate::runtime::{Policy, View};
+
+/// Makes the given choices wherever there is one to make, and the first one after that.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    choices: Vec<usize>,
+    at: usize,
+    /// A choice was not there to be made: the program has changed.
+    pub(crate) diverged: bool,
+}
+
+impl Replay {
+    pub(crate) fn new(choices: Vec<usize>) -> Self {
+        Self { choices, at: 0, diverged: false }
+    }
+}
+
+impl Policy for Replay {
+    fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        if view.options.len() < 2 {
+            return Some(0);
+        }
+        let choice = self.choices.get(self.at).copied().unwrap_or(0);
+        self.at += 1;
+        self.diverged |= choice >= view.options.len();
+        Some(choice.min(view.options.len() - 1))
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
 
 /// Has threads go in runs: so many steps of this one, then so many of that one. A thread that cannot go on leaves the
 /// rest of its run for later; when all runs are over, whoever can goes on.
 #[derive(Debug)]
-pub(crate) struct Guide {
+pub(crate) struct RunOrder {
     runs: VecDeque<Run>,
 }
 
@@ -19,13 +50,13 @@ pub(crate) struct Run {
     pub(crate) steps: usize,
 }
 
-impl Guide {
+impl RunOrder {
     pub(crate) fn new(runs: impl IntoIterator<Item = Run>) -> Self {
         Self { runs: runs.into_iter().filter(|run| run.steps > 0).collect() }
     }
 }
 
-impl Policy for Guide {
+impl Policy for RunOrder {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
         let place_of = |thread| view.options.iter().position(|&option| option == thread);
         let found = self.runs.iter().enumerate().find_map(|(at, run)| Some((at, place_of(run.thread)?)));

@@ -2,22 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use crate::crew::{hired, native_id};
-use crate::search::Execution;
-use crate::stage::{Failure, Pulse, Stage, State};
+use super::execution::{Execution, Monitor};
+use super::os_threads::{native_id, registered};
+use super::record::Failure;
+use super::state::ExecutionState;
+use super::trace::Trace;
 
 /// Looks from outside whether an exploration goes on.
-pub(crate) struct Watch {
+pub(crate) struct StallDetector {
     began: Instant,
     /// In a test of the standard harness, threads with other names are other tests'.
     in_test: bool,
-    last: Option<Blocked>,
+    last: Option<FutexWait>,
     times: usize,
 }
 
 /// A thread that waits, without a timeout, for another one to wake it, as the operating system shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Blocked {
+struct FutexWait {
     native_id: u64,
     /// The system call and its arguments.
     call: String,
@@ -26,42 +28,42 @@ struct Blocked {
 }
 
 /// So many looks in a row have to see the same.
-const LOOKS: usize = 3;
+const SAMPLES: usize = 3;
 
-impl Watch {
+impl StallDetector {
     #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
     pub(crate) fn new(in_test: bool) -> Self {
         Self { began: Instant::now(), in_test, last: None, times: 0 }
     }
 
     /// The exploration has taken a step since the last look.
-    pub(crate) fn goes_on(&mut self) {
+    pub(crate) fn has_progressed(&mut self) {
         (self.last, self.times) = (None, 0);
     }
 
     /// Whether the thread that has the baton is blocked for good: all other explored threads wait for the baton, so only
     /// a thread that the program started past the toolkit could wake it, and none of these runs. To be asked now and
     /// then.
-    pub(crate) fn sees_blocked_for_good(&mut self, pulse: &Pulse) -> bool {
+    pub(crate) fn sees_blocked_for_good(&mut self, monitor: &Monitor) -> bool {
         // A thread that has handed the baton on may not have run since, so that it has not woken the next one yet.
-        let waits = |native_id: &u64| Blocked::look(*native_id).is_some() || started(*native_id).is_none();
-        let now = baton_of(pulse)
-            .and_then(|(thread, all)| all.iter().all(waits).then(|| Blocked::look(thread)).flatten());
+        let waits = |native_id: &u64| FutexWait::read(*native_id).is_some() || started(*native_id).is_none();
+        let now = token_holder_of(monitor)
+            .and_then(|(thread, all)| all.iter().all(waits).then(|| FutexWait::read(thread)).flatten());
         let same = now.is_some() && now == self.last && !self.has_helper();
         self.times = if same { self.times + 1 } else { 0 };
         self.last = now;
-        self.times >= LOOKS - 1
+        self.times >= SAMPLES - 1
     }
 
     /// Whether a thread that may have been started by the explored program is not blocked itself. Threads without a name
     /// of their own have that of the thread which started them.
     fn has_helper(&self) -> bool {
-        let (hired, own, began) = (hired(), native_id(), self.began());
-        tasks().any(|task| {
-            let candidate = !hired.contains(&task) && Some(task) != own;
-            let new = || started(task).zip(began).is_none_or(|(started, began)| started + 0.02 >= began);
-            let named = || read(task, "comm").trim() != "explored";
-            candidate && new() && !(self.in_test && named()) && Blocked::look(task).is_none()
+        let (registered, own, began) = (registered(), native_id(), self.began());
+        os_thread_ids().any(|id| {
+            let candidate = !registered.contains(&id) && Some(id) != own;
+            let new = || started(id).zip(began).is_none_or(|(started, began)| started + 0.02 >= began);
+            let named = || read(id, "comm").trim() != "explored";
+            candidate && new() && !(self.in_test && named()) && FutexWait::read(id).is_none()
         })
     }
 
@@ -74,8 +76,8 @@ impl Watch {
     }
 }
 
-impl Blocked {
-    fn look(native_id: u64) -> Option<Self> {
+impl FutexWait {
+    fn read(native_id: u64) -> Option<Self> {
         let call = read(native_id, "syscall");
         let status = read(native_id, "status");
         let switches = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"))?.to_owned();
@@ -96,7 +98,7 @@ fn waits_without_timeout(call: &str) -> bool {
     number == Some(FUTEX) && WAITS.contains(&(operation & 0x7f)) && timeout == 0
 }
 
-fn tasks() -> impl Iterator<Item = u64> {
+fn os_thread_ids() -> impl Iterator<Item = u64> {
     let entries = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
@@ -114,66 +116,66 @@ fn read(native_id: u64, what: &str) -> String {
 }
 
 /// The thread of the operating system that has the baton of the execution that runs, and all that have a part in it.
-fn baton_of(pulse: &Pulse) -> Option<(u64, Vec<u64>)> {
-    let stage = pulse.stage()?;
-    let now = stage.lock();
-    if now.over {
+fn token_holder_of(monitor: &Monitor) -> Option<(u64, Vec<u64>)> {
+    let execution = monitor.execution()?;
+    let now = execution.lock();
+    if now.finished {
         return None;
     }
-    let all = now.actors.iter().filter_map(|actor| actor.native_id).collect();
-    Some((now.actors.get(now.baton)?.native_id?, all))
+    let all = now.tasks.iter().filter_map(|task| task.native_id).collect();
+    Some((now.tasks.get(now.token_holder)?.native_id?, all))
 }
 
 /// The execution that does not go on, if one runs.
-pub(crate) fn look(pulse: &Pulse, since: Duration) -> Option<Execution> {
-    let stage = pulse.stage()?;
-    let mut now = stage.lock();
-    if now.over {
+pub(crate) fn report_stalled(monitor: &Monitor, since: Duration) -> Option<Trace> {
+    let execution = monitor.execution()?;
+    let mut now = execution.lock();
+    if now.finished {
         return None;
     }
-    pulse.abandon();
-    let thread = now.baton;
+    monitor.abandon();
+    let thread = now.token_holder;
     let text = describe(&now, thread, since);
     now.ending = false; // what goes wrong while all come to an end goes wrong, too
-    now.fail(Failure::Outside { thread, state: String::new() });
-    let (count, native_id) = (now.actors.len(), now.actors.get(thread).and_then(|actor| actor.native_id));
+    now.fail(Failure::BlockedOutside { thread, state: String::new() });
+    let (count, native_id) = (now.tasks.len(), now.tasks.get(thread).and_then(|task| task.native_id));
     drop(now);
-    let holder = native_id.and_then(|id| who_keeps(&stage, thread, id, count));
-    let mut now = stage.lock();
-    let waits_for = holder.map(|holder| format!("It waits for thread {:?}.\n", now.actors[holder].name));
-    if let Some(Failure::Outside { state, .. }) = &mut now.failure {
+    let holder = native_id.and_then(|id| holder_of(&execution, thread, id, count));
+    let mut now = execution.lock();
+    let waits_for = holder.map(|holder| format!("it waits for thread {:?}\n", now.tasks[holder].name));
+    if let Some(Failure::BlockedOutside { state, .. }) = &mut now.failure {
         *state = format!("{text}\n{}{ADVICE}", waits_for.unwrap_or_default());
     }
-    Some(Execution::of(&mut now))
+    Some(Trace::of(&mut now))
 }
 
 /// The explored thread for which `blocked` waits, if it is one. The others are unwound, one after the other: what
 /// `blocked` waits for is released by then, if that thread holds it.
 #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
-fn who_keeps(stage: &Stage, blocked: usize, native_id: u64, count: usize) -> Option<usize> {
-    let before = Blocked::look(native_id)?;
+fn holder_of(execution: &Execution, blocked: usize, native_id: u64, count: usize) -> Option<usize> {
+    let before = FutexWait::read(native_id)?;
     (0..count).filter(|&other| other != blocked).find(|&other| {
-        stage.unwind_beside(blocked, other);
+        execution.unwind_beside(blocked, other);
         let is_released = || {
             std::thread::sleep(Duration::from_millis(1));
-            Blocked::look(native_id).as_ref() != Some(&before)
+            FutexWait::read(native_id).as_ref() != Some(&before)
         };
         (0..10).any(|_| is_released())
     })
 }
 
-fn describe(state: &State, thread: usize, since: Duration) -> String {
+fn describe(state: &ExecutionState, thread: usize, since: Duration) -> String {
     let last = state.events.iter().rfind(|event| event.thread == thread).and_then(|event| event.op);
     let after = match last {
-        Some(op) => format!("it {} a {}, at {}", op.verb(), op.object.what, op.at),
-        None => "it had taken no step yet".to_owned(),
+        Some(op) => format!("its last step: it {} a {}, at {}", op.verb(), op.object.what, op.at),
+        None => "it has taken no step yet".to_owned(),
     };
-    let now = state.actors[thread].native_id.map(system_says).unwrap_or_default();
-    format!("it has not come to its next step for {since:.1?}. Before that {after}.\n{now}")
+    let now = state.tasks[thread].native_id.map(system_says).unwrap_or_default();
+    format!("the thread has not reached its next step for {since:.1?}; {after}\n{now}")
 }
 
-const ADVICE: &str = "Explored threads may wait only for what raddle gives them: use raddle's locks, queues and sleep instead \
-                      of the standard library's, and no input or output that blocks.";
+const ADVICE: &str = "explored threads may block only in raddle's operations: use raddle's locks, queues and `time::sleep` \
+                      instead of the standard library's, and no blocking I/O";
 
 /// What the operating system knows of the thread: its state, and where in the kernel it waits.
 fn system_says(native_id: u64) -> String {
@@ -185,10 +187,11 @@ fn system_says(native_id: u64) -> String {
     if state.is_empty() {
         return String::new();
     }
-    let waits = if place.is_empty() || place == "0" { String::new() } else { format!(", waits in {place}") };
+    let waits =
+        if place.is_empty() || place == "0" { String::new() } else { format!(", blocked in {place}") };
     let call = call.split(' ').next().filter(|call| call.parse::<u32>().is_ok());
     let call = call.map(|call| format!(", system call {call}")).unwrap_or_default();
-    format!("The operating system says of it (thread {native_id}): {state}{waits}{call}.\n{}", stack.concat())
+    format!("OS thread {native_id}: {state}{waits}{call}\n{}", stack.concat())
 }
 
 /// Whether a thread is alive that an explored program may have started past the toolkit: without a name of its own it has
@@ -196,8 +199,8 @@ fn system_says(native_id: u64) -> String {
 #[expect(clippy::disallowed_methods, reason = "that thread runs in real time")]
 pub(crate) fn has_foreign_threads() -> bool {
     let now = || {
-        let hired = hired();
-        tasks().filter(move |task| !hired.contains(task) && read(*task, "comm").trim() == "explored")
+        let registered = registered();
+        os_thread_ids().filter(move |id| !registered.contains(id) && read(*id, "comm").trim() == "explored")
     };
     let before: Vec<_> = now().collect();
     if before.is_empty() {
@@ -205,5 +208,5 @@ pub(crate) fn has_foreign_threads() -> bool {
     }
     // One that is about to terminate is of no interest.
     std::thread::sleep(Duration::from_millis(20));
-    now().any(|task| before.contains(&task))
+    now().any(|id| before.contains(&id))
 }

@@ -4,12 +4,12 @@ use std::any::Any;
 
 use fastrand::Rng;
 
-use crate::stage::{Policy, View};
+use crate::runtime::{Policy, View};
 
 #[derive(Debug)]
-pub(crate) struct Walk(pub(crate) Rng);
+pub(crate) struct RandomWalk(pub(crate) Rng);
 
-impl Policy for Walk {
+impl Policy for RandomWalk {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
         if let Some(place) = view.starving() {
             return Some(place);

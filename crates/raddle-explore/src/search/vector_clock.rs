@@ -2,9 +2,9 @@
 
 /// For each thread how many of its events, counted over the whole execution, happened before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Clock(Vec<u32>);
+pub(crate) struct VectorClock(Vec<u32>);
 
-impl Clock {
+impl VectorClock {
     pub(crate) fn has_seen(&self, thread: usize, event: usize) -> bool {
         self.0.get(thread).is_some_and(|&seen| seen as usize > event)
     }
@@ -17,7 +17,7 @@ impl Clock {
         self.0[thread] = self.0[thread].max(seen);
     }
 
-    pub(crate) fn join(&mut self, other: &Clock) {
+    pub(crate) fn join(&mut self, other: &VectorClock) {
         if self.0.len() < other.0.len() {
             self.0.resize(other.0.len(), 0);
         }
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn a_clock_has_seen_what_it_joined() {
-        let (mut a, mut b) = (Clock::default(), Clock::default());
+        let (mut a, mut b) = (VectorClock::default(), VectorClock::default());
         a.sees(0, 4);
         b.sees(2, 7);
         b.join(&a);

@@ -2,8 +2,12 @@
 
 use std::time::Instant;
 
-use crate::search::{Depth, Execution, Guide, Lab, Order, Race, Run, runs};
-use crate::stage::{Policy, Rules};
+use super::depth::Depth;
+use super::happens_before::{HappensBefore, Race};
+use super::replay::{Run, RunOrder, runs};
+use super::runner::Runner;
+use crate::options::Rules;
+use crate::runtime::{Policy, Trace};
 
 /// So many runs of the program may be spent, and so many steps in all of them.
 const REPLAYS: usize = 50;
@@ -11,7 +15,7 @@ const STEPS: usize = 100_000;
 
 /// Runs a program again and again, as long as there is patience.
 pub(crate) struct Shrinker<'a> {
-    lab: &'a Lab,
+    runner: &'a Runner,
     rules: Rules,
     left: usize,
     steps_left: usize,
@@ -20,35 +24,35 @@ pub(crate) struct Shrinker<'a> {
 }
 
 impl<'a> Shrinker<'a> {
-    pub(crate) fn new(lab: &'a Lab, rules: Rules, until: Option<Instant>) -> Self {
-        Self { lab, rules, left: REPLAYS, steps_left: STEPS, until }
+    pub(crate) fn new(runner: &'a Runner, rules: Rules, until: Option<Instant>) -> Self {
+        Self { runner, rules, left: REPLAYS, steps_left: STEPS, until }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the time that the search takes is real")]
-    fn run<P: Policy + 'static>(&mut self, policy: P) -> Option<(Execution, P)> {
+    fn run<P: Policy + 'static>(&mut self, policy: P) -> Option<(Trace, P)> {
         if self.steps_left == 0 || self.until.is_some_and(|until| Instant::now() >= until) {
             return None;
         }
         self.left = self.left.checked_sub(1)?;
-        let (execution, policy) = self.lab.perform(self.rules, policy);
-        self.steps_left = self.steps_left.saturating_sub(execution.events.len());
-        Some((execution, policy))
+        let (trace, policy) = self.runner.run(self.rules, policy);
+        self.steps_left = self.steps_left.saturating_sub(trace.events.len());
+        Some((trace, policy))
     }
 
     /// The same failure with as few preemptions as were found.
-    pub(crate) fn fewest_preemptions(&mut self, failed: Execution) -> Execution {
+    pub(crate) fn fewest_preemptions(&mut self, failed: Trace) -> Trace {
         let merged = self.merge_runs(failed);
         self.search_below(merged)
     }
 
     /// Moves runs of a thread together, as long as the program fails in the same way with fewer preemptions.
-    fn merge_runs(&mut self, mut best: Execution) -> Execution {
+    fn merge_runs(&mut self, mut best: Trace) -> Trace {
         let mut at = 0;
         while self.left > REPLAYS / 2 && best.preemptions > 0 {
             let Some(candidate) = merged(&runs(best.events.iter().map(|event| event.thread)), at) else {
                 break;
             };
-            let Some((tried, _)) = self.run(Guide::new(candidate)) else { break };
+            let Some((tried, _)) = self.run(RunOrder::new(candidate)) else { break };
             if fails_like(&tried, &best) && tried.preemptions < best.preemptions {
                 (best, at) = (tried, 0);
             } else {
@@ -59,7 +63,7 @@ impl<'a> Shrinker<'a> {
     }
 
     /// Looks for a schedule with fewer preemptions yet, none at all first.
-    fn search_below(&mut self, best: Execution) -> Execution {
+    fn search_below(&mut self, best: Trace) -> Trace {
         for bound in 0..best.preemptions {
             let mut depth = Depth::new(bound);
             while !depth.is_exhausted() {
@@ -75,22 +79,22 @@ impl<'a> Shrinker<'a> {
     }
 
     /// The last two steps of the schedule without whose order the program would not have failed.
-    pub(crate) fn deciding_pair(&mut self, failed: &Execution) -> Option<Race> {
+    pub(crate) fn deciding_pair(&mut self, failed: &Trace) -> Option<Race> {
         (self.left, self.steps_left) = (REPLAYS / 2, STEPS);
         let mut races = Vec::new();
-        let order = Order::new(failed).races(|race, beginners| races.push((race, beginners.first())));
-        let reversed = |(race, beginner)| (race, reversed(failed, &order, race, beginner));
+        let order = HappensBefore::new(failed).races(|race, initials| races.push((race, initials.first())));
+        let reversed = |(race, initial)| (race, reversed(failed, &order, race, initial));
         let mut candidates: Vec<_> = races.into_iter().map(reversed).collect();
         candidates.sort_by_key(|(race, _)| std::cmp::Reverse((race.first, race.second)));
         let decides = |(race, runs): (Race, Vec<Run>)| {
-            let (tried, _) = self.run(Guide::new(runs))?;
+            let (tried, _) = self.run(RunOrder::new(runs))?;
             (!fails_like(&tried, failed)).then_some(race)
         };
         candidates.into_iter().find_map(decides)
     }
 }
 
-fn fails_like(tried: &Execution, failed: &Execution) -> bool {
+fn fails_like(tried: &Trace, failed: &Trace) -> bool {
     tried.failure.as_ref().zip(failed.failure.as_ref()).is_some_and(|(a, b)| a.is_like(b))
 }
 
@@ -108,13 +112,13 @@ fn merged(runs: &[Run], at: usize) -> Option<Vec<Run>> {
 }
 
 /// The schedule with the two steps of a race the other way round.
-fn reversed(execution: &Execution, order: &Order<'_>, race: Race, beginner: Option<usize>) -> Vec<Run> {
-    let thread = |event: usize| execution.events[event].thread;
-    let end = race.second.unwrap_or(execution.events.len());
+fn reversed(trace: &Trace, order: &HappensBefore<'_>, race: Race, initial: Option<usize>) -> Vec<Run> {
+    let thread = |event: usize| trace.events[event].thread;
+    let end = race.second.unwrap_or(trace.events.len());
     let before = (0..race.first).map(thread);
     let independent =
         (race.first + 1..end).filter(|&event| !order.happened_before(race.first, event)).map(thread);
-    let second = race.second.map(thread).or(beginner);
+    let second = race.second.map(thread).or(initial);
     runs(before.chain(independent).chain(second))
 }
 

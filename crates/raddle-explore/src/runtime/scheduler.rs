@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use raddle::rt::{Abandoned, Kind, Memory, Object, Op, Program, Scheduler, Wait};
+use raddle::rt::{Abandoned, Kind, Memory, Object, Op, Place, Program, Scheduler, Wait};
 
-use super::actor::{Gate, Loan, Passed, Standing};
-use super::baton::{Arrival, ask};
+use super::current::{CURRENT, EVALUATING};
+use super::execution::Execution;
 use super::objects::{Access, CLOCK, Mode};
-use super::{ASKED, Failure, Hold, ME, Place, Stage, Time};
-use crate::hook;
+use super::panic_hook;
+use super::record::{Failure, Hold};
+use super::run_token::{Arrival, evaluate};
+use super::task::{EnablingCondition, LentLock, ResumedBy, TaskStatus};
+use crate::options::Time;
 
-impl Scheduler for Stage {
+impl Scheduler for Execution {
     fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
-        assert!(!ASKED.get(), "a predicate waits");
+        assert!(!EVALUATING.get(), "the predicate of a primitive blocks");
         if self.rules.fine() {
             self.touch(word);
         }
@@ -40,22 +43,22 @@ impl Scheduler for Stage {
     }
 
     fn point(&self, op: &Op) {
-        if ASKED.get() || op.kind == Kind::Sleep {
+        if EVALUATING.get() || op.kind == Kind::Sleep {
             if op.kind == Kind::Sleep {
-                self.lock().actors[ME.get()].op = Some(*op);
+                self.lock().tasks[CURRENT.get()].op = Some(*op);
             }
             return;
         }
         let mut state = self.lock();
-        let vain = state.is_in_vain(ME.get(), Some(op));
-        let standing = if vain { Standing::Yielding(state.events.len()) } else { Standing::Ready };
+        let in_vain = state.polls_in_vain(CURRENT.get(), Some(op));
+        let status = if in_vain { TaskStatus::Yielding(state.events.len()) } else { TaskStatus::Ready };
         let access = state.access(op);
         drop(state);
-        self.arrive(Arrival { standing, op: Some(*op), access, ready: None });
+        self.arrive(Arrival { status, op: Some(*op), access, ready: None });
     }
 
     fn point_until(&self, op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
-        if ASKED.get() {
+        if EVALUATING.get() {
             return;
         }
         if self.rules.fine() {
@@ -65,9 +68,11 @@ impl Scheduler for Stage {
             return;
         }
         let deadline = deadline.map(|deadline| self.since_beginning(deadline));
-        let gate = Gate { word: word.as_ptr() as usize, open: ask(ready), deadline };
+        let condition =
+            EnablingCondition { word: word.as_ptr() as usize, enabled: evaluate(ready), deadline };
         let access = self.lock().access(op);
-        let arrival = Arrival { standing: Standing::Gated(gate), op: Some(*op), access, ready: Some(ready) };
+        let arrival =
+            Arrival { status: TaskStatus::Conditional(condition), op: Some(*op), access, ready: Some(ready) };
         self.arrive(arrival);
     }
 
@@ -90,34 +95,34 @@ impl Scheduler for Stage {
         }
         let object = state.objects.declared(&give.object);
         state.holds.remove(&object);
-        state.actors[ME.get()].loan = Some(Loan { object });
+        state.tasks[CURRENT.get()].lent_lock = Some(LentLock { object });
         state.touches(Access { object, mode: Mode::Write });
         if let Some(event) = state.events.last_mut() {
-            event.gave = true;
+            event.released = true;
         }
-        if let Some(row) = state.rows.last_mut() {
-            row.gives.push(object);
+        if let Some(record) = state.records.last_mut() {
+            record.releases.push(object);
         }
     }
 
     fn took(&self, op: &Op) {
-        if ASKED.get() {
+        if EVALUATING.get() {
             return;
         }
         let mut state = self.lock();
-        let (me, object) = (ME.get(), op.object);
+        let (me, object) = (CURRENT.get(), op.object);
         let number = state.objects.declared(&object);
         state.holds.insert(number, Hold { by: me, since: op.at });
-        state.actors[me].passed = Passed::Free;
-        state.actors[me].looks.clear();
-        state.actors[me].loan = None;
-        if let Some(row) = state.rows.last_mut().filter(|row| row.thread == me) {
-            row.takes.push(number);
+        state.tasks[me].resumed_by = ResumedBy::Choice;
+        state.tasks[me].polls.clear();
+        state.tasks[me].lent_lock = None;
+        if let Some(record) = state.records.last_mut().filter(|record| record.thread == me) {
+            record.acquires.push(number);
         }
     }
 
     fn atom(&self, word: &AtomicU32) {
-        if ASKED.get() {
+        if EVALUATING.get() {
             return;
         }
         if self.rules.fine() {
@@ -126,7 +131,7 @@ impl Scheduler for Stage {
         let mut state = self.lock();
         let address = word.as_ptr() as usize;
         // What is touched on an errand is part of no step, and is given no number: it may be gone before the next one.
-        if state.errand.is_none() {
+        if state.poll_round.is_none() {
             let object = state.objects.word(address);
             let declared = state.events.last().and_then(|event| event.access);
             if declared.is_none_or(|access| state.objects.canonical(access.object) != object) {
@@ -137,7 +142,7 @@ impl Scheduler for Stage {
     }
 
     fn signal(&self, word: &AtomicU32) {
-        if ASKED.get() {
+        if EVALUATING.get() {
             return;
         }
         if self.rules.fine() {
@@ -153,8 +158,8 @@ impl Scheduler for Stage {
     }
 
     fn orders(&self, memory: Memory) {
-        if self.rules.races && !ASKED.get() {
-            let me = ME.get();
+        if self.rules.races && !EVALUATING.get() {
+            let me = CURRENT.get();
             let mut state = self.lock();
             if let Some(event) = state.events.last_mut().filter(|event| event.thread == me) {
                 event.memory = Some(memory);
@@ -168,10 +173,10 @@ impl Scheduler for Stage {
             let note = op.object.address == 0;
             let value = if note { format!("{} = {value}", op.object.what) } else { value };
             let mut state = self.lock();
-            let me = ME.get();
-            match state.rows.last_mut().filter(|row| row.thread == me) {
-                Some(row) => row.values.push(value),
-                None if note => state.actors[me].notes.push(value),
+            let me = CURRENT.get();
+            match state.records.last_mut().filter(|record| record.thread == me) {
+                Some(record) => record.values.push(value),
+                None if note => state.tasks[me].notes.push(value),
                 None => {}
             }
         }
@@ -185,22 +190,22 @@ impl Scheduler for Stage {
     }
 
     fn made(&self, object: &Object, at: Place) {
-        if self.rules.record && !ASKED.get() {
+        if self.rules.record && !EVALUATING.get() {
             self.lock().origins.insert((object.address, object.size), at);
         }
     }
 
     fn panicked(&self, payload: &(dyn Any + Send)) {
         if !payload.is::<Abandoned>() && !self.rules.panics_allowed {
-            self.panicked_with(ME.get(), payload);
+            self.panicked_with(CURRENT.get(), payload);
         }
     }
 
     fn unhandled(&self, text: &str, payload: &(dyn Any + Send)) {
         if !self.rules.panics_allowed {
             let (kind, title, message) = ("panic", text.to_owned(), String::new());
-            let at = hook::place_of(payload);
-            let thread = Some(ME.get());
+            let at = panic_hook::place_of(payload);
+            let thread = Some(CURRENT.get());
             self.lock().note_failure(Failure::Other { kind, title, message, thread, at });
         }
     }
@@ -209,14 +214,14 @@ impl Scheduler for Stage {
         if std::process::id() != self.process {
             return false; // a forked child
         }
-        let me = ME.get();
-        let title = format!("thread \"{}\" called exit", self.lock().actors[me].name);
+        let me = CURRENT.get();
+        let title = format!("thread \"{}\" called exit", self.lock().tasks[me].name);
         self.ends_the_process(Failure::Other {
             kind: "exit",
             title,
-            message: "that ends the whole process, with every other test in it".to_owned(),
+            message: "`exit` ends the whole process, with all other tests in it".to_owned(),
             thread: Some(me),
-            at: hook::place_of_exit(),
+            at: panic_hook::place_of_exit(),
         });
         true
     }
@@ -243,24 +248,24 @@ impl Scheduler for Stage {
     fn sleep_until(&self, until: Instant) {
         let until = self.since_beginning(until);
         let mut state = self.lock();
-        let op = state.actors[ME.get()].op;
+        let op = state.tasks[CURRENT.get()].op;
         let access = op.and_then(|op| state.access(&op));
         drop(state);
-        self.arrive(Arrival { standing: Standing::Sleeping(until), op, access, ready: None });
+        self.arrive(Arrival { status: TaskStatus::Sleeping(until), op, access, ready: None });
     }
 
     fn yield_now(&self) {
         let mut state = self.lock();
         // A yield may return at once, like that of the operating system.
-        let vain = state.is_in_vain(ME.get(), None);
-        let standing = if vain { Standing::Yielding(state.events.len()) } else { Standing::Ready };
+        let in_vain = state.polls_in_vain(CURRENT.get(), None);
+        let status = if in_vain { TaskStatus::Yielding(state.events.len()) } else { TaskStatus::Ready };
         drop(state);
-        self.arrive(Arrival { standing, op: None, access: None, ready: None });
+        self.arrive(Arrival { status, op: None, access: None, ready: None });
     }
 
     fn spawn(&self, name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-        self.bring_in(name, stack_size, body)?;
-        self.lock().actors[ME.get()].fresh = false; // what the caller does next is no part of the start
+        self.spawn_task(name, stack_size, body)?;
+        self.lock().tasks[CURRENT.get()].just_chosen = false; // what the caller does next is no part of the start
         Ok(())
     }
 
@@ -271,24 +276,24 @@ impl Scheduler for Stage {
 
 /// The value as text. What the program's own `Debug` looks at meanwhile is no step: nobody asked for it but the report.
 fn shown(value: &dyn Fn() -> String) -> String {
-    let before = ASKED.replace(true);
+    let before = EVALUATING.replace(true);
     let text = catch_unwind(AssertUnwindSafe(value));
-    ASKED.set(before);
-    text.unwrap_or_else(|_| "<cannot be shown>".to_owned())
+    EVALUATING.set(before);
+    text.unwrap_or_else(|_| "<panicked in `Debug`>".to_owned())
 }
 
-impl Stage {
+impl Execution {
     /// At the fine grain: the calling thread is about to touch a word. A step, unless it has just been chosen.
     fn touch(&self, word: &AtomicU32) {
-        let me = ME.get();
+        let me = CURRENT.get();
         let mut state = self.lock();
         let access = Access { object: state.objects.word(word.as_ptr() as usize), mode: Mode::Write };
-        if !std::mem::take(&mut state.actors[me].fresh) {
-            let op = state.actors[me].op;
+        if !std::mem::take(&mut state.tasks[me].just_chosen) {
+            let op = state.tasks[me].op;
             drop(state);
-            self.arrive(Arrival { standing: Standing::Ready, op, access: Some(access), ready: None });
+            self.arrive(Arrival { status: TaskStatus::Ready, op, access: Some(access), ready: None });
             state = self.lock();
-            state.actors[me].fresh = false;
+            state.tasks[me].just_chosen = false;
         }
         state.touches(access);
     }
@@ -296,12 +301,12 @@ impl Stage {
     /// What a wait ends with that the thread has come past already, on its way through a gate.
     fn already(&self, deadline: Option<Duration>) -> Option<Wait> {
         let mut state = self.lock();
-        let passed = state.actors[ME.get()].passed;
-        match passed {
+        let resumed_by = state.tasks[CURRENT.get()].resumed_by;
+        match resumed_by {
             _ if state.ending => None,
-            Passed::TimedOut if deadline.is_some() => Some(Wait::TimedOut),
-            Passed::Open => {
-                state.fail(Failure::SaidYes);
+            ResumedBy::TimedOut if deadline.is_some() => Some(Wait::TimedOut),
+            ResumedBy::Condition => {
+                state.fail(Failure::FalselyEnabled);
                 None
             }
             _ => None,
@@ -309,29 +314,29 @@ impl Stage {
     }
 
     fn park(&self, word: &AtomicU32, deadline: Option<Duration>, changed: &dyn Fn() -> bool) -> Wait {
-        let me = ME.get();
+        let me = CURRENT.get();
         let address = word.as_ptr() as usize;
         let mut state = self.lock();
-        let op = state.actors[me].op;
+        let op = state.tasks[me].op;
         let access = Some(Access { object: state.objects.word(address), mode: Mode::Write });
         drop(state);
-        let standing = Standing::Parked { word: address, deadline, wakes: Vec::new() };
-        let passed = self.arrive(Arrival { standing, op, access, ready: Some(changed) });
+        let status = TaskStatus::Parked { word: address, deadline, wakes: Vec::new() };
+        let resumed_by = self.arrive(Arrival { status, op, access, ready: Some(changed) });
         let mut state = self.lock();
         // What comes after it is a step of its own only at the fine grain, and there not the first.
-        state.actors[me].passed = Passed::Free;
-        if passed == Passed::TimedOut { Wait::TimedOut } else { Wait::Woken }
+        state.tasks[me].resumed_by = ResumedBy::Choice;
+        if resumed_by == ResumedBy::TimedOut { Wait::TimedOut } else { Wait::Woken }
     }
 
     /// The thread's wait on a condition timed out, and the lock is free: that it takes it back is the same step.
     fn comes_back_late(&self, op: &Op) -> bool {
         let mut state = self.lock();
         let object = state.objects.declared(&op.object);
-        let actor = &mut state.actors[ME.get()];
-        let back = Some(Loan { object });
-        let late = actor.passed == Passed::TimedOut && actor.loan == back && op.kind == Kind::Take;
+        let task = &mut state.tasks[CURRENT.get()];
+        let back = Some(LentLock { object });
+        let late = task.resumed_by == ResumedBy::TimedOut && task.lent_lock == back && op.kind == Kind::Take;
         if late {
-            actor.loan = None;
+            task.lent_lock = None;
             state.touches(Access { object, mode: Mode::Write });
         }
         late && !state.ending

@@ -34,7 +34,7 @@ impl Access {
 }
 
 /// What an object is, and how many of its kind were met before it.
-pub(crate) type Kin = (&'static str, u32);
+pub(crate) type ObjectKey = (&'static str, u32);
 
 /// The clock, which every program has.
 pub(crate) const CLOCK: u32 = 0;
@@ -135,7 +135,7 @@ impl Objects {
     }
 
     /// What the object is, and how many of its kind were met before it: the same in executions that differ little.
-    pub(crate) fn kin(&self, number: u32) -> Kin {
+    pub(crate) fn key(&self, number: u32) -> ObjectKey {
         (self.what(number), self.ordinals[number as usize])
     }
 
@@ -165,9 +165,9 @@ mod tests {
     #[test]
     fn a_word_belongs_to_the_object_around_it_whichever_is_met_first() {
         let mut objects = Objects::new();
-        let early = objects.word(0x104);
+        let early_timeouts = objects.word(0x104);
         let queue = objects.declared(&Object::new(0x100, 16, "Queue"));
-        assert_eq!(objects.canonical(early), queue);
+        assert_eq!(objects.canonical(early_timeouts), queue);
         assert_eq!(objects.word(0x10f), queue);
         assert_ne!(objects.word(0x110), queue);
         assert_eq!(objects.declared(&Object::new(0x100, 16, "Queue")), queue);

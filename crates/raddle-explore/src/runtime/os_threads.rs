@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use raddle::rt::LocalsImage;
 
 /// Those that explore nothing at the moment: to start threads takes longer than many an exploration.
-static CREWS: Mutex<Vec<Crew>> = Mutex::new(Vec::new());
+static IDLE_POOLS: Mutex<Vec<OsThreads>> = Mutex::new(Vec::new());
 
 /// What a thread of the crew is to do. It says whether the thread may be used again.
 pub(crate) type Job = Box<dyn FnOnce() -> bool + Send>;
@@ -22,8 +22,8 @@ pub(crate) type Job = Box<dyn FnOnce() -> bool + Send>;
 /// A thread is used again only if its thread-locals are, bit by bit, what they were when it began: otherwise the
 /// program's locals would be neither dropped at the end of an explored thread nor fresh in the next one.
 #[derive(Clone, Debug)]
-pub(crate) struct Crew {
-    idle: Arc<Mutex<Vec<Member>>>,
+pub(crate) struct OsThreads {
+    idle: Arc<Mutex<Vec<OsThread>>>,
     processor: usize,
     number: u32,
 }
@@ -31,9 +31,9 @@ pub(crate) struct Crew {
 /// The way to a thread of the crew. When it is dropped the thread terminates. The thread has none to itself while it
 /// waits, so that it ends with the crew.
 #[derive(Debug)]
-struct Member(Arc<Mailbox>);
+struct OsThread(Arc<Mailbox>);
 
-impl Drop for Member {
+impl Drop for OsThread {
     fn drop(&mut self) {
         self.0.put(Mail::End);
     }
@@ -82,8 +82,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 struct Work {
     job: Job,
-    member: Member,
-    home: Weak<Mutex<Vec<Member>>>,
+    member: OsThread,
+    home: Weak<Mutex<Vec<OsThread>>>,
 }
 
 thread_local! {
@@ -93,7 +93,7 @@ thread_local! {
 
 /// Remembers what the locals of the calling thread of the crew are; to be called before a program's code runs on it.
 /// Those at the addresses `besides` are the explorer's own.
-pub(crate) fn note_locals(besides: &[Range<usize>]) {
+pub(crate) fn remember_locals(besides: &[Range<usize>]) {
     IMAGE.with(|image| {
         if image.borrow().is_none() {
             let start = std::ptr::from_ref(image).addr();
@@ -105,49 +105,49 @@ pub(crate) fn note_locals(besides: &[Range<usize>]) {
 
 /// Whether no program has left anything in the locals of the calling thread. Where that cannot be told, the answer is
 /// no.
-pub(crate) fn has_kept_nothing() -> bool {
+pub(crate) fn locals_are_unchanged() -> bool {
     IMAGE.with_borrow(|image| image.as_ref().is_some_and(LocalsImage::is_unchanged))
 }
 
 /// Keeps the calling thread for ever, since nothing may be dropped that is in its locals.
-pub(crate) fn stay_for_good() -> ! {
+pub(crate) fn park_forever() -> ! {
     loop {
         std::thread::park();
     }
 }
 
 /// A thread that waits to be told to run its job.
-pub(crate) struct Entrance {
-    member: Member,
+pub(crate) struct PreparedThread {
+    member: OsThread,
     job: Job,
-    home: Weak<Mutex<Vec<Member>>>,
+    home: Weak<Mutex<Vec<OsThread>>>,
 }
 
-impl Entrance {
+impl PreparedThread {
     /// Lets the thread run its job.
-    pub(crate) fn enter(self) {
+    pub(crate) fn start(self) {
         let Self { member, job, home } = self;
         let mailbox = member.0.clone();
         mailbox.put(Mail::Work(Work { job, member, home }));
     }
 }
 
-impl std::fmt::Debug for Entrance {
+impl std::fmt::Debug for PreparedThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Entrance").finish_non_exhaustive()
     }
 }
 
-impl Crew {
+impl OsThreads {
     /// A crew that nobody uses, or a new one.
-    pub(crate) fn engage() -> Self {
-        let idle = lock(&CREWS).pop();
+    pub(crate) fn acquire() -> Self {
+        let idle = lock(&IDLE_POOLS).pop();
         idle.unwrap_or_else(Self::new)
     }
 
     /// Lets the next exploration have the crew. Not for one whose threads may not come back.
-    pub(crate) fn dismiss(self) {
-        lock(&CREWS).push(self);
+    pub(crate) fn release(self) {
+        lock(&IDLE_POOLS).push(self);
     }
 
     /// A crew on the next processor in turn.
@@ -155,7 +155,7 @@ impl Crew {
         use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let processor = NEXT.fetch_add(1, Relaxed);
-        let number = u32::try_from(processor % CREWS_TOLD_APART as usize).unwrap_or_default();
+        let number = u32::try_from(processor % TIMER_SLACKS as usize).unwrap_or_default();
         Self { idle: Arc::default(), processor, number }
     }
 
@@ -169,7 +169,7 @@ impl Crew {
     /// # Errors
     /// What the operating system said.
     pub(crate) fn run(&self, job: Job) -> io::Result<()> {
-        self.ready(job, None)?.enter();
+        self.prepare(job, None)?.start();
         Ok(())
     }
 
@@ -177,30 +177,30 @@ impl Crew {
     ///
     /// # Errors
     /// What the operating system said.
-    pub(crate) fn ready(&self, job: Job, stack_size: Option<usize>) -> io::Result<Entrance> {
+    pub(crate) fn prepare(&self, job: Job, stack_size: Option<usize>) -> io::Result<PreparedThread> {
         let pooled = stack_size.is_none();
         let idle = if pooled { lock(&self.idle).pop() } else { None };
         let member = match idle {
             Some(member) => member,
-            None => self.hire(stack_size)?,
+            None => self.start_thread(stack_size)?,
         };
         let home = if pooled { Arc::downgrade(&self.idle) } else { Weak::new() };
-        Ok(Entrance { member, job, home })
+        Ok(PreparedThread { member, job, home })
     }
 
-    fn hire(&self, stack_size: Option<usize>) -> io::Result<Member> {
+    fn start_thread(&self, stack_size: Option<usize>) -> io::Result<OsThread> {
         let mailbox = Arc::new(Mailbox::default());
-        let member = Member(mailbox.clone());
+        let member = OsThread(mailbox.clone());
         let (processor, number) = (self.processor, self.number);
         let mut builder = std::thread::Builder::new().name("explored".to_owned());
         if let Some(bytes) = stack_size {
             builder = builder.stack_size(bytes);
         }
         builder.spawn(move || {
-            let _hired = Hired::new();
+            let _registered = Registered::new();
             pin(processor);
             while let Some(Work { job, member, home }) = mailbox.get() {
-                mark(number);
+                set_timer_slack(number);
                 if !job() {
                     return; // and the thread's locals are dropped
                 }
@@ -213,30 +213,30 @@ impl Crew {
 }
 
 /// The threads of all crews, by the operating system's numbers.
-static HIRED: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+static REGISTERED: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
 /// Says that the calling thread is one of a crew.
-struct Hired(Option<u64>);
+struct Registered(Option<u64>);
 
-impl Hired {
+impl Registered {
     fn new() -> Self {
         let id = native_id();
-        lock(&HIRED).extend(id);
+        lock(&REGISTERED).extend(id);
         Self(id)
     }
 }
 
-impl Drop for Hired {
+impl Drop for Registered {
     fn drop(&mut self) {
         if let Some(id) = &self.0 {
-            lock(&HIRED).remove(id);
+            lock(&REGISTERED).remove(id);
         }
     }
 }
 
 /// The threads of the operating system on which explored threads run, by its numbers.
-pub(crate) fn hired() -> BTreeSet<u64> {
-    lock(&HIRED).clone()
+pub(crate) fn registered() -> BTreeSet<u64> {
+    lock(&REGISTERED).clone()
 }
 
 #[cfg(target_os = "linux")]
@@ -253,11 +253,11 @@ pub(crate) fn native_id() -> Option<u64> {
 /// gives a thread that of the thread which starts it, so that one which a program starts past the toolkit can be told
 /// from all others. It is what is usual, within a few microseconds.
 const SLACK: u64 = 50_001;
-const CREWS_TOLD_APART: u32 = 4096;
+const TIMER_SLACKS: u32 = 4096;
 
 #[cfg(target_os = "linux")]
-fn mark(crew: u32) {
-    let slack = SLACK + u64::from(crew);
+fn set_timer_slack(os_threads: u32) {
+    let slack = SLACK + u64::from(os_threads);
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(slack));
 }
 
@@ -265,11 +265,11 @@ fn mark(crew: u32) {
 #[cfg(target_os = "linux")]
 pub(crate) fn started_by() -> Option<u32> {
     let slack = rustix::thread::current_timer_slack().ok()?;
-    u32::try_from(slack.checked_sub(SLACK)?).ok().filter(|crew| *crew < CREWS_TOLD_APART)
+    u32::try_from(slack.checked_sub(SLACK)?).ok().filter(|os_threads| *os_threads < TIMER_SLACKS)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn mark(_: u32) {}
+fn set_timer_slack(_: u32) {}
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn started_by() -> Option<u32> {

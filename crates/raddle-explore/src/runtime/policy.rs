@@ -2,9 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::actor::{Actor, Standing};
-use super::event::Event;
 use super::objects::{Access, Objects};
+use super::record::Event;
+use super::task::{Task, TaskStatus};
 
 /// So many steps of others without one of its own are long.
 const LONG: usize = 250;
@@ -20,7 +20,7 @@ pub(crate) struct View<'a> {
     /// Who can go next: the one with the last step first, if it can, then round robin; then those whose time would
     /// have to be up for that.
     pub(crate) options: &'a [usize],
-    pub(crate) actors: &'a [Actor],
+    pub(crate) tasks: &'a [Task],
     pub(crate) events: &'a [Event],
     pub(crate) objects: &'a Objects,
 }
@@ -28,25 +28,25 @@ pub(crate) struct View<'a> {
 impl View<'_> {
     /// What the next step of `thread` is going to touch, as far as it said.
     pub(crate) fn next(&self, thread: usize) -> Option<Access> {
-        let access = self.actors[thread].access?;
+        let access = self.tasks[thread].access?;
         Some(Access { object: self.objects.canonical(access.object), ..access })
     }
 
     /// All that the next step of `thread` is going to touch, as far as it said.
     pub(crate) fn all_next(&self, thread: usize) -> impl Iterator<Item = Access> {
-        self.actors[thread].next().map(|access| self.same(access))
+        self.tasks[thread].next().map(|access| self.same(access))
     }
 
     /// How many steps others have taken since `thread` came to its own next step.
     pub(crate) fn waited(&self, thread: usize) -> usize {
-        self.events.len() - self.actors[thread].since
+        self.events.len() - self.tasks[thread].since
     }
 
     /// The place of the thread that could proceed and has waited longest, once an execution is long and that is: chance
     /// may starve a thread of whose step the end depends.
     pub(crate) fn starving(&self) -> Option<usize> {
         // The more threads there are, the longer each one's turn takes to come without any being starved.
-        let long = LONG.max(TURNS * self.actors.len());
+        let long = LONG.max(TURNS * self.tasks.len());
         if self.events.len() < long {
             return None;
         }
@@ -61,10 +61,10 @@ impl View<'_> {
     }
 
     /// A mark of what can be chosen here: the same after the same choices, unless the program is not repeatable.
-    pub(crate) fn mark(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for &thread in self.options {
-            let op = self.actors[thread].op;
+            let op = self.tasks[thread].op;
             (thread, op.map(|op| (op.kind, op.object.what, op.at.line(), op.at.column()))).hash(&mut hasher);
         }
         hasher.finish()
@@ -72,7 +72,7 @@ impl View<'_> {
 
     /// The thread asked that others go first.
     pub(crate) fn is_yielding(&self, thread: usize) -> bool {
-        matches!(self.actors[thread].standing, Standing::Yielding(_))
+        matches!(self.tasks[thread].status, TaskStatus::Yielding(_))
     }
 }
 

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 
 use raddle::rt::Kind;
 
-use super::clock::Clock;
-use super::execution::Execution;
-use crate::stage::{Access, Mode, Threads};
+use super::vector_clock::VectorClock;
+use crate::runtime::{Access, Mode, Task, TaskSet, Trace};
 
 /// The order of an execution's events.
-pub(crate) struct Order<'a> {
-    execution: &'a Execution,
+pub(crate) struct HappensBefore<'a> {
+    trace: &'a Trace,
     /// For each event what happened before it, itself included.
-    clocks: Vec<Clock>,
+    clocks: Vec<VectorClock>,
     /// The events of each thread.
     own: Vec<Vec<usize>>,
     /// For each object who touched it, and how, oldest first.
@@ -30,32 +29,32 @@ pub(crate) struct Race {
 }
 
 /// A step that is looked at: an event, or the next step of a thread.
-struct Candidate<'a> {
+struct CandidateStep<'a> {
     thread: usize,
     event: Option<usize>,
     accesses: &'a [Access],
-    before: Clock,
+    before: VectorClock,
     /// Before the clock advanced to its deadline there were so many events: because nothing else was possible.
     due: usize,
     kind: Option<Kind>,
     timed: bool,
-    opened_by: Option<usize>,
+    enabled_by: Option<usize>,
 }
 
-impl<'a> Order<'a> {
-    pub(crate) fn new(execution: &'a Execution) -> Self {
-        let count = execution.events.len();
-        let own = vec![Vec::new(); execution.actors.len()];
-        Self { execution, clocks: Vec::with_capacity(count), own, touched: HashMap::new() }
+impl<'a> HappensBefore<'a> {
+    pub(crate) fn new(trace: &'a Trace) -> Self {
+        let count = trace.events.len();
+        let own = vec![Vec::new(); trace.tasks.len()];
+        Self { trace, clocks: Vec::with_capacity(count), own, touched: HashMap::new() }
     }
 
     /// Every race of the execution, in the order of the later steps, each with the threads that could have begun with
     /// the later step instead of the earlier one.
-    pub(crate) fn races(mut self, mut races: impl FnMut(Race, Threads)) -> Self {
-        let execution = self.execution;
-        for (index, event) in execution.events.iter().enumerate() {
+    pub(crate) fn races(mut self, mut races: impl FnMut(Race, TaskSet)) -> Self {
+        let trace = self.trace;
+        for (index, event) in trace.events.iter().enumerate() {
             let accesses: Vec<_> = event.accesses().collect();
-            let step = Candidate {
+            let step = CandidateStep {
                 thread: event.thread,
                 event: Some(index),
                 accesses: &accesses,
@@ -63,7 +62,7 @@ impl<'a> Order<'a> {
                 due: event.due.unwrap_or(0),
                 kind: event.op.map(|op| op.kind),
                 timed: event.timed,
-                opened_by: event.opened_by.map(|by| by as usize),
+                enabled_by: event.enabled_by.map(|by| by as usize),
             };
             let clock = self.look_back(&step, &mut races);
             self.add(index, event.thread, clock, &accesses);
@@ -73,9 +72,9 @@ impl<'a> Order<'a> {
     }
 
     /// The last steps have to be raced against those that were still to be taken, the disabled ones too.
-    fn pending(&mut self, races: &mut impl FnMut(Race, Threads)) {
-        for pending in &self.execution.pending {
-            let step = Candidate {
+    fn pending(&mut self, races: &mut impl FnMut(Race, TaskSet)) {
+        for pending in &self.trace.pending {
+            let step = CandidateStep {
                 thread: pending.thread,
                 event: None,
                 accesses: &pending.accesses,
@@ -83,22 +82,22 @@ impl<'a> Order<'a> {
                 due: 0,
                 kind: pending.op.map(|op| op.kind),
                 timed: pending.timed,
-                opened_by: pending.opened_by.map(|by| by as usize),
+                enabled_by: pending.enabled_by.map(|by| by as usize),
             };
             self.look_back(&step, races);
         }
     }
 
     pub(crate) fn happened_before(&self, first: usize, second: usize) -> bool {
-        self.clocks[second].has_seen(self.execution.events[first].thread, first)
+        self.clocks[second].has_seen(self.trace.events[first].thread, first)
     }
 
     /// What happened before the next step of `thread` whatever it touches: its own earlier steps, and its start.
-    fn before(&self, thread: usize) -> Clock {
-        match (self.last(thread), self.execution.actors[thread].started_by) {
+    fn before(&self, thread: usize) -> VectorClock {
+        match (self.last(thread), self.trace.tasks[thread].started_by) {
             (Some(last), _) => self.clocks[last].clone(),
             (None, Some(start)) => self.clocks[start as usize].clone(),
-            (None, None) => Clock::default(),
+            (None, None) => VectorClock::default(),
         }
     }
 
@@ -107,7 +106,7 @@ impl<'a> Order<'a> {
         self.own[thread].last().copied()
     }
 
-    fn add(&mut self, index: usize, thread: usize, mut clock: Clock, accesses: &[Access]) {
+    fn add(&mut self, index: usize, thread: usize, mut clock: VectorClock, accesses: &[Access]) {
         clock.sees(thread, index);
         self.clocks.push(clock);
         self.own[thread].push(index);
@@ -120,17 +119,17 @@ impl<'a> Order<'a> {
     ///
     /// An earlier step that enabled this one cannot change places with it, but it does not keep a yet earlier one from
     /// doing so either: of two threads that take a lock the other can be first, though a release lies between them.
-    fn look_back(&self, step: &Candidate<'_>, races: &mut impl FnMut(Race, Threads)) -> Clock {
+    fn look_back(&self, step: &CandidateStep<'_>, races: &mut impl FnMut(Race, TaskSet)) -> VectorClock {
         let mut all = step.before.clone();
         for own in self.own.iter().filter(|_| step.due > 0) {
             let before = own.partition_point(|&event| event < step.due);
             own[..before].last().iter().for_each(|&&last| all.join(&self.clocks[last]));
         }
-        step.opened_by.iter().for_each(|&by| all.join(&self.clocks[by]));
+        step.enabled_by.iter().for_each(|&by| all.join(&self.clocks[by]));
         // What keeps the step behind an earlier one, unless the two in between change places first.
         let mut between = step.before.clone();
         for earlier in self.conflicting(step) {
-            let thread = self.execution.events[earlier].thread;
+            let thread = self.trace.events[earlier].thread;
             if between.has_seen(thread, earlier) {
                 continue;
             }
@@ -138,8 +137,8 @@ impl<'a> Order<'a> {
             if !self.could_come_first(earlier, step) {
                 continue;
             }
-            let mut possible = self.beginners(earlier, step);
-            possible.retain_in(&self.execution.events[earlier].enabled);
+            let mut possible = self.initials(earlier, step);
+            possible.retain_in(&self.trace.events[earlier].enabled);
             if !possible.is_empty() {
                 let (first, second, thread) = (earlier, step.event, step.thread);
                 races(Race { first, second, thread }, possible);
@@ -150,38 +149,40 @@ impl<'a> Order<'a> {
     }
 
     /// Whether the step may have been possible in place of the earlier event, or after others that do not depend on that.
-    fn could_come_first(&self, earlier: usize, step: &Candidate<'_>) -> bool {
-        let event = &self.execution.events[earlier];
+    fn could_come_first(&self, earlier: usize, step: &CandidateStep<'_>) -> bool {
+        let event = &self.trace.events[earlier];
         let ends = event.op.is_some_and(|op| op.kind == Kind::End);
         match step.kind {
             _ if step.timed => {}
-            Some(Kind::Take) if event.gave => return false, // while the lock is held the step is not possible
+            Some(Kind::Take) if event.released => return false, // while the lock is held the step is not possible
             Some(Kind::Join | Kind::Await) if ends => return false,
             _ => {}
         }
         // Where the thread came to the step only later, it is not known what would have been possible.
-        let stands = self.last(step.thread).is_none_or(|last| last < earlier);
+        let set_status = self.last(step.thread).is_none_or(|last| last < earlier);
         let begun = step.thread < self.begun(earlier);
-        let opened_apart = |by: usize| by > earlier && !self.happened_before(earlier, by);
-        !(stands && begun) || event.enabled.contains(step.thread) || step.opened_by.is_some_and(opened_apart)
+        let enabled_apart = |by: usize| by > earlier && !self.happened_before(earlier, by);
+        !(set_status && begun)
+            || event.enabled.contains(step.thread)
+            || step.enabled_by.is_some_and(enabled_apart)
     }
 
     /// How many threads had been started before the event.
     fn begun(&self, event: usize) -> usize {
-        let started = |actor: &&crate::stage::Actor| actor.started_by.is_none_or(|by| (by as usize) < event);
-        self.execution.actors.iter().take_while(started).count()
+        let started = |task: &&Task| task.started_by.is_none_or(|by| (by as usize) < event);
+        self.trace.tasks.iter().take_while(started).count()
     }
 
     /// Earlier events of other threads that conflict with the step, latest first.
-    fn conflicting(&self, step: &Candidate<'_>) -> Vec<usize> {
+    fn conflicting(&self, step: &CandidateStep<'_>) -> Vec<usize> {
         let mut found: Vec<usize> = Vec::new();
         for access in step.accesses {
             let touched = self.touched.get(&access.object).map(Vec::as_slice).unwrap_or_default();
             let conflicts = touched.iter().filter(|(_, mode)| mode.conflicts(access.mode));
             found.extend(conflicts.map(|(event, _)| *event));
         }
-        found.extend(step.opened_by);
-        found.retain(|&event| self.execution.events[event].thread != step.thread);
+        found.extend(step.enabled_by);
+        found.retain(|&event| self.trace.events[event].thread != step.thread);
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.dedup();
         found
@@ -190,29 +191,29 @@ impl<'a> Order<'a> {
     /// The threads that can begin what came after `first` and did not depend on it, up to the step: the initials of
     /// notdep(first, E).step, in the words of Abdulla, Aronis, Jonsson and Sagonas, "Optimal dynamic partial order
     /// reduction" (2014).
-    fn beginners(&self, first: usize, step: &Candidate<'_>) -> Threads {
-        let end = step.event.unwrap_or(self.execution.events.len());
+    fn initials(&self, first: usize, step: &CandidateStep<'_>) -> TaskSet {
+        let end = step.event.unwrap_or(self.trace.events.len());
         let free: Vec<_> = (first + 1..end).filter(|&event| !self.happened_before(first, event)).collect();
-        let (mut seen, mut beginners) = (Threads::default(), Threads::default());
+        let (mut seen, mut initials) = (TaskSet::default(), TaskSet::default());
         for &event in &free {
-            let thread = self.execution.events[event].thread;
+            let thread = self.trace.events[event].thread;
             if !seen.contains(thread) {
                 seen.insert(thread);
                 let follows = |&&earlier: &&usize| earlier < event && self.happened_before(earlier, event);
                 if !free.iter().any(|earlier| follows(&earlier)) {
-                    beginners.insert(thread);
+                    initials.insert(thread);
                 }
             }
         }
         if !seen.contains(step.thread) && !self.depends_on_any(step, &free) {
-            beginners.insert(step.thread);
+            initials.insert(step.thread);
         }
-        beginners
+        initials
     }
 
-    fn depends_on_any(&self, step: &Candidate<'_>, events: &[usize]) -> bool {
+    fn depends_on_any(&self, step: &CandidateStep<'_>, events: &[usize]) -> bool {
         events.iter().any(|&event| {
-            let earlier = &self.execution.events[event];
+            let earlier = &self.trace.events[event];
             step.before.has_seen(earlier.thread, event)
                 || earlier.accesses().any(|a| step.accesses.iter().any(|b| a.conflicts(*b)))
         })

@@ -1,13 +1,9 @@
-//! What an execution did, in numbers: what a search needs to know of it.
-
-use raddle::rt::{Memory, Op};
-
-use super::objects::Access;
+//! Sets of the threads of one execution.
 
 /// A set of threads of one execution. A thread keeps its number after it has terminated, so there is no highest one;
 /// but sets with numbers below 128 allocate nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Threads {
+pub(crate) struct TaskSet {
     low: u128,
     /// The numbers from 128 on, 64 a word. The last word is not 0.
     high: Vec<u64>,
@@ -17,9 +13,9 @@ const LOW: usize = u128::BITS as usize;
 const WORD: usize = u64::BITS as usize;
 
 /// More threads than this may not be alive at the same time.
-pub(crate) const MOST_ALIVE: usize = 128;
+pub(crate) const MAX_ALIVE: usize = 128;
 
-impl Threads {
+impl TaskSet {
     pub(crate) fn contains(&self, thread: usize) -> bool {
         match thread.checked_sub(LOW) {
             None => self.low & (1 << thread) != 0,
@@ -50,7 +46,7 @@ impl Threads {
     }
 
     /// Keeps those that are in the other set, too.
-    pub(crate) fn retain_in(&mut self, other: &Threads) {
+    pub(crate) fn retain_in(&mut self, other: &TaskSet) {
         self.low &= other.low;
         self.high.truncate(other.high.len());
         self.high.iter_mut().zip(&other.high).for_each(|(mine, others)| *mine &= others);
@@ -88,7 +84,7 @@ fn bits(mut word: u128) -> impl Iterator<Item = usize> {
     })
 }
 
-impl FromIterator<usize> for Threads {
+impl FromIterator<usize> for TaskSet {
     fn from_iter<I: IntoIterator<Item = usize>>(threads: I) -> Self {
         let mut set = Self::default();
         set.extend(threads);
@@ -96,61 +92,15 @@ impl FromIterator<usize> for Threads {
     }
 }
 
-impl Extend<usize> for Threads {
+impl Extend<usize> for TaskSet {
     fn extend<I: IntoIterator<Item = usize>>(&mut self, threads: I) {
         threads.into_iter().for_each(|thread| self.insert(thread));
     }
 }
 
 /// The set of one thread.
-pub(crate) fn one(thread: usize) -> Threads {
-    Threads::from_iter([thread])
-}
-
-/// One step of one thread.
-#[derive(Clone, Debug)]
-pub(crate) struct Event {
-    pub(crate) thread: usize,
-    pub(crate) op: Option<Op>,
-    /// What it said that it would touch, and then what else it touched.
-    pub(crate) access: Option<Access>,
-    pub(crate) more: Vec<Access>,
-    /// The event that enabled it, if it was not enabled when its thread came to it.
-    pub(crate) opened_by: Option<u32>,
-    /// The threads that could have taken a step instead, its own included.
-    pub(crate) enabled: Threads,
-    /// It is a wait with a timeout, or a sleep.
-    pub(crate) timed: bool,
-    /// It released what some thread held.
-    pub(crate) gave: bool,
-    /// What it orders, if it is an atomic access or a fence.
-    pub(crate) memory: Option<Memory>,
-    /// It timed out under [`Time::Quiescent`](super::Time): the clock reached its deadline after so many events,
-    /// because no other step was possible, so that all of them happened before it.
-    pub(crate) due: Option<usize>,
-}
-
-impl Event {
-    pub(crate) fn accesses(&self) -> impl Iterator<Item = Access> {
-        self.access.into_iter().chain(self.more.iter().copied())
-    }
-
-    pub(crate) fn touches(&mut self, access: Access) {
-        if self.access != Some(access) && !self.more.contains(&access) {
-            self.more.push(access);
-        }
-    }
-}
-
-/// A step that was still to be taken when it all ended.
-#[derive(Clone, Debug)]
-pub(crate) struct Pending {
-    pub(crate) thread: usize,
-    pub(crate) op: Option<Op>,
-    /// What it said it would touch; the first one is the operation's own object.
-    pub(crate) accesses: Vec<Access>,
-    pub(crate) opened_by: Option<u32>,
-    pub(crate) timed: bool,
+pub(crate) fn singleton(thread: usize) -> TaskSet {
+    TaskSet::from_iter([thread])
 }
 
 #[cfg(test)]
@@ -160,14 +110,14 @@ mod tests {
     #[test]
     fn a_set_holds_threads_of_any_number() {
         let numbers = [0, 5, 127, 128, 191, 192, 5_000];
-        let mut set: Threads = numbers.into_iter().collect();
+        let mut set: TaskSet = numbers.into_iter().collect();
         assert!(set.iter().eq(numbers), "{:?}", set.iter().collect::<Vec<_>>());
         assert!(numbers.iter().all(|&number| set.contains(number)));
         assert!([1, 126, 129, 4_999, 5_001, 9_999].iter().all(|&number| !set.contains(number)));
-        set.retain_in(&Threads::from_iter([5, 192, 300]));
+        set.retain_in(&TaskSet::from_iter([5, 192, 300]));
         assert!(set.iter().eq([5, 192]));
         set.remove(192);
-        assert_eq!(set, one(5), "equal sets have the same words");
+        assert_eq!(set, singleton(5), "equal sets have the same words");
         set.remove(9_999);
         set.remove(5);
         assert!(set.is_empty() && set.first().is_none());

@@ -1,0 +1,270 @@
+//! One execution of a program, and what other threads can see of an exploration.
+//!
+//! The main task runs on a thread of its own, or on the thread that runs the search, which saves two context switches per
+//! execution. The latter is possible only while the program leaves nothing in the main task's thread-locals, since the
+//! search thread cannot drop them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use raddle::rt::{self, Abandoned, Entered, Program};
+
+use super::current::{BODY_DONE, CURRENT, MAIN, NO_TASK, own_locals};
+use super::foreign::{ForeignListener, ForeignStep};
+use super::os_threads::{OsThreads, locals_are_unchanged, native_id, remember_locals};
+use super::panic_hook;
+use super::policy::Policy;
+use super::record::Failure;
+use super::state::ExecutionState;
+use super::task::Task;
+use crate::options::Rules;
+
+/// One execution of a program: the scheduler that its threads call.
+pub(crate) struct Execution {
+    pub(super) rules: Rules,
+    pub(super) began: Instant,
+    /// The number of this execution in the process.
+    pub(super) number: u64,
+    /// The process that explores; a forked child is another one.
+    pub(super) process: u32,
+    pub(super) program: Arc<Program>,
+    state: Mutex<ExecutionState>,
+    pub(super) os_threads: OsThreads,
+    pub(super) main_keeps_locals: AtomicBool,
+    /// The thread that runs the search, and waits until the execution has finished.
+    pub(super) search_thread: Thread,
+    /// A task that is blocked outside the toolkit while others are unwound, or [`NO_TASK`].
+    pub(super) blocked_outside: AtomicUsize,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) itself: Weak<Execution>,
+}
+
+/// The number of the next execution.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
+impl Execution {
+    pub(crate) fn new(
+        rules: Rules,
+        policy: Box<dyn Policy>,
+        os_threads: &OsThreads,
+        monitor: &Arc<Monitor>,
+    ) -> Arc<Self> {
+        #[expect(clippy::disallowed_methods, reason = "the start of the virtual clock")]
+        let began = Instant::now();
+        let program = Arc::new(Program::new());
+        let mut state = ExecutionState::new(rules, policy, program.clone());
+        // Declared first, so that it has the same number in every execution. Most steps of a sleep-set entry do not
+        // access it, and an object that is met late might be any.
+        state.objects.declared(&program.registry());
+        Arc::new_cyclic(|itself| Self {
+            rules,
+            began,
+            number: NUMBER.fetch_add(1, Relaxed),
+            process: monitor.process,
+            program,
+            state: Mutex::new(state),
+            os_threads: os_threads.clone(),
+            main_keeps_locals: AtomicBool::new(false),
+            search_thread: std::thread::current(),
+            blocked_outside: AtomicUsize::new(NO_TASK),
+            monitor: monitor.clone(),
+            itself: itself.clone(),
+        })
+    }
+
+    /// Runs the program to its end. The state holds the result then.
+    pub(crate) fn run(self: &Arc<Self>, program: Arc<dyn Fn() + Send + Sync>) {
+        let here = self.clone();
+        let job = Box::new(move || here.run_task(MAIN, Box::new(move || program())));
+        let prepared = self.os_threads.prepare(job, None).expect("a thread for the main task");
+        self.lock().tasks.push(Task::new("MainThread", None));
+        self.monitor.watch(&self.itself);
+        prepared.start();
+        self.await_end();
+    }
+
+    /// Runs the program with its main task on the calling thread, which is faster.
+    ///
+    /// Returns whether the execution is complete. It is not if the main task has left something in its thread-locals,
+    /// since the calling thread cannot drop them.
+    pub(crate) fn run_on_search_thread(self: &Arc<Self>, program: &(dyn Fn() + Send + Sync)) -> bool {
+        self.lock().tasks.push(Task::new("MainThread", None));
+        self.monitor.watch(&self.itself);
+        let entered = self.run_body(MAIN, program);
+        let mut complete = true;
+        if !locals_are_unchanged() {
+            self.main_keeps_locals.store(true, Relaxed);
+            let mut state = self.lock();
+            complete = state.ending;
+            state.end();
+        }
+        drop(entered);
+        self.finish(MAIN);
+        self.await_end();
+        complete
+    }
+
+    /// Whether the main task has left something in its thread-locals.
+    pub(crate) fn main_keeps_locals(&self) -> bool {
+        self.main_keeps_locals.load(Relaxed)
+    }
+
+    /// Runs `body` as the task `me` on the calling thread.
+    pub(super) fn run_body(self: &Arc<Self>, me: usize, body: impl FnOnce()) -> Entered {
+        let mut state = self.lock();
+        state.tasks[me].os_thread = Some(std::thread::current());
+        state.tasks[me].native_id = native_id();
+        drop(state);
+        CURRENT.set(me);
+        BODY_DONE.set(false);
+        panic_hook::enter();
+        let entered = rt::enter(self.clone());
+        remember_locals(&own_locals());
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if me == MAIN {
+                // Assigns the identity of the main thread before the program can ask for it.
+                let _ = raddle::thread::current();
+            }
+            body();
+        }));
+        BODY_DONE.set(true);
+        if let Err(payload) = outcome
+            && !payload.is::<Abandoned>()
+        {
+            self.panicked_with(me, &*payload);
+            self.lock().end();
+        }
+        entered
+    }
+
+    pub(super) fn panicked_with(&self, me: usize, payload: &(dyn std::any::Any + Send)) {
+        let (message, at) = panic_hook::last_panic(payload);
+        let mut state = self.lock();
+        let before = state.failure.is_some();
+        state.note_failure(Failure::Panic { thread: me, message, at });
+        if let (false, Some(then)) = (before, state.tasks[me].panicked_at) {
+            state.failed_at = then; // before unwinding released anything
+        }
+    }
+
+    /// Reports `failure` at once, since the process is about to end.
+    pub(super) fn ends_the_process(&self, failure: Failure) {
+        let mut state = self.lock();
+        state.ending = false; // a failure counts even while the tasks are being unwound
+        state.failure = None;
+        state.fail(failure);
+        drop(state);
+        self.monitor.report(self);
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ExecutionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn since_beginning(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.began)
+    }
+}
+
+/// Writes the report of an execution that ends the process.
+type Reporter = Box<dyn Fn(&Execution) + Send>;
+
+/// What is visible of an exploration from other threads: its progress and its current execution.
+pub(crate) struct Monitor {
+    steps: AtomicU64,
+    execution: Mutex<Weak<Execution>>,
+    abandoned: AtomicBool,
+    search_thread_lost: AtomicBool,
+    foreign: Mutex<Vec<ForeignStep>>,
+    /// The process that explores.
+    process: u32,
+    reporter: Mutex<Option<Reporter>>,
+}
+
+impl Monitor {
+    pub(crate) fn new() -> Self {
+        Self {
+            steps: AtomicU64::new(0),
+            execution: Mutex::default(),
+            abandoned: AtomicBool::new(false),
+            search_thread_lost: AtomicBool::new(false),
+            foreign: Mutex::default(),
+            process: std::process::id(),
+            reporter: Mutex::default(),
+        }
+    }
+
+    /// Sets the function that is called when an explored program ends the process.
+    pub(crate) fn set_reporter(&self, reporter: impl Fn(&Execution) + Send + 'static) {
+        *self.reporter.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(reporter));
+    }
+
+    fn report(&self, execution: &Execution) {
+        let reporter = self.reporter.lock().unwrap_or_else(PoisonError::into_inner);
+        reporter.iter().for_each(|reporter| reporter(execution));
+    }
+
+    /// Counts a task that has reached its next step.
+    pub(super) fn count_step(&self) {
+        self.steps.fetch_add(1, Relaxed);
+    }
+
+    /// The number of steps taken so far, over all executions.
+    pub(crate) fn steps_taken(&self) -> u64 {
+        self.steps.load(Relaxed)
+    }
+
+    /// The outcome of the search is no longer awaited.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Relaxed)
+    }
+
+    /// The search thread ran the main task, and cannot be unwound.
+    pub(super) fn lose_search_thread(&self) {
+        self.search_thread_lost.store(true, Relaxed);
+    }
+
+    pub(crate) fn has_lost_search_thread(&self) -> bool {
+        self.search_thread_lost.load(Relaxed)
+    }
+
+    pub(crate) fn foreign(&self) -> MutexGuard<'_, Vec<ForeignStep>> {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watch(&self, execution: &Weak<Execution>) {
+        *self.execution.lock().unwrap_or_else(PoisonError::into_inner) = execution.clone();
+    }
+
+    /// The current execution.
+    pub(crate) fn execution(&self) -> Option<Arc<Execution>> {
+        self.execution.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+}
+
+/// At most so many foreign steps are kept.
+const MAX_FOREIGN_STEPS: usize = 1_000;
+
+impl ForeignListener for Monitor {
+    fn foreign_step(&self, step: ForeignStep) {
+        if let Some(execution) = self.execution() {
+            let mut state = execution.lock();
+            match step.touches(&state.objects) {
+                Some(object) if !state.finished => state.fail_by_foreign_step(&step, object),
+                _ if state.foreign.len() < MAX_FOREIGN_STEPS => state.foreign.push(step.clone()),
+                _ => {}
+            }
+        }
+        let mut all = self.foreign();
+        if all.len() < MAX_FOREIGN_STEPS {
+            all.push(step);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Foreign threads: threads that the program under exploration starts without raddle.
+//!
+//! Their steps are not explored, so the program may not depend on them. A foreign thread that calls into the toolkit is
+//! attributed to an exploration by the timer slack that it inherits from the thread which started it; see
+//! [`os_threads`](super::os_threads).
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
+
+use raddle::rt::{self, Op, Place};
+
+use super::objects::Objects;
+use super::os_threads::started_by;
+use super::record::Failure;
+
+/// A step of a foreign thread.
+#[derive(Clone, Debug)]
+pub(crate) struct ForeignStep {
+    pub(super) address: usize,
+    pub(super) size: usize,
+    at: Place,
+    verb: &'static str,
+    thread: Option<String>,
+}
+
+/// Receives the steps of an exploration's foreign threads.
+pub(crate) trait ForeignListener: Send + Sync {
+    fn foreign_step(&self, step: ForeignStep);
+}
+
+type Listeners = HashMap<u32, Weak<dyn ForeignListener>>;
+
+/// The explorations, by the numbers of their OS threads.
+static LISTENERS: Mutex<Option<Listeners>> = Mutex::new(None);
+
+fn listeners() -> MutexGuard<'static, Option<Listeners>> {
+    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reports the steps of foreign threads that descend from the OS threads `number` to `listener`.
+pub(crate) fn listen(number: u32, listener: &Arc<impl ForeignListener + 'static>) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| rt::on_foreign_step(on_step));
+    let listener: Weak<dyn ForeignListener> = Arc::<_>::downgrade(listener) as _;
+    let mut all = listeners();
+    let all = all.get_or_insert_default();
+    all.retain(|_, listener| listener.strong_count() > 0);
+    all.insert(number, listener);
+}
+
+/// A thread that descends from no exploration.
+#[derive(Clone, Copy)]
+struct Unrelated;
+
+/// A thread without a scheduler is about to take a step.
+fn on_step(op: &Op) {
+    thread_local!(static STARTED_BY: Cell<Option<Result<u32, Unrelated>>> = const { Cell::new(None) });
+    let number = STARTED_BY.get().unwrap_or_else(|| started_by().ok_or(Unrelated));
+    STARTED_BY.set(Some(number));
+    let listener = number.ok().and_then(|number| listeners().as_ref()?.get(&number)?.upgrade());
+    if let Some(listener) = listener {
+        let thread = std::thread::current().name().filter(|name| *name != "explored").map(str::to_owned);
+        let (address, size) = (op.object.address, op.object.size);
+        listener.foreign_step(ForeignStep { address, size, at: op.at, verb: op.kind.verb(), thread });
+    }
+}
+
+impl ForeignStep {
+    /// The number of the object that the step accesses, if it is one of `objects`.
+    pub(crate) fn touches(&self, objects: &Objects) -> Option<u32> {
+        objects.known(self.address, self.size)
+    }
+
+    pub(crate) fn failure(&self, what: &str) -> Failure {
+        let name = self.thread.as_ref().map_or_else(String::new, |name| format!(" {name:?}"));
+        Failure::Other {
+            kind: "foreign thread",
+            title: format!("a thread{name} that raddle did not spawn {} a {what} of the program", self.verb),
+            message:
+                "the steps of this thread are not explored; spawn it with raddle's `Thread`, scope or pool"
+                    .to_owned(),
+            thread: None,
+            at: Some((self.at.file().to_owned(), self.at.line(), self.at.column())),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! How the baton goes from thread to thread.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, MutexGuard};
+use std::thread::panicking;
+
+use raddle::rt::Op;
+
+use super::current::{ANNOUNCED, BODY_DONE, CURRENT, EVALUATING, MAIN};
+use super::execution::Execution;
+use super::objects::{Access, Mode, PROGRAM};
+use super::os_threads::locals_are_unchanged;
+use super::panic_hook;
+use super::record::Failure;
+use super::state::ExecutionState;
+use super::task::{ResumedBy, Task, TaskStatus};
+use super::task_set::{MAX_ALIVE, TaskSet};
+
+pub(super) type Predicate<'a> = Option<&'a dyn Fn() -> bool>;
+
+/// What a thread says when it comes to its next step.
+pub(super) struct Arrival<'a> {
+    pub(super) status: TaskStatus,
+    pub(super) op: Option<Op>,
+    pub(super) access: Option<Access>,
+    /// Says whether its gate is open.
+    pub(super) ready: Predicate<'a>,
+}
+
+impl Execution {
+    /// The calling thread has come to its next step. Returns when it has been chosen to take it, or is to leave.
+    pub(super) fn arrive(&self, arrival: Arrival<'_>) -> ResumedBy {
+        let me = CURRENT.get();
+        self.park_if_abandoned(me);
+        self.monitor.count_step();
+        self.announce(me);
+        let mut state = self.lock();
+        if panicking() && !state.ending {
+            let events = state.events.len();
+            state.tasks[me].panicked_at.get_or_insert(events);
+        }
+        if !state.ending {
+            state.set_status(me, arrival.status, arrival.op, arrival.access);
+            state = self.pass_on(state, me);
+            state = self.await_turn(state, me, arrival.ready);
+        }
+        if state.ending {
+            drop(state);
+            self.unwind_task(me, arrival.ready);
+            return ResumedBy::Choice;
+        }
+        state.tasks[me].resumed_by
+    }
+
+    /// Asks, before the first step of the calling thread, whether it is a daemon.
+    fn announce(&self, me: usize) {
+        let here = (self.number, me);
+        if me != MAIN && ANNOUNCED.replace(here) != here {
+            let daemon = raddle::thread::current().is_daemon();
+            self.lock().tasks[me].daemon = daemon;
+        }
+    }
+
+    /// The program's closure has returned. If there are other threads, or were daemons, the end of the program is a step
+    /// of its own, which is possible once nothing keeps the program alive: it cuts daemons off wherever they are.
+    fn end_program(&self) {
+        let matters = |task: &Task| task.daemon || !task.is_finished();
+        let state = self.lock();
+        if state.ending || !state.tasks[1..].iter().any(matters) {
+            return;
+        }
+        drop(state);
+        let access = Some(Access { object: PROGRAM, mode: Mode::Write });
+        self.lock().tasks[MAIN].may_exit = self.program.may_end();
+        self.arrive(Arrival { status: TaskStatus::Leaving, op: None, access, ready: None });
+        let mut state = self.lock();
+        if state.ending {
+            return;
+        }
+        if let Some(record) = state.records.last_mut() {
+            record.ends_program = true;
+        }
+        state.end();
+    }
+
+    /// The calling thread is through.
+    pub(super) fn finish(&self, me: usize) {
+        panic_hook::leave();
+        if me == MAIN {
+            self.end_program();
+        }
+        let mut state = self.lock();
+        let ends = !state.ending;
+        if let Some(record) = state.records.last_mut().filter(|record| ends && record.thread == me) {
+            record.ends = true;
+        }
+        state.set_status(me, TaskStatus::Finished, None, None);
+        state.stalled = 0;
+        drop(self.pass_on(state, me));
+    }
+
+    /// Gives the baton to whoever is next: first, on an errand, to those who have to look at their gates or to come
+    /// to their first steps, and then to who is chosen. The last one on an errand chooses.
+    fn pass_on<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, ExecutionState>,
+        me: usize,
+    ) -> MutexGuard<'a, ExecutionState> {
+        let after = state.poll_round.take().unwrap_or(me);
+        while !state.ending {
+            if let Some(other) = state.next_to_poll() {
+                state.poll_round = Some(after);
+                return self.pass_to(state, other);
+            }
+            if let Some(next) = state.choose(after) {
+                return self.pass_to(state, next);
+            }
+            if !state.ending && !state.poll_everyone() {
+                state.fail_or_end();
+            }
+        }
+        state.to_poll = TaskSet::default();
+        self.pass_to_unfinished(state, me)
+    }
+
+    pub(super) fn pass_to<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, ExecutionState>,
+        next: usize,
+    ) -> MutexGuard<'a, ExecutionState> {
+        if state.token_holder == next && state.tasks[next].prepared.is_none() {
+            return state;
+        }
+        state.token_holder = next;
+        let prepared = state.tasks[next].prepared.take();
+        let os_thread = state.tasks[next].os_thread.clone();
+        drop(state); // whoever is woken would only have to wait for it
+        match (prepared, os_thread) {
+            (Some(prepared), _) => prepared.start(),
+            (None, Some(os_thread)) => os_thread.unpark(),
+            (None, None) => {}
+        }
+        self.lock()
+    }
+
+    /// Returns when the calling thread has the baton, and not only to look at its gate.
+    fn await_turn<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, ExecutionState>,
+        me: usize,
+        ready: Predicate<'_>,
+    ) -> MutexGuard<'a, ExecutionState> {
+        loop {
+            state = self.await_token(state, me);
+            if state.ending || state.poll_round.is_none() {
+                return state;
+            }
+            drop(state);
+            let enabled = ready.is_some_and(evaluate);
+            state = self.lock();
+            if state.set_condition(me, enabled) {
+                return state; // and goes on to its next step, on the errand still
+            }
+            state = self.pass_on(state, me);
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
+    pub(super) fn await_token<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, ExecutionState>,
+        me: usize,
+    ) -> MutexGuard<'a, ExecutionState> {
+        while state.token_holder != me {
+            drop(state);
+            std::thread::park();
+            state = self.lock();
+        }
+        state
+    }
+
+    /// Brings in a new actor, whose part is `body`. Before anybody is chosen it will have come to its first step.
+    pub(super) fn spawn_task(
+        &self,
+        name: &str,
+        stack_size: Option<usize>,
+        body: Box<dyn FnOnce() + Send>,
+    ) -> std::io::Result<()> {
+        let here = self.itself.upgrade().expect("the execution of a running task");
+        let me = CURRENT.get();
+        let mut state = self.lock();
+        if state.ending {
+            return Err(std::io::Error::other("the execution has ended"));
+        }
+        let new = state.tasks.len();
+        if state.tasks.iter().filter(|task| !task.is_finished()).count() >= MAX_ALIVE {
+            state.fail(Failure::TooManyTasks);
+            let error =
+                format!("at most {MAX_ALIVE} threads of an explored program can be alive at the same time");
+            return Err(std::io::Error::other(error));
+        }
+        let job = move || here.run_task(new, body);
+        let mut task = Task::new(name, Some(me));
+        task.prepared = Some(self.os_threads.prepare(Box::new(job), stack_size)?);
+        state.tasks.push(task);
+        if let Some(record) = state.records.last_mut().filter(|record| record.thread == me) {
+            record.starts.get_or_insert(new);
+        }
+        let by = state.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
+        state.tasks[new].started_by = by;
+        state.to_poll.insert(new);
+        Ok(())
+    }
+
+    /// The calling thread, of the crew, plays `me`. Says whether it may be used for another part; if not, it is to
+    /// terminate at once.
+    pub(super) fn run_task(self: Arc<Self>, me: usize, body: Box<dyn FnOnce() + Send>) -> bool {
+        let entered = self.run_body(me, body);
+        let reusable = locals_are_unchanged();
+        if reusable {
+            drop(entered);
+            self.finish(me);
+        } else {
+            // That the locals are dropped belongs to the part: their destructors take steps.
+            self.main_keeps_locals.fetch_or(me == MAIN, Relaxed);
+            self.announce(me); // while the thread knows who it is
+            let here = self.clone();
+            panic_hook::ends(move |message, at| {
+                here.ends_the_process(Failure::Panic { thread: me, message, at })
+            });
+            entered.until_terminated(move || self.finish(me));
+        }
+        reusable
+    }
+
+    /// Waits, as the thread that runs the search, until everybody has come to an end.
+    #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
+    pub(super) fn await_end(&self) {
+        while !self.lock().finished {
+            std::thread::park();
+        }
+    }
+
+    /// Whether the calling thread cannot be unwound.
+    pub(super) fn cannot_unwind() -> bool {
+        panicking() || BODY_DONE.get()
+    }
+}
+
+/// What the predicate says, without a step.
+pub(super) fn evaluate(ready: &dyn Fn() -> bool) -> bool {
+    EVALUATING.set(true);
+    let answer = ready();
+    EVALUATING.set(false);
+    answer
+}

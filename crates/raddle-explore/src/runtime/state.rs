@@ -1,0 +1,577 @@
+//! Where an execution stands: its threads, its clock, and what has happened.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use std::sync::Arc;
+
+use raddle::rt::{Kind, Op, Place, Program};
+
+use super::current::MAIN;
+use super::foreign::ForeignStep;
+use super::objects::{Access, CLOCK, Mode, Objects, PROGRAM};
+use super::policy::{Policy, View};
+use super::record::{BlockedTask, Event, Failure, Hold, Pending, StepRecord};
+use super::task::{EnablingCondition, ResumedBy, Task, TaskStatus};
+use super::task_set::TaskSet;
+use crate::options::{EARLY_TIMEOUTS, Rules, Time};
+
+/// So often a thread may look at one thing that nobody changes; then others have their turn first.
+const MAX_POLLS: usize = 8;
+
+/// A wake of some of those who slept on a word: how many it is still good for.
+type Wake = usize;
+
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing, and they are independent")]
+pub(crate) struct ExecutionState {
+    pub(crate) rules: Rules,
+    /// What keeps the program under exploration alive.
+    pub(super) program: Arc<Program>,
+    pub(crate) tasks: Vec<Task>,
+    /// Who runs.
+    pub(crate) token_holder: usize,
+    /// Who has the baton has it only to look at its gate or to come to its first step, before it is chosen who goes on
+    /// after this one.
+    pub(crate) poll_round: Option<usize>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) objects: Objects,
+    pub(crate) policy: Box<dyn Policy>,
+    /// What was chosen wherever there was a choice, as a place among the options.
+    pub(crate) choices: Vec<usize>,
+    pub(crate) preemptions: usize,
+    pub(crate) clock: Duration,
+    /// When the clock advanced because no other step was possible: what it shows since then, after how many events.
+    pub(crate) ticks: Vec<(Duration, usize)>,
+    /// Which thread holds an object, by the object's number.
+    pub(crate) holds: HashMap<u32, Hold>,
+    /// Whose gates' words were touched in this step, and who has just been started.
+    pub(crate) to_poll: TaskSet,
+    /// Nobody can go on, and everybody is asked once more.
+    pub(crate) final_poll: bool,
+    pub(crate) wakes: Vec<Wake>,
+    pub(crate) failure: Option<Failure>,
+    /// After how many events.
+    pub(crate) failed_at: usize,
+    /// Everybody only has to come to an end: something went wrong, or the program is over.
+    pub(crate) ending: bool,
+    /// The policy did not want to go on.
+    pub(crate) redundant: bool,
+    /// A limit of the rules kept a thread from going on.
+    pub(crate) bounded: bool,
+    pub(crate) finished: bool,
+    /// A thread looked at how many wait.
+    pub(crate) sees_arrivals: bool,
+    /// How many in a row could not go on while everybody comes to an end.
+    pub(crate) stalled: usize,
+    pub(crate) records: Vec<StepRecord>,
+    pub(crate) waits: Vec<BlockedTask>,
+    /// The steps that were still to be taken when it all ended.
+    pub(crate) pending: Vec<Pending>,
+    /// What threads touched that are not explored.
+    pub(super) foreign: Vec<ForeignStep>,
+    /// Names that the program gave: address, size, name.
+    pub(crate) labels: Vec<(usize, usize, String)>,
+    /// Where the object that is at an address now, with a size, was made.
+    pub(crate) origins: HashMap<(usize, usize), Place>,
+}
+
+impl ExecutionState {
+    pub(crate) fn new(rules: Rules, policy: Box<dyn Policy>, program: Arc<Program>) -> Self {
+        Self {
+            rules,
+            program,
+            tasks: Vec::new(),
+            token_holder: 0,
+            poll_round: None,
+            events: Vec::new(),
+            objects: Objects::new(),
+            policy,
+            choices: Vec::new(),
+            preemptions: 0,
+            clock: Duration::ZERO,
+            ticks: Vec::new(),
+            holds: HashMap::new(),
+            to_poll: TaskSet::default(),
+            final_poll: false,
+            wakes: Vec::new(),
+            failure: None,
+            failed_at: 0,
+            ending: false,
+            redundant: false,
+            bounded: false,
+            finished: false,
+            sees_arrivals: false,
+            stalled: 0,
+            records: Vec::new(),
+            waits: Vec::new(),
+            pending: Vec::new(),
+            foreign: Vec::new(),
+            labels: Vec::new(),
+            origins: HashMap::new(),
+        }
+    }
+
+    /// Notes the first thing that goes wrong, though the others can go on.
+    pub(crate) fn note_failure(&mut self, failure: Failure) {
+        if !self.ending && self.failure.is_none() {
+            self.failure = Some(failure);
+            self.failed_at = self.events.len();
+        }
+    }
+
+    /// Notes the first thing that goes wrong; from then on everybody only has to come to an end.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.note_failure(failure);
+        self.end();
+    }
+
+    /// Nobody takes another step.
+    pub(crate) fn end(&mut self) {
+        if !self.ending {
+            self.ending = true;
+            self.pending = (0..self.tasks.len()).filter_map(|thread| self.pending_step_of(thread)).collect();
+            if self.rules.record {
+                self.record_blocked_tasks();
+            }
+        }
+    }
+
+    fn pending_step_of(&self, thread: usize) -> Option<Pending> {
+        let task = &self.tasks[thread];
+        let (op, enabled_by, timed) = (task.op, task.enabled_by, task.is_timed());
+        let accesses: Vec<_> = task.next().collect();
+        (!accesses.is_empty()).then_some(Pending { thread, op, accesses, enabled_by, timed })
+    }
+
+    fn record_blocked_tasks(&mut self) {
+        for thread in 0..self.tasks.len() {
+            let task = &self.tasks[thread];
+            let (false, Some(op)) = (task.is_finished(), task.op) else { continue };
+            let waits = match &task.status {
+                TaskStatus::Conditional(condition) => !condition.enabled,
+                TaskStatus::Parked { .. } => true,
+                _ => false,
+            };
+            if waits {
+                let object = self.objects.declared(&op.object);
+                let held = self.holds.get(&object).copied();
+                let made_at = self.origins.get(&(op.object.address, op.object.size)).copied();
+                self.waits.push(BlockedTask {
+                    thread,
+                    kind: op.kind,
+                    object,
+                    verb: op.verb(),
+                    at: op.at,
+                    made_at,
+                    held,
+                });
+            }
+        }
+    }
+
+    /// The current step touches this as well.
+    pub(crate) fn touches(&mut self, access: Access) {
+        if self.poll_round.is_none()
+            && !self.ending
+            && let Some(event) = self.events.last_mut()
+        {
+            event.touches(access);
+        }
+    }
+
+    /// The current step touches the word at this address: every thread whose predicate looks there has to evaluate it
+    /// again, and its next step depends on this one.
+    pub(crate) fn touches_word(&mut self, address: usize) {
+        for thread in 0..self.tasks.len() {
+            if self.tasks[thread].looks_at(address) {
+                self.to_poll.insert(thread);
+                if let Some(access) = self.tasks[thread].access {
+                    self.changes(access.object);
+                }
+            }
+        }
+    }
+
+    /// The current step changes the object, unless it says so itself.
+    fn changes(&mut self, object: u32) {
+        let object = self.objects.canonical(object);
+        let same = |access: Access| self.objects.canonical(access.object) == object;
+        let known = self
+            .events
+            .last()
+            .is_some_and(|event| event.accesses().any(|access| same(access) && access.mode != Mode::Read));
+        if !known {
+            self.touches(Access { object, mode: Mode::Write });
+        }
+    }
+
+    /// What `op` is going to touch.
+    #[expect(clippy::unnecessary_wraps, reason = "a step that yields touches nothing")]
+    pub(crate) fn access(&mut self, op: &Op) -> Option<Access> {
+        let mode = match op.kind {
+            Kind::Sleep => return Some(Access { object: CLOCK, mode: Mode::Commute }),
+            Kind::End => Mode::Commute,
+            kind if kind.is_read() => Mode::Read,
+            _ => Mode::Write,
+        };
+        let object = self.objects.declared(&op.object);
+        if !self.foreign.is_empty() {
+            self.declare_after_foreign_step(object, op.object.address, op.object.size);
+        }
+        Some(Access { object, mode })
+    }
+
+    /// What the next step of `thread` touches besides its operation's own object: a wait on a condition that times out
+    /// takes its lock back, and a step of a daemon is possible only before the end of the program.
+    pub(super) fn also(&self, thread: usize) -> Vec<Access> {
+        let task = &self.tasks[thread];
+        let lock = task.lent_lock.map(|lent_lock| Access { object: lent_lock.object, mode: Mode::Write });
+        let end = task.daemon.then_some(Access { object: PROGRAM, mode: Mode::Read });
+        lock.into_iter().chain(end).collect()
+    }
+
+    /// Wakes up to `count` of the threads that sleep on `word`, and returns how many. Which ones shows when one of them goes on.
+    pub(crate) fn wake(&mut self, word: usize, count: u32) -> u32 {
+        let by = self.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
+        let wake = self.wakes.len();
+        let asleep = self.tasks.iter_mut().filter(|task| task.sleeps_on(word));
+        let mut found: u32 = 0;
+        for task in asleep {
+            found += 1;
+            task.enabled_by = by;
+            if let TaskStatus::Parked { wakes, .. } = &mut task.status {
+                wakes.push(wake);
+            }
+        }
+        let woken = found.min(count);
+        self.wakes.push(woken as usize);
+        woken
+    }
+
+    /// `thread` looks at something, or yields, on one line of the program, again and again, though no other thread takes
+    /// a step: others have to go first. Not every schedule is run then.
+    pub(crate) fn polls_in_vain(&mut self, thread: usize, op: Option<&Op>) -> bool {
+        let polls = op.is_none_or(|op| matches!(op.kind, Kind::Read | Kind::Load | Kind::TryTake));
+        let others = self.events.last().is_none_or(|event| event.thread != thread);
+        let task = &mut self.tasks[thread];
+        if others {
+            task.polls.clear();
+        }
+        if !polls {
+            return false;
+        }
+        let place = op.map_or((0, 0, 0), |op| (op.object.address, op.at.line(), op.at.column()));
+        let count = task.polls.entry(place).or_default();
+        *count += 1;
+        let in_vain = *count > MAX_POLLS;
+        self.bounded |= in_vain;
+        in_vain
+    }
+}
+
+impl ExecutionState {
+    pub(super) fn set_status(
+        &mut self,
+        me: usize,
+        status: TaskStatus,
+        op: Option<Op>,
+        access: Option<Access>,
+    ) {
+        let task = &mut self.tasks[me];
+        (task.status, task.op, task.access) = (status, op, access);
+        (task.just_chosen, task.since) = (false, self.events.len());
+        let finished = self.tasks[me].is_finished();
+        self.tasks[me].also = if finished { Vec::new() } else { self.also(me) };
+    }
+
+    /// The next thread that has to look whether its gate is open now, because its word was touched, or to come to its
+    /// first step. The predicates borrow from their own threads, so nobody else can ask them.
+    pub(super) fn next_to_poll(&mut self) -> Option<usize> {
+        let next = self.to_poll.first()?;
+        self.to_poll.remove(next);
+        Some(next)
+    }
+
+    /// The last resort, once in a row: a primitive may have changed a word without a word. Says whether anybody is
+    /// left to be asked.
+    pub(super) fn poll_everyone(&mut self) -> bool {
+        let conditional =
+            |task: &Task| matches!(task.status, TaskStatus::Conditional(condition) if !condition.enabled);
+        if !std::mem::replace(&mut self.final_poll, true) {
+            self.to_poll = (0..self.tasks.len()).filter(|&thread| conditional(&self.tasks[thread])).collect();
+        }
+        !self.to_poll.is_empty()
+    }
+
+    /// The gate of `me` was looked at. Says whether it is to go on at once: its wait on a condition is over, and
+    /// nobody but itself can see it take the way to the lock.
+    pub(super) fn set_condition(&mut self, me: usize, now: bool) -> bool {
+        let TaskStatus::Conditional(condition) = &mut self.tasks[me].status else { return false };
+        let newly_enabled = now && !condition.enabled;
+        condition.enabled = now;
+        if !now {
+            self.tasks[me].enabled_by = None;
+        }
+        if newly_enabled {
+            self.enable(me);
+            if self.final_poll {
+                self.fail(Failure::FalselyDisabled);
+            }
+        }
+        let task = &mut self.tasks[me];
+        let back = newly_enabled && task.lent_lock.take().is_some();
+        if back {
+            task.condition_access = task.access;
+        }
+        back
+    }
+
+    /// The current step lets `thread` go on.
+    pub(super) fn enable(&mut self, thread: usize) {
+        let by = self.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
+        self.tasks[thread].enabled_by = by;
+        if let Some(record) = self.records.last_mut().filter(|record| !record.wakes.contains(&thread)) {
+            record.wakes.push(thread);
+        }
+    }
+
+    /// Nobody can go on.
+    pub(super) fn fail_or_end(&mut self) {
+        match self.tasks.iter().all(Task::is_finished) {
+            true => self.end(),
+            false if self.tasks[MAIN].status == TaskStatus::Leaving => self.fail(Failure::ThreadsLeft),
+            false => self.fail(Failure::Deadlock),
+        }
+    }
+}
+
+impl ExecutionState {
+    /// The options of the next choice. First the threads that can proceed, from `me` round robin, then those that would
+    /// have to time out for that.
+    ///
+    /// Under [`Time::Explored`] a timeout is possible at any moment, whatever other threads can do and whichever deadline
+    /// is earlier: code may take any time from one line to the next. Under [`Time::Quiescent`] code takes no time: the
+    /// clock advances to the next deadline when no other step is possible, and whatever is due by then can time out.
+    pub(crate) fn options(&mut self, me: usize) -> Vec<usize> {
+        let count = self.tasks.len();
+        let in_turn = || (0..count).map(move |step| (me + step) % count);
+        let mut options: Vec<_> = in_turn().filter(|&thread| self.can_go(thread)).collect();
+        let timed: Vec<_> = in_turn().filter(|&thread| self.can_time_out(thread)).collect();
+        match self.rules.time {
+            Time::Explored => {
+                let early_timeouts = |&thread: &usize| self.tasks[thread].early_timeouts < EARLY_TIMEOUTS;
+                let (rest, spent): (Vec<_>, Vec<_>) = timed.into_iter().partition(early_timeouts);
+                options.extend(rest);
+                if options.is_empty() {
+                    options = spent;
+                } else {
+                    self.bounded |= !spent.is_empty();
+                }
+            }
+            Time::Quiescent => {
+                let due = |&thread: &usize| self.tasks[thread].deadline() <= Some(self.clock);
+                let (due, later): (Vec<_>, Vec<_>) = timed.into_iter().partition(due);
+                options.extend(due);
+                if options.is_empty() {
+                    let next = later.iter().filter_map(|&thread| self.tasks[thread].deadline()).min();
+                    options.extend(later.into_iter().filter(|&thread| self.tasks[thread].deadline() == next));
+                }
+            }
+        }
+        if self.rules.spurious > 0 {
+            let asleep = |&thread: &usize| {
+                let task = &self.tasks[thread];
+                matches!(task.status, TaskStatus::Parked { .. }) && task.spurious < self.rules.spurious
+            };
+            let more: Vec<_> = in_turn().filter(asleep).filter(|thread| !options.contains(thread)).collect();
+            options.extend(more);
+        }
+        if options.is_empty() {
+            options.extend(in_turn().filter(|&i| matches!(self.tasks[i].status, TaskStatus::Yielding(_))));
+        }
+        options
+    }
+
+    fn can_go(&self, thread: usize) -> bool {
+        match &self.tasks[thread].status {
+            TaskStatus::Ready => true,
+            TaskStatus::Conditional(condition) => condition.enabled,
+            TaskStatus::Parked { wakes, .. } => wakes.iter().any(|&wake| self.wakes[wake] > 0),
+            TaskStatus::Yielding(since) => self.events[*since..].iter().any(|event| event.thread != thread),
+            TaskStatus::Leaving => self.program.may_end(),
+            TaskStatus::Sleeping(_) | TaskStatus::Finished => false,
+        }
+    }
+
+    /// Whether it waits, and only its deadline can end that now. A thread that has to take a lock back after that needs
+    /// the lock free, too.
+    fn can_time_out(&self, thread: usize) -> bool {
+        let task = &self.tasks[thread];
+        let free = task.lent_lock.is_none_or(|lent_lock| !self.holds.contains_key(&lent_lock.object));
+        task.deadline().is_some() && !self.can_go(thread) && (free || self.rules.fine())
+    }
+
+    /// Chooses who goes next, after `me`; nobody: the execution is over, or nobody can go on.
+    pub(crate) fn choose(&mut self, me: usize) -> Option<usize> {
+        self.update_program_end();
+        let options = self.options(me);
+        if options.is_empty() {
+            return None;
+        }
+        self.final_poll = false;
+        if self.events.len() >= self.rules.max_steps {
+            self.stop(&options);
+            return None;
+        }
+        let view = View {
+            current: me,
+            options: &options,
+            tasks: &self.tasks,
+            events: &self.events,
+            objects: &self.objects,
+        };
+        let Some(place) = self.policy.pick(&view) else {
+            self.redundant = true;
+            self.end();
+            return None;
+        };
+        if options.len() > 1 {
+            self.choices.push(place);
+        }
+        self.take_step(me, &options, options[place]);
+        Some(options[place])
+    }
+
+    /// The last step may be the one that lets the program end, or that keeps it alive again.
+    fn update_program_end(&mut self) {
+        let may_end = self.program.may_end();
+        let root = &mut self.tasks[MAIN];
+        if root.status == TaskStatus::Leaving && may_end != root.may_exit {
+            root.may_exit = may_end;
+            if may_end {
+                self.enable(MAIN);
+            } else {
+                root.enabled_by = None;
+            }
+        }
+    }
+
+    /// The execution has as many steps as it may have. It goes on for ever, as far as can be told, unless a thread that
+    /// could proceed had no turn for half of it: then it is given up, and not every schedule was run.
+    fn stop(&mut self, options: &[usize]) {
+        let half = self.events.len() / 2;
+        if options.iter().any(|&thread| self.tasks[thread].since < half) {
+            (self.bounded, self.redundant) = (true, true);
+            self.end();
+        } else {
+            self.fail(Failure::StepLimit);
+        }
+    }
+
+    /// `next` sets out to take its step.
+    fn take_step(&mut self, me: usize, options: &[usize], next: usize) {
+        let preempted = (next != me && self.can_go(me) && !self.tasks[me].is_finished()).then_some(me);
+        self.preemptions += usize::from(preempted.is_some());
+        let timed_out = !self.can_go(next) && self.tasks[next].deadline().is_some();
+        self.tasks[next].early_timeouts += usize::from(timed_out && options.len() > 1);
+        self.log_step(next, preempted, timed_out);
+        let releases = self.tasks[next].op.filter(|op| op.kind == Kind::Give);
+        let releases = releases.map(|op| self.objects.declared(&op.object));
+        let released = releases.is_some_and(|object| self.holds.remove(&object).is_some());
+        let due = if timed_out { self.tick(next) } else { None };
+        let timed = self.tasks[next].is_timed();
+        let task = &mut self.tasks[next];
+        let mut more = std::mem::take(&mut task.also);
+        more.extend(task.condition_access.take());
+        let event = Event {
+            thread: next,
+            op: task.op,
+            access: task.access.take(),
+            more,
+            enabled_by: task.enabled_by.take(),
+            enabled: options.iter().copied().collect(),
+            timed,
+            released,
+            memory: None,
+            due,
+        };
+        self.events.push(event);
+        self.end_wait(next, timed_out);
+    }
+
+    /// The deadline of `thread` has passed. Under [`Time::Quiescent`], after how many events the clock reached it.
+    fn tick(&mut self, thread: usize) -> Option<usize> {
+        let deadline = self.tasks[thread].deadline()?;
+        if self.rules.time == Time::Explored {
+            return None;
+        }
+        if self.clock < deadline {
+            self.ticks.push((deadline, self.events.len()));
+        }
+        self.ticks.iter().find(|(clock, _)| *clock >= deadline).map(|(_, events)| *events)
+    }
+
+    fn log_step(&mut self, thread: usize, preempts: Option<usize>, timed_out: bool) {
+        if self.rules.record {
+            let mut record = StepRecord::new(thread, self.events.len(), self.clock);
+            if let Some(op) = self.tasks[thread].op {
+                record.does(&op, self.objects.declared(&op.object));
+                record.made_at = self.origins.get(&(op.object.address, op.object.size)).copied();
+                if op.kind == Kind::Give {
+                    record.releases.extend(record.object);
+                    let object = self.objects.declared(&op.object);
+                    let hold = self.holds.get(&object);
+                    record.taken_at = hold.map(|hold| hold.since);
+                }
+            }
+            let task = &mut self.tasks[thread];
+            (record.preempts, record.timed_out) = (preempts, timed_out);
+            record.conditional =
+                matches!(task.status, TaskStatus::Conditional(_) | TaskStatus::Parked { .. });
+            record.back = task.condition_access.is_some();
+            record.values = std::mem::take(&mut task.notes);
+            self.records.push(record);
+        }
+    }
+
+    /// Ends the wait of `next`, if it waited.
+    fn end_wait(&mut self, next: usize, timed_out: bool) {
+        let task = &mut self.tasks[next];
+        let deadline = task.deadline();
+        let before = std::mem::replace(&mut task.status, TaskStatus::Ready);
+        task.resumed_by = match before {
+            _ if timed_out => ResumedBy::TimedOut,
+            TaskStatus::Conditional(EnablingCondition { enabled: true, .. }) => ResumedBy::Condition,
+            _ => ResumedBy::Choice,
+        };
+        task.just_chosen = true;
+        match before {
+            _ if timed_out => {
+                self.clock = self.clock.max(deadline.unwrap_or_default());
+                self.touches(Access { object: CLOCK, mode: Mode::Commute });
+            }
+            TaskStatus::Parked { wakes, .. } => match wakes.iter().find(|&&wake| self.wakes[wake] > 0) {
+                Some(&wake) => self.wakes[wake] -= 1,
+                None => self.tasks[next].spurious += 1,
+            },
+            _ => {}
+        }
+        if let Some(record) = self.records.last_mut() {
+            record.clock = self.clock;
+        }
+    }
+}
+
+impl ExecutionState {
+    /// An explored thread declares an object, which a thread that is not explored may have touched before.
+    pub(super) fn declare_after_foreign_step(&mut self, object: u32, address: usize, size: usize) {
+        let same = |foreign: &&ForeignStep| (foreign.address, foreign.size) == (address, size);
+        if let Some(foreign) = self.foreign.iter().find(same).cloned() {
+            self.fail_by_foreign_step(&foreign, object);
+        }
+    }
+
+    pub(super) fn fail_by_foreign_step(&mut self, foreign: &ForeignStep, object: u32) {
+        self.fail(foreign.failure(self.objects.what(object)));
+    }
+}
