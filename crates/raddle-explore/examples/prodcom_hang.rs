@@ -13,7 +13,7 @@ use raddle_explore::{Explorer, check};
 fn main() {
     match std::env::args().nth(1).as_deref() {
         None => println!("{}", Explorer::new().run(literal).expect_failure()),
-        Some("fixed") => println!("{:?}", check(fixed)),
+        Some("fixed") => println!("{}", check(fixed)),
         Some(other) => eprintln!("{other:?} is unknown: try `fixed`"),
     }
 }

@@ -306,11 +306,19 @@ impl Explorer {
     ///
     /// # Examples
     /// ```
+    /// use raddle::{Shared, Thread};
     /// use raddle_explore::Explorer;
+    /// use std::sync::Arc;
     ///
     /// let program = || {
-    ///     let other = raddle::Thread::spawn(|| panic!("expected"));
+    ///     let progress = Arc::new(Shared::new(0));
+    ///     let mine = progress.clone();
+    ///     let other = Thread::spawn(move || {
+    ///         mine.set(1);
+    ///         panic!("expected");
+    ///     });
     ///     assert!(other.join().is_err());
+    ///     assert_eq!(progress.get(), 1);
     /// };
     /// assert_eq!(Explorer::new().run(program).expect_failure().kind(), "panic");
     /// Explorer::new().allow_panics(true).run(program).assert_exhausted();

@@ -1,7 +1,7 @@
 //! Systematic concurrency testing: runs a test under every relevant interleaving of its threads, and shows the one that
 //! fails.
 //!
-//! The test is ordinary code that uses [raddle](raddle)'s types as they ship. In production these types run on plain OS
+//! The test is ordinary code that uses [raddle]'s types as they ship. In production these types run on plain OS
 //! threads. Under [`check`], the explorer schedules the threads: one runs at a time, and before every operation the explorer
 //! chooses which thread takes the next step. It runs the test again and again, with a virtual clock, until it has seen
 //! every relevant schedule or one fails.
@@ -34,7 +34,26 @@
 //! marks the two steps whose order decides:
 //!
 //! ```text
-//! @@FAILURE@@
+//! thread "MainThread" panicked, at tests/counter.rs:11:9:
+//!   assertion `left == right` failed
+//!     left: 1
+//!    right: 2
+//!
+//! found in execution 1 by a portfolio of strategies; 1 preemption (shrunk from 2)
+//!
+//!      1  MainThread                    starts thread "Thread-1 (no_update_is_lost)"  tests/counter.rs:8
+//! *    2                                reads Shared 1: 0                             tests/counter.rs:9
+//!        -- preempted: "MainThread" could have continued
+//!      3  Thread-1 (no_update_is_lost)  reads Shared 1: 0                             tests/counter.rs:8
+//! *    4                                writes Shared 1: 0 → 1                        tests/counter.rs:8
+//!      5                                terminates                                    tests/counter.rs:8
+//!      6  MainThread                    writes Shared 1: 1 → 1                        tests/counter.rs:9
+//!      7                                joins thread "Thread-1 (no_update_is_lost)"   tests/counter.rs:10
+//!      8                                reads Shared 1: 1                             tests/counter.rs:11
+//!
+//! * the order of these two steps decides: in the other order, the program does not fail in this way
+//!
+//! to replay this schedule: RADDLE_REPLAY=r2oe-0c103588.8-1.1 cargo test no_update_is_lost
 //! ```
 //!
 //! The token replays this schedule alone, under a debugger for example. With `RADDLE_REPORT=target/reports`, each failure

@@ -91,9 +91,14 @@ impl Outcome {
     ///
     /// # Examples
     /// ```
+    /// use raddle::{Event, Thread};
+    /// use std::sync::Arc;
+    ///
     /// raddle_explore::check(|| {
-    ///     let answer = raddle::Thread::spawn(|| 42);
-    ///     assert_eq!(answer.join().unwrap(), 42);
+    ///     let ready = Arc::new(Event::new());
+    ///     let setter = Thread::spawn({ let ready = ready.clone(); move || ready.set() });
+    ///     ready.wait();
+    ///     setter.join().unwrap();
     /// })
     /// .assert_exhausted();
     /// ```

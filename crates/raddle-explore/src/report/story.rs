@@ -261,7 +261,7 @@ impl<'a> Story<'a> {
             };
             let (by, at) =
                 (self.thread(notified.thread), notified.at.map(|at| at.to_string()).unwrap_or_default());
-            let (who, object) = (self.thread(wait.thread), self.object(wait.object));
+            let (waiter, object) = (self.thread(wait.thread), self.object(wait.object));
             let woken: Vec<_> =
                 notified.wakes.iter().map(|thread| format!("\"{}\"", self.thread(*thread))).collect();
             if !woken.is_empty() {
@@ -270,7 +270,7 @@ impl<'a> Story<'a> {
                     title,
                     format!(
                         "the last notification of {object}, by thread \"{by}\" at {at}, woke {woken}\n\
-                         thread \"{who}\" waits for another notification, at {}",
+                         thread \"{waiter}\" waits for another notification, at {}",
                         wait.at
                     ),
                 );
@@ -280,7 +280,7 @@ impl<'a> Story<'a> {
                     format!("{kind}a wake-up was lost, and {what}"),
                     format!(
                         "thread \"{by}\" notified {object} at {at}, when no thread was waiting for it\n\
-                         thread \"{who}\" began to wait afterwards, at {}",
+                         thread \"{waiter}\" began to wait afterwards, at {}",
                         wait.at
                     ),
                 );

@@ -57,7 +57,7 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     let what: Vec<_> = steps.iter().map(did).collect();
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).min(44);
     let threads = steps.iter().map(|step| step.record.thread).chain(story.to_come().map(|to_come| to_come.0));
-    let who = width(&mut threads.map(|thread| story.thread(thread).chars().count()));
+    let names = width(&mut threads.map(|thread| story.thread(thread).chars().count()));
     let wide = width(&mut what.iter().map(|text| text.chars().count()));
     let (mut last, left_out) = (usize::MAX, MAX_STEPS / 2..steps.len().saturating_sub(MAX_STEPS / 2));
     for (number, (step, what)) in steps.iter().zip(&what).enumerate() {
@@ -70,15 +70,15 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
         if let Some(preempted) = step.record.preempts {
             writeln!(f, "       -- preempted: \"{}\" could have continued", story.thread(preempted))?;
         }
-        let (name, fingerprint) = (story.thread(step.record.thread), if step.pair { '*' } else { ' ' });
+        let (name, star) = (story.thread(step.record.thread), if step.pair { '*' } else { ' ' });
         let name = if step.record.thread == last { "" } else { name };
         last = step.record.thread;
         let at = step.at.map(|at| format!("  {}", line_of(at))).unwrap_or_default();
-        let line = format!("{fingerprint}{:>5}  {name:who$}  {what:wide$}{at}", number + 1);
+        let line = format!("{star}{:>5}  {name:names$}  {what:wide$}{at}", number + 1);
         writeln!(f, "{}", line.trim_end())?;
     }
     if let Some((thread, what, op)) = story.to_come() {
-        writeln!(f, "*       {:who$}  next: {what}  {}", story.thread(thread), line_of(op.at))?;
+        writeln!(f, "*       {:names$}  next: {what}  {}", story.thread(thread), line_of(op.at))?;
     }
     if steps.iter().any(|step| step.pair) {
         f.write_str(
@@ -120,9 +120,9 @@ fn end(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     }
     f.write_str("\nblocked at the end:\n")?;
     for wait in story.waits() {
-        let (who, object) = (story.thread(wait.thread), story.object(wait.object));
+        let (waiter, object) = (story.thread(wait.thread), story.object(wait.object));
         let (place, hint) = place_of(wait);
-        writeln!(f, "  thread \"{who}\" {} {object}, {hint} {place}", waits_for(wait))?;
+        writeln!(f, "  thread \"{waiter}\" {} {object}, {hint} {place}", waits_for(wait))?;
         for hold in story.holders(wait) {
             let what = if wait.held.is_some() { "held" } else { "acquired" };
             writeln!(f, "      {what} by thread \"{}\" at {}", story.thread(hold.by), hold.since)?;

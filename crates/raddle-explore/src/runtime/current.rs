@@ -1,28 +1,28 @@
-//! Which task the calling thread of the operating system runs.
+//! Which task the calling OS thread runs.
 
 use std::cell::Cell;
 use std::ops::Range;
 
 use super::panic_hook::{self, range_of};
 
-/// The actor that runs the program's closure: its main thread.
+/// The main task, which runs the program's closure.
 pub(super) const MAIN: usize = 0;
 
-/// No actor.
+/// No task.
 pub(super) const NO_TASK: usize = usize::MAX;
 
 thread_local! {
-    /// Which actor the calling thread is.
+    /// The task that the calling thread runs.
     pub(super) static CURRENT: Cell<usize> = const { Cell::new(0) };
-    /// In which execution the calling thread was asked, as which actor, whether it is a daemon.
+    /// The execution and the task for which the calling thread has declared whether it is a daemon.
     pub(super) static ANNOUNCED: Cell<(u64, usize)> = const { Cell::new((0, 0)) };
     /// The calling thread evaluates a predicate, which is not a step.
     pub(super) static EVALUATING: Cell<bool> = const { Cell::new(false) };
-    /// The calling thread has run its function, and must not be unwound any more: it drops its locals, or ends.
+    /// The calling thread has returned from the task's function and must not be unwound: it drops its thread-locals.
     pub(super) static BODY_DONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Where the explorer keeps what it knows of the calling thread.
+/// The addresses of the explorer's own thread-locals in the calling thread.
 pub(crate) fn own_locals() -> [Range<usize>; 7] {
     let [a, b, c] = panic_hook::locals();
     [

@@ -1,16 +1,19 @@
-//! The objects of one execution: numbers instead of addresses, in the order in which they were met.
+//! The objects of one execution, numbered in the order in which they are met.
+//!
+//! Addresses differ between executions, numbers do not: executions that begin alike give the same numbers. A word
+//! inside a declared object stands for the object, whichever of the two is met first.
 
 use std::collections::{BTreeMap, HashMap};
 
 use raddle::rt::Object;
 
-/// What a step does to an object: enough to tell whether two steps may change places.
+/// What a step does to an object. Two steps are dependent if they access the same object in modes that conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Read,
     Write,
-    /// A change that commutes with others like it, but not with reads: the clock advances to a later deadline, a thread
-    /// joins or leaves the registry, one of several threads that something waits for terminates.
+    /// A change that commutes with other changes of its kind, but not with reads. Examples: the clock advances to a
+    /// later deadline, a thread joins or leaves the registry, one of several awaited threads terminates.
     Commute,
 }
 
@@ -20,7 +23,7 @@ impl Mode {
     }
 }
 
-/// One step's touch of one object.
+/// The access of one object by one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Access {
     pub(crate) object: u32,
@@ -33,30 +36,30 @@ impl Access {
     }
 }
 
-/// What an object is, and how many of its kind were met before it.
+/// The kind of an object, and the number of objects of this kind that were met before it.
 pub(crate) type ObjectKey = (&'static str, u32);
 
-/// The clock, which every program has.
+/// The clock of the program.
 pub(crate) const CLOCK: u32 = 0;
 
-/// The program as a whole: its end conflicts with every step of a thread that it would cut off.
+/// The program as a whole: its end conflicts with every step of a daemon.
 pub(crate) const PROGRAM: u32 = 1;
 
-/// Numbers for the objects and words of an execution. Executions that begin alike give the same numbers.
+/// The numbers of the objects and words of an execution.
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
-    /// By address and size: a name is for display, and tells no objects apart.
+    /// By address and size. A name is for display, and identifies no object.
     known: HashMap<(usize, usize), u32>,
-    /// Where each object begins: its end and its number.
+    /// For the start of each object, its end and its number.
     ranges: BTreeMap<usize, (usize, u32)>,
     /// The size of the largest object.
     largest: usize,
-    /// Words that were touched before an object was known to contain them.
+    /// Words that were accessed before the object that contains them was declared.
     words: BTreeMap<usize, u32>,
-    /// For each number the one that stands for it, and what the object is.
+    /// For each number, the number that stands for it, and the kind and address of the object.
     same: Vec<u32>,
     what: Vec<(&'static str, usize)>,
-    /// How many objects of its kind were met before it.
+    /// For each number, how many objects of its kind were met before.
     ordinals: Vec<u32>,
     kinds: HashMap<&'static str, u32>,
 }
@@ -69,7 +72,7 @@ impl Objects {
         objects
     }
 
-    /// How many numbers were given.
+    /// The number of numbers in use.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.same.len()).expect("fewer objects than fit into memory")
     }
@@ -89,7 +92,7 @@ impl Objects {
         self.known.insert(key, number);
         let end = object.address + object.size;
         self.largest = self.largest.max(object.size);
-        // Of two that begin at one address the larger one contains the other, or is what was there before it.
+        // Of two objects at one address, the larger one contains the other, or was there before.
         let range = self.ranges.entry(object.address).or_insert((end, number));
         if range.0 < end {
             *range = (end, number);
@@ -125,7 +128,7 @@ impl Objects {
         number
     }
 
-    /// The number that stands for `number`, now that more is known.
+    /// The number that stands for `number`.
     pub(crate) fn canonical(&self, number: u32) -> u32 {
         self.same[number as usize]
     }
@@ -134,7 +137,7 @@ impl Objects {
         self.what[number as usize].0
     }
 
-    /// What the object is, and how many of its kind were met before it: the same in executions that differ little.
+    /// The kind and ordinal of the object, which are the same in executions that differ little.
     pub(crate) fn key(&self, number: u32) -> ObjectKey {
         (self.what(number), self.ordinals[number as usize])
     }

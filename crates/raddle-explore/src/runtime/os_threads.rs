@@ -1,4 +1,11 @@
-//! The threads of the operating system on which explored threads run.
+//! The OS threads on which tasks run.
+//!
+//! Starting a thread takes longer than many an execution, so threads are reused. All threads of a pool run on one
+//! processor: only one of them runs at a time, and passing the run token is ten times as fast if the next thread need
+//! not be woken on another processor.
+//!
+//! A thread is reused only if its thread-locals are unchanged, bit by bit, since it started. Otherwise it terminates,
+//! which drops the program's thread-locals, so that every task finds fresh ones.
 #![expect(clippy::disallowed_methods, reason = "this is below the seam: what raddle's threads run on here")]
 
 use std::cell::RefCell;
@@ -9,18 +16,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use raddle::rt::LocalsImage;
 
-/// Those that explore nothing at the moment: to start threads takes longer than many an exploration.
+/// Pools that no exploration uses.
 static IDLE_POOLS: Mutex<Vec<OsThreads>> = Mutex::new(Vec::new());
 
-/// What a thread of the crew is to do. It says whether the thread may be used again.
+/// The work of a thread. Returns whether the thread can be reused.
 pub(crate) type Job = Box<dyn FnOnce() -> bool + Send>;
 
-/// Threads that are used again by one execution after the other, all on one processor: only one of them runs at a
-/// time, and handing over is ten times as fast when the next one need not be woken elsewhere. They end with the last
-/// handle of the crew.
-///
-/// A thread is used again only if its thread-locals are, bit by bit, what they were when it began: otherwise the
-/// program's locals would be neither dropped at the end of an explored thread nor fresh in the next one.
+/// A pool of threads on one processor. Its threads terminate with its last handle.
 #[derive(Clone, Debug)]
 pub(crate) struct OsThreads {
     idle: Arc<Mutex<Vec<OsThread>>>,
@@ -28,8 +30,8 @@ pub(crate) struct OsThreads {
     number: u32,
 }
 
-/// The way to a thread of the crew. When it is dropped the thread terminates. The thread has none to itself while it
-/// waits, so that it ends with the crew.
+/// A handle to an idle thread, which terminates when the handle is dropped. The thread itself holds none while it is
+/// idle.
 #[derive(Debug)]
 struct OsThread(Arc<Mailbox>);
 
@@ -39,8 +41,7 @@ impl Drop for OsThread {
     }
 }
 
-/// Where a thread of the crew waits for its next job. A channel would do the same, but keeps something in the thread's
-/// locals.
+/// Where a thread waits for its next job. A channel would leave something in its thread-locals.
 #[derive(Debug, Default)]
 struct Mailbox {
     mail: Mutex<Option<Mail>>,
@@ -65,7 +66,7 @@ impl Mailbox {
         drop(before);
     }
 
-    /// Waits for the next job; `None`: there will be none.
+    /// Waits for the next job. Returns `None` if the thread is to terminate.
     fn get(&self) -> Option<Work> {
         let empty = |mail: &mut Option<Mail>| mail.is_none();
         let mut mail = self.came.wait_while(lock(&self.mail), empty).unwrap_or_else(PoisonError::into_inner);
@@ -87,12 +88,12 @@ struct Work {
 }
 
 thread_local! {
-    /// The locals of this thread of the crew, as they were before anything of a program ran on it.
+    /// The thread-locals of this thread before it ran any code of a program.
     static IMAGE: RefCell<Option<LocalsImage>> = const { RefCell::new(None) };
 }
 
-/// Remembers what the locals of the calling thread of the crew are; to be called before a program's code runs on it.
-/// Those at the addresses `besides` are the explorer's own.
+/// Remembers the thread-locals of the calling thread, before it runs code of a program. Those at the addresses
+/// `besides` are the explorer's own.
 pub(crate) fn remember_locals(besides: &[Range<usize>]) {
     IMAGE.with(|image| {
         if image.borrow().is_none() {
@@ -103,20 +104,20 @@ pub(crate) fn remember_locals(besides: &[Range<usize>]) {
     });
 }
 
-/// Whether no program has left anything in the locals of the calling thread. Where that cannot be told, the answer is
-/// no.
+/// Whether no program has left anything in the thread-locals of the calling thread. Returns `false` where that cannot
+/// be determined.
 pub(crate) fn locals_are_unchanged() -> bool {
     IMAGE.with_borrow(|image| image.as_ref().is_some_and(LocalsImage::is_unchanged))
 }
 
-/// Keeps the calling thread for ever, since nothing may be dropped that is in its locals.
+/// Parks the calling thread forever, since nothing in its thread-locals may be dropped.
 pub(crate) fn park_forever() -> ! {
     loop {
         std::thread::park();
     }
 }
 
-/// A thread that waits to be told to run its job.
+/// A thread that waits for the start of its job.
 pub(crate) struct PreparedThread {
     member: OsThread,
     job: Job,
@@ -124,7 +125,7 @@ pub(crate) struct PreparedThread {
 }
 
 impl PreparedThread {
-    /// Lets the thread run its job.
+    /// Starts the job.
     pub(crate) fn start(self) {
         let Self { member, job, home } = self;
         let mailbox = member.0.clone();
@@ -139,18 +140,18 @@ impl std::fmt::Debug for PreparedThread {
 }
 
 impl OsThreads {
-    /// A crew that nobody uses, or a new one.
+    /// Returns an idle pool, or a new one.
     pub(crate) fn acquire() -> Self {
         let idle = lock(&IDLE_POOLS).pop();
         idle.unwrap_or_else(Self::new)
     }
 
-    /// Lets the next exploration have the crew. Not for one whose threads may not come back.
+    /// Returns the pool for reuse. Not for a pool some of whose threads may be lost.
     pub(crate) fn release(self) {
         lock(&IDLE_POOLS).push(self);
     }
 
-    /// A crew on the next processor in turn.
+    /// Creates a pool on the next processor, round robin.
     fn new() -> Self {
         use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -159,24 +160,24 @@ impl OsThreads {
         Self { idle: Arc::default(), processor, number }
     }
 
-    /// What tells it from most others.
+    /// A number that few other pools share.
     pub(crate) fn number(&self) -> u32 {
         self.number
     }
 
-    /// Runs `job` on a thread that has nothing else to do.
+    /// Runs `job` on an idle thread.
     ///
     /// # Errors
-    /// What the operating system said.
+    /// Returns the error of the operating system if a thread cannot be started.
     pub(crate) fn run(&self, job: Job) -> io::Result<()> {
         self.prepare(job, None)?.start();
         Ok(())
     }
 
-    /// Has a thread ready that will run `job` as soon as it is told to.
+    /// Prepares a thread that runs `job` once it is started.
     ///
     /// # Errors
-    /// What the operating system said.
+    /// Returns the error of the operating system if a thread cannot be created.
     pub(crate) fn prepare(&self, job: Job, stack_size: Option<usize>) -> io::Result<PreparedThread> {
         let pooled = stack_size.is_none();
         let idle = if pooled { lock(&self.idle).pop() } else { None };
@@ -202,7 +203,7 @@ impl OsThreads {
             while let Some(Work { job, member, home }) = mailbox.get() {
                 set_timer_slack(number);
                 if !job() {
-                    return; // and the thread's locals are dropped
+                    return; // and the thread-locals are dropped
                 }
                 let Some(home) = home.upgrade() else { return };
                 lock(&home).push(member);
@@ -212,10 +213,10 @@ impl OsThreads {
     }
 }
 
-/// The threads of all crews, by the operating system's numbers.
+/// The threads of all pools, by their native numbers.
 static REGISTERED: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
-/// Says that the calling thread is one of a crew.
+/// Registers the calling thread as one of a pool.
 struct Registered(Option<u64>);
 
 impl Registered {
@@ -234,7 +235,7 @@ impl Drop for Registered {
     }
 }
 
-/// The threads of the operating system on which explored threads run, by its numbers.
+/// The native numbers of the threads of all pools.
 pub(crate) fn registered() -> BTreeSet<u64> {
     lock(&REGISTERED).clone()
 }
@@ -249,9 +250,9 @@ pub(crate) fn native_id() -> Option<u64> {
     None
 }
 
-/// The timer slack, in nanoseconds, of the crew number 0; the others' are longer by their numbers. The operating system
-/// gives a thread that of the thread which starts it, so that one which a program starts past the toolkit can be told
-/// from all others. It is what is usual, within a few microseconds.
+/// The timer slack, in nanoseconds, of the threads of pool 0; that of other pools is longer by their numbers. A thread
+/// inherits the timer slack of the thread that starts it, which identifies foreign threads. The value is within a few
+/// microseconds of the default.
 const SLACK: u64 = 50_001;
 const TIMER_SLACKS: u32 = 4096;
 
@@ -261,7 +262,7 @@ fn set_timer_slack(os_threads: u32) {
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(slack));
 }
 
-/// The number of the crew to which the thread belongs that started the calling thread, or that started the one which did.
+/// The number of the pool from whose threads the calling thread descends.
 #[cfg(target_os = "linux")]
 pub(crate) fn started_by() -> Option<u32> {
     let slack = rustix::thread::current_timer_slack().ok()?;
@@ -276,19 +277,19 @@ pub(crate) fn started_by() -> Option<u32> {
     None
 }
 
-/// Keeps the calling thread on one of the processors that it may run on; elsewhere it is only slower.
+/// Pins the calling thread to one of the processors that it may run on. Elsewhere it is only slower.
 #[cfg(target_os = "linux")]
 fn pin(nth: usize) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     let Ok(allowed) = sched_getaffinity(None) else { return };
     if allowed.count() == 1 {
-        return; // as it was started by one that is pinned already
+        return; // inherited from a pinned thread
     }
     let processors: Vec<_> = (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor)).collect();
     if let Some(&processor) = processors.get(nth % processors.len().max(1)) {
         let mut one = CpuSet::new();
         one.set(processor);
-        // Refused only if the processor has gone meanwhile: then the thread stays where it is.
+        // Fails only if the processor has been taken offline; the thread then stays where it is.
         let _ = sched_setaffinity(None, &one);
     }
 }

@@ -1,4 +1,4 @@
-//! The panic hook: a panic of an explored thread is for the report, not for standard error.
+//! The panic hook: a panic of an explored thread appears in the report, not on standard error.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -7,22 +7,22 @@ use std::ops::Range;
 use std::panic::{Location, PanicHookInfo};
 use std::sync::{Mutex, Once, PoisonError};
 
-/// Where in the sources: file, line, column.
+/// A source position: file, line, column.
 pub(crate) type SourceLocation = (String, u32, u32);
 
-/// Is told the message of a panic, and where it was.
+/// Receives the message and the position of a panic.
 type LastWord = Box<dyn FnOnce(String, Option<SourceLocation>)>;
 
 thread_local! {
-    /// The calling thread is being explored.
+    /// The calling thread runs a task.
     static EXPLORED: Cell<bool> = const { Cell::new(false) };
-    /// Where the calling thread panicked last.
+    /// The position of the calling thread's last panic.
     static LAST: RefCell<Option<SourceLocation>> = const { RefCell::new(None) };
-    /// The calling thread drops its locals, where a panic is the end of the process: what is to be done before that.
+    /// The calling thread drops its thread-locals, where a panic aborts the process; this is called before that.
     static LAST_WORD: RefCell<Option<LastWord>> = const { RefCell::new(None) };
 }
 
-/// Has panics of the calling thread kept quiet from now on.
+/// Silences panics of the calling thread.
 pub(crate) fn enter() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -38,8 +38,7 @@ pub(crate) fn enter() {
     LAST.set(None);
 }
 
-/// From now on the calling thread drops its locals. A panic there ends the process, and before that `last_word` is
-/// called.
+/// Calls `last_word` before a panic in a destructor of the calling thread's thread-locals aborts the process.
 pub(crate) fn ends(last_word: impl FnOnce(String, Option<SourceLocation>) + 'static) {
     LAST_WORD.set(Some(Box::new(last_word)));
 }
@@ -50,7 +49,7 @@ pub(crate) fn leave() {
 }
 
 fn keeps_quiet(info: &PanicHookInfo<'_>) -> bool {
-    // Where the thread's locals are gone it is being taken down, and not explored any more.
+    // A thread whose thread-locals are gone is not explored any more.
     let explored = EXPLORED.try_with(Cell::get).unwrap_or(false);
     if explored {
         let at = info.location().map(source);
@@ -69,7 +68,7 @@ fn keeps_quiet(info: &PanicHookInfo<'_>) -> bool {
     explored
 }
 
-/// Where this module keeps what it knows of the calling thread.
+/// The addresses of this module's thread-locals in the calling thread.
 pub(crate) fn locals() -> [Range<usize>; 3] {
     [EXPLORED.with(range_of), LAST.with(range_of), LAST_WORD.with(range_of)]
 }
@@ -80,14 +79,14 @@ pub(crate) fn range_of<T>(value: &T) -> Range<usize> {
     start..start + size_of::<T>()
 }
 
-/// The latest panics of explored threads, the last one first: what a pool's task panicked with goes on in the thread
-/// of its scope, where no panic hook is called.
+/// The latest panics of explored threads, the last one first. The panic of a pool's task is resumed in the thread of
+/// its scope, where no panic hook is called.
 static RECENT: Mutex<VecDeque<(String, SourceLocation)>> = Mutex::new(VecDeque::new());
 
-/// So many are kept.
+/// The number of panics to keep.
 const MANY: usize = 32;
 
-/// Where the latest panic with this payload's message was, of whichever thread.
+/// The position of the latest panic with the message of this payload, in any thread.
 pub(crate) fn place_of(payload: &(dyn Any + Send)) -> Option<SourceLocation> {
     let text = text(payload);
     let recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,19 +97,19 @@ fn source(at: &Location<'_>) -> SourceLocation {
     (at.file().to_owned(), at.line(), at.column())
 }
 
-/// The line on which the calling thread called `exit`, as far as its stack shows that.
+/// The line on which the calling thread called `exit`, if its backtrace shows it.
 pub(crate) fn place_of_exit() -> Option<SourceLocation> {
     let stack = std::backtrace::Backtrace::force_capture().to_string();
     let mut lines = stack.lines().map(str::trim_start);
     lines.find(|line| line.ends_with("std::process::exit"))?;
-    // What comes next is the place of that frame, and then the caller's: its function, and "at FILE:LINE:COLUMN".
+    // Next comes the position of that frame, and then the caller: its function, and "at FILE:LINE:COLUMN".
     let place = lines.skip_while(|line| line.starts_with("at ")).find_map(|line| line.strip_prefix("at "))?;
     let (place, column) = place.trim_end().rsplit_once(':')?;
     let (file, line) = place.rsplit_once(':')?;
     Some((file.trim_start_matches("./").to_owned(), line.parse().ok()?, column.parse().ok()?))
 }
 
-/// The message of the panic that the calling thread has just had, and where it was, in whichever thread it began.
+/// The message and the position of the panic that the calling thread has just caught, in whichever thread it began.
 pub(crate) fn last_panic(payload: &(dyn Any + Send)) -> (String, Option<SourceLocation>) {
     (text(payload), LAST.take().or_else(|| place_of(payload)))
 }

@@ -1,4 +1,4 @@
-//! Who decides which thread goes next.
+//! The interface between scheduler and strategy: a [`Policy`] chooses the task of each step from a [`View`].
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -6,19 +6,19 @@ use super::objects::{Access, Objects};
 use super::record::Event;
 use super::task::{Task, TaskStatus};
 
-/// So many steps of others without one of its own are long.
+/// A task is starved if the others took more steps than this, and [`FAIR_SHARE`] per task, without it.
 const LONG: usize = 250;
 
-/// So many steps of each thread are no long execution yet.
-const TURNS: usize = 20;
+/// See [`LONG`].
+const FAIR_SHARE: usize = 20;
 
-/// What a policy sees before each step.
+/// The state of an execution before a choice.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
-    /// Who took the last step.
+    /// The task that took the last step.
     pub(crate) current: usize,
-    /// Who can go next: the one with the last step first, if it can, then round robin; then those whose time would
-    /// have to be up for that.
+    /// The tasks to choose from: the current one first if it is enabled, then the others round robin, then the tasks
+    /// that would have to time out.
     pub(crate) options: &'a [usize],
     pub(crate) tasks: &'a [Task],
     pub(crate) events: &'a [Event],
@@ -26,27 +26,27 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// What the next step of `thread` is going to touch, as far as it said.
+    /// The declared access of the next step of `thread`.
     pub(crate) fn next(&self, thread: usize) -> Option<Access> {
         let access = self.tasks[thread].access?;
         Some(Access { object: self.objects.canonical(access.object), ..access })
     }
 
-    /// All that the next step of `thread` is going to touch, as far as it said.
+    /// All declared accesses of the next step of `thread`.
     pub(crate) fn all_next(&self, thread: usize) -> impl Iterator<Item = Access> {
         self.tasks[thread].next().map(|access| self.same(access))
     }
 
-    /// How many steps others have taken since `thread` came to its own next step.
+    /// How many steps other tasks have taken since `thread` reached its next step.
     pub(crate) fn waited(&self, thread: usize) -> usize {
         self.events.len() - self.tasks[thread].since
     }
 
-    /// The place of the thread that could proceed and has waited longest, once an execution is long and that is: chance
-    /// may starve a thread of whose step the end depends.
+    /// The position of the task that has waited longest, if it is starved. Without this, a random strategy might run
+    /// an execution into the step limit because it never chooses the task on which the end depends.
     pub(crate) fn starving(&self) -> Option<usize> {
-        // The more threads there are, the longer each one's turn takes to come without any being starved.
-        let long = LONG.max(TURNS * self.tasks.len());
+        // With more tasks, each one waits longer without being starved.
+        let long = LONG.max(FAIR_SHARE * self.tasks.len());
         if self.events.len() < long {
             return None;
         }
@@ -55,12 +55,12 @@ impl View<'_> {
         (self.waited(self.options[longest]) > long).then_some(longest)
     }
 
-    /// The access, under the number that stands for its object by now.
+    /// The access with the number that stands for its object.
     pub(crate) fn same(&self, access: Access) -> Access {
         Access { object: self.objects.canonical(access.object), ..access }
     }
 
-    /// A mark of what can be chosen here: the same after the same choices, unless the program is not repeatable.
+    /// A hash of the options, by which an execution that is not repeatable is noticed.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for &thread in self.options {
@@ -70,17 +70,17 @@ impl View<'_> {
         hasher.finish()
     }
 
-    /// The thread asked that others go first.
+    /// Whether the task yielded, and other tasks go first.
     pub(crate) fn is_yielding(&self, thread: usize) -> bool {
         matches!(self.tasks[thread].status, TaskStatus::Yielding(_))
     }
 }
 
-/// Decides which thread goes next, step by step.
+/// Chooses the task of each step.
 pub(crate) trait Policy: Send {
-    /// The place in `view.options` of who goes next; `None`: this execution need not go on.
+    /// Returns a position in `view.options`, or `None` to cut the execution short.
     fn pick(&mut self, view: &View<'_>) -> Option<usize>;
 
-    /// For its owner to have it back.
+    /// Returns the policy to its owner after the execution.
     fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send>;
 }

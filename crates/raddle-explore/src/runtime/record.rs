@@ -1,4 +1,4 @@
-//! What is recorded of an execution: its steps, its failure, and what was left when it ended.
+//! The records of an execution: its steps, its failure, and what was left when it ended.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use super::objects::Access;
 use super::panic_hook::SourceLocation;
 use super::task_set::TaskSet;
 
-/// One step of one thread.
+/// One step of one task, as the search needs it.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) thread: usize,
     pub(crate) op: Option<Op>,
-    /// What it said that it would touch, and then what else it touched.
+    /// The declared access, and further accesses.
     pub(crate) access: Option<Access>,
     pub(crate) more: Vec<Access>,
-    /// The event that enabled it, if it was not enabled when its thread came to it.
+    /// The event that enabled the step, if it was disabled when its task reached it.
     pub(crate) enabled_by: Option<u32>,
-    /// The threads that could have taken a step instead, its own included.
+    /// The tasks that were enabled, including its own.
     pub(crate) enabled: TaskSet,
-    /// It is a wait with a timeout, or a sleep.
+    /// The step is a wait with a timeout, or a sleep.
     pub(crate) timed: bool,
-    /// It released what some thread held.
+    /// The step released an object that was held.
     pub(crate) released: bool,
-    /// What it orders, if it is an atomic access or a fence.
+    /// The memory order, if the step is an atomic access or a fence.
     pub(crate) memory: Option<Memory>,
-    /// It timed out under [`Time::Quiescent`](super::Time): the clock reached its deadline after so many events,
-    /// because no other step was possible, so that all of them happened before it.
+    /// The step timed out under [`Time::Quiescent`](crate::options::Time): the clock reached its deadline after so
+    /// many events, because no other step was possible, so all of them happened before it.
     pub(crate) due: Option<usize>,
 }
 
@@ -43,12 +43,12 @@ impl Event {
     }
 }
 
-/// A step that was still to be taken when it all ended.
+/// A step that a task had not taken when the execution ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) thread: usize,
     pub(crate) op: Option<Op>,
-    /// What it said it would touch; the first one is the operation's own object.
+    /// The declared accesses; the first one is that of the operation's own object.
     pub(crate) accesses: Vec<Access>,
     pub(crate) enabled_by: Option<u32>,
     pub(crate) timed: bool,
@@ -60,27 +60,27 @@ pub(crate) struct Pending {
 pub(crate) struct StepRecord {
     pub(crate) thread: usize,
     pub(crate) clock: Duration,
-    /// Which event it belongs to.
+    /// The index of its event.
     pub(crate) event: usize,
     pub(crate) kind: Option<Kind>,
-    /// The operation in words.
+    /// The operation, in words.
     pub(crate) verb: Option<&'static str>,
     pub(crate) object: Option<u32>,
     pub(crate) at: Option<Place>,
-    /// The thread had to wait for this step, and said when it is possible.
+    /// The task had to wait for this step, and declared an enabling condition.
     pub(crate) conditional: bool,
-    /// It takes back a lock after a wait on a condition.
+    /// The step reacquires a lock after a wait on a condition.
     pub(crate) back: bool,
-    /// The waiting threads whose next steps became possible by this one.
+    /// The waiters whose next steps this step enabled.
     pub(crate) wakes: Vec<usize>,
-    /// Where the object was made, if its maker said so.
+    /// Where the object was created, if that is known.
     pub(crate) made_at: Option<Place>,
-    /// Where what is let go of was taken.
+    /// Where the released object was acquired.
     pub(crate) taken_at: Option<Place>,
-    /// What was seen or stored, and the notes.
+    /// Values that were read or written, and notes.
     pub(crate) values: Vec<String>,
     pub(crate) timed_out: bool,
-    /// Who could have gone on instead, had it not been for a preemption.
+    /// The enabled thread that was preempted.
     pub(crate) preempts: Option<usize>,
     pub(crate) acquires: Vec<u32>,
     pub(crate) releases: Vec<u32>,
@@ -115,7 +115,7 @@ impl StepRecord {
         }
     }
 
-    /// Whether both are the same call, on the same line.
+    /// Whether both are the same call on the same line.
     pub(crate) fn is_same_operation(&self, other: &StepRecord) -> bool {
         (self.thread, self.kind, self.object) == (other.thread, other.kind, other.object)
             && self.at == other.at
@@ -129,53 +129,53 @@ impl StepRecord {
     }
 }
 
-/// Who holds an object, and since which line.
+/// The holder of an object, and the line that acquired it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hold {
     pub(crate) by: usize,
     pub(crate) since: Place,
 }
 
-/// What a thread waited for when the execution ended.
+/// A task that was blocked when the execution ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockedTask {
     pub(crate) thread: usize,
     pub(crate) kind: Kind,
     pub(crate) object: u32,
-    /// What it does, in words.
+    /// The operation, in words.
     pub(crate) verb: &'static str,
     pub(crate) at: Place,
-    /// Where the object was made, if its maker said so.
+    /// Where the object was created, if that is known.
     pub(crate) made_at: Option<Place>,
     pub(crate) held: Option<Hold>,
 }
 
-/// How an execution went wrong.
+/// How an execution failed.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
-    /// A thread's function panicked, at this place of the sources if the panic hook was told.
+    /// A thread panicked. The source position is known if the panic hook was called.
     Panic { thread: usize, message: String, at: Option<(String, u32, u32)> },
-    /// Nobody could go on, and no deadline was pending.
+    /// No task was enabled, and no deadline was pending.
     Deadlock,
-    /// Only threads are left that nobody will let go on, after the program's main thread had returned.
+    /// The main task has returned, and the remaining tasks can never make progress.
     ThreadsLeft,
-    /// It went on and on.
+    /// The execution reached the step limit.
     StepLimit,
-    /// Two events touched a cell, one of them wrote, and nothing ordered them.
+    /// Two conflicting accesses of a cell were unordered.
     Race { cell: u32, first: usize, second: usize },
-    /// A primitive's predicate said that the step would succeed, and the step waited.
+    /// A primitive's predicate held, but the step blocked.
     FalselyEnabled,
-    /// A primitive's predicate said that the step would wait though it would have succeeded: nobody was told that the
-    /// word had changed.
+    /// A primitive's predicate did not hold although the step would have succeeded: the change of the word was not
+    /// announced.
     FalselyDisabled,
-    /// A thread is stuck somewhere outside the toolkit.
+    /// A thread is blocked outside the toolkit.
     BlockedOutside { thread: usize, state: String },
-    /// After the same choices the program did something else.
+    /// The program took different steps after the same choices.
     NotRepeatable {
-        /// In which step, counted from 0, two executions differed, and what each did there.
+        /// The first step that differs, counted from 0, and what each execution did there.
         differs: Option<(usize, String, String)>,
     },
-    /// Something else, which the title says, with what is known of it.
+    /// Any other failure, described by its title and message.
     Other {
         kind: &'static str,
         title: String,
@@ -183,12 +183,12 @@ pub(crate) enum Failure {
         thread: Option<usize>,
         at: Option<SourceLocation>,
     },
-    /// More threads than may be alive at the same time.
+    /// More threads were alive than an execution supports.
     TooManyTasks,
 }
 
 impl Failure {
-    /// Whether both are the same mistake, as far as can be told.
+    /// Whether both are the same failure, as far as that can be determined.
     pub(crate) fn is_like(&self, other: &Failure) -> bool {
         match (self, other) {
             (Failure::Panic { message: a, at: x, .. }, Failure::Panic { message: b, at: y, .. })

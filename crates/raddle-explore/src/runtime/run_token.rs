@@ -1,4 +1,11 @@
-//! How the baton goes from thread to thread.
+//! The run token: how a task waits for its turn, and passes the token on.
+//!
+//! A task that reaches its next step declares it, evaluates which task is next, and passes the token to that one
+//! ([`arrive`](Execution::arrive)). A choice is preceded by a *poll round* if the last step may have changed which
+//! tasks are enabled: the token goes to each of the affected tasks, which evaluates its predicate, and to each new
+//! task, which runs up to its first step. The last one of the round makes the choice.
+//!
+//! Termination: a poll round visits each task of `to_poll` once, and evaluating a predicate adds none.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
@@ -18,17 +25,17 @@ use super::task_set::{MAX_ALIVE, TaskSet};
 
 pub(super) type Predicate<'a> = Option<&'a dyn Fn() -> bool>;
 
-/// What a thread says when it comes to its next step.
+/// The next step of a task, as it is declared.
 pub(super) struct Arrival<'a> {
     pub(super) status: TaskStatus,
     pub(super) op: Option<Op>,
     pub(super) access: Option<Access>,
-    /// Says whether its gate is open.
+    /// Evaluates the enabling condition.
     pub(super) ready: Predicate<'a>,
 }
 
 impl Execution {
-    /// The calling thread has come to its next step. Returns when it has been chosen to take it, or is to leave.
+    /// Declares the next step of the calling task. Returns once the task has been chosen to take it, or unwinds it.
     pub(super) fn arrive(&self, arrival: Arrival<'_>) -> ResumedBy {
         let me = CURRENT.get();
         self.park_if_abandoned(me);
@@ -52,7 +59,7 @@ impl Execution {
         state.tasks[me].resumed_by
     }
 
-    /// Asks, before the first step of the calling thread, whether it is a daemon.
+    /// Records, before its first step, whether the calling task is a daemon.
     fn announce(&self, me: usize) {
         let here = (self.number, me);
         if me != MAIN && ANNOUNCED.replace(here) != here {
@@ -61,8 +68,8 @@ impl Execution {
         }
     }
 
-    /// The program's closure has returned. If there are other threads, or were daemons, the end of the program is a step
-    /// of its own, which is possible once nothing keeps the program alive: it cuts daemons off wherever they are.
+    /// Ends the program after its closure has returned. If there are other tasks, or were daemons, this is a step of
+    /// its own, which is enabled once the program may end. It cuts daemons off wherever they are.
     fn end_program(&self) {
         let matters = |task: &Task| task.daemon || !task.is_finished();
         let state = self.lock();
@@ -83,7 +90,7 @@ impl Execution {
         state.end();
     }
 
-    /// The calling thread is through.
+    /// Terminates the calling task.
     pub(super) fn finish(&self, me: usize) {
         panic_hook::leave();
         if me == MAIN {
@@ -99,8 +106,7 @@ impl Execution {
         drop(self.pass_on(state, me));
     }
 
-    /// Gives the baton to whoever is next: first, on an errand, to those who have to look at their gates or to come
-    /// to their first steps, and then to who is chosen. The last one on an errand chooses.
+    /// Passes the token on: in a poll round to the tasks that have to be polled, then to the chosen task.
     fn pass_on<'a>(
         &'a self,
         mut state: MutexGuard<'a, ExecutionState>,
@@ -134,7 +140,7 @@ impl Execution {
         state.token_holder = next;
         let prepared = state.tasks[next].prepared.take();
         let os_thread = state.tasks[next].os_thread.clone();
-        drop(state); // whoever is woken would only have to wait for it
+        drop(state); // the task that is woken needs the lock
         match (prepared, os_thread) {
             (Some(prepared), _) => prepared.start(),
             (None, Some(os_thread)) => os_thread.unpark(),
@@ -143,7 +149,7 @@ impl Execution {
         self.lock()
     }
 
-    /// Returns when the calling thread has the baton, and not only to look at its gate.
+    /// Returns when the calling task has the token for its step, not only for a poll round.
     fn await_turn<'a>(
         &'a self,
         mut state: MutexGuard<'a, ExecutionState>,
@@ -159,7 +165,7 @@ impl Execution {
             let enabled = ready.is_some_and(evaluate);
             state = self.lock();
             if state.set_condition(me, enabled) {
-                return state; // and goes on to its next step, on the errand still
+                return state; // and runs up to its next step, as a part of the poll round
             }
             state = self.pass_on(state, me);
         }
@@ -179,7 +185,7 @@ impl Execution {
         state
     }
 
-    /// Brings in a new actor, whose part is `body`. Before anybody is chosen it will have come to its first step.
+    /// Creates a task that runs `body`. It runs up to its first step before the next choice is made.
     pub(super) fn spawn_task(
         &self,
         name: &str,
@@ -212,8 +218,8 @@ impl Execution {
         Ok(())
     }
 
-    /// The calling thread, of the crew, plays `me`. Says whether it may be used for another part; if not, it is to
-    /// terminate at once.
+    /// Runs the task `me` on the calling OS thread. Returns whether the thread can be reused; if not, it has to
+    /// terminate.
     pub(super) fn run_task(self: Arc<Self>, me: usize, body: Box<dyn FnOnce() + Send>) -> bool {
         let entered = self.run_body(me, body);
         let reusable = locals_are_unchanged();
@@ -221,9 +227,9 @@ impl Execution {
             drop(entered);
             self.finish(me);
         } else {
-            // That the locals are dropped belongs to the part: their destructors take steps.
+            // The destructors of thread-locals take steps, so they belong to the task.
             self.main_keeps_locals.fetch_or(me == MAIN, Relaxed);
-            self.announce(me); // while the thread knows who it is
+            self.announce(me); // while the thread still has its identity
             let here = self.clone();
             panic_hook::ends(move |message, at| {
                 here.ends_the_process(Failure::Panic { thread: me, message, at })
@@ -233,7 +239,7 @@ impl Execution {
         reusable
     }
 
-    /// Waits, as the thread that runs the search, until everybody has come to an end.
+    /// Waits, on the search thread, until the execution has finished.
     #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
     pub(super) fn await_end(&self) {
         while !self.lock().finished {
@@ -247,7 +253,7 @@ impl Execution {
     }
 }
 
-/// What the predicate says, without a step.
+/// The value of the predicate; evaluating it takes no step.
 pub(super) fn evaluate(ready: &dyn Fn() -> bool) -> bool {
     EVALUATING.set(true);
     let answer = ready();

@@ -1,4 +1,13 @@
-//! How the stage takes the operating system's place: what each call at the seam means there.
+//! What each call of raddle's primitives means under exploration: the implementation of [`Scheduler`].
+//!
+//! At the grain of operations, [`point`](Scheduler::point) and [`point_until`](Scheduler::point_until) are the steps.
+//! `point_until` has an *enabling condition*: a predicate that depends on one word. The step is scheduled only while
+//! the predicate holds or after the deadline, so an operation never parks inside a step. [`atom`](Scheduler::atom) and
+//! [`signal`](Scheduler::signal) announce accesses of words, after which the conditions that depend on them are
+//! evaluated again.
+//!
+//! At the grain of atoms, `atom`, `signal`, [`wait`](Scheduler::wait) and [`wake`](Scheduler::wake) are steps, and
+//! tasks park on words.
 
 use std::any::Any;
 use std::io;
@@ -29,7 +38,7 @@ impl Scheduler for Execution {
             return Wait::Changed;
         }
         let deadline = deadline.map(|deadline| self.since_beginning(deadline));
-        if let Some(outcome) = self.already(deadline) {
+        if let Some(outcome) = self.passed_condition(deadline) {
             return outcome;
         }
         self.park(word, deadline, &|| !unchanged())
@@ -64,7 +73,7 @@ impl Scheduler for Execution {
         if self.rules.fine() {
             return self.point(op);
         }
-        if self.comes_back_late(op) {
+        if self.times_out_with_free_lock(op) {
             return;
         }
         let deadline = deadline.map(|deadline| self.since_beginning(deadline));
@@ -77,7 +86,7 @@ impl Scheduler for Execution {
     }
 
     fn arrivals(&self) -> bool {
-        // Where code takes no time, a thread has begun to wait before the clock advances.
+        // Under `Quiescent`, a thread has enqueued before the clock advances.
         self.rules.arrivals || self.rules.fine() || self.rules.time == Time::Quiescent
     }
 
@@ -130,7 +139,8 @@ impl Scheduler for Execution {
         }
         let mut state = self.lock();
         let address = word.as_ptr() as usize;
-        // What is touched on an errand is part of no step, and is given no number: it may be gone before the next one.
+        // An access during a poll round belongs to no step. It gets no number, since the word may be gone before the
+        // next execution.
         if state.poll_round.is_none() {
             let object = state.objects.word(address);
             let declared = state.events.last().and_then(|event| event.access);
@@ -227,7 +237,7 @@ impl Scheduler for Execution {
     }
 
     fn fine(&self) -> bool {
-        true // to hear of the atomics, even where they are not steps
+        true // to receive the accesses of atomics, even where they are not steps
     }
 
     fn now(&self) -> Instant {
@@ -236,7 +246,7 @@ impl Scheduler for Execution {
         self.began + state.clock
     }
 
-    /// No look at the clock: what is told apart by it are limits, which may pass at any time.
+    /// Does not read the clock: the result is used as a deadline only, and deadlines may expire at any time.
     fn deadline(&self, timeout: Duration) -> Option<Instant> {
         (self.began + self.lock().clock).checked_add(timeout)
     }
@@ -265,7 +275,7 @@ impl Scheduler for Execution {
 
     fn spawn(&self, name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
         self.spawn_task(name, stack_size, body)?;
-        self.lock().tasks[CURRENT.get()].just_chosen = false; // what the caller does next is no part of the start
+        self.lock().tasks[CURRENT.get()].just_chosen = false; // what the caller does next is not part of the start
         Ok(())
     }
 
@@ -274,7 +284,7 @@ impl Scheduler for Execution {
     }
 }
 
-/// The value as text. What the program's own `Debug` looks at meanwhile is no step: nobody asked for it but the report.
+/// The value as text. Accesses by the program's own `Debug` take no steps, since only the report needs them.
 fn shown(value: &dyn Fn() -> String) -> String {
     let before = EVALUATING.replace(true);
     let text = catch_unwind(AssertUnwindSafe(value));
@@ -283,7 +293,7 @@ fn shown(value: &dyn Fn() -> String) -> String {
 }
 
 impl Execution {
-    /// At the fine grain: the calling thread is about to touch a word. A step, unless it has just been chosen.
+    /// An access of a word at the grain of atoms. It is a step, unless the task has just been chosen.
     fn touch(&self, word: &AtomicU32) {
         let me = CURRENT.get();
         let mut state = self.lock();
@@ -298,8 +308,8 @@ impl Execution {
         state.touches(access);
     }
 
-    /// What a wait ends with that the thread has come past already, on its way through a gate.
-    fn already(&self, deadline: Option<Duration>) -> Option<Wait> {
+    /// The result of a wait whose condition the task has already passed.
+    fn passed_condition(&self, deadline: Option<Duration>) -> Option<Wait> {
         let mut state = self.lock();
         let resumed_by = state.tasks[CURRENT.get()].resumed_by;
         match resumed_by {
@@ -323,13 +333,14 @@ impl Execution {
         let status = TaskStatus::Parked { word: address, deadline, wakes: Vec::new() };
         let resumed_by = self.arrive(Arrival { status, op, access, ready: Some(changed) });
         let mut state = self.lock();
-        // What comes after it is a step of its own only at the fine grain, and there not the first.
+        // The next access is a step of its own only at the grain of atoms, and the first one is not.
         state.tasks[me].resumed_by = ResumedBy::Choice;
         if resumed_by == ResumedBy::TimedOut { Wait::TimedOut } else { Wait::Woken }
     }
 
-    /// The thread's wait on a condition timed out, and the lock is free: that it takes it back is the same step.
-    fn comes_back_late(&self, op: &Op) -> bool {
+    /// Whether the task's wait on a condition timed out while the lock was free: reacquiring the lock is part of that
+    /// step.
+    fn times_out_with_free_lock(&self, op: &Op) -> bool {
         let mut state = self.lock();
         let object = state.objects.declared(&op.object);
         let task = &mut state.tasks[CURRENT.get()];

@@ -1,4 +1,8 @@
-//! Where an execution stands: its threads, its clock, and what has happened.
+//! The state of an execution: which tasks are enabled, and the effect of a step.
+//!
+//! Everything here runs with the execution's lock held, and decides nothing by itself:
+//! [`options`](ExecutionState::options) lists the enabled tasks, the policy chooses one of them, and
+//! [`take_step`](ExecutionState::take_step) records its step.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,62 +20,64 @@ use super::task::{EnablingCondition, ResumedBy, Task, TaskStatus};
 use super::task_set::TaskSet;
 use crate::options::{EARLY_TIMEOUTS, Rules, Time};
 
-/// So often a thread may look at one thing that nobody changes; then others have their turn first.
+/// A task may poll an object so often while no other task takes a step. Then the other tasks go first.
 const MAX_POLLS: usize = 8;
 
-/// A wake of some of those who slept on a word: how many it is still good for.
+/// One wake of the tasks parked on a word: the number of tasks that it may still resume.
 type Wake = usize;
 
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing, and they are independent")]
 pub(crate) struct ExecutionState {
     pub(crate) rules: Rules,
-    /// What keeps the program under exploration alive.
+    /// Tells whether the program under exploration may end.
     pub(super) program: Arc<Program>,
     pub(crate) tasks: Vec<Task>,
-    /// Who runs.
+    /// The task that has the run token.
     pub(crate) token_holder: usize,
-    /// Who has the baton has it only to look at its gate or to come to its first step, before it is chosen who goes on
-    /// after this one.
+    /// In a poll round, the task after which the next one is chosen. The holder of the token only evaluates its
+    /// enabling condition, or runs up to its first step.
     pub(crate) poll_round: Option<usize>,
     pub(crate) events: Vec<Event>,
     pub(crate) objects: Objects,
     pub(crate) policy: Box<dyn Policy>,
-    /// What was chosen wherever there was a choice, as a place among the options.
+    /// The chosen position among the enabled tasks, wherever there was a choice.
     pub(crate) choices: Vec<usize>,
     pub(crate) preemptions: usize,
     pub(crate) clock: Duration,
-    /// When the clock advanced because no other step was possible: what it shows since then, after how many events.
+    /// Advances of the clock that happened because no other step was possible: its new time, and the number of events
+    /// before that.
     pub(crate) ticks: Vec<(Duration, usize)>,
-    /// Which thread holds an object, by the object's number.
+    /// The holder of each object, by the object's number.
     pub(crate) holds: HashMap<u32, Hold>,
-    /// Whose gates' words were touched in this step, and who has just been started.
+    /// Tasks to poll before the next choice: those whose condition depends on a word that this step accessed, and new
+    /// ones.
     pub(crate) to_poll: TaskSet,
-    /// Nobody can go on, and everybody is asked once more.
+    /// No task is enabled, and all conditions are evaluated once more.
     pub(crate) final_poll: bool,
     pub(crate) wakes: Vec<Wake>,
     pub(crate) failure: Option<Failure>,
-    /// After how many events.
+    /// The number of events before the failure.
     pub(crate) failed_at: usize,
-    /// Everybody only has to come to an end: something went wrong, or the program is over.
+    /// The tasks are being unwound, after a failure or at the end of the program.
     pub(crate) ending: bool,
-    /// The policy did not want to go on.
+    /// The policy cut the execution short.
     pub(crate) redundant: bool,
-    /// A limit of the rules kept a thread from going on.
+    /// A limit of the rules disabled a task, so not every schedule is possible.
     pub(crate) bounded: bool,
     pub(crate) finished: bool,
-    /// A thread looked at how many wait.
+    /// The program read a number of waiters.
     pub(crate) sees_arrivals: bool,
-    /// How many in a row could not go on while everybody comes to an end.
+    /// How many tasks in a row could not be unwound.
     pub(crate) stalled: usize,
     pub(crate) records: Vec<StepRecord>,
     pub(crate) waits: Vec<BlockedTask>,
-    /// The steps that were still to be taken when it all ended.
+    /// The next steps of all tasks when the execution ended.
     pub(crate) pending: Vec<Pending>,
-    /// What threads touched that are not explored.
+    /// The steps of foreign threads on objects that are not declared yet.
     pub(super) foreign: Vec<ForeignStep>,
-    /// Names that the program gave: address, size, name.
+    /// Names given by the program: address, size, name.
     pub(crate) labels: Vec<(usize, usize, String)>,
-    /// Where the object that is at an address now, with a size, was made.
+    /// Where the object with this address and size was created.
     pub(crate) origins: HashMap<(usize, usize), Place>,
 }
 
@@ -111,7 +117,7 @@ impl ExecutionState {
         }
     }
 
-    /// Notes the first thing that goes wrong, though the others can go on.
+    /// Records the first failure. The tasks continue.
     pub(crate) fn note_failure(&mut self, failure: Failure) {
         if !self.ending && self.failure.is_none() {
             self.failure = Some(failure);
@@ -119,13 +125,13 @@ impl ExecutionState {
         }
     }
 
-    /// Notes the first thing that goes wrong; from then on everybody only has to come to an end.
+    /// Records the first failure, and ends the execution.
     pub(crate) fn fail(&mut self, failure: Failure) {
         self.note_failure(failure);
         self.end();
     }
 
-    /// Nobody takes another step.
+    /// Ends the execution: no task takes another step.
     pub(crate) fn end(&mut self) {
         if !self.ending {
             self.ending = true;
@@ -169,7 +175,7 @@ impl ExecutionState {
         }
     }
 
-    /// The current step touches this as well.
+    /// Adds an access to the current step.
     pub(crate) fn touches(&mut self, access: Access) {
         if self.poll_round.is_none()
             && !self.ending
@@ -179,8 +185,8 @@ impl ExecutionState {
         }
     }
 
-    /// The current step touches the word at this address: every thread whose predicate looks there has to evaluate it
-    /// again, and its next step depends on this one.
+    /// Records an access of the word at `address` by the current step. Every task whose condition depends on the word
+    /// has to evaluate it again, and its next step depends on this one.
     pub(crate) fn touches_word(&mut self, address: usize) {
         for thread in 0..self.tasks.len() {
             if self.tasks[thread].looks_at(address) {
@@ -192,7 +198,7 @@ impl ExecutionState {
         }
     }
 
-    /// The current step changes the object, unless it says so itself.
+    /// Adds a write of the object to the current step, unless the step has one.
     fn changes(&mut self, object: u32) {
         let object = self.objects.canonical(object);
         let same = |access: Access| self.objects.canonical(access.object) == object;
@@ -205,7 +211,7 @@ impl ExecutionState {
         }
     }
 
-    /// What `op` is going to touch.
+    /// The access that `op` declares.
     #[expect(clippy::unnecessary_wraps, reason = "a step that yields touches nothing")]
     pub(crate) fn access(&mut self, op: &Op) -> Option<Access> {
         let mode = match op.kind {
@@ -221,8 +227,8 @@ impl ExecutionState {
         Some(Access { object, mode })
     }
 
-    /// What the next step of `thread` touches besides its operation's own object: a wait on a condition that times out
-    /// takes its lock back, and a step of a daemon is possible only before the end of the program.
+    /// The accesses of the next step of `thread` besides that of its operation. A wait on a condition that times out
+    /// reacquires the lock, and a step of a daemon is possible only before the program ends.
     pub(super) fn also(&self, thread: usize) -> Vec<Access> {
         let task = &self.tasks[thread];
         let lock = task.lent_lock.map(|lent_lock| Access { object: lent_lock.object, mode: Mode::Write });
@@ -230,7 +236,8 @@ impl ExecutionState {
         lock.into_iter().chain(end).collect()
     }
 
-    /// Wakes up to `count` of the threads that sleep on `word`, and returns how many. Which ones shows when one of them goes on.
+    /// Wakes up to `count` of the tasks parked on `word`, and returns how many. Which ones is decided when one of them
+    /// is chosen.
     pub(crate) fn wake(&mut self, word: usize, count: u32) -> u32 {
         let by = self.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
         let wake = self.wakes.len();
@@ -248,8 +255,8 @@ impl ExecutionState {
         woken
     }
 
-    /// `thread` looks at something, or yields, on one line of the program, again and again, though no other thread takes
-    /// a step: others have to go first. Not every schedule is run then.
+    /// Whether `thread` polls or yields on one line of the program while no other task takes a step. If so, other
+    /// tasks go first, and not every schedule is run.
     pub(crate) fn polls_in_vain(&mut self, thread: usize, op: Option<&Op>) -> bool {
         let polls = op.is_none_or(|op| matches!(op.kind, Kind::Read | Kind::Load | Kind::TryTake));
         let others = self.events.last().is_none_or(|event| event.thread != thread);
@@ -284,16 +291,15 @@ impl ExecutionState {
         self.tasks[me].also = if finished { Vec::new() } else { self.also(me) };
     }
 
-    /// The next thread that has to look whether its gate is open now, because its word was touched, or to come to its
-    /// first step. The predicates borrow from their own threads, so nobody else can ask them.
+    /// The next task to poll. A predicate borrows from its own thread, so each task evaluates its own.
     pub(super) fn next_to_poll(&mut self) -> Option<usize> {
         let next = self.to_poll.first()?;
         self.to_poll.remove(next);
         Some(next)
     }
 
-    /// The last resort, once in a row: a primitive may have changed a word without a word. Says whether anybody is
-    /// left to be asked.
+    /// Polls all conditional tasks, once before a deadlock is reported: a primitive may have changed a word without
+    /// announcing it. Returns whether a task is left to poll.
     pub(super) fn poll_everyone(&mut self) -> bool {
         let conditional =
             |task: &Task| matches!(task.status, TaskStatus::Conditional(condition) if !condition.enabled);
@@ -303,8 +309,8 @@ impl ExecutionState {
         !self.to_poll.is_empty()
     }
 
-    /// The gate of `me` was looked at. Says whether it is to go on at once: its wait on a condition is over, and
-    /// nobody but itself can see it take the way to the lock.
+    /// Sets whether the condition of `me` holds. Returns whether the task continues at once, because its wait on a
+    /// condition is over: no other task can observe that it requests the lock again.
     pub(super) fn set_condition(&mut self, me: usize, now: bool) -> bool {
         let TaskStatus::Conditional(condition) = &mut self.tasks[me].status else { return false };
         let newly_enabled = now && !condition.enabled;
@@ -326,7 +332,7 @@ impl ExecutionState {
         back
     }
 
-    /// The current step lets `thread` go on.
+    /// Records that the current step enabled `thread`.
     pub(super) fn enable(&mut self, thread: usize) {
         let by = self.events.len().checked_sub(1).and_then(|event| u32::try_from(event).ok());
         self.tasks[thread].enabled_by = by;
@@ -335,7 +341,7 @@ impl ExecutionState {
         }
     }
 
-    /// Nobody can go on.
+    /// Ends an execution in which no task is enabled.
     pub(super) fn fail_or_end(&mut self) {
         match self.tasks.iter().all(Task::is_finished) {
             true => self.end(),
@@ -346,12 +352,12 @@ impl ExecutionState {
 }
 
 impl ExecutionState {
-    /// The options of the next choice. First the threads that can proceed, from `me` round robin, then those that would
-    /// have to time out for that.
+    /// The options of the next choice: the enabled tasks, round robin from `me`, and after them the tasks that would
+    /// have to time out.
     ///
-    /// Under [`Time::Explored`] a timeout is possible at any moment, whatever other threads can do and whichever deadline
-    /// is earlier: code may take any time from one line to the next. Under [`Time::Quiescent`] code takes no time: the
-    /// clock advances to the next deadline when no other step is possible, and whatever is due by then can time out.
+    /// Under [`Time::Explored`], a timeout is possible at any moment, whatever other tasks can do and whichever
+    /// deadline is earlier, since code may take any time. Under [`Time::Quiescent`], code takes no time: the clock
+    /// advances to the next deadline when no other step is possible, and everything that is due by then can time out.
     pub(crate) fn options(&mut self, me: usize) -> Vec<usize> {
         let count = self.tasks.len();
         let in_turn = || (0..count).map(move |step| (me + step) % count);
@@ -403,15 +409,16 @@ impl ExecutionState {
         }
     }
 
-    /// Whether it waits, and only its deadline can end that now. A thread that has to take a lock back after that needs
-    /// the lock free, too.
+    /// Whether the task is blocked and could time out. A task that reacquires a lock after that needs the lock to be
+    /// free, too.
     fn can_time_out(&self, thread: usize) -> bool {
         let task = &self.tasks[thread];
         let free = task.lent_lock.is_none_or(|lent_lock| !self.holds.contains_key(&lent_lock.object));
         task.deadline().is_some() && !self.can_go(thread) && (free || self.rules.fine())
     }
 
-    /// Chooses who goes next, after `me`; nobody: the execution is over, or nobody can go on.
+    /// Chooses the next task after `me` and takes its step. Returns `None` if no task is enabled or the execution
+    /// ends.
     pub(crate) fn choose(&mut self, me: usize) -> Option<usize> {
         self.update_program_end();
         let options = self.options(me);
@@ -442,7 +449,7 @@ impl ExecutionState {
         Some(options[place])
     }
 
-    /// The last step may be the one that lets the program end, or that keeps it alive again.
+    /// The last step may have allowed the program to end, or have kept it alive again.
     fn update_program_end(&mut self) {
         let may_end = self.program.may_end();
         let root = &mut self.tasks[MAIN];
@@ -456,8 +463,8 @@ impl ExecutionState {
         }
     }
 
-    /// The execution has as many steps as it may have. It goes on for ever, as far as can be told, unless a thread that
-    /// could proceed had no turn for half of it: then it is given up, and not every schedule was run.
+    /// Ends an execution that has reached the step limit. It is a livelock, unless an enabled task was starved for
+    /// half of the execution: then it is cut short, and the search is not exhaustive.
     fn stop(&mut self, options: &[usize]) {
         let half = self.events.len() / 2;
         if options.iter().any(|&thread| self.tasks[thread].since < half) {
@@ -468,7 +475,7 @@ impl ExecutionState {
         }
     }
 
-    /// `next` sets out to take its step.
+    /// Records the step of `next`.
     fn take_step(&mut self, me: usize, options: &[usize], next: usize) {
         let preempted = (next != me && self.can_go(me) && !self.tasks[me].is_finished()).then_some(me);
         self.preemptions += usize::from(preempted.is_some());
@@ -499,7 +506,8 @@ impl ExecutionState {
         self.end_wait(next, timed_out);
     }
 
-    /// The deadline of `thread` has passed. Under [`Time::Quiescent`], after how many events the clock reached it.
+    /// Advances the clock to the deadline of `thread`. Returns the number of events when the clock reached it, under
+    /// [`Time::Quiescent`].
     fn tick(&mut self, thread: usize) -> Option<usize> {
         let deadline = self.tasks[thread].deadline()?;
         if self.rules.time == Time::Explored {
@@ -563,7 +571,7 @@ impl ExecutionState {
 }
 
 impl ExecutionState {
-    /// An explored thread declares an object, which a thread that is not explored may have touched before.
+    /// A task declares an object that a foreign thread may have accessed before.
     pub(super) fn declare_after_foreign_step(&mut self, object: u32, address: usize, size: usize) {
         let same = |foreign: &&ForeignStep| (foreign.address, foreign.size) == (address, size);
         if let Some(foreign) = self.foreign.iter().find(same).cloned() {

@@ -1,4 +1,4 @@
-//! One thread of an execution: where it stands, and what is known of its next step.
+//! A task: one thread of the program under exploration, and what is known of its next step.
 
 use std::collections::HashMap;
 use std::thread::Thread;
@@ -9,51 +9,51 @@ use raddle::rt::Op;
 use super::objects::Access;
 use super::os_threads::PreparedThread;
 
-/// What keeps an actor from going on.
+/// Whether a task is enabled, and what it waits for otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TaskStatus {
-    /// Nothing: it stands before its next step, or takes it.
+    /// Enabled, or running.
     Ready,
-    /// It asked that others go first, when so many steps had been taken.
+    /// It has yielded after so many events; other tasks go first.
     Yielding(usize),
-    /// Its step can succeed only while its predicate says yes, or after the deadline.
+    /// Its step is enabled while its predicate holds, and after the deadline.
     Conditional(EnablingCondition),
-    /// It sleeps on a word, until one of these wakes is for it.
+    /// Parked on a word until one of these wakes resumes it.
     Parked {
         word: usize,
         deadline: Option<Duration>,
         wakes: Vec<usize>,
     },
-    /// It sleeps until the clock shows this.
+    /// Sleeping until the clock shows this time.
     Sleeping(Duration),
-    /// It has returned from the program's closure, and the program ends once nothing keeps it alive.
+    /// The main task has returned from the closure; the program ends once nothing keeps it alive.
     Leaving,
     Finished,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EnablingCondition {
-    /// The word that the predicate looks at.
+    /// The word that the predicate depends on.
     pub(crate) word: usize,
     pub(crate) enabled: bool,
     pub(crate) deadline: Option<Duration>,
 }
 
-/// How an actor came past its last gate.
+/// What resumed a task at its last step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResumedBy {
-    /// There was none.
+    /// It was chosen; there was no condition.
     Choice,
-    /// The predicate said yes: the step must not wait.
+    /// Its condition held, so the step must not block.
     Condition,
-    /// The time was up.
+    /// It timed out.
     TimedOut,
 }
 
-/// What a thread lets go of while it waits on a condition.
+/// The lock that a task has released while it waits on a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LentLock {
-    /// The lock's number.
+    /// The number of the lock.
     pub(crate) object: u32,
 }
 
@@ -61,44 +61,44 @@ pub(crate) struct LentLock {
 pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) daemon: bool,
-    /// Who started it.
+    /// The task that started it.
     pub(crate) parent: Option<usize>,
-    /// The thread of the operating system that plays it, once it has begun.
+    /// The OS thread that runs it, once it has started.
     pub(crate) os_thread: Option<Thread>,
     pub(crate) native_id: Option<u64>,
-    /// The way onto the stage, until it has begun.
+    /// The OS thread that will run it, before it has started.
     pub(crate) prepared: Option<PreparedThread>,
     pub(crate) status: TaskStatus,
-    /// Its next step, as far as it said.
+    /// The operation of its next step, as declared.
     pub(crate) op: Option<Op>,
     pub(crate) access: Option<Access>,
-    /// What else its next step touches for sure.
+    /// Further accesses that its next step certainly makes.
     pub(crate) also: Vec<Access>,
-    /// How many steps had been taken when it came to this one.
+    /// The number of events when it reached its next step.
     pub(crate) since: usize,
-    /// The event that enabled its next step, if it was not enabled from the beginning.
+    /// The event that enabled its next step, if the step was disabled before.
     pub(crate) enabled_by: Option<u32>,
     /// The event that started it.
     pub(crate) started_by: Option<u32>,
     pub(crate) resumed_by: ResumedBy,
     pub(crate) lent_lock: Option<LentLock>,
-    /// What it waited for on a condition: its way back to the lock depends on that.
+    /// The access of the condition that it waited on: reacquiring the lock depends on it.
     pub(crate) condition_access: Option<Access>,
-    /// It has touched nothing since it was chosen: to choose again would be to choose the same.
+    /// It has accessed nothing since it was chosen, so another choice would be the same one.
     pub(crate) just_chosen: bool,
-    /// How often its time was up though others could have gone on.
+    /// How many of its waits timed out while other tasks were enabled.
     pub(crate) early_timeouts: usize,
-    /// How often it woke without a reason.
+    /// How often it woke spuriously.
     pub(crate) spurious: usize,
-    /// It has panicked, after so many events.
+    /// The number of events when it panicked.
     pub(crate) panicked_at: Option<usize>,
-    /// How often it looked at an object on a line of the program since another thread did anything.
+    /// How often it polled an object on a line of the program since another task took a step.
     pub(crate) polls: HashMap<(usize, u32, u32), usize>,
-    /// Nothing keeps the program alive any more that it ends.
+    /// The program may end.
     pub(crate) may_exit: bool,
-    /// What it noted before its first step.
+    /// Values noted before its first step.
     pub(crate) notes: Vec<String>,
-    /// How often it was unwound: some catch that, and go on.
+    /// How often it was unwound; a program can catch that and continue.
     pub(crate) unwind_attempts: usize,
 }
 
@@ -136,7 +136,7 @@ impl Task {
         self.status == TaskStatus::Finished
     }
 
-    /// When it goes on in any case.
+    /// The time at which it is enabled in any case.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match &self.status {
             TaskStatus::Conditional(EnablingCondition { enabled: false, deadline, .. })
@@ -146,7 +146,7 @@ impl Task {
         }
     }
 
-    /// Its step may also be taken without what it waits for, once its time is up.
+    /// Whether its step is enabled after a deadline.
     pub(crate) fn is_timed(&self) -> bool {
         match &self.status {
             TaskStatus::Conditional(condition) => condition.deadline.is_some(),
@@ -156,17 +156,17 @@ impl Task {
         }
     }
 
-    /// What its next step touches, as far as it said.
+    /// The accesses of its next step, as declared.
     pub(crate) fn next(&self) -> impl Iterator<Item = Access> {
         self.access.into_iter().chain(self.also.iter().copied())
     }
 
-    /// Stands at a gate that looks at this word.
+    /// Whether its condition depends on this word.
     pub(crate) fn looks_at(&self, address: usize) -> bool {
         matches!(self.status, TaskStatus::Conditional(EnablingCondition { word, .. }) if word == address)
     }
 
-    /// Sleeps on this word.
+    /// Whether it is parked on this word.
     pub(crate) fn sleeps_on(&self, address: usize) -> bool {
         matches!(self.status, TaskStatus::Parked { word, .. } if word == address)
     }

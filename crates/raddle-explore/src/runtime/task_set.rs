@@ -1,18 +1,18 @@
-//! Sets of the threads of one execution.
+//! Sets of tasks.
 
-/// A set of threads of one execution. A thread keeps its number after it has terminated, so there is no highest one;
-/// but sets with numbers below 128 allocate nothing.
+/// A set of the tasks of one execution. A task keeps its number after it has terminated, so numbers are unbounded. A
+/// set of numbers below 128 does not allocate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct TaskSet {
     low: u128,
-    /// The numbers from 128 on, 64 a word. The last word is not 0.
+    /// The numbers from 128 on, 64 in a word. The last word is not 0.
     high: Vec<u64>,
 }
 
 const LOW: usize = u128::BITS as usize;
 const WORD: usize = u64::BITS as usize;
 
-/// More threads than this may not be alive at the same time.
+/// The maximal number of threads alive at the same time.
 pub(crate) const MAX_ALIVE: usize = 128;
 
 impl TaskSet {
@@ -45,7 +45,7 @@ impl TaskSet {
         }
     }
 
-    /// Keeps those that are in the other set, too.
+    /// Removes the tasks that are not in `other`.
     pub(crate) fn retain_in(&mut self, other: &TaskSet) {
         self.low &= other.low;
         self.high.truncate(other.high.len());
@@ -57,12 +57,12 @@ impl TaskSet {
         self.low == 0 && self.high.is_empty()
     }
 
-    /// The lowest thread, if there is one.
+    /// The lowest number.
     pub(crate) fn first(&self) -> Option<usize> {
         self.iter().next()
     }
 
-    /// The threads, lowest first.
+    /// The numbers in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
         let low = bits(self.low);
         let high = self.high.iter().enumerate();
@@ -98,7 +98,7 @@ impl Extend<usize> for TaskSet {
     }
 }
 
-/// The set of one thread.
+/// The set of one task.
 pub(crate) fn singleton(thread: usize) -> TaskSet {
     TaskSet::from_iter([thread])
 }

@@ -1,4 +1,4 @@
-//! What an execution did.
+//! The trace of a finished execution.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,25 +15,25 @@ pub(crate) struct Trace {
     pub(crate) objects: Objects,
     pub(crate) tasks: Vec<Task>,
     pub(crate) failure: Option<Failure>,
-    /// After how many events it failed.
+    /// The number of events before the failure.
     pub(crate) failed_at: usize,
     pub(crate) choices: Vec<usize>,
     pub(crate) preemptions: usize,
-    /// It was given up because others like it have been seen.
+    /// The execution was cut short because equivalent ones have been run.
     pub(crate) redundant: bool,
-    /// A limit of the rules kept a thread from going on, so that not every schedule is possible.
+    /// A limit of the rules disabled a task, so not every schedule is possible.
     pub(crate) bounded: bool,
-    /// A thread looked at how many wait, so that it matters when each of them began to.
+    /// The program read a number of waiters, so the order in which they enqueued matters.
     pub(crate) sees_arrivals: bool,
     pub(crate) records: Vec<StepRecord>,
     pub(crate) waits: Vec<BlockedTask>,
-    /// The steps that were still to be taken when it all ended.
+    /// The next steps of all tasks when the execution ended.
     pub(crate) pending: Vec<Pending>,
     labels: Vec<(usize, usize, String)>,
 }
 
 impl Trace {
-    /// What has become of the execution so far.
+    /// Moves the records of the execution out of its state.
     pub(crate) fn of(state: &mut ExecutionState) -> Self {
         use std::mem::take;
         let mut events = take(&mut state.events);
@@ -63,13 +63,13 @@ impl Trace {
         }
     }
 
-    /// How many threads took steps.
+    /// Whether more than one task took steps.
     pub(crate) fn has_several_threads(&self) -> bool {
         self.events.iter().any(|event| event.thread != self.events[0].thread)
     }
 
-    /// Whether two threads touched the same object, other than a thread: that one starts and joins another does not
-    /// count.
+    /// Whether two threads accessed the same object. Objects that stand for threads do not count, so starting and
+    /// joining a thread is no interleaving.
     pub(crate) fn interleaves(&self) -> bool {
         let ops = || self.events.iter().filter_map(|event| Some((event.thread, event.op?)));
         let is_life = |op: &Op| matches!(op.kind, Kind::Start | Kind::End);
@@ -80,7 +80,7 @@ impl Trace {
             .any(|(thread, op)| touched.insert(op.object, thread).is_some_and(|other| other != thread))
     }
 
-    /// Who started each thread.
+    /// For each task, the task that started it.
     pub(crate) fn parents(&self) -> Vec<Option<usize>> {
         self.tasks.iter().map(|task| task.parent).collect()
     }

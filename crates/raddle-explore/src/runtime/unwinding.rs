@@ -1,4 +1,11 @@
-//! How the threads of an execution that is over come to an end: one after the other they are unwound.
+//! How the tasks of an execution that has ended terminate: they are unwound one after the other.
+//!
+//! The token goes round robin through the tasks that have not terminated. A task is unwound by a panic with
+//! [`Abandoned`] as payload. A destructor may still use the toolkit: its step is taken if it is enabled, and otherwise
+//! the token is passed on.
+//!
+//! Termination: a task that catches the panic is unwound up to [`MAX_ATTEMPTS`] times, and its steps succeed as many
+//! times after that. When every remaining task has passed the token on once without progress, they are abandoned.
 
 use std::panic::resume_unwind;
 use std::sync::MutexGuard;
@@ -13,28 +20,28 @@ use super::os_threads::park_forever;
 use super::run_token::{Predicate, evaluate};
 use super::state::ExecutionState;
 
-/// Whoever was told so often to unwind and goes on never will, and is let go on as often.
-const OFTEN: usize = 100;
+/// A task that has caught so many attempts to unwind it is not unwound again. As many further steps of it may succeed.
+const MAX_ATTEMPTS: usize = 100;
 
 impl Execution {
-    /// The calling thread is to leave. Returns if it is being unwound already, and its step can succeed.
+    /// Unwinds the calling task. Returns if the task is being unwound already and its step is enabled.
     pub(super) fn unwind_task(&self, me: usize, ready: Predicate<'_>) {
         loop {
-            // Its locals are those of the thread that has the baton, so this is asked without the lock.
+            // The thread-locals are those of the task that has the token, so this is evaluated without the lock.
             let enabled = ready.is_none_or(evaluate);
             let mut state = self.lock();
             state.poll_round = None;
             let stays = Self::cannot_unwind();
             let unwind_attempts = state.tasks[me].unwind_attempts;
-            // Who caught it that often waits for others on its way, whom only its waiting lets go on.
-            if enabled && (stays || (OFTEN..2 * OFTEN).contains(&unwind_attempts)) {
+            // A task that caught the panic so often may wait for others, which proceed only while it waits.
+            if enabled && (stays || (MAX_ATTEMPTS..2 * MAX_ATTEMPTS).contains(&unwind_attempts)) {
                 state.tasks[me].unwind_attempts += usize::from(!stays);
                 state.stalled = 0;
                 return;
             }
             let all_stalled = state.stalled > state.tasks.len();
-            // Who caught it and waits again may wait for others that are still to leave.
-            if !stays && unwind_attempts < OFTEN && (unwind_attempts == 0 || enabled || all_stalled) {
+            // A task that caught the panic and waits again may wait for tasks that are still to be unwound.
+            if !stays && unwind_attempts < MAX_ATTEMPTS && (unwind_attempts == 0 || enabled || all_stalled) {
                 state.tasks[me].unwind_attempts += 1;
                 state.stalled = 0;
                 drop(state);
@@ -49,7 +56,7 @@ impl Execution {
         }
     }
 
-    /// Gives the baton to the next that has not come to an end yet; nobody: the execution is over.
+    /// Passes the token to the next task that has not terminated; without one, the execution has finished.
     pub(super) fn pass_to_unfinished<'a>(
         &'a self,
         mut state: MutexGuard<'a, ExecutionState>,
@@ -68,8 +75,8 @@ impl Execution {
         self.lock()
     }
 
-    /// For whoever watches: unwinds `other` while `blocked_outside`, which has the baton, is blocked outside the toolkit. Returns
-    /// when `other` has come to its end or waits for somebody, or after a moment.
+    /// For the watchdog: unwinds `other` while `blocked_outside`, which has the token, is blocked outside the toolkit.
+    /// Returns when `other` has terminated or blocks, or after a moment.
     #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
     pub(crate) fn unwind_beside(&self, blocked_outside: usize, other: usize) {
         let state = self.lock();
@@ -87,7 +94,7 @@ impl Execution {
         }
     }
 
-    /// Keeps the calling thread if it was blocked, was given up, and goes on now: it is not its turn.
+    /// Keeps the calling thread if it was blocked outside the toolkit and reported, but resumes now, out of turn.
     pub(super) fn park_if_abandoned(&self, me: usize) {
         if self.blocked_outside.load(Relaxed) == me {
             park_forever();
@@ -96,12 +103,12 @@ impl Execution {
 
     fn end_execution(&self, mut state: MutexGuard<'_, ExecutionState>) {
         state.finished = true;
-        drop(state); // the searcher would only have to wait for it
+        drop(state); // the search thread needs the lock
         self.search_thread.unpark();
     }
 
-    /// Those who are left wait for each other, or for what is no more. They keep their threads for ever; the others
-    /// go on without them.
+    /// Abandons tasks that wait for each other, or for something that no longer exists. Their threads stay parked
+    /// forever.
     fn abandon_execution(&self, state: MutexGuard<'_, ExecutionState>) -> ! {
         if std::thread::current().id() == self.search_thread.id() {
             self.monitor.lose_search_thread();

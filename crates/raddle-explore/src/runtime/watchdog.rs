@@ -1,4 +1,8 @@
-//! What keeps an exploration from going on.
+//! The watchdog: finds out why an exploration makes no progress.
+//!
+//! A task can block outside the toolkit: in a lock of the standard library, in I/O, in a long computation. Since it
+//! keeps the run token, nothing else runs. On Linux, `/proc` shows whether its OS thread waits on a futex without a
+//! timeout; if no other thread of the program runs either, it is blocked for good.
 
 use std::time::{Duration, Instant};
 
@@ -8,26 +12,26 @@ use super::record::Failure;
 use super::state::ExecutionState;
 use super::trace::Trace;
 
-/// Looks from outside whether an exploration goes on.
+/// Detects a task that is blocked for good outside the toolkit.
 pub(crate) struct StallDetector {
     began: Instant,
-    /// In a test of the standard harness, threads with other names are other tests'.
+    /// In a test of the standard harness, threads with other names belong to other tests.
     in_test: bool,
     last: Option<FutexWait>,
     times: usize,
 }
 
-/// A thread that waits, without a timeout, for another one to wake it, as the operating system shows it.
+/// A thread that waits on a futex without a timeout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct FutexWait {
     native_id: u64,
     /// The system call and its arguments.
     call: String,
-    /// How often the thread has given up its processor.
+    /// The number of its voluntary context switches.
     switches: String,
 }
 
-/// So many looks in a row have to see the same.
+/// The number of consecutive samples that have to agree.
 const SAMPLES: usize = 3;
 
 impl StallDetector {
@@ -36,28 +40,27 @@ impl StallDetector {
         Self { began: Instant::now(), in_test, last: None, times: 0 }
     }
 
-    /// The exploration has taken a step since the last look.
+    /// The exploration has taken a step since the last sample.
     pub(crate) fn has_progressed(&mut self) {
         (self.last, self.times) = (None, 0);
     }
 
-    /// Whether the thread that has the baton is blocked for good: all other explored threads wait for the baton, so only
-    /// a thread that the program started past the toolkit could wake it, and none of these runs. To be asked now and
-    /// then.
+    /// Whether the task with the run token is blocked for good. All other tasks wait for the token, so only a foreign
+    /// thread could wake it, and none of these runs. To be called at intervals.
     pub(crate) fn sees_blocked_for_good(&mut self, monitor: &Monitor) -> bool {
-        // A thread that has handed the baton on may not have run since, so that it has not woken the next one yet.
+        // A thread that has passed the token on may not have run since, and may not have woken the next one yet.
         let waits = |native_id: &u64| FutexWait::read(*native_id).is_some() || started(*native_id).is_none();
         let now = token_holder_of(monitor)
             .and_then(|(thread, all)| all.iter().all(waits).then(|| FutexWait::read(thread)).flatten());
-        let same = now.is_some() && now == self.last && !self.has_helper();
+        let same = now.is_some() && now == self.last && !self.foreign_thread_may_run();
         self.times = if same { self.times + 1 } else { 0 };
         self.last = now;
         self.times >= SAMPLES - 1
     }
 
-    /// Whether a thread that may have been started by the explored program is not blocked itself. Threads without a name
-    /// of their own have that of the thread which started them.
-    fn has_helper(&self) -> bool {
+    /// Whether a thread that may be a foreign thread of the program is not blocked. A thread without a name inherits
+    /// that of the thread which started it.
+    fn foreign_thread_may_run(&self) -> bool {
         let (registered, own, began) = (registered(), native_id(), self.began());
         os_thread_ids().any(|id| {
             let candidate = !registered.contains(&id) && Some(id) != own;
@@ -67,7 +70,7 @@ impl StallDetector {
         })
     }
 
-    /// When the exploration began, in seconds since the machine was started.
+    /// The start of the exploration, in seconds since the machine started.
     #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
     fn began(&self) -> Option<f64> {
         let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
@@ -85,8 +88,7 @@ impl FutexWait {
     }
 }
 
-/// Whether that is a wait for a word of memory (`futex`) without a timeout, as the kernel shows it: the number of the
-/// call and its arguments.
+/// Whether `call`, the number of a system call and its arguments, is a futex wait without a timeout.
 fn waits_without_timeout(call: &str) -> bool {
     const FUTEX: u64 = if cfg!(target_arch = "x86_64") { 202 } else { 98 };
     const WAITS: [u64; 4] = [0, 6, 9, 13]; // WAIT, LOCK_PI, WAIT_BITSET, LOCK_PI2
@@ -103,19 +105,20 @@ fn os_thread_ids() -> impl Iterator<Item = u64> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// When the thread was started, in seconds since the machine was.
+/// The start of the thread, in seconds since the machine started.
 fn started(native_id: u64) -> Option<f64> {
     let stat = read(native_id, "stat");
-    // The name before the last parenthesis may have spaces in it; the state behind it is field 3, the start field 22.
+    // The name, up to the last parenthesis, may contain spaces. The state after it is field 3, the start time field
+    // 22.
     let ticks: f64 = stat.rsplit(')').next()?.split_whitespace().nth(22 - 3)?.parse().ok()?;
-    Some(ticks / 100.0) // the same for all processors that Linux runs on
+    Some(ticks / 100.0) // 100 ticks per second on all architectures
 }
 
 fn read(native_id: u64, what: &str) -> String {
     std::fs::read_to_string(format!("/proc/self/task/{native_id}/{what}")).unwrap_or_default()
 }
 
-/// The thread of the operating system that has the baton of the execution that runs, and all that have a part in it.
+/// The native numbers of the thread with the run token, and of all threads of the current execution.
 fn token_holder_of(monitor: &Monitor) -> Option<(u64, Vec<u64>)> {
     let execution = monitor.execution()?;
     let now = execution.lock();
@@ -126,7 +129,7 @@ fn token_holder_of(monitor: &Monitor) -> Option<(u64, Vec<u64>)> {
     Some((now.tasks.get(now.token_holder)?.native_id?, all))
 }
 
-/// The execution that does not go on, if one runs.
+/// Ends the execution that makes no progress, if one is running, and returns its trace.
 pub(crate) fn report_stalled(monitor: &Monitor, since: Duration) -> Option<Trace> {
     let execution = monitor.execution()?;
     let mut now = execution.lock();
@@ -136,7 +139,7 @@ pub(crate) fn report_stalled(monitor: &Monitor, since: Duration) -> Option<Trace
     monitor.abandon();
     let thread = now.token_holder;
     let text = describe(&now, thread, since);
-    now.ending = false; // what goes wrong while all come to an end goes wrong, too
+    now.ending = false; // a failure counts even while the tasks are being unwound
     now.fail(Failure::BlockedOutside { thread, state: String::new() });
     let (count, native_id) = (now.tasks.len(), now.tasks.get(thread).and_then(|task| task.native_id));
     drop(now);
@@ -149,8 +152,8 @@ pub(crate) fn report_stalled(monitor: &Monitor, since: Duration) -> Option<Trace
     Some(Trace::of(&mut now))
 }
 
-/// The explored thread for which `blocked` waits, if it is one. The others are unwound, one after the other: what
-/// `blocked` waits for is released by then, if that thread holds it.
+/// The task for which `blocked` waits, if it is one. The other tasks are unwound one after the other. If that wakes
+/// `blocked`, the last one has held what it waited for.
 #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
 fn holder_of(execution: &Execution, blocked: usize, native_id: u64, count: usize) -> Option<usize> {
     let before = FutexWait::read(native_id)?;
@@ -177,7 +180,7 @@ fn describe(state: &ExecutionState, thread: usize, since: Duration) -> String {
 const ADVICE: &str = "explored threads may block only in raddle's operations: use raddle's locks, queues and `time::sleep` \
                       instead of the standard library's, and no blocking I/O";
 
-/// What the operating system knows of the thread: its state, and where in the kernel it waits.
+/// What the operating system knows of the thread: its state, and where in the kernel it is blocked.
 fn system_says(native_id: u64) -> String {
     let read = |what: &str| read(native_id, what);
     let status = read("status");
@@ -194,8 +197,8 @@ fn system_says(native_id: u64) -> String {
     format!("OS thread {native_id}: {state}{waits}{call}\n{}", stack.concat())
 }
 
-/// Whether a thread is alive that an explored program may have started past the toolkit: without a name of its own it has
-/// that of the thread which started it.
+/// Whether a foreign thread of an explored program may be alive. A thread without a name inherits that of the thread
+/// which started it.
 #[expect(clippy::disallowed_methods, reason = "that thread runs in real time")]
 pub(crate) fn has_foreign_threads() -> bool {
     let now = || {
@@ -206,7 +209,7 @@ pub(crate) fn has_foreign_threads() -> bool {
     if before.is_empty() {
         return false;
     }
-    // One that is about to terminate is of no interest.
+    // A thread that is about to terminate does not count.
     std::thread::sleep(Duration::from_millis(20));
     now().any(|id| before.contains(&id))
 }

@@ -1,10 +1,14 @@
-//! Data races: two accesses of a cell, one of them a write, that nothing else ordered.
+//! Data races: pairs of conflicting accesses of a cell that nothing orders.
 //!
-//! Vector clocks, as in Flanagan and Freund, "`FastTrack`: efficient and precise dynamic race detection" (2009), without
-//! its shortcuts. Atomic accesses and fences count as in C++20: a store that releases, and the read-modify-writes that
-//! continue its release sequence, synchronise with a load that reads from it and acquires; a fence makes relaxed stores
-//! after it release, and relaxed loads before it acquire. An execution is one interleaving, so a load reads from the last
-//! store before it.
+//! Vector clocks, as in Flanagan and Freund, "`FastTrack`: efficient and precise dynamic race detection" (PLDI 2009),
+//! without its epochs.
+//!
+//! Atomic accesses and fences synchronize as in C++20. A release store, and the read-modify-writes that continue its
+//! release sequence, synchronize with an acquire load that reads from it. A release fence makes later relaxed stores
+//! release, and an acquire fence makes earlier relaxed loads acquire. An execution is one interleaving, so a load
+//! reads from the last store before it.
+//!
+//! Invariant: `clocks[e]` contains exactly the events that happen before `e`, and `e` itself.
 
 use std::collections::HashMap;
 
@@ -13,7 +17,7 @@ use raddle::rt::{Kind, Memory};
 use super::vector_clock::VectorClock;
 use crate::runtime::{Access, CLOCK, Event, Failure, Mode, PROGRAM, Trace};
 
-/// The first data race on a [`Shared`](raddle::Shared) cell of an execution.
+/// The first data race on a [`Shared`](raddle::Shared) cell.
 pub(crate) fn first_race(trace: &Trace) -> Option<Failure> {
     let mut races = Races {
         trace,
@@ -30,19 +34,19 @@ pub(crate) fn first_race(trace: &Trace) -> Option<Failure> {
 
 struct Races<'a> {
     trace: &'a Trace,
-    /// For each thread what happened before its next step.
+    /// For each thread, what happened before its next step.
     threads: Vec<VectorClock>,
-    /// For each object what happened before the next step that touches it.
+    /// For each object, what happened before the next step that accesses it.
     objects: HashMap<u32, VectorClock>,
-    /// For each event what happened before it, itself included.
+    /// For each event, what happened before it, itself included.
     clocks: Vec<VectorClock>,
-    /// For each cell the events that accessed it.
+    /// For each cell, the events that accessed it.
     cells: HashMap<u32, Vec<(usize, Mode)>>,
-    /// For each atomic what an acquire that reads from it synchronises with: its release sequence.
+    /// For each atomic, what an acquire load that reads from it synchronizes with: its release sequence.
     messages: HashMap<u32, VectorClock>,
-    /// For each thread what happened before its last release fence.
+    /// For each thread, what happened before its last release fence.
     fences: Vec<VectorClock>,
-    /// For each thread what an acquire fence synchronises with: what its relaxed loads have read from.
+    /// For each thread, what an acquire fence synchronizes with: what its relaxed loads have read from.
     read: Vec<VectorClock>,
 }
 
@@ -50,10 +54,10 @@ impl Races<'_> {
     fn step(&mut self, index: usize) -> Option<Failure> {
         let event = &self.trace.events[index];
         let mut clock = self.before(event);
-        // Accesses of plain data synchronise with nothing, and atomic ones by their ordering.
+        // Accesses of plain data do not synchronize, and atomic accesses synchronize by their ordering.
         let own = Self::is_plain(event) || event.memory.is_some();
         for access in event.accesses().filter(|access| !(own && Some(*access) == event.access)) {
-            self.synchronise(index, access, &mut clock);
+            self.synchronize(index, access, &mut clock);
         }
         let race = self.look_at_cells(index, event, &clock);
         clock.sees(event.thread, index);
@@ -65,9 +69,9 @@ impl Races<'_> {
         race
     }
 
-    /// A step of an object that orders by itself: whoever looks at it sees what was done to it before.
-    fn synchronise(&mut self, index: usize, access: Access, clock: &mut VectorClock) {
-        // That time passes, or that the program ends, orders nothing.
+    /// A step on an object that synchronizes by itself.
+    fn synchronize(&mut self, index: usize, access: Access, clock: &mut VectorClock) {
+        // Neither the passing of time nor the end of the program orders anything.
         if access.object == CLOCK || access.object == PROGRAM {
             return;
         }

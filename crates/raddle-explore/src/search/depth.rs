@@ -1,13 +1,20 @@
-//! Plain depth-first search: every schedule, or every one with few preemptions.
+//! Depth-first search through all schedules, or through those within a preemption bound.
+//!
+//! The bound is that of Musuvathi and Qadeer, "Iterative context bounding for systematic testing of multithreaded
+//! programs" (PLDI 2007), for one fixed bound.
+//!
+//! Invariant: `trail` is the sequence of choices of the current schedule. Every schedule with a smaller sequence, in
+//! lexicographic order, has been run or exceeds the bound. Termination: executions are limited in length, and each one
+//! advances the sequence.
 
 use std::any::Any;
 
 use crate::runtime::{Policy, View};
 
-/// Goes through the choices, the last one first.
+/// Enumerates the schedules by advancing the last choice.
 #[derive(Debug)]
 pub(crate) struct Depth {
-    /// More preemptions than this no schedule may have.
+    /// The maximal number of preemptions.
     bound: usize,
     trail: Vec<ChoicePoint>,
     at: usize,
@@ -22,11 +29,11 @@ pub(crate) struct Depth {
 struct ChoicePoint {
     chosen: usize,
     options: usize,
-    /// Of what could be chosen.
+    /// Of the options.
     fingerprint: u64,
-    /// The current thread could go on, so that every other choice is a preemption.
+    /// The current task was enabled, so every other choice is a preemption.
     preempts: bool,
-    /// Preemptions before this choice.
+    /// The number of preemptions before this choice.
     preemptions: usize,
 }
 
@@ -53,12 +60,12 @@ impl Depth {
         self.exhausted
     }
 
-    /// Whether every schedule there is fits into the bound.
+    /// Whether the bound excluded no schedule.
     pub(crate) fn is_complete(&self) -> bool {
         self.exhausted && !self.pruned
     }
 
-    /// Sets out for the next schedule; there may be none.
+    /// Advances to the next schedule, if there is one.
     pub(crate) fn advance(&mut self) {
         (self.at, self.preemptions) = (0, 0);
         while let Some(last) = self.trail.last_mut() {

@@ -1,36 +1,43 @@
-//! Dynamic partial-order reduction: of all schedules that differ only in the order of steps which do not touch the
-//! same objects, one is run.
+//! Dynamic partial-order reduction: runs one schedule of each class of equivalent schedules.
 //!
-//! Source sets with sleep sets, after Abdulla, Aronis, Jonsson and Sagonas, "Optimal dynamic partial order reduction"
-//! (2014).
+//! Source sets with sleep sets: algorithm 1 of Abdulla, Aronis, Jonsson and Sagonas, "Optimal dynamic partial order
+//! reduction" (POPL 2014). The races of an execution come from [`HappensBefore`](super::happens_before).
+//!
+//! Invariants, for each node of the current schedule:
+//! - `backtrack` is a source set of the schedules explored so far from there: each class that has been found to exist
+//!   begins with one of its tasks, or with a task in the sleep set.
+//! - The first step of each task in `sleep` has been explored from there, and nothing since conflicts with it. A
+//!   schedule in which all enabled tasks sleep is redundant, and is cut short.
+//!
+//! Termination: executions are limited in length, and the choices of a node only move from `backtrack` to `sleep`.
 
 use std::any::Any;
 
 use super::happens_before::{HappensBefore, Race};
 use crate::runtime::{Access, Event, Policy, TaskSet, Trace, View, singleton};
 
-/// One step of the schedule that is being run, and what else is to be tried in its place.
+/// One step of the current schedule, and its alternatives.
 #[derive(Debug)]
 struct Node {
     chosen: usize,
     enabled: TaskSet,
-    /// Of what could be chosen.
+    /// Of the options.
     fingerprint: u64,
-    /// Who is to go first from here, or has gone.
+    /// The tasks to run first from here, including those that have been.
     backtrack: TaskSet,
-    /// Who need not go first from here: what comes of that has been seen.
+    /// The tasks that need not run first from here.
     sleep: Vec<SleepEntry>,
-    /// How many objects were known.
+    /// The number of objects known before this step.
     objects_known: u32,
 }
 
-/// A thread whose next step has been tried, and would lead to what has been seen.
+/// A task whose next step has been explored.
 #[derive(Clone, Debug)]
 struct SleepEntry {
     thread: usize,
-    /// What the step touches beyond what its thread says itself.
+    /// The accesses that the step made besides the declared ones.
     more: Vec<Access>,
-    /// Objects with these numbers and above may be others by now.
+    /// Objects with this number or a higher one may have other numbers by now.
     objects_known: u32,
 }
 
@@ -40,17 +47,17 @@ impl Node {
     }
 }
 
-/// Goes through the schedules, one class after the other.
+/// Enumerates the classes of schedules.
 #[derive(Debug, Default)]
 pub(crate) struct Dpor {
     nodes: Vec<Node>,
     classes: u64,
     exhausted: bool,
-    /// After the same choices the program did something else.
+    /// The program took different steps after the same choices.
     pub(crate) diverged: bool,
 }
 
-/// A thread that can proceed is chosen after so many steps of others, where the choice is free.
+/// A task that other tasks have overtaken for so many steps is chosen next, where the choice is free.
 const STARVED_AFTER: usize = 50;
 
 impl Policy for Dpor {
@@ -72,8 +79,8 @@ impl Policy for Dpor {
             objects_known: view.objects.len(),
         };
         let asleep = node.asleep();
-        // The thread of the last step proceeds, even if it has to time out for that: what happens then is what programs
-        // forget most easily. But no thread waits long for its turn, or a program might seem endless that is not.
+        // The task of the last step continues, even if that is a timeout: the code after a timeout is the least
+        // tested. But no task is starved, or a program that terminates might look like a livelock.
         let awake = |thread: &usize| !asleep.contains(*thread);
         let position = |of: usize| view.options.iter().position(|&thread| thread == of);
         let longest = view.options.iter().copied().filter(awake).max_by_key(|&thread| view.waited(thread));
@@ -99,21 +106,22 @@ impl Dpor {
         self.exhausted
     }
 
-    /// How much there is to do at least, as a power of two, if the rest of the tree is like its current branch: the product of
-    /// how many ways there are at each node (Knuth, "Estimating the efficiency of backtrack programs", 1975).
+    /// A lower bound on the size of the search tree, as a power of two, if the rest of the tree is like its current
+    /// branch: the product of the numbers of choices at each node (Knuth, "Estimating the efficiency of backtrack
+    /// programs", 1975).
     pub(crate) fn log2_size(&self) -> f64 {
         let ways = |node: &Node| node.backtrack.iter().fold(0.0, |ways, _| ways + 1.0);
         self.nodes.iter().map(|node| f64::log2(ways(node))).sum()
     }
 
-    /// Who slept before the last step and is independent of it.
+    /// The entries of the last node's sleep set that are independent of the last step.
     fn inherited_sleep_set(&self, view: &View<'_>) -> Vec<SleepEntry> {
         let (Some(parent), Some(event)) = (self.nodes.last(), view.events.last()) else { return Vec::new() };
         let independent = |entry: &&SleepEntry| entry.thread != event.thread && !entry.conflicts(event, view);
         parent.sleep.iter().filter(independent).cloned().collect()
     }
 
-    /// Learns from an execution, and sets out for the next one; there may be none.
+    /// Adds what the races of an execution require, and advances to the next schedule, if there is one.
     pub(crate) fn learn(&mut self, trace: &Trace) {
         self.classes += u64::from(!trace.redundant);
         let nodes = &mut self.nodes;
@@ -139,7 +147,7 @@ impl Dpor {
     }
 }
 
-/// Has one of those who can begin go first, unless that is done already.
+/// Adds one of the initials to the backtrack set, unless one is in it, or asleep.
 fn add(nodes: &mut [Node], race: Race, initials: &TaskSet) {
     let Some(node) = nodes.get_mut(race.first) else { return };
     let asleep = node.asleep();
@@ -160,8 +168,8 @@ impl SleepEntry {
         })
     }
 
-    /// Whether what the step touched may conflict with `access`. An object that was met only after the step was tried
-    /// may have another number now, so any of its kind counts.
+    /// Whether what the step accessed may conflict with `access`. An object that was met after the step was explored
+    /// may have another number now, so any such object counts.
     fn may_conflict(&self, more: Access, access: Access, view: &View<'_>) -> bool {
         let renumbered = more.object >= self.objects_known && access.object >= self.objects_known;
         more.conflicts(access) || (renumbered && more.mode.conflicts(access.mode) && view.objects.len() > 0)

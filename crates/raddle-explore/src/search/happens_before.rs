@@ -1,4 +1,9 @@
-//! What happened before what in an execution, and which steps could have changed places.
+//! The happens-before relation of an execution, and its reversible races.
+//!
+//! The definitions are those of Abdulla, Aronis, Jonsson and Sagonas, "Optimal dynamic partial order reduction" (POPL
+//! 2014). Event `a` happens before `b` if `b` depends on `a` directly or transitively: both are of one task, conflict,
+//! or `a` enabled `b`. A race is a pair of dependent events of different tasks with nothing between them in that
+//! order. It is reversible if the second one may have been possible in place of the first.
 
 use std::collections::HashMap;
 
@@ -7,34 +12,34 @@ use raddle::rt::Kind;
 use super::vector_clock::VectorClock;
 use crate::runtime::{Access, Mode, Task, TaskSet, Trace};
 
-/// The order of an execution's events.
+/// The happens-before relation of an execution.
 pub(crate) struct HappensBefore<'a> {
     trace: &'a Trace,
-    /// For each event what happened before it, itself included.
+    /// For each event, what happened before it, itself included.
     clocks: Vec<VectorClock>,
-    /// The events of each thread.
+    /// The events of each task.
     own: Vec<Vec<usize>>,
-    /// For each object who touched it, and how, oldest first.
+    /// For each object, the events that accessed it, oldest first.
     touched: HashMap<u32, Vec<(usize, Mode)>>,
 }
 
-/// Two steps that could have changed places: event `first` and a later one.
+/// Two dependent steps that could have been taken in the other order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Race {
     pub(crate) first: usize,
-    /// `None`: a step that was still to be taken when it all ended.
+    /// `None` for a step that had not been taken when the execution ended.
     pub(crate) second: Option<usize>,
-    /// Whose step that is.
+    /// The task of the second step.
     pub(crate) thread: usize,
 }
 
-/// A step that is looked at: an event, or the next step of a thread.
+/// The second step of a race: an event, or the next step of a task.
 struct CandidateStep<'a> {
     thread: usize,
     event: Option<usize>,
     accesses: &'a [Access],
     before: VectorClock,
-    /// Before the clock advanced to its deadline there were so many events: because nothing else was possible.
+    /// The number of events before the clock advanced to the deadline of the step, because no other step was possible.
     due: usize,
     kind: Option<Kind>,
     timed: bool,
@@ -48,8 +53,8 @@ impl<'a> HappensBefore<'a> {
         Self { trace, clocks: Vec::with_capacity(count), own, touched: HashMap::new() }
     }
 
-    /// Every race of the execution, in the order of the later steps, each with the threads that could have begun with
-    /// the later step instead of the earlier one.
+    /// Calls `races` with every race, in the order of the second steps, and the initials of each: the tasks that could
+    /// have begun with the second step instead of the first.
     pub(crate) fn races(mut self, mut races: impl FnMut(Race, TaskSet)) -> Self {
         let trace = self.trace;
         for (index, event) in trace.events.iter().enumerate() {
@@ -71,7 +76,7 @@ impl<'a> HappensBefore<'a> {
         self
     }
 
-    /// The last steps have to be raced against those that were still to be taken, the disabled ones too.
+    /// The next steps of all tasks race with the events, including those that are disabled.
     fn pending(&mut self, races: &mut impl FnMut(Race, TaskSet)) {
         for pending in &self.trace.pending {
             let step = CandidateStep {
@@ -92,7 +97,7 @@ impl<'a> HappensBefore<'a> {
         self.clocks[second].has_seen(self.trace.events[first].thread, first)
     }
 
-    /// What happened before the next step of `thread` whatever it touches: its own earlier steps, and its start.
+    /// What happened before the next step of `thread`, whatever it accesses: the task's earlier steps, and its start.
     fn before(&self, thread: usize) -> VectorClock {
         match (self.last(thread), self.trace.tasks[thread].started_by) {
             (Some(last), _) => self.clocks[last].clone(),
@@ -101,7 +106,7 @@ impl<'a> HappensBefore<'a> {
         }
     }
 
-    /// The last event of the thread so far.
+    /// The last event of the task so far.
     fn last(&self, thread: usize) -> Option<usize> {
         self.own[thread].last().copied()
     }
@@ -115,10 +120,10 @@ impl<'a> HappensBefore<'a> {
         }
     }
 
-    /// Goes back from a step through those that it conflicts with, and returns all that happened before it.
+    /// Reports the races of a step with earlier events, and returns what happened before the step.
     ///
-    /// An earlier step that enabled this one cannot change places with it, but it does not keep a yet earlier one from
-    /// doing so either: of two threads that take a lock the other can be first, though a release lies between them.
+    /// An earlier event that enabled the step cannot be reversed, but does not order the step after yet earlier events
+    /// either: of two tasks that acquire a lock, the other one can be first, although a release lies between them.
     fn look_back(&self, step: &CandidateStep<'_>, races: &mut impl FnMut(Race, TaskSet)) -> VectorClock {
         let mut all = step.before.clone();
         for own in self.own.iter().filter(|_| step.due > 0) {
@@ -126,7 +131,7 @@ impl<'a> HappensBefore<'a> {
             own[..before].last().iter().for_each(|&&last| all.join(&self.clocks[last]));
         }
         step.enabled_by.iter().for_each(|&by| all.join(&self.clocks[by]));
-        // What keeps the step behind an earlier one, unless the two in between change places first.
+        // What orders the step after an earlier event, unless a race between them is reversed first.
         let mut between = step.before.clone();
         for earlier in self.conflicting(step) {
             let thread = self.trace.events[earlier].thread;
@@ -148,32 +153,33 @@ impl<'a> HappensBefore<'a> {
         all
     }
 
-    /// Whether the step may have been possible in place of the earlier event, or after others that do not depend on that.
+    /// Whether the step may have been possible in place of the earlier event, or after others that do not depend on
+    /// it.
     fn could_come_first(&self, earlier: usize, step: &CandidateStep<'_>) -> bool {
         let event = &self.trace.events[earlier];
         let ends = event.op.is_some_and(|op| op.kind == Kind::End);
         match step.kind {
             _ if step.timed => {}
-            Some(Kind::Take) if event.released => return false, // while the lock is held the step is not possible
+            Some(Kind::Take) if event.released => return false, // disabled while the lock is held
             Some(Kind::Join | Kind::Await) if ends => return false,
             _ => {}
         }
-        // Where the thread came to the step only later, it is not known what would have been possible.
-        let set_status = self.last(step.thread).is_none_or(|last| last < earlier);
+        // If the task reached the step only later, what would have been possible is unknown.
+        let waiting = self.last(step.thread).is_none_or(|last| last < earlier);
         let begun = step.thread < self.begun(earlier);
         let enabled_apart = |by: usize| by > earlier && !self.happened_before(earlier, by);
-        !(set_status && begun)
+        !(waiting && begun)
             || event.enabled.contains(step.thread)
             || step.enabled_by.is_some_and(enabled_apart)
     }
 
-    /// How many threads had been started before the event.
+    /// How many tasks had started before the event.
     fn begun(&self, event: usize) -> usize {
         let started = |task: &&Task| task.started_by.is_none_or(|by| (by as usize) < event);
         self.trace.tasks.iter().take_while(started).count()
     }
 
-    /// Earlier events of other threads that conflict with the step, latest first.
+    /// The earlier events of other tasks that conflict with the step, latest first.
     fn conflicting(&self, step: &CandidateStep<'_>) -> Vec<usize> {
         let mut found: Vec<usize> = Vec::new();
         for access in step.accesses {
@@ -188,9 +194,8 @@ impl<'a> HappensBefore<'a> {
         found
     }
 
-    /// The threads that can begin what came after `first` and did not depend on it, up to the step: the initials of
-    /// notdep(first, E).step, in the words of Abdulla, Aronis, Jonsson and Sagonas, "Optimal dynamic partial order
-    /// reduction" (2014).
+    /// The initials of notdep(first, E).step, in the terms of the paper: the tasks that can begin what came after
+    /// `first`, did not depend on it, and leads to the step.
     fn initials(&self, first: usize, step: &CandidateStep<'_>) -> TaskSet {
         let end = step.event.unwrap_or(self.trace.events.len());
         let free: Vec<_> = (first + 1..end).filter(|&event| !self.happened_before(first, event)).collect();

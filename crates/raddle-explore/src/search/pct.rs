@@ -1,9 +1,12 @@
-//! Probabilistic concurrency testing: threads have random priorities, and at a few random steps the one that runs
-//! gets the lowest of all.
+//! Probabilistic concurrency testing: tasks have random priorities, and at a few random steps the running task gets
+//! the lowest one.
 //!
 //! After Burckhardt, Kothari, Musuvathi and Nagarakatte, "A randomized scheduler with probabilistic guarantees of
-//! finding bugs" (2010). The steps at which priorities change are taken from all steps, and it is the running thread
-//! that is demoted: with less the guarantee is lost.
+//! finding bugs" (ASPLOS 2010). With n tasks and k steps, each execution finds a bug of depth d with a probability of
+//! at least 1 / (n k^(d-1)). The guarantee requires that the steps at which priorities change are drawn from all
+//! steps, and that the running task is demoted.
+//!
+//! Invariant: the chosen task has the highest priority of all enabled tasks.
 
 use std::any::Any;
 
@@ -12,23 +15,23 @@ use raddle::rt::Kind;
 
 use crate::runtime::{Event, Policy, View};
 
-/// Bugs that need so many steps in one order are found with the paper's probability.
+/// The depth d for which the guarantee holds.
 const DEPTH: usize = 3;
 
 #[derive(Debug)]
 pub(crate) struct Pct {
     rng: Rng,
-    /// The most steps that an execution had so far.
+    /// The largest number of steps of an execution so far.
     longest: usize,
-    /// Each thread's priority, the highest goes first.
+    /// The priority of each task; the highest one goes first.
     priorities: Vec<u64>,
     changes: Vec<usize>,
 }
 
-/// How many steps an execution may have, before any was seen.
+/// The assumed number of steps, before any execution was seen.
 const USUAL: usize = 16;
 
-/// Priorities that threads begin with lie above those that they are demoted to.
+/// Initial priorities are higher than those of demoted tasks.
 const INITIAL: u64 = 1 << 32;
 
 impl Pct {
@@ -42,13 +45,13 @@ impl Pct {
         self.changes = (1..DEPTH).map(|_| self.rng.usize(..steps)).collect();
     }
 
-    /// The place among the options of the thread with the highest priority.
+    /// The position of the task with the highest priority.
     fn first(&self, view: &View<'_>) -> Option<usize> {
         (0..view.options.len()).max_by_key(|&place| self.priorities[view.options[place]])
     }
 }
 
-/// A thread's end, or the wait for one: to be interrupted there changes nothing.
+/// Whether the event is the termination of a task or a join. A preemption there changes nothing.
 fn is_about_ends(event: &Event) -> bool {
     event.op.is_some_and(|op| matches!(op.kind, Kind::End | Kind::Join))
 }
@@ -73,7 +76,7 @@ impl Policy for Pct {
             }
         }
         let place = self.first(view)?;
-        // A thread that looks in vain would look for ever.
+        // A task that polls would poll forever.
         if view.is_yielding(view.options[place]) {
             self.priorities[view.options[place]] = 0;
         }

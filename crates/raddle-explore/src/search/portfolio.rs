@@ -1,4 +1,8 @@
-//! A search: one execution after the other, by the strategies asked for in turn.
+//! The portfolio: chooses the strategy of each execution, and keeps the strategies between executions.
+//!
+//! The first execution runs in [`Lockstep`]. After that partial-order reduction and the random strategies take turns;
+//! the module documentation of each names its source. The search is exhausted when partial-order reduction or
+//! depth-first search is.
 
 use std::any::Any;
 
@@ -15,11 +19,11 @@ use super::surw::Surw;
 use crate::options::{Rules, Strategy};
 use crate::runtime::{Policy, Trace, View};
 
-/// Who chooses the schedules of one search.
+/// The strategies of one search.
 pub(crate) struct Portfolio {
     strategy: Strategy,
     turn: usize,
-    /// So large is what partial-order reduction cannot come to the end of: as a power of two.
+    /// The size of a search tree that partial-order reduction will not finish, as a power of two.
     large: f64,
     dpor: Option<Dpor>,
     depth: Option<Depth>,
@@ -29,8 +33,8 @@ pub(crate) struct Portfolio {
     surw: Option<Surw>,
 }
 
-/// How much larger, as a power of two, a program has to look than is possible before it is given up as too large: how
-/// large it looks is an estimate.
+/// How much larger, as a power of two, a search tree has to look than the executions allow before it counts as too
+/// large. The size is an estimate.
 const SPARE: f64 = 4.0;
 
 #[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
@@ -40,7 +44,7 @@ fn log2(number: u64) -> f64 {
 
 impl Portfolio {
     pub(crate) fn new(strategy: Strategy, seed: u64, bound: usize, executions: u64) -> Self {
-        // Seeds are small numbers and close to each other: spread out, they lead to unrelated lots.
+        // Seeds are small and close to each other; spread out, they lead to unrelated random numbers.
         let mut seeds = Rng::with_seed(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut rng = || seeds.fork();
         Self {
@@ -60,7 +64,7 @@ impl Portfolio {
         self.dpor.as_ref().map_or(0, Dpor::classes)
     }
 
-    /// Every class of schedules has been seen.
+    /// Every class of schedules has been run.
     pub(crate) fn is_exhausted(&self) -> bool {
         match self.strategy {
             Strategy::Depth => self.depth.as_ref().is_some_and(Depth::is_exhausted),
@@ -68,24 +72,24 @@ impl Portfolio {
         }
     }
 
-    /// None was left out because it has too many preemptions.
+    /// No schedule was excluded by the preemption bound.
     pub(crate) fn is_complete(&self) -> bool {
         self.strategy != Strategy::Depth || self.depth.as_ref().is_some_and(Depth::is_complete)
     }
 
-    /// After the same choices the program did something else.
+    /// The program took different steps after the same choices.
     pub(crate) fn diverged(&self) -> bool {
         self.dpor.as_ref().is_some_and(|dpor| dpor.diverged)
             || self.depth.as_ref().is_some_and(|depth| depth.diverged)
     }
 
-    /// Whether partial-order reduction will not come to its end within the executions that are allowed, as far as can be told.
+    /// Whether partial-order reduction is unlikely to finish within the allowed executions.
     fn is_too_large(&self) -> bool {
         self.dpor.as_ref().is_some_and(|dpor| dpor.log2_size() > self.large)
     }
 
-    /// Whose turn it is: once that of all threads in step, then that of partial-order reduction and, in between, of the
-    /// others. Of what is too large for reduction the random walk that finds most gets every other turn.
+    /// The strategy of the next execution. A search tree that is too large for reduction gets mostly the random walk
+    /// that finds most.
     fn next(&mut self) -> Strategy {
         use Strategy::{Dpor, Pct, Portfolio, Pos, Random, Surw};
         if self.strategy != Portfolio {
@@ -139,14 +143,17 @@ impl Portfolio {
     }
 }
 
-/// The thread that has taken the fewest steps is next. The steps that start threads do not count, so that all begin
-/// together; a thread that sleeps, or would have to time out, lags behind by a few rounds.
+/// Runs the tasks in lockstep: the task that has taken the fewest steps is next. This schedule shows classic mistakes
+/// most often.
+///
+/// Steps that start tasks do not count, so that all tasks begin together. A task that sleeps, or would have to time
+/// out, lags behind by a few rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Lockstep {
     steps: Vec<usize>,
 }
 
-/// So many steps the others are ahead of a thread that waits with a deadline.
+/// How many steps the other tasks are ahead of a task with a deadline.
 const ROUNDS: usize = 8;
 
 impl Policy for Lockstep {

@@ -1,7 +1,10 @@
-//! Partial order sampling: every step that is to be taken gets a random priority, and a new one whenever a step that
-//! it conflicts with was taken.
+//! Partial order sampling: each pending step has a random priority, and gets a new one whenever a step that conflicts
+//! with it is taken.
 //!
-//! After Yuan, Yang and Gu, "Partial order aware concurrency sampling" (2018).
+//! After Yuan, Yang and Gu, "Partial order aware concurrency sampling" (CAV 2018).
+//!
+//! Invariant: the priorities of the pending steps are independent and uniform, so the order of two conflicting steps
+//! that become pending at the same time is a fair coin.
 
 use std::any::Any;
 
@@ -12,7 +15,7 @@ use crate::runtime::{Policy, View};
 #[derive(Debug)]
 pub(crate) struct Pos {
     rng: Rng,
-    /// The priority of each thread's next step.
+    /// The priority of each task's next step.
     priorities: Vec<Option<u64>>,
 }
 
@@ -21,7 +24,7 @@ impl Pos {
         Self { rng, priorities: Vec::new() }
     }
 
-    /// The step that was taken, and those that conflict with it, are to have new priorities.
+    /// Drops the priorities of the last step's task, and of the steps that conflict with that step.
     fn forget(&mut self, view: &View<'_>) {
         let Some(last) = view.events.last() else { return self.priorities.clear() };
         for (thread, priority) in self.priorities.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! A random walk: before each step every thread that can go on is as likely as any other.
+//! Random walk: each enabled task is equally likely to take the next step.
 
 use std::any::Any;
 

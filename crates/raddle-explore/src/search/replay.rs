@@ -1,16 +1,17 @@
-//! Follows choices that were made before.
+//! Policies that repeat a schedule: [`Replay`] exactly, by its choices, and [`RunOrder`] approximately, by the order
+//! of its tasks.
 
 use std::any::Any;
 use std::collections::VecDeque;
 
 use crate::runtime::{Policy, View};
 
-/// Makes the given choices wherever there is one to make, and the first one after that.
+/// Repeats the given choices, and chooses the first option after them.
 #[derive(Debug)]
 pub(crate) struct Replay {
     choices: Vec<usize>,
     at: usize,
-    /// A choice was not there to be made: the program has changed.
+    /// A choice was out of range: the program has changed.
     pub(crate) diverged: bool,
 }
 
@@ -36,14 +37,14 @@ impl Policy for Replay {
     }
 }
 
-/// Has threads go in runs: so many steps of this one, then so many of that one. A thread that cannot go on leaves the
-/// rest of its run for later; when all runs are over, whoever can goes on.
+/// Repeats an order of tasks, given as runs. A task that is disabled leaves the rest of its run for later; after all
+/// runs, any enabled task continues.
 #[derive(Debug)]
 pub(crate) struct RunOrder {
     runs: VecDeque<Run>,
 }
 
-/// So many steps of one thread in a row.
+/// A number of consecutive steps of one task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) thread: usize,
@@ -73,7 +74,7 @@ impl Policy for RunOrder {
     }
 }
 
-/// Threads in their order, as runs.
+/// Groups a sequence of tasks into runs.
 pub(crate) fn runs(threads: impl IntoIterator<Item = usize>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for thread in threads {

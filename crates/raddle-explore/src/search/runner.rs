@@ -1,4 +1,8 @@
-//! One execution, as the search keeps it.
+//! Runs the program once under a policy.
+//!
+//! The main task runs on the search thread if possible, which is faster. That ends as soon as the program leaves
+//! something in the main task's thread-locals: the execution is repeated on a thread of its own up to the same point,
+//! and continues there.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,10 +12,10 @@ use super::data_races::first_race;
 use crate::options::Rules;
 use crate::runtime::{Execution, ExecutionState, Monitor, OsThreads, Policy, Trace, View, park_forever};
 
-/// What is explored.
+/// The closure under exploration.
 pub(crate) type Program = Arc<dyn Fn() + Send + Sync>;
 
-/// Where a program is run again and again.
+/// A program and the threads that run it.
 #[derive(Clone)]
 pub(crate) struct Runner {
     pub(crate) program: Program,
@@ -20,14 +24,14 @@ pub(crate) struct Runner {
     root: Arc<MainThread>,
 }
 
-/// Where the program's main thread is played.
+/// Where the main task runs.
 #[derive(Debug, Default)]
 struct MainThread {
-    /// It has left nothing in its thread-locals so far, so the thread that runs the search may play it.
+    /// It has left nothing in its thread-locals so far, so it may run on the search thread.
     reuses_search_thread: AtomicBool,
-    /// It did leave something, in the thread that runs the search.
+    /// It has left something in the thread-locals of the search thread.
     left_locals: AtomicBool,
-    /// It could not be unwound, and the thread that ran the search is lost.
+    /// It could not be unwound, and the search thread was lost.
     cannot_unwind: AtomicBool,
 }
 
@@ -41,14 +45,14 @@ impl Runner {
         }
     }
 
-    /// The same, with the program's main thread on a thread of its own in every execution: it may be lost.
+    /// The same, with the main task on a thread of its own in every execution.
     pub(crate) fn on_separate_threads(&self) -> Self {
         let runner = Self::new(self.program.clone());
         runner.root.cannot_unwind.store(true, Relaxed);
         runner
     }
 
-    /// Runs the program once, as `policy` decides, and gives the policy back.
+    /// Runs the program once under `policy`, and returns the policy with the trace.
     pub(crate) fn run<P: Policy + 'static>(&self, rules: Rules, policy: P) -> (Trace, P) {
         if self.monitor.is_abandoned() {
             park_forever();
@@ -64,7 +68,7 @@ impl Runner {
             if complete {
                 return Self::result(&execution);
             }
-            // What was chosen holds, but the execution goes on from there.
+            // The choices so far are repeated, and the execution continues after them.
             policy = Recorder::take_back(&mut execution.lock());
             policy.at = 0;
         }
@@ -75,7 +79,7 @@ impl Runner {
         Self::result(&execution)
     }
 
-    /// The program has left something in the locals of the thread that runs the search.
+    /// The program has left something in the thread-locals of the search thread.
     pub(crate) fn has_left_locals(&self) -> bool {
         self.root.left_locals.load(Relaxed)
     }
@@ -93,7 +97,7 @@ impl Runner {
     }
 }
 
-/// Keeps what a policy chose, so that an execution can be run once more up to the same point.
+/// Records the choices of a policy, so that an execution can be repeated up to the same point.
 struct Recorder<P> {
     policy: P,
     chosen: Vec<usize>,
@@ -105,7 +109,7 @@ impl<P: Policy + 'static> Recorder<P> {
         Self { policy, chosen: Vec::new(), at: 0 }
     }
 
-    /// The policy of an execution that is over.
+    /// Takes the policy back from an execution that has ended.
     fn take_back(end: &mut ExecutionState) -> Self {
         let policy = std::mem::replace(&mut end.policy, Box::new(NoPolicy)).into_any();
         *policy.downcast().expect("the policy that was passed in")
@@ -130,7 +134,7 @@ impl<P: Policy + 'static> Policy for Recorder<P> {
     }
 }
 
-/// Stands in for a policy that was given back.
+/// Stands in for a policy that was taken back.
 struct NoPolicy;
 
 impl Policy for NoPolicy {

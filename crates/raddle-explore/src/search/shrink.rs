@@ -1,4 +1,11 @@
-//! Makes a failing schedule simple: as few preemptions as possible, and the pair of steps whose order decides.
+//! Simplifies a failing schedule: minimizes its preemptions, and finds the pair of steps whose order decides.
+//!
+//! First, runs of one task are merged while the failure stays the same and preemptions become fewer. Then depth-first
+//! search looks for a schedule within each smaller preemption bound, beginning with 0. The deciding pair is the last
+//! race whose reversal makes the failure disappear.
+//!
+//! Termination: at most [`REPLAYS`] executions and [`STEPS`] steps for the preemptions, and half as many executions
+//! for the pair.
 
 use std::time::Instant;
 
@@ -9,11 +16,11 @@ use super::runner::Runner;
 use crate::options::Rules;
 use crate::runtime::{Policy, Trace};
 
-/// So many runs of the program may be spent, and so many steps in all of them.
+/// The number of executions, and of steps in all of them.
 const REPLAYS: usize = 50;
 const STEPS: usize = 100_000;
 
-/// Runs a program again and again, as long as there is patience.
+/// Runs a program within a budget.
 pub(crate) struct Shrinker<'a> {
     runner: &'a Runner,
     rules: Rules,
@@ -39,13 +46,13 @@ impl<'a> Shrinker<'a> {
         Some((trace, policy))
     }
 
-    /// The same failure with as few preemptions as were found.
+    /// The same failure with the fewest preemptions that were found.
     pub(crate) fn fewest_preemptions(&mut self, failed: Trace) -> Trace {
         let merged = self.merge_runs(failed);
         self.search_below(merged)
     }
 
-    /// Moves runs of a thread together, as long as the program fails in the same way with fewer preemptions.
+    /// Merges runs of a task while the program fails in the same way with fewer preemptions.
     fn merge_runs(&mut self, mut best: Trace) -> Trace {
         let mut at = 0;
         while self.left > REPLAYS / 2 && best.preemptions > 0 {
@@ -62,7 +69,7 @@ impl<'a> Shrinker<'a> {
         best
     }
 
-    /// Looks for a schedule with fewer preemptions yet, none at all first.
+    /// Searches for a schedule with fewer preemptions, beginning with none.
     fn search_below(&mut self, best: Trace) -> Trace {
         for bound in 0..best.preemptions {
             let mut depth = Depth::new(bound);
@@ -78,7 +85,7 @@ impl<'a> Shrinker<'a> {
         best
     }
 
-    /// The last two steps of the schedule without whose order the program would not have failed.
+    /// The last race without whose order the program does not fail in this way.
     pub(crate) fn deciding_pair(&mut self, failed: &Trace) -> Option<Race> {
         (self.left, self.steps_left) = (REPLAYS / 2, STEPS);
         let mut races = Vec::new();
@@ -98,7 +105,7 @@ fn fails_like(tried: &Trace, failed: &Trace) -> bool {
     tried.failure.as_ref().zip(failed.failure.as_ref()).is_some_and(|(a, b)| a.is_like(b))
 }
 
-/// The runs with the next run of the same thread moved up to the one at `at`, or a later one that has a next.
+/// The runs, with the next run of the same task merged into the `at`-th run that has one.
 fn merged(runs: &[Run], at: usize) -> Option<Vec<Run>> {
     let mut pairs = (0..runs.len()).filter_map(|first| {
         let next = (first + 1..runs.len()).find(|&next| runs[next].thread == runs[first].thread)?;
@@ -111,7 +118,7 @@ fn merged(runs: &[Run], at: usize) -> Option<Vec<Run>> {
     Some(merged)
 }
 
-/// The schedule with the two steps of a race the other way round.
+/// The schedule with the two steps of a race reversed.
 fn reversed(trace: &Trace, order: &HappensBefore<'_>, race: Race, initial: Option<usize>) -> Vec<Run> {
     let thread = |event: usize| trace.events[event].thread;
     let end = race.second.unwrap_or(trace.events.len());

@@ -1,11 +1,15 @@
-//! Selectively uniform random walk: threads are chosen in proportion to the steps that they still have before them,
-//! so that every order of the steps that count is about as likely as any other; which steps count is chosen anew for
-//! each execution: those on one object.
+//! Selectively uniform random walk: every order of the steps on one object is about equally likely.
 //!
-//! Where several threads do the same, every other execution chooses among *roles* instead, each as likely as any other: threads that run the same lines have
-//! one role. Of a hundred writers and a reader the reader is first in every second such execution.
+//! After Zhao, Wolff, Mathur and Roychoudhury, "Selectively uniform concurrency testing" (ASPLOS 2025). Each execution
+//! selects one shared object. Only steps on this object count. The task of the next such step is drawn in proportion
+//! to the counted steps that the tasks still have to take, as earlier executions have shown them; other steps are
+//! chosen freely in between.
 //!
-//! After Zhao, Wolff, Mathur and Roychoudhury, "Selectively uniform concurrency testing" (2025).
+//! An extension: tasks that run the same source lines have one *role*, and every second execution draws among roles
+//! with equal probability. Of a hundred writers and a reader, the reader comes first in every second such execution.
+//!
+//! Invariant: until the selected task takes its counted step, no other task takes one, unless the selected one is
+//! blocked.
 
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
@@ -15,19 +19,19 @@ use raddle::rt::Kind;
 
 use crate::runtime::{Event, Mode, ObjectKey, Objects, Policy, View};
 
-/// How many steps each thread takes on each object, and who started it.
+/// How many steps each task takes on each object, and its parent.
 #[derive(Clone, Debug, Default)]
 struct Profile {
-    /// For each thread: its touches of each object, counted.
+    /// For each task, the number of its accesses of each object.
     touches: Vec<HashMap<ObjectKey, usize>>,
     parents: Vec<Option<usize>>,
-    /// For each thread the lines that it runs.
+    /// For each task, the source lines that it runs.
     lines: Vec<BTreeSet<Line>>,
-    /// Objects that several threads touch, one of them writing.
+    /// Objects that several tasks access, at least one of them writing.
     shared: Vec<ObjectKey>,
 }
 
-/// A line and column of the program, and its file's name.
+/// A source line: file, line and column.
 type Line = (&'static str, u32, u32);
 
 impl Profile {
@@ -51,7 +55,7 @@ impl Profile {
         self.shared.dedup();
     }
 
-    /// For each thread the first one that runs the same lines.
+    /// For each task, the first task that runs the same lines.
     fn roles(&self) -> Vec<usize> {
         let mut first = HashMap::new();
         self.lines.iter().enumerate().map(|(thread, lines)| *first.entry(lines).or_insert(thread)).collect()
@@ -62,14 +66,15 @@ impl Profile {
 pub(crate) struct Surw {
     rng: Rng,
     profile: Profile,
-    /// The object whose touches count in this execution; `None`: all steps do.
+    /// The object whose accesses count in this execution; with `None`, all steps count.
     object: Option<ObjectKey>,
-    /// How many steps that count each thread has still before it, those of threads that it has yet to start included.
+    /// For each task, the number of counted steps that it still has to take, including those of tasks that it has yet
+    /// to start.
     left: Vec<usize>,
     started: usize,
-    /// Who takes the next step that counts.
+    /// The task of the next counted step.
     intended: Option<usize>,
-    /// Whether this execution chooses among roles, and the role of each thread.
+    /// Whether this execution draws among roles, and the role of each task.
     by_role: bool,
     roles: Vec<usize>,
 }
@@ -89,7 +94,7 @@ impl Surw {
         }
     }
 
-    /// Learns what threads do from an execution that came to its end: what each did most often so far.
+    /// Merges what an execution shows into the profile, which keeps the largest numbers.
     pub(crate) fn learn(&mut self, events: &[Event], objects: &Objects, parents: &[Option<usize>]) {
         let mut profile = Profile { parents: parents.to_vec(), ..Profile::default() };
         profile.touches.resize(parents.len(), HashMap::new());
@@ -127,7 +132,7 @@ impl Surw {
             None => touches.values().sum(),
         };
         self.left = self.profile.touches.iter().map(own).collect();
-        // Until a thread is started, its steps are its parent's.
+        // Until a task is started, its steps count for its parent.
         for thread in (1..self.left.len()).rev() {
             if let Some(parent) = self.profile.parents[thread] {
                 self.left[parent] += self.left[thread];
@@ -139,7 +144,7 @@ impl Surw {
         self.by_role = !self.by_role && shared;
     }
 
-    /// Threads that were started since the last step take their own steps along.
+    /// Takes the steps of tasks that were started since the last choice from their parents.
     fn notice_new_tasks(&mut self, view: &View<'_>) {
         self.left.resize(view.tasks.len().max(self.left.len()), 0);
         while self.started < view.tasks.len() {
@@ -157,19 +162,20 @@ impl Surw {
         }
     }
 
-    /// The places of those whose next step does not count, and of who is to take the next one that does.
+    /// The positions of the tasks whose next step does not count, and of the task that was drawn.
     fn allowed(&self, view: &View<'_>) -> Vec<usize> {
         let may =
             |thread| !self.counts(view, thread) || self.intended.is_none_or(|intended| intended == thread);
         (0..view.options.len()).filter(|&place| may(view.options[place])).collect()
     }
 
-    /// Whether the thread has steps that count before it, and is on its way to them.
+    /// Whether the task has counted steps to take, but takes another step first.
     fn comes(&self, view: &View<'_>, thread: usize) -> bool {
         self.left[thread] > 0 && !view.tasks[thread].is_finished() && !self.counts(view, thread)
     }
 
-    /// A thread, in proportion to the steps before it: one that can proceed, or that may `come`.
+    /// Draws a task in proportion to its counted steps, among those that are enabled or, with `may_come`, on their
+    /// way.
     fn intend(&mut self, view: &View<'_>, may_come: bool) -> Option<usize> {
         let near = |thread: usize| view.options.contains(&thread) || (may_come && self.comes(view, thread));
         let threads: Vec<_> = (0..view.tasks.len()).filter(|&thread| near(thread)).collect();
@@ -213,7 +219,7 @@ impl Policy for Surw {
             self.begin();
         }
         self.notice_new_tasks(view);
-        // Kept from its step that counts by another such step, it gives way; on its way there it is waited for.
+        // A task that is blocked by another counted step gives way; one that is on its way is waited for.
         let waits = |thread| self.comes(view, thread);
         let blocked = |&thread: &usize| !view.options.contains(&thread) && !waits(thread);
         if self.intended.as_ref().is_none_or(blocked) {
@@ -221,7 +227,7 @@ impl Policy for Surw {
         }
         let mut allowed = self.allowed(view);
         if allowed.is_empty() {
-            // The thread that is to take the next step that counts cannot, and no other may: one that can shall.
+            // The task that was drawn is blocked, and no other may go: an enabled one is drawn instead.
             self.intended = self.intend(view, false);
             allowed = self.allowed(view);
         }

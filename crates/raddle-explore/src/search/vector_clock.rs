@@ -1,6 +1,6 @@
-//! Vector clocks: what happened before what.
+//! Vector clocks.
 
-/// For each thread how many of its events, counted over the whole execution, happened before.
+/// For each task, one more than the index of its last event that happened before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct VectorClock(Vec<u32>);
 
