@@ -232,7 +232,7 @@ impl Execution {
             self.announce(me); // while the thread still has its identity
             let here = self.clone();
             panic_hook::ends(move |message, at| {
-                here.ends_the_process(Failure::Panic { thread: me, message, at })
+                here.ends_the_process(Failure::Panic { thread: me, message, at });
             });
             entered.until_terminated(move || self.finish(me));
         }

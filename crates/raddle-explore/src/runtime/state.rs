@@ -482,9 +482,9 @@ impl ExecutionState {
         let timed_out = !self.can_go(next) && self.tasks[next].deadline().is_some();
         self.tasks[next].early_timeouts += usize::from(timed_out && options.len() > 1);
         self.log_step(next, preempted, timed_out);
-        let releases = self.tasks[next].op.filter(|op| op.kind == Kind::Give);
-        let releases = releases.map(|op| self.objects.declared(&op.object));
-        let released = releases.is_some_and(|object| self.holds.remove(&object).is_some());
+        let object = self.tasks[next].op.filter(|op| op.kind == Kind::Give);
+        let object = object.map(|op| self.objects.declared(&op.object));
+        let released = object.is_some_and(|object| self.holds.remove(&object).is_some());
         let due = if timed_out { self.tick(next) } else { None };
         let timed = self.tasks[next].is_timed();
         let task = &mut self.tasks[next];
