@@ -119,6 +119,7 @@
 //! place at run time, and where [`trace`] records what happened.
 #![deny(unsafe_code)]
 
+pub mod _guide;
 pub mod atomic;
 mod barrier;
 mod condition;
