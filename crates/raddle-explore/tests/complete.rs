@@ -10,7 +10,7 @@ use raddle::rt::{self, Kind, Op};
 use raddle::time;
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, Promise, Queue, RLock, Semaphore, Shared,
-    Shutdown, Thread, ThreadPoolExecutor, Timer, atomic, future, thread,
+    ShutdownMode, Thread, ThreadPoolExecutor, Timer, atomic, future, thread,
 };
 use raddle_explore::{Explorer, Outcome, Strategy, Survey, Time};
 
@@ -133,7 +133,7 @@ const WAITS: &[(&str, Wait)] = &[
             let go = go.clone();
             move || go.wait()
         });
-        let timed_out = !pool.shutdown_timeout(Shutdown::Drain, timeout).unwrap();
+        let timed_out = !pool.shutdown_timeout(ShutdownMode::Drain, timeout).unwrap();
         go.set();
         task.result().unwrap();
         timed_out

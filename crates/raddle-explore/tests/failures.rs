@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use raddle::atomic::{AtomicBool, Ordering::SeqCst};
 use raddle::{
-    Condition, Event, Lock, Mutex, Promise, Shared, Shutdown, Thread, ThreadPoolExecutor, Timer, thread,
+    Condition, Event, Lock, Mutex, Promise, Shared, ShutdownMode, Thread, ThreadPoolExecutor, Timer, thread,
 };
 use raddle_explore::{Explorer, Outcome, Report, Strategy, check};
 
@@ -407,12 +407,12 @@ fn uncollected() -> [(&'static str, fn()); 7] {
         ("execute", || {
             let pool = ThreadPoolExecutor::new(1);
             pool.execute(|| panic!("uncollected")).unwrap();
-            pool.shutdown(Shutdown::Drain).unwrap();
+            pool.shutdown(ShutdownMode::Drain).unwrap();
         }),
         ("a dropped future", || {
             let pool = ThreadPoolExecutor::new(1);
             drop(pool.submit(|| panic!("uncollected")));
-            pool.shutdown(Shutdown::Drain).unwrap();
+            pool.shutdown(ShutdownMode::Drain).unwrap();
         }),
         ("a done-callback", || {
             let promise = Promise::<i32>::new();
@@ -425,13 +425,13 @@ fn uncollected() -> [(&'static str, fn()); 7] {
             let pool = ThreadPoolExecutor::new(1);
             let mut results = pool.map([1, 2], |number| assert_ne!(number, 2, "uncollected"));
             results.next().unwrap().unwrap();
-            pool.shutdown(Shutdown::Drain).unwrap();
+            pool.shutdown(ShutdownMode::Drain).unwrap();
             drop(results);
         }),
         ("a thread that nobody joins", || drop(Thread::spawn(|| panic!("uncollected")))),
         ("a refused task", || {
             let pool = ThreadPoolExecutor::new(1);
-            pool.shutdown(Shutdown::Drain).unwrap();
+            pool.shutdown(ShutdownMode::Drain).unwrap();
             drop(pool.submit(|| ()));
         }),
     ]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use raddle::{Event, Lock, Queue, Shared, Shutdown, Thread, ThreadPoolExecutor, thread};
+use raddle::{Event, Lock, Queue, Shared, ShutdownMode, Thread, ThreadPoolExecutor, thread};
 use raddle_explore::{Explorer, Outcome, Strategy};
 
 /// Runs its closure when it is dropped.
@@ -200,7 +200,7 @@ fn locals_of_a_pools_workers_are_dropped_before_its_shutdown_returns() {
         let mine = value.clone();
         let pool = ThreadPoolExecutor::new(1);
         pool.submit(move || at_end(move || mine.set(mine.get() + 1))).result().unwrap();
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         value.get()
     };
     assert_eq!(results(Strategy::Dpor, program), BTreeSet::from([1]));

@@ -154,7 +154,7 @@ pub use future::{
 pub use held::Held;
 pub use lock::{Lock, LockGuard, NotHeldError};
 pub use mutex::{Mutex, MutexGuard};
-pub use pool::{Priority, Shutdown, ThreadPoolExecutor};
+pub use pool::{Priority, ShutdownMode, ThreadPoolExecutor};
 pub use queue::{LifoQueue, PriorityQueue, Queue, SimpleQueue};
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rlock::{NotOwnerError, RLock, RLockGuard};

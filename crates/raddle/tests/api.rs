@@ -13,7 +13,7 @@ use std::time::Duration;
 use raddle::rt::{self, Kind, Op};
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, LifoQueue, Lock, Mutex, Priority, PriorityQueue,
-    Queue, RLock, ReentrantMutex, ReturnWhen, Semaphore, Shared, Shutdown, SimpleQueue, Thread,
+    Queue, RLock, ReentrantMutex, ReturnWhen, Semaphore, Shared, ShutdownMode, SimpleQueue, Thread,
     ThreadPoolExecutor, Timer, thread, trace,
 };
 
@@ -96,7 +96,7 @@ fn pools() -> Outcome {
     );
     assert!(connected.load(Relaxed) > 0);
     pool.resize(16);
-    pool.shutdown(Shutdown::CancelPending)?;
+    pool.shutdown(ShutdownMode::CancelPending)?;
     Ok(())
 }
 
@@ -354,14 +354,14 @@ mod traits {
             "queue::TryIter" queue::TryIter<'_, u8, queue::Fifo> => ALL,
             "queue::OwnedIter" queue::OwnedIter<u8, queue::Fifo> => ALL,
             "queue::IntoIter" queue::IntoIter<u8, queue::Fifo> => ALL,
-            "pool::Builder" pool::Builder => ALL,
+            "pool::ThreadPoolBuilder" pool::ThreadPoolBuilder => ALL,
             "pool::SubmitError" pool::SubmitError<fn()> => ALL,
-            "pool::FromOwnWorker" pool::FromOwnWorker => ALL,
+            "pool::OwnWorkerError" pool::OwnWorkerError => ALL,
             "pool::BuildError" pool::BuildError => ALL,
-            "pool::ZeroBuffer" pool::ZeroBuffer => ALL,
-            "pool::Scope" pool::Scope<'_, '_> => "Send Sync Unpin RefUnwindSafe",
+            "pool::ZeroBufferError" pool::ZeroBufferError => ALL,
+            "pool::TaskScope" pool::TaskScope<'_, '_> => "Send Sync Unpin RefUnwindSafe",
             "pool::ScopedFuture" pool::ScopedFuture<'_, u8> => ALL,
-            "pool::Shutdown" pool::Shutdown => ALL,
+            "pool::ShutdownMode" pool::ShutdownMode => ALL,
             "pool::Map" pool::Map<Items, fn(u8) -> u8, u8> => ALL,
             "pool::Priority" pool::Priority => ALL,
             "pool::ThreadPoolExecutor" pool::ThreadPoolExecutor => ALL,
@@ -389,10 +389,10 @@ mod traits {
             "watch::Watch" watch::Watch => ALL,
             "future::AsCompleted" future::AsCompleted<u8> => ALL,
             "future::AsCompletedTimeout" future::AsCompletedTimeout<u8> => ALL,
-            "future::Unfinished" future::Unfinished => ALL,
+            "future::UnfinishedError" future::UnfinishedError => ALL,
             "future::ReturnWhen" future::ReturnWhen => ALL,
             "future::Promise" future::Promise<u8> => ALL,
-            "future::Unwanted" future::Unwanted<u8> => ALL,
+            "future::CancelledError" future::CancelledError<u8> => ALL,
             "future::FutureError" future::FutureError => ALL,
             "future::TaskPanic" future::TaskPanic => ALL,
             "future::Future" future::Future<u8> => ALL,
@@ -509,11 +509,11 @@ mod traits {
         error::<queue::GetError>();
         error::<queue::TooManyTasksDoneError>();
         error::<pool::SubmitError<fn()>>();
-        error::<pool::FromOwnWorker>();
+        error::<pool::OwnWorkerError>();
         error::<pool::BuildError>();
-        error::<pool::ZeroBuffer>();
-        error::<future::Unfinished>();
-        error::<future::Unwanted<u8>>();
+        error::<pool::ZeroBufferError>();
+        error::<future::UnfinishedError>();
+        error::<future::CancelledError<u8>>();
         error::<future::FutureError>();
         error::<future::TaskPanic>();
         let (me, other) = (thread::current(), raddle::Thread::spawn(|| ()));

@@ -14,7 +14,7 @@ use std::time::Duration;
 use raddle::future::FutureError;
 use raddle::thread::JoinError;
 use raddle::{
-    Barrier, Event, Future, Promise, Queue, Shutdown, Thread, ThreadPoolExecutor, Timer, thread, watch,
+    Barrier, Event, Future, Promise, Queue, ShutdownMode, Thread, ThreadPoolExecutor, Timer, thread, watch,
 };
 use support::{finish, until, within_limit};
 
@@ -278,7 +278,7 @@ fn of_cancelled_tasks() {
     let first = pool.submit(captures("cancelled by a shutdown 1"));
     pool.execute(captures("cancelled by a shutdown 2")).unwrap();
     let last = pool.submit(captures("cancelled by a shutdown 3"));
-    assert!(!pool.try_shutdown(Shutdown::CancelPending));
+    assert!(!pool.try_shutdown(ShutdownMode::CancelPending));
     assert!(first.cancelled() && last.cancelled());
     for n in ["cancelled by a shutdown 1", "cancelled by a shutdown 2", "cancelled by a shutdown 3"] {
         goes_off(n);
@@ -388,7 +388,7 @@ fn of_initializers() {
         .build()
         .unwrap();
     assert!(matches!(broken.submit(|| 1).result(), Err(FutureError::Broken(_))));
-    broken.shutdown(Shutdown::Drain).unwrap();
+    broken.shutdown(ShutdownMode::Drain).unwrap();
     goes_off("thrown by an initializer");
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use child::{Test, ended, test};
 use raddle::thread::{self, JoinError};
-use raddle::{Barrier, Event, JoinHandle, Mutex, RLock, Shutdown, Thread, ThreadPoolExecutor};
+use raddle::{Barrier, Event, JoinHandle, Mutex, RLock, ShutdownMode, Thread, ThreadPoolExecutor};
 
 /// Ways to end a program, with the statuses that may come of it.
 const ENDINGS: [(&str, &[i32]); 8] = [
@@ -426,7 +426,7 @@ fn pool_of_its_workers_local() {
     impl Drop for Owner {
         fn drop(&mut self) {
             let pool = self.0.take().expect("it was there");
-            assert!(pool.shutdown(Shutdown::Drain).is_err());
+            assert!(pool.shutdown(ShutdownMode::Drain).is_err());
             drop(pool);
             println!("dropped");
             self.1.set();
@@ -445,7 +445,7 @@ fn pool_of_its_workers_local() {
     let weak = Arc::downgrade(&pool);
     drop(pool);
     // Either handle may be the last one.
-    weak.upgrade().expect("the local has it").try_shutdown(Shutdown::Drain);
+    weak.upgrade().expect("the local has it").try_shutdown(ShutdownMode::Drain);
     dropped.wait();
     worker.wait().unwrap();
     println!("ended");

@@ -14,7 +14,7 @@ use raddle::queue::GetError;
 use raddle::thread::{self, JoinError};
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, JoinHandle, LifoQueue, Lock, Mutex, Promise, Queue, RLock,
-    ReturnWhen, Semaphore, Shutdown, SimpleQueue, Thread, ThreadPoolExecutor, Timer, as_completed, trace,
+    ReturnWhen, Semaphore, ShutdownMode, SimpleQueue, Thread, ThreadPoolExecutor, Timer, as_completed, trace,
     wait, watch,
 };
 
@@ -327,7 +327,7 @@ fn inherited_pool_refuses_tasks() {
         let (done, not_done) = wait([running, waiting], ReturnWhen::AllCompleted);
         assert_eq!((done.len(), not_done.len(), as_completed([running, waiting]).count()), (2, 0, 2));
         assert_eq!(settled.result().unwrap(), 1);
-        assert!(pool.try_shutdown(Shutdown::Drain) && pool.shutdown(Shutdown::CancelPending).is_ok());
+        assert!(pool.try_shutdown(ShutdownMode::Drain) && pool.shutdown(ShutdownMode::CancelPending).is_ok());
         assert!(format!("{pool:?}").contains("ThreadPoolExecutor"));
         let inherited = ThreadPoolExecutor::new(1);
         in_child(move || drop(inherited));

@@ -164,7 +164,7 @@ fn without_any_worker_the_submitter_is_told() {
     assert!(matches!(pool.submit(|| ()).result(), Err(FutureError::NoThread(_))));
     assert!(matches!(pool.execute(|| ()), Err(SubmitError::NoThread(..))));
     let error = pool.try_submit(|| 5).unwrap_err();
-    assert_eq!(error.into_task()(), 5);
+    assert_eq!(error.into_inner()(), 5);
     let mapped: Vec<_> = pool.map(0..3, |n| n).collect();
     assert!(mapped.iter().all(|result| matches!(result, Err(FutureError::NoThread(_)))));
     let scope = || pool.scope(|s| s.submit(|| ()).result());

@@ -264,7 +264,7 @@ fn submission_is_seen_by_the_task_and_the_task_by_its_shutdown() {
             }
         };
         pool.execute(task).unwrap();
-        pool.shutdown(raddle::Shutdown::Drain).unwrap();
+        pool.shutdown(raddle::ShutdownMode::Drain).unwrap();
         after.assert_written();
     });
 }

@@ -27,8 +27,8 @@ use raddle::rt::{Op, Wait};
 use raddle::time;
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, Lock, Mutex, Priority, Promise, Queue, RLock,
-    ReentrantMutex, ReturnWhen, Semaphore, Shared, Shutdown, SimpleQueue, Thread, ThreadPoolExecutor, Timer,
-    as_completed, as_completed_timeout, thread,
+    ReentrantMutex, ReturnWhen, Semaphore, Shared, ShutdownMode, SimpleQueue, Thread, ThreadPoolExecutor,
+    Timer, as_completed, as_completed_timeout, thread,
 };
 use scheduler::{Unkind, under};
 use support::within_limit;
@@ -423,13 +423,13 @@ const TAKE: Steps = steps! {
     "ThreadPoolExecutor::max_workers" pool() => |it| it.max_workers();
     "ThreadPoolExecutor::pending" pool() => |it| it.pending();
     "ThreadPoolExecutor::resize" pool() => |it| it.resize(2);
-    "ThreadPoolExecutor::shutdown" pool() => |it| it.shutdown(Shutdown::Drain);
-    "ThreadPoolExecutor::shutdown_timeout" pool() => |it| it.shutdown_timeout(Shutdown::Drain, SOON);
+    "ThreadPoolExecutor::shutdown" pool() => |it| it.shutdown(ShutdownMode::Drain);
+    "ThreadPoolExecutor::shutdown_timeout" pool() => |it| it.shutdown_timeout(ShutdownMode::Drain, SOON);
     "ThreadPoolExecutor::submit" pool() => |it| it.submit(|| {});
     "ThreadPoolExecutor::submit_deadline" pool() => |it| it.submit_deadline(soon(), || {});
     "ThreadPoolExecutor::submit_timeout" pool() => |it| it.submit_timeout(SOON, || {});
     "ThreadPoolExecutor::submit_with" pool() => |it| it.submit_with(Priority(1), || {});
-    "ThreadPoolExecutor::try_shutdown" pool() => |it| it.try_shutdown(Shutdown::Drain);
+    "ThreadPoolExecutor::try_shutdown" pool() => |it| it.try_shutdown(ShutdownMode::Drain);
     "ThreadPoolExecutor::try_submit" pool() => |it| it.try_submit(|| {});
     "ThreadPoolExecutor::try_submit_with" pool() => |it| it.try_submit_with(Priority(1), || {});
     "ThreadPoolExecutor::workers" pool() => |it| it.workers();
@@ -530,13 +530,13 @@ const NONE: &[(&str, &[&str])] = &[
             "BaseQueue::bounded",
             "BaseQueue::unbounded",
             "BoundedSemaphore::new",
-            "Builder::build",
-            "Builder::daemon",
-            "Builder::initializer",
-            "Builder::max_workers",
-            "Builder::queue_limit",
-            "Builder::stack_size",
-            "Builder::thread_name_prefix",
+            "ThreadPoolBuilder::build",
+            "ThreadPoolBuilder::daemon",
+            "ThreadPoolBuilder::initializer",
+            "ThreadPoolBuilder::max_workers",
+            "ThreadPoolBuilder::queue_limit",
+            "ThreadPoolBuilder::stack_size",
+            "ThreadPoolBuilder::thread_name_prefix",
             "Condition::new",
             "Event::new",
             "Lock::new",
@@ -560,7 +560,7 @@ const NONE: &[(&str, &[&str])] = &[
             "ScopedBuilder::name",
             "ScopedBuilder::stack_size",
             "Debug for ScopedBuilder",
-            "Debug for Builder",
+            "Debug for ThreadPoolBuilder",
             "Debug for Thread",
             "name::new",
             "Map::timeout",
@@ -650,7 +650,7 @@ const NONE: &[(&str, &[&str])] = &[
             "SpawnError::name",
             "PartialEq for JoinTimeoutError",
             "PartialEq for ThreadPanic",
-            "SubmitError::into_task",
+            "SubmitError::into_inner",
             "SubmitError::is_full",
             "TaskPanic::message",
             "TaskPanic::thread_name",
@@ -666,10 +666,10 @@ const NONE: &[(&str, &[&str])] = &[
             "Debug for TaskPanic",
             "Debug for ThreadPanic",
             "Debug for UnhandledPanic",
-            "Debug for Unwanted",
+            "Debug for CancelledError",
             "Display for BrokenBarrierError",
             "Display for BuildError",
-            "Display for FromOwnWorker",
+            "Display for OwnWorkerError",
             "Display for FutureError",
             "Display for GetError",
             "Display for JoinError",
@@ -687,10 +687,10 @@ const NONE: &[(&str, &[&str])] = &[
             "Display for TaskPanic",
             "Display for ThreadPanic",
             "Display for TooManyTasksDoneError",
-            "Display for Unfinished",
+            "Display for UnfinishedError",
             "Display for UnhandledPanic",
-            "Display for Unwanted",
-            "Display for ZeroBuffer",
+            "Display for CancelledError",
+            "Display for ZeroBufferError",
         ],
     ),
     (

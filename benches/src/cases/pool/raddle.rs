@@ -1,6 +1,6 @@
 //! raddle's executor.
 
-use raddle::{Future, Shutdown, ThreadPoolExecutor};
+use raddle::{Future, ShutdownMode, ThreadPoolExecutor};
 
 use super::WORKERS;
 
@@ -26,6 +26,6 @@ impl super::Pool for Pool {
         for _ in 0..count {
             self.0.execute(task).expect("the workers are there");
         }
-        self.0.shutdown(Shutdown::Drain).expect("this is not a worker");
+        self.0.shutdown(ShutdownMode::Drain).expect("this is not a worker");
     }
 }

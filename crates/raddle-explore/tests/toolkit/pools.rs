@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use raddle::future::FutureError;
-use raddle::{Event, Shared, Shutdown, Thread, ThreadPoolExecutor};
+use raddle::{Event, Shared, ShutdownMode, Thread, ThreadPoolExecutor};
 
 use super::SOON;
 use super::every::every;
@@ -66,7 +66,7 @@ fn a_shutdown_against_a_submission() {
             let pool = pool.clone();
             Thread::spawn(move || pool.try_submit(|| 1).map(|future| future.result()))
         };
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         let outcome = submitter.join().unwrap();
         assert_eq!(pool.workers(), 0);
         match outcome {
@@ -83,7 +83,7 @@ fn a_shutdown_that_cancels_against_the_worker() {
     let scenario = || {
         let pool = ThreadPoolExecutor::new(1);
         let futures = [1, 2].map(|number| pool.submit(move || number));
-        pool.shutdown(Shutdown::CancelPending).unwrap();
+        pool.shutdown(ShutdownMode::CancelPending).unwrap();
         futures.map(|future| match future.result() {
             Ok(value) => value,
             Err(FutureError::Cancelled) => 0,
@@ -197,7 +197,7 @@ fn a_shutdown_that_cancels_against_a_submission() {
             let pool = pool.clone();
             Thread::spawn(move || pool.try_submit(|| 1).map(|future| future.result()))
         };
-        pool.shutdown(Shutdown::CancelPending).unwrap();
+        pool.shutdown(ShutdownMode::CancelPending).unwrap();
         match submitter.join().unwrap() {
             Ok(Ok(value)) => Some(Some(value)),
             Ok(Err(FutureError::Cancelled)) => Some(None),
@@ -222,7 +222,7 @@ fn tasks_without_a_future_are_run_or_come_back() {
             let (pool, task) = (pool.clone(), task(2));
             Thread::spawn(move || pool.execute(task).is_ok())
         };
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         (submitter.join().unwrap(), ran.get())
     };
     assert_eq!(every(scenario), BTreeSet::from([(false, 1), (true, 3)]));

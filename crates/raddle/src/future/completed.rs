@@ -47,7 +47,7 @@ where
 
 /// Like [`as_completed`], within `timeout`, counted from this call.
 ///
-/// Yields `Ok(future)`, and at the end of the time one [`Unfinished`] error instead of the rest.
+/// Yields `Ok(future)`, and at the end of the time one [`UnfinishedError`] error instead of the rest.
 ///
 /// ```
 /// use raddle::{Promise, as_completed_timeout};
@@ -165,7 +165,7 @@ pub struct AsCompletedTimeout<T> {
 }
 
 impl<T> Iterator for AsCompletedTimeout<T> {
-    type Item = Result<Future<T>, Unfinished>;
+    type Item = Result<Future<T>, UnfinishedError>;
 
     #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
@@ -177,7 +177,7 @@ impl<T> Iterator for AsCompletedTimeout<T> {
             return Some(Ok(future));
         }
         self.completed.left = 0;
-        Some(Err(Unfinished { unfinished, of: self.of }))
+        Some(Err(UnfinishedError { unfinished, of: self.of }))
     }
 }
 
@@ -193,20 +193,20 @@ impl<T> fmt::Debug for AsCompletedTimeout<T> {
 /// The time limit passed while some futures were not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Unfinished {
+pub struct UnfinishedError {
     /// How many were not done.
     pub unfinished: usize,
     /// Of how many.
     pub of: usize,
 }
 
-impl fmt::Display for Unfinished {
+impl fmt::Display for UnfinishedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} futures unfinished", self.unfinished, self.of)
     }
 }
 
-impl std::error::Error for Unfinished {}
+impl std::error::Error for UnfinishedError {}
 
 /// Collects the places of those that are done.
 struct Collector {

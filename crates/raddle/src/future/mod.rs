@@ -17,12 +17,12 @@ mod sleep;
 mod state;
 mod wait;
 
-pub use completed::{AsCompleted, AsCompletedTimeout, Unfinished, as_completed, as_completed_timeout};
+pub use completed::{AsCompleted, AsCompletedTimeout, UnfinishedError, as_completed, as_completed_timeout};
 pub(crate) use crew::{CAN_FAIL, Crew, NOTHING, ROOM, enlist, home, new_home, of as crew_of};
 pub(crate) use depth::{afresh, shallow};
 pub use error::{FutureError, TaskPanic};
 pub use handle::Future;
 pub(crate) use listen::{DEADLOCK, SETTLED};
-pub use promise::{Promise, Unwanted};
+pub use promise::{CancelledError, Promise};
 pub(crate) use state::{Core, Handle, Work, call_back, dead, note_dead, settled};
 pub use wait::{ReturnWhen, wait, wait_deadline, wait_timeout};

@@ -60,13 +60,13 @@ impl<T> Promise<T> {
     /// Settles the future with a value, and runs its done-callbacks.
     ///
     /// # Errors
-    /// [`Unwanted`] gives the value back if the future was cancelled.
+    /// [`CancelledError`] gives the value back if the future was cancelled.
     #[track_caller]
-    pub fn set_result(self, value: T) -> Result<(), Unwanted<T>> {
+    pub fn set_result(self, value: T) -> Result<(), CancelledError<T>> {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("settles"));
         match self.core.settle(Ok(value)) {
             Ok(callbacks) => call_back(&self.core, callbacks),
-            Err(Ok(value)) => return Err(Unwanted(value)),
+            Err(Ok(value)) => return Err(CancelledError(value)),
             Err(Err(_)) => unreachable!("what comes back is what was given"),
         }
         Ok(())
@@ -75,14 +75,14 @@ impl<T> Promise<T> {
     /// Settles the future with a panic, told as one of the calling thread, and runs its done-callbacks.
     ///
     /// # Errors
-    /// [`Unwanted`] gives the payload back if the future was cancelled.
+    /// [`CancelledError`] gives the payload back if the future was cancelled.
     #[track_caller]
-    pub fn set_panic(self, payload: Box<dyn Any + Send>) -> Result<(), Unwanted<Box<dyn Any + Send>>> {
+    pub fn set_panic(self, payload: Box<dyn Any + Send>) -> Result<(), CancelledError<Box<dyn Any + Send>>> {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("settles"));
         let panic = TaskPanic::here(payload);
         match self.core.settle(Err(FutureError::Panicked(panic.clone()))) {
             Ok(callbacks) => call_back(&self.core, callbacks),
-            Err(_) => return Err(Unwanted(panic.take_payload().expect("nobody has seen it"))),
+            Err(_) => return Err(CancelledError(panic.take_payload().expect("nobody has seen it"))),
         }
         Ok(())
     }
@@ -137,18 +137,18 @@ impl<T> fmt::Debug for Promise<T> {
 
 /// The future had been cancelled; here is what it was to be settled with.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Unwanted<T>(pub T);
+pub struct CancelledError<T>(pub T);
 
-impl<T> fmt::Debug for Unwanted<T> {
+impl<T> fmt::Debug for CancelledError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Unwanted").finish_non_exhaustive()
+        f.debug_tuple("CancelledError").finish_non_exhaustive()
     }
 }
 
-impl<T> fmt::Display for Unwanted<T> {
+impl<T> fmt::Display for CancelledError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the future was cancelled, so nobody wants its result; `start` tells before the work")
     }
 }
 
-impl<T> std::error::Error for Unwanted<T> {}
+impl<T> std::error::Error for CancelledError<T> {}

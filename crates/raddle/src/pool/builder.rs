@@ -16,10 +16,10 @@ use crate::sys::os;
 
 /// The settings of a pool that is not there yet.
 ///
-/// [`builder`](crate::ThreadPoolExecutor::builder) begins it, [`build`](Builder::build) ends it.
+/// [`builder`](crate::ThreadPoolExecutor::builder) begins it, [`build`](ThreadPoolBuilder::build) ends it.
 #[must_use = "there is no pool until `build`"]
 #[derive(Default)]
-pub struct Builder {
+pub struct ThreadPoolBuilder {
     max_workers: Option<usize>,
     prefix: Option<String>,
     queue_limit: Option<usize>,
@@ -28,7 +28,7 @@ pub struct Builder {
     stack_size: Option<usize>,
 }
 
-impl Builder {
+impl ThreadPoolBuilder {
     /// At most this many workers at a time; otherwise as many as there are processors and four more, at most 32.
     pub fn max_workers(mut self, workers: usize) -> Self {
         self.max_workers = Some(workers);
@@ -87,12 +87,12 @@ impl Builder {
 }
 
 // The pool calls the initializer and survives its panics; until then, nothing is changed by halves.
-impl UnwindSafe for Builder {}
-impl RefUnwindSafe for Builder {}
+impl UnwindSafe for ThreadPoolBuilder {}
+impl RefUnwindSafe for ThreadPoolBuilder {}
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ThreadPoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("ThreadPoolBuilder")
             .field("max_workers", &self.max_workers)
             .field("thread_name_prefix", &self.prefix)
             .field("queue_limit", &self.queue_limit)

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::after::{After, Step};
-use super::error::FromOwnWorker;
+use super::error::OwnWorkerError;
 use super::executor::ThreadPoolExecutor;
 use super::shared::POOL;
 use super::state::Mode;
@@ -13,7 +13,7 @@ use crate::rt::{self, Kind, Op};
 
 /// What becomes of the tasks that wait when a pool is shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Shutdown {
+pub enum ShutdownMode {
     /// They are run.
     Drain,
     /// They are cancelled; those that run go on to their end.
@@ -25,9 +25,9 @@ impl ThreadPoolExecutor {
     /// cancel what waits.
     ///
     /// # Errors
-    /// [`FromOwnWorker`], without any effect, in a worker of this pool: it would wait for itself.
+    /// [`OwnWorkerError`], without any effect, in a worker of this pool: it would wait for itself.
     #[track_caller]
-    pub fn shutdown(&self, how: Shutdown) -> Result<(), FromOwnWorker> {
+    pub fn shutdown(&self, how: ShutdownMode) -> Result<(), OwnWorkerError> {
         self.shutdown_until(how, None, Op::new(&*self.shared, POOL, Kind::Wait).does("shuts down")).map(drop)
     }
 
@@ -35,7 +35,7 @@ impl ThreadPoolExecutor {
     ///
     /// It does not wait, and so can be called in a task.
     #[track_caller]
-    pub fn try_shutdown(&self, how: Shutdown) -> bool {
+    pub fn try_shutdown(&self, how: ShutdownMode) -> bool {
         rt::point(Op::new(&*self.shared, POOL, Kind::Write).does("shuts down"));
         if self.shared.is_an_ancestors() {
             return true;
@@ -49,7 +49,7 @@ impl ThreadPoolExecutor {
     /// # Errors
     /// As for [`shutdown`](Self::shutdown).
     #[track_caller]
-    pub fn shutdown_timeout(&self, how: Shutdown, timeout: Duration) -> Result<bool, FromOwnWorker> {
+    pub fn shutdown_timeout(&self, how: ShutdownMode, timeout: Duration) -> Result<bool, OwnWorkerError> {
         self.shutdown_until(
             how,
             rt::deadline(timeout),
@@ -57,10 +57,10 @@ impl ThreadPoolExecutor {
         )
     }
 
-    fn close(&self, how: Shutdown) {
+    fn close(&self, how: ShutdownMode) {
         let mut after = After::default();
         let mut state = self.shared.gather();
-        if how == Shutdown::CancelPending {
+        if how == ShutdownMode::CancelPending {
             let mut waiting = Vec::new();
             state.lanes.clear(&mut waiting);
             after.steps.extend(waiting.into_iter().map(Step::Cancel));
@@ -77,15 +77,15 @@ impl ThreadPoolExecutor {
 
     fn shutdown_until(
         &self,
-        how: Shutdown,
+        how: ShutdownMode,
         deadline: Option<Instant>,
         op: Op,
-    ) -> Result<bool, FromOwnWorker> {
+    ) -> Result<bool, OwnWorkerError> {
         if self.shared.is_an_ancestors() {
             return Ok(true);
         }
         if future::home() == self.shared.home {
-            return Err(FromOwnWorker);
+            return Err(OwnWorkerError);
         }
         rt::point(op);
         self.close(how);
@@ -109,8 +109,8 @@ impl Drop for ThreadPoolExecutor {
             // What is in it may have been half changed at the fork: it is leaked.
             return std::mem::forget(self.shared.clone());
         }
-        if self.shutdown(Shutdown::Drain).is_err() {
-            self.try_shutdown(Shutdown::Drain);
+        if self.shutdown(ShutdownMode::Drain).is_err() {
+            self.try_shutdown(ShutdownMode::Drain);
         }
     }
 }

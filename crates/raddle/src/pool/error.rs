@@ -21,7 +21,7 @@ pub enum SubmitError<F> {
 
 impl<F> SubmitError<F> {
     /// The closure, to be submitted later or elsewhere, or to be called here.
-    pub fn into_task(self) -> F {
+    pub fn into_inner(self) -> F {
         match self {
             SubmitError::Full(task)
             | SubmitError::ShutDown(task)
@@ -107,9 +107,9 @@ impl From<Refusal> for FutureError {
 
 /// A pool's own worker cannot wait for the end of the pool: it would wait for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FromOwnWorker;
+pub struct OwnWorkerError;
 
-impl fmt::Display for FromOwnWorker {
+impl fmt::Display for OwnWorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "a pool's own worker cannot wait for its shutdown; `try_shutdown` begins it without waiting",
@@ -117,7 +117,7 @@ impl fmt::Display for FromOwnWorker {
     }
 }
 
-impl std::error::Error for FromOwnWorker {}
+impl std::error::Error for OwnWorkerError {}
 
 /// The pool that was asked for cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,12 +142,12 @@ impl std::error::Error for BuildError {}
 
 /// A map that may run nothing ahead would never run anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ZeroBuffer;
+pub struct ZeroBufferError;
 
-impl fmt::Display for ZeroBuffer {
+impl fmt::Display for ZeroBufferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the buffer size of a map must be at least one")
     }
 }
 
-impl std::error::Error for ZeroBuffer {}
+impl std::error::Error for ZeroBufferError {}

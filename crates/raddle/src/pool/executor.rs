@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::after::After;
-use super::builder::Builder;
+use super::builder::ThreadPoolBuilder;
 use super::error::{BuildError, SubmitError};
 use super::lanes::Priority;
 use super::shared::{POOL, SUBMITS, Shared};
@@ -89,13 +89,13 @@ impl ThreadPoolExecutor {
     /// assert_eq!(name, "db_0");
     /// # Ok::<(), raddle::pool::BuildError>(())
     /// ```
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::default()
     }
 
     /// Has `task` run, and gives its future.
     ///
-    /// While as many tasks wait as the [queue limit](Builder::queue_limit) allows, it waits, in line with others.
+    /// While as many tasks wait as the [queue limit](ThreadPoolBuilder::queue_limit) allows, it waits, in line with others.
     /// There is always a future: if the task cannot be accepted, because the pool was
     /// shut down or is broken, the future is done and says so.
     ///
@@ -130,7 +130,7 @@ impl ThreadPoolExecutor {
     ///
     /// A small closure, of three words, is kept in the queue itself; nothing is allocated for it. It waits for room like
     /// [`submit`](Self::submit). If the task panics, the [excepthook](crate::thread::set_excepthook) is told, as it is
-    /// if an accepted task is not run after all, except by [`Shutdown::CancelPending`](crate::Shutdown).
+    /// if an accepted task is not run after all, except by [`ShutdownMode::CancelPending`](crate::ShutdownMode).
     ///
     /// # Errors
     /// [`SubmitError`] gives the task back: the pool was shut down or is broken, or there is no thread for it; or it
@@ -309,12 +309,12 @@ impl ThreadPoolExecutor {
 impl Default for ThreadPoolExecutor {
     /// A pool with the default settings.
     fn default() -> Self {
-        let shared = Builder::default().into_shared().expect("the default settings are right");
+        let shared = ThreadPoolBuilder::default().into_shared().expect("the default settings are right");
         Self { shared: Arc::new(shared) }
     }
 }
 
-impl Builder {
+impl ThreadPoolBuilder {
     /// Makes the pool; its workers are started when they are needed.
     ///
     /// # Errors

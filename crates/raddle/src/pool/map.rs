@@ -7,7 +7,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::error::ZeroBuffer;
+use super::error::ZeroBufferError;
 use super::executor::ThreadPoolExecutor;
 use super::lanes::Priority;
 use super::shared::{POOL, SUBMITS, Shared};
@@ -47,14 +47,14 @@ impl ThreadPoolExecutor {
     /// Items are taken from the input when there is room for their tasks, so the input may be endless.
     ///
     /// # Errors
-    /// [`ZeroBuffer`] if `buffersize` is 0.
+    /// [`ZeroBufferError`] if `buffersize` is 0.
     ///
     /// ```
     /// use raddle::ThreadPoolExecutor;
     /// let pool = ThreadPoolExecutor::new(3);
     /// let squares = pool.map_buffered(10, 1_u64.., |n| n * n)?;
     /// assert_eq!(squares.map(Result::unwrap).find(|square| *square > 200), Some(225));
-    /// # Ok::<(), raddle::pool::ZeroBuffer>(())
+    /// # Ok::<(), raddle::pool::ZeroBufferError>(())
     /// ```
     #[track_caller]
     pub fn map_buffered<I, F, R>(
@@ -62,7 +62,7 @@ impl ThreadPoolExecutor {
         buffersize: usize,
         items: I,
         function: F,
-    ) -> Result<Map<I::IntoIter, F, R>, ZeroBuffer>
+    ) -> Result<Map<I::IntoIter, F, R>, ZeroBufferError>
     where
         I: IntoIterator,
         I::Item: Send + 'static,
@@ -70,7 +70,7 @@ impl ThreadPoolExecutor {
         R: Send + 'static,
     {
         if buffersize == 0 {
-            return Err(ZeroBuffer);
+            return Err(ZeroBufferError);
         }
         Ok(Map::new(&self.shared, items, function, buffersize, Place::caller()))
     }

@@ -23,10 +23,10 @@ mod tally;
 mod task;
 mod worker;
 
-pub use builder::Builder;
-pub use closing::Shutdown;
-pub use error::{BuildError, FromOwnWorker, SubmitError, ZeroBuffer};
+pub use builder::ThreadPoolBuilder;
+pub use closing::ShutdownMode;
+pub use error::{BuildError, OwnWorkerError, SubmitError, ZeroBufferError};
 pub use executor::ThreadPoolExecutor;
 pub use lanes::Priority;
 pub use map::Map;
-pub use scope::{Scope, ScopedFuture};
+pub use scope::{ScopedFuture, TaskScope};

@@ -51,10 +51,10 @@ impl ThreadPoolExecutor {
     #[track_caller]
     pub fn scope<'env, F, R>(&self, f: F) -> R
     where
-        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+        F: for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> R,
     {
         let op = Op::new(&*self.shared, POOL, Kind::Wait).does("waits for the tasks of its scope in");
-        let scope = Scope {
+        let scope = TaskScope {
             shared: self.shared.clone(),
             tally: Arc::new(Tally::default()),
             helps: future::crew_of(self.shared.home).is_some(),
@@ -90,7 +90,7 @@ impl ThreadPoolExecutor {
 const RETURNED: &str = "the destructor of what a scope's function returned";
 
 /// Where tasks that borrow are submitted; see [`ThreadPoolExecutor::scope`].
-pub struct Scope<'scope, 'env: 'scope> {
+pub struct TaskScope<'scope, 'env: 'scope> {
     shared: Arc<Shared>,
     tally: Arc<Tally>,
     /// The thread of the scope is a worker of the pool, and runs tasks instead of waiting for them.
@@ -110,7 +110,7 @@ struct Tasks {
     to_do: VecDeque<Arc<dyn Task>>,
 }
 
-impl<'scope> Scope<'scope, '_> {
+impl<'scope> TaskScope<'scope, '_> {
     /// Has `task` run by the pool. The future may be dropped: the scope waits for the task in any case.
     ///
     /// While as many tasks wait as the pool's queue limit allows, it waits, in line with others; a worker of
@@ -210,12 +210,12 @@ fn is_over_and_well(done: &Future<()>) -> bool {
 }
 
 // As a scope of threads.
-impl RefUnwindSafe for Scope<'_, '_> {}
+impl RefUnwindSafe for TaskScope<'_, '_> {}
 
-impl fmt::Debug for Scope<'_, '_> {
+impl fmt::Debug for TaskScope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         rt::point(Op::new(&*self.tally, "pool scope", Kind::Read));
-        f.debug_struct("Scope").field("unfinished", &self.tally.count()).finish_non_exhaustive()
+        f.debug_struct("TaskScope").field("unfinished", &self.tally.count()).finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use raddle::future::CancelledError;
 use raddle::future::FutureError;
-use raddle::future::Unwanted;
 use raddle::{Barrier, Future, Promise, Thread};
 
 use crate::support::{finish, repeat, within_limit};
@@ -146,7 +146,7 @@ fn only_what_is_pending_can_be_cancelled() {
     let (promise, future) = pending();
     assert!(future.cancel() && future.cancel() && future.cancelled() && future.done());
     assert!(!promise.start());
-    assert_eq!(promise.set_result(8), Err(Unwanted(8)));
+    assert_eq!(promise.set_result(8), Err(CancelledError(8)));
     assert!(future.result().unwrap_err().is_cancelled());
     assert!(future.exception().unwrap().is_cancelled());
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, Once};
 
-use raddle::{Promise, Shutdown, ThreadPoolExecutor, thread};
+use raddle::{Promise, ShutdownMode, ThreadPoolExecutor, thread};
 
 static REPORTS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
@@ -79,7 +79,7 @@ fn a_task_of_a_pool_whose_future_was_dropped_is_reported() {
 fn a_refused_submission_is_reported_and_a_cancelled_one_is_not() {
     listen();
     let pool = ThreadPoolExecutor::new(1);
-    pool.shutdown(Shutdown::Drain).unwrap();
+    pool.shutdown(ShutdownMode::Drain).unwrap();
     let before = reports("a task", "shut down");
     drop(pool.submit(|| ()));
     assert_eq!(reports("a task", "shut down"), before + 1);

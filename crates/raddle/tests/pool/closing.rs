@@ -1,12 +1,12 @@
-//! Shutdown and drop.
+//! Shutting a pool down, and dropping it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use raddle::future::FutureError;
-use raddle::pool::{FromOwnWorker, SubmitError};
-use raddle::{Event, Shutdown, Thread, ThreadPoolExecutor};
+use raddle::pool::{OwnWorkerError, SubmitError};
+use raddle::{Event, ShutdownMode, Thread, ThreadPoolExecutor};
 
 use crate::gate::Gate;
 use crate::support::{finish, repeat, until, within_limit};
@@ -16,11 +16,11 @@ fn draining_runs_what_waits() {
     repeat(100, || {
         let pool = ThreadPoolExecutor::new(2);
         let futures: Vec<_> = (0..20).map(|n| pool.submit(move || n)).collect();
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         assert!(futures.iter().all(|future| future.try_result().is_ok()));
         assert_eq!((pool.workers(), pool.pending()), (0, 0));
-        pool.shutdown(Shutdown::Drain).unwrap();
-        assert!(pool.try_shutdown(Shutdown::CancelPending));
+        pool.shutdown(ShutdownMode::Drain).unwrap();
+        assert!(pool.try_shutdown(ShutdownMode::CancelPending));
     });
 }
 
@@ -29,12 +29,12 @@ fn cancelling_drops_what_waits_and_lets_the_rest_finish() {
     let pool = ThreadPoolExecutor::new(1);
     let gate = Gate::hold(&pool, 1);
     let futures: Vec<_> = (0..5).map(|n| pool.submit(move || n)).collect();
-    assert!(!pool.try_shutdown(Shutdown::CancelPending));
+    assert!(!pool.try_shutdown(ShutdownMode::CancelPending));
     assert!(futures.iter().all(raddle::Future::cancelled));
-    assert_eq!(pool.shutdown_timeout(Shutdown::Drain, Duration::from_millis(5)), Ok(false));
-    assert_eq!(pool.shutdown_timeout(Shutdown::Drain, Duration::ZERO), Ok(false));
+    assert_eq!(pool.shutdown_timeout(ShutdownMode::Drain, Duration::from_millis(5)), Ok(false));
+    assert_eq!(pool.shutdown_timeout(ShutdownMode::Drain, Duration::ZERO), Ok(false));
     gate.open();
-    assert_eq!(pool.shutdown_timeout(Shutdown::Drain, Duration::MAX), Ok(true));
+    assert_eq!(pool.shutdown_timeout(ShutdownMode::Drain, Duration::MAX), Ok(true));
 }
 
 #[test]
@@ -42,9 +42,9 @@ fn a_drain_can_still_be_turned_into_a_cancel() {
     let pool = ThreadPoolExecutor::new(1);
     let gate = Gate::hold(&pool, 1);
     let waiting = pool.submit(|| ());
-    assert!(!pool.try_shutdown(Shutdown::Drain));
+    assert!(!pool.try_shutdown(ShutdownMode::Drain));
     assert!(!waiting.done());
-    assert!(!pool.try_shutdown(Shutdown::CancelPending));
+    assert!(!pool.try_shutdown(ShutdownMode::CancelPending));
     assert!(waiting.cancelled());
     gate.open();
 }
@@ -52,7 +52,7 @@ fn a_drain_can_still_be_turned_into_a_cancel() {
 #[test]
 fn nothing_is_accepted_afterwards() {
     let pool = ThreadPoolExecutor::new(1);
-    pool.shutdown(Shutdown::Drain).unwrap();
+    pool.shutdown(ShutdownMode::Drain).unwrap();
     let future = pool.submit(|| 1);
     assert!(future.done() && matches!(future.result(), Err(FutureError::ShutDown)));
     let Err(SubmitError::ShutDown(task)) = pool.try_submit(|| 2) else { panic!("accepted") };
@@ -71,7 +71,7 @@ fn those_who_wait_for_room_are_sent_away() {
             move || (pool.submit(|| 1).result(), pool.submit_timeout(Duration::MAX, || 2).is_err())
         });
         until(|| format!("{pool:?}").contains("at_door: 1"));
-        pool.try_shutdown(Shutdown::Drain);
+        pool.try_shutdown(ShutdownMode::Drain);
         let (result, refused) = finish(submitter);
         assert!(matches!(result, Err(FutureError::ShutDown)) && refused);
         gate.open();
@@ -84,16 +84,16 @@ fn a_worker_cannot_wait_for_its_own_pool_but_can_begin_its_end() {
     let inner = pool.clone();
     let (plain, limited, begun) = pool
         .submit(move || {
-            let plain = inner.shutdown(Shutdown::Drain);
-            let limited = inner.shutdown_timeout(Shutdown::Drain, Duration::MAX);
+            let plain = inner.shutdown(ShutdownMode::Drain);
+            let limited = inner.shutdown_timeout(ShutdownMode::Drain, Duration::MAX);
             assert!(inner.submit(|| ()).exception_timeout(Duration::ZERO).is_some_and(|e| !e.is_panic()));
-            (plain, limited, inner.try_shutdown(Shutdown::Drain))
+            (plain, limited, inner.try_shutdown(ShutdownMode::Drain))
         })
         .result()
         .unwrap();
-    assert_eq!((plain, limited, begun), (Err(FromOwnWorker), Err(FromOwnWorker), false));
-    assert!(FromOwnWorker.to_string().contains("try_shutdown"));
-    pool.shutdown(Shutdown::Drain).unwrap();
+    assert_eq!((plain, limited, begun), (Err(OwnWorkerError), Err(OwnWorkerError), false));
+    assert!(OwnWorkerError.to_string().contains("try_shutdown"));
+    pool.shutdown(ShutdownMode::Drain).unwrap();
 }
 
 #[test]
@@ -149,12 +149,12 @@ fn a_join_waits_for_the_thread_locals_of_the_workers() {
 
 #[test]
 fn shutdown_races_with_submitters_and_every_future_is_settled() {
-    for how in [Shutdown::Drain, Shutdown::CancelPending] {
+    for how in [ShutdownMode::Drain, ShutdownMode::CancelPending] {
         repeat(100, move || shut_down_under_load(how));
     }
 }
 
-fn shut_down_under_load(how: Shutdown) {
+fn shut_down_under_load(how: ShutdownMode) {
     let pool = Arc::new(ThreadPoolExecutor::builder().max_workers(2).queue_limit(2).build().unwrap());
     let ran = Arc::new(AtomicUsize::new(0));
     let submitters: Vec<_> = (0..3)

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak, mpsc};
 
 use raddle::pool::SubmitError;
-use raddle::{Event, Priority, Semaphore, Shutdown, Thread, ThreadPoolExecutor, thread};
+use raddle::{Event, Priority, Semaphore, ShutdownMode, Thread, ThreadPoolExecutor, thread};
 
 use crate::gate::Gate;
 use crate::support::{finish, repeat, until, within_limit};
@@ -37,7 +37,7 @@ fn every_one_is_run_once_whatever_the_pool_is_doing() {
                 (0..=n).for_each(|_| done.release());
             }
         }
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         assert_eq!(ran.load(SeqCst), 1500);
         assert_eq!(done.available(), 500);
     });
@@ -56,7 +56,7 @@ fn they_and_others_begin_in_the_order_of_their_submission() {
         }
         assert_eq!(pool.pending(), 100);
         gate.open();
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         assert_eq!(*order.lock().unwrap(), (0..100).collect::<Vec<_>>());
     });
 }
@@ -75,11 +75,11 @@ fn what_is_cancelled_is_dropped_and_not_run() {
             pool.execute(large).unwrap();
             alive.extend([watched, watched_too]);
         }
-        assert!(!pool.try_shutdown(Shutdown::CancelPending));
+        assert!(!pool.try_shutdown(ShutdownMode::CancelPending));
         assert!(alive.iter().all(|watched| watched.strong_count() == 0));
         assert_eq!(pool.pending(), 0);
         gate.open();
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         assert_eq!(ran.load(SeqCst), 0);
     });
 }
@@ -87,12 +87,12 @@ fn what_is_cancelled_is_dropped_and_not_run() {
 #[test]
 fn what_is_refused_comes_back() {
     let pool = ThreadPoolExecutor::new(1);
-    pool.shutdown(Shutdown::Drain).unwrap();
+    pool.shutdown(ShutdownMode::Drain).unwrap();
     let ran = Arc::new(AtomicUsize::new(0));
     let error = pool.execute(task(&ran, ()).0).unwrap_err();
     assert!(matches!(error, SubmitError::ShutDown(_)));
     assert_eq!(ran.load(SeqCst), 0);
-    error.into_task()();
+    error.into_inner()();
     assert_eq!(ran.load(SeqCst), 1);
 }
 
@@ -111,7 +111,7 @@ fn a_full_pool_has_them_wait_in_line() {
         assert_eq!(ran.load(SeqCst), 0);
         gate.open();
         assert!(finish(third));
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         assert_eq!(ran.load(SeqCst), 2);
     });
 }
@@ -167,7 +167,7 @@ fn the_hook_hears_of_panics_and_of_what_will_not_be_run() {
         pool.execute(move || panic!("large: {}, without a future", large.len())).unwrap();
         pool.execute(|| ()).unwrap(); // the worker goes on
         gate.open();
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         let texts = [reports.recv().unwrap(), reports.recv().unwrap()];
         assert!(texts[0].contains("small") && texts[0].contains("hasty_0"), "{texts:?}");
         assert!(texts[1].contains("large: 100"), "{texts:?}");
@@ -179,12 +179,12 @@ fn the_hook_hears_of_panics_and_of_what_will_not_be_run() {
         pool.execute(move || drop(sore)).unwrap();
         let sore = Sore;
         pool.execute(move || drop(sore)).unwrap();
-        assert!(!pool.try_shutdown(Shutdown::CancelPending));
+        assert!(!pool.try_shutdown(ShutdownMode::CancelPending));
         for _ in 0..2 {
             assert!(reports.recv().unwrap().contains("dropped"));
         }
         gate.open();
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
 
         // The pool breaks while tasks wait.
         let go = Arc::new(Event::new());

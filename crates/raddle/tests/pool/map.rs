@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use raddle::future::FutureError;
-use raddle::pool::ZeroBuffer;
+use raddle::pool::ZeroBufferError;
 use raddle::{Event, ThreadPoolExecutor};
 
 use crate::gate::Gate;
@@ -96,7 +96,7 @@ fn a_buffered_map_runs_ahead_no_further_than_it_may() {
 #[test]
 fn a_buffer_of_none_is_an_error_and_one_of_many_is_all() {
     let pool = ThreadPoolExecutor::new(2);
-    assert_eq!(pool.map_buffered(0, 0..3, |n| n).unwrap_err(), ZeroBuffer);
+    assert_eq!(pool.map_buffered(0, 0..3, |n| n).unwrap_err(), ZeroBufferError);
     for buffersize in [1, 2, 3, 4, usize::MAX] {
         let map = pool.map_buffered(buffersize, 0..3, |n| n).unwrap();
         assert_eq!(map.map(Result::unwrap).collect::<Vec<_>>(), [0, 1, 2]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use raddle::future::FutureError;
 use raddle::pool::SubmitError;
-use raddle::{Barrier, Shutdown, Thread, ThreadPoolExecutor};
+use raddle::{Barrier, ShutdownMode, Thread, ThreadPoolExecutor};
 
 use crate::gate::Gate;
 use crate::support::{finish, repeat, until};
@@ -24,7 +24,7 @@ fn a_full_pool_gives_the_task_back() {
     let waiting = [pool.try_submit(|| 1).unwrap(), pool.submit_timeout(SOON, || 2).unwrap()];
     let error = pool.try_submit(|| 3).unwrap_err();
     assert!(error.is_full() && error.to_string().contains("queue limit"));
-    assert_eq!(error.into_task()(), 3);
+    assert_eq!(error.into_inner()(), 3);
     assert!(matches!(pool.submit_timeout(SOON, || 4), Err(SubmitError::Full(_))));
     assert!(matches!(pool.submit_timeout(Duration::ZERO, || 5), Err(SubmitError::Full(_))));
     assert!(matches!(pool.submit_deadline(raddle::time::now(), || 6), Err(SubmitError::Full(_))));
@@ -124,7 +124,7 @@ fn time_limits_race_with_room() {
                 pool.submit_timeout(Duration::from_micros(20), task).is_ok()
             })
             .count();
-        pool.shutdown(Shutdown::Drain).unwrap();
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         assert_eq!(ran.load(Ordering::Relaxed), accepted);
     });
 }

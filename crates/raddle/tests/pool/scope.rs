@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use raddle::future::FutureError;
-use raddle::pool::Scope;
-use raddle::{Event, Mutex, Shutdown, Thread, ThreadPoolExecutor};
+use raddle::pool::TaskScope;
+use raddle::{Event, Mutex, ShutdownMode, Thread, ThreadPoolExecutor};
 
 use crate::gate::Gate;
 use crate::support::{finish, repeat, until, within_limit};
@@ -107,7 +107,7 @@ fn a_panic_of_the_closure_waits_for_the_tasks() {
 
 #[test]
 fn tasks_submit_tasks() {
-    fn branch<'scope>(s: &'scope Scope<'scope, '_>, count: &'scope AtomicUsize, depth: usize) {
+    fn branch<'scope>(s: &'scope TaskScope<'scope, '_>, count: &'scope AtomicUsize, depth: usize) {
         count.fetch_add(1, Ordering::Relaxed);
         if depth > 0 {
             s.submit(move || branch(s, count, depth - 1));
@@ -207,7 +207,7 @@ fn tasks_that_the_pool_does_not_run_are_a_failure() {
     let cancelled = catch_unwind(AssertUnwindSafe(|| {
         pool.scope(|s| {
             s.submit(|| ran.fetch_add(1, Ordering::Relaxed));
-            pool.try_shutdown(Shutdown::CancelPending);
+            pool.try_shutdown(ShutdownMode::CancelPending);
         });
     }));
     assert!(cancelled.unwrap_err().downcast::<String>().unwrap().contains("cancelled"));
@@ -226,7 +226,7 @@ fn the_end_of_the_pool_races_with_scopes_and_nothing_borrowed_is_left_behind() {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let closer = Thread::spawn({
             let pool = pool.clone();
-            move || pool.shutdown(Shutdown::CancelPending)
+            move || pool.shutdown(ShutdownMode::CancelPending)
         });
         let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let _ = catch_unwind(AssertUnwindSafe(|| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use raddle::future::FutureError;
 use raddle::pool::BuildError;
-use raddle::{Barrier, Event, Priority, Shutdown, Thread, ThreadPoolExecutor, thread};
+use raddle::{Barrier, Event, Priority, ShutdownMode, Thread, ThreadPoolExecutor, thread};
 
 use crate::gate::Gate;
 use crate::support::{finish, repeat, until, within_limit};
@@ -169,10 +169,10 @@ fn a_thread_that_cannot_be_had_is_an_error_and_the_task_comes_back() {
     let pool = ThreadPoolExecutor::builder().max_workers(2).stack_size(1 << 55).build().unwrap();
     let error = pool.try_submit(|| 4).unwrap_err();
     assert!(error.to_string().contains("no worker could be started"), "{error}");
-    assert_eq!(error.into_task()(), 4);
+    assert_eq!(error.into_inner()(), 4);
     assert!(matches!(pool.submit(|| 4).result(), Err(FutureError::NoThread(_))));
     assert_eq!((pool.workers(), pool.pending()), (0, 0));
-    pool.shutdown(Shutdown::Drain).unwrap();
+    pool.shutdown(ShutdownMode::Drain).unwrap();
 }
 
 #[test]
@@ -220,8 +220,8 @@ fn an_initializer_that_fails_breaks_the_pool_for_all() {
         assert!(matches!(pool.submit(|| 1).result(), Err(FutureError::Broken(_))));
         let error = pool.try_submit(|| 7).unwrap_err();
         assert!(error.to_string().contains("no database"));
-        assert_eq!(error.into_task()(), 7);
-        pool.shutdown(Shutdown::Drain).unwrap();
+        assert_eq!(error.into_inner()(), 7);
+        pool.shutdown(ShutdownMode::Drain).unwrap();
         assert_eq!(pool.workers(), 0);
     });
 }
