@@ -498,7 +498,8 @@ const SCOPED: Steps = &[
         })
     }),
     ("ThreadPoolExecutor::scope", || count(|| pool().scope(|_| ()))),
-    ("Scope::submit", || pool().scope(|scope| count(|| scope.submit(|| ())))),
+    ("TaskScope::submit", || pool().scope(|scope| count(|| scope.submit(|| ())))),
+    ("Debug for TaskScope", || pool().scope(|scope| count(|| format!("{scope:?}")))),
     ("ScopedFuture::cancel", || pool().scope(|scope| scoped(&scope.submit(|| ()), |it| it.cancel()))),
     ("ScopedFuture::done", || pool().scope(|scope| scoped(&scope.submit(|| ()), |it| it.done()))),
     ("ScopedFuture::result", || pool().scope(|scope| scoped(&scope.submit(|| ()), |it| it.result()))),
@@ -597,6 +598,7 @@ const NONE: &[(&str, &[&str])] = &[
             "Barrier::parties",
             "BaseQueue::maxsize",
             "Clone for Future",
+            "Clone for ThreadPoolExecutor",
             "PartialEq for Future",
             "PartialEq for ThreadHandle",
             "Promise::future",
@@ -636,6 +638,7 @@ const NONE: &[(&str, &[&str])] = &[
     (
         "an error or a report, which is a value",
         &[
+            "CancelledError::into_inner",
             "FutureError::is_cancelled",
             "FutureError::is_panic",
             "GetError::is_empty",
@@ -659,6 +662,8 @@ const NONE: &[(&str, &[&str])] = &[
             "ThreadPanic::message",
             "ThreadPanic::thread_name",
             "UnhandledPanic::message",
+            "PartialEq for FutureError",
+            "PartialEq for TaskPanic",
             "Debug for PutError",
             "Debug for ShutDownError",
             "Debug for SpawnError",

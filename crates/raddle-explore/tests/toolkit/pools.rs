@@ -79,6 +79,22 @@ fn a_shutdown_against_a_submission() {
 }
 
 #[test]
+fn the_last_of_two_handles_waits_for_the_task() {
+    let scenario = || {
+        let pool = ThreadPoolExecutor::new(1);
+        let future = pool.submit(|| 1);
+        let dropper = {
+            let pool = pool.clone();
+            Thread::spawn(move || drop(pool))
+        };
+        drop(pool);
+        dropper.join().unwrap();
+        future.try_result().ok()
+    };
+    assert_eq!(every(scenario), BTreeSet::from([Some(1)]));
+}
+
+#[test]
 fn a_shutdown_that_cancels_against_the_worker() {
     let scenario = || {
         let pool = ThreadPoolExecutor::new(1);

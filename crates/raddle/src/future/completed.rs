@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
+use std::iter::FusedIterator;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -139,6 +141,8 @@ impl<T> Iterator for AsCompleted<T> {
 
 impl<T> ExactSizeIterator for AsCompleted<T> {}
 
+impl<T> FusedIterator for AsCompleted<T> {}
+
 impl<T> Drop for AsCompleted<T> {
     fn drop(&mut self) {
         let watch: Arc<dyn Watch> = self.collector.clone();
@@ -181,6 +185,8 @@ impl<T> Iterator for AsCompletedTimeout<T> {
     }
 }
 
+impl<T> FusedIterator for AsCompletedTimeout<T> {}
+
 impl<T> UnwindSafe for AsCompletedTimeout<T> {}
 impl<T> RefUnwindSafe for AsCompletedTimeout<T> {}
 
@@ -207,6 +213,12 @@ impl fmt::Display for UnfinishedError {
 }
 
 impl std::error::Error for UnfinishedError {}
+
+impl From<UnfinishedError> for io::Error {
+    fn from(error: UnfinishedError) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, error)
+    }
+}
 
 /// Collects the places of those that are done.
 struct Collector {

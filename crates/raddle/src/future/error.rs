@@ -61,6 +61,36 @@ impl FutureError {
     }
 }
 
+/// Two panics are equal if they are the same one; two failures to start a thread, if the operating system gave the same
+/// reason.
+impl PartialEq for FutureError {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (FutureError::Panicked(a), FutureError::Panicked(b)) => a == b,
+            (FutureError::Broken(a), FutureError::Broken(b)) => a == b,
+            (FutureError::NoThread(a), FutureError::NoThread(b)) => {
+                (a.kind(), a.raw_os_error()) == (b.kind(), b.raw_os_error())
+            }
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+impl Eq for FutureError {}
+
+impl From<FutureError> for io::Error {
+    fn from(error: FutureError) -> Self {
+        let kind = match &error {
+            FutureError::TimedOut => io::ErrorKind::TimedOut,
+            FutureError::NotDone => io::ErrorKind::WouldBlock,
+            FutureError::Deadlock => io::ErrorKind::Deadlock,
+            FutureError::NoThread(error) => error.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 // It is not changed once it is there.
 impl UnwindSafe for FutureError {}
 impl RefUnwindSafe for FutureError {}
@@ -155,6 +185,15 @@ impl TaskPanic {
         }
     }
 }
+
+/// Two are equal if they are clones of each other.
+impl PartialEq for TaskPanic {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for TaskPanic {}
 
 // The payload is moved in one step: no panic can leave it half taken.
 impl UnwindSafe for TaskPanic {}

@@ -1,6 +1,7 @@
 //! The future as its user sees it.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -229,6 +230,13 @@ impl<T> PartialEq for Future<T> {
 }
 
 impl<T> Eq for Future<T> {}
+
+/// By identity, as [`PartialEq`]: a future can be the key of a map from futures to what they are for.
+impl<T> Hash for Future<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.core).cast::<()>().hash(state);
+    }
+}
 
 // What a panic can leave behind in a future is what its documentation says: nothing unfinished.
 impl<T> UnwindSafe for Future<T> {}

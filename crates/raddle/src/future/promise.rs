@@ -137,7 +137,14 @@ impl<T> fmt::Debug for Promise<T> {
 
 /// The future had been cancelled; here is what it was to be settled with.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct CancelledError<T>(pub T);
+pub struct CancelledError<T>(T);
+
+impl<T> CancelledError<T> {
+    /// Returns what the future was to be settled with.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
 
 impl<T> fmt::Debug for CancelledError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,13 +15,14 @@ use crate::raw::Waiter;
 use crate::rt::{self, Kind, Object, Op, Place};
 
 /// What a [`wait`] waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ReturnWhen {
     /// Any future is done, cancelled included.
     FirstCompleted,
     /// Any future failed, other than by being cancelled; if none does, all are done.
     FirstException,
     /// All futures are done.
+    #[default]
     AllCompleted,
 }
 

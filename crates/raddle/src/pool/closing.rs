@@ -1,5 +1,6 @@
 //! The end of a pool.
 
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::{Duration, Instant};
 
 use super::after::{After, Step};
@@ -12,9 +13,10 @@ use crate::future;
 use crate::rt::{self, Kind, Op};
 
 /// What becomes of the tasks that wait when a pool is shut down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ShutdownMode {
     /// They are run.
+    #[default]
     Drain,
     /// They are cancelled; those that run go on to their end.
     CancelPending,
@@ -103,11 +105,32 @@ impl ThreadPoolExecutor {
     }
 }
 
+/// A clone is another handle to the same pool. Dropping a handle shuts the pool down only if it is the last one.
+impl Clone for ThreadPoolExecutor {
+    fn clone(&self) -> Self {
+        let shared = self.shared.clone(); // aborts if there are too many
+        // Relaxed, as in `Arc`: the new handle reaches another thread by something that synchronizes.
+        shared.handles.fetch_add(1, Relaxed);
+        shared.cloned.store(true, Relaxed);
+        Self { shared }
+    }
+}
+
 impl Drop for ThreadPoolExecutor {
+    /// Shuts the pool down if this is its last handle, and waits for its tasks.
     fn drop(&mut self) {
         if self.shared.is_an_ancestors() {
-            // What is in it may have been half changed at the fork: it is leaked.
+            // Its state may be inconsistent since the fork: it is leaked.
             return std::mem::forget(self.shared.clone());
+        }
+        // A handle is made from an existing one, so a handle that was never cloned is the only one. That a clone was made
+        // is known here: making it happens before this.
+        if self.shared.cloned.load(Relaxed) {
+            rt::point(Op::new(&*self.shared, POOL, Kind::Write).does("drops a handle of"));
+            // As in `Arc`: what was done by the other handles happens before the shutdown.
+            if self.shared.handles.fetch_sub(1, AcqRel) != 1 {
+                return;
+            }
         }
         if self.shutdown(ShutdownMode::Drain).is_err() {
             self.try_shutdown(ShutdownMode::Drain);

@@ -20,7 +20,7 @@ pub enum SubmitError<F> {
 }
 
 impl<F> SubmitError<F> {
-    /// The closure, to be submitted later or elsewhere, or to be called here.
+    /// Returns the closure, to be submitted again or to be called.
     pub fn into_inner(self) -> F {
         match self {
             SubmitError::Full(task)
@@ -67,6 +67,17 @@ impl<F> std::error::Error for SubmitError<F> {
         match self {
             SubmitError::NoThread(_, error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+/// Keeps the reason and drops the closure.
+impl<F> From<SubmitError<F>> for io::Error {
+    fn from(error: SubmitError<F>) -> Self {
+        match error {
+            SubmitError::Full(_) => io::Error::new(io::ErrorKind::WouldBlock, error.to_string()),
+            SubmitError::NoThread(_, error) => error,
+            SubmitError::ShutDown(_) | SubmitError::Broken(..) => io::Error::other(error.to_string()),
         }
     }
 }
@@ -118,6 +129,12 @@ impl fmt::Display for OwnWorkerError {
 }
 
 impl std::error::Error for OwnWorkerError {}
+
+impl From<OwnWorkerError> for io::Error {
+    fn from(error: OwnWorkerError) -> Self {
+        io::Error::new(io::ErrorKind::Deadlock, error)
+    }
+}
 
 /// The pool that was asked for cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

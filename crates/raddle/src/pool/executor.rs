@@ -20,8 +20,9 @@ use crate::rt::{self, Kind, Object, Op, Place};
 /// Workers are started when a task comes and none is free, up to a maximum, and stay. Tasks are taken first in,
 /// first out; higher [`Priority`] first. A task that panics is its future's error, and its worker goes on.
 ///
-/// Dropping the pool waits for its tasks, like leaving Python's `with` block. Share it between threads by
-/// reference or in an [`Arc`]. Dropped by one of its own workers, it cannot wait: the workers end when all is done.
+/// A clone is another handle to the same pool. Dropping the last handle shuts the pool down and waits for its tasks,
+/// like leaving Python's `with` block; dropping any other one does nothing. If one of the pool's own workers drops the last
+/// handle, it does not wait, and the workers terminate when all tasks are done.
 ///
 /// # End of the program
 /// While tasks wait or run, the program does not end, wherever the pool is; idle workers do not keep it. A task

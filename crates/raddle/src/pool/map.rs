@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::iter::Fuse;
+use std::iter::{Fuse, FusedIterator};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -186,6 +186,15 @@ where
         let ahead = self.ahead.len();
         (least.saturating_add(ahead), most.and_then(|most| most.checked_add(ahead)))
     }
+}
+
+impl<I, F, R> FusedIterator for Map<I, F, R>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> R + Send + Sync + 'static,
+    R: Send + 'static,
+{
 }
 
 impl<I: Iterator, F, R> Drop for Map<I, F, R> {

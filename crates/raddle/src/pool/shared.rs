@@ -25,6 +25,10 @@ pub(super) struct Shared {
     /// The process that has the workers, by its forks.
     process: u32,
     pub(super) prefix: String,
+    /// How many handles of the pool there are; the last one shuts it down.
+    pub(super) handles: AtomicUsize,
+    /// There has been more than one handle.
+    pub(super) cloned: AtomicBool,
     /// How many workers have been named.
     pub(super) named: AtomicU64,
     pub(super) initializer: Option<Initializer>,
@@ -74,6 +78,8 @@ impl Shared {
             home,
             process: rt::forks(),
             prefix,
+            handles: AtomicUsize::new(1),
+            cloned: AtomicBool::new(false),
             named: AtomicU64::new(0),
             initializer,
             stack_size,

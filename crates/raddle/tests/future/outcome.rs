@@ -146,7 +146,7 @@ fn only_what_is_pending_can_be_cancelled() {
     let (promise, future) = pending();
     assert!(future.cancel() && future.cancel() && future.cancelled() && future.done());
     assert!(!promise.start());
-    assert_eq!(promise.set_result(8), Err(CancelledError(8)));
+    assert_eq!(promise.set_result(8).map_err(CancelledError::into_inner), Err(8));
     assert!(future.result().unwrap_err().is_cancelled());
     assert!(future.exception().unwrap().is_cancelled());
 
@@ -157,7 +157,7 @@ fn only_what_is_pending_can_be_cancelled() {
 
     let (promise, future) = pending();
     future.cancel();
-    let payload = promise.set_panic(Box::new("late")).unwrap_err().0;
+    let payload = promise.set_panic(Box::new("late")).unwrap_err().into_inner();
     assert_eq!(payload.downcast_ref(), Some(&"late"));
 }
 

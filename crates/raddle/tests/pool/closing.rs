@@ -111,6 +111,31 @@ fn dropping_the_pool_runs_what_waits() {
 }
 
 #[test]
+fn only_the_last_handle_shuts_the_pool_down() {
+    repeat(100, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let gate = Gate::hold(&pool, 1);
+        let clone = pool.clone();
+        drop(pool); // it does not wait for the task
+        let future = clone.submit(|| 2);
+        gate.open();
+        drop(clone);
+        assert_eq!(future.try_result(), Ok(2));
+    });
+}
+
+#[test]
+fn a_task_may_hold_a_handle_of_its_own_pool() {
+    repeat(50, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let inner = pool.clone();
+        let nested = pool.submit(move || inner.submit(|| 3));
+        drop(pool);
+        assert_eq!(nested.result().unwrap().result(), Ok(3));
+    });
+}
+
+#[test]
 fn a_worker_may_drop_the_pool() {
     repeat(50, || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
