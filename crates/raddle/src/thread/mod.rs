@@ -36,25 +36,22 @@
 //! This holds for `fork` of the C library, which runs the handlers that `pthread_atfork` has installed. After `vfork`,
 //! `_Fork` or a bare `clone`, a child may only call `exec` or `_exit`. In an exploration, do not fork.
 
-mod handle;
 mod hook;
 mod join;
 mod scope;
 mod start;
-mod tally;
 
 use std::time::Duration;
 
 use crate::rt::{self, Kind, Op, Place};
 use crate::time;
 
-pub use handle::{SelfJoinError, ThreadHandle};
 pub(crate) use hook::{
     Careful, Payload, dispose, drop_guarded, guarded, message, report, report_call, report_refusal,
     report_shortage,
 };
 pub use hook::{UnhandledPanic, reset_excepthook, set_excepthook};
-pub use join::{JoinError, JoinHandle, JoinTimeoutError, ThreadPanic};
+pub use join::{JoinError, JoinHandle, JoinTimeoutError, SelfJoinError, ThreadHandle, ThreadPanic};
 pub use scope::{Scope, ScopedBuilder, ScopedJoinHandle, scope};
 pub(crate) use start::{ProgramEnding, Spawned, launch};
 pub use start::{SpawnError, Thread};

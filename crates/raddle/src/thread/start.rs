@@ -5,8 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::handle::ThreadHandle;
-use super::join::{JoinHandle, Packet};
+use super::join::{JoinHandle, Packet, ThreadHandle};
 use crate::raw::Guarded;
 use crate::rt::{self, Kind, Op, Record};
 

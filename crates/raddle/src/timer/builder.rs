@@ -4,11 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::due::Due;
 use super::handle::Timer;
-use super::job::{Again, Call, Job, Once, Start};
-use super::service;
-use super::timers::Shared;
+use super::service::{self, Shared};
+use super::task::{Again, Call, Due, Job, Once, Start};
 use crate::rt::{self, Kind, Place};
 use crate::thread::{ProgramEnding, SpawnError, Spawned};
 

@@ -5,9 +5,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::job::Job;
-use super::slab::Key;
-use super::timers::Shared;
+use super::schedule::Key;
+use super::service::Shared;
+use super::task::Job;
 use crate::rt::{self, Kind, Op};
 use crate::thread::SelfJoinError;
 

@@ -25,17 +25,11 @@
 //! it leaves in the heap is cleared away before it is more than half of it.
 
 mod builder;
-mod crew;
-mod due;
 mod handle;
-mod job;
-mod runner;
 mod schedule;
 mod service;
-mod slab;
-mod timers;
+mod task;
 
 pub use builder::TimerBuilder;
 pub use handle::Timer;
-pub(crate) use service::{retry_for, start_service};
-pub(crate) use timers::Retry;
+pub(crate) use service::{Retry, retry_for, start_service};
