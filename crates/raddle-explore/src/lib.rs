@@ -122,6 +122,7 @@
 //! | detection of blocking outside the toolkit | half a second on Linux; [`Explorer::stuck_after`] elsewhere |
 #![forbid(unsafe_code)]
 
+pub mod _guide;
 mod exploration;
 mod explorer;
 mod options;
