@@ -108,7 +108,7 @@ fn semaphore() -> Case {
     case("semaphore")
         .raddle("raddle Semaphore", |scale| {
             let semaphore = Semaphore::new(0);
-            wait(scale, |limit| !semaphore.acquire_timeout(limit))
+            wait(scale, |limit| semaphore.acquire_timeout(limit).is_none())
         })
         .peer("tokio Semaphore", |scale| {
             let semaphore = tokio::sync::Semaphore::new(0);

@@ -24,11 +24,11 @@ fn case(name: &str, what: &'static str, goal: Goal, threads: u64) -> Case {
     Case::new(name, what, goal)
         .raddle("raddle Semaphore", move |scale| {
             let semaphore = raddle::Semaphore::new(2);
-            contest(scale, &|turns| (0..turns).for_each(|_| drop(black_box(semaphore.permit()))))
+            contest(scale, &|turns| (0..turns).for_each(|_| drop(black_box(semaphore.acquire()))))
         })
         .extra("raddle BoundedSemaphore", move |scale| {
             let semaphore = raddle::BoundedSemaphore::new(2);
-            contest(scale, &|turns| (0..turns).for_each(|_| drop(black_box(semaphore.permit()))))
+            contest(scale, &|turns| (0..turns).for_each(|_| drop(black_box(semaphore.acquire()))))
         })
         .peer("sem_t", move |scale| {
             let semaphore = SemT::new(2).expect("there are semaphores");

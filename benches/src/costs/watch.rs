@@ -39,7 +39,7 @@ pub(super) fn operations() {
     let (event, queue) = (Event::new(), Queue::bounded(1024));
     say("Lock", || drop(black_box(&lock).lock()));
     say("Mutex", || *black_box(&mutex).lock() += 1);
-    say("Semaphore", || drop(black_box(&permits).permit()));
+    say("Semaphore", || drop(black_box(&permits).acquire()));
     say("Event, set and wait", || {
         event.set();
         black_box(&event).wait();

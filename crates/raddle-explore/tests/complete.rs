@@ -80,12 +80,12 @@ const WAITS: &[(&str, Wait)] = &[
         let (mutex, condition) = (Mutex::new(false), Condition::new());
         !condition.wait_for_timeout(&mut mutex.lock(), timeout, |ready| *ready)
     }),
-    ("Semaphore", |timeout| !Semaphore::new(0).acquire_timeout(timeout)),
-    ("Semaphore, many", |timeout| !Semaphore::new(1).acquire_many_timeout(2, timeout)),
+    ("Semaphore", |timeout| Semaphore::new(0).acquire_timeout(timeout).is_none()),
+    ("Semaphore, many", |timeout| Semaphore::new(1).acquire_many_timeout(2, timeout).is_none()),
     ("BoundedSemaphore", |timeout| {
         let permits = BoundedSemaphore::new(1);
-        let _permit = permits.permit();
-        permits.permit_timeout(timeout).is_none()
+        let _permit = permits.acquire();
+        permits.acquire_timeout(timeout).is_none()
     }),
     ("Event", |timeout| !Event::new().wait_timeout(timeout)),
     ("Barrier", |timeout| Barrier::new(2).wait_timeout(timeout).is_err()),
@@ -335,9 +335,9 @@ fn step_that_enables_a_thread_does_not_hide_which_thread_was_first() {
     // Each passes one token: the second thread waits for what the first one puts back, but could have been the first.
     let programs: [(&str, fn()); 4] = [
         ("queue", || pass(Queue::<u8>::unbounded(), |it| it.put(1).unwrap(), |it| assert!(it.get().is_ok()))),
-        ("semaphore", || pass(Semaphore::new(0), Semaphore::release, Semaphore::acquire)),
+        ("semaphore", || pass(Semaphore::new(0), Semaphore::release, |it| it.acquire().forget())),
         ("semaphore, many", || {
-            pass(Semaphore::new(0), |it| it.release_many(2).unwrap(), |it| it.acquire_many(2));
+            pass(Semaphore::new(0), |it| it.release_many(2).unwrap(), |it| it.acquire_many(2).forget());
         }),
         ("lock", || {
             let release = |it: &Lock| assert!(!it.is_locked() || it.release().is_ok());
@@ -464,7 +464,7 @@ fn released() {
     let permits = Arc::new(Semaphore::new(0));
     let waiter = Thread::spawn({
         let permits = permits.clone();
-        move || permits.acquire()
+        move || permits.acquire().forget()
     });
     permits.release();
     waiter.join().unwrap();
@@ -498,13 +498,13 @@ fn thread_that_waits_for_a_permit_has_begun_to_before_patient_time_passes() {
         let permits = Arc::new(Semaphore::new(1));
         let other = Thread::spawn({
             let permits = permits.clone();
-            move || permits.acquire()
+            move || permits.acquire().forget()
         });
-        if permits.acquire_many_timeout(2, ms(2)) {
+        if permits.acquire_many_timeout(2, ms(2)).map(raddle::Permit::forget).is_some() {
             return permits.release();
         }
         // The other thread has been in the wait queue all the time, or has the permit.
-        assert!(!permits.acquire_timeout(ms(3)));
+        assert!(permits.acquire_timeout(ms(3)).is_none());
         permits.release();
         other.join().unwrap();
     });

@@ -82,8 +82,8 @@ fn thread_that_has_to_wait_for_a_permit_has_not_acquired_it() {
         let permits = Arc::new(Semaphore::new(0));
         let theirs = permits.clone();
         let other = Thread::new(move || theirs.release()).name("giver").start().unwrap();
-        permits.acquire();
-        assert!(!permits.try_acquire());
+        permits.acquire().forget();
+        assert!(permits.try_acquire().is_none());
         other.join().unwrap();
     });
     let (released, acquired) =
@@ -103,7 +103,7 @@ fn thread_that_has_to_wait_for_many_permits_blocks() {
             assert!(!waits, "as expected");
         };
         let other = Thread::new(give).name("giver").start().unwrap();
-        permits.acquire_many(3);
+        permits.acquire_many(3).forget();
         other.join().unwrap();
     };
     let text = Explorer::new().run(program).expect_failure().to_string();
@@ -119,12 +119,12 @@ fn cycle_through_semaphores_is_shown() {
         let forks = Arc::new((Semaphore::new(1), Semaphore::new(1)));
         let theirs = forks.clone();
         let other = move || {
-            theirs.1.acquire();
-            theirs.0.acquire();
+            theirs.1.acquire().forget();
+            theirs.0.acquire().forget();
         };
         let other = Thread::new(other).name("other").start().unwrap();
-        forks.0.acquire();
-        forks.1.acquire();
+        forks.0.acquire().forget();
+        forks.1.acquire().forget();
         other.join().unwrap();
     });
     tells(
@@ -140,12 +140,12 @@ fn cycle_through_a_lock_and_a_semaphore_is_shown() {
         let both = Arc::new((Lock::new(), Semaphore::new(1)));
         let theirs = both.clone();
         let other = move || {
-            theirs.1.acquire();
+            theirs.1.acquire().forget();
             theirs.0.acquire();
         };
         let other = Thread::new(other).name("other").start().unwrap();
         both.0.acquire();
-        both.1.acquire();
+        both.1.acquire().forget();
         other.join().unwrap();
     });
     tells(&text, &["held by thread \"MainThread\" at", "acquired by thread \"other\" at", "cycle: "]);

@@ -72,7 +72,7 @@ impl Sink for Double {
     fn store(&mut self, batch: &[Arrival]) -> Result<(), StoreError> {
         self.0.tries.fetch_add(1, Ordering::SeqCst);
         if self.0.slow.load(Ordering::SeqCst) {
-            self.0.permits.acquire();
+            self.0.permits.acquire().forget();
         }
         let fails = |left: u64| left.checked_sub(1);
         if self.0.broken.load(Ordering::SeqCst)

@@ -19,7 +19,7 @@ static IN_USE: Mutex<usize> = Mutex::new(0);
 
 fn thread_function(name: usize) {
     info!("Thread {name}: wants a connection");
-    let _permit = CONNECTIONS.permit();
+    let _permit = CONNECTIONS.acquire();
     count(name, "connected", 1);
     thread::sleep(Duration::from_millis(100));
     count(name, "leaves", -1);

@@ -99,13 +99,13 @@ fn hand_over() -> f64 {
     thread::scope(|s| {
         s.spawn(|| {
             for _ in 0..TURNS {
-                there.acquire();
+                there.acquire().forget();
                 back.release();
             }
         });
         each(TURNS, || {
             there.release();
-            back.acquire();
+            back.acquire().forget();
         })
     })
 }

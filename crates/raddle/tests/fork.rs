@@ -366,7 +366,7 @@ fn scopes_do_not_wait_for_the_parents_threads() {
             go.wait();
             7
         });
-        begun.acquire();
+        begun.acquire().forget();
         in_child(|| {
             let inner = thread::scope(|s| s.spawn(|| 1).join().unwrap());
             assert_eq!(inner, 1);
@@ -383,17 +383,17 @@ fn scopes_do_not_wait_for_the_parents_threads() {
 
 fn permits_go_to_threads_that_exist() {
     let (one, bounded) = (leak(Semaphore::new(0)), leak(BoundedSemaphore::new(2)));
-    waiter(|| one.acquire(), || one.n_waiting() == 1);
-    bounded.acquire_many(2).unwrap();
-    waiter(|| bounded.acquire_many(2).unwrap(), || bounded.n_waiting() == 1);
+    waiter(|| one.acquire().forget(), || one.n_waiting() == 1);
+    bounded.acquire_many(2).unwrap().forget();
+    waiter(|| bounded.acquire_many(2).unwrap().forget(), || bounded.n_waiting() == 1);
     in_child(|| {
         assert_eq!((one.n_waiting(), bounded.n_waiting()), (0, 0));
         one.release();
         assert_eq!(one.available(), 1);
-        assert!(one.try_acquire());
+        assert!(one.try_acquire().map(raddle::Permit::forget).is_some());
         bounded.release().unwrap();
-        assert!(bounded.try_acquire());
-        let taker = Thread::spawn(|| one.acquire());
+        assert!(bounded.try_acquire().map(raddle::Permit::forget).is_some());
+        let taker = Thread::spawn(|| one.acquire().forget());
         one.release();
         taker.join().unwrap();
     });
@@ -626,13 +626,13 @@ fn child_of_a_child() {
         let other = sleeper();
         Timer::after(Duration::ZERO, || ()).wait().unwrap();
         let semaphore = leak(Semaphore::new(0));
-        waiter(|| semaphore.acquire(), || semaphore.n_waiting() == 1);
+        waiter(|| semaphore.acquire().forget(), || semaphore.n_waiting() == 1);
         in_child(|| {
             assert!(other.is_finished());
             assert_eq!((thread::active_count(), semaphore.n_waiting()), (1, 0));
             Timer::after(Duration::ZERO, || ()).wait().unwrap();
             semaphore.release();
-            semaphore.acquire();
+            semaphore.acquire().forget();
             in_child(|| drop(sleeper()));
         });
     });

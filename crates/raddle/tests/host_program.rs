@@ -65,7 +65,7 @@ fn use_everything() {
             let (there, back, shared) = (there.clone(), back.clone(), shared.clone());
             Thread::spawn(move || {
                 for turn in 0..2_000 {
-                    drop((parts.0.lock(), parts.1.lock(), parts.4.permit()));
+                    drop((parts.0.lock(), parts.1.lock(), parts.4.acquire()));
                     *parts.2.lock() += 1;
                     drop(parts.0.lock_timeout(Duration::from_millis(1)));
                     barrier.wait().unwrap();

@@ -114,20 +114,28 @@ fn release_of_a_lock_is_seen_by_the_next_holder() {
 #[test]
 fn release_of_a_permit_is_seen_by_the_acquire_that_it_enables() {
     let release: fn(&Semaphore) = Semaphore::release;
-    is_seen(|| Semaphore::new(0), release, Semaphore::acquire);
-    is_seen(|| Semaphore::new(0), release, |semaphore| until(|| semaphore.try_acquire()));
-    is_seen(|| Semaphore::new(0), release, |semaphore| assert!(semaphore.acquire_timeout(LIMIT)));
+    is_seen(|| Semaphore::new(0), release, |semaphore| semaphore.acquire().forget());
+    is_seen(
+        || Semaphore::new(0),
+        release,
+        |semaphore| until(|| semaphore.try_acquire().map(raddle::Permit::forget).is_some()),
+    );
+    is_seen(
+        || Semaphore::new(0),
+        release,
+        |semaphore| assert!(semaphore.acquire_timeout(LIMIT).map(raddle::Permit::forget).is_some()),
+    );
     is_seen(
         || Semaphore::new(1),
         |semaphore| semaphore.release_many(2).unwrap(),
-        |semaphore| semaphore.acquire_many(3),
+        |semaphore| semaphore.acquire_many(3).forget(),
     );
     let taken = || {
         let semaphore = BoundedSemaphore::new(1);
-        semaphore.acquire();
+        semaphore.acquire().forget();
         semaphore
     };
-    is_seen(taken, |semaphore| semaphore.release().unwrap(), |semaphore| drop(semaphore.permit()));
+    is_seen(taken, |semaphore| semaphore.release().unwrap(), |semaphore| drop(semaphore.acquire()));
 }
 
 #[test]

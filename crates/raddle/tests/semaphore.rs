@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use raddle::trace::Recording;
-use raddle::{BoundedSemaphore, Mutex, NoPermitsError, PermitError, Semaphore, thread, time};
+use raddle::{BoundedSemaphore, Mutex, NoPermitsError, Permit, PermitError, Semaphore, thread, time};
 use support::{repeat, until, within_limit};
 
 const SHORT: Duration = Duration::from_millis(3);
@@ -23,11 +23,11 @@ fn no_more_threads_are_inside_than_there_are_permits() {
         let turns = |n: usize| {
             for turn in 0..40 {
                 let permit = match (n + turn) % 5 {
-                    0 => Some(semaphore.permit()),
-                    1 => semaphore.try_permit(),
-                    2 => semaphore.permit_timeout(SHORT),
-                    3 => semaphore.permit_deadline(time::now() + SHORT),
-                    _ => Some(semaphore.permit_many(2)),
+                    0 => Some(semaphore.acquire()),
+                    1 => semaphore.try_acquire(),
+                    2 => semaphore.acquire_timeout(SHORT),
+                    3 => semaphore.acquire_deadline(time::now() + SHORT),
+                    _ => Some(semaphore.acquire_many(2)),
                 };
                 if let Some(permit) = permit {
                     let now = inside.fetch_add(permit.count(), Relaxed) + permit.count();
@@ -45,9 +45,9 @@ fn no_more_threads_are_inside_than_there_are_permits() {
 #[test]
 fn a_release_may_come_first_and_from_anywhere() {
     let semaphore = Semaphore::new(0);
-    assert!(!semaphore.try_acquire());
+    assert!(semaphore.try_acquire().is_none());
     thread::scope(|s| drop(s.spawn(|| semaphore.release())));
-    semaphore.acquire();
+    semaphore.acquire().forget();
     assert_eq!(semaphore.release_many(5), Ok(()));
     assert_eq!(semaphore.available(), 5);
     assert!(format!("{semaphore:?}").contains("available: 5"), "{semaphore:?}");
@@ -57,17 +57,17 @@ fn a_release_may_come_first_and_from_anywhere() {
 fn releasing_nothing_is_an_error() {
     let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
     assert_eq!(semaphore.release_many(0), Err(NoPermitsError));
-    bounded.acquire();
-    assert_eq!(bounded.release_many(0), Err(PermitError::None));
+    bounded.acquire().forget();
+    assert_eq!(bounded.release_many(0), Err(PermitError::NoPermits));
     assert_eq!((semaphore.available(), bounded.available()), (1, 0));
-    assert_eq!(NoPermitsError.to_string(), PermitError::None.to_string());
+    assert_eq!(NoPermitsError.to_string(), PermitError::NoPermits.to_string());
 }
 
 #[test]
 fn a_release_too_many_changes_nothing() {
     let bounded = BoundedSemaphore::new(2);
     assert_eq!(bounded.release(), Err(PermitError::Surplus { bound: 2 }));
-    bounded.acquire();
+    bounded.acquire().forget();
     assert_eq!(bounded.release_many(2), Err(PermitError::Surplus { bound: 2 }));
     assert_eq!(bounded.release_many(usize::MAX), Err(PermitError::Surplus { bound: 2 }));
     assert_eq!(bounded.available(), 1, "the count stays as it was");
@@ -81,9 +81,9 @@ fn a_release_too_many_changes_nothing() {
 fn a_release_too_many_cannot_hide_behind_a_waiting_thread() {
     within_limit(|| {
         let bounded = BoundedSemaphore::new(2);
-        bounded.acquire_many(2).unwrap();
+        bounded.acquire_many(2).unwrap().forget();
         thread::scope(|s| {
-            s.spawn(|| bounded.acquire());
+            s.spawn(|| bounded.acquire().forget());
             until(|| bounded.n_waiting() == 1);
             assert_eq!(bounded.release_many(3), Err(PermitError::Surplus { bound: 2 }));
             assert_eq!((bounded.n_waiting(), bounded.available()), (1, 0));
@@ -100,42 +100,45 @@ fn the_count_cannot_overflow() {
     too_many(&|| semaphore.release());
     too_many(&|| semaphore.release_many(usize::MAX).unwrap());
     assert_eq!(semaphore.available(), usize::MAX);
-    drop(semaphore.permit());
+    drop(semaphore.acquire());
     assert_eq!(semaphore.available(), usize::MAX);
 }
 
 #[test]
 fn more_than_there_ever_are_is_an_error() {
     let bounded = BoundedSemaphore::new(2);
-    let error = PermitError::TooMany { asked: 3, bound: 2 };
-    assert_eq!(bounded.acquire_many(3), Err(error));
-    assert_eq!(bounded.permit_many(3).unwrap_err(), error);
+    let error = PermitError::TooMany { requested: 3, bound: 2 };
+    assert_eq!(bounded.acquire_many(3).unwrap_err(), error);
     assert!(error.to_string().contains("3 permits"));
-    assert!(!bounded.try_acquire_many(3) && bounded.try_permit_many(3).is_none());
-    assert!(!bounded.acquire_many_timeout(3, Duration::ZERO) && !bounded.acquire_many_deadline(3, past()));
+    assert!(bounded.try_acquire_many(3).is_none());
+    assert!(
+        bounded.acquire_many_timeout(3, Duration::ZERO).is_none()
+            && bounded.acquire_many_deadline(3, past()).is_none()
+    );
     assert_eq!((bounded.available(), bounded.n_waiting()), (2, 0));
     // And it is no as soon as it is known: nobody behind it has to wait.
-    assert!(!bounded.acquire_many_timeout(3, Duration::MAX));
-    assert!(bounded.permit_many_timeout(3, Duration::MAX).is_none());
+    assert!(bounded.acquire_many_timeout(3, Duration::MAX).is_none());
 }
 
 #[test]
 fn permits_that_are_out_cannot_be_taken_within_a_limit() {
     let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
-    let (one, other) = (semaphore.permit(), bounded.permit());
+    let (one, other) = (semaphore.acquire(), bounded.acquire());
     let start = time::now();
-    assert!(!semaphore.try_acquire() && !bounded.try_acquire());
-    assert!(semaphore.try_permit().is_none() && bounded.try_permit().is_none());
-    assert!(!semaphore.acquire_timeout(Duration::ZERO) && !bounded.acquire_timeout(Duration::ZERO));
-    assert!(!semaphore.acquire_deadline(past()) && !bounded.acquire_deadline(past()));
-    assert!(semaphore.permit_deadline(past()).is_none() && bounded.permit_deadline(past()).is_none());
-    assert!(!semaphore.acquire_timeout(SHORT) && !bounded.acquire_timeout(SHORT));
-    assert!(semaphore.permit_timeout(SHORT).is_none() && bounded.permit_timeout(SHORT).is_none());
-    assert!(!semaphore.acquire_many_timeout(2, SHORT) && !semaphore.acquire_many_deadline(2, past()));
-    assert!(semaphore.try_permit_many(2).is_none() && semaphore.permit_many_timeout(2, SHORT).is_none());
-    assert!(semaphore.permit_many_deadline(2, past()).is_none());
-    assert!(bounded.permit_many_deadline(1, past()).is_none());
-    assert!(time::now() - start >= SHORT * 5);
+    assert!(semaphore.try_acquire().is_none() && bounded.try_acquire().is_none());
+    assert!(
+        semaphore.acquire_timeout(Duration::ZERO).is_none()
+            && bounded.acquire_timeout(Duration::ZERO).is_none()
+    );
+    assert!(semaphore.acquire_deadline(past()).is_none() && bounded.acquire_deadline(past()).is_none());
+    assert!(semaphore.acquire_timeout(SHORT).is_none() && bounded.acquire_timeout(SHORT).is_none());
+    assert!(
+        semaphore.acquire_many_timeout(2, SHORT).is_none()
+            && semaphore.acquire_many_deadline(2, past()).is_none()
+    );
+    assert!(semaphore.try_acquire_many(2).is_none());
+    assert!(bounded.acquire_many_deadline(1, past()).is_none());
+    assert!(time::now() - start >= SHORT * 3);
     assert_eq!((semaphore.available(), bounded.available()), (0, 0), "a failed attempt has given back");
     assert_eq!((semaphore.n_waiting(), bounded.n_waiting()), (0, 0));
     drop((one, other));
@@ -146,15 +149,18 @@ fn permits_that_are_out_cannot_be_taken_within_a_limit() {
 fn free_permits_can_be_taken_in_no_time() {
     let (semaphore, bounded) = (Semaphore::new(2), BoundedSemaphore::new(2));
     for limit in [Duration::ZERO, Duration::MAX] {
-        assert!(semaphore.acquire_timeout(limit) && bounded.acquire_timeout(limit));
-        assert!(semaphore.permit_timeout(limit).is_some() && bounded.permit_timeout(limit).is_some());
+        assert!(
+            semaphore.acquire_timeout(limit).map(Permit::forget).is_some()
+                && bounded.acquire_timeout(limit).map(Permit::forget).is_some()
+        );
+        assert!(semaphore.acquire_timeout(limit).is_some() && bounded.acquire_timeout(limit).is_some());
         semaphore.release();
         bounded.release().unwrap();
-        assert!(semaphore.permit_many_timeout(2, limit).is_some());
-        assert!(bounded.permit_many_timeout(2, limit).is_some());
+        assert!(semaphore.acquire_many_timeout(2, limit).is_some());
+        assert!(bounded.acquire_many_timeout(2, limit).is_some());
     }
-    assert!(semaphore.permit_many_deadline(2, past()).is_some_and(|permit| permit.count() == 2));
-    assert!(bounded.try_permit_many(2).is_some_and(|permit| format!("{permit:?}").contains("count: 2")));
+    assert!(semaphore.acquire_many_deadline(2, past()).is_some_and(|permit| permit.count() == 2));
+    assert!(bounded.try_acquire_many(2).is_some_and(|permit| format!("{permit:?}").contains("count: 2")));
     assert_eq!((semaphore.available(), bounded.available()), (2, 2));
 }
 
@@ -162,7 +168,7 @@ fn free_permits_can_be_taken_in_no_time() {
 fn a_panic_gives_permits_back() {
     let (semaphore, bounded) = (Semaphore::new(3), BoundedSemaphore::new(2));
     let failed = catch_unwind(AssertUnwindSafe(|| {
-        let _permits = (semaphore.permit_many(3), bounded.permit());
+        let _permits = (semaphore.acquire_many(3), bounded.acquire());
         std::panic::resume_unwind(Box::new("held"));
     }));
     assert!(failed.is_err());
@@ -172,7 +178,7 @@ fn a_panic_gives_permits_back() {
 #[test]
 fn a_permit_may_go_to_another_thread() {
     let semaphore = Semaphore::new(1);
-    let permit = semaphore.permit();
+    let permit = semaphore.acquire();
     thread::scope(|s| drop(s.spawn(move || drop(permit))));
     assert_eq!(semaphore.available(), 1);
 }
@@ -185,7 +191,7 @@ fn permits_are_given_in_the_order_of_asking() {
             for n in 0..6 {
                 let (semaphore, order) = (&semaphore, &order);
                 s.spawn(move || {
-                    semaphore.acquire();
+                    semaphore.acquire().forget();
                     order.lock().push(n);
                 });
                 until(|| semaphore.n_waiting() == n + 1);
@@ -208,7 +214,7 @@ fn a_big_request_is_not_passed_by_small_ones() {
             for (place, count) in [3, 1, 2].into_iter().enumerate() {
                 let (semaphore, order) = (&semaphore, &order);
                 s.spawn(move || {
-                    semaphore.acquire_many(count);
+                    semaphore.acquire_many(count).forget();
                     order.lock().push(count);
                 });
                 until(|| semaphore.n_waiting() == place + 1);
@@ -216,7 +222,9 @@ fn a_big_request_is_not_passed_by_small_ones() {
             for free in 1..=2 {
                 semaphore.release();
                 assert_eq!((semaphore.available(), semaphore.n_waiting()), (free, 3));
-                assert!(!semaphore.try_acquire() && !semaphore.acquire_timeout(Duration::ZERO));
+                assert!(
+                    semaphore.try_acquire().is_none() && semaphore.acquire_timeout(Duration::ZERO).is_none()
+                );
                 assert!(order.lock().is_empty());
             }
             semaphore.release();
@@ -235,8 +243,8 @@ fn a_big_request_that_times_out_lets_those_behind_it_go() {
     repeat(10, || {
         let semaphore = Semaphore::new(2);
         thread::scope(|s| {
-            let big = s.spawn(|| semaphore.acquire_many_timeout(5, SHORT));
-            let small = s.spawn(|| semaphore.permit_timeout(support::LIMIT).is_some());
+            let big = s.spawn(|| semaphore.acquire_many_timeout(5, SHORT).map(Permit::forget).is_some());
+            let small = s.spawn(|| semaphore.acquire_timeout(support::LIMIT).is_some());
             assert_eq!((big.join().unwrap(), small.join().unwrap()), (false, true));
         });
         assert_eq!((semaphore.available(), semaphore.n_waiting()), (2, 0));
@@ -250,7 +258,7 @@ fn one_release_serves_as_many_as_it_can() {
         thread::scope(|s| {
             for count in [1, 2, 1, 4] {
                 let (semaphore, before) = (&semaphore, semaphore.n_waiting());
-                s.spawn(move || semaphore.acquire_many(count));
+                s.spawn(move || semaphore.acquire_many(count).forget());
                 until(|| semaphore.n_waiting() == before + 1);
             }
             semaphore.release_many(5).unwrap();
@@ -269,7 +277,16 @@ fn no_permit_is_lost_or_made_by_a_timeout() {
         let semaphore = Semaphore::new(0);
         let taken: usize = thread::scope(|s| {
             let waiters: Vec<_> = (0..3)
-                .map(|_| s.spawn(|| usize::from(semaphore.acquire_timeout(Duration::from_micros(80)))))
+                .map(|_| {
+                    s.spawn(|| {
+                        usize::from(
+                            semaphore
+                                .acquire_timeout(Duration::from_micros(80))
+                                .map(Permit::forget)
+                                .is_some(),
+                        )
+                    })
+                })
                 .collect();
             s.spawn(|| semaphore.release_many(2).unwrap());
             waiters.into_iter().map(|waiter| waiter.join().unwrap()).sum()
@@ -287,7 +304,8 @@ fn a_poll_keeps_every_permit_that_it_got() {
             let poll = s.spawn(|| {
                 let mut taken = 0;
                 while polls.fetch_sub(1, Relaxed) > 1 {
-                    taken += usize::from(semaphore.acquire_timeout(Duration::ZERO));
+                    taken +=
+                        usize::from(semaphore.acquire_timeout(Duration::ZERO).map(Permit::forget).is_some());
                 }
                 taken
             });
@@ -312,7 +330,7 @@ fn a_release_happens_before_the_acquire_that_it_enables() {
                 value.store(1, Relaxed);
                 semaphore.release();
             });
-            semaphore.acquire();
+            semaphore.acquire().forget();
             assert_eq!(value.load(Relaxed), 1);
         });
     });
@@ -323,7 +341,7 @@ fn a_limit_beyond_all_time_waits() {
     repeat(20, || {
         let semaphore = Semaphore::new(0);
         thread::scope(|s| {
-            let taken = s.spawn(|| semaphore.acquire_timeout(Duration::MAX));
+            let taken = s.spawn(|| semaphore.acquire_timeout(Duration::MAX).map(Permit::forget).is_some());
             semaphore.release();
             assert!(taken.join().unwrap());
         });
@@ -333,9 +351,12 @@ fn a_limit_beyond_all_time_waits() {
 #[test]
 fn nothing_can_be_taken_too() {
     let (semaphore, bounded) = (Semaphore::new(0), BoundedSemaphore::new(0));
-    drop((semaphore.permit_many(0), bounded.permit_many(0).unwrap()));
-    assert!(semaphore.try_acquire_many(0) && bounded.try_acquire_many(0));
-    assert!(!semaphore.try_acquire() && !bounded.try_acquire());
+    drop((semaphore.acquire_many(0), bounded.acquire_many(0).unwrap()));
+    assert!(
+        semaphore.try_acquire_many(0).map(Permit::forget).is_some()
+            && bounded.try_acquire_many(0).map(Permit::forget).is_some()
+    );
+    assert!(semaphore.try_acquire().is_none() && bounded.try_acquire().is_none());
     assert_eq!((semaphore.available(), bounded.available()), (0, 0));
 }
 
@@ -344,10 +365,10 @@ fn nothing_can_be_taken_too() {
 fn the_steps_of_a_permit_are_those_of_its_semaphore() {
     let recording = Recording::start();
     let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
-    drop((semaphore.permit(), bounded.permit()));
-    semaphore.acquire();
+    drop((semaphore.acquire(), bounded.acquire()));
+    semaphore.acquire().forget();
     semaphore.release();
-    bounded.acquire();
+    bounded.acquire().forget();
     bounded.release().unwrap();
     let me = thread::current().name();
     let steps = recording.finish().into_iter().filter(|step| *step.thread == *me);
@@ -362,15 +383,18 @@ fn the_steps_of_a_permit_are_those_of_its_semaphore() {
 #[test]
 fn default_is_one_permit() {
     let (semaphore, bounded) = (Semaphore::default(), BoundedSemaphore::default());
-    assert!(semaphore.try_acquire() && bounded.try_acquire());
-    assert!(!semaphore.try_acquire() && !bounded.try_acquire());
+    assert!(
+        semaphore.try_acquire().map(Permit::forget).is_some()
+            && bounded.try_acquire().map(Permit::forget).is_some()
+    );
+    assert!(semaphore.try_acquire().is_none() && bounded.try_acquire().is_none());
 }
 
 #[test]
 fn statics_need_no_start() {
     static JOBS: Semaphore = Semaphore::new(1);
     static CONNECTIONS: BoundedSemaphore = BoundedSemaphore::new(1);
-    let _permits = (JOBS.permit(), CONNECTIONS.permit());
+    let _permits = (JOBS.acquire(), CONNECTIONS.acquire());
 }
 
 #[test]

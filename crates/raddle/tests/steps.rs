@@ -204,7 +204,7 @@ fn some() -> Semaphore {
 
 fn out() -> BoundedSemaphore {
     let semaphore = BoundedSemaphore::new(5);
-    semaphore.acquire_many(2).unwrap();
+    semaphore.acquire_many(2).unwrap().forget();
     semaphore
 }
 
@@ -265,18 +265,10 @@ const TAKE: Steps = steps! {
     "BoundedSemaphore::acquire_timeout" out() => |it| it.acquire_timeout(SOON);
     "BoundedSemaphore::available" out() => |it| it.available();
     "BoundedSemaphore::n_waiting" out() => |it| it.n_waiting();
-    "BoundedSemaphore::permit" out() => |it| it.permit();
-    "BoundedSemaphore::permit_deadline" out() => |it| it.permit_deadline(soon());
-    "BoundedSemaphore::permit_many" out() => |it| it.permit_many(2);
-    "BoundedSemaphore::permit_many_deadline" out() => |it| it.permit_many_deadline(2, soon());
-    "BoundedSemaphore::permit_many_timeout" out() => |it| it.permit_many_timeout(2, SOON);
-    "BoundedSemaphore::permit_timeout" out() => |it| it.permit_timeout(SOON);
     "BoundedSemaphore::release" out() => |it| it.release();
     "BoundedSemaphore::release_many" out() => |it| it.release_many(2);
     "BoundedSemaphore::try_acquire" out() => |it| it.try_acquire();
     "BoundedSemaphore::try_acquire_many" out() => |it| it.try_acquire_many(2);
-    "BoundedSemaphore::try_permit" out() => |it| it.try_permit();
-    "BoundedSemaphore::try_permit_many" out() => |it| it.try_permit_many(2);
     "Condition::notify" held() => |it| it.0.notify(&it.1, 1);
     "Condition::notify_all" held() => |it| it.0.notify_all(&it.1);
     "Condition::notify_one" held() => |it| it.0.notify_one(&it.1);
@@ -306,7 +298,7 @@ const TAKE: Steps = steps! {
     "Debug for Timer" timer() => |it| format!("{it:?}");
     "Debug for name" AtomicU8::new(1) => |it| format!("{it:?}");
     "Drop for LockGuard" kept(Lock::new()).lock() => |it| drop(it);
-    "Drop for Permit" kept(some()).permit() => |it| drop(it);
+    "Drop for Permit" kept(some()).acquire() => |it| drop(it);
     "Drop for Promise" Promise::<u8>::new() => |it| drop(it);
     "Drop for RLockGuard" kept(RLock::new()).lock() => |it| drop(it);
     "Drop for ThreadPoolExecutor" pool() => |it| drop(it);
@@ -386,18 +378,10 @@ const TAKE: Steps = steps! {
     "Semaphore::acquire_timeout" empty() => |it| it.acquire_timeout(SOON);
     "Semaphore::available" some() => |it| it.available();
     "Semaphore::n_waiting" some() => |it| it.n_waiting();
-    "Semaphore::permit" some() => |it| it.permit();
-    "Semaphore::permit_deadline" some() => |it| it.permit_deadline(soon());
-    "Semaphore::permit_many" some() => |it| it.permit_many(2);
-    "Semaphore::permit_many_deadline" some() => |it| it.permit_many_deadline(2, soon());
-    "Semaphore::permit_many_timeout" some() => |it| it.permit_many_timeout(2, SOON);
-    "Semaphore::permit_timeout" some() => |it| it.permit_timeout(SOON);
     "Semaphore::release" some() => |it| it.release();
     "Semaphore::release_many" some() => |it| it.release_many(2);
     "Semaphore::try_acquire" some() => |it| it.try_acquire();
     "Semaphore::try_acquire_many" some() => |it| it.try_acquire_many(2);
-    "Semaphore::try_permit" some() => |it| it.try_permit();
-    "Semaphore::try_permit_many" some() => |it| it.try_permit_many(2);
     "Shared::get" Shared::new(1) => |it| it.get();
     "Shared::set" Shared::new(1) => |it| it.set(2);
     "SimpleQueue::get" simple() => |it| it.get();
@@ -583,6 +567,7 @@ const NONE: &[(&str, &[&str])] = &[
         &[
             "RLock::is_mine",
             "Permit::count",
+            "Permit::forget",
             "Debug for Permit",
             "Debug for MutexGuard",
             "Debug for ReentrantMutexGuard",
@@ -802,11 +787,9 @@ fn what_is_tried_never_waits() {
             assert!(!lock.try_acquire() && lock.try_lock().is_none() && mutex.try_lock().is_none());
 
             let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
-            let _permits = (semaphore.permit(), bounded.permit());
-            assert!(!semaphore.try_acquire() && !semaphore.try_acquire_many(2));
-            assert!(semaphore.try_permit().is_none() && semaphore.try_permit_many(2).is_none());
-            assert!(!bounded.try_acquire() && !bounded.try_acquire_many(1));
-            assert!(bounded.try_permit().is_none() && bounded.try_permit_many(1).is_none());
+            let _permits = (semaphore.acquire(), bounded.acquire());
+            assert!(semaphore.try_acquire().is_none() && semaphore.try_acquire_many(2).is_none());
+            assert!(bounded.try_acquire().is_none() && bounded.try_acquire_many(1).is_none());
 
             let queue = Queue::bounded(1);
             assert!(queue.try_get().is_err() && queue.try_get_many(2).is_empty());

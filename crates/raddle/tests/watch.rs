@@ -284,8 +284,8 @@ fn condition_that_nobody_notifies() {
 }
 
 fn semaphores() {
-    drop(named("other", || here!(BoundedSemaphore::new(0).acquire())));
-    here!(Semaphore::new(2).acquire_many(3));
+    drop(named("other", || here!(BoundedSemaphore::new(0).acquire().forget())));
+    here!(Semaphore::new(2).acquire_many(3).forget());
 }
 
 fn barrier() {
@@ -377,7 +377,7 @@ fn a_thousand_wait_for_a_sleeper() {
     let waiting: Vec<_> = (0..1_000)
         .map(|n| small(if n % 2 == 0 { |event, _| event.wait() } else { |_, lock| drop(lock.lock()) }))
         .collect();
-    ready.acquire_many(1_000);
+    ready.acquire_many(1_000).forget();
     drop(Thread::spawn(|| {
         thread::sleep(Duration::from_millis(1300));
         event.set();
@@ -444,7 +444,7 @@ fn busy() {
                 loop {
                     let more = time::now() < end;
                     drop(lock.lock());
-                    let permit = permits.permit();
+                    let permit = permits.acquire();
                     drop((rlock.lock(), rlock.lock()));
                     let mut number = mutex.lock();
                     *number += 1;
@@ -480,7 +480,7 @@ fn short_waits_on_a_crowded_machine() {
         .map(|n| {
             Thread::spawn(move || {
                 for _ in 0..5 {
-                    tokens[n].0.acquire();
+                    tokens[n].0.acquire().forget();
                     spin(Duration::from_millis(50)); // while all others wait, their first slices run out
                     tokens[(n + 1) % tokens.len()].0.release();
                 }

@@ -631,11 +631,14 @@ fn synchronise(instr: &Instr, objects: &Objects) -> Option<i16> {
                 Op::Take => by!(
                     instr.how,
                     {
-                        semaphore.acquire_many(count);
+                        semaphore.acquire_many(count).forget();
                         OK
                     },
-                    yes(semaphore.try_acquire_many(count)),
-                    |time| yes(semaphore.acquire_many_timeout(count, time))
+                    yes(semaphore.try_acquire_many(count).map(raddle::Permit::forget).is_some()),
+                    |time| yes(semaphore
+                        .acquire_many_timeout(count, time)
+                        .map(raddle::Permit::forget)
+                        .is_some())
                 ),
                 Op::Give => semaphore.release_many(count).map_or(ERROR, |()| OK),
                 Op::Free => to_i16(semaphore.available()),
@@ -647,9 +650,12 @@ fn synchronise(instr: &Instr, objects: &Objects) -> Option<i16> {
             match instr.op {
                 Op::Take => by!(
                     instr.how,
-                    semaphore.acquire_many(count).map_or(ERROR, |()| OK),
-                    yes(semaphore.try_acquire_many(count)),
-                    |time| yes(semaphore.acquire_many_timeout(count, time))
+                    semaphore.acquire_many(count).map(raddle::Permit::forget).map_or(ERROR, |()| OK),
+                    yes(semaphore.try_acquire_many(count).map(raddle::Permit::forget).is_some()),
+                    |time| yes(semaphore
+                        .acquire_many_timeout(count, time)
+                        .map(raddle::Permit::forget)
+                        .is_some())
                 ),
                 Op::Give => semaphore.release_many(count).map_or(ERROR, |()| OK),
                 Op::Free => to_i16(semaphore.available()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::{BoundedSemaphore, Mutex, PermitError, Semaphore, Shared, Thread};
+use raddle::{BoundedSemaphore, Mutex, Permit, PermitError, Semaphore, Shared, Thread};
 
 use super::every::{every, every_patiently};
 use super::{SOON, pause, together};
@@ -14,7 +14,7 @@ fn a_grant_against_a_timeout() {
         let permits = Arc::new(Semaphore::new(0));
         let taker = {
             let permits = permits.clone();
-            Thread::spawn(move || permits.acquire_timeout(SOON))
+            Thread::spawn(move || permits.acquire_timeout(SOON).map(Permit::forget).is_some())
         };
         permits.release();
         (taker.join().unwrap(), permits.available(), permits.n_waiting())
@@ -29,7 +29,7 @@ fn one_permit_excludes() {
         together(2, |_| {
             let (permits, total) = (permits.clone(), total.clone());
             move || {
-                let _permit = permits.permit();
+                let _permit = permits.acquire();
                 total.set(total.get() + 1);
             }
         });
@@ -45,7 +45,7 @@ fn two_permits_let_two_of_three_in() {
         together(3, |_| {
             let (permits, inside) = (permits.clone(), inside.clone());
             move || {
-                let _permit = permits.permit();
+                let _permit = permits.acquire();
                 {
                     let mut inside = inside.lock();
                     inside.0 += 1;
@@ -65,11 +65,11 @@ fn who_asks_for_few_stays_behind_who_asks_for_many_until_that_one_gives_up() {
         let permits = Arc::new(Semaphore::new(0));
         let many = {
             let permits = permits.clone();
-            Thread::spawn(move || permits.acquire_many_timeout(2, SOON))
+            Thread::spawn(move || permits.acquire_many_timeout(2, SOON).map(Permit::forget).is_some())
         };
         let few = {
             let permits = permits.clone();
-            Thread::spawn(move || permits.acquire())
+            Thread::spawn(move || permits.acquire().forget())
         };
         permits.release();
         few.join().unwrap();
@@ -85,7 +85,7 @@ fn who_came_first_is_served_first() {
         let threads = ['a', 'b'].map(|who| {
             let (permits, order) = (permits.clone(), order.clone());
             let thread = Thread::spawn(move || {
-                permits.acquire();
+                permits.acquire().forget();
                 order.lock().push(who);
                 permits.release();
             });
@@ -108,11 +108,11 @@ fn nobody_overtakes_who_is_in_line() {
         let permits = Arc::new(Semaphore::new(0));
         let both = {
             let permits = permits.clone();
-            Thread::spawn(move || permits.acquire_many(2))
+            Thread::spawn(move || permits.acquire_many(2).forget())
         };
         pause(); // it is in line now, since the clock is patient
         permits.release();
-        let overtaken = permits.try_acquire();
+        let overtaken = permits.try_acquire().map(Permit::forget).is_some();
         permits.release();
         both.join().unwrap();
         (overtaken, permits.available())
@@ -126,7 +126,7 @@ fn two_permits_at_once_serve_two() {
         let permits = Arc::new(Semaphore::new(0));
         let takers = [(); 2].map(|()| {
             let permits = permits.clone();
-            Thread::spawn(move || permits.acquire())
+            Thread::spawn(move || permits.acquire().forget())
         });
         permits.release_many(2).unwrap();
         for taker in takers {
@@ -143,7 +143,7 @@ fn two_permits_at_once_serve_two_or_one_who_asks_for_both() {
         let permits = Arc::new(Semaphore::new(0));
         let takers = [1, 2].map(|count| {
             let permits = permits.clone();
-            Thread::spawn(move || permits.acquire_many_timeout(count, SOON))
+            Thread::spawn(move || permits.acquire_many_timeout(count, SOON).map(Permit::forget).is_some())
         });
         permits.release_many(2).unwrap();
         let got = takers.map(|taker| taker.join().unwrap());
@@ -157,7 +157,7 @@ fn two_permits_at_once_serve_two_or_one_who_asks_for_both() {
 fn one_of_two_releases_is_one_too_many() {
     let scenario = || {
         let permits = Arc::new(BoundedSemaphore::new(1));
-        permits.acquire();
+        permits.acquire().forget();
         let other = {
             let permits = permits.clone();
             Thread::spawn(move || permits.release())
@@ -177,7 +177,7 @@ fn a_release_goes_to_the_next_in_line_unless_who_gives_up_has_it() {
         let hasty = {
             let permits = permits.clone();
             Thread::spawn(move || {
-                let got = permits.acquire_timeout(SOON);
+                let got = permits.acquire_timeout(SOON).map(Permit::forget).is_some();
                 if got {
                     permits.release();
                 }
@@ -186,7 +186,7 @@ fn a_release_goes_to_the_next_in_line_unless_who_gives_up_has_it() {
         };
         let patient = {
             let permits = permits.clone();
-            Thread::spawn(move || permits.acquire())
+            Thread::spawn(move || permits.acquire().forget())
         };
         permits.release();
         patient.join().unwrap();

@@ -146,7 +146,7 @@ impl ThreadPoolExecutor {
     ///     let done = done.clone();
     ///     pool.execute(move || done.release()).expect("the pool is open");
     /// }
-    /// done.acquire_many(100);
+    /// done.acquire_many(100).forget();
     /// ```
     #[track_caller]
     pub fn execute<F>(&self, task: F) -> Result<(), SubmitError<F>>
