@@ -9,11 +9,10 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::crew::CAN_FAIL;
+use super::callback::{DEADLOCK, Listener, SETTLED, Watch};
 use super::error::FutureError;
 use super::handle::Future;
-use super::listen::{DEADLOCK, Listener, SETTLED, Watch};
-use super::state::settled;
+use super::state::{CAN_FAIL, settled};
 use super::wait::{distinct, own_crew, sleep};
 use crate::raw::{Guarded, Waiter};
 use crate::rt::{self, Kind, Object, Op, Place};

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::callback::Listener;
 use super::error::FutureError;
-use super::listen::Listener;
 use super::state::{Core, Due, Handle, Take, at_rest, settled};
 use crate::rt::{self, Kind, Op, Place};
+use crate::thread::drop_guarded;
 
 /// The result of a task, which may not be there yet.
 ///
@@ -258,5 +262,112 @@ fn phase<T>(core: &Core<T>) -> &'static str {
         "running"
     } else {
         "pending"
+    }
+}
+
+/// Gives what [`result`](Future::result) gives. Dropping it before it is ready does not cancel the task.
+impl<T> std::future::Future for Future<T> {
+    type Output = Result<T, FutureError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("polls"));
+        loop {
+            match self.core.take() {
+                Take::Value(value) => return Poll::Ready(Ok(value)),
+                Take::Failed(error) => return Poll::Ready(Err(error)),
+                Take::Lent(by) if by == rt::ident() => return Poll::Ready(Err(FutureError::Taken)),
+                Take::Lent(_) | Take::NotDone => {}
+            }
+            if self.leave_waker(context.waker()) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<T> Future<T> {
+    /// Leaves a waker in place of the one left before; false: there is nothing to wait for any more.
+    fn leave_waker(&mut self, waker: &Waker) -> bool {
+        static KEYS: AtomicU64 = AtomicU64::new(1);
+        let key = *self.waker.get_or_insert_with(|| KEYS.fetch_add(1, Relaxed));
+        let new = waker.clone(); // the executor's code, as is dropping one: not under the lock
+        let mut inner = self.core.inner.lock();
+        if self.core.is(at_rest) {
+            return false;
+        }
+        let mine = inner.listeners.all_mut().iter_mut().find(|listener| is_mine(listener, key));
+        let old = if let Some(listener) = mine {
+            Some(std::mem::replace(listener, Listener::Waker(key, new)))
+        } else {
+            inner.listeners.push(Listener::Waker(key, new));
+            None
+        };
+        drop(inner);
+        drop_guarded("the destructor of a waker", old);
+        true
+    }
+}
+
+fn is_mine<C>(listener: &Listener<C>, key: u64) -> bool {
+    matches!(listener, Listener::Waker(other, _) if *other == key)
+}
+
+impl<T> Drop for Future<T> {
+    fn drop(&mut self) {
+        let Some(key) = self.waker else { return };
+        let mut inner = self.core.inner.lock();
+        let old = inner.listeners.remove(|listener| is_mine(listener, key));
+        drop(inner);
+        drop_guarded("the destructor of a waker", old);
+    }
+}
+
+impl<T> Core<T> {
+    /// Calls `look` with the value or with the reason why there is none.
+    pub(super) fn look<R>(self: &Arc<Self>, op: Op, look: impl FnOnce(Result<&T, &FutureError>) -> R) -> R {
+        loop {
+            match self.borrow() {
+                Take::Value(value) => {
+                    let lent = Lent {
+                        core: self,
+                        op: Op { kind: Kind::Write, ..op }.does("puts back the result of"),
+                        value: Some(value),
+                    };
+                    return look(lent.value.as_ref().ok_or(&FutureError::Taken));
+                }
+                Take::Failed(error) => return look(Err(&error)),
+                Take::NotDone => return look(Err(&FutureError::NotDone)),
+                Take::Lent(by) if by == rt::ident() => return look(Err(&FutureError::Taken)),
+                Take::Lent(_) => {
+                    if let Err(error) = self.wait(op, None, at_rest) {
+                        return look(Err(&error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The value on loan; it goes back also if the looking panics.
+struct Lent<'a, T> {
+    core: &'a Core<T>,
+    op: Op,
+    value: Option<T>,
+}
+
+impl<T> Drop for Lent<'_, T> {
+    fn drop(&mut self) {
+        /// Goes back even if a scheduler throws at the point.
+        struct Back<'a, 'b, T>(&'a mut Lent<'b, T>);
+        impl<T> Drop for Back<'_, '_, T> {
+            fn drop(&mut self) {
+                if let Some(value) = self.0.value.take() {
+                    self.0.core.give_back(value);
+                }
+            }
+        }
+        let op = self.op;
+        let _back = Back(self);
+        rt::point(op);
     }
 }

@@ -5,10 +5,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::crew::NOWHERE;
 use super::error::{FutureError, TaskPanic};
 use super::handle::{FUTURE, Future};
-use super::state::{Core, Handle, call_back, settled};
+use super::state::{Core, Handle, NOWHERE, call_back, settled};
 use crate::rt::{self, Kind, Op};
 use crate::thread::drop_guarded;
 

@@ -7,17 +7,21 @@
 //! Whoever changes the word otherwise holds the lock, `ASLEEP` included, and who settles a future is the one
 //! who started it. So settling needs no compare-and-swap.
 
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::mem::needs_drop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Instant;
 
-use super::depth::shallow;
+use super::callback::{Listener, Listeners, Watch, shallow, tell};
 use super::error::FutureError;
-use super::listen::{Listener, Listeners, Watch, tell};
-use crate::raw::Guarded;
-use crate::rt;
+use crate::raw::{Guard, Guarded, Waiter};
+use crate::rt::{self, Op, Wait};
+use crate::sys::spin::Spin;
 use crate::thread::{drop_guarded, guarded};
+use crate::watch::say_of_own_task;
 
 const PENDING: u32 = 0;
 const RUNNING: u32 = 1;
@@ -203,12 +207,7 @@ impl<T, W: ?Sized> Core<T, W> {
     }
 
     /// The outcome is in place: out of the lock, and let everyone know.
-    fn publish(
-        &self,
-        mut inner: crate::raw::Guard<'_, Inner<T>>,
-        phase: u32,
-        failed: bool,
-    ) -> Vec<Callback<T>> {
+    fn publish(&self, mut inner: Guard<'_, Inner<T>>, phase: u32, failed: bool) -> Vec<Callback<T>> {
         let listeners = inner.listeners.take();
         rt::atom(&self.word);
         let before = self.word.load(Relaxed);
@@ -326,4 +325,200 @@ impl<T, W: ?Sized> Drop for Core<T, W> {
             drop_guarded("the destructor of a done-callback or waker", listeners);
         }
     }
+}
+
+impl<T, W: ?Sized> Core<T, W> {
+    /// Why there is no value, if it failed; whoever asks has looked.
+    pub(super) fn failure(&self) -> Option<FutureError> {
+        let mut inner = self.inner.lock();
+        inner.looked |= !matches!(inner.outcome, Outcome::None);
+        match &inner.outcome {
+            Outcome::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    /// Why there is no value, if it failed; this is no look.
+    pub(crate) fn peek_failure(&self) -> Option<FutureError> {
+        match &self.inner.lock().outcome {
+            Outcome::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    /// A failure that nobody has looked at, which now somebody has.
+    pub(crate) fn unseen_failure(&self) -> Option<FutureError> {
+        let mut inner = self.inner.lock();
+        if std::mem::replace(&mut inner.looked, true) {
+            return None;
+        }
+        match &inner.outcome {
+            Outcome::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl<T, W: ?Sized> Core<T, W> {
+    /// Waits until the phase is `reached`.
+    pub(crate) fn wait(
+        self: &Arc<Self>,
+        op: Op,
+        deadline: Option<Instant>,
+        reached: fn(u32) -> bool,
+    ) -> Result<(), FutureError> {
+        self.give_up_if_an_ancestors();
+        if deadline.is_none()
+            && !self.is(settled)
+            && let Some(crew) = crew_of(self.home)
+        {
+            return self.wait_for_own_pool(&*crew, op);
+        }
+        rt::point_until(op, deadline, &self.word, || self.is(reached));
+        if self.sleep(deadline, reached) { Ok(()) } else { Err(FutureError::TimedOut) }
+    }
+
+    /// Settles the future as abandoned if only a thread of an ancestor of this process would.
+    pub(super) fn give_up_if_an_ancestors(self: &Arc<Self>) {
+        let runs_here = || crew_of(self.home).is_some_and(|crew| crew.runs(self.address()));
+        if is_an_ancestors(self.home)
+            && !self.is(settled)
+            && !runs_here()
+            && let Ok(callbacks) = self.settle(Err(FutureError::Abandoned))
+        {
+            drop_guarded("the destructor of a done-callback", callbacks); // they belong to the ancestor as well
+        }
+    }
+
+    fn address(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).cast::<()>() as usize
+    }
+
+    fn sleep(&self, deadline: Option<Instant>, reached: fn(u32) -> bool) -> bool {
+        let mut spin = Spin::new();
+        loop {
+            rt::atom(&self.word);
+            let seen = self.word.load(Acquire);
+            if reached(seen) {
+                return true;
+            }
+            if spin.again() {
+                continue;
+            }
+            if seen & ASLEEP == 0 {
+                self.will_sleep(reached);
+                continue;
+            }
+            if rt::wait(&self.word, seen, deadline) == Wait::TimedOut {
+                return self.is(reached);
+            }
+        }
+    }
+
+    /// Has whoever settles the future wake this thread. The word is settled by a plain store under this lock.
+    fn will_sleep(&self, reached: fn(u32) -> bool) {
+        let _settling = self.inner.lock();
+        if !self.is(reached) {
+            self.word.fetch_or(ASLEEP, Relaxed);
+        }
+    }
+
+    /// Waits in a way that the pool can end, when it sees that no worker is left to bring the result.
+    fn wait_for_own_pool(self: &Arc<Self>, crew: &dyn Crew, op: Op) -> Result<(), FutureError> {
+        rt::point(op);
+        if crew.runs(self.address()) {
+            say_of_own_task();
+            return Err(FutureError::Deadlock);
+        }
+        let waiter = Waiter::new(CAN_FAIL);
+        let watch: Arc<dyn Watch> = waiter.clone();
+        if self.listen(Listener::Watch(watch.clone(), 0), settled).is_err() {
+            return Ok(());
+        }
+        crew.block(&waiter, self.address());
+        waiter.wait(op, None);
+        crew.unblock(&waiter);
+        if self.is(settled) {
+            return Ok(());
+        }
+        self.deafen(&watch);
+        Err(FutureError::Deadlock)
+    }
+}
+
+/// In [`Waiter::request`]: the wait can be ended by the verdict [`DEADLOCK`](super::listen::DEADLOCK).
+pub(crate) const CAN_FAIL: usize = 1;
+
+/// In place of a task's address: the wait is for several, or for what others do.
+pub(crate) const NOTHING: usize = 0;
+/// In place of a task's address: the wait is for room in the pool's queue.
+pub(crate) const ROOM: usize = 1;
+
+/// One worker of a pool, as those see it who wait in its thread.
+pub(crate) trait Crew: Send + Sync {
+    /// The worker is about to wait without limit for its own pool; the waiter is told if that would never end.
+    /// `task` is the address of what it waits for, or one of the constants.
+    fn block(&self, waiter: &Arc<Waiter>, task: usize);
+
+    /// The wait is over.
+    fn unblock(&self, waiter: &Arc<Waiter>);
+
+    /// Whether the worker runs the task whose future lies at `address`.
+    fn runs(&self, address: usize) -> bool;
+
+    /// The worker as its pool knows it.
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+thread_local! {
+    static HOME: Cell<u64> = const { Cell::new(NOWHERE) };
+    static CREW: RefCell<Option<Arc<dyn Crew>>> = const { RefCell::new(None) };
+}
+
+/// The home of futures that belong to no pool, and of threads that are no workers.
+pub(crate) const NOWHERE: u64 = 0;
+
+/// A number for a new pool, which says in its upper bits to which process the pool belongs.
+pub(crate) fn new_home() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(NOWHERE + 1);
+    u64::from(rt::forks()) << PROCESS | NEXT.fetch_add(1, Relaxed)
+}
+
+const PROCESS: u32 = 40;
+
+/// Whether the pool `home` belongs to the process that this one was forked from, or to an earlier one. Then it has no
+/// worker here but the one, if any, that called `fork`.
+pub(crate) fn is_an_ancestors(home: u64) -> bool {
+    home != NOWHERE && home >> PROCESS != u64::from(rt::forks())
+}
+
+/// The calling thread works for the pool `home` until the returned value is dropped. It remains one of its threads, which the
+/// pool cannot wait for in that thread, until its thread-locals have been dropped.
+pub(crate) fn enlist(home: u64, crew: Arc<dyn Crew>) -> Enlisted {
+    HOME.set(home);
+    rt::record().group.store(home, Relaxed); // for the watch
+    CREW.set(Some(crew));
+    Enlisted
+}
+
+pub(crate) struct Enlisted;
+
+impl Drop for Enlisted {
+    fn drop(&mut self) {
+        let crew = CREW.try_with(RefCell::take);
+        drop(crew);
+    }
+}
+
+/// The pool that the calling thread works for, or has worked for.
+pub(crate) fn home() -> u64 {
+    HOME.get()
+}
+
+/// The calling thread as a worker of the pool `home`, if it is one.
+pub(crate) fn crew_of(home: u64) -> Option<Arc<dyn Crew>> {
+    if home == NOWHERE || home != HOME.get() {
+        return None;
+    }
+    CREW.try_with(|crew| crew.borrow().clone()).ok().flatten()
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 use std::time::{Duration, Instant};
 
-use super::crew::{self, Crew, NOTHING, NOWHERE};
+use super::callback::{Listener, SETTLED, Watch};
 use super::error::FutureError;
 use super::handle::Future;
-use super::listen::{Listener, SETTLED, Watch};
-use super::state::settled;
+use super::state::{CAN_FAIL, Crew, NOTHING, NOWHERE, crew_of, home, settled};
 use crate::raw::Waiter;
 use crate::rt::{self, Kind, Object, Op, Place};
 
@@ -91,13 +90,13 @@ where
 
 /// The calling thread as a worker, if all of the futures not done are of its own pool.
 pub(super) fn own_crew<'a, T: 'a>(futures: impl Iterator<Item = &'a Future<T>>) -> Option<Arc<dyn Crew>> {
-    let home = crew::home();
+    let home = home();
     if home == NOWHERE
         || !futures.into_iter().all(|future| future.core.home() == home || future.core.is(settled))
     {
         return None;
     }
-    crew::of(home)
+    crew_of(home)
 }
 
 /// Sleeps until told; a wait that would never end is a mistake in the program, and a panic.
@@ -155,7 +154,7 @@ impl Tally {
     fn new(futures: usize, when: ReturnWhen) -> Self {
         let left = if when == ReturnWhen::FirstCompleted { 1 } else { futures };
         let any_failure = when == ReturnWhen::FirstException;
-        Self { left: AtomicUsize::new(left), any_failure, waiter: Waiter::new(crew::CAN_FAIL) }
+        Self { left: AtomicUsize::new(left), any_failure, waiter: Waiter::new(CAN_FAIL) }
     }
 }
 

@@ -1,19 +1,29 @@
 //! The pool as its user sees it.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Relaxed},
+};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::after::After;
-use super::builder::ThreadPoolBuilder;
-use super::error::{BuildError, SubmitError};
-use super::lanes::Priority;
-use super::shared::{POOL, SUBMITS, Shared};
-use super::submit::{Patience, execute, offer, submit};
-use super::worker::carry_out;
-use crate::future::Future;
+use super::error::{AN_ANCESTORS, BuildError, OwnWorkerError, Refusal, SubmitError};
+use super::small_closure::Chore;
+use super::state::{
+    After, Caller, Initializer, Knock, LET_IN, Mode, NO_WORKER, NONE_YET, POOL, SUBMITS, Shared, State, Step,
+};
+use super::task::{Job, Queue, Slot, Task, address_of};
+use super::task_queue::{Lanes, Priority};
+use super::worker::{carry_out, hire, refuse_all};
+use crate::future::{self, CAN_FAIL, Core, Future, ROOM};
+use crate::raw::{Guard, WaitQueue, Waiter};
 use crate::rt::{self, Kind, Object, Op, Place};
+use crate::sys::os;
+use crate::timer;
 
 /// A pool of threads that run tasks; every task has a [`Future`].
 ///
@@ -351,5 +361,441 @@ impl fmt::Debug for ThreadPoolExecutor {
             .field("pending", &pending)
             .field("at_door", &at_door)
             .finish_non_exhaustive()
+    }
+}
+
+/// The settings of a pool that is not there yet.
+///
+/// [`builder`](crate::ThreadPoolExecutor::builder) begins it, [`build`](ThreadPoolBuilder::build) ends it.
+#[must_use = "there is no pool until `build`"]
+#[derive(Default)]
+pub struct ThreadPoolBuilder {
+    max_workers: Option<usize>,
+    prefix: Option<String>,
+    queue_limit: Option<usize>,
+    initializer: Option<Initializer>,
+    daemon: bool,
+    stack_size: Option<usize>,
+}
+
+impl ThreadPoolBuilder {
+    /// At most this many workers at a time; otherwise as many as there are processors and four more, at most 32.
+    pub fn max_workers(mut self, workers: usize) -> Self {
+        self.max_workers = Some(workers);
+        self
+    }
+
+    /// The workers are named `prefix_0`, `prefix_1`, …; otherwise the prefix is `ThreadPoolExecutor-N`.
+    pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// At most this many tasks wait for which no worker is free, or can be started; otherwise there is no limit.
+    ///
+    /// Beyond that, `submit` waits and `try_submit` gives the task back. With 0, no task waits: one is
+    /// accepted when a worker is there for it.
+    pub fn queue_limit(mut self, tasks: usize) -> Self {
+        self.queue_limit = Some(tasks);
+        self
+    }
+
+    /// Has every worker call `initializer` before its first task.
+    ///
+    /// If it panics, the pool is broken: what waits and what is submitted later fails with
+    /// [`FutureError::Broken`](crate::future::FutureError::Broken), which carries the panic's message.
+    pub fn initializer(mut self, initializer: impl Fn() + Send + Sync + 'static) -> Self {
+        self.initializer = Some(Box::new(initializer));
+        self
+    }
+
+    /// Lets the program end although tasks of the pool are unfinished; otherwise it waits for them.
+    pub fn daemon(mut self, daemon: bool) -> Self {
+        self.daemon = daemon;
+        self
+    }
+
+    /// Room for each worker's stack, in bytes; the operating system rounds up.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    pub(super) fn into_shared(self) -> Result<Shared, BuildError> {
+        let max = self.max_workers.unwrap_or_else(default_workers);
+        if max == 0 {
+            return Err(BuildError::NoWorkers);
+        }
+        let prefix = self.prefix.unwrap_or_else(default_prefix);
+        if prefix.contains('\0') {
+            return Err(BuildError::NulInName);
+        }
+        let daemon_heirs = self.daemon || rt::daemon_heirs();
+        let state = empty(max, self.queue_limit, self.daemon);
+        Ok(Shared::new(future::new_home(), prefix, self.initializer, self.stack_size, daemon_heirs, state))
+    }
+}
+
+// The pool calls the initializer and survives its panics; until then, nothing is changed by halves.
+impl UnwindSafe for ThreadPoolBuilder {}
+impl RefUnwindSafe for ThreadPoolBuilder {}
+
+impl fmt::Debug for ThreadPoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolBuilder")
+            .field("max_workers", &self.max_workers)
+            .field("thread_name_prefix", &self.prefix)
+            .field("queue_limit", &self.queue_limit)
+            .field("daemon", &self.daemon)
+            .field("stack_size", &self.stack_size)
+            .finish_non_exhaustive()
+    }
+}
+
+fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
+    State {
+        mode: Mode::Open,
+        lanes: Lanes::new(),
+        door: VecDeque::new(),
+        limit,
+        max,
+        workers: 0,
+        alive: 0,
+        starting: 0,
+        waking: 0,
+        looking: 0,
+        busy: 0,
+        idle: Vec::new(),
+        blocked: Vec::new(),
+        joiners: WaitQueue::new(),
+        daemon,
+        obligation: None,
+        swept_at: future::dead(),
+        inbox_open: false,
+        short: None,
+    }
+}
+
+/// Python's default: tasks often wait for input or output, so there are more workers than processors.
+fn default_workers() -> usize {
+    (os::processors() + 4).min(32)
+}
+
+/// Pools without a name are numbered, each program from 0.
+fn default_prefix() -> String {
+    struct Pools(AtomicU64);
+    let pools = rt::with_program(|program| program.services().get(|| Pools(AtomicU64::new(0))));
+    format!("ThreadPoolExecutor-{}", pools.0.fetch_add(1, Relaxed))
+}
+
+/// How long a submission waits for room; `Until(None)`: for ever.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    No,
+    Until(Option<Instant>),
+}
+
+/// Submits a task, waiting for room; if it is refused, the future says why.
+pub(super) fn submit<F, T>(shared: &Arc<Shared>, priority: Priority, task: F, op: Op) -> Future<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
+    rt::made(Object::of(&*core, "Future"), op.at);
+    if let Err(refusal) = enqueue(shared, core.clone(), priority, Patience::Until(None), op) {
+        core.clone().refuse(refusal.into());
+    }
+    Future::of(core)
+}
+
+/// Submits a task as long as there is patience; if it is refused, the closure comes back.
+pub(super) fn offer<F, T>(
+    shared: &Arc<Shared>,
+    priority: Priority,
+    patience: Patience,
+    task: F,
+    op: Op,
+) -> Result<Future<T>, SubmitError<F>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
+    rt::made(Object::of(&*core, "Future"), op.at);
+    match enqueue(shared, core.clone(), priority, patience, op) {
+        Ok(()) => Ok(Future::of(core)),
+        Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
+    }
+}
+
+/// Has a task run whose result nobody wants, waiting for room; if it is refused, the closure comes back.
+pub(super) fn execute<F>(shared: &Arc<Shared>, task: F, op: Op) -> Result<(), SubmitError<F>>
+where
+    F: FnOnce() + Send + 'static,
+{
+    rt::point(op);
+    if shared.is_an_ancestors() {
+        return Err(SubmitError::Broken(task, AN_ANCESTORS.into()));
+    }
+    if let Some(entry) = shared.inbox.enter() {
+        entry.put(Job::Chore(Chore::new(task)));
+        return Ok(());
+    }
+    // Somebody may have to be woken, hired or waited for, beside which an allocation costs little.
+    let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
+    rt::made(Object::of(&*core, "Future"), op.at);
+    match line_up(shared, core.clone(), Priority(0), Patience::Until(None), op) {
+        Ok(()) => Ok(()),
+        Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
+    }
+}
+
+/// The queue of the pool, for its tasks, if others may wait for room in it.
+pub(super) fn queue(shared: &Arc<Shared>) -> Option<Weak<dyn Queue>> {
+    shared.is_limited().then(|| {
+        let shared: Weak<Shared> = Arc::downgrade(shared);
+        shared as Weak<dyn Queue>
+    })
+}
+
+/// Puts a task into its lane. On failure nobody else has it, and it has not run.
+pub(super) fn enqueue(
+    shared: &Arc<Shared>,
+    task: Arc<dyn Task>,
+    priority: Priority,
+    patience: Patience,
+    op: Op,
+) -> Result<(), Refusal> {
+    rt::point(op); // not one that waits for room: who waits does so in line, at the door
+    if shared.is_an_ancestors() {
+        return Err(Refusal::Broken(AN_ANCESTORS.into()));
+    }
+    if priority == Priority(0)
+        && let Some(entry) = shared.inbox.enter()
+    {
+        entry.put(Job::Task(task));
+        return Ok(());
+    }
+    line_up(shared, task, priority, patience, op)
+}
+
+/// Puts a task into its lane if the inbox is not the way.
+fn line_up(
+    shared: &Arc<Shared>,
+    task: Arc<dyn Task>,
+    priority: Priority,
+    patience: Patience,
+    op: Op,
+) -> Result<(), Refusal> {
+    // Before anything is accepted, so that there is always somebody to try again if the system refuses a thread. Under
+    // a scheduler it would be one more thread to explore, and is started if it is needed.
+    if !rt::explored() {
+        timer::start_service().map_err(Refusal::NoThread)?;
+    }
+    let mut after = After::default();
+    let mut state = shared.gather();
+    if state.is_barred() {
+        state.sweep(&mut after);
+    }
+    if state.is_barred() {
+        return match patience {
+            Patience::No => {
+                drop(state);
+                carry_out(shared, after);
+                Err(Refusal::Full)
+            }
+            Patience::Until(deadline) => wait_at_door(shared, state, after, task, priority, deadline, op),
+        };
+    }
+    let address = address_of(&task);
+    let pushed = match state.refusal() {
+        Some(refusal) => Err(refusal),
+        None => state.push(Job::Task(task), priority), // the submitter keeps a reference, so nothing is dropped here
+    };
+    if state.workers == 0 {
+        state.short = None; // this thread tries for itself, and is refused if that fails
+    }
+    state.summon(shared.finishing(), &mut after);
+    shared.note(&mut state);
+    drop(state);
+    let hires = std::mem::take(&mut after.hire) > 0;
+    carry_out(shared, after);
+    pushed?;
+    if hires { begin_worker(shared, address) } else { Ok(()) }
+}
+
+/// Starts a worker for the task at that address; if that fails and there is no other, the task comes out of
+/// its lane again.
+fn begin_worker(shared: &Arc<Shared>, task: usize) -> Result<(), Refusal> {
+    let Err((error, refused)) = hire(shared, Some(task)) else { return Ok(()) };
+    let (mine, others): (Vec<_>, Vec<_>) = refused.into_iter().partition(|refused| refused.is_at(task));
+    refuse_all(others, &Arc::new(io::Error::from(error.kind())));
+    if mine.is_empty() { Ok(()) } else { Err(Refusal::NoThread(error)) }
+}
+
+/// Waits in line until a worker lets the task in.
+fn wait_at_door(
+    shared: &Arc<Shared>,
+    mut state: Guard<'_, State>,
+    after: After,
+    task: Arc<dyn Task>,
+    priority: Priority,
+    deadline: Option<Instant>,
+    op: Op,
+) -> Result<(), Refusal> {
+    let waiter = Waiter::new(CAN_FAIL);
+    let knock = Arc::new(Knock { waiter: waiter.clone(), answer: AtomicU32::new(NONE_YET) });
+    // The submitter keeps a reference to the task, so that the state never drops it.
+    state.door.push_back(Caller { knock: knock.clone(), task: Job::Task(task), priority });
+    drop(state);
+    carry_out(shared, after);
+    let crew = if deadline.is_none() { future::crew_of(shared.home) } else { None };
+    if let Some(crew) = &crew {
+        crew.block(&waiter, ROOM);
+    }
+    let told = waiter.wait(op, deadline);
+    if let Some(crew) = &crew {
+        crew.unblock(&waiter);
+    }
+    // The answer stands as soon as the knock is out of the door, whatever woke the thread.
+    let mut state = shared.state.lock();
+    let place = state.door.iter().position(|caller| Arc::ptr_eq(&caller.knock, &knock));
+    let caller = place.and_then(|place| state.door.remove(place));
+    let refusal = match knock.answer.load(Relaxed) {
+        LET_IN => return Ok(()),
+        NO_WORKER => Refusal::NoThread(io::Error::other("the system has no thread to give")),
+        NONE_YET if told.is_some() => Refusal::Deadlock,
+        NONE_YET => Refusal::Full,
+        _ => state.refusal().unwrap_or(Refusal::ShutDown),
+    };
+    drop(state);
+    drop(caller);
+    Err(refusal)
+}
+
+/// What becomes of the tasks that wait when a pool is shut down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ShutdownMode {
+    /// They are run.
+    #[default]
+    Drain,
+    /// They are cancelled; those that run go on to their end.
+    CancelPending,
+}
+
+impl ThreadPoolExecutor {
+    /// Accepts no more tasks and waits until the workers are gone. Shutting down again is allowed, and can still
+    /// cancel what waits.
+    ///
+    /// # Errors
+    /// [`OwnWorkerError`], without any effect, in a worker of this pool: it would wait for itself.
+    #[track_caller]
+    pub fn shutdown(&self, how: ShutdownMode) -> Result<(), OwnWorkerError> {
+        self.shutdown_until(how, None, Op::new(&*self.shared, POOL, Kind::Wait).does("shuts down")).map(drop)
+    }
+
+    /// Accepts no more tasks; says whether the workers are gone already.
+    ///
+    /// It does not wait, and so can be called in a task.
+    #[track_caller]
+    pub fn try_shutdown(&self, how: ShutdownMode) -> bool {
+        rt::point(Op::new(&*self.shared, POOL, Kind::Write).does("shuts down"));
+        if self.shared.is_an_ancestors() {
+            return true;
+        }
+        self.close(how);
+        self.shared.state.lock().alive == 0
+    }
+
+    /// Accepts no more tasks and waits at most `timeout` until the workers are gone; says whether they are.
+    ///
+    /// # Errors
+    /// As for [`shutdown`](Self::shutdown).
+    #[track_caller]
+    pub fn shutdown_timeout(&self, how: ShutdownMode, timeout: Duration) -> Result<bool, OwnWorkerError> {
+        self.shutdown_until(
+            how,
+            rt::deadline(timeout),
+            Op::new(&*self.shared, POOL, Kind::Wait).does("shuts down"),
+        )
+    }
+
+    fn close(&self, how: ShutdownMode) {
+        let mut after = After::default();
+        let mut state = self.shared.gather();
+        if how == ShutdownMode::CancelPending {
+            let mut waiting = Vec::new();
+            state.lanes.clear(&mut waiting);
+            after.steps.extend(waiting.into_iter().map(Step::Cancel));
+        }
+        if let Mode::Open = state.mode {
+            state.close(Mode::ShutDown, &mut after);
+        } else {
+            state.conclude(&mut after);
+        }
+        self.shared.note(&mut state);
+        drop(state);
+        carry_out(&self.shared, after);
+    }
+
+    fn shutdown_until(
+        &self,
+        how: ShutdownMode,
+        deadline: Option<Instant>,
+        op: Op,
+    ) -> Result<bool, OwnWorkerError> {
+        if self.shared.is_an_ancestors() {
+            return Ok(true);
+        }
+        if future::home() == self.shared.home {
+            return Err(OwnWorkerError);
+        }
+        rt::point(op);
+        self.close(how);
+        let mut state = self.shared.state.lock();
+        if state.alive == 0 {
+            return Ok(true);
+        }
+        let waiter = state.joiners.enqueue(0);
+        drop(state);
+        if waiter.wait(op, deadline).is_some() {
+            return Ok(true);
+        }
+        let mut state = self.shared.state.lock();
+        Ok(!state.joiners.remove(&waiter))
+    }
+}
+
+/// A clone is another handle to the same pool. Dropping a handle shuts the pool down only if it is the last one.
+impl Clone for ThreadPoolExecutor {
+    fn clone(&self) -> Self {
+        let shared = self.shared.clone(); // aborts if there are too many
+        // Relaxed, as in `Arc`: the new handle reaches another thread by something that synchronizes.
+        shared.handles.fetch_add(1, Relaxed);
+        shared.cloned.store(true, Relaxed);
+        Self { shared }
+    }
+}
+
+impl Drop for ThreadPoolExecutor {
+    /// Shuts the pool down if this is its last handle, and waits for its tasks.
+    fn drop(&mut self) {
+        if self.shared.is_an_ancestors() {
+            // Its state may be inconsistent since the fork: it is leaked.
+            return std::mem::forget(self.shared.clone());
+        }
+        // A handle is made from an existing one, so a handle that was never cloned is the only one. That a clone was made
+        // is known here: making it happens before this.
+        if self.shared.cloned.load(Relaxed) {
+            rt::point(Op::new(&*self.shared, POOL, Kind::Write).does("drops a handle of"));
+            // As in `Arc`: what was done by the other handles happens before the shutdown.
+            if self.shared.handles.fetch_sub(1, AcqRel) != 1 {
+                return;
+            }
+        }
+        if self.shutdown(ShutdownMode::Drain).is_err() {
+            self.try_shutdown(ShutdownMode::Drain);
+        }
     }
 }

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::ZeroBufferError;
-use super::executor::ThreadPoolExecutor;
-use super::lanes::Priority;
-use super::shared::{POOL, SUBMITS, Shared};
-use super::submit::submit;
+use super::executor::{ThreadPoolExecutor, submit};
+use super::state::{POOL, SUBMITS, Shared};
+use super::task_queue::Priority;
 use crate::future::{Future, FutureError};
 use crate::rt::{self, Kind, Object, Op, Place};
 use crate::thread::Careful;

@@ -4,29 +4,18 @@
 //! or started; otherwise the task goes into an inbox with a lock of its own. A task and its future are one allocation.
 //! Workers that find nothing to do sleep, and are woken one at a time.
 
-mod after;
-mod builder;
-mod chore;
-mod closing;
 mod error;
 mod executor;
-mod inbox;
-mod job;
-mod lanes;
 mod map;
 mod scope;
-mod seat;
-mod shared;
+mod small_closure;
 mod state;
-mod submit;
-mod tally;
 mod task;
+mod task_queue;
 mod worker;
 
-pub use builder::ThreadPoolBuilder;
-pub use closing::ShutdownMode;
 pub use error::{BuildError, OwnWorkerError, SubmitError, ZeroBufferError};
-pub use executor::ThreadPoolExecutor;
-pub use lanes::Priority;
+pub use executor::{ShutdownMode, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use map::Map;
 pub use scope::{ScopedFuture, TaskScope};
+pub use task_queue::Priority;
