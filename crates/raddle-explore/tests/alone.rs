@@ -25,7 +25,7 @@ fn deadlock() {
 }
 
 #[test]
-fn several_at_once_see_the_same_as_one_alone() {
+fn concurrent_explorations_see_the_same_as_one_alone() {
     let alone = Explorer::new().strategy(Strategy::Dpor).survey(lost_update);
     let busy = Arc::new(AtomicBool::new(true));
     // Ordinary threads beside them, with the very same types.
@@ -79,7 +79,7 @@ fn memory() -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_hundred_thousand_in_a_row_leak_nothing() {
+fn hundred_thousand_explorations_leak_nothing() {
     let explore = |times: usize| {
         for _ in 0..times {
             let outcome = Explorer::new().strategy(Strategy::Dpor).run(|| {

@@ -141,7 +141,7 @@ const WAITS: &[(&str, Wait)] = &[
 ];
 
 #[test]
-fn timeout_of_any_wait_can_pass_before_an_earlier_deadline() {
+fn any_timeout_can_expire_before_an_earlier_deadline() {
     for &(name, wait) in WAITS {
         // The other thread's timeout is longer, and may be over first all the same: it began to wait earlier.
         assert_both(name, move || {
@@ -158,7 +158,7 @@ fn timeout_of_any_wait_can_pass_before_an_earlier_deadline() {
 }
 
 #[test]
-fn short_timeout_of_any_wait_can_pass_after_a_long_one() {
+fn short_timeout_can_expire_after_a_long_one() {
     for &(name, wait) in WAITS {
         assert_both(name, move || {
             let late = Arc::new(Shared::new(false));
@@ -177,7 +177,7 @@ fn short_timeout_of_any_wait_can_pass_after_a_long_one() {
 }
 
 #[test]
-fn patient_time_lets_deadlines_pass_in_their_order() {
+fn quiescent_time_expires_deadlines_in_order() {
     for &(name, wait) in WAITS {
         let program = move || {
             let late = Arc::new(Shared::new(false));
@@ -198,7 +198,7 @@ fn patient_time_lets_deadlines_pass_in_their_order() {
 }
 
 #[test]
-fn of_equal_deadlines_either_can_pass_first() {
+fn equal_deadlines_can_expire_in_either_order() {
     let survey = reduced(Time::Quiescent, || {
         let order = Arc::new(Shared::new(0));
         let other = Thread::spawn({
@@ -317,7 +317,7 @@ fn loop_that_yields_is_bounded_and_therefore_inconclusive() {
 }
 
 #[test]
-fn timeouts_without_end_are_bounded_and_therefore_inconclusive() {
+fn endless_timeouts_are_bounded_and_therefore_inconclusive() {
     let outcome = Explorer::new().strategy(Strategy::Dpor).run(|| {
         let event = Arc::new(Event::new());
         let setter = Thread::spawn({
@@ -331,7 +331,7 @@ fn timeouts_without_end_are_bounded_and_therefore_inconclusive() {
 }
 
 #[test]
-fn step_that_enables_a_thread_does_not_hide_which_thread_was_first() {
+fn step_that_enables_a_thread_does_not_hide_a_race() {
     // Each passes one token: the second thread waits for what the first one puts back, but could have been the first.
     let programs: [(&str, fn()); 4] = [
         ("queue", || pass(Queue::<u8>::unbounded(), |it| it.put(1).unwrap(), |it| assert!(it.get().is_ok()))),
@@ -392,7 +392,7 @@ impl Flag {
 }
 
 #[test]
-fn names_of_objects_decide_nothing() {
+fn names_of_objects_do_not_affect_the_search() {
     let run = |name: &'static str, also: &'static str, kind: Kind| {
         reduced(Time::Explored, move || {
             let flag = Arc::new(Flag { word: AtomicU32::new(0), name, also });
@@ -493,7 +493,7 @@ fn each_class_is_counted_once() {
 }
 
 #[test]
-fn thread_that_waits_for_a_permit_has_begun_to_before_patient_time_passes() {
+fn waiter_has_enqueued_before_quiescent_time_advances() {
     let survey = reduced(Time::Quiescent, || {
         let permits = Arc::new(Semaphore::new(1));
         let other = Thread::spawn({

@@ -24,7 +24,7 @@ fn found(program: impl Fn() + Send + Sync + 'static) -> (&'static str, String) {
 }
 
 #[test]
-fn a_thread_that_panics_is_named_with_its_line() {
+fn panic_is_reported_with_its_thread_and_line() {
     let (kind, text) = found(|| {
         let value = Arc::new(Shared::new(0));
         let other = {
@@ -40,7 +40,7 @@ fn a_thread_that_panics_is_named_with_its_line() {
 }
 
 #[test]
-fn a_panic_that_a_joiner_expects_is_none_if_that_is_allowed() {
+fn panic_collected_by_join_can_be_allowed() {
     let program = || {
         let other = Thread::spawn(|| panic!("on purpose"));
         assert!(other.join().is_err());
@@ -56,7 +56,7 @@ fn take(first: &Mutex<i32>, second: &Mutex<i32>) {
 }
 
 #[test]
-fn a_deadlock_is_told_with_its_circle() {
+fn deadlock_is_reported_with_its_cycle() {
     let (kind, text) = found(|| {
         let accounts = Arc::new((Mutex::new(1), Mutex::new(2)));
         raddle::trace::name(&accounts.0, "alice");
@@ -72,7 +72,7 @@ fn a_deadlock_is_told_with_its_circle() {
 }
 
 #[test]
-fn a_lost_wake_up_is_called_that() {
+fn lost_wakeup_is_named_in_the_title() {
     let (kind, text) = found(|| {
         let signal = Arc::new((Mutex::new(()), Condition::new()));
         let other = signal.clone();
@@ -88,7 +88,7 @@ fn a_lost_wake_up_is_called_that() {
 }
 
 #[test]
-fn threads_that_are_left_and_wait_for_ever_are_a_failure() {
+fn threads_left_blocked_after_main_are_a_failure() {
     let (kind, text) = found(|| {
         let never = Arc::new(Event::new());
         drop(Thread::new(move || never.wait()).name("forgotten").start().unwrap());
@@ -98,7 +98,7 @@ fn threads_that_are_left_and_wait_for_ever_are_a_failure() {
 }
 
 #[test]
-fn daemons_are_left_behind_as_in_production() {
+fn daemons_do_not_keep_the_program_alive() {
     let program = || {
         let never = Arc::new(Event::new());
         drop(Thread::new(move || never.wait()).daemon(true).start().unwrap());
@@ -107,7 +107,7 @@ fn daemons_are_left_behind_as_in_production() {
 }
 
 #[test]
-fn a_loop_that_waits_for_what_never_comes_is_a_livelock() {
+fn polling_for_an_event_that_never_happens_is_a_livelock() {
     let waits = |look: fn(&AtomicBool)| {
         move || {
             let stop = Arc::new(AtomicBool::new(false));
@@ -131,7 +131,7 @@ fn a_loop_that_waits_for_what_never_comes_is_a_livelock() {
 }
 
 #[test]
-fn a_loop_that_waits_for_what_comes_ends() {
+fn polling_loop_terminates_when_its_condition_becomes_true() {
     let program = || {
         let ready = Arc::new(AtomicBool::new(false));
         let other = ready.clone();
@@ -146,7 +146,7 @@ fn a_loop_that_waits_for_what_comes_ends() {
 }
 
 #[test]
-fn two_who_give_way_to_each_other_for_ever_are_a_livelock() {
+fn mutual_backing_off_is_a_livelock() {
     let (kind, _, _) = failure(Explorer::new().strategy(Strategy::Dpor).max_steps(1_000), || {
         let locks = Arc::new((Lock::new(), Lock::new()));
         let take_both = |first: &Lock, second: &Lock| {
@@ -166,7 +166,7 @@ fn two_who_give_way_to_each_other_for_ever_are_a_livelock() {
 }
 
 #[test]
-fn a_data_race_is_found_if_asked_for_though_nothing_comes_of_it() {
+fn harmless_data_race_is_reported_on_request() {
     let program = || {
         let seen = Arc::new(Shared::new(false));
         let other = seen.clone();
@@ -185,7 +185,7 @@ fn a_data_race_is_found_if_asked_for_though_nothing_comes_of_it() {
 }
 
 #[test]
-fn what_a_lock_orders_is_no_data_race() {
+fn accesses_ordered_by_a_lock_do_not_race() {
     let outcome = Explorer::new().races(true).run(|| {
         let data = Arc::new((Lock::new(), Shared::new(0)));
         let add = |data: &(Lock, Shared<i32>)| {
@@ -220,7 +220,7 @@ fn a_thread_that_is_stuck_outside_is_named() {
 }
 
 #[test]
-fn a_program_that_remembers_earlier_executions_is_not_repeatable() {
+fn state_that_survives_an_execution_is_not_repeatable() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     let (kind, text) = found(|| {
         let value = Arc::new(Shared::new(0));
@@ -242,7 +242,7 @@ fn a_program_that_remembers_earlier_executions_is_not_repeatable() {
 }
 
 #[test]
-fn what_a_program_keeps_in_thread_locals_is_new_each_time() {
+fn thread_locals_are_fresh_in_every_execution() {
     thread_local!(static RUNS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
     let outcome = Explorer::new().run(|| {
         let value = Arc::new(Shared::new(0));
@@ -258,7 +258,7 @@ fn what_a_program_keeps_in_thread_locals_is_new_each_time() {
 }
 
 #[test]
-fn a_report_that_is_not_shrunk_shows_the_schedule_as_it_was_found() {
+fn report_without_shrinking_shows_the_schedule_as_found() {
     let program = || {
         let value = Arc::new(Shared::new(0));
         let other = value.clone();
@@ -275,7 +275,7 @@ fn a_report_that_is_not_shrunk_shows_the_schedule_as_it_was_found() {
 }
 
 #[test]
-fn more_threads_alive_than_the_limit_are_a_failure_that_names_it() {
+fn exceeding_the_thread_limit_is_a_failure_that_names_it() {
     let (kind, text) = found(|| {
         let threads: Vec<_> = (0..200).map(|_| Thread::new(|| ()).start()).collect();
         drop(threads);
@@ -305,7 +305,7 @@ fn terminated_threads_do_not_count_towards_the_limit() {
 }
 
 #[test]
-fn limits_end_an_exploration_without_a_verdict() {
+fn limits_make_an_exploration_inconclusive() {
     let program = || super_large(6);
     let few = Explorer::new().strategy(Strategy::Dpor).max_executions(10).run(program);
     assert!(matches!(few, Outcome::Inconclusive { executions: 10, .. }), "{few:?}");
@@ -327,7 +327,7 @@ fn super_large(threads: usize) {
 }
 
 #[test]
-fn a_bound_on_preemptions_leaves_schedules_out_and_says_so() {
+fn preemption_bound_that_excludes_schedules_is_inconclusive() {
     let lost = || {
         let value = Arc::new(Shared::new(0));
         let other = value.clone();
@@ -438,7 +438,7 @@ fn uncollected() -> [(&'static str, fn()); 7] {
 }
 
 #[test]
-fn a_panic_that_nobody_collects_is_a_failure() {
+fn uncollected_panic_is_a_failure() {
     for (name, program) in uncollected() {
         let (kind, text) = found(program);
         assert_eq!(kind, "panic", "{name}: {text}");
@@ -449,7 +449,7 @@ fn a_panic_that_nobody_collects_is_a_failure() {
 }
 
 #[test]
-fn panics_that_nobody_collects_can_be_allowed() {
+fn uncollected_panics_can_be_allowed() {
     for (name, program) in uncollected() {
         let outcome = Explorer::new().allow_panics(true).run(program);
         assert!(matches!(outcome, Outcome::Exhausted { .. }), "{name}: {outcome:?}");
@@ -457,7 +457,7 @@ fn panics_that_nobody_collects_can_be_allowed() {
 }
 
 #[test]
-fn a_panic_that_its_future_gives_is_no_failure() {
+fn panic_collected_from_a_future_is_not_a_failure() {
     check(|| {
         let pool = ThreadPoolExecutor::new(1);
         let future = pool.submit(|| panic!("collected"));

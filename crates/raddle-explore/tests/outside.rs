@@ -75,7 +75,7 @@ fn locals_are_dropped_before_a_join_returns() {
 }
 
 #[test]
-fn what_a_destructor_does_can_be_preempted() {
+fn destructor_of_a_thread_local_can_be_preempted() {
     let (kind, text) = failure(|| {
         let value = Arc::new(Shared::new(0));
         let mine = value.clone();
@@ -89,7 +89,7 @@ fn what_a_destructor_does_can_be_preempted() {
 }
 
 #[test]
-fn a_thread_that_is_dropping_its_locals_has_not_terminated() {
+fn thread_that_drops_its_locals_has_not_terminated() {
     let program = || {
         let value = Arc::new(Shared::new(0));
         let mine = value.clone();
@@ -128,7 +128,7 @@ fn locals_are_fresh_in_every_thread() {
 }
 
 #[test]
-fn a_heap_behind_a_local_is_fresh_too() {
+fn heap_owned_by_a_thread_local_is_fresh() {
     thread_local!(static SEEN: RefCell<HashMap<u32, u32>> = RefCell::new(HashMap::new()));
     exhausted(|| {
         let value = Arc::new(Shared::new(0));
@@ -207,7 +207,7 @@ fn locals_of_a_pools_workers_are_dropped_before_its_shutdown_returns() {
 }
 
 #[test]
-fn a_destructor_that_blocks_for_good_is_a_deadlock() {
+fn destructor_that_blocks_forever_is_a_deadlock() {
     let (kind, text) = failure(|| {
         let lock = Arc::new(Lock::new());
         lock.acquire();
@@ -221,7 +221,7 @@ fn a_destructor_that_blocks_for_good_is_a_deadlock() {
 }
 
 #[test]
-fn a_name_and_a_number_are_known_until_the_locals_are_dropped() {
+fn thread_identity_is_available_in_destructors_of_thread_locals() {
     exhausted(|| {
         let seen = Arc::new(raddle::Mutex::new(None));
         let mine = seen.clone();
@@ -234,7 +234,7 @@ fn a_name_and_a_number_are_known_until_the_locals_are_dropped() {
 }
 
 #[test]
-fn a_thread_whose_only_step_is_its_end_keeps_the_program_alive() {
+fn thread_whose_only_step_is_its_termination_keeps_the_program_alive() {
     exhausted(|| {
         let event = Arc::new(Event::new());
         let mine = event.clone();
@@ -253,7 +253,7 @@ fn blocked(program: impl Fn() + Send + Sync + 'static) -> String {
 }
 
 #[test]
-fn a_lock_of_the_standard_library_that_a_suspended_thread_holds_is_reported_with_that_thread() {
+fn std_lock_held_by_a_suspended_thread_is_reported_with_its_holder() {
     let text = blocked(|| {
         let (lock, value) = (Arc::new(Mutex::new(0)), Arc::new(Shared::new(0)));
         let run = |name: &str| {
@@ -280,7 +280,7 @@ fn a_lock_of_the_standard_library_that_a_suspended_thread_holds_is_reported_with
 }
 
 #[test]
-fn a_once_whose_initializer_is_suspended_is_reported_with_the_thread_that_runs_it() {
+fn std_once_with_a_suspended_initializer_is_reported_with_its_thread() {
     let text = blocked(|| {
         let (once, value) = (Arc::new(OnceLock::new()), Arc::new(Shared::new(0)));
         let init = |once: &OnceLock<i32>, value: &Shared<i32>| *once.get_or_init(|| value.get());
@@ -296,7 +296,7 @@ fn a_once_whose_initializer_is_suspended_is_reported_with_the_thread_that_runs_i
 }
 
 #[test]
-fn a_thread_of_the_standard_library_that_takes_its_time_is_waited_for() {
+fn slow_std_thread_is_awaited() {
     #[expect(clippy::disallowed_methods, reason = "what does not belong to the toolkit is what is looked at")]
     let outcome = Explorer::new().run(|| {
         let busy = std::thread::spawn(|| {
@@ -311,7 +311,7 @@ fn a_thread_of_the_standard_library_that_takes_its_time_is_waited_for() {
 }
 
 #[test]
-fn slow_ordinary_code_is_waited_for() {
+fn slow_ordinary_code_is_awaited() {
     #[expect(clippy::disallowed_methods, reason = "what does not belong to the toolkit is what is looked at")]
     let outcome = Explorer::new().run(|| {
         let end = std::time::Instant::now() + Duration::from_millis(600);
@@ -324,7 +324,7 @@ fn slow_ordinary_code_is_waited_for() {
 }
 
 #[test]
-fn shrinking_obeys_the_limit_of_time() {
+fn shrinking_respects_max_time() {
     let runs = Arc::new(AtomicUsize::new(0));
     let seen = runs.clone();
     let report =
@@ -400,7 +400,7 @@ fn panics_in_a_destructor_of_a_local() {
 }
 
 #[test]
-fn an_exit_is_a_failure_with_its_line() {
+fn exit_is_a_failure_with_its_line() {
     let tests = [
         ("exits_in_the_closure", "MainThread"),
         ("exits_in_another_thread_in_some_schedules", "leaver"),
@@ -415,14 +415,14 @@ fn an_exit_is_a_failure_with_its_line() {
 }
 
 #[test]
-fn a_panic_in_a_destructor_of_a_local_says_where() {
+fn panic_in_a_destructor_of_a_thread_local_is_reported_with_its_line() {
     let (status, text) = alone("panics_in_a_destructor_of_a_local");
     assert_eq!(status, None, "the process is aborted: {text}");
     assert!(text.contains("in a destructor") && text.contains("RADDLE_REPLAY="), "{text}");
 }
 
 #[test]
-fn threads_that_share_nothing_that_is_seen_are_not_exhausted() {
+fn threads_without_a_shared_object_are_not_exhausted() {
     let program = || {
         let count = Arc::new(AtomicUsize::new(0));
         let mine = count.clone();
@@ -446,7 +446,7 @@ fn foreign(run: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
 }
 
 #[test]
-fn thread_of_the_standard_library_that_touches_an_explored_object_is_a_failure() {
+fn std_thread_that_accesses_an_explored_object_is_a_failure() {
     let increments: [fn(); 3] = [
         || {
             let value = Arc::new(Shared::new(0));
@@ -484,7 +484,7 @@ fn thread_of_the_standard_library_that_touches_an_explored_object_is_a_failure()
 }
 
 #[test]
-fn thread_of_the_standard_library_with_objects_of_its_own_is_none_of_the_explorers_business() {
+fn std_thread_with_objects_of_its_own_is_ignored() {
     let outcome = Explorer::new().run(|| {
         let value = Arc::new(Shared::new(0));
         let other = value.clone();
@@ -501,7 +501,7 @@ fn thread_of_the_standard_library_with_objects_of_its_own_is_none_of_the_explore
 }
 
 #[test]
-fn deadlock_in_which_a_thread_of_the_standard_library_takes_part_says_so() {
+fn deadlock_report_mentions_a_live_std_thread() {
     let sets: fn() = || {
         let event = Arc::new(Event::new());
         let other = event.clone();

@@ -88,7 +88,7 @@ fn deadlock() -> Box<Report> {
 }
 
 #[test]
-fn a_lost_update_can_be_stepped_through() {
+fn lost_update_page_can_be_stepped_through() {
     let Some(browser) = browser() else { return eprintln!("no Chromium here: the page was not looked at") };
     let page = written(&lost_update(), "lost");
     let start = dom(&browser, &page, "step=0");
@@ -106,7 +106,7 @@ fn a_lost_update_can_be_stepped_through() {
 }
 
 #[test]
-fn a_deadlock_shows_its_circle_at_the_end() {
+fn deadlock_page_shows_the_cycle_at_the_end() {
     let Some(browser) = browser() else { return eprintln!("no Chromium here: the page was not looked at") };
     let page = written(&deadlock(), "deadlock");
     let end = dom(&browser, &page, "keys=End");

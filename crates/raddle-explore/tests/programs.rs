@@ -20,7 +20,7 @@ fn every_program_has_its_classes_and_none_is_run_twice() {
 }
 
 #[test]
-fn every_strategy_finds_every_mistake() {
+fn every_strategy_finds_every_bug() {
     use Strategy::{Dpor, Pct, Portfolio, Pos, Random, Surw};
     for program in PROGRAMS {
         for strategy in [Dpor, Portfolio, Pos, Random, Surw, Pct] {
@@ -53,7 +53,7 @@ fn portfolio_finds_bugs_of_programs_too_large_for_reduction() {
 }
 
 #[test]
-fn philosophers_have_two_to_their_number_minus_one() {
+fn philosophers_have_two_to_the_n_minus_one_classes() {
     for philosophers in 2..=7 {
         let survey = Explorer::new().strategy(Strategy::Dpor).survey(move || dining(philosophers));
         assert_eq!(survey.classes, (1 << philosophers) - 1);
@@ -62,7 +62,7 @@ fn philosophers_have_two_to_their_number_minus_one() {
 }
 
 #[test]
-fn who_waited_for_a_lock_could_have_taken_it_first() {
+fn lock_waiter_could_have_acquired_first() {
     use raddle::{Mutex, Shared, Thread};
     use std::sync::Arc;
     let survey = Explorer::new().strategy(Strategy::Dpor).survey(|| {
@@ -84,7 +84,7 @@ fn who_waited_for_a_lock_could_have_taken_it_first() {
 }
 
 #[test]
-fn a_report_says_who_did_what_with_which_values() {
+fn report_shows_threads_operations_and_values() {
     let lost = || {
         let value = std::sync::Arc::new(raddle::Shared::new(0));
         let add = |value: std::sync::Arc<raddle::Shared<i32>>| {
@@ -104,7 +104,7 @@ fn a_report_says_who_did_what_with_which_values() {
 }
 
 #[test]
-fn a_report_of_a_deadlock_says_who_holds_what() {
+fn deadlock_report_names_holders_and_objects() {
     let Outcome::Failed(report) = Explorer::new().run(|| dining(3)) else {
         panic!("the deadlock was not found")
     };

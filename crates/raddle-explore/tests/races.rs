@@ -50,7 +50,7 @@ macro_rules! cases {
 }
 
 #[test]
-fn store_synchronises_with_a_load_if_it_releases_and_that_acquires() {
+fn release_store_synchronizes_with_acquire_load() {
     macro_rules! message {
         ($($race:literal: $store:expr, $load:expr;)*) => {
             cases! {
@@ -73,7 +73,7 @@ fn store_synchronises_with_a_load_if_it_releases_and_that_acquires() {
 }
 
 #[test]
-fn a_read_modify_write_orders_what_its_ordering_says() {
+fn read_modify_write_orders_as_its_ordering_says() {
     macro_rules! swap {
         ($($race:literal: $write:expr, $read:expr;)*) => {
             cases! {
@@ -94,7 +94,7 @@ fn a_read_modify_write_orders_what_its_ordering_says() {
 }
 
 #[test]
-fn compare_exchange_orders_by_what_became_of_it() {
+fn compare_exchange_orders_by_its_result() {
     macro_rules! failed {
         ($($race:literal: $success:expr, $failure:expr;)*) => {
             cases! {
@@ -155,7 +155,7 @@ fn release_sequence_is_continued_by_read_modify_writes_alone() {
 }
 
 #[test]
-fn fences_make_relaxed_accesses_synchronise() {
+fn fences_make_relaxed_accesses_synchronize() {
     cases! {
         false: |it| { it.data.set(1); fence(Release); it.flag.store(1, Relaxed); },
             |it| if it.flag.load(Relaxed) == 1 { fence(Acquire); it.data.get(); };
@@ -187,7 +187,7 @@ fn fences_make_relaxed_accesses_synchronise() {
 }
 
 #[test]
-fn mutual_exclusion_by_atomics_is_recognised() {
+fn mutual_exclusion_by_atomics_is_recognized() {
     cases! {
         false: |it| if it.flag.swap(1, Acquire) == 0 { it.data.set(it.data.get() + 1); it.flag.store(0, Release); },
             |it| if it.flag.swap(1, Acquire) == 0 { it.data.set(it.data.get() + 1); it.flag.store(0, Release); };
@@ -243,7 +243,7 @@ fn quiet(program: impl Fn() + Send + Sync + 'static) {
 }
 
 #[test]
-fn what_the_toolkit_orders_is_no_race() {
+fn accesses_ordered_by_the_toolkit_do_not_race() {
     quiet(|| {
         let data = Arc::new((Shared::new(0), Mutex::new(())));
         data.0.set(1);

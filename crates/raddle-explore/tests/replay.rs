@@ -20,7 +20,7 @@ fn lost_update(expected: i32) {
 }
 
 /// The same on other lines, as after an edit above.
-fn lost_update_elsewhere() {
+fn lost_update_on_other_lines() {
     let value = Arc::new(Shared::new(0));
     let threads = [(); 2].map(|()| {
         let value = value.clone();
@@ -42,7 +42,7 @@ fn panics(f: impl FnOnce()) -> String {
 }
 
 #[test]
-fn a_token_leads_to_the_same_failure() {
+fn token_replays_the_same_failure() {
     let token = token();
     let again = Explorer::new().replay(&token, || lost_update(2)).expect_failure();
     assert_eq!(again.token(), token);
@@ -52,19 +52,19 @@ fn a_token_leads_to_the_same_failure() {
 }
 
 #[test]
-fn lines_may_move() {
-    let text = panics(|| drop(replay(&token(), lost_update_elsewhere)));
+fn token_survives_moved_lines() {
+    let text = panics(|| drop(replay(&token(), lost_update_on_other_lines)));
     assert!(text.contains("an update was lost") && !text.contains("the program has changed"), "{text}");
 }
 
 #[test]
-fn a_mended_program_passes_with_the_token() {
+fn fixed_program_passes_with_the_old_token() {
     let outcome = Explorer::new().replay(&token(), || lost_update(1));
     assert!(matches!(outcome, Outcome::Inconclusive { executions: 1, .. }), "{outcome:?}");
 }
 
 #[test]
-fn a_token_of_a_changed_program_says_so() {
+fn token_of_a_changed_program_is_reported() {
     let token = token();
     let text = panics(|| drop(replay(&token, || assert_eq!(Shared::new(1).get(), 1))));
     assert!(text.contains(&token) && text.contains("the program has changed"), "{text}");
@@ -78,13 +78,13 @@ fn a_token_of_a_changed_program_says_so() {
 }
 
 #[test]
-fn what_is_no_token_is_refused_with_an_example() {
+fn invalid_token_is_rejected_with_an_example() {
     let text = panics(|| drop(replay("nonsense", || ())));
     assert!(text.contains("\"nonsense\" is not the token") && text.contains("r2oe-"), "{text}");
 }
 
 #[test]
-fn a_token_knows_its_grain_and_time() {
+fn token_determines_grain_and_time() {
     let explorer = Explorer::new().grain(Grain::Atoms).time(Time::Quiescent);
     let report = explorer.run(|| lost_update(2)).expect_failure();
     assert!(report.token().starts_with("r2aq-"));
@@ -106,7 +106,7 @@ fn child(variables: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn a_failing_test_prints_a_token_that_works_in_a_second_run() {
+fn token_of_a_failing_test_replays_in_another_process() {
     let directory = std::env::temp_dir().join(format!("raddle-report-{}", std::process::id()));
     let first = child(&[("RADDLE_REPORT", directory.to_str().unwrap())]);
     let text = String::from_utf8_lossy(&first.stdout).into_owned();
@@ -136,7 +136,7 @@ fn a_failing_test_prints_a_token_that_works_in_a_second_run() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_told() {
+fn unwritable_report_directory_is_reported() {
     let blocked = child(&[("RADDLE_REPORT", "/dev/null/reports")]);
     let text = String::from_utf8_lossy(&blocked.stdout).into_owned();
     assert!(text.contains("an update was lost") && text.contains("the page could not be written"), "{text}");
@@ -160,7 +160,7 @@ fn endless() {
 }
 
 #[test]
-fn long_token_goes_into_a_file_that_is_named() {
+fn long_token_is_written_to_a_named_file() {
     let explorer = || Explorer::new().max_steps(3_000);
     let report = explorer().strategy(Strategy::Random).shrink(false).run(endless).expect_failure();
     assert!(report.token().len() > 1_000, "{}", report.token());
@@ -184,13 +184,13 @@ fn long_token_goes_into_a_file_that_is_named() {
 }
 
 #[test]
-fn token_of_an_earlier_version_says_so() {
+fn token_of_an_earlier_version_is_rejected_by_name() {
     let text = panics(|| drop(replay("r1oe-0a1b2c3d.17-12.1_3.2", || ())));
     assert!(text.contains("earlier version"), "{text}");
 }
 
 #[test]
-fn later_report_of_the_same_name_leaves_the_first_one() {
+fn second_report_of_a_name_gets_its_own_file() {
     let directory = std::env::temp_dir().join(format!("raddle-reports-{}", std::process::id()));
     let report = || Explorer::new().run(|| lost_update(2)).expect_failure();
     let pages = [(); 3].map(|()| report().write_to(&directory).unwrap());

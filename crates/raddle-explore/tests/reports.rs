@@ -36,7 +36,7 @@ fn line<'a>(text: &'a str, part: &str) -> &'a str {
 }
 
 #[test]
-fn pool_is_called_a_pool_and_its_workers_have_lines() {
+fn pool_steps_have_names_and_lines() {
     let text = text(|| {
         let pool = ThreadPoolExecutor::new(1); // made here
         let answer = pool.submit(|| 42); // submitted here
@@ -60,7 +60,7 @@ fn pool_is_called_a_pool_and_its_workers_have_lines() {
 
 /// A failure in a pool's scope is that of the task, told with all that came before.
 #[test]
-fn failure_inside_a_pool_scope_has_its_steps_and_its_line() {
+fn failure_in_a_pool_scope_has_its_steps_and_line() {
     let report = Explorer::new()
         .run(|| {
             let (pool, cell) = (ThreadPoolExecutor::new(2), Shared::new(0));
@@ -77,7 +77,7 @@ fn failure_inside_a_pool_scope_has_its_steps_and_its_line() {
 }
 
 #[test]
-fn thread_that_has_to_wait_for_a_permit_has_not_acquired_it() {
+fn waiter_for_a_permit_has_not_acquired_it() {
     let text = text(|| {
         let permits = Arc::new(Semaphore::new(0));
         let theirs = permits.clone();
@@ -93,7 +93,7 @@ fn thread_that_has_to_wait_for_a_permit_has_not_acquired_it() {
 }
 
 #[test]
-fn thread_that_has_to_wait_for_many_permits_blocks() {
+fn waiter_for_many_permits_blocks() {
     let program = || {
         let permits = Arc::new(Semaphore::new(1));
         let theirs = permits.clone();
@@ -175,7 +175,7 @@ fn notified(waiting: usize) -> String {
 }
 
 #[test]
-fn notify_says_which_waiter_it_woke() {
+fn notify_shows_the_waiter_it_woke() {
     let text = notified(1);
     tells(&text, &["notifies Condition 1; wakes \"waiter\"", "wakes up and reacquires Mutex 1"]);
     let text = notified(0);
@@ -208,7 +208,7 @@ impl Buffer {
 
 /// One condition for two reasons to wait: the notification was not lost, the wrong thread consumed it.
 #[test]
-fn notification_that_the_wrong_waiter_consumed_is_not_called_lost() {
+fn notification_consumed_by_the_wrong_waiter_is_not_called_lost() {
     let report = Explorer::new()
         .run(|| {
             let buffer = Arc::new(Buffer { items: Mutex::default(), changed: Condition::new() });
@@ -260,7 +260,7 @@ fn puts_and_gets_show_their_items() {
 
 /// A put that has to wait for room shows its item when it blocks and when it is done.
 #[test]
-fn put_that_waits_shows_its_item_and_who_made_room() {
+fn blocked_put_shows_its_item() {
     let texts = |strategy| {
         let program = || {
             let queue = Arc::new(Queue::bounded(1));
@@ -310,7 +310,7 @@ fn operations_have_verbs_of_their_own() {
 }
 
 #[test]
-fn iterators_are_told_with_a_line_of_the_program() {
+fn steps_of_iterators_have_a_line_of_the_program() {
     let text = text(|| {
         let queue = Queue::unbounded();
         queue.put_many([1, 2, 3]).unwrap();
@@ -335,7 +335,7 @@ fn racy() {
 }
 
 #[test]
-fn replay_is_told_as_a_replay() {
+fn replayed_report_says_so() {
     let found = Explorer::new().run(racy).expect_failure();
     tells(&found.to_string(), &["found in execution ", "; 1 preemption"]);
     let again = Explorer::new().replay(&found.token(), racy).expect_failure();
@@ -352,7 +352,7 @@ fn replay_is_told_as_a_replay() {
 }
 
 #[test]
-fn token_of_another_program_is_told_first() {
+fn token_of_another_program_is_reported_first() {
     let token = Explorer::new().run(racy).expect_failure().token();
     let other = || {
         Event::new().set();
@@ -367,7 +367,7 @@ fn token_of_another_program_is_told_first() {
 }
 
 #[test]
-fn json_says_by_flags_what_an_object_and_a_step_are() {
+fn json_flags_mark_locks_and_reads() {
     let report = report(|| {
         let (lock, cell) = (Lock::new(), Shared::new(1));
         trace::name(&lock, "gate"); // whatever it is called

@@ -44,7 +44,7 @@ fn update_twice(update: fn(&FakeDatabase)) {
 }
 
 #[test]
-fn racecond_is_found_at_once_and_drawn() {
+fn racecond_is_found_and_reported() {
     let report = Explorer::new().run(|| update_twice(FakeDatabase::update)).expect_failure();
     let text = report.to_string();
     assert!(report.execution() < 10, "{text}");
@@ -61,7 +61,7 @@ fn fixrace_is_correct_under_every_schedule() {
 }
 
 #[test]
-fn racecond_in_a_pool_is_found_as_well() {
+fn racecond_in_a_pool_is_found() {
     let report = Explorer::new().run(|| {
         let database = FakeDatabase::new();
         let pool = ThreadPoolExecutor::builder().max_workers(2).build().unwrap();

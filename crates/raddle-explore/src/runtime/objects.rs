@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn word_belongs_to_its_object_though_others_lie_within_that() {
+    fn word_belongs_to_its_object_despite_nested_objects() {
         let mut objects = Objects::new();
         let outer = objects.declared(&Object::new(0x100, 64, "Pool"));
         let first = objects.declared(&Object::new(0x100, 8, "Lock"));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_belongs_to_the_object_around_it_whichever_is_met_first() {
+    fn word_belongs_to_the_object_around_it_in_either_order() {
         let mut objects = Objects::new();
         let early_timeouts = objects.word(0x104);
         let queue = objects.declared(&Object::new(0x100, 16, "Queue"));

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_holds_threads_of_any_number() {
+    fn task_set_holds_any_number() {
         let numbers = [0, 5, 127, 128, 191, 192, 5_000];
         let mut set: TaskSet = numbers.into_iter().collect();
         assert!(set.iter().eq(numbers), "{:?}", set.iter().collect::<Vec<_>>());

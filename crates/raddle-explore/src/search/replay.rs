@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_of_one_thread_in_a_row_are_one_run() {
+    fn consecutive_steps_of_one_task_form_a_run() {
         let run = |thread, steps| Run { thread, steps };
         assert_eq!(runs([0, 0, 1, 0]), [run(0, 2), run(1, 1), run(0, 1)]);
         assert_eq!(runs([]), []);

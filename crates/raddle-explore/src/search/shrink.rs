@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_of_one_thread_are_moved_together() {
+    fn runs_of_one_task_are_merged() {
         let run = |thread, steps| Run { thread, steps };
         let all = [run(0, 2), run(1, 1), run(0, 3), run(1, 4)];
         assert_eq!(merged(&all, 0), Some(vec![run(0, 5), run(1, 1), run(1, 4)]));

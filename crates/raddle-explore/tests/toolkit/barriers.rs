@@ -28,7 +28,7 @@ const MET: [Turn; 2] = [Ok(0), Ok(1)];
 const BROKE: [Turn; 2] = [Err(BrokenBarrierError), Err(BrokenBarrierError)];
 
 #[test]
-fn a_timeout_against_the_last_arrival_is_the_same_for_both() {
+fn timeout_against_the_last_arrival_has_one_outcome_for_both() {
     let scenario = || {
         let barrier = Arc::new(Barrier::new(2));
         let met = meet(&barrier, |_| {});
@@ -39,7 +39,7 @@ fn a_timeout_against_the_last_arrival_is_the_same_for_both() {
 }
 
 #[test]
-fn an_abort_against_the_last_arrival_is_the_same_for_both() {
+fn abort_against_the_last_arrival_has_one_outcome_for_both() {
     let scenario = || {
         let barrier = Arc::new(Barrier::new(2));
         let met = meet(&barrier, Barrier::abort);
@@ -50,7 +50,7 @@ fn an_abort_against_the_last_arrival_is_the_same_for_both() {
 }
 
 #[test]
-fn a_reset_breaks_the_round_only_for_who_has_come() {
+fn reset_breaks_the_round_only_for_its_waiters() {
     let scenario = || {
         let barrier = Arc::new(Barrier::new(2));
         let met = meet(&barrier, Barrier::reset);
@@ -61,7 +61,7 @@ fn a_reset_breaks_the_round_only_for_who_has_come() {
 }
 
 #[test]
-fn the_action_runs_once_before_anybody_goes_on() {
+fn action_runs_once_before_any_thread_proceeds() {
     let scenario = || {
         let acted = Arc::new(AtomicUsize::new(0));
         let barrier = {
@@ -78,7 +78,7 @@ fn the_action_runs_once_before_anybody_goes_on() {
 }
 
 #[test]
-fn an_abort_while_the_action_runs_counts() {
+fn abort_during_the_action_breaks_the_barrier() {
     let scenario = || {
         let (barrier, started) = (Arc::new(Barrier::new(2).action(pause)), Arc::new(AtomicUsize::new(0)));
         let parties = [(); 2].map(|()| {
@@ -97,7 +97,7 @@ fn an_abort_while_the_action_runs_counts() {
 }
 
 #[test]
-fn a_panic_of_the_action_breaks_it_for_the_other() {
+fn panic_of_the_action_breaks_the_barrier_for_all() {
     let scenario = || {
         let barrier = Arc::new(Barrier::new(2).action(|| std::panic::resume_unwind(Box::new("no"))));
         let other = {
@@ -114,7 +114,7 @@ fn a_panic_of_the_action_breaks_it_for_the_other() {
 }
 
 #[test]
-fn rounds_do_not_mix() {
+fn rounds_of_a_barrier_do_not_mix() {
     let scenario = || {
         let barrier = Arc::new(Barrier::new(2));
         let sums = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
@@ -132,7 +132,7 @@ fn rounds_do_not_mix() {
 }
 
 #[test]
-fn who_comes_while_the_action_runs_belongs_to_the_next_round() {
+fn arrival_during_the_action_belongs_to_the_next_round() {
     let scenario = || {
         let barrier = Arc::new(Barrier::new(1).action(pause));
         together(2, |_| {
@@ -145,7 +145,7 @@ fn who_comes_while_the_action_runs_belongs_to_the_next_round() {
 }
 
 #[test]
-fn who_has_come_is_counted() {
+fn waiting_parties_are_counted() {
     let scenario = || {
         let barrier = Arc::new(Barrier::new(3));
         let party = {

@@ -10,7 +10,7 @@ use super::every::{Ways, every, every_patiently};
 use super::{SOON, pause};
 
 #[test]
-fn a_notification_against_a_timeout_is_exactly_one_of_the_two() {
+fn wait_is_notified_or_times_out_never_both() {
     let scenario = || {
         let parts = Arc::new((Mutex::new(()), Condition::new()));
         let waiter = {
@@ -24,7 +24,7 @@ fn a_notification_against_a_timeout_is_exactly_one_of_the_two() {
 }
 
 #[test]
-fn no_wake_up_is_lost() {
+fn no_wakeup_is_lost() {
     let scenario = || {
         let parts = Arc::new((Mutex::new(0), Condition::new()));
         let getter = {
@@ -47,7 +47,7 @@ fn no_wake_up_is_lost() {
 }
 
 #[test]
-fn the_predicate_has_the_last_word_when_the_time_is_up() {
+fn timed_out_wait_evaluates_the_predicate_once_more() {
     let scenario = || {
         let parts = Arc::new((Mutex::new(false), Condition::new()));
         let waiter = {
@@ -65,7 +65,7 @@ fn the_predicate_has_the_last_word_when_the_time_is_up() {
 }
 
 #[test]
-fn who_came_first_is_notified_first() {
+fn waiters_are_notified_in_order() {
     let scenario = || {
         let parts = Arc::new((Mutex::new(Vec::new()), Condition::new()));
         let wait = |who: char| {
@@ -98,7 +98,7 @@ fn who_came_first_is_notified_first() {
 }
 
 #[test]
-fn both_who_wait_are_woken() {
+fn notify_all_wakes_both_waiters() {
     let scenario = || {
         let parts = Arc::new((Lock::new(), Condition::new()));
         let waiters = [(); 2].map(|()| {
@@ -116,7 +116,7 @@ fn both_who_wait_are_woken() {
 }
 
 #[test]
-fn another_lock_is_refused() {
+fn condition_rejects_another_lock() {
     let scenario = || {
         let parts = Arc::new((Mutex::new(()), Condition::new()));
         let waiter = {
@@ -139,7 +139,7 @@ fn another_lock_is_refused() {
 }
 
 #[test]
-fn a_notification_goes_to_the_next_in_line_unless_who_gives_up_has_it() {
+fn notification_goes_to_the_next_waiter_unless_the_timed_out_one_got_it() {
     let scenario = || {
         let parts = Arc::new((Mutex::new(false), Condition::new(), Event::new()));
         let hasty = {

@@ -9,7 +9,7 @@ use super::every::{every, every_patiently};
 use super::{SOON, pause, together};
 
 #[test]
-fn whoever_waits_is_let_go() {
+fn shutdown_wakes_all_waiters() {
     let scenario = || {
         let (event, value) = (Arc::new(Event::new()), Arc::new(Shared::new(0)));
         let waiter = {
@@ -27,7 +27,7 @@ fn whoever_waits_is_let_go() {
 }
 
 #[test]
-fn all_who_wait_are_let_go() {
+fn set_wakes_all_waiters() {
     let scenario = || {
         let event = Arc::new(Event::new());
         together(3, |who| {
@@ -40,7 +40,7 @@ fn all_who_wait_are_let_go() {
 }
 
 #[test]
-fn a_set_against_a_timeout() {
+fn set_against_a_timeout() {
     let scenario = || {
         let event = Arc::new(Event::new());
         let waiter = {
@@ -54,7 +54,7 @@ fn a_set_against_a_timeout() {
 }
 
 #[test]
-fn who_waited_before_set_is_let_go_although_clear_follows() {
+fn waiter_is_woken_by_set_despite_a_following_clear() {
     let scenario = || {
         let event = Arc::new(Event::new());
         let waiters = [(); 2].map(|()| {
@@ -73,7 +73,7 @@ fn who_waited_before_set_is_let_go_although_clear_follows() {
 }
 
 #[test]
-fn who_comes_while_it_is_raised_and_lowered_waits_or_not_but_never_for_ever() {
+fn waiter_during_set_and_clear_is_not_forgotten() {
     let scenario = || {
         let event = Arc::new(Event::new());
         let waiter = {
@@ -89,7 +89,7 @@ fn who_comes_while_it_is_raised_and_lowered_waits_or_not_but_never_for_ever() {
 }
 
 #[test]
-fn two_who_set_and_one_who_clears() {
+fn two_sets_against_a_clear() {
     let scenario = || {
         let event = Arc::new(Event::new());
         together(3, |who| {

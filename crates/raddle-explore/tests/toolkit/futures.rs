@@ -29,7 +29,7 @@ fn settled_elsewhere() -> (Future<u32>, raddle::JoinHandle<bool>) {
 }
 
 #[test]
-fn a_result_against_a_timeout() {
+fn result_against_a_timeout() {
     let scenario = || {
         let (future, setter) = settled_elsewhere();
         let got = what(future.result_timeout(SOON));
@@ -40,7 +40,7 @@ fn a_result_against_a_timeout() {
 }
 
 #[test]
-fn a_result_against_a_cancel() {
+fn result_against_a_cancel() {
     let scenario = || {
         let (future, setter) = settled_elsewhere();
         let cancelled = future.cancel();
@@ -51,7 +51,7 @@ fn a_result_against_a_cancel() {
 }
 
 #[test]
-fn a_promise_broken_against_who_waits() {
+fn abandoned_promise_against_a_waiter() {
     let scenario = || {
         let promise = Promise::<u32>::new();
         let future = promise.future();
@@ -64,7 +64,7 @@ fn a_promise_broken_against_who_waits() {
 }
 
 #[test]
-fn two_who_ask_share_one_value() {
+fn value_goes_to_one_of_two_callers() {
     let scenario = || {
         let (future, setter) = settled_elsewhere();
         let other = {
@@ -80,7 +80,7 @@ fn two_who_ask_share_one_value() {
 }
 
 #[test]
-fn who_only_looks_takes_nothing_away() {
+fn with_result_takes_nothing() {
     let scenario = || {
         let (future, setter) = settled_elsewhere();
         let other = {
@@ -115,7 +115,7 @@ fn callbacks_run_once_and_in_order() {
 }
 
 #[test]
-fn the_first_of_two_is_enough_and_all_of_two_are_both() {
+fn wait_returns_the_first_or_all_futures() {
     let scenario = |when: ReturnWhen| {
         move || {
             let (first, a) = settled_elsewhere();
@@ -132,7 +132,7 @@ fn the_first_of_two_is_enough_and_all_of_two_are_both() {
 }
 
 #[test]
-fn each_completes_once() {
+fn each_future_completes_once() {
     let scenario = || {
         let (first, a) = settled_elsewhere();
         let (second, b) = settled_elsewhere();
@@ -146,7 +146,7 @@ fn each_completes_once() {
 }
 
 #[test]
-fn a_result_brings_with_it_what_was_done_before() {
+fn result_happens_after_the_work_of_its_task() {
     let scenario = || {
         let (promise, value) = (Promise::new(), Arc::new(Shared::new(0)));
         let future = promise.future();

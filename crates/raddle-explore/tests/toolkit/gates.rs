@@ -32,20 +32,20 @@ fn behind_a_gate(held: bool, says: bool) {
 }
 
 #[test]
-fn a_predicate_that_says_yes_when_the_step_waits() {
+fn predicate_that_is_true_for_a_blocking_step_is_reported() {
     assert!(
         found(Grain::Operations, |broken| behind_a_gate(broken, true)).contains("predicate returned true")
     );
 }
 
 #[test]
-fn a_predicate_that_says_no_when_the_step_would_succeed() {
+fn predicate_that_is_false_for_an_enabled_step_is_reported() {
     // Nobody asks a step to succeed whose predicate says no, so this is a thread that waits for ever.
     assert!(found(Grain::Operations, |broken| behind_a_gate(false, !broken)).starts_with("deadlock"));
 }
 
 #[test]
-fn a_predicate_whose_word_changes_without_a_word() {
+fn unannounced_change_of_a_predicates_word_is_reported() {
     let scenario = |broken: bool| {
         let word = Arc::new(AtomicU32::new(0));
         let other = Thread::spawn({

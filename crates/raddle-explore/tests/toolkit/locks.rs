@@ -32,12 +32,12 @@ fn two_threads_exclude_each_other() {
 }
 
 #[test]
-fn three_threads_exclude_each_other_and_none_sleeps_for_ever() {
+fn three_threads_exclude_each_other_and_none_is_forgotten() {
     assert_eq!(every(|| all_count(3)), BTreeSet::from([3]));
 }
 
 #[test]
-fn a_release_against_a_timeout() {
+fn release_against_a_timeout() {
     let scenario = || {
         let lock = Arc::new(Lock::new());
         lock.acquire();
@@ -52,7 +52,7 @@ fn a_release_against_a_timeout() {
 }
 
 #[test]
-fn who_gives_up_takes_no_wake_from_who_waits() {
+fn timed_out_waiter_consumes_no_wakeup() {
     let scenario = || {
         let lock = Arc::new(Lock::new());
         lock.acquire();
@@ -72,7 +72,7 @@ fn who_gives_up_takes_no_wake_from_who_waits() {
 }
 
 #[test]
-fn who_tries_never_waits() {
+fn try_lock_never_blocks() {
     let scenario = || {
         let lock = Arc::new(Lock::new());
         let other = {
@@ -87,7 +87,7 @@ fn who_tries_never_waits() {
 }
 
 #[test]
-fn one_of_two_releases_is_one_too_many() {
+fn second_release_is_an_error() {
     let scenario = || {
         let lock = Arc::new(Lock::new());
         lock.acquire();
@@ -102,7 +102,7 @@ fn one_of_two_releases_is_one_too_many() {
 }
 
 #[test]
-fn a_mutex_with_a_limit_against_its_release() {
+fn timed_mutex_lock_against_release() {
     let scenario = || {
         let value = Arc::new(Mutex::new(1));
         let held = value.lock();
@@ -120,7 +120,7 @@ fn a_mutex_with_a_limit_against_its_release() {
 
 /// At the fine grain a waiter starves once it was woken in vain, so that the lock is handed over to it.
 #[test]
-fn holder_that_reacquires_at_once_meets_its_waiters() {
+fn holder_that_reacquires_yields_to_its_waiters() {
     let scenario = |waiters: usize| {
         let total = Arc::new(Mutex::new((0, 0)));
         let mut held = total.lock();
@@ -145,7 +145,7 @@ fn holder_that_reacquires_at_once_meets_its_waiters() {
 }
 
 #[test]
-fn waiter_that_times_out_passes_on_what_it_was_handed() {
+fn timed_out_waiter_passes_on_its_hand_over() {
     let scenario = || {
         let lock = Arc::new(Lock::new());
         lock.acquire();
@@ -171,7 +171,7 @@ fn waiter_that_times_out_passes_on_what_it_was_handed() {
 }
 
 #[test]
-fn threads_that_only_try_do_not_keep_a_lock_from_its_waiter() {
+fn try_lock_does_not_starve_a_waiter() {
     let scenario = || {
         let lock = Arc::new(Lock::new());
         lock.acquire();
@@ -200,7 +200,7 @@ fn threads_that_only_try_do_not_keep_a_lock_from_its_waiter() {
 }
 
 #[test]
-fn lock_is_handed_over_on_the_way_back_from_a_condition() {
+fn lock_is_handed_over_to_a_notified_waiter() {
     let scenario = || {
         let parts = Arc::new((Mutex::new(0), Condition::new()));
         let waiter = {

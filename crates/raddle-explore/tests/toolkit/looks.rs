@@ -62,7 +62,7 @@ fn shown<T: Debug + Send + Sync + 'static>(
 }
 
 #[test]
-fn threads_that_start_and_end_are_counted_before_and_after() {
+fn thread_count_changes_at_start_and_termination() {
     let counts = all(|| {
         let other = Thread::spawn(|| {});
         let count = thread::active_count();
@@ -94,7 +94,7 @@ fn scoped_thread_leaves_the_registry_as_a_step() {
 
 /// Threads that start and end commute, unless somebody looks.
 #[test]
-fn registry_costs_no_classes_where_nobody_looks() {
+fn unread_registry_adds_no_classes() {
     let classes = |looks: bool| {
         let outcome = Explorer::new().strategy(Strategy::Dpor).run(move || {
             let others: Vec<_> = (0..3).map(|_| Thread::spawn(|| {})).collect();
@@ -184,7 +184,7 @@ fn abandoning_a_promise_is_a_step() {
 }
 
 #[test]
-fn payload_of_a_task_that_panicked_is_taken_in_a_step() {
+fn taking_a_panic_payload_is_a_step() {
     let both = all(|| {
         let promise = Promise::<()>::new();
         let future = promise.future();
@@ -209,7 +209,7 @@ fn counts_of_a_pool_are_steps() {
 }
 
 #[test]
-fn pending_timers_are_counted_in_a_step() {
+fn counting_pending_timers_is_a_step() {
     let start = |(): &()| drop(Timer::builder().daemon(true).after(Duration::from_secs(1), || {}).unwrap());
     assert_eq!(seen(|| (), start, |()| Timer::pending().to_string()), 2);
 }

@@ -14,7 +14,7 @@ fn bounded(limit: usize) -> Arc<ThreadPoolExecutor> {
 }
 
 #[test]
-fn a_cancel_against_the_run() {
+fn task_runs_or_is_cancelled_never_both() {
     let scenario = || {
         let (pool, ran) = (ThreadPoolExecutor::new(1), Arc::new(Shared::new(0)));
         let future = {
@@ -44,7 +44,7 @@ fn submissions_against_a_worker_that_goes_idle() {
 }
 
 #[test]
-fn a_smaller_pool_against_a_submission() {
+fn shrinking_pool_against_a_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let first = [1, 2].map(|number| pool.submit(move || number));
@@ -59,7 +59,7 @@ fn a_smaller_pool_against_a_submission() {
 }
 
 #[test]
-fn a_shutdown_against_a_submission() {
+fn shutdown_against_a_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let submitter = {
@@ -95,7 +95,7 @@ fn the_last_of_two_handles_waits_for_the_task() {
 }
 
 #[test]
-fn a_shutdown_that_cancels_against_the_worker() {
+fn cancelling_shutdown_against_the_worker() {
     let scenario = || {
         let pool = ThreadPoolExecutor::new(1);
         let futures = [1, 2].map(|number| pool.submit(move || number));
@@ -110,7 +110,7 @@ fn a_shutdown_that_cancels_against_the_worker() {
 }
 
 #[test]
-fn whoever_is_idle_is_used_before_another_is_started() {
+fn idle_worker_is_used_before_another_is_started() {
     let scenario = || {
         let pool = ThreadPoolExecutor::new(2);
         let sum = pool.submit(|| 1).result().unwrap() + pool.submit(|| 2).result().unwrap();
@@ -120,7 +120,7 @@ fn whoever_is_idle_is_used_before_another_is_started() {
 }
 
 #[test]
-fn a_place_in_the_queue_against_a_timeout() {
+fn bounded_submission_against_a_timeout() {
     let scenario = || {
         let (pool, go) = (bounded(0), Arc::new(Event::new()));
         let first = {
@@ -139,7 +139,7 @@ fn a_place_in_the_queue_against_a_timeout() {
 }
 
 #[test]
-fn what_was_cancelled_makes_room() {
+fn cancelled_tasks_make_room() {
     let scenario = || {
         let (pool, go) = (bounded(1), Arc::new(Event::new()));
         let first = {
@@ -157,7 +157,7 @@ fn what_was_cancelled_makes_room() {
 }
 
 #[test]
-fn who_waits_for_a_task_that_only_he_could_run_is_told() {
+fn waiting_for_a_task_of_ones_own_pool_is_reported() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let outer = {
@@ -170,7 +170,7 @@ fn who_waits_for_a_task_that_only_he_could_run_is_told() {
 }
 
 #[test]
-fn a_scope_ends_after_its_tasks() {
+fn scope_returns_after_its_tasks() {
     let scenario = || {
         let (pool, value) = (ThreadPoolExecutor::new(1), Shared::new(0));
         pool.scope(|s| {
@@ -182,7 +182,7 @@ fn a_scope_ends_after_its_tasks() {
 }
 
 #[test]
-fn a_cancelled_task_lets_in_who_waits_for_its_place() {
+fn cancelled_task_admits_a_blocked_submitter() {
     let scenario = || {
         let (pool, go) = (bounded(1), Arc::new(Event::new()));
         let first = {
@@ -206,7 +206,7 @@ fn a_cancelled_task_lets_in_who_waits_for_its_place() {
 }
 
 #[test]
-fn a_shutdown_that_cancels_against_a_submission() {
+fn cancelling_shutdown_against_a_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let submitter = {
@@ -225,7 +225,7 @@ fn a_shutdown_that_cancels_against_a_submission() {
 }
 
 #[test]
-fn tasks_without_a_future_are_run_or_come_back() {
+fn tasks_without_a_future_run_or_are_returned() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let ran = Arc::new(Shared::new(0));

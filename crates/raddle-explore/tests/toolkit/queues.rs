@@ -128,7 +128,7 @@ fn with<Q: Send + Sync + ?Sized + 'static, T: Send + 'static>(
 }
 
 #[test]
-fn a_put_against_a_getters_timeout() {
+fn put_against_a_get_that_times_out() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());
         let getter = with(&queue, |queue| queue.get_timeout(SOON));
@@ -139,7 +139,7 @@ fn a_put_against_a_getters_timeout() {
 }
 
 #[test]
-fn a_get_against_a_putters_timeout() {
+fn get_against_a_put_that_times_out() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(1);
@@ -154,7 +154,7 @@ fn a_get_against_a_putters_timeout() {
 }
 
 #[test]
-fn a_slow_getter_does_not_take_what_came_later() {
+fn slow_getter_does_not_get_a_later_item() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(2);
@@ -177,7 +177,7 @@ fn a_slow_getter_does_not_take_what_came_later() {
 }
 
 #[test]
-fn a_shutdown_against_a_getter() {
+fn shutdown_against_a_getter() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());
         let getter = with(&queue, Queue::get);
@@ -189,7 +189,7 @@ fn a_shutdown_against_a_getter() {
 }
 
 #[test]
-fn a_shutdown_gives_the_putter_its_item_back_or_keeps_it() {
+fn shutdown_returns_or_keeps_the_item_of_a_blocked_put() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(1);
@@ -204,7 +204,7 @@ fn a_shutdown_gives_the_putter_its_item_back_or_keeps_it() {
 }
 
 #[test]
-fn a_shutdown_refuses_the_putter_and_leaves_what_is_there() {
+fn shutdown_rejects_a_blocked_put_and_keeps_queued_items() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(1);
@@ -221,7 +221,7 @@ fn a_shutdown_refuses_the_putter_and_leaves_what_is_there() {
 }
 
 #[test]
-fn two_getters_share_what_two_puts_bring_and_a_third_ends() {
+fn two_getters_share_two_items_and_a_third_ends() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());
         let getters = [(); 2].map(|()| with(&queue, Queue::get));
@@ -235,7 +235,7 @@ fn two_getters_share_what_two_puts_bring_and_a_third_ends() {
 }
 
 #[test]
-fn who_came_first_gets_first() {
+fn getters_are_served_in_order() {
     let scenario = || {
         let queue = Arc::new(SimpleQueue::new());
         let getters = [(); 2].map(|()| {
@@ -251,7 +251,7 @@ fn who_came_first_gets_first() {
 }
 
 #[test]
-fn a_join_ends_when_the_last_task_is_done() {
+fn queue_join_returns_when_the_last_task_is_done() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());
         queue.put_many([1, 2]).unwrap();
@@ -271,7 +271,7 @@ fn a_join_ends_when_the_last_task_is_done() {
 }
 
 #[test]
-fn a_batch_takes_what_comes_while_it_lingers() {
+fn batch_includes_items_put_while_it_lingers() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(1);
@@ -288,7 +288,7 @@ fn a_batch_takes_what_comes_while_it_lingers() {
 }
 
 #[test]
-fn one_place_for_two_who_try() {
+fn one_slot_admits_one_of_two_try_puts() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(1);
@@ -304,7 +304,7 @@ fn one_place_for_two_who_try() {
 }
 
 #[test]
-fn items_change_sides_in_their_order() {
+fn items_keep_their_order_between_the_two_locks() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(2);
@@ -318,7 +318,7 @@ fn items_change_sides_in_their_order() {
 }
 
 #[test]
-fn two_who_wait_for_room_are_let_in_by_one_who_takes_all() {
+fn batch_get_admits_two_blocked_puts() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(1);
@@ -344,7 +344,7 @@ enum Place {
 }
 
 #[test]
-fn a_shutdown_against_a_put_leaves_the_item_in_one_place() {
+fn shutdown_against_a_put_keeps_the_item_in_one_place() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());
         let putter = with(&queue, |queue| queue.put(1).map_err(ShutDownError::into_inner));
@@ -359,7 +359,7 @@ fn a_shutdown_against_a_put_leaves_the_item_in_one_place() {
 }
 
 #[test]
-fn a_shutdown_at_once_against_two_puts_leaves_each_item_in_one_place() {
+fn immediate_shutdown_against_two_puts_keeps_each_item_in_one_place() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(1);

@@ -28,7 +28,7 @@ fn two_threads_exclude_each_other_at_every_depth() {
 }
 
 #[test]
-fn only_the_last_release_frees_it() {
+fn only_the_last_release_frees_the_lock() {
     let scenario = || {
         let lock = Arc::new(RLock::new());
         lock.acquire();
@@ -51,7 +51,7 @@ fn only_the_last_release_frees_it() {
 }
 
 #[test]
-fn who_tries_takes_it_again_or_not_at_all() {
+fn try_lock_reenters_or_fails() {
     let scenario = || {
         let lock = Arc::new(RLock::new());
         let other = {
@@ -71,7 +71,7 @@ fn who_tries_takes_it_again_or_not_at_all() {
 }
 
 #[test]
-fn a_condition_gives_up_all_levels_and_takes_them_back() {
+fn condition_releases_and_reacquires_all_levels() {
     let scenario = || {
         let parts = Arc::new((RLock::new(), Condition::new()));
         let waiter = {

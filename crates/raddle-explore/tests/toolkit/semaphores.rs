@@ -9,7 +9,7 @@ use super::every::{every, every_patiently};
 use super::{SOON, pause, together};
 
 #[test]
-fn a_grant_against_a_timeout() {
+fn permit_against_a_timeout() {
     let scenario = || {
         let permits = Arc::new(Semaphore::new(0));
         let taker = {
@@ -23,7 +23,7 @@ fn a_grant_against_a_timeout() {
 }
 
 #[test]
-fn one_permit_excludes() {
+fn one_permit_is_mutual_exclusion() {
     let scenario = || {
         let (permits, total) = (Arc::new(BoundedSemaphore::new(1)), Arc::new(Shared::new(0)));
         together(2, |_| {
@@ -39,7 +39,7 @@ fn one_permit_excludes() {
 }
 
 #[test]
-fn two_permits_let_two_of_three_in() {
+fn two_permits_admit_two_of_three() {
     let scenario = || {
         let (permits, inside) = (Arc::new(Semaphore::new(2)), Arc::new(Mutex::new((0, 0))));
         together(3, |_| {
@@ -60,7 +60,7 @@ fn two_permits_let_two_of_three_in() {
 }
 
 #[test]
-fn who_asks_for_few_stays_behind_who_asks_for_many_until_that_one_gives_up() {
+fn small_request_waits_behind_a_large_one_until_it_times_out() {
     let scenario = || {
         let permits = Arc::new(Semaphore::new(0));
         let many = {
@@ -79,7 +79,7 @@ fn who_asks_for_few_stays_behind_who_asks_for_many_until_that_one_gives_up() {
 }
 
 #[test]
-fn who_came_first_is_served_first() {
+fn waiters_get_permits_in_order() {
     let scenario = || {
         let (permits, order) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
         let threads = ['a', 'b'].map(|who| {
@@ -103,7 +103,7 @@ fn who_came_first_is_served_first() {
 }
 
 #[test]
-fn nobody_overtakes_who_is_in_line() {
+fn newcomer_does_not_overtake_a_waiter() {
     let scenario = || {
         let permits = Arc::new(Semaphore::new(0));
         let both = {
@@ -121,7 +121,7 @@ fn nobody_overtakes_who_is_in_line() {
 }
 
 #[test]
-fn two_permits_at_once_serve_two() {
+fn two_released_permits_serve_two_waiters() {
     let scenario = || {
         let permits = Arc::new(Semaphore::new(0));
         let takers = [(); 2].map(|()| {
@@ -138,7 +138,7 @@ fn two_permits_at_once_serve_two() {
 }
 
 #[test]
-fn two_permits_at_once_serve_two_or_one_who_asks_for_both() {
+fn two_released_permits_serve_two_waiters_or_one_that_needs_both() {
     let scenario = || {
         let permits = Arc::new(Semaphore::new(0));
         let takers = [1, 2].map(|count| {
@@ -154,7 +154,7 @@ fn two_permits_at_once_serve_two_or_one_who_asks_for_both() {
 }
 
 #[test]
-fn one_of_two_releases_is_one_too_many() {
+fn second_release_is_an_error() {
     let scenario = || {
         let permits = Arc::new(BoundedSemaphore::new(1));
         permits.acquire().forget();
@@ -171,7 +171,7 @@ fn one_of_two_releases_is_one_too_many() {
 }
 
 #[test]
-fn a_release_goes_to_the_next_in_line_unless_who_gives_up_has_it() {
+fn permit_goes_to_the_next_waiter_unless_the_timed_out_one_got_it() {
     let scenario = || {
         let permits = Arc::new(Semaphore::new(0));
         let hasty = {

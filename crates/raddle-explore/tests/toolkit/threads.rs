@@ -12,7 +12,7 @@ use super::every::{Ways, every, every_panic};
 use super::{SOON, pause};
 
 #[test]
-fn a_join_against_the_end() {
+fn join_against_termination() {
     let scenario = || {
         let other = Thread::spawn(|| 7);
         let (finished, ident) = (other.is_finished(), other.thread().ident());
@@ -23,7 +23,7 @@ fn a_join_against_the_end() {
 }
 
 #[test]
-fn a_join_with_a_limit_gives_the_value_or_the_handle() {
+fn join_with_a_timeout_returns_the_value_or_the_handle() {
     let scenario = || {
         let other = Thread::spawn(|| 7);
         match other.join_timeout(SOON) {
@@ -36,7 +36,7 @@ fn a_join_with_a_limit_gives_the_value_or_the_handle() {
 }
 
 #[test]
-fn two_may_wait_for_one() {
+fn two_threads_may_join_one() {
     let scenario = || {
         let other = Thread::spawn(|| ());
         let seen = other.thread().clone();
@@ -48,7 +48,7 @@ fn two_may_wait_for_one() {
 }
 
 #[test]
-fn what_a_thread_did_is_seen_by_its_joiner_and_its_panic_too() {
+fn join_happens_after_the_thread_even_if_it_panicked() {
     let scenario = || {
         let value = Arc::new(Shared::new(0));
         let other = {
@@ -65,7 +65,7 @@ fn what_a_thread_did_is_seen_by_its_joiner_and_its_panic_too() {
 }
 
 #[test]
-fn an_update_of_a_racy_cell_is_lost_or_not() {
+fn update_of_a_racy_cell_may_be_lost() {
     let scenario = || {
         let value = Arc::new(Shared::new(0));
         let other = {
@@ -80,7 +80,7 @@ fn an_update_of_a_racy_cell_is_lost_or_not() {
 }
 
 #[test]
-fn a_scope_waits_for_all_that_borrow() {
+fn scope_waits_for_all_borrowing_threads() {
     let scenario = || {
         let value = Shared::new(0);
         let sum = thread::scope(|s| {
@@ -94,7 +94,7 @@ fn a_scope_waits_for_all_that_borrow() {
 }
 
 #[test]
-fn a_panic_that_nobody_joined_is_the_scopes() {
+fn unjoined_panic_is_resumed_by_the_scope() {
     let scenario = || {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             thread::scope(|s| {
@@ -107,7 +107,7 @@ fn a_panic_that_nobody_joined_is_the_scopes() {
 }
 
 #[test]
-fn who_sleeps_longer_wakes_later() {
+fn longer_sleep_ends_later() {
     let scenario = || {
         let woken = Arc::new(Shared::new(0));
         let sleeper = {
@@ -129,7 +129,7 @@ fn who_sleeps_longer_wakes_later() {
 
 /// What the destructor of a local does is seen after the scope, as it is after a join.
 #[test]
-fn a_scope_waits_for_the_thread_locals_of_its_threads() {
+fn scope_waits_for_destructors_of_thread_locals() {
     struct Leaves(Arc<Shared<u32>>);
     impl Drop for Leaves {
         fn drop(&mut self) {
@@ -148,7 +148,7 @@ fn a_scope_waits_for_the_thread_locals_of_its_threads() {
 }
 
 #[test]
-fn the_end_of_one_against_the_start_of_others() {
+fn termination_against_the_start_of_others() {
     let scenario = || {
         let ends = Thread::spawn(|| Thread::spawn(|| 1)); // it ends after it has started one itself
         let other = Thread::spawn(|| 2);
@@ -161,7 +161,7 @@ fn the_end_of_one_against_the_start_of_others() {
 }
 
 #[test]
-fn a_daemon_is_left_where_it_is_at_the_end() {
+fn daemon_is_cut_off_when_the_program_ends() {
     let scenario = || {
         let (lock, began) = (Arc::new(Lock::new()), Arc::new(Shared::new(false)));
         let daemon = {

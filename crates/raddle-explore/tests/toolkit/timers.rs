@@ -11,7 +11,7 @@ use super::every::every;
 use super::{SOON, pause};
 
 #[test]
-fn a_cancel_against_the_firing_is_exactly_one_of_the_two() {
+fn timer_fires_or_is_cancelled_never_both() {
     let scenario = || {
         let ran = Arc::new(Shared::new(0));
         let timer = {
@@ -26,7 +26,7 @@ fn a_cancel_against_the_firing_is_exactly_one_of_the_two() {
 }
 
 #[test]
-fn of_two_cancels_one_says_yes_at_most() {
+fn at_most_one_of_two_cancels_succeeds() {
     let scenario = || {
         let timer = Timer::after(SOON, || {});
         let other = {
@@ -41,7 +41,7 @@ fn of_two_cancels_one_says_yes_at_most() {
 }
 
 #[test]
-fn it_never_fires_early() {
+fn timer_never_fires_early() {
     let scenario = || {
         let began = raddle::time::now();
         let timer = Timer::after(2 * SOON, || {});
@@ -73,7 +73,7 @@ fn repeating_timer_is_explored_without_a_failure() {
 /// More functions than processors wait for one that is due last: as many runners as timers are started, whatever the
 /// machine, and no slow function has to be measured.
 #[test]
-fn functions_that_wait_for_a_later_one_do_not_hold_it_up() {
+fn blocking_timer_functions_do_not_delay_a_later_timer() {
     let program = || {
         let event = Arc::new(Event::new());
         let wait = |event: &Arc<Event>| {

@@ -62,7 +62,7 @@ impl ToyLock {
 }
 
 #[test]
-fn a_lock_that_forgets_who_sleeps() {
+fn lock_that_does_not_wake_its_waiters_deadlocks() {
     let scenario = |broken: bool| {
         let lock = Arc::new(ToyLock::default());
         lock.acquire(broken);
@@ -109,7 +109,7 @@ impl ToyEvent {
 }
 
 #[test]
-fn an_event_that_sleeps_without_looking_again() {
+fn event_that_parks_without_rechecking_loses_a_wakeup() {
     let scenario = |broken: bool| {
         let event = Arc::new(ToyEvent::default());
         let waiter = Thread::spawn({
@@ -145,7 +145,7 @@ impl ToyCondition {
 }
 
 #[test]
-fn a_condition_that_lets_go_too_early() {
+fn condition_that_releases_before_it_enqueues_loses_a_wakeup() {
     let scenario = |broken: bool| {
         let parts = Arc::new((ToyLock::default(), ToyCondition::default(), AtomicU32::new(0)));
         let waiter = Thread::spawn({
@@ -208,13 +208,13 @@ fn a_permit_is_handed_over(broken: bool) {
 }
 
 #[test]
-fn a_time_limit_that_loses_what_was_granted() {
+fn timeout_that_drops_a_granted_permit_is_found() {
     let report = found(Grain::Atoms, a_permit_is_handed_over);
     assert!(report.contains("given and taken"), "{report}");
 }
 
 #[test]
-fn a_wait_that_believes_every_wake() {
+fn wait_that_trusts_spurious_wakeups_is_found() {
     let scenario = |broken: bool| {
         let word = Arc::new(AtomicU32::new(0));
         let waiter = Thread::spawn({
@@ -237,7 +237,7 @@ fn a_wait_that_believes_every_wake() {
 }
 
 #[test]
-fn a_loop_without_end() {
+fn endless_loop_is_a_livelock() {
     let scenario = |broken: bool| {
         let stop = Arc::new(AtomicU32::new(0));
         let other = Thread::spawn({
