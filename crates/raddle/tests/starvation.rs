@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use raddle::time::now;
 use raddle::{Condition, Event, Lock, Mutex, RLock, ReentrantMutex, Thread, thread};
+
 use support::{LIMIT, finish};
 
 /// What the documentation of the locks promises.

@@ -190,7 +190,7 @@ fn is_test(text: &str, name: &str) -> bool {
     });
     // Of a pair such as `main_returns/daemon`, each part is listed.
     let listed = |part| text.contains(&format!("\"{part}\""));
-    attributes == Some(true) || text.contains("child::main(") && name.split('/').all(listed)
+    attributes == Some(true) || text.contains("use crate::child::") && name.split('/').all(listed)
 }
 
 /// Whether the documentation of the item, or of the file's `module`, has an example.
@@ -278,7 +278,7 @@ fn promise_without_a_test_is_found() {
     let files = |file: &str| {
         let text = match file {
             "a.rs" => "#[test]\n#[cfg(unix)]\nfn real() {}\n\nfn helper() {}\n",
-            "b.rs" => "[(\"ends\", &[0]), (\"daemon\", &[1])]; fn main() { child::main(scenario, &tests()) }",
+            "b.rs" => "use crate::child::test; [(\"ends\", &[0]), (\"daemon\", &[1])];",
             "c.rs" => {
                 "/// ```compile_fail\n/// g();\n/// ```\n#[must_use]\npub fn shown<T>() {}\n\n/// No.\npub fn show() {}"
             }

@@ -24,13 +24,36 @@ pub fn test(name: impl Into<String>, run: impl Fn() + Send + Sync + 'static) -> 
     (name.into(), Box::new(run))
 }
 
+/// A module of such a test binary.
+pub struct Module {
+    /// Its tests are listed as `name::test`.
+    pub name: &'static str,
+    pub tests: fn() -> Vec<Test>,
+    /// Finds one of its scenarios, whose names differ from those of the other modules.
+    pub scenario: fn(&str) -> Option<Scenario>,
+}
+
+/// The part of a child process.
+pub type Scenario = Box<dyn FnOnce()>;
+
+/// The scenario of that name.
+pub fn find(scenarios: impl IntoIterator<Item = (&'static str, fn())>, name: &str) -> Option<Scenario> {
+    scenarios.into_iter().find(|(known, _)| *known == name).map(|(_, run)| Box::new(run) as Scenario)
+}
+
 /// The whole `main` of such a test binary: the scenario, if the environment names one, otherwise the tests.
-pub fn main(scenario: fn(&str), tests: &[Test]) -> ExitCode {
+pub fn main(modules: &[Module]) -> ExitCode {
     if let Ok(name) = std::env::var(SCENARIO) {
-        scenario(&name);
+        let run = modules.iter().find_map(|module| (module.scenario)(&name)).expect("a known scenario");
+        run();
         return ExitCode::SUCCESS;
     }
     let wanted = Wanted::from_arguments();
+    let qualified = |module: &Module| {
+        let name = module.name;
+        (module.tests)().into_iter().map(move |(test, run)| (format!("{name}::{test}"), run))
+    };
+    let tests: Vec<_> = modules.iter().flat_map(qualified).collect();
     let tests: Vec<_> = tests.iter().filter(|(name, _)| wanted.has(name)).collect();
     if wanted.list {
         for (name, _) in tests {

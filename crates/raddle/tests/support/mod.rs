@@ -42,12 +42,25 @@ pub fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// Runs all other tests of this binary once more with the watch turned off: where it is on, threads sleep in slices,
-/// so that a wake-up which never comes is only late. `name` is that of the test which calls this.
-pub fn again_without_the_watch(name: &str) {
+/// Runs the tests of these modules once more with the watch turned off: where it is on, threads sleep in slices, so that a
+/// wake-up which never comes is only late.
+pub fn again_without_the_watch(modules: &[&str]) {
     if cfg!(debug_assertions) && std::env::var_os("RADDLE_WATCH").is_none() {
         let mut again = std::process::Command::new(std::env::current_exe().expect("the test binary's path"));
-        let output = again.args(["--skip", name]).env("RADDLE_WATCH", "0").output().expect("it starts again");
+        let output = again.args(modules).env("RADDLE_WATCH", "0").output().expect("it starts again");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
+}
+
+/// Runs `body` in a process of its own, in which no other test runs. `test` is the name of the test that calls this, with its modules.
+#[track_caller]
+pub fn alone(test: &str, body: impl FnOnce()) {
+    const ALONE: &str = "RADDLE_TEST_ALONE";
+    if std::env::var(ALONE).is_ok_and(|running| running == test) {
+        return body();
+    }
+    let mut again = std::process::Command::new(std::env::current_exe().expect("the test binary's path"));
+    let output = again.args(["--exact", test]).env(ALONE, test).output().expect("it starts again");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
 }

@@ -1,0 +1,161 @@
+//! What the program says to those who use it rightly, and wrongly.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use crate::support::{Scratch, number, text, within_limit};
+
+/// Exactly one line on standard error, nothing on standard output, and the status.
+#[track_caller]
+fn one_line(output: &Output, status: i32) -> String {
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(out, "");
+    assert!(err.starts_with("raddle: ") && err.ends_with('\n') && err.lines().count() == 1, "{err:?}");
+    assert!(err.len() > 20 && !err.contains("panicked"), "{err:?}");
+    assert_eq!(output.status.code(), Some(status), "{err}");
+    err
+}
+
+#[test]
+fn a_wrong_command_line_gets_one_line_and_status_2() {
+    let scratch = Scratch::new("usage");
+    for (args, words) in [
+        ("", "demo, ingest or send"),
+        ("serve", "'serve'"),
+        ("ingest --lisen x", "'--lisen'"),
+        ("ingest --quue 1", "a similar argument exists: '--queue'. See 'raddle ingest --help'"),
+        ("ingest --queue", "'--queue <N>'"),
+        ("ingest --queue 0", "it is a whole number from 1 to "),
+        ("ingest --queue -1", "'-1' for '--queue <N>': it is a whole number from 1 to 100000000"),
+        ("ingest --listen nonsense", "'nonsense' for '--listen <HOST:PORT>': HOST:PORT is wanted"),
+        ("ingest --listen localhost", "HOST:PORT is wanted: 127.0.0.1:5140, localhost:5140 or "),
+        ("send --to nonsense", "HOST:PORT is wanted"),
+        ("ingest --queue many", "'many'"),
+        ("ingest --linger 20", "a time is a number of us, ms, s or min: 20ms"),
+        ("ingest --max-message 1.5MiB", "a size begins with a whole number"),
+        ("ingest --max-message 0", "too small"),
+        ("ingest extra", "'extra'"),
+        ("send", "--to <HOST:PORT>"),
+        ("send --to 127.0.0.1:1 --connections 0", "it is a whole number from 1 to "),
+        ("demo --messages -1", "'-1'"),
+    ] {
+        let line = one_line(&scratch.run(args), 2);
+        assert!(line.contains(words) && line.contains("--help'"), "{args}: {line}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_gets_one_line_and_status_1() {
+    let scratch = Scratch::new("failures");
+    std::fs::write(scratch.path("file"), "not a database, but long enough to be taken for one").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = taken.local_addr().unwrap();
+    for (args, words) in [
+        (format!("ingest --listen {busy}"), format!("cannot listen on {busy}: Address already in use")),
+        ("ingest --listen nowhere.invalid:1".into(), "cannot listen on nowhere.invalid:1: ".into()),
+        (
+            "ingest --listen 127.0.0.1:0 --database file/m.db".into(),
+            "cannot open file/m.db: Not a directory".into(),
+        ),
+        ("ingest --listen 127.0.0.1:0 --database /proc/m.db".into(), "cannot open /proc/m.db".into()),
+        ("ingest --listen 127.0.0.1:0 --database file".into(), "file is not a database of messages".into()),
+        ("demo --database file".into(), "file is not a database of messages".into()),
+        ("demo --database nowhere/m.db".into(), "cannot open nowhere/m.db: No such file".into()),
+        ("send --to nowhere.invalid:1".into(), "nowhere.invalid:1: not an address to send to".into()),
+        ("send --to 127.0.0.1:1".into(), "could not be made: Connection refused".into()),
+    ] {
+        let line = one_line(&scratch.run(&args), 1);
+        assert!(line.contains(&words), "{args}: {line}");
+    }
+    assert!(!scratch.path("messages.db").exists(), "a failed start leaves no database behind");
+}
+
+#[test]
+fn help_teaches() {
+    let scratch = Scratch::new("help");
+    for (args, words) in [
+        ("--help", ["raddle demo", "raddle ingest", "raddle send"]),
+        ("demo --help", ["Example:", "Exit status: 0", "--messages <N>"]),
+        ("ingest --help", ["received = stored + rejected", "Exit status: 0", "sqlite3 messages.db"]),
+        ("send --help", ["Example:", "Exit status: 0", "Sent is not stored"]),
+        ("help ingest", ["Example:", "[default: 127.0.0.1:5140]", "[default: 64KiB]"]),
+    ] {
+        let output = scratch.run(args);
+        assert_eq!(output.status.code(), Some(0));
+        let help = text(&output.stdout);
+        for word in words {
+            assert!(help.contains(word), "{args}: no {word:?} in {help}");
+        }
+    }
+    assert!(text(&scratch.run("--version").stdout).starts_with("raddle "));
+}
+
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    within_limit(|| {
+        let scratch = Scratch::new("pipe");
+        for args in ["--help", "demo --messages 100"] {
+            let mut child =
+                scratch.raddle(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            drop(child.stdout.take());
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(text(&output.stderr), "", "{args}");
+            assert_eq!(output.status.code(), Some(0), "{args}");
+        }
+    });
+}
+
+#[test]
+fn a_second_demo_leaves_the_first_its_database() {
+    within_limit(|| {
+        let scratch = Scratch::new("two-demos");
+        let mut first = scratch.raddle("demo --messages 9000 --burst 500");
+        let mut first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(first.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert!(line.starts_with("listening on "), "{line}");
+        // It takes its time between the bursts, and is running for all of this.
+        let begin = raddle::time::now();
+        for args in ["demo --messages 10", "demo --messages 10"] {
+            let line = one_line(&scratch.run(args), 1);
+            assert_eq!(line, "raddle: messages.db is in use by another program\n");
+        }
+        assert!(raddle::time::now() - begin < Duration::from_secs(5));
+        assert!(first.try_wait().unwrap().is_none(), "the first is still running");
+        let line = one_line(&scratch.run("ingest --listen 127.0.0.1:0"), 1);
+        assert_eq!(line, "raddle: messages.db is in use by another program\n");
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("each of the 9000 texts sent is in messages.db once"), "{rest}");
+        assert!(first.wait().unwrap().success());
+    });
+}
+
+#[test]
+fn the_demo_stores_what_it_sent_each_time_anew() {
+    within_limit(|| {
+        let scratch = Scratch::new("demo");
+        let database = scratch.path("messages.db");
+        for _ in 0..2 {
+            let output = scratch.run("demo --messages 20000 --burst 5000");
+            let out = text(&output.stdout);
+            assert_eq!(output.status.code(), Some(0), "{out}{}", text(&output.stderr));
+            for line in [
+                "sending 20000 messages over 8 connections, in bursts of 5000",
+                "setting the event: intake stops, the queue is drained",
+                "received 20000 = stored 20000 + rejected 0",
+                "  sqlite3 messages.db 'SELECT * FROM readable LIMIT 10'",
+                "or with:",
+            ] {
+                assert!(out.lines().any(|it| it == line), "no {line:?} in {out}");
+            }
+            assert!(out.contains("in the queue "), "{out}");
+            assert_eq!(number(&database, "SELECT count(*) FROM messages"), 20_000);
+            assert_eq!(number(&database, "SELECT count(DISTINCT text) FROM messages"), 20_000);
+        }
+        assert!(!scratch.path("messages.db-wal").exists(), "the file stands alone");
+    });
+}

@@ -1,0 +1,16 @@
+//! The explorer by its public interface: what it finds, what it reports, and how a failure is replayed.
+
+mod alone;
+mod complete;
+mod failures;
+mod outside;
+mod page;
+mod programs;
+mod races;
+mod replay;
+mod reports;
+mod tutorial;
+
+#[path = "../support/programs.rs"]
+#[expect(dead_code, reason = "the figures are for reading")]
+mod corpus;

@@ -1,0 +1,227 @@
+//! A failing test prints a token, and the token leads there again: in this process, in a second run of the same
+//! binary, and after an edit elsewhere; one of a changed program says so.
+
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use raddle::{Shared, Thread};
+use raddle_explore::{Explorer, Grain, Outcome, Strategy, Time, replay};
+
+fn lost_update(expected: i32) {
+    let value = Arc::new(Shared::new(0));
+    let threads = [(); 2].map(|()| {
+        let value = value.clone();
+        Thread::spawn(move || value.set(value.get() + 1))
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(value.get(), expected, "an update was lost");
+}
+
+/// The same on other lines, as after an edit above.
+fn lost_update_on_other_lines() {
+    let value = Arc::new(Shared::new(0));
+    let threads = [(); 2].map(|()| {
+        let value = value.clone();
+        Thread::spawn(move || value.set(value.get() + 1))
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(value.get(), 2, "an update was lost");
+}
+
+fn token() -> String {
+    Explorer::new().run(|| lost_update(2)).expect_failure().token()
+}
+
+fn panics(f: impl FnOnce()) -> String {
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).expect_err("it panics");
+    payload.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+#[test]
+fn token_replays_the_same_failure() {
+    let token = token();
+    let again = Explorer::new().replay(&token, || lost_update(2)).expect_failure();
+    assert_eq!(again.token(), token);
+    assert!(again.to_string().contains("an update was lost"));
+    let text = panics(|| drop(replay(&token, || lost_update(2))));
+    assert!(text.contains("an update was lost") && !text.contains("the program has changed"), "{text}");
+}
+
+#[test]
+fn token_survives_moved_lines() {
+    let text = panics(|| drop(replay(&token(), lost_update_on_other_lines)));
+    assert!(text.contains("an update was lost") && !text.contains("the program has changed"), "{text}");
+}
+
+#[test]
+fn fixed_program_passes_with_the_old_token() {
+    let outcome = Explorer::new().replay(&token(), || lost_update(1));
+    assert!(matches!(outcome, Outcome::Inconclusive { executions: 1, .. }), "{outcome:?}");
+}
+
+#[test]
+fn token_of_a_changed_program_is_reported() {
+    let token = token();
+    let text = panics(|| drop(replay(&token, || assert_eq!(Shared::new(1).get(), 1))));
+    assert!(text.contains(&token) && text.contains("the program has changed"), "{text}");
+    let text = panics(|| {
+        drop(replay(&token, || {
+            Shared::new(1).get();
+            lost_update(3);
+        }));
+    });
+    assert!(text.contains("an update was lost") && text.contains("the program has changed"), "{text}");
+}
+
+#[test]
+fn invalid_token_is_rejected_with_an_example() {
+    let text = panics(|| drop(replay("nonsense", || ())));
+    assert!(text.contains("\"nonsense\" is not the token") && text.contains("r2oe-"), "{text}");
+}
+
+#[test]
+fn token_determines_grain_and_time() {
+    let explorer = Explorer::new().grain(Grain::Atoms).time(Time::Quiescent);
+    let report = explorer.run(|| lost_update(2)).expect_failure();
+    assert!(report.token().starts_with("r2aq-"));
+    let again = Explorer::new().replay(&report.token(), || lost_update(2)).expect_failure();
+    assert_eq!(again.token(), report.token());
+}
+
+/// Not a test of its own: the other process of the next one.
+#[test]
+#[ignore = "run by another test"]
+fn no_update_is_lost() {
+    raddle_explore::check(|| lost_update(2)).assert_exhausted();
+}
+
+fn child(variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "replay::no_update_is_lost"]).envs(variables.iter().copied());
+    command.env_remove("RUST_BACKTRACE").output().unwrap()
+}
+
+#[test]
+fn token_of_a_failing_test_replays_in_another_process() {
+    let directory = std::env::temp_dir().join(format!("raddle-report-{}", std::process::id()));
+    let first = child(&[("RADDLE_REPORT", directory.to_str().unwrap())]);
+    let text = String::from_utf8_lossy(&first.stdout).into_owned();
+    assert!(!first.status.success() && text.contains("an update was lost"), "{text}");
+    let command = text
+        .lines()
+        .find_map(|line| line.strip_prefix("to replay this schedule: RADDLE_REPLAY="))
+        .expect(&text);
+    let (token, rest) = command.split_once(' ').unwrap();
+    assert_eq!(rest, "cargo test replay::no_update_is_lost");
+    let page = std::fs::read_to_string(directory.join("replay__no_update_is_lost.html")).unwrap();
+    assert!(page.contains("an update was lost") && page.contains(token));
+    let json = std::fs::read_to_string(directory.join("replay__no_update_is_lost.json")).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["steps"].as_array().unwrap().len() > 8);
+    std::fs::remove_dir_all(&directory).unwrap();
+
+    let second = child(&[("RADDLE_REPLAY", token)]);
+    let text = String::from_utf8_lossy(&second.stdout).into_owned();
+    assert!(
+        !second.status.success() && text.contains("an update was lost") && text.contains(token),
+        "{text}"
+    );
+
+    let wrong = child(&[("RADDLE_REPLAY", "r2oe-00000000.9-1.1")]);
+    let text = String::from_utf8_lossy(&wrong.stdout).into_owned();
+    assert!(!wrong.status.success() && text.contains("the program has changed"), "{text}");
+}
+
+#[test]
+fn unwritable_report_directory_is_reported() {
+    let blocked = child(&[("RADDLE_REPORT", "/dev/null/reports")]);
+    let text = String::from_utf8_lossy(&blocked.stdout).into_owned();
+    assert!(text.contains("an update was lost") && text.contains("the page could not be written"), "{text}");
+}
+
+/// Never ends, and its steps come in no order that repeats.
+fn endless() {
+    let cell = Arc::new(Shared::new(0_u32));
+    let theirs = cell.clone();
+    let _other = Thread::new(move || {
+        loop {
+            theirs.set(theirs.get() + 1);
+        }
+    })
+    .daemon(true)
+    .start()
+    .unwrap();
+    loop {
+        cell.set(cell.get() + 1);
+    }
+}
+
+#[test]
+fn long_token_is_written_to_a_named_file() {
+    let explorer = || Explorer::new().max_steps(3_000);
+    let report = explorer().strategy(Strategy::Random).shrink(false).run(endless).expect_failure();
+    assert!(report.token().len() > 1_000, "{}", report.token());
+    let text = report.to_string();
+    let longest = text.split_whitespace().map(str::len).max().unwrap();
+    assert!(longest <= 200, "a word of {longest} characters: {text}");
+    let (_, command) = text.split_once("RADDLE_REPLAY=").unwrap();
+    let file = command.split_whitespace().next().unwrap();
+    assert_eq!(std::fs::read_to_string(file).unwrap(), report.token());
+    let again = explorer().replay(file, endless).expect_failure();
+    assert_eq!((again.kind(), again.token()), (report.kind(), report.token()));
+    assert!(report.to_html().contains(file), "the page names the file, too");
+    std::fs::remove_file(file).unwrap();
+
+    let text = panics(|| drop(replay(file, || ())));
+    assert!(text.contains("neither the token of a schedule nor a file"), "{text}");
+    std::fs::write(file, "nonsense").unwrap();
+    let text = panics(|| drop(replay(file, || ())));
+    assert!(text.contains(file) && text.contains("\"nonsense\" is not the token"), "{text}");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn token_of_an_earlier_version_is_rejected_by_name() {
+    let text = panics(|| drop(replay("r1oe-0a1b2c3d.17-12.1_3.2", || ())));
+    assert!(text.contains("earlier version"), "{text}");
+}
+
+#[test]
+fn second_report_of_a_name_gets_its_own_file() {
+    let directory = std::env::temp_dir().join(format!("raddle-reports-{}", std::process::id()));
+    let report = || Explorer::new().run(|| lost_update(2)).expect_failure();
+    let pages = [(); 3].map(|()| report().write_to(&directory).unwrap());
+    assert!(pages[0] != pages[1] && pages[1] != pages[2]);
+    assert!(pages.iter().all(|page| page.exists() && page.with_extension("json").exists()), "{pages:?}");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn same_seed_gives_the_same_schedules() {
+    let threads = || {
+        let value = Arc::new(Shared::new(0));
+        let threads = [(); 3].map(|()| {
+            let value = value.clone();
+            Thread::spawn(move || (0..3).for_each(|_| value.set(value.get() + 1)))
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(value.get(), 9, "an update was lost");
+    };
+    for strategy in [Strategy::Portfolio, Strategy::Surw, Strategy::Pos, Strategy::Pct, Strategy::Random] {
+        let found = |seed| {
+            let explorer = Explorer::new().strategy(strategy).seed(seed).shrink(false);
+            let report = explorer.run(threads).expect_failure();
+            (report.execution(), report.token())
+        };
+        let first: Vec<_> = (0..4).map(found).collect();
+        assert_eq!(first, (0..4).map(found).collect::<Vec<_>>(), "{strategy:?}");
+        // The first execution of the portfolio does not depend on chance.
+        let differ = first.iter().any(|other| *other != first[0]);
+        assert!(differ || strategy == Strategy::Portfolio, "{strategy:?}: the seed changes nothing");
+    }
+}

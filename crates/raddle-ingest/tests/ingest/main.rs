@@ -1,0 +1,6 @@
+//! The pipeline by its public interface: connections, the database, sinks that fail.
+
+mod database;
+mod network;
+mod sinks;
+mod support;

@@ -1,0 +1,520 @@
+//! The watch: it reports a program that hangs, says why, and never cries wolf.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use raddle::{
+    Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, RLock, ReentrantMutex, Semaphore, Thread,
+    thread, time,
+};
+
+use crate::child::{Scenario, Test, command, ended, ended_within, find, test};
+
+/// Longer than the watch takes to be certain of a wait.
+const LONG: Duration = Duration::from_millis(300);
+
+/// A program by name that hangs, and what the report must say, besides the lines that the program prints first.
+type Hang = (&'static str, fn(), &'static [&'static str]);
+
+const HANGS: &[Hang] = &[
+    (
+        "mutex_twice",
+        mutex_twice,
+        &["a lock that it holds itself", "\"twice\" waits for Mutex", "taken by itself"],
+    ),
+    ("lock_twice", lock_twice, &["every thread", "\"MainThread\" waits for Lock", "taken by itself"]),
+    ("lock_of_the_dead", lock_of_the_dead, &["\"MainThread\" waits for Lock", "taken by thread \"gone\""]),
+    (
+        "abba",
+        abba,
+        &[
+            "\"first\" waits for Lock",
+            "taken by thread \"second\"",
+            "\"second\" waits for Lock",
+            "taken by thread \"first\"",
+            "\"MainThread\" waits for thread \"first\"",
+        ],
+    ),
+    (
+        "abba_of_mutexes",
+        abba_of_mutexes,
+        &["in a circle", "\"first\" waits for Mutex", "\"second\" waits for Mutex"],
+    ),
+    (
+        "rlocks",
+        rlocks,
+        &["\"MainThread\" waits for RLock", "taken by thread \"other\"", "\"other\" waits for Event"],
+    ),
+    ("event_that_nobody_sets", event_that_nobody_sets, &["\"MainThread\" waits for Event"]),
+    (
+        "each_joins_the_other",
+        each_joins_the_other,
+        &["\"MainThread\" waits for thread \"worker\"", "\"worker\" waits for thread \"MainThread\""],
+    ),
+    (
+        "condition_that_nobody_notifies",
+        condition_that_nobody_notifies,
+        &["\"MainThread\" waits for Condition"],
+    ),
+    (
+        "semaphores",
+        semaphores,
+        &["\"MainThread\" waits for Semaphore", "\"other\" waits for BoundedSemaphore"],
+    ),
+    ("barrier", barrier, &["\"MainThread\" waits for Barrier"]),
+    ("scope", scope, &["\"MainThread\" waits for thread scope", "waits for Event"]),
+    (
+        "foreign_thread_waits_too",
+        foreign_thread_waits_too,
+        &["\"MainThread\" waits for Event", "\"Dummy-1\" waits for Event"],
+    ),
+    (
+        "daemons_wait_too",
+        daemons_wait_too,
+        &["\"MainThread\" waits for Event", "\"a daemon\" waits for Event"],
+    ),
+    (
+        "after_main",
+        after_main,
+        &["\"left\" waits for Event", "\"the end of the program\" waits for the threads"],
+    ),
+];
+
+/// Programs that do not hang, though at some moment it looks like it.
+const WORKS: &[(&str, fn())] = &[
+    ("foreign_thread_releases", foreign_thread_releases),
+    ("sleeper_releases", sleeper_releases),
+    ("wait_with_a_limit_releases", wait_with_a_limit_releases),
+    ("limit_passes", limit_passes),
+    ("main_is_waited_for", main_is_waited_for),
+    ("a_thousand_wait_for_a_sleeper", a_thousand_wait_for_a_sleeper),
+    ("a_hold_without_its_object", a_hold_without_its_object),
+    ("a_forgotten_guard", a_forgotten_guard),
+    ("busy", busy),
+    ("short_waits_on_a_crowded_machine", short_waits_on_a_crowded_machine),
+];
+
+pub(crate) fn scenario(name: &str) -> Option<Scenario> {
+    let hangs = HANGS.iter().map(|(name, run, _)| (*name, *run));
+    let works = WORKS.iter().copied();
+    let others = [("accepts", accepts as fn()), ("sleeps_for_ever", sleeps_for_ever)];
+    find(hangs.chain(works).chain(others), name)
+}
+
+pub(crate) fn tests() -> Vec<Test> {
+    let mut tests = Vec::new();
+    for (name, _, parts) in HANGS {
+        tests.push(test(*name, move || {
+            let ended = ended(name, Some("1"));
+            assert_eq!(ended.status, Some(101), "{ended:?}");
+            for part in *parts {
+                assert!(ended.err.contains(part), "{part} is missing: {ended:?}");
+            }
+            for line in ended.out.lines() {
+                assert!(
+                    ended.err.contains(&format!("watch.rs:{line}:")),
+                    "line {line} is missing: {ended:?}"
+                );
+            }
+            assert!(ended.err.contains("RADDLE_WATCH=0"), "{ended:?}");
+        }));
+    }
+    for (name, _) in WORKS {
+        tests.push(test(*name, move || {
+            let ended = ended(name, Some("1"));
+            assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+        }));
+    }
+    tests.push(test("who_accepts_may_release", who_accepts_may_release));
+    tests.push(test("who_sleeps_may_release", || still_runs("sleeps_for_ever", Some("1"))));
+    tests.push(test("off_if_asked", || {
+        for name in ["mutex_twice", "lock_twice"] {
+            still_runs(name, Some("0"));
+        }
+    }));
+    tests.push(test("on_in_debug_builds", on_in_debug_builds));
+    tests
+}
+
+/// The scenario hangs and is left to hang.
+fn still_runs(name: &str, watch: Option<&str>) {
+    let (by_itself, ended) = ended_within(name, watch, Duration::from_millis(1500));
+    assert!(!by_itself && ended.err.is_empty(), "{ended:?}");
+}
+
+fn on_in_debug_builds() {
+    if cfg!(debug_assertions) {
+        assert_eq!(ended("event_that_nobody_sets", None).status, Some(101));
+    } else {
+        still_runs("event_that_nobody_sets", None);
+    }
+}
+
+/// Prints the line that the report must name.
+macro_rules! here {
+    ($done:expr) => {{
+        println!("{}", line!());
+        $done
+    }};
+}
+
+/// A thread with a name.
+fn named<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> raddle::JoinHandle<T> {
+    Thread::new(body).name(name).start().unwrap()
+}
+
+/// A thread that raddle did not start.
+#[expect(clippy::disallowed_methods, reason = "the thread must be unknown to raddle")]
+fn foreign(body: impl FnOnce() + Send + 'static) {
+    drop(std::thread::spawn(body));
+}
+
+/// A sleep that raddle does not know of.
+#[expect(clippy::disallowed_methods, reason = "the sleep must be unknown to raddle")]
+fn foreign_sleep(time: Duration) {
+    std::thread::sleep(time);
+}
+
+fn mutex_twice() {
+    drop(named("runs on", || {
+        loop {
+            thread::yield_now();
+        }
+    }));
+    let twice = named("twice", || {
+        let mutex = Mutex::new(0);
+        let _held = here!(mutex.lock());
+        let _again = here!(mutex.lock());
+    });
+    loop {
+        assert!(!twice.wait_timeout(LONG));
+    }
+}
+
+fn lock_twice() {
+    let lock = Lock::new();
+    here!(lock.acquire());
+    here!(lock.acquire());
+}
+
+fn lock_of_the_dead() {
+    let lock = Arc::new(Lock::new());
+    let gone = named("gone", {
+        let lock = lock.clone();
+        move || here!(lock.acquire())
+    });
+    gone.join().unwrap();
+    here!(lock.acquire());
+}
+
+fn abba() {
+    let (a, b, both) = (Arc::new(Lock::new()), Arc::new(Lock::new()), Arc::new(Barrier::new(2)));
+    let first = named("first", {
+        let (a, b, both) = (a.clone(), b.clone(), both.clone());
+        move || {
+            let _a = here!(a.lock());
+            both.wait().unwrap();
+            let _b = here!(b.lock());
+        }
+    });
+    let second = named("second", move || {
+        let _b = here!(b.lock());
+        both.wait().unwrap();
+        let _a = here!(a.lock());
+    });
+    here!(first.join()).unwrap();
+    second.join().unwrap();
+}
+
+fn abba_of_mutexes() {
+    let (a, b, both) = (Mutex::new(1), Mutex::new(2), Barrier::new(2));
+    let (a, b, both): &'static _ = Box::leak(Box::new((a, b, both)));
+    let first = named("first", || {
+        let _a = here!(a.lock());
+        both.wait().unwrap();
+        let _b = here!(b.lock());
+    });
+    let second = named("second", || {
+        let _b = here!(b.lock());
+        both.wait().unwrap();
+        let _a = here!(a.lock());
+    });
+    first.join().unwrap();
+    second.join().unwrap();
+}
+
+fn rlocks() {
+    let (lock, taken) = (Arc::new((RLock::new(), ReentrantMutex::new(0))), Arc::new(Event::new()));
+    let other = named("other", {
+        let (lock, taken) = (lock.clone(), taken.clone());
+        move || {
+            let _held = here!(lock.0.lock());
+            let _also = (lock.0.lock(), lock.1.lock());
+            taken.set();
+            here!(Event::new().wait());
+        }
+    });
+    taken.wait();
+    here!(lock.0.acquire());
+    other.join().unwrap();
+}
+
+fn event_that_nobody_sets() {
+    here!(Event::new().wait());
+}
+
+fn each_joins_the_other() {
+    let worker = named("worker", || here!(thread::main_thread().wait()).unwrap());
+    here!(worker.join()).unwrap();
+}
+
+fn condition_that_nobody_notifies() {
+    let (mutex, condition) = (Mutex::new(0), Condition::new());
+    here!(condition.wait_for(&mut mutex.lock(), |n| *n > 0));
+}
+
+fn semaphores() {
+    drop(named("other", || here!(BoundedSemaphore::new(0).acquire().forget())));
+    here!(Semaphore::new(2).acquire_many(3).forget());
+}
+
+fn barrier() {
+    let _never = here!(Barrier::new(2).wait());
+}
+
+fn scope() {
+    let event = Event::new();
+    here!(thread::scope(|s| drop(s.spawn(|| here!(event.wait())))));
+}
+
+fn foreign_thread_waits_too() {
+    foreign(|| here!(Event::new().wait()));
+    here!(Event::new().wait());
+}
+
+fn daemons_wait_too() {
+    let daemon = Thread::new(|| here!(Event::new().wait())).name("a daemon").daemon(true);
+    drop(daemon.start().unwrap());
+    here!(Event::new().wait());
+}
+
+fn after_main() {
+    drop(named("left", || here!(Event::new().wait())));
+}
+
+fn foreign_thread_releases() {
+    let lock = Arc::new(Lock::new());
+    lock.acquire();
+    foreign({
+        let lock = lock.clone();
+        move || {
+            foreign_sleep(LONG);
+            lock.release().unwrap();
+        }
+    });
+    lock.acquire();
+}
+
+fn sleeper_releases() {
+    let event = Arc::new(Event::new());
+    let waits = Thread::spawn({
+        let event = event.clone();
+        move || event.wait()
+    });
+    drop(Thread::spawn(move || {
+        thread::sleep(LONG);
+        event.set();
+    }));
+    waits.join().unwrap();
+}
+
+fn wait_with_a_limit_releases() {
+    let (event, never) = (Arc::new(Event::new()), Event::new());
+    drop(Thread::spawn({
+        let event = event.clone();
+        move || {
+            assert!(!never.wait_timeout(LONG));
+            event.set();
+        }
+    }));
+    event.wait();
+}
+
+fn limit_passes() {
+    let lock = Lock::new();
+    lock.acquire();
+    assert!(!lock.acquire_timeout(LONG));
+    assert!(!lock.acquire_timeout(Duration::from_millis(1200)));
+}
+
+fn main_is_waited_for() {
+    drop(Thread::spawn(|| thread::main_thread().wait().unwrap()));
+    foreign_sleep(LONG);
+}
+
+/// For longer than the second slice of a wait, so that all of them are certain.
+fn a_thousand_wait_for_a_sleeper() {
+    let (event, lock, ready) = (Event::new(), Lock::new(), Semaphore::new(0));
+    let (event, lock, ready): &'static _ = Box::leak(Box::new((event, lock, ready)));
+    lock.acquire();
+    let small = |body: fn(&'static Event, &'static Lock)| {
+        let body = move || {
+            ready.release();
+            body(event, lock);
+        };
+        Thread::new(body).stack_size(64 << 10).start().unwrap()
+    };
+    let waiting: Vec<_> = (0..1_000)
+        .map(|n| small(if n % 2 == 0 { |event, _| event.wait() } else { |_, lock| drop(lock.lock()) }))
+        .collect();
+    ready.acquire_many(1_000).forget();
+    drop(Thread::spawn(|| {
+        thread::sleep(Duration::from_millis(1300));
+        event.set();
+        lock.release().unwrap();
+    }));
+    for thread in waiting {
+        thread.join().unwrap();
+    }
+}
+
+/// A lock that is dropped while it is held leaves a hold behind; a mutex at its address is another thing.
+fn a_hold_without_its_object() {
+    for _ in 0..1_000 {
+        let lock = Box::new(Lock::new());
+        lock.acquire();
+        let place = std::ptr::from_ref(&*lock) as usize;
+        drop(lock);
+        let mutex = Box::new(Mutex::new(()));
+        if std::ptr::from_ref(&*mutex) as usize == place {
+            drop(mutex.lock());
+            let _held = mutex.lock();
+            return;
+        }
+    }
+    panic!("memory is never used again here");
+}
+
+/// The same with a mutex whose guard was forgotten; the next one there is held by another thread for a while.
+fn a_forgotten_guard() {
+    for _ in 0..1_000 {
+        let mutex = Box::new(Mutex::new(()));
+        std::mem::forget(mutex.lock());
+        let place = std::ptr::from_ref(&*mutex) as usize;
+        drop(mutex);
+        let mutex = Box::new(Mutex::new(()));
+        if std::ptr::from_ref(&*mutex) as usize == place {
+            drop(mutex.lock());
+            let taken = Event::new();
+            thread::scope(|s| {
+                s.spawn(|| {
+                    let _held = mutex.lock();
+                    taken.set();
+                    thread::sleep(LONG);
+                });
+                taken.wait();
+                drop(mutex.lock());
+            });
+            return;
+        }
+    }
+    panic!("memory is never used again here");
+}
+
+/// Locks, conditions and semaphores as fast as eight threads can.
+fn busy() {
+    let (lock, mutex, ready) = (Lock::new(), Mutex::new(0), Condition::new());
+    let (permits, rlock, round) = (Semaphore::new(2), RLock::new(), Barrier::new(8));
+    let end = time::now() + Duration::from_millis(1500);
+    thread::scope(|s| {
+        for n in 0..8 {
+            let (lock, mutex, ready) = (&lock, &mutex, &ready);
+            let (permits, rlock, round) = (&permits, &rlock, &round);
+            s.spawn(move || {
+                loop {
+                    let more = time::now() < end;
+                    drop(lock.lock());
+                    let permit = permits.acquire();
+                    drop((rlock.lock(), rlock.lock()));
+                    let mut number = mutex.lock();
+                    *number += 1;
+                    let mine = *number;
+                    ready.notify_all(&number);
+                    if n % 2 == 0 {
+                        ready
+                            .wait_for_timeout(&mut number, Duration::from_millis(1), |number| *number > mine);
+                    }
+                    drop(number);
+                    drop(permit);
+                    if !more {
+                        break;
+                    }
+                }
+                round.wait().unwrap();
+            });
+        }
+    });
+}
+
+/// Waits that are about as long as the watch's first slice, so that proofs and wakes meet.
+fn short_waits_on_a_crowded_machine() {
+    let tokens: Vec<_> = (0..4).map(|_| (Semaphore::new(0), Event::new())).collect();
+    let tokens: &'static [(Semaphore, Event)] = Box::leak(tokens.into_boxed_slice());
+    let spin = |time: Duration| {
+        let until = time::now() + time;
+        while time::now() < until {
+            std::hint::spin_loop();
+        }
+    };
+    let threads: Vec<_> = (0..tokens.len())
+        .map(|n| {
+            Thread::spawn(move || {
+                for _ in 0..5 {
+                    tokens[n].0.acquire().forget();
+                    spin(Duration::from_millis(50)); // while all others wait, their first slices run out
+                    tokens[(n + 1) % tokens.len()].0.release();
+                }
+            })
+        })
+        .collect();
+    tokens[0].0.release();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+fn accepts() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    let event = Arc::new(Event::new());
+    foreign({
+        let event = event.clone();
+        move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.read_exact(&mut [0]).unwrap();
+            event.set();
+        }
+    });
+    event.wait();
+}
+
+/// Nothing in the process can go on, but somebody may connect.
+fn who_accepts_may_release() {
+    let mut child = command("accepts", Some("1")).spawn().unwrap();
+    let mut port = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    let mut peer = TcpStream::connect((Ipv4Addr::LOCALHOST, port.trim().parse().unwrap())).unwrap();
+    thread::sleep(LONG);
+    assert_eq!(child.try_wait().unwrap(), None, "it did not wait for the network");
+    peer.write_all(&[1]).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+fn sleeps_for_ever() {
+    let daemon = Thread::new(|| thread::sleep(Duration::MAX)).daemon(true);
+    drop(daemon.start().unwrap());
+    Event::new().wait();
+}

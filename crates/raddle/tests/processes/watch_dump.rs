@@ -1,0 +1,198 @@
+//! The watch: a dump of all threads, when the program asks for it and when a signal does.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use raddle::watch::{self, Dump, ThreadState};
+use raddle::{Condition, Event, Lock, Mutex, RLock, thread};
+
+use crate::child::{Scenario, Test, command, ended, find, test};
+use crate::threads::{daemon, foreign, here, named};
+
+const SCENARIOS: &[(&str, fn())] = &[
+    ("shows_who_waits", shows_who_waits),
+    ("shows_limits_and_sleeps", shows_limits_and_sleeps),
+    ("a_wait_lets_go", a_wait_lets_go),
+    ("shows_what_it_can_when_off", shows_what_it_can_when_off),
+    ("runs_until_told", runs_until_told),
+    ("hangs_but_answers", hangs_but_answers),
+];
+
+pub(crate) fn scenario(name: &str) -> Option<Scenario> {
+    find(SCENARIOS.iter().copied(), name)
+}
+
+pub(crate) fn tests() -> Vec<Test> {
+    let judges_itself = |name: &'static str, watch: &'static str| {
+        test(name, move || {
+            let ended = ended(name, Some(watch));
+            assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+        })
+    };
+    vec![
+        judges_itself("shows_who_waits", "1"),
+        judges_itself("shows_limits_and_sleeps", "1"),
+        judges_itself("a_wait_lets_go", "1"),
+        judges_itself("shows_what_it_can_when_off", "0"),
+        test("sigquit_asks_for_a_dump", sigquit_asks_for_a_dump),
+        test("who_waits_for_signals_hides_no_deadlock", || {
+            let ended = ended("hangs_but_answers", Some("1"));
+            assert_eq!(ended.status, Some(101), "{ended:?}");
+            assert!(ended.err.contains("\"MainThread\" waits for Event"), "{ended:?}");
+            assert!(!ended.err.contains("SIGQUIT"), "{ended:?}");
+        }),
+    ]
+}
+
+fn of<'a>(dump: &'a Dump, name: &str) -> &'a ThreadState {
+    dump.threads.iter().find(|thread| &*thread.name == name).unwrap_or_else(|| panic!("{name}: {dump}"))
+}
+
+/// A dump in which all of these threads wait: they do, sooner or later.
+fn once_they_wait(names: &[&str]) -> Dump {
+    loop {
+        let dump = watch::dump();
+        if names.iter().all(|name| of(&dump, name).waits.is_some()) {
+            return dump;
+        }
+        thread::yield_now();
+    }
+}
+
+fn shows_who_waits() {
+    let all = (Mutex::new(0), RLock::new(), Event::new());
+    let (mutex, rlock, go): &'static _ = Box::leak(Box::new(all));
+    let (_held, taken) = (mutex.lock(), line!());
+    rlock.acquire();
+    daemon("waits for a mutex", || drop(mutex.lock()));
+    let event = named("waits for an event", || go.wait());
+    let join = named("joins", move || event.join().unwrap());
+    let dump = once_they_wait(&["waits for a mutex", "waits for an event", "joins"]);
+
+    let waits = of(&dump, "waits for a mutex");
+    let wait = waits.waits.as_ref().unwrap();
+    let holder = wait.holder.as_ref().unwrap();
+    assert!(waits.daemon && waits.native_id.is_some() && wait.object.starts_with("Mutex"), "{dump}");
+    assert_eq!((&*holder.name, holder.ident, holder.at.line()), ("MainThread", thread::ident(), taken));
+    assert!(wait.left.is_none() && waits.holds.is_empty(), "{dump}");
+    let joins = of(&dump, "joins").waits.as_ref().unwrap();
+    assert_eq!(joins.object, "thread \"waits for an event\"");
+    let main = of(&dump, "MainThread");
+    let held: Vec<_> = main.holds.iter().map(|hold| hold.object.split(' ').next().unwrap()).collect();
+    assert_eq!((held, main.waits.is_none(), main.daemon), (vec!["Mutex", "RLock"], true, false), "{dump}");
+
+    let text = dump.to_string();
+    for part in [
+        "raddle: 4 threads\n",
+        "\"MainThread\" (ident ",
+        " runs\n      holds Mutex ",
+        "\"waits for a mutex\" (ident ",
+        ", daemon) waits for Mutex ",
+        &format!("which was taken by thread \"MainThread\", at {}:{taken}:", file!()),
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    go.set();
+    join.join().unwrap();
+}
+
+fn shows_limits_and_sleeps() {
+    let never: &'static _ = Box::leak(Box::new(Event::new()));
+    daemon("waits", || assert!(!never.wait_timeout(Duration::from_hours(1))));
+    daemon("sleeps", || thread::sleep(Duration::from_hours(1)));
+    foreign(|| never.wait());
+    let dump = once_they_wait(&["waits", "sleeps"]);
+    for (name, object) in [("waits", "Event"), ("sleeps", "its time")] {
+        let wait = of(&dump, name).waits.as_ref().unwrap();
+        assert!(wait.object.starts_with(object), "{dump}");
+        assert!(wait.left.unwrap() > Duration::from_mins(50), "{dump}");
+    }
+    while watch::dump().threads.len() < 4 {
+        thread::yield_now(); // the foreign thread is met when it waits
+    }
+}
+
+/// Who waits on a condition holds the condition's lock before and afterwards, and not meanwhile.
+fn a_wait_lets_go() {
+    let all = (Mutex::new(false), Lock::new(), RLock::new(), [const { Condition::new() }; 3]);
+    let (mutex, lock, rlock, conditions): &'static _ = Box::leak(Box::new(all));
+    let holds = || of(&watch::dump(), &thread::current().name()).holds.len();
+    let threads = [
+        named("mutex", move || {
+            let mut held = mutex.lock();
+            conditions[0].wait(&mut held);
+            holds()
+        }),
+        named("lock", move || {
+            let mut held = lock.lock();
+            conditions[1].wait(&mut held);
+            holds()
+        }),
+        named("rlock", move || {
+            let mut held = (rlock.lock(), rlock.lock());
+            conditions[2].wait(&mut held.0);
+            holds()
+        }),
+    ];
+    let dump = once_they_wait(&["mutex", "lock", "rlock"]);
+    for name in ["mutex", "lock", "rlock"] {
+        assert!(of(&dump, name).waits.as_ref().unwrap().object.starts_with("Condition"), "{dump}");
+        assert!(of(&dump, name).holds.is_empty(), "{dump}");
+    }
+    conditions[0].notify_one(&mutex.lock());
+    conditions[1].notify_one(&lock.lock());
+    conditions[2].notify_one(&rlock.lock());
+    assert_eq!(threads.map(|thread| thread.join().unwrap()), [1, 1, 1]);
+}
+
+fn shows_what_it_can_when_off() {
+    let held = Mutex::new(0);
+    let _held = held.lock();
+    let dump = watch::dump();
+    assert!(!dump.is_watched && of(&dump, "MainThread").holds.is_empty());
+    assert!(dump.to_string().contains("The watch is off"), "{dump}");
+}
+
+fn runs_until_told() {
+    watch::dump_on_sigquit().unwrap();
+    watch::dump_on_sigquit().unwrap();
+    let all = (Mutex::new(0), Event::new());
+    let (mutex, told): &'static _ = Box::leak(Box::new(all));
+    let held = here!(mutex.lock());
+    let waits = named("waits", || drop(mutex.lock()));
+    drop(once_they_wait(&["waits"]));
+    println!("ready");
+    foreign(|| {
+        drop(std::io::stdin().read_to_end(&mut Vec::new()));
+        told.set();
+    });
+    told.wait();
+    drop(held);
+    waits.join().unwrap();
+}
+
+/// Twice, and the program goes on to a good end.
+fn sigquit_asks_for_a_dump() {
+    let mut child = command("runs_until_told", Some("1")).stdin(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut err = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = out.next().unwrap().unwrap();
+    assert_eq!(out.next().unwrap().unwrap(), "ready");
+    for _ in 0..2 {
+        let sent = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let dump: Vec<_> =
+            (&mut err).map_while(Result::ok).take_while(|line| !line.contains("taken by")).collect();
+        let dump = dump.join("\n");
+        assert!(dump.contains("raddle: ") && dump.contains("\"dump on SIGQUIT\""), "{dump}");
+        assert!(dump.contains("\"waits\"") && dump.contains(&format!("watch_dump.rs:{line}:")), "{dump}");
+    }
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
+fn hangs_but_answers() {
+    watch::dump_on_sigquit().unwrap();
+    Event::new().wait();
+}

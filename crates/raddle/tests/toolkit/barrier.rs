@@ -1,0 +1,491 @@
+//! `Barrier`: a place where threads meet. The rules are Python's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use raddle::{Barrier, BrokenBarrierError, Event, JoinHandle, Mutex, Thread, thread, time};
+
+use crate::support::{finish, repeat, until, within_limit};
+
+const SHORT: Duration = Duration::from_millis(3);
+
+fn past() -> std::time::Instant {
+    time::now().checked_sub(Duration::from_secs(1)).unwrap()
+}
+
+/// Starts `count` threads that wait at the barrier, and returns once they do.
+fn waiting(
+    barrier: &Arc<Barrier<'static>>,
+    count: usize,
+) -> Vec<JoinHandle<Result<usize, BrokenBarrierError>>> {
+    let threads = (0..count)
+        .map(|_| {
+            let barrier = barrier.clone();
+            Thread::spawn(move || barrier.wait())
+        })
+        .collect();
+    until(|| barrier.n_waiting() == count);
+    threads
+}
+
+fn all_broken(threads: Vec<JoinHandle<Result<usize, BrokenBarrierError>>>) {
+    assert!(threads.into_iter().map(finish).all(|result| result == Err(BrokenBarrierError)));
+}
+
+/// Meets `parties` threads there once, and checks that each has its own index.
+fn a_round_works(barrier: &Arc<Barrier<'static>>) {
+    let others = waiting(barrier, barrier.parties() - 1);
+    let mut indices = vec![barrier.wait().unwrap()];
+    indices.extend(others.into_iter().map(|thread| finish(thread).unwrap()));
+    indices.sort_unstable();
+    assert!(indices.into_iter().eq(0..barrier.parties()));
+    assert_eq!(barrier.n_waiting(), 0);
+}
+
+#[test]
+fn each_party_gets_its_own_index() {
+    repeat(50, || a_round_works(&Arc::new(Barrier::new(4))));
+}
+
+#[test]
+fn the_index_is_the_order_of_coming() {
+    within_limit(|| {
+        let barrier = Arc::new(Barrier::new(4));
+        let mut threads = Vec::new();
+        for n in 0..3 {
+            let come = barrier.clone();
+            threads.push(Thread::spawn(move || come.wait()));
+            until(|| barrier.n_waiting() == n + 1);
+        }
+        assert_eq!(barrier.wait(), Ok(3));
+        let indices: Vec<_> = threads.into_iter().map(|thread| finish(thread).unwrap()).collect();
+        assert_eq!(indices, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn a_barrier_for_one_is_always_open() {
+    let acted = AtomicUsize::new(0);
+    let barrier = Barrier::new(1).action(|| {
+        acted.fetch_add(1, Relaxed);
+    });
+    assert_eq!(
+        (barrier.wait(), barrier.wait_timeout(Duration::ZERO), barrier.wait_deadline(past())),
+        (Ok(0), Ok(0), Ok(0))
+    );
+    drop(barrier);
+    assert_eq!(acted.into_inner(), 3);
+}
+
+#[test]
+fn a_barrier_for_none_cannot_be_made() {
+    assert!(catch_unwind(|| drop(Barrier::new(0))).is_err());
+}
+
+#[test]
+fn nobody_goes_on_before_all_have_come_in_ten_thousand_rounds() {
+    const ROUNDS: usize = 10_000;
+    within_limit(|| {
+        let (barrier, come, sum) = (Barrier::new(4), AtomicUsize::new(0), AtomicUsize::new(0));
+        let party = || {
+            for round in 1..=ROUNDS {
+                come.fetch_add(1, Relaxed);
+                sum.fetch_add(barrier.wait().unwrap(), Relaxed);
+                let all = come.load(Relaxed);
+                assert!((4 * round..4 * round + 4).contains(&all), "{all} in round {round}");
+            }
+        };
+        thread::scope(|s| (0..4).for_each(|_| drop(s.spawn(party))));
+        assert_eq!(sum.into_inner(), ROUNDS * (1 + 2 + 3));
+        assert!(!barrier.is_broken());
+    });
+}
+
+#[test]
+fn the_action_runs_once_a_round_before_anybody_goes_on() {
+    within_limit(|| {
+        let (acted, come) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let barrier = Barrier::new(3).action(|| {
+            let rounds = acted.fetch_add(1, Relaxed) + 1;
+            assert_eq!(come.load(Relaxed), 3 * rounds, "not all have come");
+        });
+        let next = Barrier::new(3); // so that nobody comes again while others still look
+        thread::scope(|s| {
+            for _ in 0..3 {
+                s.spawn(|| {
+                    for round in 1..=500 {
+                        come.fetch_add(1, Relaxed);
+                        barrier.wait().unwrap();
+                        assert_eq!(acted.load(Relaxed), round);
+                        next.wait().unwrap();
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn the_last_to_come_runs_the_action() {
+    within_limit(|| {
+        let actor = Arc::new(Mutex::new(None));
+        let barrier = Arc::new(Barrier::new(3).action({
+            let actor = actor.clone();
+            move || *actor.lock() = Some(thread::ident())
+        }));
+        let others = waiting(&barrier, 2);
+        assert_eq!(barrier.wait(), Ok(2));
+        assert_eq!(*actor.lock(), Some(thread::ident()));
+        assert!(others.into_iter().all(|thread| finish(thread).is_ok()));
+    });
+}
+
+/// One of the mistakes that `CPython`'s own tests do not catch.
+#[test]
+fn an_action_that_panics_breaks_the_barrier() {
+    within_limit(|| {
+        let barrier = Arc::new(Barrier::new(3).action(|| std::panic::resume_unwind(Box::new("the action"))));
+        let others = waiting(&barrier, 2);
+        let payload = catch_unwind(AssertUnwindSafe(|| barrier.wait())).unwrap_err();
+        assert_eq!(payload.downcast_ref(), Some(&"the action"), "the action's failure goes to who ran it");
+        all_broken(others);
+        assert!(barrier.is_broken());
+        assert_eq!(barrier.n_waiting(), 0);
+        assert_eq!(
+            (barrier.wait(), barrier.wait_timeout(SHORT)),
+            (Err(BrokenBarrierError), Err(BrokenBarrierError))
+        );
+        barrier.reset();
+        assert!(!barrier.is_broken());
+    });
+}
+
+/// Another one of them.
+#[test]
+fn a_timeout_breaks_the_barrier_for_all() {
+    within_limit(|| {
+        let barrier = Arc::new(Barrier::new(4));
+        for limit in [Duration::ZERO, SHORT] {
+            let others = waiting(&barrier, 2);
+            let start = time::now();
+            assert_eq!(barrier.wait_timeout(limit), Err(BrokenBarrierError));
+            assert!(time::now() - start >= limit);
+            all_broken(others);
+            assert!(barrier.is_broken() && barrier.n_waiting() == 0);
+            assert_eq!(barrier.wait(), Err(BrokenBarrierError));
+            barrier.reset();
+        }
+        let others = waiting(&barrier, 2);
+        assert_eq!(barrier.wait_deadline(past()), Err(BrokenBarrierError));
+        all_broken(others);
+        barrier.reset();
+        a_round_works(&barrier);
+    });
+}
+
+#[test]
+fn the_default_limit_is_for_waits_that_name_none() {
+    within_limit(|| {
+        let barrier = Arc::new(Barrier::new(2).timeout(SHORT));
+        assert_eq!(barrier.wait(), Err(BrokenBarrierError));
+        assert!(barrier.is_broken());
+        barrier.reset();
+        let other = Thread::spawn({
+            let barrier = barrier.clone();
+            move || barrier.wait_timeout(Duration::MAX)
+        });
+        until(|| barrier.n_waiting() == 1);
+        thread::sleep(SHORT * 2); // which would have been too long for the default
+        assert_eq!(barrier.wait(), Ok(1));
+        assert_eq!(finish(other), Ok(0));
+        let huge = Arc::new(Barrier::new(2).timeout(Duration::MAX));
+        a_round_works(&huge);
+    });
+}
+
+#[test]
+fn abort_lasts_until_reset() {
+    within_limit(|| {
+        let barrier = Arc::new(Barrier::new(3));
+        let others = waiting(&barrier, 2);
+        barrier.abort();
+        all_broken(others);
+        assert!(barrier.is_broken());
+        for _ in 0..3 {
+            assert_eq!(barrier.wait(), Err(BrokenBarrierError));
+        }
+        barrier.abort();
+        barrier.reset();
+        assert!(!barrier.is_broken());
+        a_round_works(&barrier);
+        assert!(BrokenBarrierError.to_string().contains("reset"));
+    });
+}
+
+#[test]
+fn reset_breaks_the_round_of_those_who_wait_and_nothing_else() {
+    within_limit(|| {
+        let barrier = Arc::new(Barrier::new(3));
+        barrier.reset(); // with nobody there
+        a_round_works(&barrier);
+        let others = waiting(&barrier, 2);
+        barrier.reset();
+        assert!(!barrier.is_broken());
+        all_broken(others);
+        a_round_works(&barrier);
+    });
+}
+
+#[test]
+fn n_waiting_is_none_but_while_it_fills() {
+    within_limit(|| {
+        let (acting, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let barrier = Arc::new(Barrier::new(3).action({
+            let (acting, go) = (acting.clone(), go.clone());
+            move || {
+                acting.set();
+                go.wait();
+            }
+        }));
+        assert_eq!((barrier.n_waiting(), barrier.parties()), (0, 3));
+        let mut threads = waiting(&barrier, 2);
+        assert!(format!("{barrier:?}").contains("waiting: 2"), "{barrier:?}");
+        threads.push(Thread::spawn({
+            let barrier = barrier.clone();
+            move || barrier.wait()
+        }));
+        acting.wait();
+        assert_eq!(barrier.n_waiting(), 0, "the round is complete");
+        go.set();
+        assert!(threads.into_iter().all(|thread| finish(thread).is_ok()));
+        assert_eq!(barrier.n_waiting(), 0);
+    });
+}
+
+/// What goes on during an action that waits for `go`: the thread that runs it, and the two others of its round.
+struct Acting {
+    barrier: Arc<Barrier<'static>>,
+    go: Arc<Event>,
+    actor: JoinHandle<std::thread::Result<Result<usize, BrokenBarrierError>>>,
+    others: Vec<JoinHandle<Result<usize, BrokenBarrierError>>>,
+}
+
+impl Acting {
+    /// The action panics if `fails`; only the first round's does either.
+    fn begin(fails: bool) -> Self {
+        let (acting, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let first = AtomicBool::new(true);
+        let action = {
+            let (acting, go) = (acting.clone(), go.clone());
+            move || {
+                if first.swap(false, Relaxed) {
+                    acting.set();
+                    go.wait();
+                    if fails {
+                        std::panic::resume_unwind(Box::new("the action"));
+                    }
+                }
+            }
+        };
+        let barrier = Arc::new(Barrier::new(3).action(action));
+        let others = waiting(&barrier, 2);
+        let actor = Thread::spawn({
+            let barrier = barrier.clone();
+            move || catch_unwind(AssertUnwindSafe(|| barrier.wait()))
+        });
+        acting.wait();
+        Self { barrier, go, actor, others }
+    }
+}
+
+#[test]
+fn who_comes_during_the_action_belongs_to_the_next_round() {
+    within_limit(|| {
+        let round = Acting::begin(false);
+        let next: Vec<_> = (0..3)
+            .map(|_| {
+                let barrier = round.barrier.clone();
+                Thread::spawn(move || barrier.wait())
+            })
+            .collect();
+        assert_eq!(round.barrier.n_waiting(), 0);
+        round.go.set();
+        assert_eq!(finish(round.actor).unwrap(), Ok(2));
+        let indices = |threads: Vec<JoinHandle<Result<usize, BrokenBarrierError>>>| {
+            let mut indices: Vec<usize> = threads.into_iter().map(|thread| finish(thread).unwrap()).collect();
+            indices.sort_unstable();
+            indices
+        };
+        assert_eq!((indices(round.others), indices(next)), (vec![0, 1], vec![0, 1, 2]));
+    });
+}
+
+#[test]
+fn who_comes_during_an_action_that_fails_finds_the_barrier_broken() {
+    within_limit(|| {
+        let round = Acting::begin(true);
+        let late = Thread::spawn({
+            let barrier = round.barrier.clone();
+            move || barrier.wait_timeout(SHORT)
+        });
+        round.go.set();
+        assert!(finish(round.actor).is_err());
+        all_broken(round.others);
+        assert_eq!(finish(late), Err(BrokenBarrierError));
+        assert!(round.barrier.is_broken());
+    });
+}
+
+/// The round is complete when the action begins, so the limits of its parties do not matter any more.
+#[test]
+fn no_limit_passes_during_the_action() {
+    /// Says whether the action began in time, which a busy machine may prevent.
+    fn attempt(limit: Duration) -> bool {
+        let deadline = Mutex::new(None::<std::time::Instant>);
+        let barrier = Barrier::new(2).action(|| {
+            let passed = deadline.lock().expect("the other one has come") + SHORT;
+            thread::sleep(passed.saturating_duration_since(time::now()));
+        });
+        thread::scope(|s| {
+            let other = s.spawn(|| {
+                let limit = time::now() + limit;
+                *deadline.lock() = Some(limit);
+                barrier.wait_deadline(limit)
+            });
+            until(|| barrier.n_waiting() == 1 || barrier.is_broken());
+            match barrier.wait() {
+                Ok(index) => {
+                    assert_eq!((index, other.join().unwrap(), barrier.is_broken()), (1, Ok(0), false));
+                }
+                Err(BrokenBarrierError) => return false,
+            }
+            true
+        })
+    }
+    within_limit(|| assert!((4..15).any(|doublings| attempt(Duration::from_millis(1 << doublings)))));
+}
+
+#[test]
+fn abort_during_the_action_breaks_its_round() {
+    within_limit(|| {
+        for fails in [false, true] {
+            let round = Acting::begin(fails);
+            round.barrier.abort();
+            all_broken(round.others); // though the action still runs
+            round.go.set();
+            let outcome = finish(round.actor);
+            if fails {
+                assert!(outcome.is_err());
+            } else {
+                assert_eq!(outcome.unwrap(), Err(BrokenBarrierError));
+            }
+            assert!(round.barrier.is_broken());
+            round.barrier.reset();
+            a_round_works(&round.barrier);
+        }
+    });
+}
+
+#[test]
+fn reset_during_the_action_breaks_its_round_alone() {
+    within_limit(|| {
+        let round = Acting::begin(false);
+        round.barrier.reset();
+        all_broken(round.others);
+        assert!(!round.barrier.is_broken());
+        round.go.set();
+        assert_eq!(finish(round.actor).unwrap(), Err(BrokenBarrierError));
+        a_round_works(&round.barrier);
+    });
+}
+
+#[test]
+fn an_action_may_abort_or_reset_its_own_barrier() {
+    within_limit(|| {
+        for abort in [true, false] {
+            let slot: Arc<Mutex<Option<Arc<Barrier<'static>>>>> = Arc::new(Mutex::new(None));
+            let barrier = Arc::new(Barrier::new(2).action({
+                let slot = slot.clone();
+                move || {
+                    if let Some(barrier) = slot.lock().take() {
+                        if abort { barrier.abort() } else { barrier.reset() }
+                    }
+                }
+            }));
+            *slot.lock() = Some(barrier.clone());
+            let others = waiting(&barrier, 1);
+            assert_eq!(barrier.wait(), Err(BrokenBarrierError));
+            all_broken(others);
+            assert_eq!(barrier.is_broken(), abort);
+            barrier.reset();
+            a_round_works(&barrier);
+        }
+    });
+}
+
+/// A last arrival and a time-out at once: either all pass or all find it broken.
+#[test]
+fn a_timeout_at_the_last_moment_is_all_or_nothing() {
+    repeat(300, || {
+        let barrier = Barrier::new(3);
+        let results: Vec<_> = thread::scope(|s| {
+            let limits = [Duration::from_micros(80), Duration::MAX, Duration::MAX];
+            let barrier = &barrier;
+            let parties: Vec<_> =
+                limits.into_iter().map(|limit| s.spawn(move || barrier.wait_timeout(limit))).collect();
+            parties.into_iter().map(|party| party.join().unwrap()).collect()
+        });
+        let passed = results.iter().filter(|result| result.is_ok()).count();
+        assert_eq!((passed, barrier.is_broken()), if passed == 0 { (0, true) } else { (3, false) });
+    });
+}
+
+/// Aborts and resets in the middle of everything strand nobody.
+#[test]
+fn nobody_is_stranded() {
+    within_limit(|| {
+        let (barrier, left) = (Barrier::new(3).action(thread::yield_now), AtomicUsize::new(4));
+        thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    let passed = (0..300).filter(|_| barrier.wait().is_ok()).count();
+                    left.fetch_sub(1, Relaxed);
+                    passed
+                });
+            }
+            // The last ones may be too few for a round, until this breaks it.
+            while left.load(Relaxed) > 0 {
+                barrier.abort();
+                thread::yield_now();
+                barrier.reset();
+                (0..20).for_each(|_| thread::yield_now());
+            }
+        });
+        assert_eq!(barrier.n_waiting(), 0);
+    });
+}
+
+#[test]
+fn what_came_before_happens_before_what_comes_after() {
+    repeat(100, || {
+        let (before, acted) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let barrier = Barrier::new(3).action(|| acted.store(before.load(Relaxed), Relaxed));
+        thread::scope(|s| {
+            for _ in 0..3 {
+                s.spawn(|| {
+                    before.fetch_add(1, Relaxed);
+                    barrier.wait().unwrap();
+                    assert_eq!(acted.load(Relaxed), 3);
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn statics_need_no_start() {
+    static GATE: Barrier<'static> = Barrier::new(1);
+    assert_eq!(GATE.wait(), Ok(0));
+}

@@ -1,0 +1,11 @@
+//! The pool: its workers, its queue, its end, and the end of the program.
+
+mod closing;
+mod deadlock;
+mod end;
+mod execute;
+mod gate;
+mod map;
+mod queue;
+mod scope;
+mod workers;

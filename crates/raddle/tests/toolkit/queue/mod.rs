@@ -1,0 +1,11 @@
+//! The queues, by their public interface.
+
+mod basics;
+mod batch;
+mod dropping;
+mod priority;
+mod shutdown;
+mod simple;
+mod stress;
+mod tasks;
+mod waiting;

@@ -1,0 +1,244 @@
+//! Threads that borrow: their scope waits for them, whatever happens.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+
+use raddle::rt::{Kind, Wait};
+use raddle::thread::{self, JoinError};
+use raddle::{Event, Mutex};
+
+use crate::scheduler::{Unkind, under};
+use crate::support::{alone, repeat, until, within_limit};
+
+/// What `body` panics with.
+fn panic_of<R>(body: impl FnOnce() -> R) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(body)).err().expect("it panics");
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => (*payload.downcast::<&str>().expect("a text")).to_owned(),
+    }
+}
+
+#[test]
+fn threads_borrow_and_change_what_is_outside() {
+    repeat(100, || {
+        let (mut left, mut right, shared) = (vec![1, 2], vec![3], Mutex::new(0));
+        let lengths = thread::scope(|s| {
+            let first = s.spawn(|| {
+                left.push(9);
+                *shared.lock() += 1;
+                &left
+            });
+            s.spawn(|| {
+                right.clear();
+                *shared.lock() += 1;
+            });
+            first.join().unwrap().len()
+        });
+        assert_eq!((lengths, left, right.len(), shared.into_inner()), (3, vec![1, 2, 9], 0, 2));
+    });
+}
+
+#[test]
+fn scoped_threads_can_be_named_and_sized_and_a_refused_start_gives_the_closure_back() {
+    within_limit(|| {
+        let text = String::from("borrowed");
+        thread::scope(|s| {
+            let named = s.builder().name("scoped").stack_size(64 << 10).spawn(|| thread::current().name());
+            let named = named.unwrap();
+            assert_eq!(named.thread().name(), "scoped");
+            assert_eq!(named.join().unwrap(), "scoped");
+            let refused = s.builder().stack_size(1 << 55).spawn(|| text.len()).unwrap_err();
+            assert!(refused.to_string().starts_with("failed to start thread: "), "{refused}");
+            assert_eq!(refused.into_inner()(), 8);
+            let refused = s.builder().name("huge").stack_size(1 << 55).spawn(|| text.len()).unwrap_err();
+            assert!(refused.to_string().starts_with("failed to start thread \"huge\": "), "{refused}");
+            let refused = s.builder().name("a\0b").spawn(|| text.len()).unwrap_err();
+            assert_eq!(refused.io_error().kind(), std::io::ErrorKind::InvalidInput);
+        });
+    });
+}
+
+#[test]
+fn a_scope_waits_for_threads_that_nobody_joins() {
+    repeat(100, || {
+        let ended = AtomicUsize::new(0);
+        thread::scope(|s| {
+            for _ in 0..3 {
+                s.spawn(|| {
+                    s.spawn(|| {
+                        thread::yield_now();
+                        ended.fetch_add(1, SeqCst);
+                    });
+                    ended.fetch_add(1, SeqCst);
+                });
+            }
+        });
+        assert_eq!(ended.into_inner(), 6);
+    });
+}
+
+#[test]
+fn a_panic_of_the_scope_waits_for_the_threads() {
+    within_limit(|| {
+        let (go, ended) = (Event::new(), AtomicBool::new(false));
+        let text = panic_of(|| {
+            thread::scope(|s| {
+                s.spawn(|| {
+                    go.wait();
+                    ended.store(true, SeqCst);
+                });
+                s.spawn(|| go.set());
+                panic!("the scope itself")
+            })
+        });
+        assert!(ended.into_inner());
+        assert_eq!(text, "the scope itself");
+    });
+}
+
+#[test]
+fn a_joined_panic_is_the_joiners() {
+    within_limit(|| {
+        let name = thread::scope(|s| {
+            let thread = s.spawn(|| panic!("mine"));
+            let name = thread.thread().name();
+            let JoinError::Panicked(panic) = thread.join().unwrap_err() else { panic!("it panicked") };
+            assert_eq!((panic.message(), panic.thread_name()), ("mine", name.as_str()));
+            name
+        });
+        assert!(name.ends_with("(a_joined_panic_is_the_joiners)"), "{name}");
+    });
+}
+
+#[test]
+fn a_panic_that_nobody_joins_is_the_scopes() {
+    alone("scope::a_panic_that_nobody_joins_is_the_scopes", || {
+        let told = Arc::new(AtomicUsize::new(0));
+        thread::set_excepthook({
+            let told = told.clone();
+            move |_| {
+                told.fetch_add(1, SeqCst);
+            }
+        });
+        repeat(2_000, || {
+            let text = panic_of(|| {
+                thread::scope(|s| {
+                    let thread = s.spawn(|| std::panic::resume_unwind(Box::new("nobody's")));
+                    drop(thread); // at about the same moment
+                });
+            });
+            assert_eq!(text, "a scoped thread panicked");
+        });
+        thread::reset_excepthook();
+        assert_eq!(told.load(SeqCst), 0, "the scope's own panic says it already");
+    });
+}
+
+#[test]
+fn joining_oneself_is_an_error() {
+    within_limit(|| {
+        thread::scope(|s| {
+            let (send, receive) = mpsc::channel::<thread::ScopedJoinHandle<'_, ()>>();
+            let (answer, answers) = mpsc::channel();
+            let thread = s.spawn(move || {
+                let me = receive.recv().unwrap();
+                answer.send(matches!(me.join(), Err(JoinError::SelfJoin))).unwrap();
+            });
+            send.send(thread).unwrap();
+            assert!(answers.recv().unwrap());
+        });
+    });
+}
+
+#[test]
+fn a_local_may_outlive_the_scope_but_not_the_join() {
+    struct Local(Arc<AtomicBool>);
+    impl Drop for Local {
+        fn drop(&mut self) {
+            thread::yield_now();
+            self.0.store(true, SeqCst);
+        }
+    }
+    thread_local!(static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) });
+    repeat(100, || {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let local = Local(dropped.clone());
+        thread::scope(|s| s.spawn(move || LOCAL.set(Some(local))).join().unwrap());
+        assert!(dropped.load(SeqCst));
+    });
+}
+
+/// The scope must not return by a panic either, as long as a thread borrows.
+#[test]
+fn a_scheduler_that_throws_does_not_end_the_borrow() {
+    let (running, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let thrown = Arc::new(AtomicUsize::new(0));
+    let unkind = Unkind {
+        wait: Some(Box::new({
+            let (running, thrown) = (running.clone(), thrown.clone());
+            move |_| {
+                if running.load(SeqCst) && thrown.fetch_add(1, SeqCst) < 100 {
+                    std::panic::resume_unwind(Box::new("thrown"));
+                }
+                Wait::Woken
+            }
+        })),
+        ..Unkind::default()
+    };
+    let text = panic_of(|| {
+        under(unkind, || {
+            thread::scope(|s| {
+                s.spawn(|| {
+                    running.store(true, SeqCst);
+                    until(|| thrown.load(SeqCst) >= 100);
+                    ended.store(true, SeqCst);
+                });
+                until(|| running.load(SeqCst));
+            });
+        });
+    });
+    assert_eq!(text, "thrown");
+    assert!(ended.load(SeqCst), "the scope was left while its thread ran");
+}
+
+#[test]
+fn a_scheduler_that_throws_at_the_end_of_a_thread_does_not_keep_the_scope() {
+    let unkind = Unkind {
+        point: Some(Box::new(|op| {
+            if op.kind == Kind::End {
+                std::panic::resume_unwind(Box::new("thrown"));
+            }
+        })),
+        ..Unkind::default()
+    };
+    within_limit(|| under(unkind, || thread::scope(|s| drop(s.spawn(|| ())))));
+}
+
+/// What a thread borrows must be gone before the scope is left, even if the thread never ran.
+#[test]
+fn a_scheduler_that_drops_a_thread_unrun_does_not_end_the_borrow() {
+    static LEFT: AtomicBool = AtomicBool::new(false);
+    struct Slow<'a>(&'a AtomicBool);
+    impl Drop for Slow<'_> {
+        fn drop(&mut self) {
+            for _ in 0..1_000 {
+                thread::yield_now();
+            }
+            assert!(!LEFT.load(SeqCst), "the scope was left while its thread's closure lived");
+            self.0.store(true, SeqCst);
+        }
+    }
+    let unkind = Unkind { run: Some(Box::new(drop)), ..Unkind::default() };
+    let dropped = AtomicBool::new(false);
+    under(unkind, || {
+        let slow = Slow(&dropped);
+        thread::scope(|s| {
+            s.spawn(move || drop(slow));
+        });
+        LEFT.store(true, SeqCst);
+    });
+    assert!(dropped.into_inner());
+}

@@ -1,0 +1,238 @@
+//! Timers on a host of the test's own: what they ask of it, and what they do when it refuses.
+#![allow(clippy::disallowed_methods, reason = "a host is what the rest goes through")]
+
+use std::collections::HashMap;
+use std::io;
+use std::panic::catch_unwind;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use raddle::rt::{self, Op, Program, Scheduler, Wait};
+use raddle::time;
+use raddle::{Timer, thread};
+
+use crate::support::until;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// The operating system by simple means; it counts, and refuses threads.
+struct TestHost {
+    me: Weak<TestHost>,
+    program: Arc<Program>,
+    /// How many threads it refuses to start from now on.
+    refuse: AtomicU32,
+    started: AtomicU32,
+    ended: AtomicU32,
+    wakes: AtomicU32,
+    /// How far its clock is ahead of the real one.
+    ahead: Mutex<Duration>,
+    /// The limit of each thread's present or last wait, and how many waits it began.
+    waits: Mutex<HashMap<String, (Option<Instant>, u32)>>,
+    parked: Condvar,
+}
+
+impl TestHost {
+    fn new() -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            program: Arc::default(),
+            refuse: AtomicU32::new(0),
+            started: AtomicU32::new(0),
+            ended: AtomicU32::new(0),
+            wakes: AtomicU32::new(0),
+            ahead: Mutex::default(),
+            waits: Mutex::default(),
+            parked: Condvar::new(),
+        })
+    }
+
+    /// Lets time go by.
+    fn advance(&self, time: Duration) {
+        *self.ahead.lock().unwrap() += time;
+        let _waits = self.waits.lock().unwrap();
+        self.parked.notify_all();
+    }
+
+    /// The limit of the service's present wait, and which of its waits that is.
+    fn service(&self) -> (Option<Instant>, u32) {
+        self.waits.lock().unwrap().get("timer service").copied().unwrap_or_default()
+    }
+}
+
+impl Scheduler for TestHost {
+    fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+        let name = thread::current().name();
+        let mut waits = self.waits.lock().unwrap();
+        let entry = waits.entry(name).or_default();
+        *entry = (deadline, entry.1 + 1);
+        if word.load(SeqCst) != expected {
+            return Wait::Changed;
+        }
+        let Some(deadline) = deadline else {
+            drop(self.parked.wait(waits).unwrap());
+            return Wait::Woken;
+        };
+        let left = deadline.saturating_duration_since(self.now());
+        let (_waits, outcome) = self.parked.wait_timeout(waits, left).unwrap();
+        if outcome.timed_out() { Wait::TimedOut } else { Wait::Woken }
+    }
+
+    fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
+        let _waits = self.waits.lock().unwrap();
+        self.wakes.fetch_add(1, SeqCst);
+        self.parked.notify_all();
+        0 // not known
+    }
+
+    fn point(&self, _: &Op) {}
+
+    fn now(&self) -> Instant {
+        Instant::now() + *self.ahead.lock().unwrap()
+    }
+
+    fn sleep_until(&self, until: Instant) {
+        std::thread::sleep(until.saturating_duration_since(self.now()));
+    }
+
+    fn yield_now(&self) {
+        std::thread::yield_now();
+    }
+
+    fn spawn(&self, _: &str, _: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        if self.refuse.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.started.fetch_add(1, SeqCst);
+        let me = self.me.upgrade().expect("it is in use");
+        std::thread::Builder::new().spawn(move || {
+            let entered = rt::enter(me.clone());
+            body();
+            drop(entered);
+            me.ended.fetch_add(1, SeqCst);
+        })?;
+        Ok(())
+    }
+
+    fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+}
+
+#[test]
+fn without_a_service_nothing_starts_and_the_function_comes_back() {
+    let host = TestHost::new();
+    let _entered = rt::enter(host.clone());
+    host.refuse.store(2, SeqCst);
+    let error = Timer::builder().name("tea").after(HOUR, || 42_u8.to_string().clear());
+    let error = error.expect_err("no thread");
+    assert!(error.to_string().starts_with("failed to start timer \"tea\": "), "{error}");
+    assert_eq!(error.io_error().kind(), io::ErrorKind::WouldBlock);
+    error.into_inner()();
+    let panic = catch_unwind(|| Timer::every(HOUR, || ())).expect_err("no thread");
+    let text = panic.downcast_ref::<String>().expect("a text");
+    assert!(text.starts_with("failed to start timer: "), "{text}");
+    assert_eq!((host.started.load(SeqCst), Timer::pending()), (0, 0));
+    let timer = Timer::after(Duration::ZERO, || ());
+    assert!(timer.wait_timeout(crate::support::LIMIT), "the next one tries again");
+}
+
+#[test]
+fn a_due_timer_waits_for_a_thread_and_is_not_lost() {
+    let host = TestHost::new();
+    let _entered = rt::enter(host.clone());
+    let first = Timer::after(HOUR, || ()); // starts the service
+    host.refuse.store(3, SeqCst);
+    let alone = Timer::after(Duration::ZERO, || ());
+    assert!(alone.wait_timeout(crate::support::LIMIT) && alone.runs() == 1, "it is tried again");
+    assert_eq!(host.refuse.load(SeqCst), 0, "it ran before the last refusal");
+    host.refuse.store(u32::MAX, SeqCst); // from now on one runner has to do
+    let timers: Vec<Timer> = (0..100).map(|_| Timer::after(Duration::ZERO, || ())).collect();
+    for timer in timers {
+        assert!(timer.wait_timeout(crate::support::LIMIT) && timer.runs() == 1);
+    }
+    assert!(first.cancel());
+}
+
+#[test]
+fn the_service_sleeps_without_limit_only_while_nothing_is_pending() {
+    let host = TestHost::new();
+    let _entered = rt::enter(host.clone());
+    let far = Timer::after(Duration::MAX, || ());
+    until(|| host.service().0.is_some());
+    assert!(far.cancel());
+    let begun = time::now();
+    let soon = Timer::after(Duration::from_millis(1), || ());
+    assert!(soon.wait_timeout(crate::support::LIMIT));
+    until(|| host.service().0.is_none());
+    let later = Timer::after(HOUR, || ());
+    until(|| host.service().0.is_some_and(|limit| limit >= begun + HOUR));
+    assert!(later.cancel());
+}
+
+#[test]
+fn the_service_is_woken_only_for_a_timer_that_is_due_sooner() {
+    let host = TestHost::new();
+    let _entered = rt::enter(host.clone());
+    let first = Timer::after(HOUR, || ());
+    until(|| host.service().0.is_some());
+    let (wakes, (limit, waits)) = (host.wakes.load(SeqCst), host.service());
+    let later: Vec<Timer> = (1..=1_000).map(|i| Timer::after(HOUR * (1 + i % 7), || ())).collect();
+    assert!(later.iter().all(Timer::cancel));
+    assert_eq!((host.wakes.load(SeqCst), host.service()), (wakes, (limit, waits)));
+    let sooner = Timer::after(HOUR / 2, || ());
+    until(|| host.service().0 < limit);
+    assert_eq!(host.wakes.load(SeqCst), wakes + 1);
+    assert!(first.cancel() && sooner.cancel());
+}
+
+#[test]
+fn every_program_has_timers_of_its_own() {
+    let names = || {
+        let host = TestHost::new();
+        let _entered = rt::enter(host.clone());
+        let timers = [Timer::after(HOUR, || ()), Timer::after(HOUR, || ())];
+        assert_eq!((Timer::pending(), host.started.load(SeqCst)), (2, 1));
+        let names = timers.each_ref().map(Timer::name);
+        assert!(timers.iter().all(Timer::cancel));
+        names
+    };
+    assert_eq!(
+        (names(), names()),
+        (["Timer-1", "Timer-2"].map(Into::into), ["Timer-1", "Timer-2"].map(Into::into))
+    );
+}
+
+#[test]
+fn a_runner_is_used_again_and_ends_when_it_was_idle_for_long() {
+    let host = TestHost::new();
+    let _entered = rt::enter(host.clone());
+    let run = || assert!(Timer::after(Duration::ZERO, || ()).wait_timeout(crate::support::LIMIT));
+    run();
+    let idle = || host.waits.lock().unwrap().get("timer runner").is_some_and(|wait| wait.0.is_some());
+    until(idle);
+    assert_eq!((host.started.load(SeqCst), host.ended.load(SeqCst)), (2, 0));
+    host.waits.lock().unwrap().remove("timer runner");
+    run();
+    until(idle);
+    assert_eq!(host.started.load(SeqCst), 2, "the runner was there already");
+    host.advance(Duration::from_secs(10));
+    until(|| host.ended.load(SeqCst) == 1);
+    run();
+    assert_eq!(host.started.load(SeqCst), 3);
+}
+
+#[test]
+fn an_hour_passes_on_the_clock_of_the_host() {
+    let host = TestHost::new();
+    let _entered = rt::enter(host.clone());
+    let timer = Timer::after(HOUR, || ());
+    let never = Timer::after(Duration::MAX, || ());
+    until(|| host.service().0.is_some());
+    assert!(!timer.is_finished());
+    host.advance(HOUR * 2);
+    assert!(timer.wait_timeout(crate::support::LIMIT));
+    assert!(timer.lateness().is_some_and(|late| late >= HOUR), "it was an hour late");
+    assert!(!never.is_finished() && never.cancel());
+}

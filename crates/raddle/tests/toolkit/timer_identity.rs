@@ -1,0 +1,125 @@
+//! Timers: who a function thinks it is, and code of the user's in unlikely places.
+
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::Duration;
+
+use raddle::timer::TimerBuilder;
+use raddle::{Thread, Timer, thread};
+
+use crate::support::{alone, finish, until, within_limit};
+
+const HOUR: Duration = Duration::from_hours(1);
+const SOON: Duration = Duration::from_millis(2);
+
+/// What a function finds out about its thread, and what a thread that it starts inherits.
+fn identity(builder: TimerBuilder) -> (String, bool, bool, Timer) {
+    let (say, said) = mpsc::channel();
+    let timer = builder.after(SOON, move || {
+        let me = thread::current();
+        assert!(!thread::enumerate().contains(&me), "a thread of the toolkit's own is listed");
+        let child = Thread::new(|| thread::current().is_daemon()).start().expect("a thread");
+        say.send((me.name(), me.is_daemon(), finish(child))).expect("the test waits");
+    });
+    let timer = timer.expect("it starts");
+    let (name, daemon, child) = said.recv().expect("the function says it");
+    (name, daemon, child, timer)
+}
+
+#[test]
+fn a_function_runs_under_the_timers_name_and_daemon_flag() {
+    within_limit(|| {
+        for daemon in [true, false, true] {
+            let (name, own, child, timer) = identity(Timer::builder().name("alarm").daemon(daemon));
+            assert_eq!((&*name, own, child), ("alarm", daemon, daemon));
+            assert_eq!((timer.name(), timer.is_daemon()), (name, daemon));
+        }
+        let (name, _, _, timer) = identity(Timer::builder());
+        assert!(name.starts_with("Timer-") && name == timer.name());
+        let (other, ..) = identity(Timer::builder());
+        assert_ne!(name, other);
+    });
+}
+
+#[test]
+fn the_daemon_flag_is_inherited_from_the_thread_that_starts_the_timer() {
+    within_limit(|| {
+        for daemon in [true, false] {
+            let starter = Thread::new(|| {
+                let timers = [Timer::after(HOUR, || ()), Timer::every(HOUR, || ())];
+                timers.map(|timer| (timer.is_daemon(), timer.cancel()))
+            });
+            let flags = finish(starter.daemon(daemon).start().expect("a thread"));
+            assert_eq!(flags, [(daemon, true), (true, true)], "a repeating timer is a daemon");
+        }
+        let (say, said) = mpsc::channel();
+        let outer = move || {
+            let inner = Timer::after(HOUR, || ());
+            say.send((inner.is_daemon(), inner.cancel())).expect("the test waits");
+        };
+        let timer = Timer::builder().daemon(false).after(SOON, outer).expect("it starts");
+        assert_eq!(said.recv(), Ok((false, true)), "from the function of a timer as well");
+        assert!(timer.wait_timeout(crate::support::LIMIT));
+        let kept = Timer::builder().daemon(false).every(HOUR, || ()).expect("it starts");
+        assert!(!kept.is_daemon() && kept.cancel());
+    });
+}
+
+/// Does something to timers when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn a_function_may_use_timers_while_it_is_dropped() {
+    within_limit(|| {
+        let (say, said) = mpsc::channel();
+        let other = Timer::after(HOUR, || ());
+        let cancels = OnDrop(move || {
+            Timer::after(Duration::ZERO, || ()).wait().expect("another's timer");
+            say.send(other.cancel()).expect("the test waits");
+        });
+        let timer = Timer::after(HOUR, move || drop(cancels));
+        assert!(timer.cancel());
+        assert_eq!(said.try_recv(), Ok(true), "the function is dropped before cancel returns");
+    });
+}
+
+#[test]
+fn a_function_that_panics_while_it_is_dropped_harms_nobody() {
+    alone("timer_identity::a_function_that_panics_while_it_is_dropped_harms_nobody", || {
+        within_limit(|| {
+            let (report, reports) = mpsc::channel();
+            thread::set_excepthook(move |panic| report.send(panic.to_string()).expect("the test waits"));
+            let bomb = || OnDrop(|| panic!("dropped badly"));
+            let cancelled = Timer::after(HOUR, {
+                let bomb = bomb();
+                move || drop(bomb)
+            });
+            assert!(cancelled.cancel(), "the panic is not that of the thread which cancels");
+            assert!(cancelled.is_finished() && !cancelled.cancel());
+            let said = reports.recv().expect("the excepthook is called");
+            assert!(said.starts_with("the destructor of ") && said.ends_with("dropped badly"), "{said}");
+
+            let (me, own) = (Arc::new(OnceLock::<Timer>::new()), bomb());
+            let function = {
+                let me = me.clone();
+                move || {
+                    let _held = &own;
+                    until(|| me.get().is_some());
+                    assert!(me.get().expect("just seen").cancel());
+                }
+            };
+            let stopped = Timer::builder().name("bomb").every(SOON, function).expect("it starts");
+            assert!(me.set(stopped.clone()).is_ok());
+            stopped.wait().expect("another's timer");
+            let said = reports.recv().expect("the runner reports it");
+            thread::reset_excepthook();
+            assert!(said.starts_with("timer \"bomb\" panicked") && said.ends_with("dropped badly"), "{said}");
+            Timer::after(Duration::ZERO, || ()).wait().expect("the runner lives");
+        });
+    });
+}
