@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::{current, scheduler};
+use crate::sys::spin;
 
 /// An image of the calling thread's thread-locals at one moment.
 ///
@@ -42,6 +43,7 @@ impl LocalsImage {
         // In this order: what is touched first is destroyed last, and the end of the record is a step.
         besides.push(scheduler::local());
         besides.extend(current::locals());
+        besides.push(spin::local()); // it differs under a scheduler, and no program sees it
         Some(Self { image: image::take(&besides)?, not_send: PhantomData })
     }
 

@@ -18,6 +18,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -183,6 +184,14 @@ impl Drop for Spin {
 /// Sets whether the calling thread spins. Under a scheduler it does not: nothing changes until another thread is chosen.
 pub(crate) fn set_enabled(enabled: bool) {
     WAITS.with(|waits| waits.enabled.set(enabled));
+}
+
+/// The address of what this module keeps for the calling thread.
+pub(crate) fn local() -> Range<usize> {
+    WAITS.with(|waits| {
+        let start = std::ptr::from_ref(waits).addr();
+        start..start + size_of_val(waits)
+    })
 }
 
 /// The calling thread is about to park.
