@@ -155,7 +155,7 @@ impl Exploration {
             && began.elapsed() < options.max_time
         {
             let (trace, strategy) = portfolio.run(runner, options.rules);
-            if trace.sees_arrivals && !options.rules.arrivals {
+            if trace.reads_waiters && !options.rules.arrivals {
                 return None;
             }
             survey.executions += 1;
@@ -277,7 +277,7 @@ impl Exploration {
     fn replay_token(&self, token: &Token) -> Result<Survey, String> {
         let rules = Rules { record: true, ..self.options.rules };
         let (mut trace, mut policy) = self.runner.run(rules, Replay::new(token.choices.clone()));
-        if trace.sees_arrivals {
+        if trace.reads_waiters {
             let rules = Rules { arrivals: true, ..rules };
             (trace, policy) = self.runner.run(rules, Replay::new(token.choices.clone()));
         }
@@ -313,7 +313,8 @@ fn end_of(trace: &Trace) -> Ended {
 fn difference(one: &Trace, other: &Trace) -> Option<(usize, String, String)> {
     let step = |trace: &Trace, place: usize| {
         let event = trace.events.get(place)?;
-        let doing = event.op.map(|op| (op.kind, op.object.what, op.at.file(), op.at.line(), op.at.column()));
+        let doing =
+            event.op.map(|op| (op.kind, op.object.type_name, op.at.file(), op.at.line(), op.at.column()));
         Some((event.thread, doing))
     };
     let most = one.events.len().max(other.events.len());
@@ -321,9 +322,9 @@ fn difference(one: &Trace, other: &Trace) -> Option<(usize, String, String)> {
     let words = |trace: &Trace| match trace.events.get(place) {
         None => "the execution has ended".to_owned(),
         Some(event) => {
-            let does = event
-                .op
-                .map_or_else(String::new, |op| format!(" {} a {}, at {}", op.verb(), op.object.what, op.at));
+            let does = event.op.map_or_else(String::new, |op| {
+                format!(" {} a {}, at {}", op.verb(), op.object.type_name, op.at)
+            });
             format!("thread \"{}\"{does}", trace.tasks[event.thread].name)
         }
     };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
-use crate::rt::{self, Duty, Kind, Op};
-use crate::sys::spin::Spin;
+use crate::rt::{self, HeldToken, Kind, Op};
+use crate::sys::spin::SpinBudget;
 
 /// Holds threads back until a fixed number of them has come, then lets all go, again and again.
 ///
@@ -137,7 +137,7 @@ impl<'a> Barrier<'a> {
     /// Breaks the barrier, until [`reset`](Barrier::reset), for those who wait and those who will come.
     #[track_caller]
     pub fn abort(&self) {
-        rt::point(self.op(Kind::Write).does("aborts"));
+        rt::point(self.op(Kind::Write).with_verb("aborts"));
         let mut state = self.locked();
         let waiters = state.break_off(true);
         drop(state);
@@ -147,7 +147,7 @@ impl<'a> Barrier<'a> {
     /// Makes the barrier new: unbroken and empty. Threads that wait get [`BrokenBarrierError`].
     #[track_caller]
     pub fn reset(&self) {
-        rt::point(self.op(Kind::Write).does("resets"));
+        rt::point(self.op(Kind::Write).with_verb("resets"));
         let mut state = self.locked();
         let waiters = state.break_off(false);
         drop(state);
@@ -176,7 +176,7 @@ impl<'a> Barrier<'a> {
 
     #[track_caller]
     fn wait_until(&self, deadline: Option<Instant>) -> Result<usize, BrokenBarrierError> {
-        let op = self.op(Kind::Wait).does("waits at");
+        let op = self.op(Kind::Wait).with_verb("waits at");
         loop {
             rt::point(op);
             match self.come()? {
@@ -221,7 +221,7 @@ impl<'a> Barrier<'a> {
         waiter: &Arc<Waiter>,
         deadline: Option<Instant>,
     ) -> Result<usize, BrokenBarrierError> {
-        let patience = Spin::among(self.parties);
+        let patience = SpinBudget::among(self.parties);
         let verdict = waiter.wait_spinning(patience, op, deadline).or_else(|| {
             let mut state = self.locked();
             if state.acting.is_none() && state.line.remove(waiter) {
@@ -239,10 +239,10 @@ impl<'a> Barrier<'a> {
     /// Runs the action for the round that is complete, then lets its parties go.
     fn act(&self, acting: &Arc<Acting>) -> Result<usize, BrokenBarrierError> {
         let me = rt::record();
-        let duty: Arc<dyn Duty> = acting.clone();
-        me.add_duty(duty.clone());
+        let duty: Arc<dyn HeldToken> = acting.clone();
+        me.add_token(duty.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| self.action.as_ref().map(|action| action())));
-        me.remove_duty(&duty);
+        me.remove_token(&duty);
         let mut state = self.locked();
         state.acting = None;
         let door = acting.end();
@@ -350,7 +350,7 @@ impl Acting {
     }
 }
 
-impl Duty for Acting {
+impl HeldToken for Acting {
     /// The thread has called `exit` in the action.
     fn abandon(&self) {
         let mut round = self.round.lock();

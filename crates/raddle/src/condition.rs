@@ -184,7 +184,7 @@ impl Condition {
             waiting.line.enqueue(0)
         };
         // A panic in the middle would leave the waiter in line, and the guard without its lock.
-        let _firm = rt::firm();
+        let _scope = rt::no_panic_scope();
         // In line before the lock is let go: whoever changes the state after that finds this thread there. And in
         // line until it has the lock back: a notification that comes after the deadline is for this thread still.
         held.unlocked(|| waiter.wait(op, deadline)).is_some() || !self.line.lock().line.remove(&waiter)

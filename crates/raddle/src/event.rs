@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
 use crate::rt::{self, Kind, Op, Wait};
-use crate::sys::spin::Spin;
+use crate::sys::spin::SpinBudget;
 
 /// A flag that one thread raises and any number of threads wait for.
 ///
@@ -123,7 +123,7 @@ impl Event {
     #[cold]
     #[track_caller]
     fn says(&self, kind: Kind, does: &'static str) {
-        rt::point(Op::new(self, "Event", kind).does(does));
+        rt::point(Op::new(self, "Event", kind).with_verb(does));
     }
 
     #[cold]
@@ -145,13 +145,13 @@ impl Event {
     }
 
     fn sleep(&self, seen: u32, deadline: Option<Instant>) -> bool {
-        let mut spin = Spin::new();
+        let mut spin = SpinBudget::new();
         loop {
             rt::atom(&self.word);
             if self.raised_since(seen) {
                 return true;
             }
-            if !spin.again() {
+            if !spin.spin() {
                 break;
             }
         }

@@ -57,11 +57,11 @@ impl Lock {
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn try_acquire(&self) -> bool {
-        let op = Op::new(self, "Lock", Kind::TryTake);
+        let op = Op::new(self, "Lock", Kind::TryAcquire);
         rt::point(op);
         let taken = self.raw.try_acquire();
         if taken {
-            rt::took_shared_lock(op, self.raw.mark());
+            rt::acquired_shared_lock(op, self.raw.id());
         }
         taken
     }
@@ -133,7 +133,7 @@ impl Lock {
     /// Lets go of it for as long as `f` runs and takes it back.
     #[track_caller]
     pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
-        rt::lend_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
+        rt::releasing_lock_for_wait(Op::new(self, "Lock", Kind::Release), self.raw.id());
         // It was held a moment ago. If another thread has released it since, as it may, nothing is left to do.
         let _ = self.raw.release();
         let result = f();
@@ -154,18 +154,18 @@ impl Lock {
     #[cold]
     #[track_caller]
     fn release_slowly(&self) -> bool {
-        rt::gave_lock(Op::new(self, "Lock", Kind::Give), self.raw.mark());
+        rt::releasing_lock(Op::new(self, "Lock", Kind::Release), self.raw.id());
         self.raw.release()
     }
 
     #[cold]
     #[track_caller]
     fn take_slowly(&self, deadline: Option<Instant>) -> bool {
-        let op = Op::new(self, "Lock", Kind::Take);
+        let op = Op::new(self, "Lock", Kind::Acquire);
         rt::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
         let taken = self.raw.acquire(deadline);
         if taken {
-            rt::took_shared_lock(op, self.raw.mark());
+            rt::acquired_shared_lock(op, self.raw.id());
         }
         taken
     }

@@ -68,10 +68,10 @@ impl<T: ?Sized> Mutex<T> {
     #[must_use = "the mutex is released when the guard is dropped"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let op = self.op(Kind::TryTake);
+        let op = self.op(Kind::TryAcquire);
         rt::point(op);
         let guard = self.value.try_lock()?;
-        rt::took_lock(op, self.value.raw().mark());
+        rt::acquired_lock(op, self.value.raw().id());
         Some(MutexGuard { guard })
     }
 
@@ -109,10 +109,10 @@ impl<T: ?Sized> Mutex<T> {
 
     #[track_caller]
     fn lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
-        let op = self.op(Kind::Take);
+        let op = self.op(Kind::Acquire);
         rt::point_until(op, deadline, self.value.raw().word(), || !self.value.raw().is_held());
         let guard = self.value.lock_until(deadline)?;
-        rt::took_lock(op, self.value.raw().mark());
+        rt::acquired_lock(op, self.value.raw().id());
         Some(MutexGuard { guard })
     }
 
@@ -159,14 +159,14 @@ impl<T: ?Sized> MutexGuard<'_, T> {
     #[track_caller]
     pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let guarded = self.guard.guarded();
-        let take = Op::new(guarded.object(), "Mutex", Kind::Take);
-        rt::lend_lock(Op { kind: Kind::Give, ..take }, guarded.raw().mark());
+        let take = Op::new(guarded.object(), "Mutex", Kind::Acquire);
+        rt::releasing_lock_for_wait(Op { kind: Kind::Release, ..take }, guarded.raw().id());
         let result = self.guard.unlocked(|| {
             let result = f();
             rt::point_until(take, None, guarded.raw().word(), || !guarded.raw().is_held());
             result
         });
-        rt::took_lock(take, guarded.raw().mark());
+        rt::acquired_lock(take, guarded.raw().id());
         result
     }
 

@@ -156,7 +156,7 @@ impl RLock {
 
     #[track_caller]
     fn try_acquire_first(&self) -> bool {
-        let op = Op::new(self, "RLock", Kind::TryTake);
+        let op = Op::new(self, "RLock", Kind::TryAcquire);
         rt::point(op);
         self.raw.try_acquire() && self.first(op)
     }
@@ -164,7 +164,7 @@ impl RLock {
     #[cold]
     #[track_caller]
     fn take_slowly(&self, deadline: Option<Instant>) -> bool {
-        let op = Op::new(self, "RLock", Kind::Take);
+        let op = Op::new(self, "RLock", Kind::Acquire);
         rt::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
         self.raw.acquire(deadline) && self.first(op)
     }
@@ -182,7 +182,7 @@ impl RLock {
     #[inline]
     fn first(&self, op: Op) -> bool {
         self.own(1);
-        rt::took_lock(op, self.raw.mark());
+        rt::acquired_lock(op, self.raw.id());
         true
     }
 
@@ -206,7 +206,7 @@ impl RLock {
     #[cold]
     #[track_caller]
     fn free_slowly(&self) {
-        rt::gave_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
+        rt::releasing_lock(Op::new(self, "RLock", Kind::Release), self.raw.id());
         self.release_raw();
     }
 
@@ -226,11 +226,11 @@ impl RLock {
                 rt::point_until(self.2, None, self.0.raw.word(), || !self.0.raw.is_held());
                 self.0.raw.acquire(None);
                 self.0.own(self.1);
-                rt::took_lock(self.2, self.0.raw.mark());
+                rt::acquired_lock(self.2, self.0.raw.id());
             }
         }
-        let _retake = Retake(self, self.depth.load(Relaxed), Op::new(self, "RLock", Kind::Take));
-        rt::lend_lock(Op::new(self, "RLock", Kind::Give), self.raw.mark());
+        let _retake = Retake(self, self.depth.load(Relaxed), Op::new(self, "RLock", Kind::Acquire));
+        rt::releasing_lock_for_wait(Op::new(self, "RLock", Kind::Release), self.raw.id());
         self.release_raw();
         f()
     }

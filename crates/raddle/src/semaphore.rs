@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
 use crate::rt::{self, Kind, Op};
-use crate::sys::spin::Spin;
+use crate::sys::spin::SpinBudget;
 
 /// A number of permits, acquired and released by any thread.
 ///
@@ -842,7 +842,7 @@ impl Core {
     #[cold]
     #[track_caller]
     fn try_acquire_slow(&self, count: usize) -> bool {
-        let op = self.op(Kind::TryTake);
+        let op = self.op(Kind::TryAcquire);
         rt::point(op);
         let acquired = match self.update(|free| free.checked_sub(count)) {
             Update::Done => true,
@@ -861,11 +861,11 @@ impl Core {
     #[cold]
     #[track_caller]
     fn acquire_slow(&self, count: usize, deadline: Option<Instant>) -> bool {
-        let op = self.op(Kind::Take);
+        let op = self.op(Kind::Acquire);
         // A waiter for one permit delays no other thread. Whether it enqueues before or after the release that serves it
         // makes no difference, so a scheduler may treat the wait as one step, enabled by the permit. A request for several
         // permits delays those behind it, so there the arrival is a step of its own.
-        let announced = count <= 1 && !rt::arrivals();
+        let announced = count <= 1 && !rt::enqueue_is_step();
         if announced {
             rt::point_until(op, deadline, &self.word, || self.would_grant(count));
         } else {
@@ -873,14 +873,14 @@ impl Core {
         }
         report_count(&op, count);
         let acquire = || matches!(self.update(|free| free.checked_sub(count)), Update::Done);
-        let mut spin = Spin::new();
+        let mut spin = SpinBudget::new();
         acquire() || spin.until(acquire) || self.acquire_queued(spin, op, count, deadline, announced)
     }
 
     /// Enqueues the thread, unless permits have become free, and blocks.
     fn acquire_queued(
         &self,
-        spin: Spin,
+        spin: SpinBudget,
         op: Op,
         count: usize,
         deadline: Option<Instant>,
@@ -911,7 +911,7 @@ impl Core {
     #[cold]
     #[track_caller]
     fn release_slow(&self, count: usize) -> bool {
-        let op = self.op(Kind::Give);
+        let op = self.op(Kind::Release);
         rt::point(op);
         report_count(&op, count);
         match self.update(|free| self.sum(free, count)) {
@@ -1022,7 +1022,7 @@ impl Core {
     #[track_caller]
     fn n_waiting(&self) -> usize {
         rt::point(self.op(Kind::Read));
-        rt::sees_arrivals();
+        rt::reads_waiters();
         self.state.lock().waiters.len()
     }
 

@@ -45,7 +45,9 @@ impl<'a> Story<'a> {
         // A start declares the object of the new thread; a pool's worker declares its own when it terminates.
         let thread = |record: &StepRecord| match record.kind? {
             Kind::Start => Some((record.object?, record.starts?)),
-            Kind::End if record.verb == Some(Kind::End.verb()) => Some((record.object?, record.thread)),
+            Kind::Terminate if record.verb == Some(Kind::Terminate.verb()) => {
+                Some((record.object?, record.thread))
+            }
             _ => None,
         };
         Self { trace, pair, threads: trace.records.iter().filter_map(thread).collect() }
@@ -86,7 +88,7 @@ impl<'a> Story<'a> {
         let told = if record.values.is_empty() && record.kind == Some(Kind::Put) { began } else { None };
         let values = &told.unwrap_or(record).values;
         let mut value = (!values.is_empty()).then(|| values.join("; "));
-        if record.kind == Some(Kind::TryTake) && value.is_none() {
+        if record.kind == Some(Kind::TryAcquire) && value.is_none() {
             value = Some(if record.acquires.is_empty() { "not acquired" } else { ACQUIRED }.to_owned());
         }
         let wakes = self.wakes(record);
@@ -108,7 +110,7 @@ impl<'a> Story<'a> {
 
     /// Whether the thread blocked in this step.
     fn blocks(&self, record: &StepRecord) -> bool {
-        if record.conditional || !matches!(record.kind, Some(Kind::Take | Kind::Get | Kind::Put)) {
+        if record.conditional || !matches!(record.kind, Some(Kind::Acquire | Kind::Get | Kind::Put)) {
             return false;
         }
         let mut later = self
@@ -127,7 +129,7 @@ impl<'a> Story<'a> {
     }
 
     fn is_end_of_thread(&self, record: &StepRecord) -> bool {
-        record.kind == Some(Kind::End)
+        record.kind == Some(Kind::Terminate)
             && record.object.and_then(|object| self.threads.get(&object)) == Some(&record.thread)
     }
 
@@ -140,7 +142,7 @@ impl<'a> Story<'a> {
             (Kind::Notify | Kind::Write | Kind::Put | Kind::Get | Kind::Wait, false) => {
                 Some(format!("wakes {}", names.join(", ")))
             }
-            (Kind::Give, false) if !self.is_lock(record.object?) => {
+            (Kind::Release, false) if !self.is_lock(record.object?) => {
                 Some(format!("wakes {}", names.join(", ")))
             }
             _ => None,
@@ -295,19 +297,19 @@ impl<'a> Story<'a> {
         if let Some(hold) = wait.held {
             return vec![hold];
         }
-        if wait.kind != Kind::Take {
+        if wait.kind != Kind::Acquire {
             return Vec::new();
         }
         let mut holds: Vec<Hold> = Vec::new();
         for record in self.trace.records.iter().filter(|record| record.object == Some(wait.object)) {
             match (record.kind, record.at) {
-                (Some(Kind::Take), Some(at)) if !record.timed_out && !self.blocks(record) => {
+                (Some(Kind::Acquire), Some(at)) if !record.timed_out && !self.blocks(record) => {
                     holds.push(Hold { by: record.thread, since: at });
                 }
-                (Some(Kind::TryTake), Some(at)) if record.values.iter().any(|value| value == ACQUIRED) => {
+                (Some(Kind::TryAcquire), Some(at)) if record.values.iter().any(|value| value == ACQUIRED) => {
                     holds.push(Hold { by: record.thread, since: at });
                 }
-                (Some(Kind::Give), _) => {
+                (Some(Kind::Release), _) => {
                     let own = holds.iter().rposition(|hold| hold.by == record.thread);
                     if let Some(place) = own.or((!holds.is_empty()).then_some(0)) {
                         holds.remove(place);
@@ -378,7 +380,7 @@ pub(super) fn place_of(wait: &BlockedTask) -> (Place, &'static str) {
 /// The verb for a thread that is blocked at the end.
 pub(super) fn waits_for(wait: &BlockedTask) -> &'static str {
     match wait.kind {
-        Kind::Take | Kind::Get | Kind::Put => "blocks on",
+        Kind::Acquire | Kind::Get | Kind::Put => "blocks on",
         _ => wait.verb,
     }
 }

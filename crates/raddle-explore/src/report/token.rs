@@ -41,7 +41,8 @@ impl Token {
 pub(crate) fn fingerprint(trace: &Trace, steps: usize) -> u32 {
     let events = trace.events.iter().take(steps);
     let words = events.filter_map(|event| Some((event.thread, event.op?)));
-    let text = words.flat_map(|(thread, op)| format!("{thread}{:?}{}", op.kind, op.object.what).into_bytes());
+    let text =
+        words.flat_map(|(thread, op)| format!("{thread}{:?}{}", op.kind, op.object.type_name).into_bytes());
     hash(text)
 }
 

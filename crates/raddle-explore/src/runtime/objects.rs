@@ -88,7 +88,7 @@ impl Objects {
         if let Some(number) = self.known.get(&key) {
             return *number;
         }
-        let number = self.add(object.what, object.address);
+        let number = self.add(object.type_name, object.address);
         self.known.insert(key, number);
         let end = object.address + object.size;
         self.largest = self.largest.max(object.size);

@@ -99,7 +99,7 @@ pub(crate) fn remember_locals(besides: &[Range<usize>]) {
         if image.borrow().is_none() {
             let start = std::ptr::from_ref(image).addr();
             let own = start..start + size_of_val(image);
-            *image.borrow_mut() = LocalsImage::take(&[besides, &[own]].concat());
+            *image.borrow_mut() = LocalsImage::capture(&[besides, &[own]].concat());
         }
     });
 }

@@ -65,7 +65,8 @@ impl View<'_> {
         let mut hasher = DefaultHasher::new();
         for &thread in self.options {
             let op = self.tasks[thread].op;
-            (thread, op.map(|op| (op.kind, op.object.what, op.at.line(), op.at.column()))).hash(&mut hasher);
+            (thread, op.map(|op| (op.kind, op.object.type_name, op.at.line(), op.at.column())))
+                .hash(&mut hasher);
         }
         hasher.finish()
     }

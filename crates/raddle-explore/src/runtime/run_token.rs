@@ -78,7 +78,7 @@ impl Execution {
         }
         drop(state);
         let access = Some(Access { object: PROGRAM, mode: Mode::Write });
-        self.lock().tasks[MAIN].may_exit = self.program.may_end();
+        self.lock().tasks[MAIN].may_exit = self.program.may_exit();
         self.arrive(Arrival { status: TaskStatus::Leaving, op: None, access, ready: None });
         let mut state = self.lock();
         if state.ending {

@@ -85,16 +85,16 @@ impl Scheduler for Execution {
         self.arrive(arrival);
     }
 
-    fn arrivals(&self) -> bool {
+    fn enqueue_is_step(&self) -> bool {
         // Under `Quiescent`, a thread has enqueued before the clock advances.
         self.rules.arrivals || self.rules.fine() || self.rules.time == Time::Quiescent
     }
 
-    fn sees_arrivals(&self) {
-        self.lock().sees_arrivals = true;
+    fn reads_waiters(&self) {
+        self.lock().reads_waiters = true;
     }
 
-    fn lend(&self, give: &Op) {
+    fn releasing_for_wait(&self, give: &Op) {
         if self.rules.fine() {
             return self.point(give);
         }
@@ -114,7 +114,7 @@ impl Scheduler for Execution {
         }
     }
 
-    fn took(&self, op: &Op) {
+    fn acquired(&self, op: &Op) {
         if EVALUATING.get() {
             return;
         }
@@ -161,13 +161,13 @@ impl Scheduler for Execution {
         self.lock().touches_word(word.as_ptr() as usize);
     }
 
-    fn tallied(&self, object: &Object) {
+    fn commutative_change(&self, object: &Object) {
         let mut state = self.lock();
         let object = state.objects.declared(object);
         state.touches(Access { object, mode: Mode::Commute });
     }
 
-    fn orders(&self, memory: Memory) {
+    fn ordering(&self, memory: Memory) {
         if self.rules.races && !EVALUATING.get() {
             let me = CURRENT.get();
             let mut state = self.lock();
@@ -177,11 +177,11 @@ impl Scheduler for Execution {
         }
     }
 
-    fn saw(&self, op: &Op, value: &dyn Fn() -> String) {
+    fn value(&self, op: &Op, value: &dyn Fn() -> String) {
         if self.rules.record {
             let value = shown(value);
             let note = op.object.address == 0;
-            let value = if note { format!("{} = {value}", op.object.what) } else { value };
+            let value = if note { format!("{} = {value}", op.object.type_name) } else { value };
             let mut state = self.lock();
             let me = CURRENT.get();
             match state.records.last_mut().filter(|record| record.thread == me) {
@@ -199,7 +199,7 @@ impl Scheduler for Execution {
         }
     }
 
-    fn made(&self, object: &Object, at: Place) {
+    fn created(&self, object: &Object, at: Place) {
         if self.rules.record && !EVALUATING.get() {
             self.lock().origins.insert((object.address, object.size), at);
         }
@@ -220,7 +220,7 @@ impl Scheduler for Execution {
         }
     }
 
-    fn exits(&self) -> bool {
+    fn exit(&self) -> bool {
         if std::process::id() != self.process {
             return false; // a forked child
         }
@@ -236,7 +236,7 @@ impl Scheduler for Execution {
         true
     }
 
-    fn fine(&self) -> bool {
+    fn fine_grained(&self) -> bool {
         true // to receive the accesses of atomics, even where they are not steps
     }
 
@@ -345,7 +345,8 @@ impl Execution {
         let object = state.objects.declared(&op.object);
         let task = &mut state.tasks[CURRENT.get()];
         let back = Some(LentLock { object });
-        let late = task.resumed_by == ResumedBy::TimedOut && task.lent_lock == back && op.kind == Kind::Take;
+        let late =
+            task.resumed_by == ResumedBy::TimedOut && task.lent_lock == back && op.kind == Kind::Acquire;
         if late {
             task.lent_lock = None;
             state.touches(Access { object, mode: Mode::Write });

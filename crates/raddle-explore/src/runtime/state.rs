@@ -66,7 +66,7 @@ pub(crate) struct ExecutionState {
     pub(crate) bounded: bool,
     pub(crate) finished: bool,
     /// The program read a number of waiters.
-    pub(crate) sees_arrivals: bool,
+    pub(crate) reads_waiters: bool,
     /// How many tasks in a row could not be unwound.
     pub(crate) stalled: usize,
     pub(crate) records: Vec<StepRecord>,
@@ -106,7 +106,7 @@ impl ExecutionState {
             redundant: false,
             bounded: false,
             finished: false,
-            sees_arrivals: false,
+            reads_waiters: false,
             stalled: 0,
             records: Vec::new(),
             waits: Vec::new(),
@@ -216,7 +216,7 @@ impl ExecutionState {
     pub(crate) fn access(&mut self, op: &Op) -> Option<Access> {
         let mode = match op.kind {
             Kind::Sleep => return Some(Access { object: CLOCK, mode: Mode::Commute }),
-            Kind::End => Mode::Commute,
+            Kind::Terminate => Mode::Commute,
             kind if kind.is_read() => Mode::Read,
             _ => Mode::Write,
         };
@@ -258,7 +258,7 @@ impl ExecutionState {
     /// Whether `thread` polls or yields on one line of the program while no other task takes a step. If so, other
     /// tasks go first, and not every schedule is run.
     pub(crate) fn polls_in_vain(&mut self, thread: usize, op: Option<&Op>) -> bool {
-        let polls = op.is_none_or(|op| matches!(op.kind, Kind::Read | Kind::Load | Kind::TryTake));
+        let polls = op.is_none_or(|op| matches!(op.kind, Kind::Read | Kind::Load | Kind::TryAcquire));
         let others = self.events.last().is_none_or(|event| event.thread != thread);
         let task = &mut self.tasks[thread];
         if others {
@@ -404,7 +404,7 @@ impl ExecutionState {
             TaskStatus::Conditional(condition) => condition.enabled,
             TaskStatus::Parked { wakes, .. } => wakes.iter().any(|&wake| self.wakes[wake] > 0),
             TaskStatus::Yielding(since) => self.events[*since..].iter().any(|event| event.thread != thread),
-            TaskStatus::Leaving => self.program.may_end(),
+            TaskStatus::Leaving => self.program.may_exit(),
             TaskStatus::Sleeping(_) | TaskStatus::Finished => false,
         }
     }
@@ -451,7 +451,7 @@ impl ExecutionState {
 
     /// The last step may have allowed the program to end, or have kept it alive again.
     fn update_program_end(&mut self) {
-        let may_end = self.program.may_end();
+        let may_end = self.program.may_exit();
         let root = &mut self.tasks[MAIN];
         if root.status == TaskStatus::Leaving && may_end != root.may_exit {
             root.may_exit = may_end;
@@ -482,7 +482,7 @@ impl ExecutionState {
         let timed_out = !self.can_go(next) && self.tasks[next].deadline().is_some();
         self.tasks[next].early_timeouts += usize::from(timed_out && options.len() > 1);
         self.log_step(next, preempted, timed_out);
-        let object = self.tasks[next].op.filter(|op| op.kind == Kind::Give);
+        let object = self.tasks[next].op.filter(|op| op.kind == Kind::Release);
         let object = object.map(|op| self.objects.declared(&op.object));
         let released = object.is_some_and(|object| self.holds.remove(&object).is_some());
         let due = if timed_out { self.tick(next) } else { None };
@@ -525,7 +525,7 @@ impl ExecutionState {
             if let Some(op) = self.tasks[thread].op {
                 record.does(&op, self.objects.declared(&op.object));
                 record.made_at = self.origins.get(&(op.object.address, op.object.size)).copied();
-                if op.kind == Kind::Give {
+                if op.kind == Kind::Release {
                     record.releases.extend(record.object);
                     let object = self.objects.declared(&op.object);
                     let hold = self.holds.get(&object);

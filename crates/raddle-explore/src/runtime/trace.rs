@@ -24,7 +24,7 @@ pub(crate) struct Trace {
     /// A limit of the rules disabled a task, so not every schedule is possible.
     pub(crate) bounded: bool,
     /// The program read a number of waiters, so the order in which they enqueued matters.
-    pub(crate) sees_arrivals: bool,
+    pub(crate) reads_waiters: bool,
     pub(crate) records: Vec<StepRecord>,
     pub(crate) waits: Vec<BlockedTask>,
     /// The next steps of all tasks when the execution ended.
@@ -54,7 +54,7 @@ impl Trace {
             preemptions: state.preemptions,
             redundant: state.redundant,
             bounded: state.bounded,
-            sees_arrivals: state.sees_arrivals,
+            reads_waiters: state.reads_waiters,
             records: take(&mut state.records),
             waits: take(&mut state.waits),
             pending,
@@ -72,7 +72,7 @@ impl Trace {
     /// joining a thread is no interleaving.
     pub(crate) fn interleaves(&self) -> bool {
         let ops = || self.events.iter().filter_map(|event| Some((event.thread, event.op?)));
-        let is_life = |op: &Op| matches!(op.kind, Kind::Start | Kind::End);
+        let is_life = |op: &Op| matches!(op.kind, Kind::Start | Kind::Terminate);
         let threads: HashSet<_> = ops().filter(|(_, op)| is_life(op)).map(|(_, op)| op.object).collect();
         let mut touched = HashMap::new();
         ops()

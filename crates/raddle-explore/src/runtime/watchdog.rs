@@ -170,7 +170,7 @@ fn holder_of(execution: &Execution, blocked: usize, native_id: u64, count: usize
 fn describe(state: &ExecutionState, thread: usize, since: Duration) -> String {
     let last = state.events.iter().rfind(|event| event.thread == thread).and_then(|event| event.op);
     let after = match last {
-        Some(op) => format!("its last step: it {} a {}, at {}", op.verb(), op.object.what, op.at),
+        Some(op) => format!("its last step: it {} a {}, at {}", op.verb(), op.object.type_name, op.at),
         None => "it has taken no step yet".to_owned(),
     };
     let now = state.tasks[thread].native_id.map(system_says).unwrap_or_default();

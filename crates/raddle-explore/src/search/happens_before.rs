@@ -157,10 +157,10 @@ impl<'a> HappensBefore<'a> {
     /// it.
     fn could_come_first(&self, earlier: usize, step: &CandidateStep<'_>) -> bool {
         let event = &self.trace.events[earlier];
-        let ends = event.op.is_some_and(|op| op.kind == Kind::End);
+        let ends = event.op.is_some_and(|op| op.kind == Kind::Terminate);
         match step.kind {
             _ if step.timed => {}
-            Some(Kind::Take) if event.released => return false, // disabled while the lock is held
+            Some(Kind::Acquire) if event.released => return false, // disabled while the lock is held
             Some(Kind::Join | Kind::Await) if ends => return false,
             _ => {}
         }

@@ -53,7 +53,7 @@ impl Pct {
 
 /// Whether the event is the termination of a task or a join. A preemption there changes nothing.
 fn is_about_ends(event: &Event) -> bool {
-    event.op.is_some_and(|op| matches!(op.kind, Kind::End | Kind::Join))
+    event.op.is_some_and(|op| matches!(op.kind, Kind::Terminate | Kind::Join))
 }
 
 impl Policy for Pct {

@@ -102,7 +102,7 @@ impl Surw {
         let mut users: HashMap<ObjectKey, (Vec<usize>, bool)> = HashMap::new();
         for event in events {
             let of_a_thread =
-                event.op.is_some_and(|op| matches!(op.kind, Kind::Start | Kind::End | Kind::Join));
+                event.op.is_some_and(|op| matches!(op.kind, Kind::Start | Kind::Terminate | Kind::Join));
             if let Some(op) = event.op {
                 profile.lines[event.thread].insert((op.at.file(), op.at.line(), op.at.column()));
             }

@@ -19,13 +19,13 @@ fn behind_a_gate(held: bool, says: bool) {
     let other = Thread::spawn({
         let lock = lock.clone();
         move || {
-            rt::point_until(Op::new(&*lock, "ToyLock", Kind::Take), None, &lock.0, || says);
+            rt::point_until(Op::new(&*lock, "ToyLock", Kind::Acquire), None, &lock.0, || says);
             lock.acquire(false);
-            rt::took(Op::new(&*lock, "ToyLock", Kind::Take));
+            rt::acquired(Op::new(&*lock, "ToyLock", Kind::Acquire));
         }
     });
     if held {
-        rt::gave(Op::new(&*lock, "ToyLock", Kind::Give));
+        rt::releasing(Op::new(&*lock, "ToyLock", Kind::Release));
         lock.release();
     }
     other.join().unwrap();

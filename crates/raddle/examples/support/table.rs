@@ -79,12 +79,12 @@ fn what(step: &Step) -> String {
         Kind::Sleep => "sleeps".to_owned(),
         Kind::Load => format!("loads {}", after(step)),
         _ if is_access(step) => format!("stores {}", after(step)),
-        _ => format!("{} = {}", step.object.what, after(step)),
+        _ => format!("{} = {}", step.object.type_name, after(step)),
     }
 }
 
 fn is_access(step: &Step) -> bool {
-    step.object.what == "Shared"
+    step.object.type_name == "Shared"
 }
 
 /// The value before the step; a store is recorded as `old → new`.

@@ -163,7 +163,7 @@ impl TaskPanic {
     /// Takes the payload, for a downcast; of all clones, the first call gets it.
     #[track_caller]
     pub fn take_payload(&self) -> Option<Box<dyn Any + Send>> {
-        rt::point(Op::new(&*self.0, "TaskPanic", Kind::Write).does("takes the payload of"));
+        rt::point(Op::new(&*self.0, "TaskPanic", Kind::Write).with_verb("takes the payload of"));
         self.take_unseen()
     }
 

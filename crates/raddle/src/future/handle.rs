@@ -91,7 +91,7 @@ impl<T> Future<T> {
     /// [`FutureError::NotDone`], also while callbacks or another thread look at the value; otherwise as [`result`](Self::result).
     #[track_caller]
     pub fn try_result(&self) -> Result<T, FutureError> {
-        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("tries to take the result of"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("tries to take the result of"));
         match self.core.take() {
             Take::Value(value) => Ok(value),
             Take::Failed(error) => Err(error),
@@ -134,7 +134,7 @@ impl<T> Future<T> {
     /// ```
     #[track_caller]
     pub fn with_result<R>(&self, look: impl FnOnce(Result<&T, &FutureError>) -> R) -> R {
-        let op = Op::new(&*self.core, FUTURE, Kind::Write).does("looks at the result of");
+        let op = Op::new(&*self.core, FUTURE, Kind::Write).with_verb("looks at the result of");
         rt::point(op);
         self.core.look(op, look)
     }
@@ -145,7 +145,7 @@ impl<T> Future<T> {
     /// task either starts or is cancelled, never both.
     #[track_caller]
     pub fn cancel(&self) -> bool {
-        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("cancels"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("cancels"));
         self.core.cancel()
     }
 
@@ -184,7 +184,7 @@ impl<T> Future<T> {
     /// callback itself has just set.
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + Send + 'static) {
-        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("adds a callback to"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("adds a callback to"));
         let callback =
             Listener::Callback(
                 Box::new(move |core: &Handle<T>| callback(&Future::of(core.clone()))) as Box<_>
@@ -270,7 +270,7 @@ impl<T> std::future::Future for Future<T> {
     type Output = Result<T, FutureError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("polls"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("polls"));
         loop {
             match self.core.take() {
                 Take::Value(value) => return Poll::Ready(Ok(value)),
@@ -330,7 +330,7 @@ impl<T> Core<T> {
                 Take::Value(value) => {
                     let lent = Lent {
                         core: self,
-                        op: Op { kind: Kind::Write, ..op }.does("puts back the result of"),
+                        op: Op { kind: Kind::Write, ..op }.with_verb("puts back the result of"),
                         value: Some(value),
                     };
                     return look(lent.value.as_ref().ok_or(&FutureError::Taken));

@@ -52,7 +52,7 @@ impl<T> Promise<T> {
     /// After a yes the future can no longer be cancelled. Python calls it `set_running_or_notify_cancel`.
     #[track_caller]
     pub fn start(&self) -> bool {
-        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("starts"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("starts"));
         self.core.start() || !self.core.is_cancelled()
     }
 
@@ -62,7 +62,7 @@ impl<T> Promise<T> {
     /// [`CancelledError`] gives the value back if the future was cancelled.
     #[track_caller]
     pub fn set_result(self, value: T) -> Result<(), CancelledError<T>> {
-        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("settles"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("settles"));
         match self.core.settle(Ok(value)) {
             Ok(callbacks) => call_back(&self.core, callbacks),
             Err(Ok(value)) => return Err(CancelledError(value)),
@@ -77,7 +77,7 @@ impl<T> Promise<T> {
     /// [`CancelledError`] gives the payload back if the future was cancelled.
     #[track_caller]
     pub fn set_panic(self, payload: Box<dyn Any + Send>) -> Result<(), CancelledError<Box<dyn Any + Send>>> {
-        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("settles"));
+        rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("settles"));
         let panic = TaskPanic::here(payload);
         match self.core.settle(Err(FutureError::Panicked(panic.clone()))) {
             Ok(callbacks) => call_back(&self.core, callbacks),
@@ -119,7 +119,7 @@ impl<T> Drop for Promise<T> {
         }
         if !self.core.is(settled) {
             let _abandon = Abandon(&self.core);
-            rt::point(Op::new(&*self.core, FUTURE, Kind::Write).does("abandons"));
+            rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("abandons"));
         }
     }
 }

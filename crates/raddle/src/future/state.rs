@@ -19,9 +19,9 @@ use super::callback::{Listener, Listeners, Watch, shallow, tell};
 use super::error::FutureError;
 use crate::raw::{Guard, Guarded, Waiter};
 use crate::rt::{self, Op, Wait};
-use crate::sys::spin::Spin;
+use crate::sys::spin::SpinBudget;
 use crate::thread::{drop_guarded, guarded};
-use crate::watch::say_of_own_task;
+use crate::watch::report_own_task;
 
 const PENDING: u32 = 0;
 const RUNNING: u32 = 1;
@@ -395,14 +395,14 @@ impl<T, W: ?Sized> Core<T, W> {
     }
 
     fn sleep(&self, deadline: Option<Instant>, reached: fn(u32) -> bool) -> bool {
-        let mut spin = Spin::new();
+        let mut spin = SpinBudget::new();
         loop {
             rt::atom(&self.word);
             let seen = self.word.load(Acquire);
             if reached(seen) {
                 return true;
             }
-            if spin.again() {
+            if spin.spin() {
                 continue;
             }
             if seen & ASLEEP == 0 {
@@ -427,7 +427,7 @@ impl<T, W: ?Sized> Core<T, W> {
     fn wait_for_own_pool(self: &Arc<Self>, crew: &dyn Crew, op: Op) -> Result<(), FutureError> {
         rt::point(op);
         if crew.runs(self.address()) {
-            say_of_own_task();
+            report_own_task();
             return Err(FutureError::Deadlock);
         }
         let waiter = Waiter::new(CAN_FAIL);

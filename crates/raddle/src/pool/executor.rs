@@ -123,7 +123,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        submit(&self.shared, Priority(0), task, Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS))
+        submit(&self.shared, Priority(0), task, Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS))
     }
 
     /// Like [`submit`](Self::submit), with a priority other than 0.
@@ -134,7 +134,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        submit(&self.shared, priority, task, Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS))
+        submit(&self.shared, priority, task, Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS))
     }
 
     /// Has `task` run, whose result nobody wants: there is no future, which makes this the cheapest way.
@@ -163,7 +163,7 @@ impl ThreadPoolExecutor {
     where
         F: FnOnce() + Send + 'static,
     {
-        execute(&self.shared, task, Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS))
+        execute(&self.shared, task, Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS))
     }
 
     /// Has `task` run if that is possible without waiting for room.
@@ -181,7 +181,7 @@ impl ThreadPoolExecutor {
             Priority(0),
             Patience::No,
             task,
-            Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS),
+            Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS),
         )
     }
 
@@ -200,7 +200,7 @@ impl ThreadPoolExecutor {
             priority,
             Patience::No,
             task,
-            Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS),
+            Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS),
         )
     }
 
@@ -220,7 +220,7 @@ impl ThreadPoolExecutor {
             Priority(0),
             patience,
             task,
-            Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS),
+            Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS),
         )
     }
 
@@ -240,7 +240,7 @@ impl ThreadPoolExecutor {
             Priority(0),
             patience,
             task,
-            Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS),
+            Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS),
         )
     }
 
@@ -254,7 +254,7 @@ impl ThreadPoolExecutor {
     #[track_caller]
     pub fn resize(&self, max_workers: usize) {
         assert!(max_workers > 0, "{}", BuildError::NoWorkers);
-        rt::point(Op::new(&*self.shared, POOL, Kind::Write).does("resizes"));
+        rt::point(Op::new(&*self.shared, POOL, Kind::Write).with_verb("resizes"));
         if self.shared.is_an_ancestors() {
             return;
         }
@@ -333,7 +333,7 @@ impl ThreadPoolBuilder {
     #[track_caller]
     pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
         let shared = Arc::new(self.into_shared()?);
-        rt::made(Object::of(&*shared, POOL), Place::caller());
+        rt::created(Object::of(&*shared, POOL), Place::caller());
         Ok(ThreadPoolExecutor { shared })
     }
 }
@@ -469,7 +469,7 @@ fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
         blocked: Vec::new(),
         joiners: WaitQueue::new(),
         daemon,
-        obligation: None,
+        keep_alive: None,
         swept_at: future::dead(),
         inbox_open: false,
         short: None,
@@ -502,7 +502,7 @@ where
     T: Send + 'static,
 {
     let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
-    rt::made(Object::of(&*core, "Future"), op.at);
+    rt::created(Object::of(&*core, "Future"), op.at);
     if let Err(refusal) = enqueue(shared, core.clone(), priority, Patience::Until(None), op) {
         core.clone().refuse(refusal.into());
     }
@@ -522,7 +522,7 @@ where
     T: Send + 'static,
 {
     let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
-    rt::made(Object::of(&*core, "Future"), op.at);
+    rt::created(Object::of(&*core, "Future"), op.at);
     match enqueue(shared, core.clone(), priority, patience, op) {
         Ok(()) => Ok(Future::of(core)),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
@@ -544,7 +544,7 @@ where
     }
     // Somebody may have to be woken, hired or waited for, beside which an allocation costs little.
     let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
-    rt::made(Object::of(&*core, "Future"), op.at);
+    rt::created(Object::of(&*core, "Future"), op.at);
     match line_up(shared, core.clone(), Priority(0), Patience::Until(None), op) {
         Ok(()) => Ok(()),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
@@ -692,7 +692,8 @@ impl ThreadPoolExecutor {
     /// [`OwnWorkerError`], without any effect, in a worker of this pool: it would wait for itself.
     #[track_caller]
     pub fn shutdown(&self, how: ShutdownMode) -> Result<(), OwnWorkerError> {
-        self.shutdown_until(how, None, Op::new(&*self.shared, POOL, Kind::Wait).does("shuts down")).map(drop)
+        self.shutdown_until(how, None, Op::new(&*self.shared, POOL, Kind::Wait).with_verb("shuts down"))
+            .map(drop)
     }
 
     /// Accepts no more tasks; says whether the workers are gone already.
@@ -700,7 +701,7 @@ impl ThreadPoolExecutor {
     /// It does not wait, and so can be called in a task.
     #[track_caller]
     pub fn try_shutdown(&self, how: ShutdownMode) -> bool {
-        rt::point(Op::new(&*self.shared, POOL, Kind::Write).does("shuts down"));
+        rt::point(Op::new(&*self.shared, POOL, Kind::Write).with_verb("shuts down"));
         if self.shared.is_an_ancestors() {
             return true;
         }
@@ -717,7 +718,7 @@ impl ThreadPoolExecutor {
         self.shutdown_until(
             how,
             rt::deadline(timeout),
-            Op::new(&*self.shared, POOL, Kind::Wait).does("shuts down"),
+            Op::new(&*self.shared, POOL, Kind::Wait).with_verb("shuts down"),
         )
     }
 
@@ -788,7 +789,7 @@ impl Drop for ThreadPoolExecutor {
         // A handle is made from an existing one, so a handle that was never cloned is the only one. That a clone was made
         // is known here: making it happens before this.
         if self.shared.cloned.load(Relaxed) {
-            rt::point(Op::new(&*self.shared, POOL, Kind::Write).does("drops a handle of"));
+            rt::point(Op::new(&*self.shared, POOL, Kind::Write).with_verb("drops a handle of"));
             // As in `Arc`: what was done by the other handles happens before the shutdown.
             if self.shared.handles.fetch_sub(1, AcqRel) != 1 {
                 return;

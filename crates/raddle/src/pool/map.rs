@@ -135,7 +135,7 @@ where
             && let Some(item) = self.items.next()
         {
             let function = self.function.clone();
-            let op = Op::at(Object::of(&*self.shared, POOL), Kind::Put, at).does(SUBMITS);
+            let op = Op::at(Object::of(&*self.shared, POOL), Kind::Put, at).with_verb(SUBMITS);
             self.ahead.push_back(submit(&self.shared, Priority(0), move || function(item), op));
         }
     }

@@ -53,7 +53,7 @@ impl ThreadPoolExecutor {
     where
         F: for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> R,
     {
-        let op = Op::new(&*self.shared, POOL, Kind::Wait).does("waits for the tasks of its scope in");
+        let op = Op::new(&*self.shared, POOL, Kind::Wait).with_verb("waits for the tasks of its scope in");
         let scope = TaskScope {
             shared: self.shared.clone(),
             tally: Arc::new(Tally::default()),
@@ -121,7 +121,7 @@ impl<'scope> TaskScope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let op = Op::new(&*self.shared, POOL, Kind::Put).does(SUBMITS);
+        let op = Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS);
         let value = Arc::new(Room(Guarded::new(None)));
         let room = value.clone();
         let run: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
@@ -140,7 +140,7 @@ impl<'scope> TaskScope<'scope, '_> {
             self.shared.home,
             Slot::<_, false>::new(move || errand.run(), queue(&self.shared)),
         ));
-        rt::made(Object::of(&*core, "Future"), op.at);
+        rt::created(Object::of(&*core, "Future"), op.at);
         let done = Future::of(core.clone());
         done.add_done_callback(move |done| {
             if let Some(FutureError::Abandoned) = done.core().peek_failure() {
@@ -357,7 +357,7 @@ impl Tally {
         let mut open = self.open();
         if open.lost {
             drop(open);
-            rt::never_return();
+            rt::block_forever();
         }
         if open.tickets == 0 || std::mem::take(&mut open.nudged) {
             return open.tickets == 0;

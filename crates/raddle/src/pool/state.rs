@@ -26,10 +26,10 @@ use super::task::Job;
 use super::task_queue::{Inbox, Lanes, Priority};
 use crate::future::{CAN_FAIL, DEADLOCK, FutureError, ROOM, SETTLED, dead};
 use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
-use crate::rt::{self, Obligation};
-use crate::sys::spin::Spin;
+use crate::rt::{self, KeepAlive};
+use crate::sys::spin::SpinBudget;
 use crate::thread::drop_guarded;
-use crate::watch::{say_of_pool, stuck_pool};
+use crate::watch::{detect_pool_deadlock, report_pool_deadlock};
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";
 /// What a submitter does, in words.
@@ -133,14 +133,14 @@ impl Shared {
     }
 
     /// Whether the next task of a worker, which has none, is there or may be about to come, with the inbox open.
-    pub(super) fn finds_task(&self, state: &mut State, patience: &mut Spin) -> bool {
+    pub(super) fn finds_task(&self, state: &mut State, patience: &mut SpinBudget) -> bool {
         if !state.inbox_open || !state.looks_after_inbox() {
             return false;
         }
         if state.lanes.usual_is_empty() && self.inbox.may_have_tasks() {
             state.lanes.refill(|lane| self.inbox.swap(lane));
         }
-        !state.lanes.is_empty() || patience.may()
+        !state.lanes.is_empty() || patience.has_rounds()
     }
 
     pub(super) fn finishing(&self) -> usize {
@@ -166,7 +166,7 @@ impl Shared {
     }
 
     /// Waits actively until a task may be there; false: patience ran out before.
-    pub(super) fn look_for_task(&self, patience: &mut Spin) -> bool {
+    pub(super) fn look_for_task(&self, patience: &mut SpinBudget) -> bool {
         patience.until(|| self.inbox.may_have_tasks() || self.hints.waiting.load(Relaxed) > 0)
     }
 
@@ -240,7 +240,7 @@ pub(super) struct State {
     /// Unfinished tasks do not keep the program alive.
     pub(super) daemon: bool,
     /// Keeps the program alive while a task waits or runs.
-    pub(super) obligation: Option<Obligation>,
+    pub(super) keep_alive: Option<KeepAlive>,
     /// How many tasks had died in queues when the lanes were last swept.
     pub(super) swept_at: u64,
     /// Tasks may come in without the state's lock.
@@ -292,7 +292,7 @@ impl State {
         matches!(self.mode, Mode::Open)
             && self.limit.is_none()
             && self.workers == self.max
-            && (self.daemon || self.obligation.is_some())
+            && (self.daemon || self.keep_alive.is_some())
             && (self.idle.is_empty() || self.waking + self.looking > 0)
     }
 
@@ -306,8 +306,8 @@ impl State {
     }
 
     pub(super) fn push(&mut self, task: Job, priority: Priority) -> Result<(), Refusal> {
-        if self.obligation.is_none() && !self.daemon {
-            self.obligation = Some(rt::oblige().ok_or(Refusal::ShutDown)?);
+        if self.keep_alive.is_none() && !self.daemon {
+            self.keep_alive = Some(rt::keep_alive().ok_or(Refusal::ShutDown)?);
         }
         self.lanes.push(task, priority);
         Ok(())
@@ -411,7 +411,7 @@ impl State {
     /// Lets the program end if nothing is left to do, and the joiners go if nobody is left.
     pub(super) fn conclude(&mut self, after: &mut After) {
         if self.busy == 0 && self.lanes.is_empty() {
-            after.over = self.obligation.take();
+            after.over = self.keep_alive.take();
         }
         if self.alive == 0 && !matches!(self.mode, Mode::Open) {
             let joiners = self.joiners.dequeue_many(usize::MAX).into_iter();
@@ -514,7 +514,7 @@ pub(super) enum Step {
 #[derive(Default)]
 pub(super) struct After {
     pub(super) steps: Vec<Step>,
-    pub(super) over: Option<Obligation>,
+    pub(super) over: Option<KeepAlive>,
     /// How many workers must be started, which are counted already.
     pub(super) hire: usize,
 }
@@ -549,10 +549,10 @@ pub(super) struct Caller {
 
 /// Ends a wait of the pool for itself, unless that has ended by itself.
 pub(super) fn break_up(pool: u64, waiter: &Waiter) {
-    let report = stuck_pool(pool); // while all of them wait
+    let report = detect_pool_deadlock(pool); // while all of them wait
     if waiter.try_notify(DEADLOCK)
         && let Some(report) = report
     {
-        say_of_pool(&report);
+        report_pool_deadlock(&report);
     }
 }

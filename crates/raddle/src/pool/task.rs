@@ -86,7 +86,7 @@ where
     }
 
     fn run(self: Arc<Self>, floor: &dyn Floor) {
-        rt::point(Op::new(&*self, "Future", Kind::Write).does("runs the task of"));
+        rt::point(Op::new(&*self, "Future", Kind::Write).with_verb("runs the task of"));
         if !self.start() {
             return;
         }
@@ -94,7 +94,7 @@ where
         let result = catch_unwind(AssertUnwindSafe(closure))
             .map_err(|payload| FutureError::Panicked(TaskPanic::here(payload)));
         let destructors = std::mem::needs_drop::<T>() || result.is_err();
-        rt::point(Op::new(&*self, "Future", Kind::Write).does("settles"));
+        rt::point(Op::new(&*self, "Future", Kind::Write).with_verb("settles"));
         floor.nearly_over();
         let Ok(callbacks) = self.settle(result) else { return };
         if !callbacks.is_empty() || destructors {

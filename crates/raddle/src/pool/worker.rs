@@ -10,8 +10,8 @@ use super::state::{After, Blocked, POOL, Shared, State, Step, Turn, break_up};
 use super::task::{Floor, Job, Queue, Task};
 use crate::future::{self, Crew, DEADLOCK, FutureError, afresh};
 use crate::raw::{Guarded, Waiter};
-use crate::rt::{self, Duty, Kind, Op, Record};
-use crate::sys::spin::Spin;
+use crate::rt::{self, HeldToken, Kind, Op, ThreadRecord};
+use crate::sys::spin::SpinBudget;
 use crate::thread::{self, guarded};
 use crate::timer::{self, Retry};
 
@@ -105,7 +105,7 @@ impl Retry for Shared {
 fn start(shared: &Arc<Shared>) -> io::Result<()> {
     let name = format!("{}_{}", shared.prefix, shared.named.fetch_add(1, Relaxed));
     // A daemon, because the program waits for tasks, not for workers.
-    let record = Record::new(&name, true, false);
+    let record = ThreadRecord::new(&name, true, false);
     record.daemon_heirs.store(shared.daemon_heirs, Relaxed);
     let seat = Arc::new(Seat {
         shared: shared.clone(),
@@ -115,7 +115,7 @@ fn start(shared: &Arc<Shared>) -> io::Result<()> {
         stage: AtomicU32::new(STARTING),
         finishing: AtomicBool::new(false),
     });
-    record.set_duty(seat.clone());
+    record.set_token(seat.clone());
     thread::launch(&record, shared.stack_size, Box::new(move || seat.work()))
 }
 
@@ -215,9 +215,9 @@ impl Seat {
         if shared.is_an_ancestors() {
             return None; // the last task has forked, and this is the child
         }
-        let op = Op::new(&**shared, POOL, Kind::Get).does("takes a task from");
+        let op = Op::new(&**shared, POOL, Kind::Get).with_verb("takes a task from");
         rt::point(op);
-        let mut patience = Spin::new();
+        let mut patience = SpinBudget::new();
         let mut state = shared.state.lock();
         self.arrive(&mut state);
         loop {
@@ -225,7 +225,7 @@ impl Seat {
             if !shared.finds_task(&mut state, &mut patience) {
                 shared.close_inbox(&mut state);
             }
-            let turn = state.turn(patience.may(), &mut after);
+            let turn = state.turn(patience.has_rounds(), &mut after);
             state.summon(shared.finishing(), &mut after);
             match &turn {
                 // What keeps the program alive is not given up while the next task may be about to come.
@@ -356,7 +356,7 @@ impl Crew for Seat {
     }
 }
 
-impl Duty for Seat {
+impl HeldToken for Seat {
     /// The thread is over, or has called `exit` in the middle of a task and will not come back.
     fn abandon(&self) {
         // In a thread that called `exit`, a frame that is never left holds the task: the weak reference works.

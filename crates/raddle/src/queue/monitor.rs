@@ -9,7 +9,7 @@ use super::sides::Sides;
 use super::state::{State, Turn};
 use super::store::Store;
 use crate::rt::{self, Op, Show};
-use crate::sys::spin::Spin;
+use crate::sys::spin::SpinBudget;
 
 pub(super) struct Monitor<T, S> {
     sides: Sides<T, S>,
@@ -224,7 +224,7 @@ enum Effort {
 #[inline]
 fn patiently<T, R>(
     limit: Limit,
-    (mut spin, at_once): (Spin, bool),
+    (mut spin, at_once): (SpinBudget, bool),
     hint: impl Fn() -> bool,
     gather: impl Fn(),
     plenty: impl Fn() -> bool,
@@ -233,18 +233,18 @@ fn patiently<T, R>(
     if at_once && let Turn::Done(result) = step(Effort::Quick) {
         return Turn::Done(result);
     }
-    while limit.may_wait() && spin.may_pause() {
+    while limit.may_wait() && spin.has_pauses() {
         if !hint() && !spin.until(&hint) {
             break;
         }
         if plenty() {
-            spin.was_worthwhile();
+            spin.forgive_yields();
         }
         gather();
         // The usual case again and again: a moment later there may be more to do at one go.
         for effort in [Effort::Quick, Effort::Quick, Effort::Quick, Effort::More] {
             match step(effort) {
-                Turn::NotNow => spin.again(),
+                Turn::NotNow => spin.spin(),
                 turn => return turn,
             };
         }

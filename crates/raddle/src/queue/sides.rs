@@ -28,7 +28,7 @@ use super::state::State;
 use super::store::Store;
 use crate::raw::Guarded;
 use crate::rt;
-use crate::sys::spin::Spin;
+use crate::sys::spin::SpinBudget;
 
 pub(super) struct Sides<T, S> {
     pub(super) front: Side<Out<T>>,
@@ -104,10 +104,10 @@ impl<T, S: Store<T>> Sides<T, S> {
 
     /// How long a thread looks for room or items before it lines up; and whether quick puts and gets are steps that an
     /// observer sees.
-    pub(super) fn patience(&self) -> (Spin, bool) {
+    pub(super) fn patience(&self) -> (SpinBudget, bool) {
         match self.way {
-            Way::Ring => (Spin::for_ring(self.limit), true),
-            Way::Split | Way::Back => (Spin::new(), false),
+            Way::Ring => (SpinBudget::for_ring(self.limit), true),
+            Way::Split | Way::Back => (SpinBudget::new(), false),
         }
     }
 
@@ -206,7 +206,7 @@ impl<T, S: Store<T>> Sides<T, S> {
         let Some(mut state) = self.back.state.try_lock_fast() else { return Err(item) };
         state.keep_quickly(item)?;
         self.back.note(state.stored());
-        self.back.by.store(rt::here(), Relaxed);
+        self.back.by.store(rt::thread_address(), Relaxed);
         Ok(())
     }
 
@@ -247,7 +247,7 @@ impl<T, S: Store<T>> Sides<T, S> {
     /// Moves what has gathered at the back to the empty front, if that is so many that it is worth taking the lock away
     /// from the putters, or if `few` will do, or if the calling thread itself has put the last.
     fn refill_quickly(&self, front: &mut Out<T>, few: bool) -> Option<()> {
-        let enough = if few || self.back.by.load(Relaxed) == rt::here() { 1 } else { BATCH };
+        let enough = if few || self.back.by.load(Relaxed) == rt::thread_address() { 1 } else { BATCH };
         if self.back.count.load(Relaxed) < enough {
             return None;
         }

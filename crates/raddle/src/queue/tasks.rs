@@ -40,7 +40,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// [`TooManyTasksDoneError`] if there are fewer unfinished ones; then none is counted as done.
     #[track_caller]
     pub fn tasks_done(&self, count: usize) -> Result<(), TooManyTasksDoneError> {
-        self.monitor.tasks_done(self.op(Kind::Write).does("marks items done in"), count)
+        self.monitor.tasks_done(self.op(Kind::Write).with_verb("marks items done in"), count)
     }
 
     /// Waits until every item that was put is done with.
@@ -48,21 +48,23 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// Whoever waits goes on when this was so for a moment, even if items were put since.
     #[track_caller]
     pub fn join(&self) {
-        self.monitor.join(self.op(Kind::Wait).does("waits for all items to be done in"), Limit::NONE);
+        self.monitor.join(self.op(Kind::Wait).with_verb("waits for all items to be done in"), Limit::NONE);
     }
 
     /// Like [`join`](BaseQueue::join), waiting at most `timeout`; says whether every item was done with.
     #[track_caller]
     pub fn join_timeout(&self, timeout: Duration) -> bool {
         self.monitor
-            .join(self.op(Kind::Wait).does("waits for all items to be done in"), Limit::timeout(timeout))
+            .join(self.op(Kind::Wait).with_verb("waits for all items to be done in"), Limit::timeout(timeout))
     }
 
     /// Like [`join`](BaseQueue::join), waiting until `deadline` at most; says whether every item was done with.
     #[track_caller]
     pub fn join_deadline(&self, deadline: Instant) -> bool {
-        self.monitor
-            .join(self.op(Kind::Wait).does("waits for all items to be done in"), Limit::deadline(deadline))
+        self.monitor.join(
+            self.op(Kind::Wait).with_verb("waits for all items to be done in"),
+            Limit::deadline(deadline),
+        )
     }
 
     /// How many items were put and are not done with: those in the queue, and those that were got since.
@@ -94,7 +96,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// ```
     #[track_caller]
     pub fn shutdown(&self) {
-        self.monitor.shut_down(self.op(Kind::Write).does("shuts down"));
+        self.monitor.shut_down(self.op(Kind::Write).with_verb("shuts down"));
     }
 
     /// Shuts the queue down and empties it: Python's `shutdown(immediate=True)`. Returns what was in it, the next
@@ -123,7 +125,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     #[track_caller]
     #[must_use = "these items were not processed; `drop` says that this is intended"]
     pub fn shutdown_now(&self) -> Vec<T> {
-        self.monitor.shut_down_now(self.op(Kind::Write).does("shuts down and empties"))
+        self.monitor.shut_down_now(self.op(Kind::Write).with_verb("shuts down and empties"))
     }
 
     /// Whether the queue is shut down.

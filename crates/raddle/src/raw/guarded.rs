@@ -97,7 +97,7 @@ impl Exclusive for Outer {
 impl Outer {
     #[cold]
     fn release_observed(&self) {
-        rt::gave_lock(Op::new(self, "Mutex", Kind::Give), self.0.mark());
+        rt::releasing_lock(Op::new(self, "Mutex", Kind::Release), self.0.id());
         self.0.release();
     }
 }

@@ -33,9 +33,9 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use crate::rt::{self, Mark, Wait};
+use crate::rt::{self, LockId, Wait};
 use crate::sys::os;
-use crate::sys::spin::Spin;
+use crate::sys::spin::SpinBudget;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -153,12 +153,12 @@ fn now() -> u32 {
 pub(crate) struct RawMutex {
     word: AtomicU32,
     /// Used by the watch alone.
-    mark: Mark,
+    id: LockId,
 }
 
 impl RawMutex {
     pub(crate) const fn new() -> Self {
-        Self { word: AtomicU32::new(FREE), mark: Mark::new() }
+        Self { word: AtomicU32::new(FREE), id: LockId::new() }
     }
 
     /// Acquires the lock if it is free. It is not while it is handed over.
@@ -211,8 +211,8 @@ impl RawMutex {
     }
 
     #[inline]
-    pub(crate) fn mark(&self) -> &Mark {
-        &self.mark
+    pub(crate) fn id(&self) -> &LockId {
+        &self.id
     }
 
     /// Says whether a thread holds the lock or is about to, because it was handed over.
@@ -316,7 +316,7 @@ impl RawMutex {
 
     #[cold]
     fn acquire_contended(&self, deadline: Option<Instant>) -> bool {
-        let mut spin = Spin::for_lock();
+        let mut spin = SpinBudget::for_lock();
         loop {
             rt::atom(&self.word);
             let seen = self.look();
@@ -324,7 +324,7 @@ impl RawMutex {
                 if self.change(seen, seen.with_owner(HELD)) {
                     return true;
                 }
-            } else if seen.is_parked() || seen.owner() == HANDED || !spin.again() {
+            } else if seen.is_parked() || seen.owner() == HANDED || !spin.spin() {
                 break;
             }
         }
@@ -359,8 +359,7 @@ impl Waiter<'_> {
                 continue;
             }
             self.due = Some(due);
-            rt::awaits(&self.lock.mark);
-            match rt::wait(&self.lock.word, next.0, deadline) {
+            match rt::wait_for_lock(&self.lock.word, next.0, deadline, &self.lock.id) {
                 Wait::Woken => self.woken = true,
                 Wait::Changed => {}
                 Wait::TimedOut => return self.take_in_the_end(),

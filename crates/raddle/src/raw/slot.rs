@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::spin_lock::NAP;
 use crate::rt;
-use crate::sys::spin::Spin;
+use crate::sys::spin::SpinBudget;
 
 const EMPTY: u32 = 0;
 const FULL: u32 = 1;
@@ -76,7 +76,7 @@ impl<T> Slot<T> {
 
     /// Takes hold of the place as soon as nobody else has it.
     pub(crate) fn lock(&self) -> SlotGuard<'_, T> {
-        let mut spin = Spin::new();
+        let mut spin = SpinBudget::new();
         loop {
             rt::atom(&self.word);
             let before = self.word.load(Relaxed);
@@ -84,7 +84,7 @@ impl<T> Slot<T> {
                 if let Some(open) = self.try_lock(before == FULL) {
                     return open;
                 }
-            } else if !spin.again() {
+            } else if !spin.spin() {
                 // Under a scheduler the holder wakes who waits, and time might pass in vain for ever.
                 let until = if rt::explored() { None } else { rt::deadline(NAP) };
                 rt::wait(&self.word, HELD, until);

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
 use crate::rt;
-use crate::sys::spin::Spin;
+use crate::sys::spin::SpinBudget;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -61,14 +61,14 @@ impl SpinLock {
 
     #[cold]
     fn acquire_slowly(&self) {
-        let mut spin = Spin::new();
+        let mut spin = SpinBudget::new();
         loop {
             rt::atom(&self.word);
             if self.word.load(Relaxed) == FREE {
                 if self.try_acquire() {
                     return;
                 }
-            } else if !spin.again() {
+            } else if !spin.spin() {
                 self.nap();
             }
         }

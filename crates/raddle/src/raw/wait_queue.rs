@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Instant;
 
 use crate::rt::{self, Op, Wait};
-use crate::sys::spin::Spin;
+use crate::sys::spin::SpinBudget;
 
 /// One waiting thread.
 #[derive(Debug)]
@@ -77,23 +77,23 @@ impl<R> Waiter<R> {
     /// Returns `None` if the deadline passes first. The caller then removes the waiter from its queue, under the queue's
     /// lock; if it is not there any more, a notification is under way.
     pub(crate) fn wait(&self, op: Op, deadline: Option<Instant>) -> Option<u32> {
-        self.wait_spinning(Spin::new(), op, deadline)
+        self.wait_spinning(SpinBudget::new(), op, deadline)
     }
 
     /// Like [`wait`](Waiter::wait), with what is left of a spin budget.
-    pub(crate) fn wait_spinning(&self, spin: Spin, op: Op, deadline: Option<Instant>) -> Option<u32> {
+    pub(crate) fn wait_spinning(&self, spin: SpinBudget, op: Op, deadline: Option<Instant>) -> Option<u32> {
         rt::point_until(op, deadline, &self.word, || self.outcome().is_some());
         self.park(spin, deadline)
     }
 
     /// Like [`wait_spinning`](Waiter::wait_spinning), for a thread that has already announced its wait to the scheduler.
-    pub(crate) fn park(&self, mut spin: Spin, deadline: Option<Instant>) -> Option<u32> {
+    pub(crate) fn park(&self, mut spin: SpinBudget, deadline: Option<Instant>) -> Option<u32> {
         loop {
             rt::signal(&self.word);
             if let Some(outcome) = self.outcome() {
                 return Some(outcome);
             }
-            if spin.again() {
+            if spin.spin() {
                 continue;
             }
             rt::signal(&self.word);

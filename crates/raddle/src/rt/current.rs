@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use super::op::Op;
 use super::program::Program;
 use super::scheduler::{self, Scheduler, with_program};
-use super::thread_record::Record;
+use super::thread_record::ThreadRecord;
 use super::{flags, fork, keep_alive};
 use crate::sys::{os, spin};
 
@@ -26,7 +26,7 @@ thread_local! {
 /// What the calling thread is. Fields are dropped from first to last.
 #[derive(Default)]
 struct Mine {
-    record: Option<Arc<Record>>,
+    record: Option<Arc<ThreadRecord>>,
     /// The step that is its end, if raddle started it.
     end: Option<Op>,
     /// What a scheduler wants to be done once the thread has terminated.
@@ -36,7 +36,7 @@ struct Mine {
 }
 
 impl Mine {
-    fn of(record: Arc<Record>, end: Option<Op>) -> Self {
+    fn of(record: Arc<ThreadRecord>, end: Option<Op>) -> Self {
         Self { record: Some(record), end, then: None, leaves: false }
     }
 }
@@ -55,7 +55,7 @@ impl Drop for Mine {
 
 /// The calling thread has called `exit`. Ends the process if it is under a scheduler that wants this.
 pub(crate) fn exits() {
-    if scheduler::current().is_some_and(|scheduler| scheduler.exits()) {
+    if scheduler::current().is_some_and(|scheduler| scheduler.exit()) {
         os::end_process(101);
     }
 }
@@ -93,12 +93,12 @@ pub(crate) fn is_me(ident: u64) -> bool {
 
 /// A number that no other living thread has.
 #[inline]
-pub(crate) fn here() -> usize {
+pub(crate) fn thread_address() -> usize {
     IDENT.with(|mine| std::ptr::from_ref(mine).addr())
 }
 
 /// The calling thread's record; a thread that raddle did not start gets a stand-in.
-pub(crate) fn record() -> Arc<Record> {
+pub(crate) fn record() -> Arc<ThreadRecord> {
     let known = CURRENT.try_with(|mine| mine.borrow().record.clone());
     match known {
         Ok(Some(record)) => record,
@@ -111,9 +111,9 @@ pub(crate) fn record() -> Arc<Record> {
         Err(_) if is_main() => scheduler::default_program().main(),
         Err(_) => {
             if IDENT.get() == 0 {
-                IDENT.set(Record::next_ident());
+                IDENT.set(ThreadRecord::next_ident());
             }
-            Record::of_ended(IDENT.get())
+            ThreadRecord::of_ended(IDENT.get())
         }
     }
 }
@@ -138,11 +138,11 @@ pub(crate) fn end_for_others() {
 }
 
 /// Makes `record` the calling thread's; it ends with the thread, which is the step `end`.
-pub(crate) fn adopt(record: Arc<Record>, end: Op) {
+pub(crate) fn adopt(record: Arc<ThreadRecord>, end: Op) {
     take_on(record, Some(end));
 }
 
-fn take_on(record: Arc<Record>, end: Option<Op>) {
+fn take_on(record: Arc<ThreadRecord>, end: Option<Op>) {
     survives_forks();
     record.set_native_id(os::native_id());
     IDENT.set(record.ident);
@@ -180,18 +180,18 @@ fn leave() {
     drop(before);
 }
 
-fn stand_in() -> Arc<Record> {
+fn stand_in() -> Arc<ThreadRecord> {
     let explored = scheduler::current().is_some();
     with_program(|program| {
         if explored && !program.has_main() {
-            let record = Record::new("MainThread", false, false);
+            let record = ThreadRecord::new("MainThread", false, false);
             program.set_main(record.clone());
             return record;
         }
         if is_main() && !explored {
             return program.main();
         }
-        let record = Record::new(&foreign_name(program), true, false);
+        let record = ThreadRecord::new(&foreign_name(program), true, false);
         program.add(&record);
         record
     })
@@ -255,7 +255,7 @@ pub(crate) fn locals() -> [Range<usize>; 2] {
 /// Puts the calling thread under `scheduler` until the returned value is dropped.
 #[must_use = "the thread leaves the scheduler when this is dropped"]
 pub fn enter(scheduler: Arc<dyn Scheduler>) -> Entered {
-    let fine = scheduler.fine();
+    let fine = scheduler.fine_grained();
     notice_exit();
     flags::raise(fine);
     Entered { before: become_under(scheduler), fine, not_send: PhantomData }

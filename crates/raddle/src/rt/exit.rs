@@ -5,26 +5,26 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::fork::{ForkSafe, Rank};
-use super::keep_alive::{Obligation, Pledge, thread_is_over};
+use super::keep_alive::{KeepAlive, KeepAliveToken, thread_is_over};
 use super::program::Program;
 use super::seam::wait;
-use super::thread_record::Record;
+use super::thread_record::ThreadRecord;
 use super::{current, scheduler};
 use crate::sys::os;
 use crate::watch::waiting::Leaving;
 
-/// Takes on an obligation for the calling thread's program; `None`: the program is ending already.
-pub(crate) fn oblige() -> Option<Obligation> {
-    pledge().map(Obligation::new)
+/// Keeps the calling thread's program from ending while the guard lives; `None` if it is ending already.
+pub(crate) fn keep_alive() -> Option<KeepAlive> {
+    keep_alive_token().map(KeepAlive::new)
 }
 
 /// The same, to be redeemed by whoever knows that nobody else does so.
-pub(crate) fn pledge() -> Option<Pledge> {
+pub(crate) fn keep_alive_token() -> Option<KeepAliveToken> {
     if scheduler::current().is_none() {
         wait_at_exit();
         current::survives_forks();
     }
-    scheduler::with_program(Program::oblige).then(Pledge::given)
+    scheduler::with_program(Program::oblige).then(KeepAliveToken::given)
 }
 
 /// Has the C library call [`at_exit`] when `main` returned or somebody called `exit`. A forked child inherits that.
@@ -49,7 +49,7 @@ extern "C" fn at_exit() {
     current::end_for_others();
     let program = scheduler::default_program();
     // Who waits here, for the watch: the thread's own record has ended.
-    let leaving = Record::new("the end of the program", false, true);
+    let leaving = ThreadRecord::new("the end of the program", false, true);
     leaving.set_native_id(os::native_id());
     let wait = Leaving::begin(program, &leaving);
     while let Err(seen) = program.close() {
@@ -59,7 +59,7 @@ extern "C" fn at_exit() {
 }
 
 /// Keeps the calling thread for ever and ends it for all others: it waits for a thread that called `exit`.
-pub(crate) fn never_return() -> ! {
+pub(crate) fn block_forever() -> ! {
     current::end_for_others();
     let nothing = AtomicU32::new(0);
     loop {
@@ -68,6 +68,6 @@ pub(crate) fn never_return() -> ! {
 }
 
 /// The standard library parks every thread that calls `exit` after the first one.
-fn called_exit(thread: &Arc<Record>) -> bool {
+fn called_exit(thread: &Arc<ThreadRecord>) -> bool {
     thread.native_id().is_some_and(os::waits_in_exit)
 }

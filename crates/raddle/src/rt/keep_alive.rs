@@ -7,18 +7,18 @@ use std::sync::{Arc, Weak};
 use super::fork::forks;
 use super::program::Program;
 use super::scheduler::{self, with_program};
-use super::thread_record::{AWAITED, Duty, FINISHED, Record};
-use super::wake::{atom, tally, wake};
+use super::thread_record::{AWAITED, FINISHED, HeldToken, ThreadRecord};
+use super::wake::{atom, commutative_change, wake};
 
 /// The program does not end before this is redeemed.
-pub(crate) struct Pledge {
+pub(crate) struct KeepAliveToken {
     /// In which process it was given, by its forks and one; in a forked child it has been forgotten.
     process: NonZero<u32>,
     /// Whose it is; `None`: the ordinary program's.
     program: Option<Weak<Program>>,
 }
 
-impl Pledge {
+impl KeepAliveToken {
     /// One that the calling thread's program has taken on already.
     pub(crate) fn given() -> Self {
         Self { process: process(), program: scheduler::program() }
@@ -40,13 +40,13 @@ fn process() -> NonZero<u32> {
 }
 
 /// While this lives, the program does not end; a thread that runs under it gives it up with `exit`.
-pub(crate) struct Obligation {
+pub(crate) struct KeepAlive {
     standing: AtomicBool,
-    pledge: Pledge,
+    pledge: KeepAliveToken,
 }
 
-impl Obligation {
-    pub(crate) fn new(pledge: Pledge) -> Self {
+impl KeepAlive {
+    pub(crate) fn new(pledge: KeepAliveToken) -> Self {
         Self { standing: AtomicBool::new(true), pledge }
     }
 
@@ -64,20 +64,20 @@ fn discharge(program: &Program) {
     }
 }
 
-impl Drop for Obligation {
+impl Drop for KeepAlive {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-impl Duty for Obligation {
+impl HeldToken for KeepAlive {
     fn abandon(&self) {
         self.end();
     }
 }
 
 /// The thread is over, its locals dropped: joiners may go on, and the program need not wait for it.
-pub(crate) fn thread_is_over(record: &Arc<Record>) {
+pub(crate) fn thread_is_over(record: &Arc<ThreadRecord>) {
     if record.internal {
         record.lend_name(None);
     }
@@ -86,11 +86,11 @@ pub(crate) fn thread_is_over(record: &Arc<Record>) {
         program.registry()
     });
     if !record.internal {
-        tally(registry);
+        commutative_change(registry);
     }
     atom(&record.state);
     if record.state.swap(FINISHED, Ordering::AcqRel) == AWAITED {
         wake(&record.state, u32::MAX);
     }
-    record.take_duties().iter().for_each(|duty| duty.abandon());
+    record.take_tokens().iter().for_each(|duty| duty.abandon());
 }

@@ -23,7 +23,7 @@ use crate::sys::spin;
 ///
 /// thread_local!(static COUNT: Cell<u32> = const { Cell::new(0) });
 ///
-/// if let Some(before) = LocalsImage::take(&[]) {
+/// if let Some(before) = LocalsImage::capture(&[]) {
 ///     assert!(before.is_unchanged());
 ///     COUNT.set(1);
 ///     assert!(!before.is_unchanged());
@@ -38,7 +38,7 @@ pub struct LocalsImage {
 impl LocalsImage {
     /// Makes an image, without what lies in the ranges of addresses `besides`. `None` where the operating system does
     /// not show where thread-locals are.
-    pub fn take(besides: &[Range<usize>]) -> Option<Self> {
+    pub fn capture(besides: &[Range<usize>]) -> Option<Self> {
         let mut besides = besides.to_vec();
         // In this order: what is touched first is destroyed last, and the end of the record is a step.
         besides.push(scheduler::local());

@@ -10,12 +10,12 @@ use super::place::Place;
 ///
 /// Relaxed throughout: the number stands for nothing but itself.
 #[derive(Debug)]
-pub(crate) struct Mark(AtomicU32);
+pub(crate) struct LockId(AtomicU32);
 
 /// In place of a number: there is no lock, or it has none.
 pub(crate) const NO_LOCK: u32 = 0;
 
-impl Mark {
+impl LockId {
     pub(crate) const fn new() -> Self {
         Self(AtomicU32::new(NO_LOCK))
     }

@@ -39,29 +39,29 @@ mod wake;
 
 pub use crate::sys::os::Wait;
 pub use current::{Entered, enter};
-pub(crate) use current::{adopt, daemon_heirs, here, ident, is_me, record};
-pub(crate) use current_op::{awaits, firm};
-pub(crate) use exit::{never_return, oblige, pledge};
+pub(crate) use current::{adopt, daemon_heirs, ident, is_me, record, thread_address};
+pub(crate) use current_op::no_panic_scope;
+pub(crate) use exit::{block_forever, keep_alive, keep_alive_token};
 pub(crate) use flags::quiet;
 pub(crate) use fork::{ForkSafe, Rank, forks};
-pub(crate) use keep_alive::{Obligation, Pledge};
+pub(crate) use keep_alive::{KeepAlive, KeepAliveToken};
 pub use locals::LocalsImage;
-pub(crate) use lock_id::Mark;
+pub(crate) use lock_id::LockId;
 pub use op::{Kind, Memory, Object, Op};
 pub use place::Place;
 pub use program::Program;
 pub use scheduler::{Abandoned, Scheduler};
 pub(crate) use scheduler::{drop_payload, with_program};
-pub(crate) use seam::{
-    arrivals, explored, gave_lock, lend_lock, panicked, returned, sees_arrivals, took_lock, took_shared_lock,
-    unhandled, watched,
-};
 pub use seam::{
-    deadline, gave, idle_deadline, is_observed, lend, now, on_foreign_step, point, point_until, sleep_until,
-    spawn, took, wait, yield_now,
+    acquired, deadline, idle_deadline, is_observed, now, on_foreign_step, point, point_until, releasing,
+    releasing_for_wait, sleep_until, spawn, wait, yield_now,
+};
+pub(crate) use seam::{
+    acquired_lock, acquired_shared_lock, enqueue_is_step, explored, panicked, reads_waiters, releasing_lock,
+    releasing_lock_for_wait, returned, unhandled, wait_for_lock, watched,
 };
 pub(crate) use show::Show;
-pub(crate) use thread_record::{AWAITED, Duty, RUNNING, Record};
+pub(crate) use thread_record::{AWAITED, HeldToken, RUNNING, ThreadRecord};
 pub use trace::{Recording, Step, Visible, name, note};
-pub(crate) use trace::{made, ordered, value};
-pub use wake::{atom, signal, tally, wake};
+pub(crate) use trace::{created, ordered, value};
+pub use wake::{atom, commutative_change, signal, wake};

@@ -13,26 +13,26 @@ pub struct Object {
     /// How many bytes it takes from there; its own words lie within.
     pub size: usize,
     /// The type as its user knows it: `Lock`, `Queue`, `Thread`, …
-    pub what: &'static str,
+    pub type_name: &'static str,
 }
 
 impl Object {
     /// Returns the object of `size` bytes at `address`.
     #[inline]
-    pub const fn new(address: usize, size: usize, what: &'static str) -> Self {
-        Self { address, size, what }
+    pub const fn new(address: usize, size: usize, type_name: &'static str) -> Self {
+        Self { address, size, type_name }
     }
 
     /// Names the object at `place`.
     #[inline]
-    pub fn of<T: ?Sized>(place: &T, what: &'static str) -> Self {
-        Self { address: std::ptr::from_ref(place).cast::<u8>() as usize, size: size_of_val(place), what }
+    pub fn of<T: ?Sized>(place: &T, type_name: &'static str) -> Self {
+        Self { address: std::ptr::from_ref(place).cast::<u8>() as usize, size: size_of_val(place), type_name }
     }
 }
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:#x}", self.what, self.address)
+        write!(f, "{} {:#x}", self.type_name, self.address)
     }
 }
 
@@ -53,11 +53,11 @@ pub enum Kind {
     /// Writes plain data; see [`Load`](Kind::Load).
     Store,
     /// Takes exclusive hold, waiting for it: `acquire`, `lock`.
-    Take,
+    Acquire,
     /// Takes hold if that is possible at once: `try_lock`.
-    TryTake,
+    TryAcquire,
     /// Lets go of what was taken: `release`, a guard's drop.
-    Give,
+    Release,
     /// Waits for a state that others bring about, and changes the object: `Condition::wait`, `Barrier::wait`, `result`.
     Wait,
     /// Waits for a state that others bring about, without changing anything: `Event::wait`.
@@ -75,7 +75,7 @@ pub enum Kind {
     /// Starts a thread.
     Start,
     /// A thread ends.
-    End,
+    Terminate,
     /// Sleeps until a moment.
     Sleep,
     /// One atomic access inside a primitive; seen at the fine grain only.
@@ -88,21 +88,21 @@ impl Kind {
         matches!(self, Kind::Read | Kind::Load | Kind::Await | Kind::Join | Kind::Signal)
     }
 
-    /// The step in words, for reports: "acquires", "waits for". An operation may have [better ones](Op::does).
+    /// The step in words, for reports: "acquires", "waits for". An operation may have [better ones](Op::with_verb).
     pub fn verb(self) -> &'static str {
         match self {
             Kind::Read | Kind::Load => "reads",
             Kind::Write | Kind::Store => "writes",
-            Kind::Take => "acquires",
-            Kind::TryTake => "tries to acquire",
-            Kind::Give => "releases",
+            Kind::Acquire => "acquires",
+            Kind::TryAcquire => "tries to acquire",
+            Kind::Release => "releases",
             Kind::Wait | Kind::Await | Kind::Signal => "waits for",
             Kind::Join => "joins",
             Kind::Notify => "notifies",
             Kind::Put => "puts into",
             Kind::Get => "gets from",
             Kind::Start => "starts",
-            Kind::End => "terminates",
+            Kind::Terminate => "terminates",
             Kind::Sleep => "sleeps",
             Kind::Atom => "touches a word of",
         }
@@ -120,33 +120,33 @@ pub struct Op {
     /// The caller's line, from `#[track_caller]`.
     pub at: Place,
     /// What the operation does, for display, where its kind says too little: "sets", "shuts down".
-    pub does: Option<&'static str>,
+    pub verb: Option<&'static str>,
 }
 
 impl Op {
     /// A step of `kind` on the object at `place`, at the caller's line.
     #[inline]
     #[track_caller]
-    pub fn new<T: ?Sized>(place: &T, what: &'static str, kind: Kind) -> Self {
-        Self { object: Object::of(place, what), kind, at: Place::caller(), does: None }
+    pub fn new<T: ?Sized>(place: &T, type_name: &'static str, kind: Kind) -> Self {
+        Self { object: Object::of(place, type_name), kind, at: Place::caller(), verb: None }
     }
 
     /// Returns an operation of `kind` on `object`, performed at `at`.
     #[inline]
     pub const fn at(object: Object, kind: Kind, at: Place) -> Self {
-        Self { object, kind, at, does: None }
+        Self { object, kind, at, verb: None }
     }
 
     /// The same step in other words: "sets", "shuts down". They are for display alone.
     #[inline]
     #[must_use]
-    pub fn does(self, words: &'static str) -> Self {
-        Self { does: Some(words), ..self }
+    pub fn with_verb(self, verb: &'static str) -> Self {
+        Self { verb: Some(verb), ..self }
     }
 
     /// The step in words: its own, or those of its kind.
     pub fn verb(&self) -> &'static str {
-        self.does.unwrap_or_else(|| self.kind.verb())
+        self.verb.unwrap_or_else(|| self.kind.verb())
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::fork::{Held, Listing, Quiesce, Rank, locked};
 use super::op::Object;
-use super::thread_record::Record;
+use super::thread_record::ThreadRecord;
 use crate::sys::os;
 
 /// The program may end; nothing more can be begun that it would have to wait for.
@@ -30,8 +30,8 @@ pub struct Program {
 
 struct Threads {
     /// By their idents; some may belong to an ancestor of this process.
-    all: BTreeMap<u64, Arc<Record>>,
-    main: Option<Arc<Record>>,
+    all: BTreeMap<u64, Arc<ThreadRecord>>,
+    main: Option<Arc<ThreadRecord>>,
 }
 
 impl Program {
@@ -53,14 +53,14 @@ impl Program {
     }
 
     /// The record of the thread in which the program began; in a forked child, of the thread that called `fork`.
-    pub(crate) fn main(&self) -> Arc<Record> {
+    pub(crate) fn main(&self) -> Arc<ThreadRecord> {
         let mut threads = locked(&self.threads);
         if let Some(main) = &threads.main
             && !main.is_an_ancestors()
         {
             return main.clone();
         }
-        let record = Record::new("MainThread", false, false);
+        let record = ThreadRecord::new("MainThread", false, false);
         record.set_native_id(os::process_id());
         threads.all.insert(record.ident, record.clone());
         let before = threads.main.replace(record.clone());
@@ -74,17 +74,17 @@ impl Program {
     }
 
     /// Makes `record` the main thread, unless there is one.
-    pub(crate) fn set_main(&self, record: Arc<Record>) {
+    pub(crate) fn set_main(&self, record: Arc<ThreadRecord>) {
         let mut threads = locked(&self.threads);
         threads.all.insert(record.ident, record.clone());
         threads.main.get_or_insert(record);
     }
 
-    pub(crate) fn add(&self, record: &Arc<Record>) {
+    pub(crate) fn add(&self, record: &Arc<ThreadRecord>) {
         locked(&self.threads).all.insert(record.ident, record.clone());
     }
 
-    pub(crate) fn remove(&self, record: &Record) {
+    pub(crate) fn remove(&self, record: &ThreadRecord) {
         let gone = locked(&self.threads).all.remove(&record.ident);
         drop(gone); // after the lock is let go: the last owner's drop may be long
     }
@@ -96,10 +96,10 @@ impl Program {
     }
 
     /// The threads alive: the main thread, and then the others in the order in which they were started or met.
-    pub(crate) fn threads(&self) -> Vec<Arc<Record>> {
+    pub(crate) fn threads(&self) -> Vec<Arc<ThreadRecord>> {
         let threads = locked(&self.threads);
         let main = threads.main.as_ref().map(|main| main.ident);
-        let is_main = |thread: &&Arc<Record>| Some(thread.ident) == main;
+        let is_main = |thread: &&Arc<ThreadRecord>| Some(thread.ident) == main;
         let (main, others) = (threads.all.values().filter(is_main), threads.all.values());
         let all = main.chain(others.filter(|thread| !is_main(thread)));
         all.filter(|thread| !thread.finished()).cloned().collect()
@@ -107,7 +107,7 @@ impl Program {
 
     /// This is a forked child, with `me` as its only thread. What was begun before will never be fulfilled here. What the
     /// other threads own is leaked, like their stacks: to drop it is up to them.
-    pub(crate) fn inherit(&self, me: Option<Arc<Record>>) {
+    pub(crate) fn inherit(&self, me: Option<Arc<ThreadRecord>>) {
         let all = me.iter().map(|me| (me.ident, me.clone())).collect();
         let before = std::mem::replace(&mut *locked(&self.threads), Threads { all, main: me });
         std::mem::forget(before);
@@ -138,7 +138,7 @@ impl Program {
         }
     }
 
-    /// One obligation is fulfilled; says whether somebody must be woken who waits for the last one.
+    /// Releases one keep-alive token. Returns whether the thread that waits for the last one must be woken.
     pub(crate) fn discharge(&self) -> bool {
         // Release: what the thread did happens before the program's end.
         let before = self.obligations.fetch_sub(1, Ordering::AcqRel);
@@ -148,7 +148,7 @@ impl Program {
 
     /// Whether nothing keeps the program from ending once its main thread has returned: what is left are daemons,
     /// and a scheduler that ends the program abandons them.
-    pub fn may_end(&self) -> bool {
+    pub fn may_exit(&self) -> bool {
         self.obligations.load(Ordering::Acquire) & COUNT == 0
     }
 

@@ -43,21 +43,21 @@ pub trait Scheduler: Send + Sync {
 
     /// Says whether a primitive has to declare as a step of its own that a thread begins to wait. Where no thread ever
     /// looks at how many wait, it makes no difference when a thread began to, as long as it keeps no other from anything.
-    fn arrivals(&self) -> bool {
+    fn enqueue_is_step(&self) -> bool {
         true
     }
 
     /// The calling thread looks at how many threads wait.
-    fn sees_arrivals(&self) {}
+    fn reads_waiters(&self) {}
 
     /// The calling thread is about to let go of `give.object` for as long as the wait lasts that it is about to
     /// begin, and will take it back after that: the release belongs to the step that it is in.
-    fn lend(&self, give: &Op) {
+    fn releasing_for_wait(&self, give: &Op) {
         self.point(give);
     }
 
     /// `op.object` is now held by the calling thread, since the line `op.at`.
-    fn took(&self, op: &Op) {
+    fn acquired(&self, op: &Op) {
         let _ = op;
     }
 
@@ -74,17 +74,17 @@ pub trait Scheduler: Send + Sync {
 
     /// The step that the calling thread is in changes `object` in a way that commutes with every other such change, but
     /// not with a step on it: a thread joins or leaves the [registry](Program::registry).
-    fn tallied(&self, object: &Object) {
+    fn commutative_change(&self, object: &Object) {
         let _ = object;
     }
 
     /// The step that the calling thread is in is an atomic access or a fence, which orders this much.
-    fn orders(&self, memory: Memory) {
+    fn ordering(&self, memory: Memory) {
         let _ = memory;
     }
 
     /// The step `op`, or the note that it stands for, saw or stored `value`: for reports.
-    fn saw(&self, op: &Op, value: &dyn Fn() -> String) {
+    fn value(&self, op: &Op, value: &dyn Fn() -> String) {
         let _ = (op, value);
     }
 
@@ -94,7 +94,7 @@ pub trait Scheduler: Send + Sync {
     }
 
     /// The object was made on this line: for reports of steps that the toolkit takes on it by itself.
-    fn made(&self, object: &Object, at: Place) {
+    fn created(&self, object: &Object, at: Place) {
         let _ = (object, at);
     }
 
@@ -111,12 +111,12 @@ pub trait Scheduler: Send + Sync {
 
     /// The calling thread has called `exit` while it was under the scheduler. If the answer is yes, the process ends at
     /// once, with status 101 and without any more handlers; otherwise as the program wants it.
-    fn exits(&self) -> bool {
+    fn exit(&self) -> bool {
         false
     }
 
     /// Says whether it wants to hear of the atomics inside primitives.
-    fn fine(&self) -> bool {
+    fn fine_grained(&self) -> bool {
         false
     }
 

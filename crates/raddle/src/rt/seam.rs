@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::fork::{ForkSafe, Rank};
-use super::lock_id::Mark;
+use super::lock_id::LockId;
 use super::op::{Kind, Object, Op};
 use super::place::Place;
 use super::{current, current_op, flags, scheduler, trace};
@@ -24,7 +24,22 @@ use crate::watch::{lock_order, waiting};
 #[inline]
 pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
     spin::parks();
-    if flags::quiet() { os::wait(word, expected, deadline) } else { observed_wait(word, expected, deadline) }
+    if flags::quiet() {
+        os::wait(word, expected, deadline)
+    } else {
+        observed_wait(word, expected, deadline, None)
+    }
+}
+
+/// Like [`wait`], on the word of the lock with this `id`.
+#[inline]
+pub(crate) fn wait_for_lock(word: &AtomicU32, expected: u32, deadline: Option<Instant>, id: &LockId) -> Wait {
+    spin::parks();
+    if flags::quiet() {
+        os::wait(word, expected, deadline)
+    } else {
+        observed_wait(word, expected, deadline, Some(id))
+    }
 }
 
 /// Returns whether anything observes the process: a scheduler, the watch or a recording.
@@ -55,38 +70,38 @@ pub fn point_until(op: Op, deadline: Option<Instant>, word: &AtomicU32, ready: i
 }
 
 /// Whether a thread that begins to wait has to say so by a step of its own: see [`Scheduler::arrivals`](super::Scheduler).
-pub(crate) fn arrivals() -> bool {
-    scheduler::current().is_none_or(|scheduler| scheduler.arrivals())
+pub(crate) fn enqueue_is_step() -> bool {
+    scheduler::current().is_none_or(|scheduler| scheduler.enqueue_is_step())
 }
 
 /// Says that the calling thread looks at how many threads wait.
-pub(crate) fn sees_arrivals() {
+pub(crate) fn reads_waiters() {
     if let Some(scheduler) = scheduler::current() {
-        scheduler.sees_arrivals();
+        scheduler.reads_waiters();
     }
 }
 
 /// Says that `op.object` is now held by the calling thread alone. The watch knows the toolkit's own locks only.
 #[inline]
-pub fn took(op: Op) {
+pub fn acquired(op: Op) {
     if !flags::quiet() {
-        observed_took(&op);
+        observed_acquired(&op);
     }
 }
 
 /// Says that `op.object` is about to be let go of, by whichever thread.
 #[inline]
-pub fn gave(op: Op) {
+pub fn releasing(op: Op) {
     if !flags::quiet() {
-        observed_gave(&op);
+        observed_releasing(&op);
     }
 }
 
 /// Like [`gave`], for as long as the wait lasts that the calling thread is about to begin.
 #[inline]
-pub fn lend(op: Op) {
+pub fn releasing_for_wait(op: Op) {
     if !flags::quiet() {
-        observed_lend(&op);
+        observed_releasing_for_wait(&op);
     }
 }
 
@@ -176,7 +191,7 @@ pub(crate) fn explored() -> bool {
 }
 
 #[cold]
-fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>, lock: Option<&LockId>) -> Wait {
     if let Some(scheduler) = scheduler::current() {
         return match scheduler.wait(word, expected, deadline) {
             // What waits for ever relies on that, and safe code must not be able to break a lock.
@@ -185,7 +200,7 @@ fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> 
         };
     }
     if flags::watching() {
-        return waiting::wait(&current::record(), word, expected, deadline);
+        return waiting::wait(&current::record(), word, expected, deadline, lock);
     }
     os::wait(word, expected, deadline)
 }
@@ -228,7 +243,7 @@ fn note(op: &Op, limited: bool) {
         foreign_step(op);
     }
     if flags::watching() {
-        current_op::set_doing(*op, limited);
+        current_op::set(*op, limited);
     }
     if flags::tracing() {
         trace::step(&current::record(), op);
@@ -236,14 +251,14 @@ fn note(op: &Op, limited: bool) {
 }
 
 #[cold]
-fn observed_took(op: &Op) {
+fn observed_acquired(op: &Op) {
     if let Some(scheduler) = scheduler::current() {
-        scheduler.took(op);
+        scheduler.acquired(op);
     }
 }
 
 #[cold]
-fn observed_gave(op: &Op) {
+fn observed_releasing(op: &Op) {
     if let Some(scheduler) = scheduler::current() {
         return scheduler.point(op);
     }
@@ -251,10 +266,10 @@ fn observed_gave(op: &Op) {
 }
 
 #[cold]
-fn observed_lend(op: &Op) {
+fn observed_releasing_for_wait(op: &Op) {
     match scheduler::current() {
-        Some(scheduler) => scheduler.lend(op),
-        None => observed_gave(op),
+        Some(scheduler) => scheduler.releasing_for_wait(op),
+        None => observed_releasing(op),
     }
 }
 
@@ -263,68 +278,91 @@ fn observed_now() -> Instant {
     scheduler::current().map_or_else(os::now, |scheduler| scheduler.now())
 }
 
-/// Like [`took`](seam::took), for a lock that has a mark.
+/// Like [`took`](seam::took), for a lock that has a id.
 #[inline]
-pub(crate) fn took_lock(op: Op, mark: &Mark) {
+pub(crate) fn acquired_lock(op: Op, id: &LockId) {
     if !flags::quiet() {
         // In parts: a whole op would be copied before the branch, which costs as much as the lock itself.
-        observed_took_lock(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark, true);
+        observed_acquired_lock(
+            op.object.address,
+            op.object.size,
+            op.object.type_name,
+            op.kind,
+            op.at,
+            id,
+            true,
+        );
     }
 }
 
 /// Like [`took_lock`], for a lock that any thread may release.
 #[inline]
-pub(crate) fn took_shared_lock(op: Op, mark: &Mark) {
+pub(crate) fn acquired_shared_lock(op: Op, id: &LockId) {
     if !flags::quiet() {
-        observed_took_lock(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark, false);
+        observed_acquired_lock(
+            op.object.address,
+            op.object.size,
+            op.object.type_name,
+            op.kind,
+            op.at,
+            id,
+            false,
+        );
     }
 }
 
-/// Like [`gave`](seam::gave), for a lock that has a mark.
+/// Like [`gave`](seam::gave), for a lock that has a id.
 #[inline]
-pub(crate) fn gave_lock(op: Op, mark: &Mark) {
+pub(crate) fn releasing_lock(op: Op, id: &LockId) {
     if !flags::quiet() {
-        observed_gave_lock(op.object.address, op.object.size, op.object.what, op.kind, op.at, mark);
+        observed_releasing_lock(op.object.address, op.object.size, op.object.type_name, op.kind, op.at, id);
     }
 }
 
-/// Like [`lend`](seam::lend), for a lock that has a mark.
+/// Like [`lend`](seam::lend), for a lock that has a id.
 #[inline]
-pub(crate) fn lend_lock(op: Op, mark: &Mark) {
+pub(crate) fn releasing_lock_for_wait(op: Op, id: &LockId) {
     if !flags::quiet() {
-        observed_lend_lock(op, mark); // not where speed matters: a wait follows
+        observed_releasing_lock_for_wait(op, id); // not where speed matters: a wait follows
     }
 }
 
 #[cold]
-fn observed_lend_lock(op: Op, mark: &Mark) {
+fn observed_releasing_lock_for_wait(op: Op, id: &LockId) {
     if watched() {
-        lock_order::gave(mark);
+        lock_order::on_release(id);
     }
-    lend(op);
+    releasing_for_wait(op);
 }
 
 #[cold]
-fn observed_took_lock(
+fn observed_acquired_lock(
     address: usize,
     size: usize,
-    what: &'static str,
+    type_name: &'static str,
     kind: Kind,
     at: Place,
-    mark: &Mark,
+    id: &LockId,
     owned: bool,
 ) {
-    let op = Op::at(Object::new(address, size, what), kind, at);
-    took(op);
+    let op = Op::at(Object::new(address, size, type_name), kind, at);
+    acquired(op);
     if watched() {
-        lock_order::took(&current::record(), &op, mark, owned);
+        lock_order::on_acquire(&current::record(), &op, id, owned);
     }
 }
 
 #[cold]
-fn observed_gave_lock(address: usize, size: usize, what: &'static str, kind: Kind, at: Place, mark: &Mark) {
+fn observed_releasing_lock(
+    address: usize,
+    size: usize,
+    type_name: &'static str,
+    kind: Kind,
+    at: Place,
+    id: &LockId,
+) {
     if watched() {
-        lock_order::gave(mark);
+        lock_order::on_release(id);
     }
-    gave(Op::at(Object::new(address, size, what), kind, at));
+    releasing(Op::at(Object::new(address, size, type_name), kind, at));
 }

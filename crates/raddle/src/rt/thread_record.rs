@@ -9,12 +9,12 @@ use super::fork::{ForkSafe, Rank, forks, locked};
 use super::lock_id::Held;
 
 /// Something that a thread does for the program, which ends with the thread if it calls `exit` in the middle.
-pub(crate) trait Duty: Send + Sync {
+pub(crate) trait HeldToken: Send + Sync {
     /// The thread will never come back to this duty.
     fn abandon(&self);
 }
 
-/// States of [`Record::state`].
+/// States of [`ThreadRecord::state`].
 pub(crate) const RUNNING: u32 = 0;
 pub(crate) const AWAITED: u32 = 1;
 pub(crate) const FINISHED: u32 = 2;
@@ -27,7 +27,7 @@ static LENT_NAMES: [ForkSafe<BTreeMap<u64, Arc<str>>>; LENT_SHARDS] =
 const LENT_SHARDS: usize = 16;
 
 /// One thread, as the registry, the watch and `thread::current` see it.
-pub(crate) struct Record {
+pub(crate) struct ThreadRecord {
     pub(crate) ident: u64,
     name: Arc<str>,
     /// The process in which the thread exists, by its [forks].
@@ -43,14 +43,14 @@ pub(crate) struct Record {
     native_id: AtomicU64,
     /// Locked by the thread itself and, before it runs or after it called `exit`, by one other: no fork leaves it locked
     /// for who needs it in the child. The same holds for `held`.
-    duties: Mutex<Vec<Arc<dyn Duty>>>,
+    tokens: Mutex<Vec<Arc<dyn HeldToken>>>,
     /// The pool that it works for, as a number; 0: none.
     pub(crate) group: AtomicU64,
     /// The locks that it took while their order was watched; it may have let go of some.
     pub(crate) held: Mutex<Vec<Held>>,
 }
 
-impl Record {
+impl ThreadRecord {
     pub(crate) fn new(name: &str, daemon: bool, internal: bool) -> Arc<Self> {
         Self::numbered(Self::next_ident(), name, daemon, internal)
     }
@@ -76,7 +76,7 @@ impl Record {
             internal,
             state: AtomicU32::new(RUNNING),
             native_id: AtomicU64::new(0),
-            duties: Mutex::new(Vec::new()),
+            tokens: Mutex::new(Vec::new()),
             group: AtomicU64::new(0),
             held: Mutex::new(Vec::new()),
         })
@@ -114,7 +114,7 @@ impl Record {
     pub(crate) fn inherit(&self, native_id: Option<u64>) {
         self.process.store(forks(), Ordering::Relaxed);
         self.set_native_id(native_id);
-        std::mem::forget(self.take_duties());
+        std::mem::forget(self.take_tokens());
     }
 
     /// Whether the thread exists in an ancestor of this process only.
@@ -123,31 +123,31 @@ impl Record {
     }
 
     /// What the thread does for the program, besides what it does already; let go of when it is over.
-    pub(crate) fn add_duty(&self, duty: Arc<dyn Duty>) {
-        locked(&self.duties).push(duty);
+    pub(crate) fn add_token(&self, duty: Arc<dyn HeldToken>) {
+        locked(&self.tokens).push(duty);
     }
 
-    /// The thread has fulfilled one of its duties.
-    pub(crate) fn remove_duty(&self, duty: &Arc<dyn Duty>) {
-        let mut duties = locked(&self.duties);
-        let place = duties.iter().rposition(|other| Arc::ptr_eq(other, duty));
-        let removed = place.map(|place| duties.remove(place));
-        drop(duties);
+    /// The thread has fulfilled one of its tokens.
+    pub(crate) fn remove_token(&self, duty: &Arc<dyn HeldToken>) {
+        let mut tokens = locked(&self.tokens);
+        let place = tokens.iter().rposition(|other| Arc::ptr_eq(other, duty));
+        let removed = place.map(|place| tokens.remove(place));
+        drop(tokens);
         drop(removed); // after the lock is released
     }
 
     /// What the thread does for the program from now on.
-    pub(crate) fn set_duty(&self, duty: Arc<dyn Duty>) {
-        let before = std::mem::replace(&mut *locked(&self.duties), vec![duty]);
+    pub(crate) fn set_token(&self, duty: Arc<dyn HeldToken>) {
+        let before = std::mem::replace(&mut *locked(&self.tokens), vec![duty]);
         drop(before); // after the lock is let go
     }
 
-    pub(crate) fn drop_duty(&self) {
-        drop(self.take_duties());
+    pub(crate) fn drop_tokens(&self) {
+        drop(self.take_tokens());
     }
 
-    pub(crate) fn take_duties(&self) -> Vec<Arc<dyn Duty>> {
-        std::mem::take(&mut *locked(&self.duties))
+    pub(crate) fn take_tokens(&self) -> Vec<Arc<dyn HeldToken>> {
+        std::mem::take(&mut *locked(&self.tokens))
     }
 
     /// Whether the thread has terminated; in a forked child, all but one of the parent's have.
@@ -156,9 +156,9 @@ impl Record {
     }
 }
 
-impl fmt::Debug for Record {
+impl fmt::Debug for ThreadRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
+        f.debug_struct("ThreadRecord")
             .field("ident", &self.ident)
             .field("name", &self.name())
             .finish_non_exhaustive()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::fork::{ForkSafe, Rank, locked};
 use super::op::{Kind, Memory, Object, Op};
 use super::place::Place;
-use super::thread_record::Record;
+use super::thread_record::ThreadRecord;
 use super::{current, flags, scheduler};
 use crate::sys::os;
 
@@ -97,11 +97,11 @@ pub fn name<T: Visible + ?Sized>(object: &T, name: &str) {
 
 /// Says on which line `object` was made, for steps that the toolkit takes on it by itself.
 #[inline]
-pub(crate) fn made(object: Object, at: Place) {
+pub(crate) fn created(object: Object, at: Place) {
     if !flags::quiet()
         && let Some(scheduler) = scheduler::current()
     {
-        scheduler.made(&object, at);
+        scheduler.created(&object, at);
     }
 }
 
@@ -129,25 +129,25 @@ pub(crate) fn ordered(op: &Op, memory: Memory, value: impl Fn() -> String) {
 #[cold]
 fn orders(memory: Memory) {
     if let Some(scheduler) = scheduler::current() {
-        scheduler.orders(memory);
+        scheduler.ordering(memory);
     }
 }
 
 #[cold]
 fn saw(op: &Op, value: impl Fn() -> String) {
     if let Some(scheduler) = scheduler::current() {
-        return scheduler.saw(op, &value);
+        return scheduler.value(op, &value);
     }
     if flags::tracing() {
         add(&current::record(), op, Some(&value()));
     }
 }
 
-pub(crate) fn step(thread: &Record, op: &Op) {
+pub(crate) fn step(thread: &ThreadRecord, op: &Op) {
     add(thread, op, None);
 }
 
-fn add(thread: &Record, op: &Op, value: Option<&str>) {
+fn add(thread: &ThreadRecord, op: &Op, value: Option<&str>) {
     let (thread, logs) = (thread.name(), LOGS.lock());
     let now = os::now(); // under the lock, so that the order of the steps is that of their times
     for (start, log) in &*logs {

@@ -34,9 +34,9 @@ pub fn signal(word: &AtomicU32) {
 }
 
 /// Says that the calling thread's step changes `object` in a way that commutes with every other such change.
-pub fn tally(object: Object) {
+pub fn commutative_change(object: Object) {
     if let Some(scheduler) = scheduler::current() {
-        scheduler.tallied(&object);
+        scheduler.commutative_change(&object);
     }
 }
 
@@ -67,5 +67,5 @@ fn observed_signal(word: &AtomicU32) {
 
 fn hears_of_atoms() -> Option<Arc<dyn Scheduler>> {
     // The flag may be another scheduler's wish.
-    if flags::fine() { scheduler::current().filter(|scheduler| scheduler.fine()) } else { None }
+    if flags::fine() { scheduler::current().filter(|scheduler| scheduler.fine_grained()) } else { None }
 }

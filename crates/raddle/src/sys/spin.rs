@@ -26,7 +26,7 @@ use super::os;
 
 /// Counts the rounds of one wait.
 #[derive(Debug)]
-pub(crate) struct Spin {
+pub(crate) struct SpinBudget {
     round: u32,
     limit: u32,
     /// How many threads are known to wait for each other.
@@ -67,7 +67,7 @@ pub(crate) fn pause(times: usize) {
     (0..times).for_each(|_| std::hint::spin_loop());
 }
 
-impl Spin {
+impl SpinBudget {
     #[inline]
     pub(crate) fn new() -> Self {
         Self::among(2)
@@ -95,7 +95,7 @@ impl Spin {
     }
 
     /// Says whether there are rounds left.
-    pub(crate) fn may(&mut self) -> bool {
+    pub(crate) fn has_rounds(&mut self) -> bool {
         if self.limit == u32::MAX {
             self.begin();
         }
@@ -103,13 +103,13 @@ impl Spin {
     }
 
     /// Says whether there are rounds left, and something can happen while this thread keeps its processor.
-    pub(crate) fn may_pause(&mut self) -> bool {
-        self.may() && os::processors() > 1
+    pub(crate) fn has_pauses(&mut self) -> bool {
+        self.has_rounds() && os::processors() > 1
     }
 
     /// Spins until `done` says so; false: time to park.
     pub(crate) fn until(&mut self, done: impl Fn() -> bool) -> bool {
-        while self.again() {
+        while self.spin() {
             if done() {
                 return true;
             }
@@ -118,8 +118,8 @@ impl Spin {
     }
 
     /// Waits a moment and says whether to look again; false: time to park.
-    pub(crate) fn again(&mut self) -> bool {
-        if !self.may() {
+    pub(crate) fn spin(&mut self) -> bool {
+        if !self.has_rounds() {
             return false;
         }
         if self.round < PAUSES {
@@ -147,7 +147,7 @@ impl Spin {
     }
 
     /// Cancels the debt of this wait, which found more than yields could have cost.
-    pub(crate) fn was_worthwhile(&mut self) {
+    pub(crate) fn forgive_yields(&mut self) {
         self.lost = 0;
     }
 
@@ -172,7 +172,7 @@ impl Spin {
     }
 }
 
-impl Drop for Spin {
+impl Drop for SpinBudget {
     #[inline]
     fn drop(&mut self) {
         if self.lost > 0 {
@@ -335,8 +335,8 @@ mod tests {
 
     #[test]
     fn wait_owes_its_long_yields_unless_it_was_worthwhile() {
-        let debt = |wait: &dyn Fn(&mut Spin)| {
-            let mut spin = Spin::new();
+        let debt = |wait: &dyn Fn(&mut SpinBudget)| {
+            let mut spin = SpinBudget::new();
             spin.limit = 100;
             wait(&mut spin);
             let lost = spin.lost;
@@ -345,9 +345,9 @@ mod tests {
         };
         assert_eq!(debt(&|spin| spin.yielded(400_000)), (0, true));
         assert_eq!(debt(&|spin| spin.yielded(3_000_000)), (3_000_000, true));
-        let twice = |spin: &mut Spin| (0..2).for_each(|_| spin.yielded(3_000_000));
+        let twice = |spin: &mut SpinBudget| (0..2).for_each(|_| spin.yielded(3_000_000));
         assert_eq!(debt(&twice), (6_000_000, false), "no more yields in this wait");
-        assert_eq!(debt(&|spin| (twice(spin), spin.was_worthwhile()).1).0, 0);
+        assert_eq!(debt(&|spin| (twice(spin), spin.forgive_yields()).1).0, 0);
     }
 
     #[test]
@@ -413,8 +413,8 @@ mod tests {
     fn spinning_ends() {
         for threads in [2, 1_000] {
             for _ in 0..300 {
-                let mut spin = Spin::among(threads);
-                assert!((0..100).any(|_| !spin.again()));
+                let mut spin = SpinBudget::among(threads);
+                assert!((0..100).any(|_| !spin.spin()));
             }
         }
     }

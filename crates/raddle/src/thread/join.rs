@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::hook::{self, Payload};
-use crate::rt::{self, AWAITED, Kind, Op, RUNNING, Record, Wait};
+use crate::rt::{self, AWAITED, Kind, Op, RUNNING, ThreadRecord, Wait};
 
 /// What a thread leaves behind, shared by the thread and its joiner.
 pub(super) struct Packet<T> {
-    record: Arc<Record>,
+    record: Arc<ThreadRecord>,
     /// A plain mutex: the thread's end comes between the one that stores the outcome and the one that takes it, so no
     /// explorer need see the accesses.
     outcome: Mutex<Option<std::thread::Result<T>>>,
@@ -21,7 +21,7 @@ pub(super) struct Packet<T> {
 }
 
 impl<T> Packet<T> {
-    pub(super) fn new(record: Arc<Record>, unjoined_panic: Option<Arc<AtomicBool>>) -> Arc<Self> {
+    pub(super) fn new(record: Arc<ThreadRecord>, unjoined_panic: Option<Arc<AtomicBool>>) -> Arc<Self> {
         Arc::new(Self { record, outcome: Mutex::new(None), unjoined_panic })
     }
 
@@ -439,7 +439,7 @@ impl<T> Eq for JoinTimeoutError<T> {}
 /// To an explorer, [`is_finished`](ThreadHandle::is_finished), the waits and `{:?}` are steps. Name, numbers and daemon
 /// flag are not: they do not change, except those of the thread that is lent to a timer's function.
 #[derive(Clone)]
-pub struct ThreadHandle(pub(super) Arc<Record>);
+pub struct ThreadHandle(pub(super) Arc<ThreadRecord>);
 
 impl ThreadHandle {
     /// The thread's name: given, or `Thread-N (function)`, or what the operating system calls it.

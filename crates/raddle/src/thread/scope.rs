@@ -11,7 +11,7 @@ use super::join::{JoinError, JoinHandle, Packet, ThreadHandle};
 use super::start::{SpawnError, Spawned, caught, launch, record_for};
 use crate::erase::erase;
 use crate::raw::Guarded;
-use crate::rt::{self, Duty, Kind, Object, Op};
+use crate::rt::{self, HeldToken, Kind, Object, Op};
 
 /// Runs `f`, which can start threads that borrow from outside, and returns when all of them have terminated.
 ///
@@ -160,7 +160,7 @@ impl<'scope> ScopedBuilder<'scope, '_> {
         let task = unsafe { erase(task) };
         let place = Place::take(tally);
         let lent = Lent { task, done: Done(place.clone()) };
-        record.add_duty(place);
+        record.add_token(place);
         match launch(&record, self.stack_size, Box::new(|| lent.run())) {
             Ok(()) => {
                 let handle = JoinHandle { thread: ThreadHandle(record), packet };
@@ -265,7 +265,7 @@ impl Tally {
             rt::atom(&self.running);
             let running = self.running.load(Ordering::Acquire);
             if running & LOST != 0 {
-                rt::never_return();
+                rt::block_forever();
             }
             if running & COUNT == 0 {
                 return;
@@ -320,7 +320,7 @@ impl Place {
     /// The thread has terminated, or never will have run.
     fn give_up(&self) {
         if self.is_left() {
-            rt::tally(Object::of(&*self.tally, "thread scope"));
+            rt::commutative_change(Object::of(&*self.tally, "thread scope"));
             rt::signal(&self.tally.running); // nobody but the scope waits for it
             // Release: what the thread did happens before the end of the scope.
             let before = self.tally.running.fetch_sub(1, Ordering::Release);
@@ -335,7 +335,7 @@ impl Place {
     }
 }
 
-impl Duty for Place {
+impl HeldToken for Place {
     /// The thread has terminated, or has called `exit`: its function may not have returned then.
     fn abandon(&self) {
         if self.done.load(Ordering::Acquire) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::join::{JoinHandle, Packet, ThreadHandle};
 use crate::raw::Guarded;
-use crate::rt::{self, Kind, Op, Record};
+use crate::rt::{self, Kind, Op, ThreadRecord};
 
 /// A thread that is not started yet: what it will run, its name, whether it is a daemon.
 ///
@@ -130,7 +130,7 @@ where
         }
     }
 
-    fn record(&self) -> Arc<Record> {
+    fn record(&self) -> Arc<ThreadRecord> {
         record_for(self.name.as_deref(), self.daemon, std::any::type_name::<F>())
     }
 }
@@ -145,35 +145,35 @@ pub(super) fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
     outcome
 }
 
-pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<Record> {
+pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<ThreadRecord> {
     let daemon = daemon.unwrap_or_else(rt::daemon_heirs);
     if let Some(name) = name {
-        return Record::new(name, daemon, false);
+        return ThreadRecord::new(name, daemon, false);
     }
     let number = rt::with_program(rt::Program::next_name);
-    Record::new(&format!("Thread-{number} ({})", short(function)), daemon, false)
+    ThreadRecord::new(&format!("Thread-{number} ({})", short(function)), daemon, false)
 }
 
 /// Starts a thread that runs `body` as `record`; on failure, `body` is dropped without having run.
 #[track_caller]
 pub(crate) fn launch(
-    record: &Arc<Record>,
+    record: &Arc<ThreadRecord>,
     stack_size: Option<usize>,
     body: Box<dyn FnOnce() + Send>,
 ) -> io::Result<()> {
     if !record.daemon.load(std::sync::atomic::Ordering::Relaxed) {
-        let obligation = rt::oblige().ok_or(ProgramEnding)?;
-        record.add_duty(Arc::new(obligation));
+        let keep_alive = rt::keep_alive().ok_or(ProgramEnding)?;
+        record.add_token(Arc::new(keep_alive));
     }
     let registry = rt::with_program(|program| {
         program.add(record);
         program.registry()
     });
     if !record.internal {
-        rt::tally(registry);
+        rt::commutative_change(registry);
     }
     let mine = record.clone();
-    let end = Op::new(&**record, "Thread", Kind::End);
+    let end = Op::new(&**record, "Thread", Kind::Terminate);
     let started = rt::spawn(
         &record.name(),
         stack_size,
@@ -185,7 +185,7 @@ pub(crate) fn launch(
     );
     if started.is_err() {
         rt::with_program(|program| program.remove(record));
-        record.drop_duty();
+        record.drop_tokens();
     }
     started
 }

@@ -189,13 +189,13 @@ impl TimerBuilder {
         if let Err(error) = service::ensure(&timers) {
             return Err((self.name, error));
         }
-        let obligation = if daemon { None } else { rt::pledge() };
-        let unbound = !daemon && obligation.is_none();
+        let keep_alive = if daemon { None } else { rt::keep_alive_token() };
+        let unbound = !daemon && keep_alive.is_none();
         if unbound && ending == Ending::Refused {
             return Err((self.name, ProgramEnding.into()));
         }
         let at = Place::caller();
-        Ok((timers, Start { name: self.name, daemon: daemon || unbound, period, obligation, at }))
+        Ok((timers, Start { name: self.name, daemon: daemon || unbound, period, keep_alive, at }))
     }
 }
 

@@ -77,7 +77,7 @@ impl Timer {
     /// or by the thread that is running it.
     #[track_caller]
     pub fn cancel(&self) -> bool {
-        rt::point(Op::new(&*self.job, "Timer", Kind::Write).does("cancels"));
+        rt::point(Op::new(&*self.job, "Timer", Kind::Write).with_verb("cancels"));
         !self.timers.are_an_ancestors() && self.timers.cancel(self.key)
     }
 

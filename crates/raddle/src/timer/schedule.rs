@@ -283,7 +283,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn put(schedule: &mut Schedule, due: Option<Instant>) -> Key {
-        let start = Start { name: None, daemon: true, period: None, obligation: None, at: Place::caller() };
+        let start = Start { name: None, daemon: true, period: None, keep_alive: None, at: Place::caller() };
         schedule.insert(Arc::new(Job::new(start, Once::new(|| ()))), due.into())
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::schedule::{Cancel, Claim, Key, Schedule};
 use super::task::{Due, Job, Settling};
 use crate::raw::{Guarded, Waiter};
-use crate::rt::{self, Duty, ForkSafe, Kind, Op, Rank, Record};
+use crate::rt::{self, ForkSafe, HeldToken, Kind, Op, Rank, ThreadRecord};
 use crate::sys::os;
 use crate::thread;
 use crate::thread::guarded;
@@ -55,7 +55,7 @@ fn look(word: &AtomicU32) -> u32 {
 }
 
 fn start(timers: &Shared) -> io::Result<()> {
-    let record = Record::new("timer service", true, true);
+    let record = ThreadRecord::new("timer service", true, true);
     let timers = timers.clone();
     thread::launch(&record, None, Box::new(move || serve(&timers)))
 }
@@ -235,7 +235,7 @@ impl Timers {
     pub(super) fn claim(&self) -> Option<Claim> {
         loop {
             let next = self.state.lock().schedule.next()?;
-            rt::point(next.op(Kind::Write).does("runs"));
+            rt::point(next.op(Kind::Write).with_verb("runs"));
             let mut state = self.state.lock();
             if let Some(claim) = state.schedule.claim(&next) {
                 state.crew.began();
@@ -275,8 +275,8 @@ impl Timers {
         }
         state.crew.rests(&waiter);
         drop(state);
-        let called =
-            waiter.wait(Op::new(self, "timers", Kind::Wait).does("waits for due"), rt::idle_deadline(IDLE));
+        let called = waiter
+            .wait(Op::new(self, "timers", Kind::Wait).with_verb("waits for due"), rt::idle_deadline(IDLE));
         let mut state = self.state.lock();
         if called.is_none() && state.crew.leaves(&waiter) {
             return false;
@@ -343,7 +343,7 @@ impl Timers {
     /// Parks the service until something is due or it must look again.
     pub(super) fn sleep(&self, plan: &Plan) {
         let limit = plan.until.and_then(Self::limit);
-        let op = Op::new(self, "timers", Kind::Wait).does("waits for due");
+        let op = Op::new(self, "timers", Kind::Wait).with_verb("waits for due");
         rt::point_until(op, limit, &self.word, || self.word.load(Acquire) != plan.seen);
         rt::wait(&self.word, plan.seen, limit);
     }
@@ -508,7 +508,7 @@ const NAME: &str = "timer runner";
 
 /// Starts a runner, which the crew counts already. `slack`: how late its own timed waits may end.
 fn start_runner(timers: &Shared, slack: Option<u64>) -> io::Result<()> {
-    let record = Record::new(NAME, true, true);
+    let record = ThreadRecord::new(NAME, true, true);
     let timers = timers.clone();
     thread::launch(
         &record,
@@ -539,10 +539,10 @@ fn work(timers: &Shared) {
 }
 
 /// Runs the function as a thread of its own would: under the timer's name, with its daemon flag.
-fn run(timers: &Shared, claim: Claim, record: &Record) {
+fn run(timers: &Shared, claim: Claim, record: &ThreadRecord) {
     let Claim { key, job, due } = claim;
     appear(record, Some(&job.name()), job.daemon);
-    record.set_duty(Arc::new(Shift { timers: timers.clone(), key, job: job.clone() }));
+    record.set_token(Arc::new(Shift { timers: timers.clone(), key, job: job.clone() }));
     job.begins(due);
     let outcome = catch_unwind(AssertUnwindSafe(|| job.call.call()));
     if timers.are_an_ancestors() {
@@ -550,17 +550,17 @@ fn run(timers: &Shared, claim: Claim, record: &Record) {
     }
     let next = if outcome.is_ok() { job.next(due) } else { None };
     report(&job, outcome);
-    rt::point(job.op(rt::Kind::End).does("has run"));
+    rt::point(job.op(rt::Kind::Terminate).with_verb("has run"));
     if !timers.ran(key, next) {
         let _settling = Settling(&job);
         report(&job, catch_unwind(AssertUnwindSafe(|| job.call.discard())));
     }
-    record.drop_duty();
+    record.drop_tokens();
     appear(record, None, true);
 }
 
 /// What the calling runner is taken for, and what threads that are started from here on inherit.
-fn appear(record: &Record, name: Option<&str>, daemon: bool) {
+fn appear(record: &ThreadRecord, name: Option<&str>, daemon: bool) {
     record.lend_name(name);
     record.daemon.store(daemon, Relaxed);
     record.daemon_heirs.store(daemon, Relaxed);
@@ -580,7 +580,7 @@ struct Shift {
     job: Arc<Job>,
 }
 
-impl Duty for Shift {
+impl HeldToken for Shift {
     fn abandon(&self) {
         self.timers.lost(self.key);
         self.job.settle();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use crate::raw::Guarded;
-use crate::rt::{self, Kind, Object, Op, Place, Pledge, Wait};
+use crate::rt::{self, KeepAliveToken, Kind, Object, Op, Place, Wait};
 use crate::thread::drop_guarded;
 
 /// What a timer runs. Who claimed the timer, or took it out of the schedule, is alone with this.
@@ -93,7 +93,7 @@ pub(super) struct Start {
     /// `Some`: it repeats.
     pub(super) period: Option<Duration>,
     /// Keeps the program alive until the timer is over.
-    pub(super) obligation: Option<Pledge>,
+    pub(super) keep_alive: Option<KeepAliveToken>,
     /// The line that started it.
     pub(super) at: Place,
 }
@@ -121,7 +121,7 @@ pub(super) struct Job<C: ?Sized = dyn Call> {
     pub(super) daemon: bool,
     repeats: Option<Box<Repeats>>,
     at: Place,
-    obligation: Option<Pledge>,
+    keep_alive: Option<KeepAliveToken>,
     over: AtomicU32,
     /// Ident of the thread that runs the function; 0: it is not running.
     runner: AtomicU64,
@@ -139,7 +139,7 @@ impl<C: Call> Job<C> {
             daemon: start.daemon,
             repeats: start.period.map(|period| Box::new(Repeats { period, missed: AtomicU64::new(0) })),
             at: start.at,
-            obligation: start.obligation,
+            keep_alive: start.keep_alive,
             over: AtomicU32::new(PENDING),
             runner: AtomicU64::new(0),
             runs: AtomicU64::new(0),
@@ -199,9 +199,9 @@ impl<C: ?Sized> Job<C> {
         }
         // A scheduler may throw out the thread that has just settled it, which then does so again.
         if before != OVER
-            && let Some(obligation) = &self.obligation
+            && let Some(keep_alive) = &self.keep_alive
         {
-            obligation.redeem();
+            keep_alive.redeem();
         }
     }
 
@@ -304,9 +304,9 @@ mod tests {
 
     #[test]
     fn a_timer_that_is_settled_again_redeems_its_pledge_once() {
-        let obligation = rt::pledge();
-        assert!(obligation.is_some());
-        let start = Start { name: None, daemon: false, period: None, obligation, at: Place::caller() };
+        let keep_alive = rt::keep_alive_token();
+        assert!(keep_alive.is_some());
+        let start = Start { name: None, daemon: false, period: None, keep_alive, at: Place::caller() };
         let job = Job::new(start, Once::new(|| ()));
         job.settle();
         job.settle(); // there would be fewer than no obligations now

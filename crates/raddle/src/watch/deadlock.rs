@@ -13,7 +13,7 @@ use crate::rt::lock_id::NO_LOCK;
 use crate::rt::op::{Kind, Op};
 use crate::rt::place::Place;
 use crate::rt::program::Program;
-use crate::rt::thread_record::Record;
+use crate::rt::thread_record::ThreadRecord;
 use crate::rt::{current, current_op, flags, scheduler};
 use crate::sys::os;
 
@@ -290,7 +290,7 @@ fn holder(lock: u32) -> Next {
 }
 
 /// The thread whose end the step waits for.
-fn joined(op: &Op, program: &Program) -> Option<Arc<Record>> {
+fn joined(op: &Op, program: &Program) -> Option<Arc<ThreadRecord>> {
     if op.kind != Kind::Join {
         return None;
     }
@@ -308,13 +308,13 @@ fn watches() -> bool {
 }
 
 /// What is to be said of the pool, all of whose workers wait for it; `None`: nothing.
-pub(crate) fn stuck_pool(pool: u64) -> Option<Report> {
+pub(crate) fn detect_pool_deadlock(pool: u64) -> Option<Report> {
     if !watches() {
         return None;
     }
     let (me, view, known) =
         (current::record(), View::of(scheduler::default_program()), scheduler::default_program().threads());
-    let about_to = Waiting::new(me.clone(), current_op::doing().map(|doing| doing.op), None);
+    let about_to = Waiting::new(me.clone(), current_op::get().map(|doing| doing.op), None);
     let table = table();
     let workers = known.iter().filter(|thread| thread.group.load(Relaxed) == pool);
     let states = workers.filter_map(|thread| match table.of_thread(thread.ident) {
@@ -336,7 +336,7 @@ impl Waiting {
 }
 
 /// One of the waits has been ended.
-pub(crate) fn say_of_pool(report: &Report) {
+pub(crate) fn report_pool_deadlock(report: &Report) {
     let lines = report.threads.iter().filter_map(|thread| thread.waits.as_ref()?.at).collect();
     if SAID.lock().insert(lines) {
         report::say(report, FOLLOWS);
@@ -344,12 +344,12 @@ pub(crate) fn say_of_pool(report: &Report) {
 }
 
 /// The calling thread runs a task that is about to wait for itself.
-pub(crate) fn say_of_own_task() {
+pub(crate) fn report_own_task() {
     if watches() {
         let me = current::record();
-        let waiting = Waiting::new(me, current_op::doing().map(|doing| doing.op), None);
+        let waiting = Waiting::new(me, current_op::get().map(|doing| doing.op), None);
         let threads = vec![View::of(scheduler::default_program()).waiting(&waiting)];
         let headline = "raddle: deadlock: a task of a pool waits for its own result";
-        say_of_pool(&Report::new(Finding::Pool, headline, threads));
+        report_pool_deadlock(&Report::new(Finding::Pool, headline, threads));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::report::{ThreadState, View};
 use super::wait_table::{Waiting, table};
-use crate::rt::{self, ForkSafe, Kind, Op, Rank, Record, current, flags, scheduler};
+use crate::rt::{self, ForkSafe, Kind, Op, Rank, ThreadRecord, current, flags, scheduler};
 use crate::sys::os;
 use crate::thread;
 
@@ -99,7 +99,7 @@ pub fn dump_on_sigquit() -> io::Result<()> {
     let mut answered = ANSWERED.lock();
     if *answered != Some(rt::forks()) {
         let count = os::on_sigquit()?;
-        let record = Record::new("dump on SIGQUIT", true, true);
+        let record = ThreadRecord::new("dump on SIGQUIT", true, true);
         thread::launch(&record, None, Box::new(|| write_dumps(count)))?;
         *answered = Some(rt::forks());
     }

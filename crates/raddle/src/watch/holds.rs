@@ -10,14 +10,14 @@ use crate::rt::fork::{ForkSafe, Rank};
 use crate::rt::lock_id::NO_LOCK;
 use crate::rt::op::{Object, Op};
 use crate::rt::place::Place;
-use crate::rt::thread_record::Record;
+use crate::rt::thread_record::ThreadRecord;
 
 /// One lock, held. A lock that is dropped while it is held leaves its hold behind, which nothing ever finds: its
 /// number is no other lock's.
 #[derive(Clone)]
 pub(crate) struct Hold {
     pub(crate) object: Object,
-    pub(crate) by: Arc<Record>,
+    pub(crate) by: Arc<ThreadRecord>,
     pub(crate) at: Place,
     /// Whether no thread but the holder can release it. Guards of a `Mutex` stay on their thread, and an `RLock` checks
     /// which thread releases it; a `Lock` may be released by any thread.
@@ -43,7 +43,7 @@ fn place(shard: &Shard, lock: u32) -> Result<usize, usize> {
     shard.binary_search_by_key(&lock, |(held, _)| *held)
 }
 
-pub(crate) fn took(lock: u32, thread: &Arc<Record>, op: &Op, owned: bool) {
+pub(crate) fn on_acquire(lock: u32, thread: &Arc<ThreadRecord>, op: &Op, owned: bool) {
     if lock == NO_LOCK {
         return;
     }
@@ -64,7 +64,7 @@ pub(crate) fn took(lock: u32, thread: &Arc<Record>, op: &Op, owned: bool) {
     }
 }
 
-pub(crate) fn gave(lock: u32, by: u64) {
+pub(crate) fn on_release(lock: u32, by: u64) {
     let mut shard = shard(lock);
     let Ok(place) = place(&shard, lock) else { return };
     let (_, hold) = shard.remove(place);

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use super::report::{self, Finding, Order, Report};
 use super::{holds, settings};
 use crate::rt::fork::{ForkSafe, Rank, locked};
-use crate::rt::lock_id::{Held, Mark, NO_LOCK};
+use crate::rt::lock_id::{Held, LockId, NO_LOCK};
 use crate::rt::op::{Kind, Op};
 use crate::rt::place::Place;
-use crate::rt::thread_record::Record;
+use crate::rt::thread_record::ThreadRecord;
 use crate::rt::{current, current_op};
 
 /// A graph with more edges begins anew; it is the locks that come and go which fill it.
@@ -39,8 +39,8 @@ struct Edge {
 }
 
 /// The calling thread has taken a lock.
-fn on_acquire(thread: &Arc<Record>, lock: u32, op: &Op) {
-    if lock == NO_LOCK || current_op::is_telling() {
+fn record(thread: &Arc<ThreadRecord>, lock: u32, op: &Op) {
+    if lock == NO_LOCK || current_op::in_hook() {
         return;
     }
     let taken = Held { lock, object: op.object, at: op.at };
@@ -51,7 +51,7 @@ fn on_acquire(thread: &Arc<Record>, lock: u32, op: &Op) {
         held.push(taken);
         before
     };
-    let limited = op.kind != Kind::Take || current_op::doing().is_none_or(|doing| doing.limited);
+    let limited = op.kind != Kind::Acquire || current_op::get().is_none_or(|doing| doing.limited);
     if limited || held.is_empty() {
         return;
     }
@@ -73,7 +73,7 @@ impl Graph {
     }
 
     /// Adds what is new; returns the circles that it closes.
-    fn add(&mut self, thread: &Record, held: &[Held], taken: &Held) -> Vec<Vec<Order>> {
+    fn add(&mut self, thread: &ThreadRecord, held: &[Held], taken: &Held) -> Vec<Vec<Order>> {
         if self.count > MOST_EDGES {
             self.edges.clear();
             self.count = 0;
@@ -86,7 +86,7 @@ impl Graph {
     }
 
     /// Notes one edge; says whether it is new, or was taken under fewer locks than before.
-    fn note(&mut self, thread: &Record, from: &Held, to: &Held, held: &BTreeSet<u32>) -> bool {
+    fn note(&mut self, thread: &ThreadRecord, from: &Held, to: &Held, held: &BTreeSet<u32>) -> bool {
         let edges = self.edges.entry(from.lock).or_default();
         if let Some(edge) = edges.get_mut(&to.lock) {
             let before = edge.held.len();
@@ -136,18 +136,18 @@ fn lines(orders: &[Order]) -> Vec<Place> {
     lines
 }
 
-pub(crate) fn took(thread: &Arc<Record>, op: &Op, mark: &Mark, owned: bool) {
-    let lock = mark.number();
-    holds::took(lock, thread, op, owned);
+pub(crate) fn on_acquire(thread: &Arc<ThreadRecord>, op: &Op, id: &LockId, owned: bool) {
+    let lock = id.number();
+    holds::on_acquire(lock, thread, op, owned);
     if settings::lock_order() {
-        on_acquire(thread, lock, op);
+        record(thread, lock, op);
     }
 }
 
-pub(crate) fn gave(mark: &Mark) {
-    let lock = mark.known();
+pub(crate) fn on_release(id: &LockId) {
+    let lock = id.known();
     if lock != NO_LOCK {
-        holds::gave(lock, current::ident());
+        holds::on_release(lock, current::ident());
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
         let held = |lock| Held { lock, object: Object::new(lock as usize, 1, "Mutex"), at };
         let all: Vec<_> = locks.iter().map(|lock| held(*lock)).collect();
         let (last, before) = all.split_last().expect("a lock");
-        graph.add(&Record::new("takes", false, false), before, last).len()
+        graph.add(&ThreadRecord::new("takes", false, false), before, last).len()
     }
 
     #[test]

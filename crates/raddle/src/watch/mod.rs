@@ -83,7 +83,7 @@ use std::time::Duration;
 
 use crate::rt::flags;
 
-pub(crate) use deadlock::{say_of_own_task, say_of_pool, stuck_pool};
+pub(crate) use deadlock::{detect_pool_deadlock, report_own_task, report_pool_deadlock};
 pub use dump::{Dump, dump, dump_on_sigquit};
 pub use report::{Finding, HoldState, Holder, Order, Report, ThreadState, WaitState, reset_hook, set_hook};
 pub use settings::Action;

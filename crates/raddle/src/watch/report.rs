@@ -16,7 +16,7 @@ use crate::rt::op::{Kind, Op};
 use crate::rt::place::Place;
 use crate::rt::program::Program;
 use crate::rt::scheduler::drop_payload;
-use crate::rt::thread_record::Record;
+use crate::rt::thread_record::ThreadRecord;
 use crate::sys::os;
 
 /// What kind of thing the watch found.
@@ -244,7 +244,7 @@ impl View {
         Self { holds: holds::by_thread(), names }
     }
 
-    pub(crate) fn thread(&self, thread: &Record, waiting: Option<&Waiting>) -> ThreadState {
+    pub(crate) fn thread(&self, thread: &ThreadRecord, waiting: Option<&Waiting>) -> ThreadState {
         let holds = self.holds.get(&thread.ident).into_iter().flatten();
         ThreadState {
             name: thread.name(),
@@ -329,7 +329,7 @@ pub(crate) fn tell(report: &Report) -> bool {
     let hook = HOOK.lock().clone();
     let told = hook.is_some();
     if let Some(hook) = &hook
-        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| current_op::telling(|| hook(report))))
+        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| current_op::run_hook(|| hook(report))))
     {
         os::write_error(&format!("raddle: the hook of the watch itself panicked; it was told:\n{report}"));
         drop_payload(payload, |_| ());
@@ -340,7 +340,7 @@ pub(crate) fn tell(report: &Report) -> bool {
 
 /// Tells the hook or writes to standard error, and says what follows from it.
 pub(crate) fn say(report: &Report, what_follows: &str) {
-    if !current_op::is_telling() && !tell(report) {
+    if !current_op::in_hook() && !tell(report) {
         os::write_error(&format!("{report}{what_follows}\n"));
     }
 }

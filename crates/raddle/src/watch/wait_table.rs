@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::rt::fork::{ForkSafe, Rank, forks};
 use crate::rt::lock_id::NO_LOCK;
 use crate::rt::op::{Kind, Op};
-use crate::rt::thread_record::Record;
+use crate::rt::thread_record::ThreadRecord;
 use crate::sys::os;
 
 /// Locked for a moment at both ends of each wait. Under it, `holds` may be looked at, and the program's threads.
@@ -90,7 +90,7 @@ pub(crate) struct Table {
 pub(crate) type Key = (usize, u64);
 
 pub(crate) struct Waiting {
-    pub(crate) thread: Arc<Record>,
+    pub(crate) thread: Arc<ThreadRecord>,
     pub(crate) op: Option<Op>,
     /// The number of the lock that it waits for.
     pub(crate) lock: u32,
@@ -114,7 +114,7 @@ pub(crate) struct Said {
 }
 
 impl Waiting {
-    pub(crate) fn new(thread: Arc<Record>, op: Option<Op>, until: Option<Instant>) -> Self {
+    pub(crate) fn new(thread: Arc<ThreadRecord>, op: Option<Op>, until: Option<Instant>) -> Self {
         Self {
             thread,
             op,
@@ -229,7 +229,7 @@ mod tests {
 
     fn waiting() -> Table {
         let mut table = Table::new();
-        table.begin(KEY, Waiting::new(Record::new("waits", false, false), None, None));
+        table.begin(KEY, Waiting::new(ThreadRecord::new("waits", false, false), None, None));
         table
     }
 

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::deadlock::judge;
 use super::wait_table::{Key, Waiting, table};
+use crate::rt::lock_id::{LockId, NO_LOCK};
 use crate::rt::op::{Kind, Op};
 use crate::rt::program::Program;
-use crate::rt::thread_record::Record;
+use crate::rt::thread_record::ThreadRecord;
 use crate::rt::{current_op, flags, scheduler};
 use crate::sys::os::{self, Wait};
 
@@ -17,12 +18,17 @@ const FIRST_SLICE: Duration = Duration::from_millis(50);
 const SLICE: Duration = Duration::from_secs(1);
 
 /// Waits like the operating system, and looks for a deadlock when a slice of the wait runs out.
-pub(crate) fn wait(thread: &Arc<Record>, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
-    let lock = current_op::take_awaited();
-    if current_op::is_telling() {
+pub(crate) fn wait(
+    thread: &Arc<ThreadRecord>,
+    word: &AtomicU32,
+    expected: u32,
+    deadline: Option<Instant>,
+    lock: Option<&LockId>,
+) -> Wait {
+    if current_op::in_hook() {
         return os::wait(word, expected, deadline);
     }
-    let entry = Entry::begin(word, Waiting::here(thread, lock, deadline));
+    let entry = Entry::begin(word, Waiting::here(thread, lock.map_or(NO_LOCK, LockId::number), deadline));
     if deadline.is_some() {
         return os::wait(word, expected, deadline);
     }
@@ -37,8 +43,8 @@ pub(crate) fn wait(thread: &Arc<Record>, word: &AtomicU32, expected: u32, deadli
 }
 
 /// Sleeps like the operating system, where a dump can see it.
-pub(crate) fn sleep_until(thread: &Arc<Record>, op: &Op, until: Instant) {
-    if current_op::is_telling() {
+pub(crate) fn sleep_until(thread: &Arc<ThreadRecord>, op: &Op, until: Instant) {
+    if current_op::in_hook() {
         return os::sleep_until(until);
     }
     let nothing = AtomicU32::new(0);
@@ -48,9 +54,9 @@ pub(crate) fn sleep_until(thread: &Arc<Record>, op: &Op, until: Instant) {
 
 impl Waiting {
     /// The wait that the calling thread begins now, perhaps for a lock.
-    fn here(thread: &Arc<Record>, lock: u32, until: Option<Instant>) -> Self {
-        let op = current_op::doing().map(|doing| doing.op);
-        let takes = op.is_some_and(|op| op.kind == Kind::Take);
+    fn here(thread: &Arc<ThreadRecord>, lock: u32, until: Option<Instant>) -> Self {
+        let op = current_op::get().map(|doing| doing.op);
+        let takes = op.is_some_and(|op| op.kind == Kind::Acquire);
         Self { lock, may_panic: takes && current_op::may_panic(), ..Self::new(thread.clone(), op, until) }
     }
 }
@@ -91,14 +97,14 @@ impl Drop for Entry {
     }
 }
 
-/// The wait for the last obligation, in a thread whose own record has ended.
+/// The wait for the last keep-alive token, in a thread whose own record has ended.
 pub(crate) struct Leaving<'a> {
     program: &'a Program,
     entry: Option<Entry>,
 }
 
 impl<'a> Leaving<'a> {
-    pub(crate) fn begin(program: &'a Program, leaving: &Arc<Record>) -> Self {
+    pub(crate) fn begin(program: &'a Program, leaving: &Arc<ThreadRecord>) -> Self {
         let begin = || Entry::begin(program.word(), Waiting::new(leaving.clone(), None, None));
         Self { program, entry: flags::watching().then(begin) }
     }

@@ -208,7 +208,7 @@ fn a_scheduler_that_throws_does_not_end_the_borrow() {
 fn a_scheduler_that_throws_at_the_end_of_a_thread_does_not_keep_the_scope() {
     let unkind = Unkind {
         point: Some(Box::new(|op| {
-            if op.kind == Kind::End {
+            if op.kind == Kind::Terminate {
                 std::panic::resume_unwind(Box::new("thrown"));
             }
         })),

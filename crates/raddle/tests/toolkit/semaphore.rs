@@ -372,7 +372,7 @@ fn the_steps_of_a_permit_are_those_of_its_semaphore() {
     let me = thread::current().name();
     let steps = recording.finish().into_iter().filter(|step| *step.thread == *me);
     let mut objects: Vec<_> =
-        steps.map(|step| step.object).filter(|object| object.what.contains("Sem")).collect();
+        steps.map(|step| step.object).filter(|object| object.type_name.contains("Sem")).collect();
     assert_eq!(objects.len(), 8);
     objects.sort_unstable_by_key(|object| object.address);
     objects.dedup();

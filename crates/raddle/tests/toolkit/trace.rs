@@ -42,7 +42,10 @@ fn a_recording_has_every_step_with_its_values() {
     let told: Vec<_> = of_value.iter().map(|step| (step.kind, step.value.as_deref().unwrap())).collect();
     assert_eq!(told, [(Kind::Load, "1"), (Kind::Store, "1 → 2")]);
     for step in of_value {
-        assert_eq!((step.object.what, step.object.address), ("Shared", std::ptr::from_ref(&*value) as usize));
+        assert_eq!(
+            (step.object.type_name, step.object.address),
+            ("Shared", std::ptr::from_ref(&*value) as usize)
+        );
         assert_eq!((step.at.file(), step.at.line()), (file!(), line));
     }
 }
@@ -58,13 +61,14 @@ fn a_recording_has_the_steps_of_locks_and_threads() {
     };
     finish(Thread::new(body).name("locks").start().unwrap());
     let steps = recording.finish();
-    let told: Vec<_> = steps_of(&steps, "locks").iter().map(|step| (step.object.what, step.kind)).collect();
+    let told: Vec<_> =
+        steps_of(&steps, "locks").iter().map(|step| (step.object.type_name, step.kind)).collect();
     let expected = [
-        ("Lock", Kind::Take),
-        ("Lock", Kind::Give),
-        ("Mutex", Kind::TryTake),
-        ("Mutex", Kind::Give),
-        ("Thread", Kind::End),
+        ("Lock", Kind::Acquire),
+        ("Lock", Kind::Release),
+        ("Mutex", Kind::TryAcquire),
+        ("Mutex", Kind::Release),
+        ("Thread", Kind::Terminate),
     ];
     assert_eq!(told, expected);
 }
@@ -122,7 +126,7 @@ fn notes_are_steps() {
     let steps = recording.finish();
     let told: Vec<_> = steps_of(&steps, "notes")
         .into_iter()
-        .filter_map(|step| Some((step.object.what, step.value.as_deref()?)))
+        .filter_map(|step| Some((step.object.type_name, step.value.as_deref()?)))
         .collect();
     assert_eq!(told, [("local copy", "7"), ("text", "as it is")]);
 }
@@ -134,7 +138,7 @@ fn recordings_are_independent() {
         let run = |label| finish(Thread::new(body(label)).name("independent").start().unwrap());
         let labels = |steps: Vec<Step>| -> Vec<_> {
             let steps = steps_of(&steps, "independent").into_iter();
-            steps.filter(|step| step.value.is_some()).map(|step| step.object.what).collect::<Vec<_>>()
+            steps.filter(|step| step.value.is_some()).map(|step| step.object.type_name).collect::<Vec<_>>()
         };
         run("before");
         let outer = Recording::start();
@@ -181,7 +185,7 @@ fn a_step_is_recorded_when_it_happens() {
     thread::sleep(Duration::from_millis(2));
     note("after a while", thread::ident());
     let steps = recording.finish();
-    let step = steps.iter().find(|step| step.object.what == "after a while").unwrap();
+    let step = steps.iter().find(|step| step.object.type_name == "after a while").unwrap();
     assert_eq!(step.value, Some(thread::ident().to_string()));
     assert!(step.when >= Duration::from_millis(2));
     assert!(format!("{step:?}").contains("after a while"));
