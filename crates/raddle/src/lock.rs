@@ -1,173 +1,282 @@
-//! A lock that only locks.
+//! A lock without data.
+//!
+//! [`Lock`] is a [`RawMutex`] whose operations are visible to observers. The algorithm, with its fairness and its memory orderings,
+//! is described there.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::raw::RawMutex;
+use crate::raw::{RawMutex, ReleasedBy};
 use crate::rt::{self, Kind, Op};
 
-/// A lock that guards no data: taken by one thread, released by it or by any other.
+/// A lock that guards no data: acquired by one thread, released by that or by any other thread.
 ///
-/// To guard data, use [`Mutex`](crate::Mutex): the compiler then sees to it that the lock is held. This one is
-/// for handing turns from thread to thread, and for what Python's `Lock` does.
+/// To guard data, use [`Mutex`](crate::Mutex), with which the compiler ensures that the lock is held. This type serves to pass turns
+/// from thread to thread, and for what Python's `Lock` does.
 ///
-/// A panic releases what a guard holds, and nothing is poisoned. Acquiring it twice in one thread blocks until another thread
-/// releases it.
+/// A guard releases the lock on a panic, and there is no poisoning. A thread that acquires a lock twice blocks until another
+/// thread releases it.
 ///
 /// # Fairness
-/// A running thread may barge ahead of a waiter, which keeps a busy lock fast. That ends when a waiter has been blocked for one
-/// millisecond: the next release hands the lock over to a waiter instead of freeing it. Until that waiter runs, the lock counts as
-/// held for all other threads, however they ask for it. The same holds for the way back into the lock after a
-/// [`Condition`](crate::Condition)'s wait. On Linux, of several waiters the one that has been asleep longest is woken first;
-/// while the watch is on, waiters sleep in slices, and that order is not kept.
+/// A running thread may barge ahead of a waiter, which keeps a contended lock fast. Once a waiter has been blocked for one
+/// millisecond, the next release hands the lock over to a waiter instead of freeing it. Until that waiter runs, the lock counts as
+/// held for all other threads. The same holds for the reacquisition after a [`Condition`](crate::Condition)'s wait. On Linux, the
+/// waiter that has been parked longest is woken first. While the watch is on, this order is not kept, because waiters park for
+/// short periods at a time.
 ///
 /// # Memory ordering
-/// What a thread did before it released the lock happens before the return of the next `acquire`.
+/// A release happens before the return of the next acquire.
+///
+/// # Examples
+/// One thread waits for its turn, which another thread passes on:
 ///
 /// ```
-/// use raddle::{Lock, Thread};
-/// use std::sync::Arc;
+/// use raddle::{Lock, thread};
 ///
-/// let turn = Arc::new(Lock::new());
+/// let turn = Lock::new();
 /// turn.acquire();
-/// let other = Thread::spawn({ let turn = turn.clone(); move || turn.release() });
-/// turn.acquire(); // once the other thread has released it
-/// assert!(other.join()?.is_ok());
-/// # Ok::<(), raddle::thread::JoinError>(())
+/// thread::scope(|s| {
+///     s.spawn(|| turn.release());
+///     turn.acquire(); // returns after the other thread's release
+/// });
+/// assert!(turn.is_locked());
 /// ```
 pub struct Lock {
     raw: RawMutex,
 }
 
 impl Lock {
-    /// A free lock.
+    /// Creates a lock that is free.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Lock;
+    ///
+    /// static PRINTER: Lock = Lock::new();
+    /// let _held = PRINTER.lock();
+    /// ```
     pub const fn new() -> Self {
         Self { raw: RawMutex::new() }
     }
 
-    /// Takes the lock, waiting for it.
+    /// Acquires the lock, blocking until it is free.
+    ///
+    /// Pairs with [`release`](Lock::release). [`lock`](Lock::lock) returns a guard instead.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Lock;
+    ///
+    /// let lock = Lock::new();
+    /// lock.acquire();
+    /// assert!(!lock.try_acquire());
+    /// lock.release()?;
+    /// # Ok::<(), raddle::NotHeldError>(())
+    /// ```
     #[inline]
     #[track_caller]
     pub fn acquire(&self) {
-        self.take(None);
+        if !self.acquire_fast() {
+            self.acquire_slow();
+        }
     }
 
-    /// Takes the lock if it is free; says whether it did. While it is handed over to a waiter it is not free.
+    /// Acquires the lock without blocking. Returns whether it was free.
+    ///
+    /// While the lock is handed over to a waiter, it is not free.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Lock;
+    ///
+    /// let lock = Lock::new();
+    /// assert!(lock.try_acquire());
+    /// assert!(!lock.try_acquire());
+    /// ```
     #[inline]
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn try_acquire(&self) -> bool {
-        let op = Op::new(self, "Lock", Kind::TryAcquire);
-        rt::point(op);
-        let taken = self.raw.try_acquire();
-        if taken {
-            rt::acquired_shared_lock(op, self.raw.id());
-        }
-        taken
+        self.raw.try_acquire_observed(self.op(Kind::TryAcquire), ReleasedBy::AnyThread)
     }
 
-    /// Takes the lock, waiting at most `timeout`; says whether it did.
+    /// Acquires the lock, blocking for at most `timeout`. Returns whether it was acquired.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Lock;
+    /// use std::time::Duration;
+    ///
+    /// let lock = Lock::new();
+    /// lock.acquire();
+    /// assert!(!lock.acquire_timeout(Duration::from_millis(1)));
+    /// ```
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn acquire_timeout(&self, timeout: Duration) -> bool {
-        (rt::quiet() && self.raw.try_acquire_fast()) || self.take_slowly(rt::deadline(timeout))
+        self.acquire_fast() || self.acquire_slow_until(rt::deadline(timeout))
     }
 
-    /// Takes the lock, waiting until `deadline` at most; says whether it did.
+    /// Acquires the lock, blocking until `deadline` at most. Returns whether it was acquired.
+    ///
+    /// # Examples
+    /// Two acquires share one time limit:
+    ///
+    /// ```
+    /// use raddle::{Lock, time};
+    /// use std::time::Duration;
+    ///
+    /// let (left, right) = (Lock::new(), Lock::new());
+    /// let deadline = time::now() + Duration::from_secs(1);
+    /// assert!(left.acquire_deadline(deadline) && right.acquire_deadline(deadline));
+    /// ```
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn acquire_deadline(&self, deadline: Instant) -> bool {
-        self.take(Some(deadline))
+        self.acquire_fast() || self.acquire_slow_until(Some(deadline))
     }
 
-    /// Releases the lock, whichever thread took it.
+    /// Releases the lock. Any thread may release it.
     ///
     /// # Errors
-    /// [`NotHeldError`] if it was free, or handed over to a waiter that has not run yet.
+    /// Returns [`NotHeldError`] if the lock is free, or handed over to a waiter that has not run yet. Nothing changes then.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Lock, NotHeldError};
+    ///
+    /// let lock = Lock::new();
+    /// lock.acquire();
+    /// assert_eq!(lock.release(), Ok(()));
+    /// assert_eq!(lock.release(), Err(NotHeldError));
+    /// ```
     #[inline]
     #[track_caller]
     pub fn release(&self) -> Result<(), NotHeldError> {
-        let held = if rt::quiet() { self.raw.release_fast() } else { self.release_slowly() };
+        let held = if rt::quiet() { self.raw.release_fast() } else { self.release_slow() };
         if held { Ok(()) } else { Err(NotHeldError) }
     }
 
-    /// Takes the lock until the guard is dropped: Python's `with lock:`.
+    /// Acquires the lock and returns a guard that releases it: Python's `with lock:`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Lock;
+    ///
+    /// let lock = Lock::new();
+    /// {
+    ///     let _held = lock.lock();
+    ///     assert!(lock.is_locked());
+    /// }
+    /// assert!(!lock.is_locked());
+    /// ```
     #[inline]
-    #[must_use = "the lock is released when the guard is dropped"]
+    #[must_use = "the lock is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock(&self) -> LockGuard<'_> {
-        self.take(None);
+        self.acquire();
         LockGuard { lock: self }
     }
 
-    /// A guard, if the lock is free.
+    /// Acquires the lock without blocking and returns a guard, or `None` if the lock is not free.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Lock;
+    ///
+    /// let lock = Lock::new();
+    /// let held = lock.try_lock();
+    /// assert!(held.is_some() && lock.try_lock().is_none());
+    /// ```
     #[inline]
-    #[must_use = "the lock is released when the guard is dropped"]
+    #[must_use = "the lock is released at once if the guard is not bound"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<LockGuard<'_>> {
         self.try_acquire().then(|| LockGuard { lock: self })
     }
 
-    /// A guard, if the lock comes free within `timeout`.
-    #[must_use = "the lock is released when the guard is dropped"]
+    /// Acquires the lock, blocking for at most `timeout`, and returns a guard.
+    ///
+    /// Returns `None` if the lock was not acquired in time.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Lock;
+    /// use std::time::Duration;
+    ///
+    /// let lock = Lock::new();
+    /// let _held = lock.lock();
+    /// assert!(lock.lock_timeout(Duration::from_millis(1)).is_none());
+    /// ```
+    #[must_use = "the lock is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<LockGuard<'_>> {
         self.acquire_timeout(timeout).then(|| LockGuard { lock: self })
     }
 
-    /// A guard, if the lock comes free before `deadline`.
-    #[must_use = "the lock is released when the guard is dropped"]
+    /// Acquires the lock, blocking until `deadline` at most, and returns a guard.
+    ///
+    /// Returns `None` if the lock was not acquired in time.
+    #[must_use = "the lock is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Option<LockGuard<'_>> {
-        self.take(Some(deadline)).then(|| LockGuard { lock: self })
+        self.acquire_deadline(deadline).then(|| LockGuard { lock: self })
     }
 
-    /// Says whether somebody holds the lock.
+    /// Returns whether the lock is held or handed over to a waiter.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Lock;
+    ///
+    /// let lock = Lock::new();
+    /// lock.acquire();
+    /// assert!(lock.is_locked());
+    /// ```
     #[track_caller]
     pub fn is_locked(&self) -> bool {
-        rt::point(Op::new(self, "Lock", Kind::Read));
+        rt::point(self.op(Kind::Read));
         self.raw.is_held()
     }
 
-    /// Like [`is_locked`](Lock::is_locked), without a point.
-    /// Lets go of it for as long as `f` runs and takes it back.
-    #[track_caller]
-    pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
-        rt::releasing_lock_for_wait(Op::new(self, "Lock", Kind::Release), self.raw.id());
-        // It was held a moment ago. If another thread has released it since, as it may, nothing is left to do.
-        let _ = self.raw.release();
-        let result = f();
-        self.acquire();
-        result
-    }
-
+    /// Like [`is_locked`](Lock::is_locked), but not an operation of the program.
     pub(crate) fn is_held(&self) -> bool {
         self.raw.is_held()
     }
 
+    /// Releases the lock while `f` runs and reacquires it, also if `f` panics.
+    #[track_caller]
+    pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.raw.unlocked(self.op(Kind::Acquire), ReleasedBy::AnyThread, f)
+    }
+
+    #[inline]
+    fn acquire_fast(&self) -> bool {
+        rt::quiet() && self.raw.try_acquire_fast()
+    }
+
+    #[cold]
+    #[track_caller]
+    fn acquire_slow(&self) {
+        self.raw.acquire_observed(self.op(Kind::Acquire), ReleasedBy::AnyThread);
+    }
+
+    #[cold]
+    #[track_caller]
+    fn acquire_slow_until(&self, deadline: Option<Instant>) -> bool {
+        self.raw.acquire_observed_until(self.op(Kind::Acquire), ReleasedBy::AnyThread, deadline)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn release_slow(&self) -> bool {
+        self.raw.release_observed(self.op(Kind::Release))
+    }
+
     #[inline]
     #[track_caller]
-    fn take(&self, deadline: Option<Instant>) -> bool {
-        (rt::quiet() && self.raw.try_acquire_fast()) || self.take_slowly(deadline)
-    }
-
-    #[cold]
-    #[track_caller]
-    fn release_slowly(&self) -> bool {
-        rt::releasing_lock(Op::new(self, "Lock", Kind::Release), self.raw.id());
-        self.raw.release()
-    }
-
-    #[cold]
-    #[track_caller]
-    fn take_slowly(&self, deadline: Option<Instant>) -> bool {
-        let op = Op::new(self, "Lock", Kind::Acquire);
-        rt::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
-        let taken = self.raw.acquire(deadline);
-        if taken {
-            rt::acquired_shared_lock(op, self.raw.id());
-        }
-        taken
+    fn op(&self, kind: Kind) -> Op {
+        Op::new(self, "Lock", kind)
     }
 }
 
@@ -183,12 +292,11 @@ impl fmt::Debug for Lock {
     }
 }
 
-/// Holds a [`Lock`]; dropping it, on a panic too, releases the lock.
+/// Holds a [`Lock`], which is released when this is dropped, also on a panic.
 ///
-/// If another thread has released the lock meanwhile, as it may, dropping the guard changes nothing, unless
-/// a third has taken it since: then it is that one's hold which ends. Use `acquire` and `release` for handing
-/// over, guards for everything else.
-#[must_use = "the lock is released when the guard is dropped"]
+/// If another thread has released the lock meanwhile, dropping the guard changes nothing, unless a third thread has acquired the
+/// lock since. Then that hold ends. Use `acquire` and `release` to pass a lock from thread to thread, and guards otherwise.
+#[must_use = "the lock is released at once if the guard is not bound"]
 pub struct LockGuard<'a> {
     lock: &'a Lock,
 }
@@ -202,7 +310,7 @@ impl<'a> LockGuard<'a> {
 impl Drop for LockGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        // The only error is that somebody else has released it already, which the docs allow.
+        // Fails only if another thread has released the lock, which the documentation allows.
         let _ = self.lock.release();
     }
 }
@@ -213,13 +321,13 @@ impl fmt::Debug for LockGuard<'_> {
     }
 }
 
-/// A release of a lock that nobody holds.
+/// The error of [`Lock::release`] when the lock is not held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotHeldError;
 
 impl fmt::Display for NotHeldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the lock is free; only a lock that was taken can be released")
+        f.write_str("cannot release a free lock: acquire it first")
     }
 }
 

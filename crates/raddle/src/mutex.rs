@@ -1,30 +1,34 @@
-//! A lock that guards data.
+//! A mutual exclusion lock that guards data.
+//!
+//! [`Mutex`] is a [`Guarded`] value whose lock is a `RawMutex` and whose operations are visible to observers. The algorithm, with its
+//! fairness and its memory orderings, is described in `raw/raw_mutex.rs`.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use crate::raw::{Guard, Guarded, Outer};
-use crate::rt::{self, Kind, Op};
+use crate::raw::{Guard, Guarded, MutexLock};
+use crate::rt::{self, Kind};
 
-/// Data that one thread at a time may use.
+/// A mutual exclusion lock that guards data.
 ///
-/// The data can be reached through the guard alone, and only the guard's drop releases the lock.
+/// The data is accessible only through a guard, whose drop releases the lock.
 ///
-/// A panic in a thread that holds the guard releases the lock; the data stays as it was left, and nothing is poisoned. Locking it
-/// twice in one thread can never succeed: the watch, where it is on, says so and ends the program.
+/// A panic in a thread that holds the guard releases the lock. The data stays as it was left, and there is no poisoning. A thread
+/// that locks a mutex twice deadlocks. The watch, where it is on, reports that and ends the program.
 ///
 /// # Fairness
-/// A running thread may barge ahead of a waiter, which keeps a busy lock fast. That ends when a waiter has been blocked for one
-/// millisecond: the next release hands the lock over to a waiter instead of freeing it. Until that waiter runs, the lock counts as
-/// held for all other threads, however they ask for it. The same holds for the way back into the lock after a
-/// [`Condition`](crate::Condition)'s wait. On Linux, of several waiters the one that has been asleep longest is woken first;
-/// while the watch is on, waiters sleep in slices, and that order is not kept.
+/// A running thread may barge ahead of a waiter, which keeps a contended lock fast. Once a waiter has been blocked for one
+/// millisecond, the next release hands the lock over to a waiter instead of freeing it. Until that waiter runs, the lock counts as
+/// held for all other threads. The same holds for the reacquisition after a [`Condition`](crate::Condition)'s wait. On Linux, the
+/// waiter that has been parked longest is woken first. While the watch is on, this order is not kept, because waiters park for
+/// short periods at a time.
 ///
 /// # Memory ordering
-/// What a thread did while it held the guard happens before what the next holder does.
+/// A release happens before the return of the next acquire.
 ///
+/// # Examples
 /// ```
 /// use raddle::{Mutex, thread};
 ///
@@ -37,89 +41,164 @@ use crate::rt::{self, Kind, Op};
 /// assert_eq!(*TOTAL.lock(), 10);
 /// ```
 pub struct Mutex<T: ?Sized> {
-    value: Guarded<T, Outer>,
+    value: Guarded<T, MutexLock>,
 }
 
 impl<T> Mutex<T> {
-    /// A free mutex around `value`.
+    /// Creates a mutex that is free and guards `value`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Mutex;
+    ///
+    /// static NAMES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    /// NAMES.lock().push("Ada".to_owned());
+    /// ```
     pub const fn new(value: T) -> Self {
         Self { value: Guarded::new(value) }
     }
 
-    /// The value, out of its mutex.
+    /// Consumes the mutex and returns its data.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Mutex, thread};
+    ///
+    /// let squares = Mutex::new(Vec::new());
+    /// thread::scope(|s| {
+    ///     s.spawn(|| squares.lock().push(4));
+    /// });
+    /// assert_eq!(squares.into_inner(), [4]);
+    /// ```
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Waits for the data and takes it until the guard is dropped.
+    /// Acquires the mutex, blocking until it is free, and returns a guard.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Mutex;
+    ///
+    /// let count = Mutex::new(0);
+    /// *count.lock() += 1;
+    /// assert_eq!(*count.lock(), 1);
+    /// ```
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         match if rt::quiet() { self.value.try_lock_fast() } else { None } {
             Some(guard) => MutexGuard { guard },
-            None => self.lock_slowly(),
+            None => self.lock_slow(),
         }
     }
 
-    /// A guard, if nobody holds the data.
+    /// Acquires the mutex without blocking, or returns `None` if it is not free.
+    ///
+    /// While the mutex is handed over to a waiter, it is not free.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Mutex;
+    ///
+    /// let mutex = Mutex::new(1);
+    /// let guard = mutex.try_lock();
+    /// assert!(guard.is_some() && mutex.try_lock().is_none());
+    /// ```
     #[inline]
-    #[must_use = "the mutex is released when the guard is dropped"]
+    #[must_use = "the mutex is released at once if the guard is not bound"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let op = self.op(Kind::TryAcquire);
-        rt::point(op);
-        let guard = self.value.try_lock()?;
-        rt::acquired_lock(op, self.value.raw().id());
+        let guard = self.value.try_lock_observed(self.value.op(Kind::TryAcquire))?;
         Some(MutexGuard { guard })
     }
 
-    /// A guard, if the data comes free within `timeout`.
-    #[must_use = "the mutex is released when the guard is dropped"]
+    /// Acquires the mutex, blocking for at most `timeout`.
+    ///
+    /// Returns `None` if the mutex was not acquired in time.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Mutex;
+    /// use std::time::Duration;
+    ///
+    /// let mutex = Mutex::new(1);
+    /// let guard = mutex.lock();
+    /// assert!(mutex.lock_timeout(Duration::from_millis(1)).is_none());
+    /// drop(guard);
+    /// assert!(mutex.lock_timeout(Duration::ZERO).is_some());
+    /// ```
+    #[must_use = "the mutex is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<MutexGuard<'_, T>> {
         self.lock_until(rt::deadline(timeout))
     }
 
-    /// A guard, if the data comes free before `deadline`.
-    #[must_use = "the mutex is released when the guard is dropped"]
+    /// Acquires the mutex, blocking until `deadline` at most.
+    ///
+    /// Returns `None` if the mutex was not acquired in time.
+    ///
+    /// # Examples
+    /// Two acquires share one time limit:
+    ///
+    /// ```
+    /// use raddle::{Mutex, time};
+    /// use std::time::Duration;
+    ///
+    /// let (from, to) = (Mutex::new(10), Mutex::new(0));
+    /// let deadline = time::now() + Duration::from_secs(1);
+    /// let mut from = from.lock_deadline(deadline).expect("it is free");
+    /// let mut to = to.lock_deadline(deadline).expect("it is free");
+    /// (*from, *to) = (*from - 3, *to + 3);
+    /// ```
+    #[must_use = "the mutex is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Option<MutexGuard<'_, T>> {
         self.lock_until(Some(deadline))
     }
 
-    /// The data, without locking: the borrow shows that nobody else has it.
+    /// Returns the data without locking, which the exclusive borrow makes unnecessary.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Mutex;
+    ///
+    /// let mut mutex = Mutex::new(1);
+    /// *mutex.get_mut() = 2;
+    /// assert_eq!(mutex.into_inner(), 2);
+    /// ```
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
 
-    /// Says whether somebody holds the data.
+    /// Returns whether the mutex is held or handed over to a waiter.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Mutex;
+    ///
+    /// let mutex = Mutex::new(1);
+    /// let _guard = mutex.lock();
+    /// assert!(mutex.is_locked());
+    /// ```
     #[track_caller]
     pub fn is_locked(&self) -> bool {
-        rt::point(self.op(Kind::Read));
-        self.value.raw().is_held()
+        rt::point(self.value.op(Kind::Read));
+        self.value.is_locked()
     }
 
     #[cold]
     #[track_caller]
-    fn lock_slowly(&self) -> MutexGuard<'_, T> {
-        self.lock_until(None).expect("a wait without limit ends with the lock")
+    fn lock_slow(&self) -> MutexGuard<'_, T> {
+        MutexGuard { guard: self.value.lock_observed(self.value.op(Kind::Acquire)) }
     }
 
     #[track_caller]
     fn lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
-        let op = self.op(Kind::Acquire);
-        rt::point_until(op, deadline, self.value.raw().word(), || !self.value.raw().is_held());
-        let guard = self.value.lock_until(deadline)?;
-        rt::acquired_lock(op, self.value.raw().id());
+        let guard = self.value.lock_observed_until(self.value.op(Kind::Acquire), deadline)?;
         Some(MutexGuard { guard })
-    }
-
-    #[inline]
-    #[track_caller]
-    fn op(&self, kind: Kind) -> Op {
-        Op::new(self.value.object(), "Mutex", kind)
     }
 }
 
@@ -135,7 +214,7 @@ impl<T> From<T> for Mutex<T> {
     }
 }
 
-// As in the standard library, though nothing is poisoned: see the documentation of the type.
+// As `std::sync::Mutex` is, although a panic does not poison this one: see the documentation of the type.
 impl<T: ?Sized> UnwindSafe for Mutex<T> {}
 impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
 
@@ -148,29 +227,23 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     }
 }
 
-/// The data of a [`Mutex`], for the one thread that holds it; dropping it, on a panic too, releases the mutex.
-#[must_use = "the mutex is released when the guard is dropped"]
+/// Access to the data of a [`Mutex`]. Dropping it, also on a panic, releases the mutex.
+///
+/// It is not `Send`: the thread that acquired the mutex releases it.
+#[must_use = "the mutex is released at once if the guard is not bound"]
 pub struct MutexGuard<'a, T: ?Sized> {
-    guard: Guard<'a, T, Outer>,
+    guard: Guard<'a, T, MutexLock>,
 }
 
 impl<T: ?Sized> MutexGuard<'_, T> {
-    /// Lets go of the data while `f` runs and takes it back, also when `f` panics.
+    /// Releases the mutex while `f` runs and reacquires it, also if `f` panics.
     #[track_caller]
     pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let guarded = self.guard.guarded();
-        let take = Op::new(guarded.object(), "Mutex", Kind::Acquire);
-        rt::releasing_lock_for_wait(Op { kind: Kind::Release, ..take }, guarded.raw().id());
-        let result = self.guard.unlocked(|| {
-            let result = f();
-            rt::point_until(take, None, guarded.raw().word(), || !guarded.raw().is_held());
-            result
-        });
-        rt::acquired_lock(take, guarded.raw().id());
-        result
+        let reacquire = self.guard.guarded().op(Kind::Acquire);
+        self.guard.unlocked(reacquire, f)
     }
 
-    /// Which mutex this is the guard of.
+    /// Identifies the mutex by its address.
     pub(crate) fn key(&self) -> usize {
         std::ptr::from_ref(self.guard.guarded()).cast::<u8>() as usize
     }

@@ -1,4 +1,4 @@
-//! Data under a lock that its holder may take again.
+//! A reentrant lock that guards data.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::rlock::{RLock, RLockGuard};
 
-/// Data that one thread at a time may look at, and that this thread may lock again while it does.
+/// A reentrant mutual exclusion lock that guards data: its owner can lock it again.
 ///
-/// Its guards give shared references only, since several may live in the one thread: keep a `Cell` or a
-/// `RefCell` inside to change the data. Fairness, panics and ordering are those of [`RLock`].
+/// A guard gives shared access only, because several guards can live in one thread. Keep a `Cell` or a `RefCell` inside to change
+/// the data. Fairness, memory ordering and the behavior on a panic are those of [`RLock`].
 ///
+/// # Examples
 /// ```
 /// use raddle::ReentrantMutex;
 /// use std::cell::Cell;
@@ -29,58 +30,131 @@ pub struct ReentrantMutex<T: ?Sized> {
     value: T,
 }
 
-// SAFETY: the value is reached only through a guard, which stays on the thread that holds the lock; a
-// condition's wait suspends that thread inside the wait while others hold it. So the value is handed from
-// thread to thread, which `Send` allows, and never used by two at once.
+// SAFETY: the value is accessible only through a guard, which stays on the thread that holds the lock. During a condition's wait,
+// when other threads can hold the lock, that thread is inside the wait. So one thread at a time accesses the value, which `Send` allows.
 unsafe impl<T: ?Sized + Send> Sync for ReentrantMutex<T> {}
 
 impl<T> ReentrantMutex<T> {
-    /// A free mutex around `value`.
+    /// Creates a mutex that is free and guards `value`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ReentrantMutex;
+    /// use std::cell::Cell;
+    ///
+    /// static DEPTH: ReentrantMutex<Cell<u32>> = ReentrantMutex::new(Cell::new(0));
+    /// DEPTH.lock().set(1);
+    /// ```
     pub const fn new(value: T) -> Self {
         Self { lock: RLock::new(), value }
     }
 
-    /// The value, out of its mutex.
+    /// Consumes the mutex and returns its data.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ReentrantMutex;
+    ///
+    /// assert_eq!(ReentrantMutex::new(7).into_inner(), 7);
+    /// ```
     pub fn into_inner(self) -> T {
         self.value
     }
 }
 
 impl<T: ?Sized> ReentrantMutex<T> {
-    /// Waits for the data, unless the calling thread has it, and keeps it until the guard is dropped.
+    /// Acquires a level, blocking while another thread holds the mutex, and returns a guard.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ReentrantMutex;
+    /// use std::cell::RefCell;
+    ///
+    /// let log = ReentrantMutex::new(RefCell::new(Vec::new()));
+    /// let write = |line: &str| log.lock().borrow_mut().push(line.to_owned());
+    /// let held = log.lock();
+    /// write("called by the owner"); // a `Mutex` would deadlock here
+    /// assert_eq!(held.borrow().len(), 1);
+    /// ```
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> ReentrantMutexGuard<'_, T> {
         self.guard(self.lock.lock())
     }
 
-    /// A guard, if the data is free or the calling thread's.
-    #[must_use = "the mutex is released when the guard is dropped"]
+    /// Acquires a level without blocking, or returns `None` if another thread holds the mutex.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{ReentrantMutex, thread};
+    ///
+    /// let mutex = ReentrantMutex::new(1);
+    /// let _held = mutex.lock();
+    /// assert!(mutex.try_lock().is_some());
+    /// thread::scope(|s| {
+    ///     s.spawn(|| assert!(mutex.try_lock().is_none()));
+    /// });
+    /// ```
+    #[must_use = "the level is released at once if the guard is not bound"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<ReentrantMutexGuard<'_, T>> {
         self.lock.try_lock().map(|held| self.guard(held))
     }
 
-    /// A guard, if the data comes free within `timeout`.
-    #[must_use = "the mutex is released when the guard is dropped"]
+    /// Acquires a level, blocking for at most `timeout`.
+    ///
+    /// Returns `None` if the mutex was not acquired in time.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{ReentrantMutex, thread};
+    /// use std::time::Duration;
+    ///
+    /// let mutex = ReentrantMutex::new(1);
+    /// let _held = mutex.lock();
+    /// thread::scope(|s| {
+    ///     s.spawn(|| assert!(mutex.lock_timeout(Duration::from_millis(1)).is_none()));
+    /// });
+    /// ```
+    #[must_use = "the level is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<ReentrantMutexGuard<'_, T>> {
         self.lock.lock_timeout(timeout).map(|held| self.guard(held))
     }
 
-    /// A guard, if the data comes free before `deadline`.
-    #[must_use = "the mutex is released when the guard is dropped"]
+    /// Acquires a level, blocking until `deadline` at most.
+    ///
+    /// Returns `None` if the mutex was not acquired in time.
+    #[must_use = "the level is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Option<ReentrantMutexGuard<'_, T>> {
         self.lock.lock_deadline(deadline).map(|held| self.guard(held))
     }
 
-    /// The data, without locking: the borrow shows that nobody else has it.
+    /// Returns the data without locking, which the exclusive borrow makes unnecessary.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ReentrantMutex;
+    ///
+    /// let mut mutex = ReentrantMutex::new(1);
+    /// *mutex.get_mut() = 2;
+    /// assert_eq!(*mutex.lock(), 2);
+    /// ```
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.value
     }
 
-    /// Says whether somebody has the data.
+    /// Returns whether any thread holds the mutex.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ReentrantMutex;
+    ///
+    /// let mutex = ReentrantMutex::new(1);
+    /// let _held = mutex.lock();
+    /// assert!(mutex.is_locked());
+    /// ```
     #[track_caller]
     pub fn is_locked(&self) -> bool {
         self.lock.is_locked()
@@ -106,8 +180,8 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutex<T> {
     }
 }
 
-/// A look at the data of a [`ReentrantMutex`]; dropping it, on a panic too, undoes one lock.
-#[must_use = "the mutex is released when the guard is dropped"]
+/// Shared access to the data of a [`ReentrantMutex`]. Dropping it, also on a panic, releases one level.
+#[must_use = "the level is released at once if the guard is not bound"]
 pub struct ReentrantMutexGuard<'a, T: ?Sized> {
     held: RLockGuard<'a>,
     value: &'a T,

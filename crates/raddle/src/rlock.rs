@@ -1,4 +1,11 @@
-//! A lock that its holder may take again.
+//! A lock that its owner can acquire again.
+//!
+//! # State
+//! A [`RawMutex`], the owner's identity, and the number of levels at which the owner holds the lock.
+//!
+//! # Invariants
+//! Only the thread that holds the mutex writes `owner` and `depth`. A thread can read its own identity in `owner` only if it has
+//! written that itself, so `owner` needs no ordering, and `depth` is accessed by the owner only.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,84 +13,142 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
 
-use crate::raw::RawMutex;
+use crate::raw::{RawMutex, ReleasedBy};
 use crate::rt::{self, Kind, Op};
 
-/// A lock that the thread which holds it may take again; it is free when it was released as often as taken.
+/// A reentrant lock: its owner can acquire further levels, and the lock is free once each level has been released.
 ///
 /// To guard data, use [`ReentrantMutex`](crate::ReentrantMutex).
 ///
-/// A panic releases what its guards hold, and nothing is poisoned.
+/// A guard releases its level on a panic, and there is no poisoning.
 ///
 /// # Fairness
-/// A running thread may barge ahead of a waiter, which keeps a busy lock fast. That ends when a waiter has been blocked for one
-/// millisecond: the next release hands the lock over to a waiter instead of freeing it. Until that waiter runs, the lock counts as
-/// held for all other threads, however they ask for it. The same holds for the way back into the lock after a
-/// [`Condition`](crate::Condition)'s wait. On Linux, of several waiters the one that has been asleep longest is woken first;
-/// while the watch is on, waiters sleep in slices, and that order is not kept.
-/// The thread that holds it acquires further levels at once, whoever waits.
+/// The owner acquires further levels at once. Otherwise, a running thread may barge ahead of a waiter, which keeps a contended lock
+/// fast. Once a waiter has been blocked for one millisecond, the next release hands the lock over to a waiter instead of freeing
+/// it. Until that waiter runs, the lock counts as held for all other threads. The same holds for the reacquisition after a
+/// [`Condition`](crate::Condition)'s wait. On Linux, the waiter that has been parked longest is woken first. While the watch is on,
+/// this order is not kept, because waiters park for short periods at a time.
 ///
 /// # Memory ordering
-/// What a thread did before its last release happens before what the next holder does.
+/// The release of the last level happens before the return of the next acquire by another thread.
 ///
+/// # Examples
 /// ```
 /// use raddle::RLock;
 ///
 /// let lock = RLock::new();
 /// let _outer = lock.lock();
-/// let _inner = lock.lock(); // a plain lock would wait for ever
+/// let _inner = lock.lock(); // a `Lock` would deadlock here
 /// ```
 pub struct RLock {
     raw: RawMutex,
-    /// Ident of the holder, 0 for nobody. Only the thread that holds the lock stores its own ident, so the
-    /// comparison with one's own needs no ordering.
+    /// The identity of the owner, or [`NOBODY`].
     owner: AtomicU64,
-    /// How often the holder has taken it; used by the holder alone.
+    /// The number of levels that the owner holds.
     depth: AtomicUsize,
 }
 
-/// No thread has this number.
+/// The identity of no thread.
 const NOBODY: u64 = u64::MAX;
 
 impl RLock {
-    /// A free lock.
+    /// Creates a lock that is free.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::RLock;
+    ///
+    /// static LOCK: RLock = RLock::new();
+    /// let _held = LOCK.lock();
+    /// ```
     pub const fn new() -> Self {
         Self { raw: RawMutex::new(), owner: AtomicU64::new(NOBODY), depth: AtomicUsize::new(0) }
     }
 
-    /// Takes the lock, waiting for it unless the calling thread holds it already.
+    /// Acquires a level, blocking while another thread holds the lock.
+    ///
+    /// Pairs with [`release`](RLock::release). [`lock`](RLock::lock) returns a guard instead.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::RLock;
+    ///
+    /// let lock = RLock::new();
+    /// lock.acquire();
+    /// lock.acquire();
+    /// lock.release()?;
+    /// assert!(lock.is_locked(), "one level is left");
+    /// lock.release()?;
+    /// assert!(!lock.is_locked());
+    /// # Ok::<(), raddle::NotOwnerError>(())
+    /// ```
     #[inline]
     #[track_caller]
     pub fn acquire(&self) {
-        self.take(None);
+        if !self.acquire_fast() {
+            self.acquire_slow();
+        }
     }
 
-    /// Takes the lock if it is free or the calling thread's; says whether it did.
+    /// Acquires a level without blocking. Returns whether the lock was free or the calling thread's.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{RLock, thread};
+    ///
+    /// let lock = RLock::new();
+    /// assert!(lock.try_acquire() && lock.try_acquire());
+    /// thread::scope(|s| {
+    ///     s.spawn(|| assert!(!lock.try_acquire()));
+    /// });
+    /// ```
     #[inline]
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn try_acquire(&self) -> bool {
-        self.again() || self.try_acquire_first()
+        self.acquire_again() || self.try_acquire_first()
     }
 
-    /// Takes the lock, waiting at most `timeout`; says whether it did.
+    /// Acquires a level, blocking for at most `timeout`. Returns whether it was acquired.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{RLock, thread};
+    /// use std::time::Duration;
+    ///
+    /// let lock = RLock::new();
+    /// lock.acquire();
+    /// thread::scope(|s| {
+    ///     s.spawn(|| assert!(!lock.acquire_timeout(Duration::from_millis(1))));
+    /// });
+    /// ```
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn acquire_timeout(&self, timeout: Duration) -> bool {
-        self.take(rt::deadline(timeout))
+        self.acquire_fast() || self.acquire_slow_until(rt::deadline(timeout))
     }
 
-    /// Takes the lock, waiting until `deadline` at most; says whether it did.
+    /// Acquires a level, blocking until `deadline` at most. Returns whether it was acquired.
     #[must_use = "the lock is held only if this is true"]
     #[track_caller]
     pub fn acquire_deadline(&self, deadline: Instant) -> bool {
-        self.take(Some(deadline))
+        self.acquire_fast() || self.acquire_slow_until(Some(deadline))
     }
 
-    /// Undoes one `acquire` of the calling thread; the last one frees the lock.
+    /// Releases one level. The release of the last level frees the lock.
     ///
     /// # Errors
-    /// [`NotOwnerError`] if the calling thread does not hold it.
+    /// Returns [`NotOwnerError`] if the calling thread does not hold the lock.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{NotOwnerError, RLock};
+    ///
+    /// let lock = RLock::new();
+    /// lock.acquire();
+    /// assert_eq!(lock.release(), Ok(()));
+    /// assert_eq!(lock.release(), Err(NotOwnerError));
+    /// ```
     #[inline]
     #[track_caller]
     pub fn release(&self) -> Result<(), NotOwnerError> {
@@ -92,86 +157,133 @@ impl RLock {
         }
         let depth = self.depth.load(Relaxed);
         if depth == 1 {
-            self.free();
+            self.release_last();
         } else {
             self.depth.store(depth - 1, Relaxed);
         }
         Ok(())
     }
 
-    /// Takes the lock until the guard is dropped: Python's `with lock:`.
+    /// Acquires a level and returns a guard that releases it: Python's `with lock:`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::RLock;
+    ///
+    /// let lock = RLock::new();
+    /// let outer = lock.lock();
+    /// drop(lock.lock());
+    /// assert!(lock.is_mine(), "the outer level is still held");
+    /// drop(outer);
+    /// ```
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> RLockGuard<'_> {
-        self.take(None);
+        self.acquire();
         RLockGuard::new(self)
     }
 
-    /// A guard, if the lock is free or the calling thread's.
-    #[must_use = "the lock is released when the guard is dropped"]
+    /// Acquires a level without blocking and returns a guard, or `None` if another thread holds the lock.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{RLock, thread};
+    ///
+    /// let lock = RLock::new();
+    /// let _held = lock.lock();
+    /// assert!(lock.try_lock().is_some());
+    /// thread::scope(|s| {
+    ///     s.spawn(|| assert!(lock.try_lock().is_none()));
+    /// });
+    /// ```
+    #[must_use = "the level is released at once if the guard is not bound"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<RLockGuard<'_>> {
         self.try_acquire().then(|| RLockGuard::new(self))
     }
 
-    /// A guard, if the lock comes free within `timeout`.
-    #[must_use = "the lock is released when the guard is dropped"]
+    /// Acquires a level, blocking for at most `timeout`, and returns a guard.
+    ///
+    /// Returns `None` if the lock was not acquired in time.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::RLock;
+    /// use std::time::Duration;
+    ///
+    /// let lock = RLock::new();
+    /// let _outer = lock.lock();
+    /// assert!(lock.lock_timeout(Duration::ZERO).is_some(), "it is the calling thread's");
+    /// ```
+    #[must_use = "the level is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<RLockGuard<'_>> {
-        self.take(rt::deadline(timeout)).then(|| RLockGuard::new(self))
+        self.acquire_timeout(timeout).then(|| RLockGuard::new(self))
     }
 
-    /// A guard, if the lock comes free before `deadline`.
-    #[must_use = "the lock is released when the guard is dropped"]
+    /// Acquires a level, blocking until `deadline` at most, and returns a guard.
+    ///
+    /// Returns `None` if the lock was not acquired in time.
+    #[must_use = "the level is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Option<RLockGuard<'_>> {
-        self.take(Some(deadline)).then(|| RLockGuard::new(self))
+        self.acquire_deadline(deadline).then(|| RLockGuard::new(self))
     }
 
-    /// Says whether somebody holds the lock.
+    /// Returns whether any thread holds the lock.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::RLock;
+    ///
+    /// let lock = RLock::new();
+    /// assert!(!lock.is_locked());
+    /// let _held = lock.lock();
+    /// assert!(lock.is_locked());
+    /// ```
     #[track_caller]
     pub fn is_locked(&self) -> bool {
-        rt::point(Op::new(self, "RLock", Kind::Read));
+        rt::point(self.op(Kind::Read));
         self.raw.is_held()
     }
 
-    /// Says whether the calling thread holds the lock. That is no step: no other thread can change it.
+    /// Returns whether the calling thread holds the lock.
+    ///
+    /// This is not a step for observers, since no other thread can change the answer.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{RLock, thread};
+    ///
+    /// let lock = RLock::new();
+    /// let _held = lock.lock();
+    /// assert!(lock.is_mine());
+    /// thread::scope(|s| {
+    ///     s.spawn(|| assert!(!lock.is_mine()));
+    /// });
+    /// ```
     #[inline]
     pub fn is_mine(&self) -> bool {
         rt::is_me(self.owner.load(Relaxed))
     }
 
+    /// Acquires a level without blocking, except for the first level while the program is observed.
     #[inline]
-    #[track_caller]
-    fn take(&self, deadline: Option<Instant>) -> bool {
-        if self.again() {
+    fn acquire_fast(&self) -> bool {
+        if self.acquire_again() {
             return true;
         }
-        if rt::quiet() && self.raw.try_acquire_fast() {
-            self.own(1);
-            return true;
+        let acquired = rt::quiet() && self.raw.try_acquire_fast();
+        if acquired {
+            self.set_owner(1);
         }
-        self.take_slowly(deadline)
+        acquired
     }
 
-    #[track_caller]
-    fn try_acquire_first(&self) -> bool {
-        let op = Op::new(self, "RLock", Kind::TryAcquire);
-        rt::point(op);
-        self.raw.try_acquire() && self.first(op)
-    }
-
-    #[cold]
-    #[track_caller]
-    fn take_slowly(&self, deadline: Option<Instant>) -> bool {
-        let op = Op::new(self, "RLock", Kind::Acquire);
-        rt::point_until(op, deadline, self.raw.word(), || !self.raw.is_held());
-        self.raw.acquire(deadline) && self.first(op)
-    }
-
-    /// Takes it once more, if it is the calling thread's. No point: nobody else can see the difference.
+    /// Acquires a further level if the calling thread is the owner. This is not a step for observers, since no other thread
+    /// can see the difference.
     #[inline]
-    fn again(&self) -> bool {
+    fn acquire_again(&self) -> bool {
         let mine = self.is_mine();
         if mine {
             self.depth.store(self.depth.load(Relaxed) + 1, Relaxed);
@@ -179,60 +291,69 @@ impl RLock {
         mine
     }
 
-    #[inline]
-    fn first(&self, op: Op) -> bool {
-        self.own(1);
-        rt::acquired_lock(op, self.raw.id());
-        true
+    #[track_caller]
+    fn try_acquire_first(&self) -> bool {
+        let acquired = self.raw.try_acquire_observed(self.op(Kind::TryAcquire), ReleasedBy::Owner);
+        if acquired {
+            self.set_owner(1);
+        }
+        acquired
+    }
+
+    #[cold]
+    #[track_caller]
+    fn acquire_slow(&self) {
+        self.raw.acquire_observed(self.op(Kind::Acquire), ReleasedBy::Owner);
+        self.set_owner(1);
+    }
+
+    #[cold]
+    #[track_caller]
+    fn acquire_slow_until(&self, deadline: Option<Instant>) -> bool {
+        let op = self.op(Kind::Acquire);
+        let acquired = self.raw.acquire_observed_until(op, ReleasedBy::Owner, deadline);
+        if acquired {
+            self.set_owner(1);
+        }
+        acquired
     }
 
     #[inline]
-    fn own(&self, depth: usize) {
+    fn set_owner(&self, depth: usize) {
         self.owner.store(rt::ident(), Relaxed);
         self.depth.store(depth, Relaxed);
     }
 
     #[inline]
     #[track_caller]
-    fn free(&self) {
+    fn release_last(&self) {
+        self.owner.store(NOBODY, Relaxed);
         if rt::quiet() {
-            self.owner.store(NOBODY, Relaxed);
             self.raw.release_fast();
         } else {
-            self.free_slowly();
+            self.raw.release_observed(self.op(Kind::Release));
         }
     }
 
-    #[cold]
+    /// Releases all levels while `f` runs and reacquires them, also if `f` panics.
     #[track_caller]
-    fn free_slowly(&self) {
-        rt::releasing_lock(Op::new(self, "RLock", Kind::Release), self.raw.id());
-        self.release_raw();
+    pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct RestoreOwner<'a>(&'a RLock, usize);
+        impl Drop for RestoreOwner<'_> {
+            fn drop(&mut self) {
+                self.0.set_owner(self.1);
+            }
+        }
+        // Dropped after `unlocked` has reacquired the mutex.
+        let _restore = RestoreOwner(self, self.depth.load(Relaxed));
+        self.owner.store(NOBODY, Relaxed);
+        self.raw.unlocked(self.op(Kind::Acquire), ReleasedBy::Owner, f)
     }
 
     #[inline]
-    fn release_raw(&self) {
-        self.owner.store(NOBODY, Relaxed);
-        self.raw.release();
-    }
-
-    /// Lets go of all levels while `f` runs and takes them all back, also when `f` panics.
     #[track_caller]
-    pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Retake<'a>(&'a RLock, usize, Op);
-        impl Drop for Retake<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                rt::point_until(self.2, None, self.0.raw.word(), || !self.0.raw.is_held());
-                self.0.raw.acquire(None);
-                self.0.own(self.1);
-                rt::acquired_lock(self.2, self.0.raw.id());
-            }
-        }
-        let _retake = Retake(self, self.depth.load(Relaxed), Op::new(self, "RLock", Kind::Acquire));
-        rt::releasing_lock_for_wait(Op::new(self, "RLock", Kind::Release), self.raw.id());
-        self.release_raw();
-        f()
+    fn op(&self, kind: Kind) -> Op {
+        Op::new(self, "RLock", kind)
     }
 }
 
@@ -251,10 +372,10 @@ impl fmt::Debug for RLock {
     }
 }
 
-/// Holds one level of an [`RLock`]; dropping it, on a panic too, undoes that one `acquire`.
+/// Holds one level of an [`RLock`], which is released when this is dropped, also on a panic.
 ///
-/// It stays on its thread, which alone may release.
-#[must_use = "the lock is released when the guard is dropped"]
+/// It is not `Send`, because only the owner can release the lock.
+#[must_use = "the level is released at once if the guard is not bound"]
 pub struct RLockGuard<'a> {
     lock: &'a RLock,
     not_send: PhantomData<*const ()>,
@@ -273,7 +394,7 @@ impl<'a> RLockGuard<'a> {
 impl Drop for RLockGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        // An error means that the holder has also called `release` once too often; then it is free already.
+        // Fails only if the owner has also called `release` once too often. Then the lock is free.
         let _ = self.lock.release();
     }
 }
@@ -284,13 +405,13 @@ impl fmt::Debug for RLockGuard<'_> {
     }
 }
 
-/// A release of a re-entrant lock by a thread that does not hold it.
+/// The error of [`RLock::release`] when the calling thread does not hold the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOwnerError;
 
 impl fmt::Display for NotOwnerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the calling thread does not hold the lock; only its holder can release it, as often as it took it")
+        f.write_str("cannot release a lock that the calling thread does not hold: release it once per acquire, in its owner")
     }
 }
 

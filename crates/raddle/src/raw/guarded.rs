@@ -1,4 +1,9 @@
-//! A value under a lock: what every primitive keeps its state in, and what `Mutex<T>` is made of.
+//! A value under a lock: the state of every primitive, and the value of a `Mutex<T>`.
+//!
+//! [`Guarded`] is to this crate what `lock_api::Mutex` is to `parking_lot`: the one place where holding a lock turns into a
+//! reference to the value. The obligations are in the types. A lock promises mutual exclusion by an `unsafe impl` of [`Exclusive`].
+//! Its release and the making of a guard are `unsafe fn`, whose callers show that they hold the lock. The lock itself is private,
+//! so no other code can release it while a guard lives.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -7,7 +12,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
-use super::raw_mutex::RawMutex;
+use super::raw_mutex::{RawMutex, ReleasedBy};
 use super::spin_lock::SpinLock;
 use crate::rt::{self, Kind, Op};
 
@@ -16,29 +21,36 @@ pub(crate) struct Guarded<T: ?Sized, L = SpinLock> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value can be moved to another thread with the whole, since nobody holds a guard then.
+// SAFETY: moving the whole moves the value, and no guard borrows it at that time.
 unsafe impl<T: ?Sized + Send, L: Send> Send for Guarded<T, L> {}
-// SAFETY: the lock is held while a guard lives and by one guard at a time, so sharing this hands the value
-// from thread to thread but never shares it.
+// SAFETY: a reference to the value comes from a guard only, and one guard lives at a time, so sharing the whole moves the value from
+// thread to thread but never shares it.
 unsafe impl<T: ?Sized + Send, L: Sync> Sync for Guarded<T, L> {}
 
-/// How a value is locked. Guards rely on it: all that locks something is in this file.
-pub(crate) trait Exclusive {
+/// A lock that a [`Guarded`] relies on.
+///
+/// # Safety
+/// The lock is held from the return of `acquire`, or of a `try_acquire` that returns `true`, until `release` is called, and it
+/// is held once at a time. A release happens before the next acquire returns.
+pub(crate) unsafe trait Exclusive {
     const FREE: Self;
 
     fn acquire(&self);
 
     fn try_acquire(&self) -> bool;
 
-    /// The same, saying nothing to whoever observes.
+    /// Like [`try_acquire`](Exclusive::try_acquire), without a call to the observer.
     fn try_acquire_fast(&self) -> bool;
 
-    /// For the holder alone.
-    fn release(&self);
+    /// Releases the lock.
+    ///
+    /// # Safety
+    /// The caller holds the lock, and does not use the value any more.
+    unsafe fn release(&self);
 }
 
-/// Inside a primitive: no step of its own.
-impl Exclusive for SpinLock {
+// SAFETY: the word is not `FREE` while the lock is held, and only a change from `FREE`, with `Acquire`, acquires it.
+unsafe impl Exclusive for SpinLock {
     const FREE: Self = Self::new();
 
     #[inline]
@@ -57,21 +69,22 @@ impl Exclusive for SpinLock {
     }
 
     #[inline]
-    fn release(&self) {
+    unsafe fn release(&self) {
         SpinLock::release(self);
     }
 }
 
-/// Of a mutex: letting go is a step that others can see.
+/// The lock of a [`Mutex`](crate::Mutex), whose release is an operation of the program.
 #[derive(Debug)]
-pub(crate) struct Outer(pub(crate) RawMutex);
+pub(crate) struct MutexLock(RawMutex);
 
-impl Exclusive for Outer {
+// SAFETY: the word says `HELD` while the lock is held, and only a change from another value, with `Acquire`, acquires it.
+unsafe impl Exclusive for MutexLock {
     const FREE: Self = Self(RawMutex::new());
 
     #[inline]
     fn acquire(&self) {
-        self.0.acquire(None);
+        self.0.acquire();
     }
 
     #[inline]
@@ -85,20 +98,12 @@ impl Exclusive for Outer {
     }
 
     #[inline]
-    fn release(&self) {
+    unsafe fn release(&self) {
         if rt::quiet() {
             self.0.release_fast();
         } else {
-            self.release_observed();
+            self.0.release_observed(Op::new(self, "Mutex", Kind::Release));
         }
-    }
-}
-
-impl Outer {
-    #[cold]
-    fn release_observed(&self) {
-        rt::releasing_lock(Op::new(self, "Mutex", Kind::Release), self.0.id());
-        self.0.release();
     }
 }
 
@@ -116,23 +121,29 @@ impl<T: ?Sized, L: Exclusive> Guarded<T, L> {
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, T, L> {
         self.lock.acquire();
-        self.guard()
-    }
-
-    /// The value, if nobody has it now; says nothing to whoever observes.
-    #[inline]
-    pub(crate) fn try_lock_fast(&self) -> Option<Guard<'_, T, L>> {
-        self.lock.try_acquire_fast().then(|| self.guard())
+        // SAFETY: the lock has been acquired for this guard.
+        unsafe { self.guard() }
     }
 
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T, L>> {
-        self.lock.try_acquire().then(|| self.guard())
+        // SAFETY: the lock has been acquired for this guard.
+        self.lock.try_acquire().then(|| unsafe { self.guard() })
     }
 
-    /// To be called by the holder of the lock alone: the guard's drop releases it.
+    /// Like [`try_lock`](Guarded::try_lock), without a call to the observer.
     #[inline]
-    fn guard(&self) -> Guard<'_, T, L> {
+    pub(crate) fn try_lock_fast(&self) -> Option<Guard<'_, T, L>> {
+        // SAFETY: the lock has been acquired for this guard.
+        self.lock.try_acquire_fast().then(|| unsafe { self.guard() })
+    }
+
+    /// Returns a guard, whose drop releases the lock.
+    ///
+    /// # Safety
+    /// The caller has acquired the lock and passes the hold to the guard: it neither releases the lock nor makes another guard.
+    #[inline]
+    unsafe fn guard(&self) -> Guard<'_, T, L> {
         Guard { guarded: self, not_send: PhantomData }
     }
 
@@ -141,21 +152,42 @@ impl<T: ?Sized, L: Exclusive> Guarded<T, L> {
     }
 }
 
-impl<T: ?Sized> Guarded<T, Outer> {
-    #[inline]
-    pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_, T, Outer>> {
-        self.raw().acquire(deadline).then(|| self.guard())
+impl<T: ?Sized> Guarded<T, MutexLock> {
+    /// Acquires the lock as the announced operation `op`, blocking without limit.
+    pub(crate) fn lock_observed(&self, op: Op) -> Guard<'_, T, MutexLock> {
+        self.lock.0.acquire_observed(op, ReleasedBy::Owner);
+        // SAFETY: the lock has been acquired for this guard.
+        unsafe { self.guard() }
     }
 
-    /// What it is in reports.
-    #[inline]
-    pub(crate) fn object(&self) -> &Outer {
-        &self.lock
+    /// Like [`lock_observed`](Guarded::lock_observed), blocking until `deadline`; `None`: without limit.
+    pub(crate) fn lock_observed_until(
+        &self,
+        op: Op,
+        deadline: Option<Instant>,
+    ) -> Option<Guard<'_, T, MutexLock>> {
+        let acquired = self.lock.0.acquire_observed_until(op, ReleasedBy::Owner, deadline);
+        // SAFETY: the lock has been acquired for this guard.
+        acquired.then(|| unsafe { self.guard() })
     }
 
+    /// Like [`lock_observed`](Guarded::lock_observed), without blocking.
     #[inline]
-    pub(crate) fn raw(&self) -> &RawMutex {
-        &self.lock.0
+    pub(crate) fn try_lock_observed(&self, op: Op) -> Option<Guard<'_, T, MutexLock>> {
+        let acquired = self.lock.0.try_acquire_observed(op, ReleasedBy::Owner);
+        // SAFETY: the lock has been acquired for this guard.
+        acquired.then(|| unsafe { self.guard() })
+    }
+
+    /// Returns an operation of the mutex, performed by the caller.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn op(&self, kind: Kind) -> Op {
+        Op::new(&self.lock, "Mutex", kind)
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        self.lock.0.is_held()
     }
 }
 
@@ -168,36 +200,29 @@ impl<T: ?Sized + fmt::Debug, L: Exclusive> fmt::Debug for Guarded<T, L> {
     }
 }
 
-/// Access to the value; dropping it, on a panic too, lets go of the lock.
+/// Access to the value; dropping it, also on a panic, releases the lock.
 ///
-/// It stays on its thread: the watch relies on the holder being the one who releases.
+/// It is not `Send`: the watch relies on the thread that acquired a mutex being the one that releases it.
 pub(crate) struct Guard<'a, T: ?Sized, L: Exclusive = SpinLock> {
     guarded: &'a Guarded<T, L>,
     not_send: PhantomData<*const ()>,
 }
 
-// SAFETY: a shared guard gives out only `&T`.
+// SAFETY: a shared guard gives out `&T` only.
 unsafe impl<T: ?Sized + Sync, L: Exclusive + Sync> Sync for Guard<'_, T, L> {}
 
 impl<'a, T: ?Sized, L: Exclusive> Guard<'a, T, L> {
-    /// Where the guard came from.
+    /// Returns what this is a guard of.
     pub(crate) fn guarded(&self) -> &'a Guarded<T, L> {
         self.guarded
     }
 }
 
-impl<T: ?Sized> Guard<'_, T, Outer> {
-    /// Lets go of the lock, runs `f`, and takes the lock back, also if `f` panics. The caller says so to observers.
-    pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        struct Retake<'b>(&'b RawMutex);
-        impl Drop for Retake<'_> {
-            fn drop(&mut self) {
-                self.0.acquire(None);
-            }
-        }
-        self.guarded.raw().release();
-        let _retake = Retake(self.guarded.raw());
-        f()
+impl<T: ?Sized> Guard<'_, T, MutexLock> {
+    /// Releases the lock, runs `f`, and reacquires the lock as the operation `reacquire`, also if `f` panics.
+    pub(crate) fn unlocked<R>(&mut self, reacquire: Op, f: impl FnOnce() -> R) -> R {
+        // The exclusive borrow of the guard keeps the value from being used meanwhile.
+        self.guarded.lock.0.unlocked(reacquire, ReleasedBy::Owner, f)
     }
 }
 
@@ -206,7 +231,7 @@ impl<T: ?Sized, L: Exclusive> Deref for Guard<'_, T, L> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: this guard holds the lock, so no `&mut T` exists elsewhere.
+        // SAFETY: this guard holds the lock, so no other guard gives out a `&mut T`.
         unsafe { &*self.guarded.value.get() }
     }
 }
@@ -214,7 +239,7 @@ impl<T: ?Sized, L: Exclusive> Deref for Guard<'_, T, L> {
 impl<T: ?Sized, L: Exclusive> DerefMut for Guard<'_, T, L> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: this guard holds the lock and is borrowed alone, so no other reference exists.
+        // SAFETY: this guard holds the lock and is borrowed exclusively, so no other reference to the value exists.
         unsafe { &mut *self.guarded.value.get() }
     }
 }
@@ -222,6 +247,7 @@ impl<T: ?Sized, L: Exclusive> DerefMut for Guard<'_, T, L> {
 impl<T: ?Sized, L: Exclusive> Drop for Guard<'_, T, L> {
     #[inline]
     fn drop(&mut self) {
-        self.guarded.lock.release();
+        // SAFETY: this guard holds the lock, and no reference to the value outlives the guard.
+        unsafe { self.guarded.lock.release() };
     }
 }

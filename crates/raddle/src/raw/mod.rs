@@ -7,7 +7,7 @@ mod slot;
 mod spin_lock;
 mod wait_queue;
 
-pub(crate) use guarded::{Guard, Guarded, Outer};
-pub(crate) use raw_mutex::RawMutex;
+pub(crate) use guarded::{Guard, Guarded, MutexLock};
+pub(crate) use raw_mutex::{RawMutex, ReleasedBy};
 pub(crate) use slot::{Slot, SlotGuard};
 pub(crate) use wait_queue::{WaitQueue, Waiter};

@@ -1,64 +1,79 @@
-//! The lock below `Lock`, `RLock` and `Mutex`: one word, no owner, and a number by which the watch knows it.
+//! The mutex below `Lock`, `RLock` and `Mutex`: one word, without a record of its owner.
 //!
-//! There is no owner check, which is what lets another thread release it. While nobody sleeps, the word is `0` (free)
-//! or `HELD`, acquiring is one compare-and-swap and releasing one exchange.
+//! Since the owner is not recorded, any thread can release the mutex. Users of the crate for whom this would be unsound reach it
+//! through [`Guarded`](super::Guarded) only.
 //!
-//! # With waiters
-//! As in Drepper's "Futexes Are Tricky" (2011), a thread that finds the lock held spins, then sets `PARKED` and sleeps on
-//! the word; the release that finds `PARKED` clears it and wakes one waiter, and that waiter sets it again, since others
-//! may sleep. A running thread may barge ahead of the woken one, which makes a busy lock quick.
+//! # State
+//! While no thread waits, the word is `FREE` or `HELD`. An acquire is then one compare-and-swap, and a release one exchange. A
+//! word with waiters has four fields:
 //!
-//! # Starvation
-//! A waiter must not be overtaken for ever, so the word also says from when on a release hands the lock over: `due`,
-//! one millisecond after the oldest waiter parked. A release at or after that moment makes the lock `HANDED` instead of
-//! free. Only a waiter that has been woken may take it then; every other thread has to park, the releasing one
-//! included. `parking_lot`'s "eventual fairness" and the starvation mode of Go's `sync.Mutex` are the models. As in
-//! `parking_lot` the release decides, by the clock, so the bound does not depend on how soon the waiter runs.
+//! | bits | field | meaning |
+//! |---|---|---|
+//! | 0–1 | owner | `FREE`, `HELD`, or `HANDED`: neither free nor held, but reserved for a woken waiter |
+//! | 2 | `PARKED` | a waiter is parked, or about to park |
+//! | 3–5 | expected | a waiter has been woken and has not changed the word yet; counts down with each release |
+//! | 6–31 | due | the time, in ticks, from which a release hands the mutex over |
 //!
-//! The hand-over is safe only if a woken waiter will look at the word. That is what `coming` stands for: it is set
-//! together with each wake. If the wake finds nobody asleep, the waking thread withdraws it, and frees the lock if
-//! it was handed over meanwhile. A woken waiter changes the word next, by which it either takes the lock and clears `coming`, or
-//! parks again and sets `PARKED`, upon which the next release announces a waiter anew. So while `coming` is set without
-//! `PARKED`, some thread has yet to wake a waiter or to look.
+//! # Waiters
+//! As in Drepper's "Futexes Are Tricky" (2011), a thread that finds the mutex held spins, then sets `PARKED` and parks on the
+//! word. A release that finds `PARKED` clears it and wakes one waiter. That waiter sets `PARKED` again when it acquires the mutex,
+//! because others may be parked. A running thread may barge ahead of the woken one, which keeps a contended mutex fast.
 //!
-//! `coming` is also what keeps `due` in the word between the wake and the moment at which the waiter runs. A lock with
-//! holds of a few instructions would pay for that with each operation, so it counts down with each release, and the word
-//! forgets its waiter when it comes to zero; the waiter reminds it by parking again. After a hand-over, barging is allowed
-//! until the next waiter has been woken: threads which only hand over would need a change of threads for each operation.
+//! # Eventual fairness
+//! A waiter must not be overtaken forever. The first park of a waiter sets `due` to a moment one millisecond later, unless an
+//! earlier one is set. A release at or after that moment makes the mutex `HANDED` instead of free. Only a waiter that has been
+//! woken may acquire it then; all other threads park, the releasing one included. The models are the eventual fairness of
+//! `parking_lot` and the starvation mode of Go's `sync.Mutex`. As in `parking_lot` the release decides, by the clock, so the bound does
+//! not depend on when the waiter runs.
 //!
-//! A waiter that times out leaves the word as it is: one wake too many, never one too few. It was not woken, so no
+//! A hand-over is safe only if a woken waiter will look at the word. The field `expected` stands for that. It is set together with
+//! each wake. If the wake finds no parked thread, the waking thread withdraws it, and frees the mutex if it was handed over
+//! meanwhile. A woken waiter changes the word next: either it acquires the mutex and clears `expected`, or it sets `PARKED` and
+//! parks again, upon which the next release wakes a waiter. So while `expected` is set without `PARKED`, some thread has yet to
+//! wake a waiter or to look.
+//!
+//! `expected` also keeps `due` in the word between the wake and the moment at which the waiter runs. A mutex that is held for a few
+//! instructions at a time would pay for that with each operation. Therefore the field counts down with each release, and at zero
+//! the word forgets the waiter, which sets `due` again when it parks. After a hand-over, threads may barge until the next waiter is
+//! woken: if every release handed over, each operation would cost a context switch.
+//!
+//! A waiter that times out leaves the word as it is. This causes one wake too many, never one too few. It was not woken, so no
 //! hand-over was meant for it.
+//!
+//! # Memory ordering
+//! Each change that acquires the mutex is `Acquire`, each change that releases it `Release`. The other changes are
+//! read-modify-writes, so they continue the release sequence that the release began.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use crate::rt::{self, LockId, Wait};
+use crate::rt::{self, Kind, LockId, Op, Wait};
 use crate::sys::os;
 use crate::sys::spin::SpinBudget;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
-/// Neither free nor held: for a woken waiter.
+/// Reserved for a woken waiter.
 const HANDED: u32 = 2;
 
-/// A waiter sleeps, or is about to.
+/// A waiter is parked, or about to park.
 const PARKED: u32 = 1 << 2;
 
-/// So many releases remember that a woken waiter is coming.
-const REMEMBERED: u32 = 7;
-const COMING_SHIFT: u32 = 3;
-const COMING: u32 = REMEMBERED << COMING_SHIFT;
+/// The number of releases that remember a woken waiter.
+const RELEASES: u32 = 7;
+const EXPECTED_SHIFT: u32 = 3;
+const EXPECTED: u32 = RELEASES << EXPECTED_SHIFT;
 
 const DUE_SHIFT: u32 = 6;
-/// Times are kept in so many bits: 18 minutes of ticks.
+/// The greatest time that `due` can hold: 18 minutes of ticks.
 const TICKS: u32 = u32::MAX >> DUE_SHIFT;
-/// Nanoseconds of a tick, as a power of two: 16 µs.
+/// The binary logarithm of the nanoseconds in a tick of 16 µs.
 const TICK_SHIFT: u32 = 14;
-/// From so many ticks after it parked, a waiter is not overtaken any more: just under one millisecond.
-const PATIENCE: u32 = 60;
+/// The ticks, just under one millisecond, for which a parked waiter may be overtaken.
+const OVERTAKING: u32 = 60;
 
-/// What the word says.
+/// A value of the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State(u32);
 
@@ -85,12 +100,12 @@ impl State {
         Self(self.0 & !PARKED | if parked { PARKED } else { 0 })
     }
 
-    fn coming(self) -> u32 {
-        (self.0 & COMING) >> COMING_SHIFT
+    fn expected(self) -> u32 {
+        (self.0 & EXPECTED) >> EXPECTED_SHIFT
     }
 
-    fn with_coming(self, releases: u32) -> Self {
-        Self(self.0 & !COMING | releases << COMING_SHIFT)
+    fn with_expected(self, releases: u32) -> Self {
+        Self(self.0 & !EXPECTED | releases << EXPECTED_SHIFT)
     }
 
     fn due(self) -> u32 {
@@ -98,52 +113,52 @@ impl State {
     }
 
     fn with_due(self, due: u32) -> Self {
-        Self(self.0 & (PARKED | COMING | 0b11) | due << DUE_SHIFT)
+        Self(self.0 & (PARKED | EXPECTED | 0b11) | due << DUE_SHIFT)
     }
 
-    /// A waiter is known of.
-    fn is_awaited(self) -> bool {
-        self.0 & (PARKED | COMING) != 0
+    /// Returns whether the word knows of a waiter.
+    fn has_waiters(self) -> bool {
+        self.0 & (PARKED | EXPECTED) != 0
     }
 
-    /// The state without any knowledge of waiters.
-    fn forgetful(self) -> Self {
+    /// Returns the state without its waiters.
+    fn without_waiters(self) -> Self {
         Self(self.owner())
     }
 
-    /// What a release makes of it at the moment `now`.
+    /// Returns the state after a release at the time `now`.
     fn released(self, now: u32) -> Self {
-        let coming = if self.is_parked() { REMEMBERED } else { self.coming() };
+        let expected = if self.is_parked() { RELEASES } else { self.expected() };
         let waiters = self.with_parked(false);
         if left(self.due(), now) == 0 {
-            waiters.with_owner(HANDED).with_coming(coming)
+            waiters.with_owner(HANDED).with_expected(expected)
         } else if self.is_parked() {
-            waiters.with_owner(FREE).with_coming(coming)
-        } else if coming > 1 {
-            waiters.with_owner(FREE).with_coming(coming - 1)
+            waiters.with_owner(FREE).with_expected(expected)
+        } else if expected > 1 {
+            waiters.with_owner(FREE).with_expected(expected - 1)
         } else {
             State::FREE
         }
     }
 
-    /// What a waiter that finds it held or handed over makes of it before it sleeps.
-    fn awaited(self, due: u32, now: u32) -> Self {
-        let due = if self.is_awaited() && left(self.due(), now) < left(due, now) { self.due() } else { due };
+    /// Returns the state in which a waiter parks that finds the mutex held or handed over.
+    fn with_waiter(self, due: u32, now: u32) -> Self {
+        let due = if self.has_waiters() && left(self.due(), now) < left(due, now) { self.due() } else { due };
         self.with_parked(true).with_due(due)
     }
 }
 
-/// How many ticks are left until `due`. A moment further away than any that is set has passed, however long ago.
+/// Returns the ticks left until `due`. A time further away than any that is ever set has passed, however long ago.
 fn left(due: u32, now: u32) -> u32 {
     let left = due.wrapping_sub(now) & TICKS;
-    if left <= PATIENCE { left } else { 0 }
+    if left <= OVERTAKING { left } else { 0 }
 }
 
 fn after(now: u32, ticks: u32) -> u32 {
     now.wrapping_add(ticks) & TICKS
 }
 
-/// The clock. Under a scheduler it stands still: there a waiter starves once it has been woken in vain.
+/// Returns the time in ticks. Under a scheduler it stands still, and a waiter is due once it has been woken in vain.
 fn now() -> u32 {
     let ticks = if rt::explored() { 0 } else { os::nanoseconds() >> TICK_SHIFT };
     u32::try_from(ticks & u64::from(TICKS)).unwrap_or_default()
@@ -152,8 +167,15 @@ fn now() -> u32 {
 #[derive(Debug)]
 pub(crate) struct RawMutex {
     word: AtomicU32,
-    /// Used by the watch alone.
+    /// Identifies the mutex to the watch.
     id: LockId,
+}
+
+/// Which threads may release a mutex. From this the watch concludes which threads can end a wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ReleasedBy {
+    Owner,
+    AnyThread,
 }
 
 impl RawMutex {
@@ -161,86 +183,149 @@ impl RawMutex {
         Self { word: AtomicU32::new(FREE), id: LockId::new() }
     }
 
-    /// Acquires the lock if it is free. It is not while it is handed over.
+    /// Acquires the mutex if it is free. While it is handed over to a waiter, it is not free.
     #[inline]
     pub(crate) fn try_acquire(&self) -> bool {
         rt::atom(&self.word);
-        self.try_acquire_fast() || self.barge()
+        self.try_acquire_fast() || self.try_barge()
     }
 
-    /// Acquires the lock if it is free and no waiter is known of; tells no observer.
+    /// Acquires the mutex if it is free and has no waiters, without a call to the observer.
     #[inline]
     pub(crate) fn try_acquire_fast(&self) -> bool {
         self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
     }
 
-    /// Acquires, blocking until `deadline`; `None`: without limit.
+    /// Acquires the mutex, blocking without limit.
     #[inline]
-    pub(crate) fn acquire(&self, deadline: Option<Instant>) -> bool {
+    pub(crate) fn acquire(&self) {
+        rt::atom(&self.word);
+        if !self.try_acquire_fast() {
+            let acquired = self.acquire_contended(None);
+            assert!(acquired, "a wait without a deadline has timed out");
+        }
+    }
+
+    /// Acquires the mutex, blocking until `deadline`; `None`: without limit. Returns whether it was acquired.
+    #[inline]
+    pub(crate) fn acquire_until(&self, deadline: Option<Instant>) -> bool {
         rt::atom(&self.word);
         self.try_acquire_fast() || self.acquire_contended(deadline)
     }
 
-    /// Releases the lock; says whether it was held.
+    /// Releases the mutex. Returns whether it was held; otherwise nothing has changed.
     #[inline]
     pub(crate) fn release(&self) -> bool {
         self.release_with(|| rt::atom(&self.word))
     }
 
-    /// Like [`release`](RawMutex::release); tells no observer.
+    /// Like [`release`](RawMutex::release), without a call to the observer.
     #[inline]
     pub(crate) fn release_fast(&self) -> bool {
         self.release_with(|| ())
     }
 
-    /// An exchange costs less than a compare-and-swap, but it overwrites what a waiter may have said since the look.
+    /// An exchange is cheaper than a compare-and-swap, but it overwrites what a waiter has set since the load. That is
+    /// restored afterwards.
     #[inline]
-    fn release_with(&self, before_step: impl Fn()) -> bool {
-        before_step();
-        if self.look().0 != HELD {
+    fn release_with(&self, observe: impl Fn()) -> bool {
+        observe();
+        if self.state().0 != HELD {
             return self.release_contended();
         }
-        before_step();
+        observe();
         let before = self.word.swap(FREE, Release);
         before == HELD || self.restore(State(before))
     }
 
-    /// The word that changes when the lock becomes free.
-    pub(crate) fn word(&self) -> &AtomicU32 {
-        &self.word
+    /// Acquires the mutex as the operation `op` of the program, blocking without limit.
+    pub(crate) fn acquire_observed(&self, op: Op, released_by: ReleasedBy) {
+        rt::point_until(op, None, &self.word, || !self.is_held());
+        self.acquire();
+        self.report_acquired(op, released_by);
+    }
+
+    /// Acquires the mutex as the operation `op` of the program, blocking until `deadline`; `None`: without limit.
+    pub(crate) fn acquire_observed_until(
+        &self,
+        op: Op,
+        released_by: ReleasedBy,
+        deadline: Option<Instant>,
+    ) -> bool {
+        rt::point_until(op, deadline, &self.word, || !self.is_held());
+        let acquired = self.acquire_until(deadline);
+        if acquired {
+            self.report_acquired(op, released_by);
+        }
+        acquired
+    }
+
+    /// Acquires the mutex as the operation `op` of the program if it is free.
+    #[inline]
+    pub(crate) fn try_acquire_observed(&self, op: Op, released_by: ReleasedBy) -> bool {
+        rt::point(op);
+        let acquired = self.try_acquire();
+        if acquired {
+            self.report_acquired(op, released_by);
+        }
+        acquired
     }
 
     #[inline]
-    pub(crate) fn id(&self) -> &LockId {
-        &self.id
+    fn report_acquired(&self, op: Op, released_by: ReleasedBy) {
+        match released_by {
+            ReleasedBy::Owner => rt::acquired_lock(op, &self.id),
+            ReleasedBy::AnyThread => rt::acquired_shared_lock(op, &self.id),
+        }
     }
 
-    /// Says whether a thread holds the lock or is about to, because it was handed over.
+    /// Releases the mutex as the operation `op` of the program. Returns whether it was held.
+    #[cold]
+    pub(crate) fn release_observed(&self, op: Op) -> bool {
+        rt::releasing_lock(op, &self.id);
+        self.release()
+    }
+
+    /// Releases the mutex, runs `f`, and reacquires the mutex as the operation `reacquire`, also if `f` panics. The release
+    /// belongs to the operation that the thread is in, a wait.
+    pub(crate) fn unlocked<R>(&self, reacquire: Op, released_by: ReleasedBy, f: impl FnOnce() -> R) -> R {
+        struct Reacquire<'a>(&'a RawMutex, Op, ReleasedBy);
+        impl Drop for Reacquire<'_> {
+            fn drop(&mut self) {
+                self.0.acquire_observed(self.1, self.2);
+            }
+        }
+        rt::releasing_lock_for_wait(Op { kind: Kind::Release, ..reacquire }, &self.id);
+        // A `Lock` may have been released by another thread just now. Then nothing is left to do.
+        let _ = self.release();
+        let _reacquire = Reacquire(self, reacquire, released_by);
+        f()
+    }
+
+    /// Returns whether a thread holds the mutex, or is about to because it was handed over.
     #[inline]
     pub(crate) fn is_held(&self) -> bool {
-        !self.look().is_free()
+        !self.state().is_free()
     }
 
     #[inline]
-    fn look(&self) -> State {
+    fn state(&self) -> State {
         State(self.word.load(Relaxed))
     }
 
-    /// Acquire is for the threads that take the lock. What the last holder did stays visible through the other changes,
-    /// because a read-modify-write continues the release sequence that its release began.
-    fn change(&self, from: State, to: State) -> bool {
+    fn try_change(&self, from: State, to: State) -> bool {
         self.word.compare_exchange(from.0, to.0, Acquire, Relaxed).is_ok()
     }
 
-    /// Acquires the lock if it is free, ahead of a woken waiter.
+    /// Acquires the mutex if it is free, ahead of a woken waiter.
     #[cold]
-    fn barge(&self) -> bool {
+    fn try_barge(&self) -> bool {
         loop {
-            let seen = self.look();
+            let seen = self.state();
             if !seen.is_free() {
                 return false;
             }
-            if self.change(seen, seen.with_owner(HELD)) {
+            if self.try_change(seen, seen.with_owner(HELD)) {
                 return true;
             }
         }
@@ -249,11 +334,11 @@ impl RawMutex {
     #[cold]
     fn release_contended(&self) -> bool {
         loop {
-            let seen = self.look();
+            let seen = self.state();
             if seen.owner() != HELD {
                 return false;
             }
-            let next = if seen.is_awaited() { seen.released(now()) } else { State::FREE };
+            let next = if seen.has_waiters() { seen.released(now()) } else { State::FREE };
             if self.word.compare_exchange(seen.0, next.0, Release, Relaxed).is_ok() {
                 if seen.is_parked() {
                     self.wake_waiter();
@@ -263,17 +348,17 @@ impl RawMutex {
         }
     }
 
-    /// A waiter parked just before the lock was released, and has been forgotten. Says whether the lock was held: of two
-    /// releases that come at the same time, one may find out only now that it is one too many.
+    /// Restores the waiters of a state that a release has overwritten. Returns whether the mutex was held: of two concurrent
+    /// releases, one may find out only now that it was one too many.
     #[cold]
     fn restore(&self, before: State) -> bool {
         while before.is_parked() {
             rt::atom(&self.word);
-            let (seen, now) = (self.look(), now());
-            let awaited = seen.awaited(before.due(), now);
-            // If another thread has the lock by now, that one will wake the waiter.
-            let next = if seen.is_free() { awaited.with_owner(HELD).released(now) } else { awaited };
-            if self.change(seen, next) {
+            let (seen, now) = (self.state(), now());
+            let waiting = seen.with_waiter(before.due(), now);
+            // If another thread has acquired the mutex meanwhile, its release will wake the waiter.
+            let next = if seen.is_free() { waiting.with_owner(HELD).released(now) } else { waiting };
+            if self.try_change(seen, next) {
                 if seen.is_free() {
                     self.wake_waiter();
                 }
@@ -283,32 +368,32 @@ impl RawMutex {
         before.owner() == HELD
     }
 
-    /// Wakes the waiter that is announced as coming.
+    /// Wakes the waiter that `expected` stands for.
     fn wake_waiter(&self) {
         if rt::wake(&self.word, 1) == 0 {
-            self.nobody_is_coming();
+            self.withdraw();
         }
     }
 
-    /// Withdraws what was announced, unless somebody has looked since. If another waiter is on its way nevertheless,
-    /// it has to compete for the lock.
+    /// Clears `expected`, and frees the mutex if it was handed over, because no waiter was woken. A waiter that is on its way
+    /// nevertheless has to compete for the mutex.
     #[cold]
-    fn nobody_is_coming(&self) {
+    fn withdraw(&self) {
         loop {
             rt::atom(&self.word);
-            let seen = self.look();
-            if seen.coming() == 0 {
+            let seen = self.state();
+            if seen.expected() == 0 {
                 return;
             }
-            let hands_on = seen.owner() == HANDED && seen.is_parked();
+            let wakes_next = seen.owner() == HANDED && seen.is_parked();
             let next = match seen.owner() {
-                HELD if seen.is_parked() => seen.with_coming(0),
-                HELD => seen.forgetful(),
-                // Those who came since and found it handed over count on being woken.
-                _ if hands_on => seen.with_parked(false),
+                HELD if seen.is_parked() => seen.with_expected(0),
+                HELD => seen.without_waiters(),
+                // Threads that parked because the mutex was handed over rely on being woken.
+                _ if wakes_next => seen.with_parked(false),
                 _ => State::FREE,
             };
-            if self.change(seen, next) && !(hands_on && rt::wake(&self.word, 1) == 0) {
+            if self.try_change(seen, next) && !(wakes_next && rt::wake(&self.word, 1) == 0) {
                 return;
             }
         }
@@ -319,9 +404,9 @@ impl RawMutex {
         let mut spin = SpinBudget::for_lock();
         loop {
             rt::atom(&self.word);
-            let seen = self.look();
+            let seen = self.state();
             if seen.is_free() {
-                if self.change(seen, seen.with_owner(HELD)) {
+                if self.try_change(seen, seen.with_owner(HELD)) {
                     return true;
                 }
             } else if seen.is_parked() || seen.owner() == HANDED || !spin.spin() {
@@ -332,12 +417,12 @@ impl RawMutex {
     }
 }
 
-/// A thread that waits for the lock asleep.
+/// A thread that has used up its spin budget.
 struct Waiter<'a> {
     lock: &'a RawMutex,
-    /// Since when releases hand over, for its sake; `None`: it has not parked yet.
+    /// The time from which releases hand over to this waiter; `None`: it has not parked yet.
     due: Option<u32>,
-    /// It was woken, so the lock may have been handed to it.
+    /// Whether it has been woken, so that the mutex may have been handed over to it.
     woken: bool,
 }
 
@@ -345,58 +430,58 @@ impl Waiter<'_> {
     fn acquire(mut self, deadline: Option<Instant>) -> bool {
         loop {
             rt::atom(&self.lock.word);
-            let seen = self.lock.look();
-            if self.may_take(seen) {
-                if self.take(seen) {
+            let seen = self.lock.state();
+            if self.may_acquire(seen) {
+                if self.try_acquire(seen) {
                     return true;
                 }
                 continue;
             }
             let now = now();
             let due = self.due(now);
-            let next = seen.awaited(due, now);
-            if !self.lock.change(seen, next) {
+            let next = seen.with_waiter(due, now);
+            if !self.lock.try_change(seen, next) {
                 continue;
             }
             self.due = Some(due);
             match rt::wait_for_lock(&self.lock.word, next.0, deadline, &self.lock.id) {
                 Wait::Woken => self.woken = true,
                 Wait::Changed => {}
-                Wait::TimedOut => return self.take_in_the_end(),
+                Wait::TimedOut => return self.acquire_after_timeout(),
             }
         }
     }
 
-    fn may_take(&self, seen: State) -> bool {
+    fn may_acquire(&self, seen: State) -> bool {
         seen.is_free() || (self.woken && seen.owner() == HANDED)
     }
 
-    fn take(&self, seen: State) -> bool {
-        let taken = match self.due {
+    fn try_acquire(&self, seen: State) -> bool {
+        let acquired = match self.due {
             None => seen.with_owner(HELD),
-            // Others may sleep, too; when they parked is not known.
-            Some(_) => State(HELD | PARKED).with_due(after(now(), PATIENCE)),
+            // Other threads may be parked. When they parked is not known.
+            Some(_) => State(HELD | PARKED).with_due(after(now(), OVERTAKING)),
         };
-        self.lock.change(seen, taken)
+        self.lock.try_change(seen, acquired)
     }
 
-    /// From when on releases are to hand over.
+    /// Returns the time from which releases should hand over.
     fn due(&self, now: u32) -> u32 {
         match self.due {
-            None => after(now, PATIENCE),
+            None => after(now, OVERTAKING),
             Some(_) if rt::explored() => now,
             Some(due) => after(now, left(due, now)),
         }
     }
 
-    fn take_in_the_end(&self) -> bool {
+    fn acquire_after_timeout(&self) -> bool {
         loop {
             rt::atom(&self.lock.word);
-            let seen = self.lock.look();
-            if !self.may_take(seen) {
+            let seen = self.lock.state();
+            if !self.may_acquire(seen) {
                 return false;
             }
-            if self.take(seen) {
+            if self.try_acquire(seen) {
                 return true;
             }
         }
@@ -404,10 +489,10 @@ impl Waiter<'_> {
 }
 
 impl Drop for Waiter<'_> {
-    /// A wait may end by a panic: the watch's, which ends a deadlock, or an explorer's.
+    /// A wait can end by a panic: of the watch, which ends a deadlock, or of an explorer.
     fn drop(&mut self) {
         if std::thread::panicking() && self.due.is_some() {
-            self.lock.nobody_is_coming();
+            self.lock.withdraw();
         }
     }
 }
@@ -423,18 +508,18 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_mins(2);
 
-    /// A held lock with a waiter that no release has yet been told of, and that is due already.
+    /// A held mutex with a parked waiter that is due.
     fn starving() -> RawMutex {
         let lock = RawMutex::new();
-        assert!(lock.acquire(None));
+        assert!(lock.try_acquire());
         lock.word.store(State(HELD | PARKED).with_due(now()).0, Relaxed);
         lock
     }
 
-    /// A lock on its way to a waiter that was woken before.
+    /// A mutex that is handed over to a woken waiter.
     fn handed() -> RawMutex {
         let lock = RawMutex::new();
-        lock.word.store(State(HANDED).with_coming(REMEMBERED).with_due(now()).0, Relaxed);
+        lock.word.store(State(HANDED).with_expected(RELEASES).with_due(now()).0, Relaxed);
         lock
     }
 
@@ -443,133 +528,133 @@ mod tests {
     }
 
     #[test]
-    fn newcomer_never_takes_a_lock_that_is_handed_over() {
+    fn running_thread_never_acquires_a_mutex_that_is_handed_over() {
         let lock = handed();
         assert!(lock.is_held());
         assert!(!lock.try_acquire_fast());
         assert!(!lock.try_acquire());
-        assert!(!lock.acquire(Some(rt::now())));
-        assert!(!lock.acquire(soon()));
-        assert_eq!(lock.look().owner(), HANDED);
+        assert!(!lock.acquire_until(Some(rt::now())));
+        assert!(!lock.acquire_until(soon()));
+        assert_eq!(lock.state().owner(), HANDED);
     }
 
     #[test]
-    fn woken_waiter_takes_a_lock_that_is_handed_over() {
+    fn woken_waiter_acquires_a_mutex_that_is_handed_over() {
         let lock = handed();
         let waiter = Waiter { lock: &lock, due: Some(now()), woken: true };
         assert!(waiter.acquire(None));
-        assert_eq!(lock.look().owner(), HELD);
+        assert_eq!(lock.state().owner(), HELD);
         assert!(lock.release());
-        assert_eq!(lock.look(), State::FREE, "nobody sleeps, so nobody is remembered");
+        assert_eq!(lock.state(), State::FREE, "no thread is parked, so no waiter is remembered");
     }
 
     #[test]
-    fn waiter_that_was_not_woken_does_not_take_a_lock_that_is_handed_over() {
+    fn waiter_that_was_not_woken_does_not_acquire_a_mutex_that_is_handed_over() {
         let lock = handed();
         let waiter = Waiter { lock: &lock, due: Some(now()), woken: false };
         assert!(!waiter.acquire(soon()));
-        assert_eq!(lock.look().owner(), HANDED);
+        assert_eq!(lock.state().owner(), HANDED);
     }
 
     #[test]
-    fn lock_is_free_if_the_starving_waiter_is_gone() {
+    fn mutex_is_free_if_the_starving_waiter_has_gone() {
         let lock = starving();
         assert!(lock.release());
-        assert_eq!(lock.look(), State::FREE);
+        assert_eq!(lock.state(), State::FREE);
         assert!(lock.try_acquire_fast());
     }
 
     #[test]
-    fn lock_that_is_free_or_handed_over_cannot_be_released() {
+    fn mutex_that_is_free_or_handed_over_cannot_be_released() {
         assert!(!RawMutex::new().release());
         let lock = handed();
         assert!(!lock.release());
-        assert_eq!(lock.look().owner(), HANDED);
+        assert_eq!(lock.state().owner(), HANDED);
     }
 
     #[test]
-    fn waiter_that_unwinds_gives_up_what_was_handed_to_it() {
+    fn unwinding_waiter_withdraws_the_hand_over() {
         let lock = handed();
         let unwound = catch_unwind(AssertUnwindSafe(|| {
             let _waiter = Waiter { lock: &lock, due: Some(now()), woken: false };
             std::panic::resume_unwind(Box::new("in the middle of a wait"));
         }));
         assert!(unwound.is_err());
-        assert_eq!(lock.look(), State::FREE);
+        assert_eq!(lock.state(), State::FREE);
     }
 
-    /// Whoever parks while the lock is handed over is woken even if it turns out that nobody is coming.
+    /// A thread that parks while the mutex is handed over is woken even if the hand-over is withdrawn.
     #[test]
-    fn newcomer_that_sleeps_is_woken_when_a_hand_over_is_withdrawn() {
+    fn parked_thread_is_woken_when_a_hand_over_is_withdrawn() {
         let lock = handed();
         thread::scope(|s| {
-            let newcomer = s.spawn(|| lock.acquire(rt::deadline(LIMIT)) && lock.release());
+            let newcomer = s.spawn(|| lock.acquire_until(rt::deadline(LIMIT)) && lock.release());
             let deadline = rt::now() + LIMIT;
-            while !lock.look().is_parked() {
+            while !lock.state().is_parked() {
                 assert!(rt::now() < deadline);
                 rt::yield_now();
             }
-            lock.nobody_is_coming();
+            lock.withdraw();
             assert!(newcomer.join().unwrap());
         });
     }
 
     #[test]
-    fn release_hands_over_from_the_moment_that_is_due() {
+    fn release_hands_over_once_the_waiter_is_due() {
         let held = State(HELD | PARKED).with_due(100);
-        assert_eq!(held.released(99), State(FREE).with_coming(REMEMBERED).with_due(100));
-        assert_eq!(held.released(100), State(HANDED).with_coming(REMEMBERED).with_due(100));
-        assert_eq!(held.released(100 + TICKS / 2), State(HANDED).with_coming(REMEMBERED).with_due(100));
+        assert_eq!(held.released(99), State(FREE).with_expected(RELEASES).with_due(100));
+        assert_eq!(held.released(100), State(HANDED).with_expected(RELEASES).with_due(100));
+        assert_eq!(held.released(100 + TICKS / 2), State(HANDED).with_expected(RELEASES).with_due(100));
     }
 
     #[test]
-    fn release_remembers_a_woken_waiter_for_a_while() {
+    fn release_remembers_a_woken_waiter_for_some_releases() {
         let mut state = State(HELD | PARKED).with_due(100);
-        for _ in 0..REMEMBERED {
+        for _ in 0..RELEASES {
             state = state.released(50);
-            assert!(state.is_free() && state.is_awaited());
+            assert!(state.is_free() && state.has_waiters());
             state = state.with_owner(HELD);
         }
-        assert_eq!(state.released(100).owner(), HANDED, "it is due, and one is coming");
+        assert_eq!(state.released(100).owner(), HANDED, "the waiter is due, and expected");
         assert_eq!(state.released(50), State::FREE);
     }
 
     #[test]
-    fn waiter_that_parks_just_before_a_release_is_not_forgotten() {
-        let parked = State(HELD | PARKED).with_due(after(now(), PATIENCE));
+    fn waiter_that_parks_during_a_release_is_restored() {
+        let parked = State(HELD | PARKED).with_due(after(now(), OVERTAKING));
         let lock = RawMutex::new();
         assert!(lock.restore(parked));
-        assert_eq!(lock.look(), State::FREE, "it has gone already");
-        assert!(lock.acquire(None));
+        assert_eq!(lock.state(), State::FREE, "the waiter has gone");
+        assert!(lock.try_acquire());
         assert!(lock.restore(parked));
-        assert_eq!(lock.look(), parked, "the next holder is to wake it");
+        assert_eq!(lock.state(), parked, "the next holder wakes the waiter");
         assert!(!lock.restore(State::FREE));
     }
 
     #[test]
-    fn the_oldest_waiter_decides_when_it_is_due() {
-        let awaited = State(HELD).awaited(100, 40);
-        assert_eq!(awaited, State(HELD | PARKED).with_due(100));
-        assert_eq!(awaited.awaited(110, 50).due(), 100);
-        assert_eq!(awaited.awaited(70, 50).due(), 70);
-        assert_eq!(awaited.released(50).with_owner(HELD).awaited(110, 50).due(), 100);
+    fn oldest_waiter_determines_the_due_time() {
+        let waiting = State(HELD).with_waiter(100, 40);
+        assert_eq!(waiting, State(HELD | PARKED).with_due(100));
+        assert_eq!(waiting.with_waiter(110, 50).due(), 100);
+        assert_eq!(waiting.with_waiter(70, 50).due(), 70);
+        assert_eq!(waiting.released(50).with_owner(HELD).with_waiter(110, 50).due(), 100);
         // The clock begins anew.
-        let awaited = State(HELD).awaited(after(TICKS - 1, PATIENCE), TICKS - 1);
-        assert_eq!(left(awaited.due(), TICKS), PATIENCE - 1);
-        assert_eq!(awaited.awaited(after(3, PATIENCE), 3).due(), awaited.due());
+        let waiting = State(HELD).with_waiter(after(TICKS - 1, OVERTAKING), TICKS - 1);
+        assert_eq!(left(waiting.due(), TICKS), OVERTAKING - 1);
+        assert_eq!(waiting.with_waiter(after(3, OVERTAKING), 3).due(), waiting.due());
     }
 
     #[test]
-    fn waiting_does_not_forget_that_a_woken_waiter_is_coming() {
-        let awaited = State(HANDED).with_coming(3).with_due(100).awaited(200, 150);
-        assert_eq!(awaited, State(HANDED | PARKED).with_coming(3).with_due(100));
+    fn parking_keeps_the_expected_waiter() {
+        let waiting = State(HANDED).with_expected(3).with_due(100).with_waiter(200, 150);
+        assert_eq!(waiting, State(HANDED | PARKED).with_expected(3).with_due(100));
     }
 
     #[test]
-    fn what_was_due_long_ago_is_still_due() {
-        for age in [0, 1, PATIENCE, 1 << 20, TICKS - PATIENCE - 1] {
+    fn waiter_stays_due() {
+        for age in [0, 1, OVERTAKING, 1 << 20, TICKS - OVERTAKING - 1] {
             assert_eq!(left(100, after(100, age)), 0, "{age}");
         }
-        assert_eq!(left(100, 100 - PATIENCE), PATIENCE);
+        assert_eq!(left(100, 100 - OVERTAKING), OVERTAKING);
     }
 }

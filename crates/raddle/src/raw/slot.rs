@@ -1,8 +1,26 @@
-//! A place for one item, with a lock of its own that is held for a few instructions only.
+//! A slot for one item, with a lock of its own that is held for a few instructions.
 //!
-//! Its word says everything: empty, full, or held by the thread that is about to change that. So what takes the lock also
-//! sees whether there is an item, and what lets go of it says so, by an ordinary store. Such a store cannot tell whether
-//! somebody sleeps, so the few who sleep here look again by themselves.
+//! # State
+//! One word: `EMPTY`, `FULL`, or `HELD` by the thread that is about to change it. The compare-and-swap that acquires the slot also
+//! finds out whether there is an item, and the store that releases the slot also publishes whether there is one.
+//!
+//! # Invariants
+//! The item is accessed only by the thread that has moved the word to `HELD`. It is initialized while the word is `FULL`, and
+//! while the word is `HELD` if the holder's [`SlotGuard::full`] is set. No user code runs while a slot is held.
+//!
+//! # Why the release is a plain store
+//! Putting an item into a ring and getting it back takes two acquires and two releases of a slot. As stores, the releases leave two
+//! read-modify-writes of a slot per item, as many as in other bounded queues; as exchanges they would double that. The price is
+//! that a release cannot tell whether a thread has parked. It is small, because almost no thread parks here: [`Slot::lock`] is
+//! called only to look past the fast path, when another thread is in the middle of those few instructions, and it parks only after
+//! the whole spin budget, which means that the holder has lost its processor. Such a thread looks again after [`RECHECK`] at the
+//! latest.
+//!
+//! Under a scheduler, time passes only when no thread can run, so there the release wakes the waiter instead. The accesses
+//! to the slot are the same.
+//!
+//! # Memory ordering
+//! `Acquire` on acquiring and `Release` on releasing: the item is published with the word.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -11,8 +29,8 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
 
-use super::spin_lock::NAP;
 use crate::rt;
 use crate::sys::spin::SpinBudget;
 
@@ -20,14 +38,16 @@ const EMPTY: u32 = 0;
 const FULL: u32 = 1;
 const HELD: u32 = 2;
 
+/// The longest time for which a waiter sleeps without looking at the word again.
+const RECHECK: Duration = Duration::from_micros(50);
+
 pub(crate) struct Slot<T> {
     word: AtomicU32,
-    /// There is an item if the word says `FULL`, or if it says `HELD` and the holder's [`SlotGuard::full`] is set.
     item: UnsafeCell<MaybeUninit<T>>,
 }
 
-// SAFETY: the item is touched only by the thread that has moved the word to `HELD`, so that sharing this hands the item
-// from thread to thread but never shares it.
+// SAFETY: the item is accessed only by the thread that has moved the word to `HELD`, so sharing the slot moves the item from thread
+// to thread but never shares it.
 unsafe impl<T: Send> Sync for Slot<T> {}
 
 impl<T> Slot<T> {
@@ -35,60 +55,69 @@ impl<T> Slot<T> {
         Self { word: AtomicU32::new(EMPTY), item: UnsafeCell::new(MaybeUninit::uninit()) }
     }
 
-    /// Whether there is an item, as a hint.
+    /// Returns whether there is an item, as a hint.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.word.load(Relaxed) == FULL
     }
 
-    /// Whether there is neither an item nor somebody with it, as a hint.
+    /// Returns whether the slot is free and without an item, as a hint.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.word.load(Relaxed) == EMPTY
     }
 
-    /// Takes hold of the place if it is full, or if it is empty.
+    /// Acquires the slot if it is free and, as `full` says, has an item or has none.
     #[inline]
     pub(crate) fn try_lock(&self, full: bool) -> Option<SlotGuard<'_, T>> {
         rt::atom(&self.word);
         self.try_lock_fast(full)
     }
 
-    /// The same, saying nothing to whoever observes.
+    /// Like [`try_lock`](Slot::try_lock), without a call to the observer.
     #[inline]
     pub(crate) fn try_lock_fast(&self, full: bool) -> Option<SlotGuard<'_, T>> {
-        let before = if full { FULL } else { EMPTY };
-        match self.word.compare_exchange(before, HELD, Acquire, Relaxed) {
+        let free = if full { FULL } else { EMPTY };
+        match self.word.compare_exchange(free, HELD, Acquire, Relaxed) {
             Ok(_) => Some(SlotGuard { slot: self, full, not_send: PhantomData }),
             Err(_) => None,
         }
     }
 
-    /// For the holder alone.
-    #[cold]
-    fn release(&self, state: u32) {
-        rt::atom(&self.word);
-        self.word.store(state, Release);
-        if rt::explored() {
-            rt::wake(&self.word, 1);
-        }
-    }
-
-    /// Takes hold of the place as soon as nobody else has it.
+    /// Acquires the slot, blocking while another thread holds it.
     pub(crate) fn lock(&self) -> SlotGuard<'_, T> {
         let mut spin = SpinBudget::new();
         loop {
             rt::atom(&self.word);
-            let before = self.word.load(Relaxed);
-            if before != HELD {
-                if let Some(open) = self.try_lock(before == FULL) {
-                    return open;
+            let seen = self.word.load(Relaxed);
+            if seen != HELD {
+                if let Some(guard) = self.try_lock(seen == FULL) {
+                    return guard;
                 }
             } else if !spin.spin() {
-                // Under a scheduler the holder wakes who waits, and time might pass in vain for ever.
-                let until = if rt::explored() { None } else { rt::deadline(NAP) };
-                rt::wait(&self.word, HELD, until);
+                let recheck = if rt::explored() { None } else { rt::deadline(RECHECK) };
+                rt::wait(&self.word, HELD, recheck);
             }
+        }
+    }
+
+    /// Releases the slot, which the calling thread holds.
+    #[inline]
+    fn release(&self, full: bool) {
+        let observed = !rt::quiet();
+        if observed {
+            rt::atom(&self.word);
+        }
+        self.word.store(if full { FULL } else { EMPTY }, Release);
+        if observed {
+            self.wake_explored();
+        }
+    }
+
+    #[cold]
+    fn wake_explored(&self) {
+        if rt::explored() {
+            rt::wake(&self.word, 1);
         }
     }
 }
@@ -96,7 +125,7 @@ impl<T> Slot<T> {
 impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
         if *self.word.get_mut() == FULL {
-            // SAFETY: the word says that there is an item; it was written before the word was.
+            // SAFETY: the word is `FULL`, so the item is initialized, and no thread can access it any more.
             unsafe { self.item.get_mut().assume_init_drop() };
         }
     }
@@ -108,7 +137,7 @@ impl<T> fmt::Debug for Slot<T> {
     }
 }
 
-/// A place in hand; dropping it lets go of it.
+/// A slot that is held by the calling thread; dropping the guard releases it.
 pub(crate) struct SlotGuard<'a, T> {
     slot: &'a Slot<T>,
     full: bool,
@@ -116,15 +145,16 @@ pub(crate) struct SlotGuard<'a, T> {
 }
 
 impl<T> SlotGuard<'_, T> {
-    /// Takes out what is there, and puts `item` in.
+    /// Moves the item out, if there is one, and `item` in, if it is one.
     #[inline]
     pub(crate) fn replace(&mut self, item: Option<T>) -> Option<T> {
         let content = self.slot.item.get();
-        // SAFETY: the place is held by this alone, and it is full.
+        // SAFETY: this guard holds the slot, so no other thread accesses the item. `full` says that it is initialized, and is
+        // corrected below, before anything can panic, so the item is not read twice.
         let before = self.full.then(|| unsafe { (*content).assume_init_read() });
         self.full = item.is_some();
         if let Some(item) = item {
-            // SAFETY: the place is held by this alone. What was there has been moved out.
+            // SAFETY: as above. The previous item has been moved out, so nothing is overwritten.
             unsafe { (*content).write(item) };
         }
         before
@@ -134,11 +164,6 @@ impl<T> SlotGuard<'_, T> {
 impl<T> Drop for SlotGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        let state = if self.full { FULL } else { EMPTY };
-        if rt::quiet() {
-            self.slot.word.store(state, Release);
-        } else {
-            self.slot.release(state);
-        }
+        self.slot.release(self.full);
     }
 }

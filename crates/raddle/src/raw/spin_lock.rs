@@ -1,33 +1,44 @@
-//! The lock inside primitives: held for a few instructions, and let go of by an ordinary store.
+//! The lock inside the primitives, held for a few instructions.
 //!
-//! A store costs half of what an exchange does, but cannot tell whether somebody sleeps. Who goes to sleep says so
-//! beforehand, and who lets go looks after its store; the processor may do that in the other order, so that once in a
-//! while somebody is overlooked, who wakes by itself after [`NAP`]. A lock that may be held for long is better off with
-//! a [`RawMutex`](super::RawMutex).
+//! # State
+//! One word: `FREE`, `HELD`, or `PARKED`, which is held while a thread may be parked on the word. This is the second mutex of
+//! Drepper's "Futexes Are Tricky" (2011), with spinning before the first park.
+//!
+//! # Operations
+//! An uncontended acquire is one compare-and-swap, an uncontended release one exchange. A thread that has used up its spin
+//! budget exchanges `PARKED` into the word; if the word was not `FREE`, it parks. A release that finds `PARKED` wakes one thread,
+//! which acquires the lock as `PARKED` again, because others may still be parked.
+//!
+//! # Why the release is an exchange
+//! A plain store is cheaper, but it cannot tell whether a thread has just parked, and a thread whose wake-up is missed would have
+//! to poll. The items of a ring are released by a store, in [`slot`](super::slot), where the argument for it is written.
+//!
+//! # Fairness
+//! None: a running thread may acquire the lock ahead of a woken one. A lock that can be held for long is a
+//! [`RawMutex`](super::RawMutex).
+//!
+//! # Memory ordering
+//! `Acquire` on acquiring and `Release` on releasing.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::Duration;
 
 use crate::rt;
 use crate::sys::spin::SpinBudget;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
-
-/// The longest time for which a waiter sleeps without looking at the lock again.
-pub(super) const NAP: Duration = Duration::from_micros(50);
+/// Held, and a thread may be parked.
+const PARKED: u32 = 2;
 
 #[derive(Debug)]
 pub(crate) struct SpinLock {
     word: AtomicU32,
-    /// How many threads sleep, or are about to.
-    sleepers: AtomicU32,
 }
 
 impl SpinLock {
     pub(crate) const fn new() -> Self {
-        Self { word: AtomicU32::new(FREE), sleepers: AtomicU32::new(0) }
+        Self { word: AtomicU32::new(FREE) }
     }
 
     #[inline]
@@ -36,7 +47,7 @@ impl SpinLock {
         self.try_acquire_fast()
     }
 
-    /// Like `try_acquire`, without a call to the observer.
+    /// Like [`try_acquire`](SpinLock::try_acquire), without a call to the observer.
     #[inline]
     pub(crate) fn try_acquire_fast(&self) -> bool {
         self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
@@ -45,40 +56,75 @@ impl SpinLock {
     #[inline]
     pub(crate) fn acquire(&self) {
         if !self.try_acquire() {
-            self.acquire_slowly();
+            self.acquire_contended();
         }
     }
 
-    /// For the holder alone.
+    /// Releases the lock, which the calling thread holds.
     #[inline]
     pub(crate) fn release(&self) {
         rt::atom(&self.word);
-        self.word.store(FREE, Release);
-        if self.sleepers.load(Relaxed) > 0 {
-            rt::wake(&self.word, 1);
+        if self.word.swap(FREE, Release) == PARKED {
+            self.wake();
         }
     }
 
     #[cold]
-    fn acquire_slowly(&self) {
-        let mut spin = SpinBudget::new();
-        loop {
-            rt::atom(&self.word);
-            if self.word.load(Relaxed) == FREE {
-                if self.try_acquire() {
-                    return;
-                }
-            } else if !spin.spin() {
-                self.nap();
-            }
-        }
+    fn wake(&self) {
+        rt::wake(&self.word, 1);
     }
 
-    fn nap(&self) {
-        self.sleepers.fetch_add(1, Relaxed);
-        // Under a scheduler nobody is overlooked, and time might pass in vain for ever.
-        let until = if rt::explored() { None } else { rt::deadline(NAP) };
-        rt::wait(&self.word, HELD, until);
-        self.sleepers.fetch_sub(1, Relaxed);
+    #[cold]
+    fn acquire_contended(&self) {
+        let mut spin = SpinBudget::new();
+        while spin.spin() {
+            rt::atom(&self.word);
+            if self.word.load(Relaxed) == FREE && self.try_acquire() {
+                return;
+            }
+        }
+        loop {
+            rt::atom(&self.word);
+            if self.word.swap(PARKED, Acquire) == FREE {
+                return;
+            }
+            rt::wait(&self.word, PARKED, None);
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the toolkit's threads are a layer above")]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn released_lock_can_be_acquired() {
+        let lock = SpinLock::new();
+        assert!(lock.try_acquire());
+        assert!(!lock.try_acquire());
+        lock.release();
+        assert!(lock.try_acquire());
+    }
+
+    #[test]
+    fn every_parked_thread_is_woken() {
+        let lock = SpinLock::new();
+        lock.acquire();
+        thread::scope(|s| {
+            for _ in 0..3 {
+                s.spawn(|| {
+                    lock.acquire();
+                    lock.release();
+                });
+            }
+            while lock.word.load(Relaxed) != PARKED {
+                rt::yield_now();
+            }
+            lock.release();
+        });
+        assert!(lock.try_acquire());
     }
 }
