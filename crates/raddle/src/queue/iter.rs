@@ -5,7 +5,7 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 
 use super::base::BaseQueue;
-use super::limit::Limit;
+use super::blocking::Timeout;
 use super::order::Order;
 use crate::rt::Place;
 
@@ -29,7 +29,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// ```
     #[track_caller]
     pub fn iter(&self) -> Iter<'_, T, O> {
-        Iter { queue: self, made: Place::caller() }
+        Iter { queue: self, created: Place::caller() }
     }
 
     /// Returns an iterator that gets items without blocking, until the queue is empty.
@@ -46,7 +46,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// ```
     #[track_caller]
     pub fn try_iter(&self) -> TryIter<'_, T, O> {
-        TryIter { queue: self, made: Place::caller() }
+        TryIter { queue: self, created: Place::caller() }
     }
 
     /// Returns an iterator like [`iter`](Self::iter) that owns its reference to the queue, so that it can be stored, or
@@ -70,7 +70,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         reason = "only the standard library can implement it for an `Arc`"
     )]
     pub fn into_iter(self: Arc<Self>) -> OwnedIter<T, O> {
-        OwnedIter { queue: self, made: Place::caller() }
+        OwnedIter { queue: self, created: Place::caller() }
     }
 }
 
@@ -80,7 +80,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
 #[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct Iter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
-    made: Place,
+    created: Place,
 }
 
 impl<T, O: Order<T>> Iterator for Iter<'_, T, O> {
@@ -88,7 +88,7 @@ impl<T, O: Order<T>> Iterator for Iter<'_, T, O> {
 
     #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.queue.next_item(Limit::NONE, self.made)
+        self.queue.next_item(Timeout::NEVER, self.created)
     }
 }
 
@@ -100,7 +100,7 @@ impl<T, O: Order<T>> FusedIterator for Iter<'_, T, O> {}
 #[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct TryIter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
-    made: Place,
+    created: Place,
 }
 
 impl<T, O: Order<T>> Iterator for TryIter<'_, T, O> {
@@ -108,7 +108,7 @@ impl<T, O: Order<T>> Iterator for TryIter<'_, T, O> {
 
     #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.queue.next_item(Limit::Now, self.made)
+        self.queue.next_item(Timeout::Now, self.created)
     }
 }
 
@@ -118,7 +118,7 @@ impl<T, O: Order<T>> Iterator for TryIter<'_, T, O> {
 #[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct OwnedIter<T, O: Order<T>> {
     queue: Arc<BaseQueue<T, O>>,
-    made: Place,
+    created: Place,
 }
 
 impl<T, O: Order<T>> Iterator for OwnedIter<T, O> {
@@ -126,7 +126,7 @@ impl<T, O: Order<T>> Iterator for OwnedIter<T, O> {
 
     #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.queue.next_item(Limit::NONE, self.made)
+        self.queue.next_item(Timeout::NEVER, self.created)
     }
 }
 
@@ -136,7 +136,7 @@ impl<T, O: Order<T>> FusedIterator for OwnedIter<T, O> {}
 #[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct IntoIter<T, O: Order<T>> {
     queue: BaseQueue<T, O>,
-    made: Place,
+    created: Place,
 }
 
 impl<T, O: Order<T>> Iterator for IntoIter<T, O> {
@@ -144,7 +144,7 @@ impl<T, O: Order<T>> Iterator for IntoIter<T, O> {
 
     #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.queue.next_item(Limit::Now, self.made)
+        self.queue.next_item(Timeout::Now, self.created)
     }
 }
 
@@ -180,7 +180,7 @@ impl<T, O: Order<T>> IntoIterator for BaseQueue<T, O> {
 
     #[track_caller]
     fn into_iter(self) -> IntoIter<T, O> {
-        IntoIter { queue: self, made: Place::caller() }
+        IntoIter { queue: self, created: Place::caller() }
     }
 }
 

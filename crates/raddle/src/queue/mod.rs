@@ -1,14 +1,15 @@
-//! Queues: passing items from threads to threads.
+//! Queues, through which threads pass items to each other.
 //!
-//! | queue | gives out first | limit, `task_done`, `join`, `shutdown` |
+//! | queue | next item | limit, `task_done`, `join`, `shutdown` |
 //! |---|---|---|
-//! | [`Queue`] | what came first | yes |
-//! | [`LifoQueue`] | what came last | yes |
-//! | [`PriorityQueue`] | what is smallest; of equals, what came first | yes |
-//! | [`SimpleQueue`] | what came first | no |
+//! | [`Queue`] | the one put first | yes |
+//! | [`LifoQueue`] | the one put last | yes |
+//! | [`PriorityQueue`] | the smallest; of equal items, the one put first | yes |
+//! | [`SimpleQueue`] | the one put first | no |
 //!
-//! The first three are one type, [`BaseQueue`], with an order; that page has all that they can do.
+//! The first three are one type, [`BaseQueue`], with an order. All their methods are on its page.
 //!
+//! # Examples
 //! ```
 //! use raddle::{Queue, thread};
 //!
@@ -23,30 +24,19 @@
 //!         });
 //!     }
 //!     queue.put_many(1..=20).unwrap();
-//!     queue.join(); // all 20 are done with
-//!     queue.shutdown(); // the workers' loops end
+//!     queue.join(); // all 20 jobs are done
+//!     queue.shutdown(); // ends the workers' loops
 //! });
 //! ```
 
 mod base;
-mod batch;
-mod burst;
+mod blocking;
 mod error;
-mod hand;
-mod heap;
-mod in_order;
+mod flavors;
 mod iter;
-mod limit;
-mod monitor;
 mod order;
-mod quick;
-mod ring;
-mod sides;
 mod simple;
 mod state;
-mod store;
-mod tasks;
-mod turns;
 
 pub use base::BaseQueue;
 pub use error::{GetError, PutError, ShutDownError, TooManyTasksDoneError};
@@ -54,8 +44,9 @@ pub use iter::{IntoIter, Iter, OwnedIter, TryIter};
 pub use order::{Fifo, Lifo, Order, SmallestFirst};
 pub use simple::SimpleQueue;
 
-/// First in, first out.
+/// A queue that is first in, first out.
 ///
+/// # Examples
 /// ```
 /// use raddle::Queue;
 ///
@@ -67,8 +58,9 @@ pub use simple::SimpleQueue;
 /// ```
 pub type Queue<T> = BaseQueue<T, Fifo>;
 
-/// Last in, first out: a stack.
+/// A queue that is last in, first out: a stack.
 ///
+/// # Examples
 /// ```
 /// use raddle::LifoQueue;
 ///
@@ -80,14 +72,18 @@ pub type Queue<T> = BaseQueue<T, Fifo>;
 /// ```
 pub type LifoQueue<T> = BaseQueue<T, Lifo>;
 
-/// The smallest item first, as in Python; equal items in the order in which they were put. For the greatest
-/// first, put [`std::cmp::Reverse`] around the items.
+/// A queue that gives out the smallest item first, as in Python. Equal items come first in, first out.
 ///
-/// `Ord::cmp` runs while the queue is locked: it must not use the queue itself, and should be quick. If it panics,
-/// the put or get that called it panics and the queue is as it was before; items that the same call had put
-/// or got already stay put or got, the latter are dropped. The items of a blocked put are compared by the get
-/// that makes room for them.
+/// For the greatest item first, wrap the items in [`std::cmp::Reverse`].
 ///
+/// `Ord::cmp` runs while the queue's lock is held. It must not use the queue, and should be quick. The items of a blocked put
+/// are compared by the get that makes room for them.
+///
+/// # Panics
+/// If `Ord::cmp` panics, the put or get that called it panics, and the queue is as it was before. Of a batch, the items put
+/// before the panic stay in the queue, and those got before it are dropped.
+///
+/// # Examples
 /// ```
 /// use raddle::PriorityQueue;
 ///

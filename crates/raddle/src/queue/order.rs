@@ -1,17 +1,22 @@
-//! In which order a queue gives its items out.
+//! The order in which a queue gives its items out, and the stores for orders other than first in, first out.
 
-use super::heap::Heap;
-use super::in_order::InOrder;
-use super::store::Store;
+use std::cmp::Ordering;
+use std::collections::VecDeque;
 
 /// The order in which a [`BaseQueue`](crate::queue::BaseQueue) gives its items out: [`Fifo`], [`Lifo`] or
-/// [`SmallestFirst`]. There are no others.
+/// [`SmallestFirst`].
+///
+/// This trait is sealed.
 pub trait Order<T>: sealed::Sealed {
-    /// What keeps the items.
+    /// Keeps the items behind one lock.
     #[doc(hidden)]
-    type Store: Store<T>;
+    type Store: OwnedStore<T>;
 
-    /// What the queue is called in reports.
+    /// Whether items come out in the order in which they went in. Then there are better flavors than one lock.
+    #[doc(hidden)]
+    const IN_ORDER: bool = false;
+
+    /// The name of the queue in reports.
     #[doc(hidden)]
     const NAME: &'static str;
 }
@@ -24,12 +29,13 @@ pub enum Fifo {}
 #[derive(Debug)]
 pub enum Lifo {}
 
-/// The smallest item first, equal ones as they came: the order of [`PriorityQueue`](crate::PriorityQueue).
+/// The smallest item first, equal items first in, first out: the order of [`PriorityQueue`](crate::PriorityQueue).
 #[derive(Debug)]
 pub enum SmallestFirst {}
 
 impl<T> Order<T> for Fifo {
-    type Store = InOrder<T>;
+    type Store = VecDeque<T>;
+    const IN_ORDER: bool = true;
     const NAME: &'static str = "Queue";
 }
 
@@ -48,4 +54,213 @@ mod sealed {
     impl Sealed for super::Fifo {}
     impl Sealed for super::Lifo {}
     impl Sealed for super::SmallestFirst {}
+}
+
+/// Keeps items and knows which is next.
+///
+/// Only [`position`](Store::position) and [`gap`](Store::gap) run the user's code, namely `Ord::cmp`, and they change
+/// nothing. So a comparison that panics leaves everything as it was.
+pub trait Store<T> {
+    /// Returns the number of items.
+    fn len(&self) -> usize;
+
+    /// Finds the position of an item that is to be inserted. An order that does not compare needs none.
+    fn position(&self, item: &T) -> usize {
+        let _ = item;
+        0
+    }
+
+    /// Inserts an item at its position.
+    fn insert(&mut self, position: usize, item: T);
+
+    /// Finds the position that becomes free when the next item is taken and `incoming`, if any, is inserted.
+    fn gap(&self, incoming: Option<&T>) -> usize {
+        let _ = incoming;
+        0
+    }
+
+    /// Takes the next item and inserts `incoming`, if any, which is no candidate itself.
+    fn take(&mut self, gap: usize, incoming: Option<T>) -> Option<T>;
+}
+
+/// A store that owns its items.
+pub trait OwnedStore<T>: Store<T> {
+    /// A store without items.
+    const EMPTY: Self;
+
+    /// Returns all items, the next one first. Runs the user's code.
+    fn into_items(self) -> Vec<T>;
+}
+
+impl<T> Store<T> for VecDeque<T> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn insert(&mut self, _: usize, item: T) {
+        self.push_back(item);
+    }
+
+    fn take(&mut self, _: usize, incoming: Option<T>) -> Option<T> {
+        let next = self.pop_front();
+        self.extend(incoming);
+        next
+    }
+}
+
+impl<T> OwnedStore<T> for VecDeque<T> {
+    const EMPTY: Self = VecDeque::new();
+
+    fn into_items(self) -> Vec<T> {
+        self.into()
+    }
+}
+
+/// The next item is the last one.
+impl<T> Store<T> for Vec<T> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn insert(&mut self, _: usize, item: T) {
+        self.push(item);
+    }
+
+    #[inline]
+    fn take(&mut self, _: usize, incoming: Option<T>) -> Option<T> {
+        let next = self.pop();
+        self.extend(incoming);
+        next
+    }
+}
+
+impl<T> OwnedStore<T> for Vec<T> {
+    const EMPTY: Self = Vec::new();
+
+    fn into_items(mut self) -> Vec<T> {
+        self.reverse();
+        self
+    }
+}
+
+/// A binary heap with the smallest item at the root; among equal items, the one that arrived first.
+///
+/// It compares first and moves then. The standard library's heap moves while it compares, so a comparison that panics may
+/// leave an item out of place. Here the comparisons of a step only find the position at which its last item will be, and the
+/// moves that follow, along the path from there to the root, cannot fail. The algorithm is that of J. W. J. Williams,
+/// "Algorithm 232: Heapsort" (1964), which descends as in I. Wegener, "Bottom-up heapsort" (1993): with one comparison per
+/// level, of which no branch has to be predicted.
+#[derive(Debug)]
+pub struct Heap<T> {
+    entries: Vec<HeapEntry<T>>,
+    /// The number of items that ever arrived.
+    arrivals: u64,
+}
+
+#[derive(Debug)]
+struct HeapEntry<T> {
+    item: T,
+    arrival: u64,
+}
+
+impl<T: Ord> HeapEntry<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.item.cmp(&other.item).then(self.arrival.cmp(&other.arrival))
+    }
+}
+
+const fn parent(position: usize) -> usize {
+    (position - 1) / 2
+}
+
+impl<T: Ord> Heap<T> {
+    /// Descends from the root of the first `len` entries to a leaf, always to the smaller child. Then ascends past the
+    /// entries that are not `before` the item that needs a position: an item from the end belongs near a leaf.
+    fn descend(&self, len: usize, before: impl Fn(&HeapEntry<T>) -> bool) -> usize {
+        let entries = &self.entries[..len];
+        let (mut position, mut right) = (0, 2);
+        while right < len {
+            let left_is_smaller = entries[right - 1].cmp(&entries[right]).is_lt();
+            position = right - usize::from(left_is_smaller); // no branch: it could not be predicted
+            right = 2 * position + 2;
+        }
+        if right == len {
+            position = right - 1;
+        }
+        while position > 0 && !before(&entries[position]) {
+            position = parent(position);
+        }
+        position
+    }
+
+    /// Puts `entry` at `position`, moves all entries on the path from there one level up, and returns the root.
+    fn shift_up(&mut self, position: usize, mut entry: HeapEntry<T>) -> HeapEntry<T> {
+        let mut position = position;
+        while position > 0 {
+            std::mem::swap(&mut entry, &mut self.entries[position]);
+            position = parent(position);
+        }
+        std::mem::replace(&mut self.entries[0], entry)
+    }
+
+    fn entry(&mut self, item: T) -> HeapEntry<T> {
+        self.arrivals += 1;
+        HeapEntry { item, arrival: self.arrivals }
+    }
+}
+
+impl<T: Ord> Store<T> for Heap<T> {
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Ascends from the end past all items that are greater: equal items arrived earlier.
+    fn position(&self, item: &T) -> usize {
+        let mut position = self.entries.len();
+        while position > 0 && self.entries[parent(position)].item > *item {
+            position = parent(position);
+        }
+        position
+    }
+
+    fn insert(&mut self, position: usize, item: T) {
+        let entry = self.entry(item);
+        let mut from = self.entries.len();
+        self.entries.push(entry);
+        while from > position {
+            self.entries.swap(from, parent(from));
+            from = parent(from);
+        }
+    }
+
+    /// Finds the position for `incoming`, or for the last entry, once the root is taken.
+    fn gap(&self, incoming: Option<&T>) -> usize {
+        match (incoming, self.entries.split_last()) {
+            (Some(item), _) => self.descend(self.entries.len(), |entry| entry.item <= *item),
+            (None, Some((last, rest))) => self.descend(rest.len(), |entry| entry.cmp(last).is_lt()),
+            (None, None) => 0,
+        }
+    }
+
+    fn take(&mut self, gap: usize, incoming: Option<T>) -> Option<T> {
+        let entry = match incoming {
+            Some(item) => self.entry(item),
+            None => self.entries.pop()?,
+        };
+        if self.entries.is_empty() {
+            return Some(entry.item);
+        }
+        Some(self.shift_up(gap, entry).item)
+    }
+}
+
+impl<T: Ord> OwnedStore<T> for Heap<T> {
+    const EMPTY: Self = Heap { entries: Vec::new(), arrivals: 0 };
+
+    fn into_items(mut self) -> Vec<T> {
+        self.entries.sort_by(HeapEntry::cmp);
+        self.entries.into_iter().map(|entry| entry.item).collect()
+    }
 }

@@ -1,23 +1,28 @@
-//! The queue without limits, tasks and end.
+//! The queue without a limit, tasks or a shutdown.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use super::hand::Load;
-use super::in_order::InOrder;
-use super::limit::Limit;
-use super::monitor::Monitor;
-use super::state::State;
-use crate::rt::{self, Kind, Op};
+use super::blocking::{Blocking, Timeout};
+use super::order::Fifo;
+use super::state::Items;
+use crate::rt::{Kind, Op};
 
-/// First in, first out, for any number of items: putting never waits and never fails.
+/// A FIFO queue for any number of items, without [`join`](crate::queue::BaseQueue::join) or
+/// [`shutdown`](crate::queue::BaseQueue::shutdown). A put never blocks and never fails.
 ///
-/// It has no `join` and no shutdown. Putting is possible everywhere, also in a destructor that runs while the
-/// thread is inside another operation of the same queue: no item is dropped while the queue is locked.
+/// [`put`](Self::put) can be called everywhere, also in a destructor that runs while the thread is inside another operation
+/// of the same queue: no item is dropped while the queue's lock is held. A panic in a thread that uses the queue does not
+/// poison it.
 ///
-/// Fair, panic-safe and ordered as [`Queue`](crate::Queue).
+/// # Fairness
+/// Threads that wait for an item are served in FIFO order, as in [`Queue`](crate::Queue).
 ///
+/// # Memory ordering
+/// A put *happens before* the get of the item.
+///
+/// # Examples
 /// ```
 /// use raddle::{SimpleQueue, Thread};
 ///
@@ -28,97 +33,189 @@ use crate::rt::{self, Kind, Op};
 /// # thread.join().unwrap();
 /// ```
 pub struct SimpleQueue<T> {
-    monitor: Monitor<T, InOrder<T>>,
+    blocking: Blocking<T, Fifo>,
 }
 
 impl<T> SimpleQueue<T> {
-    /// An empty queue.
+    /// Creates an empty queue.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::SimpleQueue;
+    ///
+    /// static QUEUE: SimpleQueue<u8> = SimpleQueue::new();
+    /// assert!(QUEUE.is_empty());
+    /// ```
     pub const fn new() -> Self {
-        Self { monitor: Monitor::new(usize::MAX) }
+        Self { blocking: Blocking::new(usize::MAX) }
     }
 
     /// Puts an item.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::SimpleQueue;
+    ///
+    /// let queue = SimpleQueue::new();
+    /// queue.put(1);
+    /// assert_eq!(queue.len(), 1);
+    /// ```
     #[inline]
     #[track_caller]
     pub fn put(&self, item: T) {
-        if let Err(item) = self.monitor.put_quickly(item) {
-            self.put_slowly(item);
+        if let Err(item) = self.blocking.put_fast(item) {
+            self.put_slow(item);
         }
     }
 
     #[cold]
     #[track_caller]
-    fn put_slowly(&self, item: T) {
-        let put = self.monitor.put(self.op(Kind::Put), Load::one(item), Limit::Now);
-        debug_assert!(put.is_ok(), "a queue without limit and end refused an item");
+    fn put_slow(&self, item: T) {
+        let put = self.blocking.put(self.op(Kind::Put), Items::one(item), Timeout::Now);
+        debug_assert!(put.is_ok(), "a queue without a limit refused an item");
     }
 
-    /// Gets the next item, waiting for one.
+    /// Gets the next item, blocking until there is one.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::SimpleQueue;
+    ///
+    /// let queue = SimpleQueue::new();
+    /// queue.put("first");
+    /// queue.put("second");
+    /// assert_eq!(queue.get(), "first");
+    /// ```
     #[inline]
     #[track_caller]
     pub fn get(&self) -> T {
-        match self.monitor.get_quickly() {
+        match self.blocking.get_fast() {
             Some(item) => item,
-            None => self.get_slowly(),
+            None => self.get_slow(),
         }
     }
 
     #[cold]
     #[track_caller]
-    fn get_slowly(&self) -> T {
-        match self.monitor.get(self.op(Kind::Get), Limit::NONE) {
+    fn get_slow(&self) -> T {
+        match self.blocking.get(self.op(Kind::Get), Timeout::NEVER) {
             Ok(item) => item,
-            Err(error) => unreachable!("a queue without end ended a wait without limit: {error}"),
+            Err(error) => unreachable!("a get without a timeout failed: {error}"),
         }
     }
 
-    /// Gets the next item if there is one now.
+    /// Gets the next item if there is one. Never blocks.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::SimpleQueue;
+    ///
+    /// let queue = SimpleQueue::new();
+    /// queue.put(1);
+    /// assert_eq!(queue.try_get(), Some(1));
+    /// assert_eq!(queue.try_get(), None);
+    /// ```
     #[must_use = "the item would be lost"]
     #[track_caller]
     pub fn try_get(&self) -> Option<T> {
-        match self.monitor.get_quickly() {
-            Some(item) => Some(item),
-            None => self.monitor.get(self.op(Kind::Get), Limit::Now).ok(),
-        }
+        self.get_within(|| Timeout::Now)
     }
 
-    /// Gets the next item, waiting for one at most `timeout`.
+    /// Gets the next item, blocking for at most `timeout` until there is one.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::SimpleQueue;
+    /// use std::time::Duration;
+    ///
+    /// let queue: SimpleQueue<u8> = SimpleQueue::new();
+    /// assert_eq!(queue.get_timeout(Duration::from_millis(1)), None);
+    /// ```
     #[must_use = "the item would be lost"]
     #[track_caller]
     pub fn get_timeout(&self, timeout: Duration) -> Option<T> {
-        self.monitor.get(self.op(Kind::Get), Limit::timeout(timeout)).ok()
+        self.get_within(|| Timeout::after(timeout))
     }
 
-    /// Gets the next item, waiting for one until `deadline` at most.
+    /// Gets the next item, blocking until there is one or `deadline` has passed.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{SimpleQueue, time};
+    ///
+    /// let queue = SimpleQueue::new();
+    /// queue.put(1);
+    /// let past = time::now();
+    /// assert_eq!(queue.get_deadline(past), Some(1));
+    /// assert_eq!(queue.get_deadline(past), None);
+    /// ```
     #[must_use = "the item would be lost"]
     #[track_caller]
     pub fn get_deadline(&self, deadline: Instant) -> Option<T> {
-        self.monitor.get(self.op(Kind::Get), Limit::deadline(deadline)).ok()
+        self.get_within(|| Timeout::at(deadline))
     }
 
-    /// How many items there are. Other threads may change that at any time.
+    #[track_caller]
+    fn get_within(&self, timeout: impl FnOnce() -> Timeout) -> Option<T> {
+        match self.blocking.get_fast() {
+            Some(item) => Some(item),
+            None => self.blocking.get(self.op(Kind::Get), timeout()).ok(),
+        }
+    }
+
+    /// Returns the number of items in the queue. Other threads may change it at any time.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::SimpleQueue;
+    ///
+    /// let queue: SimpleQueue<_> = (0..3).collect();
+    /// assert_eq!(queue.len(), 3);
+    /// ```
     #[track_caller]
     pub fn len(&self) -> usize {
-        rt::point(self.op(Kind::Read));
-        self.monitor.look(State::len)
+        self.blocking.look(self.op(Kind::Read), |_, len| len)
     }
 
-    /// Whether there is no item. Other threads may change that at any time.
+    /// Returns `true` if there is no item in the queue. Other threads may change this at any time.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::SimpleQueue;
+    ///
+    /// let queue = SimpleQueue::new();
+    /// queue.put(1);
+    /// assert!(!queue.is_empty());
+    /// ```
     #[track_caller]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many threads wait for an item.
+    /// Returns the number of threads that wait for an item.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{SimpleQueue, thread};
+    ///
+    /// let queue = SimpleQueue::new();
+    /// thread::scope(|s| {
+    ///     s.spawn(|| queue.get());
+    ///     while queue.n_getters() == 0 {
+    ///         thread::yield_now();
+    ///     }
+    ///     queue.put("served");
+    ///     assert_eq!(queue.n_getters(), 0);
+    /// });
+    /// ```
     #[track_caller]
     pub fn n_getters(&self) -> usize {
-        rt::point(self.op(Kind::Read));
-        self.monitor.look(|state| state.getters.len())
+        self.blocking.look(self.op(Kind::Read), |state, _| state.getters.len())
     }
 
-    /// Has observers see the items by `text`.
+    /// Has observers see the items as `text`.
     pub(crate) fn show_items(&self, text: impl Fn(&T) -> String + Send + Sync + 'static) {
-        self.monitor.show.set(text);
+        self.blocking.show.set(text);
     }
 
     #[track_caller]

@@ -1,62 +1,59 @@
-//! What the lock of a queue guards, and the steps that are taken under it.
+//! The state that all flavors of a queue share: its waiters, its unfinished tasks, and whether it is shut down.
 //!
-//! Whenever the lock is free:
+//! # Invariants
+//! Whenever the lock that guards the state is free:
 //!
-//! 1. If a thread is in line to get, there is no item, nobody is in line to put, and the queue is not shut down.
-//! 2. If a thread is in line to put, the queue is full, what it brings is in its hand, and the queue is not shut down.
-//! 3. If a thread is in line to join, there are unfinished tasks.
+//! 1. If a getter waits, there is no item, no putter waits, and the queue is not shut down.
+//! 2. If a putter waits, the queue is full, the putter's items are in its exchange slot, and the queue is not shut down.
+//! 3. If a joiner waits, there are unfinished tasks.
 //!
-//! A thread lines up in the same hold of the lock in which it saw that it cannot go on. Whoever changes that
-//! takes it out of line in the hold in which he changes it, with what becomes of it in its hand, and lets it go
-//! afterwards. So nobody waits for what is there already, and no wake-up can be lost: one whose time is up either
-//! finds itself in line, and has got nothing, or has been served, and takes what is in its hand.
+//! # Waiting
+//! A thread enqueues itself in the same critical section in which it saw that it cannot proceed. The thread that changes this
+//! dequeues it in the critical section of the change, leaves the result in its [`Exchange`], and wakes it after the lock is
+//! released. So no thread waits for something that is there already, and no wake-up is lost: a thread that times out either
+//! finds itself in the wait queue, and then nothing has happened, or it has been served, and takes the result.
 //!
-//! That the one who makes waiting unnecessary also does what was waited for, is from C. A. R. Hoare, "Monitors: An
-//! Operating System Structuring Concept" (1974): nobody can come in between, so nobody has to look again.
+//! That the thread which makes waiting unnecessary also does what was waited for is from C. A. R. Hoare, "Monitors: An
+//! Operating System Structuring Concept" (1974): no other thread can come in between, so no waiter has to check again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::error::TooManyTasksDoneError;
-use super::hand::{Hand, LetGo, Load, Party};
-use super::store::Store;
-use crate::raw::WaitQueue;
+use super::order::Store;
+use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
 
-/// What every put and get touches is in the first cache line, together with the lock.
 #[repr(C)]
-pub(super) struct State<T, S> {
-    /// No more than a lock is needed: nobody is in line to put or to get, and the queue is not shut down.
-    pub(super) plain: bool,
-    pub(super) shut_down: bool,
-    pub(super) store: S,
-    /// How many items were put and not yet said to be done.
+pub(super) struct QueueState<T> {
+    /// No thread waits to put or to get, and the queue is not shut down: the fast paths are possible.
+    plain: bool,
+    shut_down: bool,
+    /// The number of items put and not yet marked done.
     pub(super) unfinished: usize,
-    /// How many have gone to the front and take up room here still.
-    pub(super) ahead: usize,
-    /// How many items there may be.
-    pub(super) limit: usize,
-    /// Threads that wait for an item.
-    pub(super) getters: WaitQueue<Hand<T>>,
-    /// Threads that have a batch begun and wait for more; served when no getter waits.
-    pub(super) fillers: WaitQueue<Hand<T>>,
-    pub(super) putters: WaitQueue<Hand<T>>,
-    pub(super) joiners: WaitQueue<Hand<T>>,
+    limit: usize,
+    pub(super) getters: WaitQueue<Exchange<T>>,
+    /// Threads with a batch begun. An item goes to them if no getter waits.
+    pub(super) fillers: WaitQueue<Exchange<T>>,
+    pub(super) putters: WaitQueue<Exchange<T>>,
+    pub(super) joiners: WaitQueue<Exchange<T>>,
 }
 
-/// How far a thread came in one step.
-pub(super) enum Turn<T, R> {
+/// The outcome of an attempt.
+pub(super) enum Outcome<T, R> {
     Done(R),
     /// The queue is full, or empty, and the thread does not want to wait.
     NotNow,
     ShutDown,
-    InLine(Party<T>),
+    /// The thread has to wait until it is notified.
+    Enqueued(QueueWaiter<T>),
 }
 
-impl<T, S: Store<T>> State<T, S> {
+impl<T> QueueState<T> {
     pub(super) const fn new(limit: usize) -> Self {
         Self {
             plain: true,
             shut_down: false,
-            store: S::EMPTY,
             unfinished: 0,
-            ahead: 0,
             limit,
             getters: WaitQueue::new(),
             fillers: WaitQueue::new(),
@@ -65,186 +62,373 @@ impl<T, S: Store<T>> State<T, S> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.store.len() + self.ahead
-    }
-
-    /// How many items are here, and not in front.
     #[inline]
-    pub(super) fn stored(&self) -> usize {
-        self.store.len()
-    }
-
-    #[inline]
-    pub(super) fn is_full(&self) -> bool {
-        self.len() >= self.limit
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     pub(super) fn is_shut_down(&self) -> bool {
         self.shut_down
     }
 
-    pub(super) fn unfinished(&self) -> usize {
-        self.unfinished
+    /// Returns whether a queue with `len` items is full.
+    pub(super) fn is_full(&self, len: usize) -> bool {
+        len >= self.limit
     }
 
-    /// Puts the load, or lines up with what of it found no room. What was refused stays in it.
+    /// Computes anew whether the fast paths are possible. To be called after each step that may have changed this.
     #[inline]
-    pub(super) fn put_or_wait(
+    pub(super) fn update_plain(&mut self) {
+        self.plain =
+            !self.shut_down && self.getters.is_empty() && self.fillers.is_empty() && self.putters.is_empty();
+    }
+
+    /// Puts the items, and enqueues the thread with those that find no room if it `may_wait`. What is refused stays in
+    /// `items`.
+    pub(super) fn put<S: Store<T>>(
         &mut self,
-        load: &mut Load<T>,
+        store: &mut S,
+        items: &mut Items<T>,
         may_wait: bool,
-        let_go: &mut LetGo<T>,
-    ) -> Turn<T, ()> {
+        wake: &mut WakeList<T>,
+    ) -> Outcome<T, ()> {
         if !self.shut_down {
-            self.put(load, let_go);
+            while self.hand_over(items, wake) || self.keep(store, items) {
+                self.unfinished += 1;
+            }
         }
-        if load.first().is_none() {
-            Turn::Done(())
+        if items.first().is_none() {
+            Outcome::Done(())
         } else if self.shut_down {
-            Turn::ShutDown
+            Outcome::ShutDown
         } else if may_wait {
-            let load = std::mem::replace(load, Load::NONE);
-            Turn::InLine(self.putters.enqueue(Hand::new(load, 0)))
+            let items = std::mem::replace(items, Items::NONE);
+            Outcome::Enqueued(self.putters.enqueue(Exchange::new(items, 0)))
         } else {
-            Turn::NotNow
+            Outcome::NotNow
         }
     }
 
-    /// Gets an item, or lines up for one.
-    #[inline]
-    pub(super) fn get_or_wait(&mut self, may_wait: bool, let_go: &mut LetGo<T>) -> Turn<T, T> {
-        if let Some(item) = self.get(let_go) {
-            Turn::Done(item)
-        } else if self.shut_down {
-            Turn::ShutDown
-        } else if may_wait {
-            Turn::InLine(self.getters.enqueue(Hand::new(Load::NONE, 1)))
-        } else {
-            Turn::NotNow
-        }
-    }
-
-    /// Fills the batch up to `max` items, or lines up with it for more.
-    pub(super) fn fill_or_wait(
+    /// Gets the next item, or enqueues the thread if it `may_wait`.
+    pub(super) fn get<S: Store<T>>(
         &mut self,
+        store: &mut S,
+        may_wait: bool,
+        wake: &mut WakeList<T>,
+    ) -> Outcome<T, T> {
+        if let Some(item) = self.take(store, wake) {
+            Outcome::Done(item)
+        } else if self.shut_down {
+            Outcome::ShutDown
+        } else if may_wait {
+            Outcome::Enqueued(self.getters.enqueue(Exchange::new(Items::NONE, 1)))
+        } else {
+            Outcome::NotNow
+        }
+    }
+
+    /// Fills the batch with what is there, up to `max` items.
+    pub(super) fn get_many<S: Store<T>>(
+        &mut self,
+        store: &mut S,
         batch: &mut Vec<T>,
         max: usize,
-        let_go: &mut LetGo<T>,
-    ) -> Turn<T, ()> {
-        self.get_many(batch, max, let_go);
-        if batch.len() >= max {
-            Turn::Done(())
-        } else if self.shut_down {
-            Turn::ShutDown
-        } else {
-            let load = Load::many(std::mem::take(batch));
-            Turn::InLine(self.fillers.enqueue(Hand::new(load, max)))
-        }
-    }
-
-    /// Gets what is there until the batch has `max` items.
-    #[inline]
-    pub(super) fn get_many(&mut self, batch: &mut Vec<T>, max: usize, let_go: &mut LetGo<T>) {
-        batch.reserve(self.store.len().min(max - batch.len()));
+        wake: &mut WakeList<T>,
+    ) {
+        batch.reserve(store.len().min(max - batch.len()));
         while batch.len() < max
-            && let Some(item) = self.get(let_go)
+            && let Some(item) = self.take(store, wake)
         {
             batch.push(item);
         }
     }
 
-    /// Puts as much as there is somebody to take it, or room for it.
-    #[inline]
-    fn put(&mut self, load: &mut Load<T>, let_go: &mut LetGo<T>) {
-        while self.hand_over(load, let_go) || self.keep(load) {
-            self.unfinished += 1;
+    /// Fills the batch up to `max` items, or enqueues the thread with it.
+    pub(super) fn fill<S: Store<T>>(
+        &mut self,
+        store: &mut S,
+        batch: &mut Vec<T>,
+        max: usize,
+        wake: &mut WakeList<T>,
+    ) -> Outcome<T, ()> {
+        self.get_many(store, batch, max, wake);
+        if batch.len() >= max {
+            Outcome::Done(())
+        } else if self.shut_down {
+            Outcome::ShutDown
+        } else {
+            let items = Items::many(std::mem::take(batch));
+            Outcome::Enqueued(self.fillers.enqueue(Exchange::new(items, max)))
         }
     }
 
-    /// Gives the next item to a thread that waits for it.
-    #[inline]
-    fn hand_over(&mut self, load: &mut Load<T>, let_go: &mut LetGo<T>) -> bool {
-        let line = if self.getters.is_empty() { &mut self.fillers } else { &mut self.getters };
-        let Some(taker) = line.front() else { return false };
-        let Some(item) = load.pop() else { return false };
-        if taker.request.give(item) {
-            let_go.add(line.dequeue());
+    /// Hands the next item over to a thread that waits for one.
+    fn hand_over(&mut self, items: &mut Items<T>, wake: &mut WakeList<T>) -> bool {
+        let waiters = if self.getters.is_empty() { &mut self.fillers } else { &mut self.getters };
+        let Some(waiter) = waiters.front() else { return false };
+        let Some(item) = items.pop() else { return false };
+        if waiter.request.push(item) {
+            wake.extend(waiters.dequeue());
         }
         true
     }
 
     /// Stores the next item if there is room.
-    #[inline]
-    fn keep(&mut self, load: &mut Load<T>) -> bool {
-        if self.is_full() {
+    fn keep<S: Store<T>>(&mut self, store: &mut S, items: &mut Items<T>) -> bool {
+        if store.len() >= self.limit {
             return false;
         }
-        let Some(place) = load.first().map(|item| self.store.place(item)) else { return false };
-        let Some(item) = load.pop() else { return false };
-        self.store.insert(place, item);
+        let Some(position) = items.first().map(|item| store.position(item)) else { return false };
+        let Some(item) = items.pop() else { return false };
+        store.insert(position, item);
         true
     }
 
-    /// Gets the next item; its room goes to the first in line to put.
-    #[inline]
-    fn get(&mut self, let_go: &mut LetGo<T>) -> Option<T> {
+    /// Takes the next item and gives its room to the first putter.
+    fn take<S: Store<T>>(&mut self, store: &mut S, wake: &mut WakeList<T>) -> Option<T> {
         let Some(putter) = self.putters.front() else {
-            let gap = self.store.gap(None);
-            return self.store.take(gap, None);
+            let gap = store.gap(None);
+            return store.take(gap, None);
         };
-        let mut load = putter.request.load();
-        let gap = self.store.gap(load.first());
-        let item = self.store.take(gap, load.pop());
+        let mut items = putter.request.items();
+        let gap = store.gap(items.first());
+        let item = store.take(gap, items.pop());
         self.unfinished += 1;
-        let all_in = load.first().is_none();
-        drop(load);
+        let all_in = items.first().is_none();
+        drop(items);
         if all_in {
-            let_go.add(self.putters.dequeue());
+            wake.extend(self.putters.dequeue());
         }
         item
     }
 
-    /// Lines up until there are no unfinished tasks.
-    pub(super) fn join_or_wait(&mut self, may_wait: bool) -> Turn<T, ()> {
-        if self.unfinished == 0 {
-            Turn::Done(())
-        } else if may_wait {
-            Turn::InLine(self.joiners.enqueue(Hand::new(Load::NONE, 0)))
-        } else {
-            Turn::NotNow
+    /// Stores as many items of the putters as there is room for.
+    pub(super) fn admit_putters<S: Store<T>>(&mut self, store: &mut S, wake: &mut WakeList<T>) {
+        while store.len() < self.limit
+            && let Some(putter) = self.putters.front()
+        {
+            let mut items = putter.request.items();
+            while store.len() < self.limit
+                && let Some(item) = items.pop()
+            {
+                let position = store.position(&item);
+                store.insert(position, item);
+                self.unfinished += 1;
+            }
+            if items.first().is_none() {
+                drop(items);
+                wake.extend(self.putters.dequeue());
+            }
         }
+    }
+
+    /// Marks one task done, unless there is none, or it is the last one and a thread waits for it. Returns whether it did.
+    #[inline]
+    pub(super) fn task_done_fast(&mut self) -> bool {
+        let fast = self.unfinished > 1 || (self.unfinished == 1 && self.joiners.is_empty());
+        self.unfinished -= usize::from(fast);
+        fast
     }
 
     pub(super) fn tasks_done(
         &mut self,
         done: usize,
-        let_go: &mut LetGo<T>,
+        wake: &mut WakeList<T>,
     ) -> Result<(), TooManyTasksDoneError> {
         let unfinished = self.unfinished;
         let left = unfinished.checked_sub(done).ok_or(TooManyTasksDoneError { done, unfinished })?;
-        self.set_unfinished(left, let_go);
+        self.set_unfinished(left, wake);
         Ok(())
     }
 
-    fn set_unfinished(&mut self, left: usize, let_go: &mut LetGo<T>) {
+    fn set_unfinished(&mut self, left: usize, wake: &mut WakeList<T>) {
         self.unfinished = left;
         if left == 0 {
-            let_go.add(self.joiners.dequeue_many(usize::MAX));
+            wake.extend(self.joiners.dequeue_many(usize::MAX));
         }
     }
 
-    pub(super) fn shut_down(&mut self, let_go: &mut LetGo<T>) {
+    /// Enqueues the thread until there are no unfinished tasks.
+    pub(super) fn join(&mut self, may_wait: bool) -> Outcome<T, ()> {
+        if self.unfinished == 0 {
+            Outcome::Done(())
+        } else if may_wait {
+            Outcome::Enqueued(self.joiners.enqueue(Exchange::new(Items::NONE, 0)))
+        } else {
+            Outcome::NotNow
+        }
+    }
+
+    /// Wakes all threads that wait to put or to get. Their exchange slots tell them what became of their items.
+    pub(super) fn shut_down(&mut self, wake: &mut WakeList<T>) {
         self.shut_down = true;
-        for line in [&mut self.getters, &mut self.fillers, &mut self.putters] {
-            let_go.add(line.dequeue_many(usize::MAX));
+        for waiters in [&mut self.getters, &mut self.fillers, &mut self.putters] {
+            wake.extend(waiters.dequeue_many(usize::MAX));
         }
     }
 
-    /// Removes all items. They count as done, as far as there are unfinished tasks.
-    pub(super) fn clear(&mut self, let_go: &mut LetGo<T>) -> S {
-        let store = self.store.clear();
-        self.set_unfinished(self.unfinished.saturating_sub(store.len()), let_go);
-        store
+    /// Shuts the queue down when `removed` items were removed, which count as done if there are as many unfinished tasks.
+    pub(super) fn shut_down_now(&mut self, removed: usize, wake: &mut WakeList<T>) {
+        self.shut_down(wake);
+        self.set_unfinished(self.unfinished.saturating_sub(removed), wake);
+    }
+}
+
+/// Items on their way into a queue or out of it, the next one first.
+#[derive(Debug)]
+pub(super) enum Items<T> {
+    One(Option<T>),
+    Many(VecDeque<T>),
+}
+
+impl<T> Items<T> {
+    pub(super) const NONE: Self = Items::One(None);
+
+    pub(super) fn one(item: T) -> Self {
+        Items::One(Some(item))
+    }
+
+    pub(super) fn many(items: Vec<T>) -> Self {
+        Items::Many(items.into())
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Items::One(item) => usize::from(item.is_some()),
+            Items::Many(items) => items.len(),
+        }
+    }
+
+    pub(super) fn first(&self) -> Option<&T> {
+        match self {
+            Items::One(item) => item.as_ref(),
+            Items::Many(items) => items.front(),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
+        let (one, many) = match self {
+            Items::One(item) => (item.as_slice(), None),
+            Items::Many(items) => (&[][..], Some(items)),
+        };
+        ItemsIter { one: one.iter(), many: many.map(VecDeque::iter) }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<T> {
+        match self {
+            Items::One(item) => item.take(),
+            Items::Many(items) => items.pop_front(),
+        }
+    }
+
+    /// Adds an item; if this is `One`, it is empty before.
+    fn push(&mut self, item: T) {
+        match self {
+            Items::One(slot) => *slot = Some(item),
+            Items::Many(items) => items.push_back(item),
+        }
+    }
+
+    /// Returns the item of a `One` that was refused.
+    pub(super) fn into_one(mut self) -> T {
+        self.pop().expect("a refused item is returned")
+    }
+
+    pub(super) fn into_vec(self) -> Vec<T> {
+        match self {
+            Items::One(item) => item.into_iter().collect(),
+            Items::Many(items) => items.into(),
+        }
+    }
+}
+
+struct ItemsIter<'a, T> {
+    one: std::slice::Iter<'a, T>,
+    many: Option<std::collections::vec_deque::Iter<'a, T>>,
+}
+
+impl<'a, T> Iterator for ItemsIter<'a, T> {
+    type Item = &'a T;
+
+    fn next(&mut self) -> Option<&'a T> {
+        self.one.next().or_else(|| self.many.as_mut()?.next())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.one.len() + self.many.as_ref().map_or(0, ExactSizeIterator::len);
+        (left, Some(left))
+    }
+}
+
+impl<T> ExactSizeIterator for ItemsIter<'_, T> {}
+
+/// The exchange slot of a waiting thread: items that it puts, or room for items that it gets.
+///
+/// Other threads access it under the queue's lock and only while its owner is in a wait queue, the owner only when it is not.
+/// So the lock in it is never contended; it makes the slot shareable.
+#[derive(Debug)]
+pub(super) struct Exchange<T> {
+    items: Guarded<Items<T>>,
+    /// The number of items for which there is room in all.
+    room: usize,
+}
+
+/// A thread that waits at a queue.
+pub(super) type QueueWaiter<T> = Arc<Waiter<Exchange<T>>>;
+
+impl<T> Exchange<T> {
+    fn new(items: Items<T>, room: usize) -> Self {
+        Self { items: Guarded::new(items), room }
+    }
+
+    fn items(&self) -> Guard<'_, Items<T>> {
+        self.items.lock()
+    }
+
+    /// Adds an item. Returns whether there is no room for more.
+    fn push(&self, item: T) -> bool {
+        let mut items = self.items();
+        items.push(item);
+        items.len() >= self.room
+    }
+
+    /// Takes all items.
+    pub(super) fn take(&self) -> Items<T> {
+        std::mem::replace(&mut *self.items(), Items::NONE)
+    }
+}
+
+/// Threads that were dequeued. They are woken when this is dropped, after the queue's lock is released, also on a panic.
+#[derive(Debug)]
+pub(super) struct WakeList<T> {
+    first: Option<QueueWaiter<T>>,
+    /// Allocates only from the second thread on.
+    others: Vec<QueueWaiter<T>>,
+}
+
+/// The only outcome of a wait: the result is in the exchange slot.
+const SERVED: u32 = 0;
+
+impl<T> WakeList<T> {
+    pub(super) const fn new() -> Self {
+        Self { first: None, others: Vec::new() }
+    }
+
+    fn extend(&mut self, waiters: impl IntoIterator<Item = QueueWaiter<T>>) {
+        let mut waiters = waiters.into_iter();
+        if self.first.is_none() {
+            self.first = waiters.next();
+        }
+        self.others.extend(waiters);
+    }
+}
+
+impl<T> Drop for WakeList<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(waiter) = &self.first {
+            waiter.notify(SERVED);
+            self.others.iter().for_each(|waiter| waiter.notify(SERVED));
+        }
     }
 }

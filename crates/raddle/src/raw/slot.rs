@@ -55,6 +55,12 @@ impl<T> Slot<T> {
         Self { word: AtomicU32::new(EMPTY), item: UnsafeCell::new(MaybeUninit::uninit()) }
     }
 
+    /// Returns the word that changes with the state of the slot.
+    #[inline]
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+
     /// Returns whether there is an item, as a hint.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {

@@ -694,12 +694,11 @@ const NONE: &[(&str, &[&str])] = &[
     (
         "private",
         &[
-            "Debug for Ring",
             "Deref for Apart",
             "Deref for Careful",
             "Deref for Shared",
             "DerefMut for Careful",
-            "Iterator for Items",
+            "Iterator for ItemsIter",
             "Drop for Abandon",
             "Drop for Again",
             "Drop for Back",
@@ -710,7 +709,7 @@ const NONE: &[(&str, &[&str])] = &[
             "Drop for Dropped",
             "Drop for Enlisted",
             "Drop for Lent",
-            "Drop for LetGo",
+            "Drop for WakeList",
             "Drop for Level",
             "Drop for Once",
             "Drop for Packet",

@@ -1,0 +1,383 @@
+//! A flavor, and blocking on it: a put or get spins for a moment, then enqueues its thread and parks.
+//!
+//! The flavor is chosen when the queue is created. Every verb has two halves here. `put_fast` and its like are inlined into
+//! the caller and do nothing if the thread is observed. `put` and its like announce the step to the observer, try the same
+//! fast path with the observer attached, and then the full path.
+//!
+//! # Spinning
+//! A thread that may wait spins before it enqueues itself, since waking a parked thread costs as much as thousands of fast
+//! puts. While it spins it is in no wait queue, so threads that wait are served first. On a single processor nothing can
+//! happen meanwhile, and under a scheduler only what the scheduler decides: there it does not spin.
+
+use std::time::{Duration, Instant};
+
+use super::error::{GetError, PutError, TooManyTasksDoneError};
+use super::flavors::{Locked, Observed, Ring, TwoLock, Unobserved};
+use super::order::Order;
+use super::state::{Items, Outcome, QueueState};
+use crate::rt::{self, Op, Show};
+use crate::sys::spin::SpinBudget;
+
+pub(super) struct Blocking<T, O: Order<T>> {
+    flavor: Flavor<T, O>,
+    /// Shows items to observers.
+    pub(super) show: Show<T>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a queue is not moved, and its flavors are kept in place")]
+enum Flavor<T, O: Order<T>> {
+    Locked(Locked<T, O::Store>),
+    TwoLock(TwoLock<T>),
+    Ring(Ring<T>),
+}
+
+/// Calls the same method of whichever flavor the queue has.
+macro_rules! each {
+    ($blocking:expr, $flavor:ident => $call:expr) => {
+        match &$blocking.flavor {
+            Flavor::Locked($flavor) => $call,
+            Flavor::TwoLock($flavor) => $call,
+            Flavor::Ring($flavor) => $call,
+        }
+    };
+}
+
+/// How long a thread may wait.
+#[derive(Clone, Copy)]
+pub(super) enum Timeout {
+    /// Not at all.
+    Now,
+    /// For this duration, from when it begins to wait.
+    After(Duration),
+    /// Until this moment; `None`: without a limit.
+    At(Option<Instant>),
+}
+
+impl Timeout {
+    pub(super) const NEVER: Self = Timeout::At(None);
+
+    pub(super) fn after(timeout: Duration) -> Self {
+        if timeout.is_zero() { Timeout::Now } else { Timeout::After(timeout) }
+    }
+
+    pub(super) fn at(deadline: Instant) -> Self {
+        Timeout::At(Some(deadline))
+    }
+
+    /// The same for several waits together, the first of which may begin now.
+    pub(super) fn for_all(self) -> Self {
+        match self {
+            Timeout::After(timeout) => Timeout::At(rt::deadline(timeout)),
+            Timeout::Now | Timeout::At(_) => self,
+        }
+    }
+
+    fn may_wait(self) -> bool {
+        !matches!(self, Timeout::Now)
+    }
+
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Timeout::Now => rt::deadline(Duration::ZERO),
+            Timeout::After(timeout) => rt::deadline(timeout),
+            Timeout::At(deadline) => deadline,
+        }
+    }
+}
+
+/// What a spinning thread waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Room,
+    Items,
+}
+
+/// What a put or get tries in one step.
+#[derive(Clone, Copy)]
+enum Attempt {
+    /// The fast path, which is done or not now.
+    Fast,
+    /// The full path.
+    Full { may_wait: bool },
+}
+
+impl<T, O: Order<T>> Blocking<T, O> {
+    /// Chooses the flavor by the order, the limit and the size of an item.
+    pub(super) const fn new(limit: usize) -> Self {
+        let flavor = if !O::IN_ORDER {
+            Flavor::Locked(Locked::new(limit))
+        } else if Ring::<T>::is_for(limit) {
+            Flavor::Ring(Ring::new(limit))
+        } else {
+            Flavor::TwoLock(TwoLock::new(limit))
+        };
+        Self { flavor, show: Show::new() }
+    }
+
+    /// Puts an item if this takes a few instructions and the thread is not observed; otherwise returns it.
+    #[inline]
+    pub(super) fn put_fast(&self, item: T) -> Result<(), T> {
+        if rt::quiet() { each!(self, flavor => flavor.put_fast(item, Unobserved)) } else { Err(item) }
+    }
+
+    /// Gets an item if this takes a few instructions and the thread is not observed.
+    #[inline]
+    pub(super) fn get_fast(&self) -> Option<T> {
+        if !rt::quiet() {
+            return None;
+        }
+        match &self.flavor {
+            Flavor::Locked(locked) => locked.get_fast(Unobserved),
+            Flavor::TwoLock(two_lock) => two_lock.get_fast(false, Unobserved),
+            Flavor::Ring(ring) => ring.get_fast(Unobserved),
+        }
+    }
+
+    /// Marks a task done if this takes a few instructions and the thread is not observed.
+    #[inline]
+    pub(super) fn task_done_fast(&self) -> bool {
+        rt::quiet() && each!(self, flavor => flavor.task_done_fast(Unobserved))
+    }
+
+    /// Puts the items. The error contains those that were not put.
+    pub(super) fn put(
+        &self,
+        op: Op,
+        mut items: Items<T>,
+        timeout: Timeout,
+    ) -> Result<(), PutError<Items<T>>> {
+        rt::point(op);
+        rt::value(&op, || self.show.many(items.iter()));
+        let outcome = self.spin_then_enqueue(timeout, Wanted::Room, |attempt| match attempt {
+            Attempt::Fast => self.put_first_fast(&mut items),
+            Attempt::Full { may_wait } => each!(self, flavor => flavor.put(&mut items, may_wait)),
+        });
+        let waiter = match outcome {
+            Outcome::Done(()) => return Ok(()),
+            Outcome::NotNow => return Err(PutError::Full(items)),
+            Outcome::ShutDown => return Err(PutError::ShutDown(items)),
+            Outcome::Enqueued(waiter) => waiter,
+        };
+        let served = waiter.wait(op, timeout.deadline()).is_some()
+            || !each!(self, flavor => flavor.update(|state, _| state.putters.remove(&waiter)));
+        let left = waiter.request.take();
+        match (left.first().is_some(), served) {
+            (false, _) => Ok(()),
+            (true, false) => Err(PutError::Full(left)),
+            (true, true) => Err(PutError::ShutDown(left)),
+        }
+    }
+
+    /// Puts a single item by the fast path.
+    #[inline]
+    fn put_first_fast(&self, items: &mut Items<T>) -> Outcome<T, ()> {
+        if let Items::One(slot) = items
+            && let Some(item) = slot.take()
+        {
+            match each!(self, flavor => flavor.put_fast(item, Observed)) {
+                Ok(()) => return Outcome::Done(()),
+                Err(item) => *slot = Some(item),
+            }
+        }
+        Outcome::NotNow
+    }
+
+    pub(super) fn get(&self, op: Op, timeout: Timeout) -> Result<T, GetError> {
+        rt::point(op);
+        let got = self.next(op, timeout);
+        rt::value(&op, || match &got {
+            Ok(item) => self.show.one(item),
+            Err(GetError::Empty) => "empty".to_owned(),
+            Err(GetError::ShutDown) => "shut down".to_owned(),
+        });
+        got
+    }
+
+    /// Gets an item without announcing the step.
+    fn next(&self, op: Op, timeout: Timeout) -> Result<T, GetError> {
+        let outcome = self.spin_then_enqueue(timeout, Wanted::Items, |attempt| match attempt {
+            Attempt::Fast => {
+                let item = match &self.flavor {
+                    Flavor::Locked(locked) => locked.get_fast(Observed),
+                    Flavor::TwoLock(two_lock) => two_lock.get_fast(true, Observed),
+                    Flavor::Ring(ring) => ring.get_fast(Observed),
+                };
+                item.map_or(Outcome::NotNow, Outcome::Done)
+            }
+            Attempt::Full { may_wait } => each!(self, flavor => flavor.get(may_wait)),
+        });
+        let waiter = match outcome {
+            Outcome::Done(item) => return Ok(item),
+            Outcome::NotNow => return Err(GetError::Empty),
+            Outcome::ShutDown => return Err(GetError::ShutDown),
+            Outcome::Enqueued(waiter) => waiter,
+        };
+        if waiter.wait(op, timeout.deadline()).is_none()
+            && each!(self, flavor => flavor.update(|state, _| state.getters.remove(&waiter)))
+        {
+            return Err(GetError::Empty);
+        }
+        waiter.request.take().pop().ok_or(GetError::ShutDown)
+    }
+
+    pub(super) fn get_many(
+        &self,
+        op: Op,
+        max: usize,
+        linger: Duration,
+        timeout: Timeout,
+    ) -> Result<Vec<T>, GetError> {
+        let mut batch = self.try_get_many(op, max);
+        if batch.is_empty() {
+            batch.push(self.next(op, timeout)?);
+            rt::value(&op, || self.show.many(batch.iter()));
+        }
+        if batch.len() < max {
+            batch = self.fill(op, batch, max, linger);
+            rt::value(&op, || self.show.many(batch.iter()));
+        }
+        Ok(batch)
+    }
+
+    pub(super) fn try_get_many(&self, op: Op, max: usize) -> Vec<T> {
+        assert!(max > 0, "cannot get a batch of at most 0 items: `max` must be greater than 0");
+        rt::point(op);
+        let mut batch = Vec::new();
+        each!(self, flavor => flavor.get_many(&mut batch, max));
+        rt::value(&op, || self.show.many(batch.iter()));
+        batch
+    }
+
+    /// Waits for at most `linger` until the batch has `max` items.
+    fn fill(&self, op: Op, mut batch: Vec<T>, max: usize, linger: Duration) -> Vec<T> {
+        if linger.is_zero() {
+            each!(self, flavor => flavor.get_many(&mut batch, max));
+            return batch;
+        }
+        let Outcome::Enqueued(waiter) = each!(self, flavor => flavor.fill(&mut batch, max)) else {
+            return batch;
+        };
+        if waiter.wait(op, rt::deadline(linger)).is_none() {
+            each!(self, flavor => flavor.update(|state, _| state.fillers.remove(&waiter)));
+        }
+        waiter.request.take().into_vec()
+    }
+
+    pub(super) fn tasks_done(&self, op: Op, count: usize) -> Result<(), TooManyTasksDoneError> {
+        rt::point(op);
+        if count == 1 && !rt::quiet() && each!(self, flavor => flavor.task_done_fast(Observed)) {
+            return Ok(());
+        }
+        each!(self, flavor => flavor.update(|state, wake| state.tasks_done(count, wake)))
+    }
+
+    /// Waits until there are no unfinished tasks. Returns whether there were none before the timeout.
+    pub(super) fn join(&self, op: Op, timeout: Timeout) -> bool {
+        rt::point(op);
+        match each!(self, flavor => flavor.update(|state, _| state.join(timeout.may_wait()))) {
+            Outcome::Done(()) => true,
+            Outcome::NotNow | Outcome::ShutDown => false,
+            Outcome::Enqueued(waiter) => {
+                waiter.wait(op, timeout.deadline()).is_some()
+                    || !each!(self, flavor => flavor.update(|state, _| state.joiners.remove(&waiter)))
+            }
+        }
+    }
+
+    pub(super) fn shut_down(&self, op: Op) {
+        rt::point(op);
+        each!(self, flavor => flavor.update(QueueState::shut_down));
+    }
+
+    pub(super) fn shut_down_now(&self, op: Op) -> Vec<T> {
+        rt::point(op);
+        let items = each!(self, flavor => flavor.shut_down_now());
+        rt::value(&op, || self.show.many(items.iter()));
+        items
+    }
+
+    /// Looks at the state and the number of items.
+    pub(super) fn look<R>(&self, op: Op, look: impl FnOnce(&QueueState<T>, usize) -> R) -> R {
+        rt::point(op);
+        each!(self, flavor => flavor.look(look))
+    }
+
+    /// Tries the fast path whenever the hint tells that it may succeed, as long as the spin budget lasts. Then tries the
+    /// full path, which enqueues the thread if the timeout lets it wait.
+    #[inline]
+    fn spin_then_enqueue<R>(
+        &self,
+        timeout: Timeout,
+        wanted: Wanted,
+        mut attempt: impl FnMut(Attempt) -> Outcome<T, R>,
+    ) -> Outcome<T, R> {
+        // Where nobody observes, the fast path has just failed. At a ring it is worth another try, since the full path
+        // keeps all other threads from theirs.
+        if (!rt::quiet() || matches!(self.flavor, Flavor::Ring(_)))
+            && let done @ Outcome::Done(_) = attempt(Attempt::Fast)
+        {
+            return done;
+        }
+        let mut spin = self.spin();
+        while timeout.may_wait() && spin.has_pauses() {
+            if !self.may_have(wanted) && !spin.until(|| self.may_have(wanted)) {
+                break;
+            }
+            if wanted == Wanted::Items && self.has_plenty() {
+                spin.forgive_yields();
+            }
+            self.gather(wanted);
+            // The fast path again and again: a moment later there may be more to do in one go.
+            for _ in 0..3 {
+                if let done @ Outcome::Done(_) = attempt(Attempt::Fast) {
+                    return done;
+                }
+                spin.spin();
+            }
+            if !self.expects_fast_path() {
+                match attempt(Attempt::Full { may_wait: false }) {
+                    Outcome::NotNow => {}
+                    outcome => return outcome,
+                }
+            }
+            spin.spin();
+        }
+        attempt(Attempt::Full { may_wait: timeout.may_wait() })
+    }
+
+    fn spin(&self) -> SpinBudget {
+        match &self.flavor {
+            Flavor::Ring(ring) => SpinBudget::for_ring(ring.limit()),
+            Flavor::Locked(_) | Flavor::TwoLock(_) => SpinBudget::new(),
+        }
+    }
+
+    /// Returns whether the fast path will do again in a moment, so that a spinning thread need not try the full path.
+    fn expects_fast_path(&self) -> bool {
+        matches!(&self.flavor, Flavor::Ring(ring) if !ring.is_frozen())
+    }
+
+    /// Returns whether there may be room, or items, as a hint.
+    #[inline]
+    fn may_have(&self, wanted: Wanted) -> bool {
+        match wanted {
+            Wanted::Room => each!(self, flavor => flavor.may_have_room()),
+            Wanted::Items => each!(self, flavor => flavor.may_have_items()),
+        }
+    }
+
+    /// Returns whether many items are there, as a hint.
+    fn has_plenty(&self) -> bool {
+        matches!(&self.flavor, Flavor::TwoLock(two_lock) if two_lock.has_plenty())
+    }
+
+    /// Waits for a moment while more and more arrives, where this saves contention.
+    fn gather(&self, wanted: Wanted) {
+        match (&self.flavor, wanted) {
+            (Flavor::Ring(ring), Wanted::Room) => ring.gather_room(),
+            (Flavor::Ring(ring), Wanted::Items) => ring.gather_items(),
+            (Flavor::TwoLock(two_lock), Wanted::Items) => two_lock.gather_items(),
+            (Flavor::TwoLock(_), Wanted::Room) | (Flavor::Locked(_), _) => {}
+        }
+    }
+}

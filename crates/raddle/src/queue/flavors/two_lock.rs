@@ -1,0 +1,363 @@
+//! The flavor for many items, first in, first out: a lock for the threads that put and one for those that get.
+//!
+//! New items are appended at the *tail*. A thread that gets takes items from the *head*. If the head is empty, it swaps the
+//! empty head with all items of the tail, so that the two sides share a lock once in many items. What the head has given out
+//! frees room at the tail only when a put needs that room.
+//!
+//! Two locks instead of one go back to M. M. Michael and M. L. Scott, "Simple, Fast, and Practical Non-Blocking and Blocking
+//! Concurrent Queue Algorithms" (1996).
+//!
+//! # Invariants
+//! The head is locked before the tail. Whenever both are free:
+//!
+//! 1. [`TailItems::ahead`] is the number of items in the head plus [`Head::freed`].
+//! 2. If a getter waits, the head is empty. If a putter waits, `freed` is 0 and [`Head::crowded`] is set.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+
+use super::common::{Observed, Observer, gather};
+use crate::queue::order::Store;
+use crate::queue::state::{Items, Outcome, QueueState, WakeList};
+use crate::raw::Guarded;
+use crate::rt;
+
+pub(in crate::queue) struct TwoLock<T> {
+    head: HeadSide<T>,
+    tail: TailSide<T>,
+}
+
+/// In cache lines of its own, so that the two sides do not slow each other down.
+#[repr(C, align(128))]
+struct HeadSide<T> {
+    /// The number of slots that the head has freed, as a hint for threads that do not hold the lock.
+    freed: AtomicU32,
+    head: Guarded<Head<T>>,
+}
+
+/// In cache lines of its own, too.
+#[repr(C, align(128))]
+struct TailSide<T> {
+    /// The number of items in the tail, as a hint for threads that do not hold the lock.
+    len: AtomicU32,
+    /// The thread that put last, as a hint.
+    last_putter: AtomicUsize,
+    limit: usize,
+    tail: Guarded<Tail<T>>,
+}
+
+/// The items that are got next.
+struct Head<T> {
+    items: VecDeque<T>,
+    /// The number of items got since the tail last took note of them.
+    freed: usize,
+    /// A putter may wait.
+    crowded: bool,
+}
+
+#[repr(C)]
+struct Tail<T> {
+    store: TailItems<T>,
+    state: QueueState<T>,
+}
+
+/// The items that were put last, and a count of those ahead of them.
+struct TailItems<T> {
+    items: VecDeque<T>,
+    /// The number of items that have moved to the head and count against the limit.
+    ahead: usize,
+}
+
+/// This many items are worth taking the lock from the putters.
+const BATCH: u32 = 32;
+
+impl<T> Store<T> for TailItems<T> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.items.len() + self.ahead
+    }
+
+    fn insert(&mut self, _: usize, item: T) {
+        self.items.push_back(item);
+    }
+
+    fn take(&mut self, _: usize, incoming: Option<T>) -> Option<T> {
+        let next = self.items.pop_front();
+        self.items.extend(incoming);
+        next
+    }
+}
+
+impl<T> TailItems<T> {
+    /// Counts the items that were got from the head as room here.
+    #[inline]
+    fn settle(&mut self, freed: &mut usize) {
+        self.ahead -= mem::take(freed);
+    }
+
+    /// Moves all items to the empty head.
+    #[inline]
+    fn move_to(&mut self, head: &mut VecDeque<T>) {
+        self.ahead += self.items.len();
+        mem::swap(&mut self.items, head);
+    }
+}
+
+impl<T> TwoLock<T> {
+    pub(in crate::queue) const fn new(limit: usize) -> Self {
+        let head = Head { items: VecDeque::new(), freed: 0, crowded: false };
+        let store = TailItems { items: VecDeque::new(), ahead: 0 };
+        Self {
+            head: HeadSide { freed: AtomicU32::new(0), head: Guarded::new(head) },
+            tail: TailSide {
+                len: AtomicU32::new(0),
+                last_putter: AtomicUsize::new(0),
+                limit,
+                tail: Guarded::new(Tail { store, state: QueueState::new(limit) }),
+            },
+        }
+    }
+
+    /// Puts an item if the tail's lock is free, there is room and no thread waits; otherwise returns it.
+    #[inline]
+    pub(in crate::queue) fn put_fast(&self, item: T, observer: impl Observer) -> Result<(), T> {
+        observer.atom(&self.tail.len);
+        if self.tail.len.load(Relaxed) as usize >= self.tail.limit {
+            return Err(item); // without taking the cache line from the threads that make room
+        }
+        let Some(mut tail) = observer.try_lock(&self.tail.tail) else { return Err(item) };
+        let Tail { store, state } = &mut *tail;
+        if !state.is_plain() || store.len() >= self.tail.limit {
+            return Err(item);
+        }
+        store.items.push_back(item);
+        state.unfinished += 1;
+        self.tail.publish(store.items.len(), observer);
+        self.tail.last_putter.store(rt::thread_address(), Relaxed);
+        Ok(())
+    }
+
+    /// Gets the next item if the locks are free and no thread waits. To an empty head, it moves the items of the tail if
+    /// these are many, if the calling thread itself has put the last one, or if the caller is `eager`.
+    #[inline]
+    pub(in crate::queue) fn get_fast(&self, eager: bool, observer: impl Observer) -> Option<T> {
+        let mut head = observer.try_lock(&self.head.head)?;
+        if head.crowded {
+            return None;
+        }
+        if head.items.is_empty() {
+            self.refill_fast(&mut head, eager, observer)?;
+        }
+        let item = head.items.pop_front()?;
+        head.freed += 1;
+        self.head.publish(head.freed, observer);
+        Some(item)
+    }
+
+    fn refill_fast(&self, head: &mut Head<T>, eager: bool, observer: impl Observer) -> Option<()> {
+        let enough =
+            if eager || self.tail.last_putter.load(Relaxed) == rt::thread_address() { 1 } else { BATCH };
+        observer.atom(&self.tail.len);
+        if self.tail.len.load(Relaxed) < enough {
+            return None;
+        }
+        let mut tail = observer.try_lock(&self.tail.tail)?;
+        tail.store.settle(&mut head.freed);
+        tail.store.move_to(&mut head.items);
+        self.tail.publish(0, observer);
+        Some(())
+    }
+
+    /// Marks one task done if the tail's lock is free and no thread has to be woken for it.
+    #[inline]
+    pub(in crate::queue) fn task_done_fast(&self, observer: impl Observer) -> bool {
+        observer.try_lock(&self.tail.tail).is_some_and(|mut tail| tail.state.task_done_fast())
+    }
+
+    /// Puts the items, and enqueues the thread with those that find no room if it `may_wait`.
+    ///
+    /// The room that the head has freed is looked for only if the tail is full.
+    pub(in crate::queue) fn put(&self, items: &mut Items<T>, may_wait: bool) -> Outcome<T, ()> {
+        let outcome =
+            self.with_tail(&mut WakeList::new(), |state, store, wake| state.put(store, items, false, wake));
+        if !matches!(outcome, Outcome::NotNow) {
+            return outcome;
+        }
+        let (mut wake, mut head) = (WakeList::new(), self.head.head.lock());
+        let outcome = self.with_tail(&mut wake, |state, store, wake| {
+            store.settle(&mut head.freed);
+            state.put(store, items, may_wait, wake)
+        });
+        if !matches!(outcome, Outcome::Done(())) {
+            self.head.publish(0, Observed);
+        }
+        head.crowded |= matches!(outcome, Outcome::Enqueued(_));
+        outcome
+    }
+
+    /// Gets the next item, or enqueues the thread if it `may_wait`.
+    pub(in crate::queue) fn get(&self, may_wait: bool) -> Outcome<T, T> {
+        let (mut wake, mut head) = (WakeList::new(), self.head.head.lock());
+        let mut outcome = Outcome::NotNow;
+        if head.items.is_empty() {
+            outcome = self.with_tail(&mut wake, |state, store, wake| {
+                store.settle(&mut head.freed);
+                store.move_to(&mut head.items);
+                if head.items.is_empty() { state.get(store, may_wait, wake) } else { Outcome::NotNow }
+            });
+        }
+        match head.items.pop_front() {
+            Some(item) => {
+                self.admit_putters(&mut head, 1, &mut wake);
+                Outcome::Done(item)
+            }
+            None => outcome,
+        }
+    }
+
+    /// Fills the batch with what is there, up to `max` items.
+    pub(in crate::queue) fn get_many(&self, batch: &mut Vec<T>, max: usize) {
+        self.get_many_then(batch, max, |state, store, batch, wake| state.get_many(store, batch, max, wake));
+    }
+
+    /// Fills the batch up to `max` items, or enqueues the thread with it.
+    pub(in crate::queue) fn fill(&self, batch: &mut Vec<T>, max: usize) -> Outcome<T, ()> {
+        self.get_many_then(batch, max, |state, store, batch, wake| state.fill(store, batch, max, wake))
+            .unwrap_or(Outcome::Done(()))
+    }
+
+    /// Fills the batch from the head. If the queue has no more items, it calls `then` for the rest.
+    fn get_many_then<R>(
+        &self,
+        batch: &mut Vec<T>,
+        max: usize,
+        then: impl FnOnce(&mut QueueState<T>, &mut TailItems<T>, &mut Vec<T>, &mut WakeList<T>) -> R,
+    ) -> Option<R> {
+        let (mut wake, mut head) = (WakeList::new(), self.head.head.lock());
+        let mut then = Some(then);
+        loop {
+            let count = head.items.len().min(max - batch.len());
+            if count > 0 {
+                batch.extend(head.items.drain(..count));
+                self.admit_putters(&mut head, count, &mut wake);
+            }
+            if batch.len() >= max {
+                return None;
+            }
+            let done = self.with_tail(&mut wake, |state, store, wake| {
+                store.settle(&mut head.freed);
+                store.move_to(&mut head.items);
+                if !head.items.is_empty() {
+                    return None;
+                }
+                then.take().map(|then| then(state, store, batch, wake))
+            });
+            if done.is_some() {
+                return done;
+            }
+        }
+    }
+
+    /// Shuts the queue down and returns what was in it, the next item first.
+    pub(in crate::queue) fn shut_down_now(&self) -> Vec<T> {
+        let (mut wake, mut head) = (WakeList::new(), self.head.head.lock());
+        self.with_tail(&mut wake, |state, store, wake| {
+            store.settle(&mut head.freed);
+            store.ahead -= head.items.len();
+            let mut items = mem::take(&mut head.items);
+            items.append(&mut store.items);
+            state.shut_down_now(items.len(), wake);
+            items
+        })
+        .into()
+    }
+
+    /// Changes the state of the queue, but no item.
+    pub(in crate::queue) fn update<R>(
+        &self,
+        update: impl FnOnce(&mut QueueState<T>, &mut WakeList<T>) -> R,
+    ) -> R {
+        self.with_tail(&mut WakeList::new(), |state, _, wake| update(state, wake))
+    }
+
+    /// Looks at the state of the queue and the number of its items.
+    pub(in crate::queue) fn look<R>(&self, look: impl FnOnce(&QueueState<T>, usize) -> R) -> R {
+        let mut head = self.head.head.lock();
+        let mut tail = self.tail.tail.lock();
+        tail.store.settle(&mut head.freed);
+        look(&tail.state, tail.store.len())
+    }
+
+    /// Returns whether a put may find room, as a hint.
+    #[inline]
+    pub(in crate::queue) fn may_have_room(&self) -> bool {
+        (self.tail.len.load(Relaxed) as usize) < self.tail.limit || self.head.freed.load(Relaxed) > 0
+    }
+
+    /// Returns whether a get may find an item in the tail, as a hint.
+    #[inline]
+    pub(in crate::queue) fn may_have_items(&self) -> bool {
+        self.tail.len.load(Relaxed) > 0
+    }
+
+    /// Returns whether many items are there, as a hint.
+    pub(in crate::queue) fn has_plenty(&self) -> bool {
+        self.tail.len.load(Relaxed) >= BATCH
+    }
+
+    /// Waits while a burst of items goes on.
+    pub(in crate::queue) fn gather_items(&self) {
+        gather(self.tail.limit, |count| self.tail.len.load(Relaxed) as usize >= count);
+    }
+
+    /// Runs a step with the tail's lock held.
+    ///
+    /// `wake` outlives the locks, also if the step panics, so that no thread is woken while they are held.
+    fn with_tail<R>(
+        &self,
+        wake: &mut WakeList<T>,
+        step: impl FnOnce(&mut QueueState<T>, &mut TailItems<T>, &mut WakeList<T>) -> R,
+    ) -> R {
+        let mut tail = self.tail.tail.lock();
+        let Tail { store, state } = &mut *tail;
+        let result = step(state, store, wake);
+        state.update_plain();
+        self.tail.publish(store.items.len(), Observed);
+        result
+    }
+
+    /// Admits putters after `taken` items were taken from the head.
+    fn admit_putters(&self, head: &mut Head<T>, taken: usize, wake: &mut WakeList<T>) {
+        head.freed += taken;
+        if head.crowded {
+            head.crowded = self.with_tail(wake, |state, store, wake| {
+                store.settle(&mut head.freed);
+                state.admit_putters(store, wake);
+                !state.putters.is_empty()
+            });
+        }
+        self.head.publish(head.freed.max(1), Observed);
+    }
+}
+
+impl<T> HeadSide<T> {
+    /// Stores the hint. The lock is held.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is a hint")]
+    fn publish(&self, freed: usize, observer: impl Observer) {
+        observer.atom(&self.freed);
+        self.freed.store(freed as u32, Relaxed);
+    }
+}
+
+impl<T> TailSide<T> {
+    /// Stores the hint. The lock is held.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is a hint")]
+    fn publish(&self, len: usize, observer: impl Observer) {
+        observer.atom(&self.len);
+        self.len.store(len as u32, Relaxed);
+    }
+}
