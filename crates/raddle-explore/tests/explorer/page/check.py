@@ -35,7 +35,7 @@ def big(count=2000, threads=9):
     """A made-up run: threads take locks in turn and write under them."""
     chance, file = random.Random(7), "crates/server/src/connection/pool/workers.rs"
     names = ["MainThread"] + [f"Worker-{i} (handle_connection)" for i in range(1, threads)]
-    objects = [{"name": f"shard {i} lock", "what": "Lock"} for i in range(6)] + [{"name": f"shard {i}", "what": "Shared"} for i in range(6)]
+    objects = [{"name": f"shard {i} lock", "what": "Lock", "lock": true} for i in range(6)] + [{"name": f"shard {i}", "what": "Shared"} for i in range(6)]
     values, holder, holds, steps, last, clock = [0] * 6, [None] * 6, [None] * threads, [], 0, 0
 
     def add(thread, verb, thing, line, **more):
