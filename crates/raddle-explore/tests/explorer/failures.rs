@@ -238,7 +238,7 @@ fn state_that_survives_an_execution_is_not_repeatable() {
         text.contains("the first difference is step ") && text.contains("in another execution:"),
         "{text}"
     );
-    assert!(text.contains("reads a Shared, at crates/raddle-explore/tests/explorer/failures.rs:"), "{text}");
+    assert!(text.contains(concat!("reads a Shared, at ", file!(), ":")), "{text}");
 }
 
 #[test]
