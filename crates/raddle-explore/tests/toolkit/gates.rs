@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
 
 use raddle::Thread;
-use raddle::rt::{self, Kind, Op};
+use raddle::rt::{self, Kind, LockId, Op};
 use raddle_explore::Grain;
 
 use super::toys::{ToyLock, found};
@@ -23,11 +23,11 @@ fn behind_a_gate(held: bool, says: bool) {
         move || {
             rt::point_until(Op::new(&*lock, "ToyLock", Kind::Acquire), None, &lock.0, || says);
             lock.acquire(false);
-            rt::acquired(Op::new(&*lock, "ToyLock", Kind::Acquire));
+            rt::acquired(Op::new(&*lock, "ToyLock", Kind::Acquire), &LockId::new());
         }
     });
     if held {
-        rt::releasing(Op::new(&*lock, "ToyLock", Kind::Release));
+        rt::releasing(Op::new(&*lock, "ToyLock", Kind::Release), &LockId::new());
         lock.release();
     }
     other.join().unwrap();

@@ -274,15 +274,15 @@ impl RawMutex {
     #[inline]
     fn report_acquired(&self, op: Op, released_by: ReleasedBy) {
         match released_by {
-            ReleasedBy::Owner => rt::acquired_lock(op, &self.id),
-            ReleasedBy::AnyThread => rt::acquired_shared_lock(op, &self.id),
+            ReleasedBy::Owner => rt::acquired(op, &self.id),
+            ReleasedBy::AnyThread => rt::acquired_transferable(op, &self.id),
         }
     }
 
     /// Releases the mutex as the operation `op` of the program. Returns whether it was held.
     #[cold]
     pub(crate) fn release_observed(&self, op: Op) -> bool {
-        rt::releasing_lock(op, &self.id);
+        rt::releasing(op, &self.id);
         self.release()
     }
 
@@ -295,7 +295,7 @@ impl RawMutex {
                 self.0.acquire_observed(self.1, self.2);
             }
         }
-        rt::releasing_lock_for_wait(Op { kind: Kind::Release, ..reacquire }, &self.id);
+        rt::releasing_for_wait(Op { kind: Kind::Release, ..reacquire }, &self.id);
         // A `Lock` may have been released by another thread just now. Then nothing is left to do.
         let _ = self.release();
         let _reacquire = Reacquire(self, reacquire, released_by);

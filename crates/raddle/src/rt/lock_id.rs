@@ -1,31 +1,50 @@
-//! A number by which the watch knows a lock, for an address says little: locks are moved, and memory is used again.
+//! Identifiers of locks, by which the watch knows them.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::op::Object;
 use super::place::Place;
 
-/// Part of every lock: 0 until the watch first meets it, then a number that no other lock has had. It moves with
-/// the lock and ends with it, so what the watch remembers of one lock is never taken for another's.
+/// A part of every lock, by which the [watch](crate::watch) knows the lock.
 ///
-/// Relaxed throughout: the number stands for nothing but itself.
-#[derive(Debug)]
-pub(crate) struct LockId(AtomicU32);
+/// An address would not do: a lock can be moved, and its memory is reused once it is dropped. The identifier is assigned
+/// when the watch first sees the lock and moves with it. It takes four bytes, and costs nothing while the watch is off.
+///
+/// The example of the [module](crate::rt) uses it.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::LockId;
+/// use std::sync::atomic::AtomicU32;
+///
+/// struct RawLock { word: AtomicU32, id: LockId }
+/// static LOCK: RawLock = RawLock { word: AtomicU32::new(0), id: LockId::new() };
+/// ```
+#[derive(Debug, Default)]
+pub struct LockId(AtomicU32); // relaxed throughout: the number orders nothing
 
-/// In place of a number: there is no lock, or it has none.
+/// The number of no lock.
 pub(crate) const NO_LOCK: u32 = 0;
 
 impl LockId {
-    pub(crate) const fn new() -> Self {
+    /// Returns an identifier that is not assigned yet.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::LockId;
+    ///
+    /// const ID: LockId = LockId::new();
+    /// ```
+    pub const fn new() -> Self {
         Self(AtomicU32::new(NO_LOCK))
     }
 
-    /// The number, if the watch has met the lock.
+    /// Returns the number if the watch has seen the lock, and `NO_LOCK` otherwise.
     pub(crate) fn known(&self) -> u32 {
         self.0.load(Relaxed)
     }
 
-    /// The number; a new one if it has none. After four billion locks there are no more, and it stays unknown.
+    /// Returns the number, assigning one if there is none. After 2³² locks there are no more, and it stays `NO_LOCK`.
     pub(crate) fn number(&self) -> u32 {
         static LAST: AtomicU32 = AtomicU32::new(NO_LOCK);
         let known = self.known();
@@ -35,7 +54,7 @@ impl LockId {
         let Ok(last) = LAST.fetch_update(Relaxed, Relaxed, |last| last.checked_add(1)) else {
             return NO_LOCK;
         };
-        // The holder and a waiter may ask at the same time.
+        // The holder and a waiter may do this at the same time.
         match self.0.compare_exchange(NO_LOCK, last + 1, Relaxed, Relaxed) {
             Ok(_) => last + 1,
             Err(other) => other,

@@ -1,21 +1,141 @@
-//! The seam between the toolkit and the operating system.
+//! The runtime interface of the toolkit: for authors of primitives, schedulers and bindings.
 //!
-//! Everything in raddle that blocks, reads the clock or starts a thread does it here. The shape is the
-//! kernel's own primitive, the futex: [`wait`] parks a thread while a word holds an expected value, [`wake`]
-//! wakes some that are parked there. Every lock, queue and event is a word and a rule for going on.
+//! Programs do not need this module. **It is exempt from semantic versioning**: its items may change in any release, so
+//! depend on an exact version of the crate if you use it.
 //!
-//! A [`Scheduler`] can take the operating system's place at run time, thread by thread, in the same binary:
-//! it sees each [`point`] before the step is taken and decides who goes on. Two more observers share the one
-//! flag that turns all this on: the watch, which reports a program that hangs, and the [trace](crate::trace).
+//! Everything in raddle that blocks, reads the clock or starts a thread does so through the functions of this module.
+//! While nothing observes the process, each of them is a relaxed load, a predicted branch, and the call to the operating
+//! system. Three observers can be attached at run time, in the same binary:
 //!
-//! This module is for those who write schedulers or primitives of their own; programs need the rest of the crate.
+//! - a [`Scheduler`] replaces the operating system for the threads that [enter](enter) it: it decides which thread runs
+//!   next, and it owns the clock. `raddle-explore` is one;
+//! - the [watch](crate::watch) detects deadlocks;
+//! - a [recording](crate::trace) collects what each thread does.
+//!
+//! # Operations
+//!
+//! An *operation* is a step of a thread that other threads can observe: to acquire a lock, to put an item, to read a
+//! flag. A primitive reports it with [`point`] *before* it performs it, as an [`Op`]: the [`Kind`], the [`Object`] and the
+//! [`Place`] in the program. A scheduler may run other threads at that moment, and it derives from kinds and objects
+//! which orders of operations are worth exploring. [`point_until`] adds the condition under which the operation can
+//! succeed, so that a scheduler does not run a thread only to see it block.
+//!
+//! # Words, wait and wake
+//!
+//! A thread blocks on a *word*, an [`AtomicU32`](std::sync::atomic::AtomicU32) of the primitive. [`wait`] parks the thread
+//! if the word still holds an expected value, and [`wake`] wakes threads that are parked on it. This is the interface of
+//! the futex, and it has the futex's rules: change the word before you wake, check the word after you wake up, and expect
+//! spurious wake-ups. On Linux the calls map to the system call; elsewhere `parking_lot_core` provides them.
+//!
+//! Accesses to atomics inside a primitive are reported by [`atom`] and [`signal`]. Only a
+//! [fine-grained](Scheduler::fine_grained) scheduler treats them as steps: it explores the primitive itself rather than
+//! the program that uses it.
+//!
+//! # Locks
+//!
+//! A lock also reports that it [has been acquired](acquired) and is about to [be released](releasing), with a [`LockId`]
+//! that is part of it, and waits with [`wait_for_lock`]. From this the watch and the scheduler know which thread holds
+//! which lock, and since which line.
+//!
+//! # Schedulers
+//!
+//! A scheduler implements [`Scheduler`] and has threads [`enter`] it. Threads that such a thread starts with raddle enter
+//! it as well. It has a [`Program`] of its own, so that its threads, timers and keep-alive tokens are separate from those of
+//! the process.
+//!
+//! # Examples
+//!
+//! A complete mutex. It works on plain threads, the watch detects its deadlocks, and the explorer explores it: the
+//! example `rt_mutex` of `raddle-explore` does.
 //!
 //! ```
-//! use raddle::rt::{self, Wait};
+//! use raddle::rt::{self, Kind, LockId, Op};
+//! use std::cell::UnsafeCell;
+//! use std::ops::{Deref, DerefMut};
 //! use std::sync::atomic::AtomicU32;
+//! use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 //!
-//! let word = AtomicU32::new(7);
-//! assert_eq!(rt::wait(&word, 6, None), Wait::Changed); // it is not 6: nothing to wait for
+//! const FREE: u32 = 0;
+//! const HELD: u32 = 1;
+//! const CONTENDED: u32 = 2; // held, and a thread may be parked
+//!
+//! pub struct Mutex<T> {
+//!     word: AtomicU32,
+//!     id: LockId,
+//!     value: UnsafeCell<T>,
+//! }
+//!
+//! // SAFETY: only the thread that holds the lock accesses the value.
+//! unsafe impl<T: Send> Sync for Mutex<T> {}
+//!
+//! pub struct Guard<'a, T> {
+//!     mutex: &'a Mutex<T>,
+//!     acquire: Op,
+//! }
+//!
+//! impl<T> Mutex<T> {
+//!     pub const fn new(value: T) -> Self {
+//!         Self { word: AtomicU32::new(FREE), id: LockId::new(), value: UnsafeCell::new(value) }
+//!     }
+//!
+//!     #[track_caller]
+//!     pub fn lock(&self) -> Guard<'_, T> {
+//!         let acquire = Op::new(self, "Mutex", Kind::Acquire);
+//!         rt::point_until(acquire, None, &self.word, || self.word.load(Relaxed) == FREE);
+//!         rt::atom(&self.word);
+//!         if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+//!             self.lock_contended();
+//!         }
+//!         rt::acquired(acquire, &self.id);
+//!         Guard { mutex: self, acquire }
+//!     }
+//!
+//!     #[cold]
+//!     fn lock_contended(&self) {
+//!         loop {
+//!             rt::atom(&self.word);
+//!             if self.word.swap(CONTENDED, Acquire) == FREE {
+//!                 return;
+//!             }
+//!             rt::wait_for_lock(&self.word, CONTENDED, None, &self.id);
+//!         }
+//!     }
+//! }
+//!
+//! impl<T> Drop for Guard<'_, T> {
+//!     fn drop(&mut self) {
+//!         rt::releasing(self.acquire.with_kind(Kind::Release), &self.mutex.id);
+//!         rt::atom(&self.mutex.word);
+//!         if self.mutex.word.swap(FREE, Release) == CONTENDED {
+//!             rt::wake(&self.mutex.word, 1);
+//!         }
+//!     }
+//! }
+//!
+//! impl<T> Deref for Guard<'_, T> {
+//!     type Target = T;
+//!     fn deref(&self) -> &T {
+//!         // SAFETY: this thread holds the lock.
+//!         unsafe { &*self.mutex.value.get() }
+//!     }
+//! }
+//!
+//! impl<T> DerefMut for Guard<'_, T> {
+//!     fn deref_mut(&mut self) -> &mut T {
+//!         // SAFETY: this thread holds the lock.
+//!         unsafe { &mut *self.mutex.value.get() }
+//!     }
+//! }
+//!
+//! // The watch detects that a thread waits for a lock that it holds.
+//! use raddle::{Thread, watch::{Action, Watch}};
+//! Watch::new().action(Action::Panic).start();
+//! let deadlock = Thread::spawn(|| {
+//!     let mutex = Mutex::new(0);
+//!     let _first = mutex.lock();
+//!     let _second = mutex.lock();
+//! });
+//! assert!(deadlock.join().unwrap_err().to_string().contains("lock that it holds"));
 //! ```
 
 pub(crate) mod current;
@@ -46,20 +166,17 @@ pub(crate) use flags::quiet;
 pub(crate) use fork::{ForkSafe, Rank, forks};
 pub(crate) use keep_alive::{KeepAlive, KeepAliveToken};
 pub use locals::LocalsImage;
-pub(crate) use lock_id::LockId;
+pub use lock_id::LockId;
 pub use op::{Kind, Memory, Object, Op};
 pub use place::Place;
 pub use program::Program;
 pub use scheduler::{Abandoned, Scheduler};
 pub(crate) use scheduler::{drop_payload, with_program};
 pub use seam::{
-    acquired, deadline, idle_deadline, is_observed, now, on_foreign_step, point, point_until, releasing,
-    releasing_for_wait, sleep_until, spawn, wait, yield_now,
+    acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step, point,
+    point_until, releasing, releasing_for_wait, sleep_until, spawn, wait, wait_for_lock, yield_now,
 };
-pub(crate) use seam::{
-    acquired_lock, acquired_shared_lock, enqueue_is_step, explored, panicked, reads_waiters, releasing_lock,
-    releasing_lock_for_wait, returned, unhandled, wait_for_lock, watched,
-};
+pub(crate) use seam::{enqueue_is_step, explored, panicked, reads_waiters, returned, unhandled, watched};
 pub(crate) use show::Show;
 pub(crate) use thread_record::{AWAITED, HeldToken, RUNNING, ThreadRecord};
 pub use trace::{Recording, Step, Visible, name, note};

@@ -1,32 +1,51 @@
-//! What a thread is about to do, said to whoever observes: the scheduler, the watch, the trace.
+//! Operations: what a thread is about to do, as the scheduler, the watch and the trace see it.
 
-use super::place::Place;
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-/// Which object a step touches: its address while it is in use, and what it is.
+use super::place::Place;
+
+/// The object of an operation: its address range and the name of its type.
+///
+/// An address identifies an object only while the object lives and is not moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Object {
-    /// Address of the object: unique among the objects alive.
+    /// The address of the object.
     pub address: usize,
-    /// How many bytes it takes from there; its own words lie within.
+    /// Its size in bytes. The words that it waits on lie within.
     pub size: usize,
-    /// The type as its user knows it: `Lock`, `Queue`, `Thread`, …
+    /// The name of its type as users know it: `Lock`, `Queue`, `Thread`. It is for display only.
     pub type_name: &'static str,
 }
 
 impl Object {
     /// Returns the object of `size` bytes at `address`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::Object;
+    ///
+    /// assert_eq!(Object::new(0x1000, 8, "Lock").to_string(), "Lock 0x1000");
+    /// ```
     #[inline]
     pub const fn new(address: usize, size: usize, type_name: &'static str) -> Self {
         Self { address, size, type_name }
     }
 
-    /// Names the object at `place`.
+    /// Returns `value` as an object.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::Object;
+    ///
+    /// let value = [0_u32; 4];
+    /// assert_eq!(Object::of(&value, "Lock").size, 16);
+    /// ```
     #[inline]
-    pub fn of<T: ?Sized>(place: &T, type_name: &'static str) -> Self {
-        Self { address: std::ptr::from_ref(place).cast::<u8>() as usize, size: size_of_val(place), type_name }
+    pub fn of<T: ?Sized>(value: &T, type_name: &'static str) -> Self {
+        let address = std::ptr::from_ref(value).cast::<u8>() as usize;
+        Self { address, size: size_of_val(value), type_name }
     }
 }
 
@@ -36,37 +55,38 @@ impl fmt::Display for Object {
     }
 }
 
-/// What is done to the object: enough to tell which steps conflict.
+/// The kind of an operation, from which a scheduler derives whether two operations conflict.
 ///
-/// Two steps on one object commute only if [neither changes it](Kind::is_read). What a step means follows from its
-/// kind alone; the name of its object is for display.
+/// Two operations on one object commute only if [neither of them changes it](Kind::is_read). The kind alone decides: the
+/// name of the object and the verb of the operation are for display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Looks without changing: `is_set`, `len`, a plain load.
+    /// Reads without changing: `is_set`, `len`, an atomic load.
     Read,
-    /// Changes without waiting: a store, `set`, `clear`, `abort`.
+    /// Changes without blocking: an atomic store, `set`, `clear`, `abort`.
     Write,
-    /// Reads plain data. Unless something else orders it after every [`Store`](Kind::Store) of another thread, the
-    /// two are a data race.
+    /// Reads plain data. Without an order between it and a [`Store`](Kind::Store) of another thread, the two are a data
+    /// race.
     Load,
     /// Writes plain data; see [`Load`](Kind::Load).
     Store,
-    /// Takes exclusive hold, waiting for it: `acquire`, `lock`.
+    /// Acquires a lock, blocking until it is available: `acquire`, `lock`.
     Acquire,
-    /// Takes hold if that is possible at once: `try_lock`.
+    /// Acquires a lock if it is available: `try_lock`.
     TryAcquire,
-    /// Lets go of what was taken: `release`, a guard's drop.
+    /// Releases a lock: `release`, the drop of a guard.
     Release,
-    /// Waits for a state that others bring about, and changes the object: `Condition::wait`, `Barrier::wait`, `result`.
+    /// Blocks until another thread changes the object, and changes the object itself: `Condition::wait`,
+    /// `Barrier::wait`, `result`.
     Wait,
-    /// Waits for a state that others bring about, without changing anything: `Event::wait`.
+    /// Blocks until another thread changes the object, without changing it: `Event::wait`.
     Await,
-    /// Waits for the termination of a thread, without changing anything.
+    /// Blocks until a thread terminates, without changing anything.
     Join,
-    /// Waits for a signal from outside the program. No thread of the program depends on it.
+    /// Blocks until a signal arrives. No thread of the program depends on it.
     Signal,
-    /// Wakes those who wait: `notify_one`.
+    /// Wakes waiters: `notify_one`.
     Notify,
     /// Adds an item or a task.
     Put,
@@ -74,21 +94,36 @@ pub enum Kind {
     Get,
     /// Starts a thread.
     Start,
-    /// A thread ends.
+    /// Terminates the calling thread.
     Terminate,
-    /// Sleeps until a moment.
+    /// Sleeps until a deadline.
     Sleep,
-    /// One atomic access inside a primitive; seen at the fine grain only.
+    /// One atomic access inside a primitive. Only fine-grained schedulers receive these.
     Atom,
 }
 
 impl Kind {
-    /// Whether the step leaves the object as it is, so that it commutes with other such steps.
+    /// Returns whether the operation leaves its object unchanged and so commutes with other such operations.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::Kind;
+    ///
+    /// assert!(Kind::Join.is_read());
+    /// assert!(!Kind::Acquire.is_read());
+    /// ```
     pub fn is_read(self) -> bool {
         matches!(self, Kind::Read | Kind::Load | Kind::Await | Kind::Join | Kind::Signal)
     }
 
-    /// The step in words, for reports: "acquires", "waits for". An operation may have [better ones](Op::with_verb).
+    /// Returns the verb that reports use for the kind. An operation may have a [more specific one](Op::with_verb).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::Kind;
+    ///
+    /// assert_eq!(Kind::Acquire.verb(), "acquires");
+    /// ```
     pub fn verb(self) -> &'static str {
         match self {
             Kind::Read | Kind::Load => "reads",
@@ -104,56 +139,106 @@ impl Kind {
             Kind::Start => "starts",
             Kind::Terminate => "terminates",
             Kind::Sleep => "sleeps",
-            Kind::Atom => "touches a word of",
+            Kind::Atom => "accesses a word of",
         }
     }
 }
 
-/// One step: what is done to which object, and on which line of the program.
+/// An operation: its kind, its object, and its place in the program.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Op {
-    /// The object touched.
+    /// The object.
     pub object: Object,
-    /// What is done to it.
+    /// The kind.
     pub kind: Kind,
-    /// The caller's line, from `#[track_caller]`.
+    /// The place of the caller.
     pub at: Place,
-    /// What the operation does, for display, where its kind says too little: "sets", "shuts down".
+    /// The verb for reports, if that of the kind is too general.
     pub verb: Option<&'static str>,
 }
 
 impl Op {
-    /// A step of `kind` on the object at `place`, at the caller's line.
+    /// Returns an operation of `kind` on `object`, at the place of the caller.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::{Kind, Op};
+    ///
+    /// let op = Op::new(&(), "Event", Kind::Write);
+    /// assert_eq!(op.at.line(), line!() - 1);
+    /// ```
     #[inline]
     #[track_caller]
-    pub fn new<T: ?Sized>(place: &T, type_name: &'static str, kind: Kind) -> Self {
-        Self { object: Object::of(place, type_name), kind, at: Place::caller(), verb: None }
+    pub fn new<T: ?Sized>(object: &T, type_name: &'static str, kind: Kind) -> Self {
+        Self { object: Object::of(object, type_name), kind, at: Place::caller(), verb: None }
     }
 
-    /// Returns an operation of `kind` on `object`, performed at `at`.
+    /// Returns an operation of `kind` on `object`, at `at`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::{Kind, Object, Op, Place};
+    ///
+    /// let line = Place::intern("worker.py", 12, Some("run"));
+    /// let op = Op::at(Object::new(0x1000, 8, "Lock"), Kind::Acquire, line);
+    /// assert_eq!(op.at.function(), Some("run"));
+    /// ```
     #[inline]
     pub const fn at(object: Object, kind: Kind, at: Place) -> Self {
         Self { object, kind, at, verb: None }
     }
 
-    /// The same step in other words: "sets", "shuts down". They are for display alone.
+    /// Returns an operation of another kind on the same object, at the same place.
+    ///
+    /// The drop of a guard does not know its caller. It reports the place at which the lock was acquired.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::{Kind, Op};
+    ///
+    /// let acquire = Op::new(&(), "Lock", Kind::Acquire);
+    /// let release = acquire.with_kind(Kind::Release);
+    /// assert_eq!(release.at, acquire.at);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn with_kind(self, kind: Kind) -> Self {
+        Self { kind, verb: None, ..self }
+    }
+
+    /// Returns the operation with a verb of its own, which is for display only.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::{Kind, Op};
+    ///
+    /// let op = Op::new(&(), "Event", Kind::Write).with_verb("sets");
+    /// assert_eq!(op.verb(), "sets");
+    /// ```
     #[inline]
     #[must_use]
     pub fn with_verb(self, verb: &'static str) -> Self {
         Self { verb: Some(verb), ..self }
     }
 
-    /// The step in words: its own, or those of its kind.
+    /// Returns the verb of the operation, or that of its kind if it has none.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::{Kind, Op};
+    ///
+    /// assert_eq!(Op::new(&(), "Lock", Kind::Release).verb(), "releases");
+    /// ```
     pub fn verb(&self) -> &'static str {
         self.verb.unwrap_or_else(|| self.kind.verb())
     }
 }
 
-/// An atomic access or a fence, as the memory model of C++20 counts it.
+/// The memory ordering of an atomic access or a fence, in the terms of the C++20 memory model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Memory {
-    /// A load, and a compare-and-exchange that failed.
+    /// A load, or a compare-and-exchange that failed.
     Load(Ordering),
     /// A store. It begins a new release sequence.
     Store(Ordering),
@@ -164,7 +249,16 @@ pub enum Memory {
 }
 
 impl Memory {
-    /// Whether what happened before the store that it reads from happens before what comes after it.
+    /// Returns whether the access has acquire semantics.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::Memory;
+    /// use std::sync::atomic::Ordering;
+    ///
+    /// assert!(Memory::Load(Ordering::Acquire).acquires());
+    /// assert!(!Memory::Store(Ordering::SeqCst).acquires());
+    /// ```
     pub fn acquires(self) -> bool {
         use Ordering::{AcqRel, Acquire, SeqCst};
         match self {
@@ -175,7 +269,16 @@ impl Memory {
         }
     }
 
-    /// Whether what came before it happens before what comes after an acquire that reads from it.
+    /// Returns whether the access has release semantics.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::Memory;
+    /// use std::sync::atomic::Ordering;
+    ///
+    /// assert!(Memory::Update(Ordering::Release).releases());
+    /// assert!(!Memory::Load(Ordering::SeqCst).releases());
+    /// ```
     pub fn releases(self) -> bool {
         use Ordering::{AcqRel, Release, SeqCst};
         match self {

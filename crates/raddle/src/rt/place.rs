@@ -90,6 +90,11 @@ impl Place {
     }
 
     /// Returns the source file.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(raddle::rt::Place::caller().file().ends_with(".rs"));
+    /// ```
     pub const fn file(self) -> &'static str {
         match self.0 {
             Source::Rust(location) => location.file(),
@@ -98,6 +103,11 @@ impl Place {
     }
 
     /// Returns the line, counted from 1.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(raddle::rt::Place::caller().line(), line!());
+    /// ```
     pub const fn line(self) -> u32 {
         match self.0 {
             Source::Rust(location) => location.line(),
@@ -106,6 +116,11 @@ impl Place {
     }
 
     /// Returns the column, counted from 1, or 0 if it is unknown.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_ne!(raddle::rt::Place::caller().column(), 0);
+    /// ```
     pub const fn column(self) -> u32 {
         match self.0 {
             Source::Rust(location) => location.column(),
@@ -113,7 +128,13 @@ impl Place {
         }
     }
 
-    /// Returns the name of the function, if it is known. Rust's call sites do not know theirs.
+    /// Returns the name of the function, if it is known. It is not for a Rust caller.
+    ///
+    /// # Examples
+    /// ```
+    /// let place = raddle::rt::Place::intern("worker.py", 42, Some("run"));
+    /// assert_eq!(place.function(), Some("run"));
+    /// ```
     pub fn function(self) -> Option<&'static str> {
         match self.0 {
             Source::Rust(_) => None,
@@ -129,7 +150,7 @@ impl Place {
     /// ```
     /// use raddle::rt::Place;
     ///
-    /// assert!(!Place::caller().is_internal());
+    /// assert!(!Place::intern("main.py", 1, None).is_internal());
     /// ```
     pub fn is_internal(self) -> bool {
         let sources = file!().trim_end_matches("rt/place.rs");

@@ -1,4 +1,4 @@
-//! What takes the operating system's place: the trait that an explorer implements.
+//! Schedulers: the trait, the scheduler of the calling thread, and the program that the thread belongs to.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -15,141 +15,202 @@ use super::place::Place;
 use super::program::Program;
 use crate::sys::os::Wait;
 
-/// A host of one's own: decides which thread goes on, and what time it is.
+/// A replacement for the operating system: it decides which thread runs, and what the time is.
 ///
-/// The toolkit calls it instead of the operating system in every thread that came under it by
-/// [`enter`](super::enter) or by [`Scheduler::spawn`]; other threads of the process notice nothing.
+/// It is called for each thread that [entered](super::enter) it or was started by [`spawn`](Scheduler::spawn). Other
+/// threads of the process are not affected.
+///
+/// # Examples
+/// A scheduler that counts operations and leaves the rest to the operating system:
+/// ```
+/// use raddle::rt::{self, Op, Program, Scheduler, Wait};
+/// use raddle::Mutex;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+/// use std::time::Instant;
+///
+/// #[derive(Default)]
+/// struct Counting { operations: AtomicUsize, program: Arc<Program> }
+///
+/// impl Scheduler for Counting {
+///     fn point(&self, _: &Op) {
+///         self.operations.fetch_add(1, Relaxed);
+///     }
+///     fn wait(&self, word: &AtomicU32, expected: u32, _: Option<Instant>) -> Wait {
+///         std::thread::yield_now(); // a spurious wake-up is allowed
+///         if word.load(Relaxed) == expected { Wait::Woken } else { Wait::Changed }
+///     }
+///     fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
+///         0
+///     }
+///     fn now(&self) -> Instant {
+///         Instant::now()
+///     }
+///     fn sleep_until(&self, until: Instant) {
+///         std::thread::sleep(until.saturating_duration_since(Instant::now()));
+///     }
+///     fn yield_now(&self) {
+///         std::thread::yield_now();
+///     }
+///     fn spawn(&self, _: &str, _: Option<usize>, _: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
+///         Err(std::io::ErrorKind::Unsupported.into()) // this one runs a single thread
+///     }
+///     fn program(&self) -> &Arc<Program> {
+///         &self.program
+///     }
+/// }
+///
+/// let counting = Arc::new(Counting::default());
+/// let entered = rt::enter(counting.clone());
+/// *Mutex::new(0).lock() += 1;
+/// drop(entered);
+/// assert_eq!(counting.operations.load(Relaxed), 2); // acquire and release
+/// ```
 pub trait Scheduler: Send + Sync {
-    /// Parks the calling thread while `word` holds `expected`, until it is woken or the deadline has passed.
+    /// Parks the calling thread while `word` holds `expected`, until it is woken or `deadline` passes.
     fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait;
 
-    /// Wakes up to `count` threads that are parked on `word`; which ones is the scheduler's choice.
+    /// Wakes up to `count` threads that are parked on `word`. The scheduler chooses which.
     ///
-    /// Returns how many threads return from [`wait`](Scheduler::wait) with [`Wait::Woken`] because of this call. A lock may be
-    /// handed over to such a thread, so the number must not be too high; zero is always allowed.
+    /// Returns how many threads return [`Wait::Woken`] from [`wait`](Scheduler::wait) because of this call. A lock may
+    /// be handed over to such a thread, so the number must not be too high. Zero is always allowed.
     fn wake(&self, word: &AtomicU32, count: u32) -> u32;
 
-    /// The calling thread is about to take the step `op`: the moment to let another one go first.
+    /// Called before the calling thread performs `op`. The scheduler may run other threads before it returns.
     fn point(&self, op: &Op);
 
-    /// Like [`point`](Scheduler::point), and the step can succeed only while `ready` says yes or once
-    /// the deadline has passed; until then the thread need not be scheduled. What `ready` says changes only
-    /// with `word`, and only after an [`atom`](Scheduler::atom) or a [`signal`](Scheduler::signal) on it.
-    /// Returning early is allowed: the primitive then waits on its word.
+    /// Like [`point`](Scheduler::point), for an operation that can succeed only while `ready` returns true, or once
+    /// `deadline` has passed. The thread need not be scheduled before that.
+    ///
+    /// The result of `ready` depends on `word` alone, and each change of `word` is reported by
+    /// [`atom`](Scheduler::atom) or [`signal`](Scheduler::signal). Returning early is allowed: the primitive then waits.
     fn point_until(&self, op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
         let _ = (deadline, word, ready);
         self.point(op);
     }
 
-    /// Says whether a primitive has to declare as a step of its own that a thread begins to wait. Where no thread ever
-    /// looks at how many wait, it makes no difference when a thread began to, as long as it keeps no other from anything.
+    /// Returns whether a thread that enqueues as a waiter reports this as an operation of its own.
+    ///
+    /// If no thread ever reads the number of waiters, the moment of enqueueing makes no difference, and fewer operations
+    /// mean fewer schedules to explore.
     fn enqueue_is_step(&self) -> bool {
         true
     }
 
-    /// The calling thread looks at how many threads wait.
+    /// Called when the calling thread reads the number of waiters.
     fn reads_waiters(&self) {}
 
-    /// The calling thread is about to let go of `give.object` for as long as the wait lasts that it is about to
-    /// begin, and will take it back after that: the release belongs to the step that it is in.
-    fn releasing_for_wait(&self, give: &Op) {
-        self.point(give);
+    /// Called before the calling thread releases `release.object` for the duration of a wait.
+    ///
+    /// The release is part of the operation that the thread is performing.
+    fn releasing_for_wait(&self, release: &Op) {
+        self.point(release);
     }
 
-    /// `op.object` is now held by the calling thread, since the line `op.at`.
+    /// Called when the calling thread has acquired the lock `op.object`.
     fn acquired(&self, op: &Op) {
         let _ = op;
     }
 
-    /// One atomic access inside a primitive is about to happen; a step of its own at the fine grain.
+    /// Called before an atomic access inside a primitive, if the scheduler is [fine-grained](Scheduler::fine_grained).
     fn atom(&self, word: &AtomicU32) {
         let _ = word;
     }
 
-    /// Like [`atom`](Scheduler::atom), on a word by which one waiting thread is told to go on: nothing but that
-    /// thread's wait depends on it.
+    /// Like [`atom`](Scheduler::atom), for a word that only notifies one waiting thread: no other thread depends on it.
     fn signal(&self, word: &AtomicU32) {
         self.atom(word);
     }
 
-    /// The step that the calling thread is in changes `object` in a way that commutes with every other such change, but
-    /// not with a step on it: a thread joins or leaves the [registry](Program::registry).
+    /// Called when the current operation also changes `object`, in a way that commutes with every other such change.
+    ///
+    /// A thread that starts or terminates changes the [registry](Program::registry) in this way.
     fn commutative_change(&self, object: &Object) {
         let _ = object;
     }
 
-    /// The step that the calling thread is in is an atomic access or a fence, which orders this much.
+    /// Called with the memory ordering of the current operation, if that is an atomic access or a fence.
     fn ordering(&self, memory: Memory) {
         let _ = memory;
     }
 
-    /// The step `op`, or the note that it stands for, saw or stored `value`: for reports.
+    /// Called with the value that `op` read or stored, or with the text of a note, for reports.
     fn value(&self, op: &Op, value: &dyn Fn() -> String) {
         let _ = (op, value);
     }
 
-    /// The program calls `object` by this name from now on: for reports.
+    /// Called when the program names `object`, for reports.
     fn named(&self, object: &Object, name: &str) {
         let _ = (object, name);
     }
 
-    /// The object was made on this line: for reports of steps that the toolkit takes on it by itself.
+    /// Called when `object` is created at `at`, for reports of operations that the toolkit performs on it by itself.
     fn created(&self, object: &Object, at: Place) {
         let _ = (object, at);
     }
 
-    /// The calling thread's function has panicked with `payload`, which its joiner will get.
+    /// Called when the function of the calling thread has panicked. Its joiner receives `payload`.
     fn panicked(&self, payload: &(dyn Any + Send)) {
         let _ = payload;
     }
 
-    /// Something has panicked with `payload`, or was refused, and nobody asks for its result: the sentence `text` says
-    /// what. Outside a scheduler the excepthook hears of it.
+    /// Called for a panic or a refused task whose result nobody receives; `text` is a sentence that describes it.
+    ///
+    /// Without a scheduler, the excepthook is called.
     fn unhandled(&self, text: &str, payload: &(dyn Any + Send)) {
         let _ = (text, payload);
     }
 
-    /// The calling thread has called `exit` while it was under the scheduler. If the answer is yes, the process ends at
-    /// once, with status 101 and without any more handlers; otherwise as the program wants it.
+    /// Called when the calling thread has called `exit`.
+    ///
+    /// If the result is true, the process ends at once with status 101 and without further exit handlers.
     fn exit(&self) -> bool {
         false
     }
 
-    /// Says whether it wants to hear of the atomics inside primitives.
+    /// Returns whether the scheduler receives atomic accesses inside primitives.
     fn fine_grained(&self) -> bool {
         false
     }
 
-    /// The clock.
+    /// Returns the current time.
     fn now(&self) -> Instant;
 
-    /// The moment `timeout` from now; `None`, that is for ever, if it lies beyond what the clock can tell.
+    /// Returns the time `timeout` from now, or `None` if it is beyond the range of the clock.
     fn deadline(&self, timeout: Duration) -> Option<Instant> {
         self.now().checked_add(timeout)
     }
 
-    /// The moment `timeout` from now, for a wait of the toolkit's own housekeeping that nothing in the program depends
-    /// on, such as that of an idle thread which is to end some day. `None`: it waits without a deadline. That is the
-    /// right answer where a timeout may pass at any moment.
+    /// Like [`deadline`](Scheduler::deadline), for a wait that the program does not depend on, such as that of an idle
+    /// worker that is to terminate.
+    ///
+    /// `None` means that the wait never times out. A scheduler that explores all moments at which a wait can time out
+    /// returns that.
     fn idle_deadline(&self, timeout: Duration) -> Option<Instant> {
         self.deadline(timeout)
     }
 
-    /// Returns when the clock shows `until`.
+    /// Blocks the calling thread until the clock shows `until`.
     fn sleep_until(&self, until: Instant);
 
-    /// Lets others go first.
+    /// Yields to other threads.
     fn yield_now(&self);
 
-    /// Starts a thread which runs `body` with this scheduler [entered](super::enter).
+    /// Starts a thread that [enters](super::enter) this scheduler and runs `body`.
     ///
     /// # Errors
-    /// What the operating system said.
+    /// Returns the error of the operating system.
     fn spawn(&self, name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()>;
 
-    /// The threads, timers and obligations of this host alone.
+    /// Returns the program of this scheduler: its threads, timers and keep-alive tokens.
     fn program(&self) -> &Arc<Program>;
 }
+
+/// The payload with which a scheduler unwinds a thread that it no longer needs.
+///
+/// It is not a panic of the program: neither the panic hook nor the excepthook reports it.
+#[derive(Clone, Copy, Debug)]
+pub struct Abandoned;
 
 static DEFAULT_PROGRAM: Program = Program::new();
 
@@ -157,7 +218,7 @@ thread_local! {
     static SCHEDULER: RefCell<Option<Arc<dyn Scheduler>>> = const { RefCell::new(None) };
 }
 
-/// The scheduler that took the calling thread, if one did.
+/// Returns the scheduler of the calling thread.
 pub(crate) fn current() -> Option<Arc<dyn Scheduler>> {
     if !flags::exploring() {
         return None;
@@ -165,11 +226,12 @@ pub(crate) fn current() -> Option<Arc<dyn Scheduler>> {
     SCHEDULER.try_with(|scheduler| scheduler.borrow().clone()).ok().flatten()
 }
 
+/// Replaces the scheduler of the calling thread and returns the previous one.
 pub(crate) fn replace(with: Option<Arc<dyn Scheduler>>) -> Option<Arc<dyn Scheduler>> {
     SCHEDULER.try_with(|scheduler| scheduler.replace(with)).ok().flatten()
 }
 
-/// Runs `f` with the program that the calling thread belongs to.
+/// Calls `f` with the program of the calling thread.
 pub(crate) fn with_program<R>(f: impl FnOnce(&Program) -> R) -> R {
     match current() {
         Some(scheduler) => f(scheduler.program()),
@@ -177,18 +239,18 @@ pub(crate) fn with_program<R>(f: impl FnOnce(&Program) -> R) -> R {
     }
 }
 
-/// The program that the calling thread belongs to; `None`: the ordinary one.
+/// Returns the program of the calling thread, or `None` for the default one.
 pub(crate) fn program() -> Option<Weak<Program>> {
     current().map(|scheduler| Arc::downgrade(scheduler.program()))
 }
 
-/// The program of all threads that no scheduler has taken.
+/// Returns the program of all threads without a scheduler.
 pub(crate) fn default_program() -> &'static Program {
     DEFAULT_PROGRAM.survives_forks();
     &DEFAULT_PROGRAM
 }
 
-/// Where the scheduler of the calling thread is kept.
+/// Returns the address range of the thread-local in which the scheduler is stored.
 pub(crate) fn local() -> Range<usize> {
     SCHEDULER.with(|scheduler| {
         let start = std::ptr::from_ref(scheduler).addr();
@@ -196,25 +258,20 @@ pub(crate) fn local() -> Range<usize> {
     })
 }
 
-/// The payload with which a [`Scheduler`](Scheduler) unwinds a thread whose execution is over.
+/// How many destructors of payloads may panic in a row before the last payload is leaked.
+const MAX_PAYLOADS: usize = 8;
+
+/// Drops the payload of a panic.
 ///
-/// It is no panic of the program's: nobody is told of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Abandoned;
-
-/// How often a destructor of a payload may panic with another payload before that is leaked.
-const MOST: usize = 8;
-
-/// Drops what a panic carried. If its destructor panics, `told` is shown what that panic carries, which is dropped
-/// likewise; after some rounds it is leaked, as its destructor may never come to an end.
-pub(crate) fn drop_payload(payload: Box<dyn Any + Send>, told: impl Fn(&(dyn Any + Send))) {
+/// If its destructor panics, `report` is called with the new payload, which is then dropped in the same way.
+pub(crate) fn drop_payload(payload: Box<dyn Any + Send>, report: impl Fn(&(dyn Any + Send))) {
     let mut payload = payload;
-    for _ in 0..MOST {
+    for _ in 0..MAX_PAYLOADS {
         match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             Ok(()) => return,
             Err(next) => payload = next,
         }
-        told(&*payload);
+        report(&*payload);
     }
     std::mem::forget(payload);
 }

@@ -1,7 +1,7 @@
-//! The seam itself: every step of every primitive passes through one of these functions.
+//! The functions that every operation of every primitive passes through.
 //!
-//! Unobserved, each is a relaxed load, a branch, and what the operating system does. The cold halves ask
-//! who observes: a scheduler that took the thread, the watch, the trace.
+//! Unobserved, each is a relaxed load, a branch, and the call to the operating system. The cold halves forward to the
+//! observers: the scheduler of the calling thread, or else the watch and the recordings.
 
 use std::any::Any;
 use std::io;
@@ -17,10 +17,38 @@ use crate::sys::os::{self, Wait};
 use crate::sys::spin;
 use crate::watch::{lock_order, waiting};
 
-/// Parks the calling thread while `word` holds `expected`, until [`wake`](super::wake) or the deadline; `None`: no limit.
+/// Returns whether a scheduler, the watch or a recording observes the process.
 ///
-/// As with every futex, [`Wait::Woken`] may be spurious: look at the word again. Without a deadline, no wait is
-/// [`Wait::TimedOut`].
+/// If not, operations are reported to nobody, so a binding need not [intern](Place::intern) their places.
+///
+/// # Examples
+/// ```
+/// use raddle::{rt, trace};
+///
+/// let recording = trace::Recording::start();
+/// assert!(rt::is_observed());
+/// # drop(recording);
+/// ```
+#[inline]
+pub fn is_observed() -> bool {
+    !flags::quiet()
+}
+
+/// Parks the calling thread while `word` holds `expected`, until it is [woken](super::wake) or `deadline` passes.
+///
+/// As with any futex, a wake-up may be spurious, so the caller checks the word again. Without a deadline, the result is
+/// never [`Wait::TimedOut`].
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Wait};
+/// use std::sync::atomic::AtomicU32;
+/// use std::time::Duration;
+///
+/// let word = AtomicU32::new(7);
+/// assert_eq!(rt::wait(&word, 6, None), Wait::Changed); // the word does not hold 6
+/// assert_eq!(rt::wait(&word, 7, rt::deadline(Duration::ZERO)), Wait::TimedOut);
+/// ```
 #[inline]
 pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
     spin::parks();
@@ -32,8 +60,20 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait 
 }
 
 /// Like [`wait`], on the word of the lock with this `id`.
+///
+/// It tells the watch which lock the thread is waiting for.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, LockId, Wait};
+/// use std::sync::atomic::AtomicU32;
+///
+/// static WORD: AtomicU32 = AtomicU32::new(0); // free
+/// static ID: LockId = LockId::new();
+/// assert_eq!(rt::wait_for_lock(&WORD, 1, None, &ID), Wait::Changed);
+/// ```
 #[inline]
-pub(crate) fn wait_for_lock(word: &AtomicU32, expected: u32, deadline: Option<Instant>, id: &LockId) -> Wait {
+pub fn wait_for_lock(word: &AtomicU32, expected: u32, deadline: Option<Instant>, id: &LockId) -> Wait {
     spin::parks();
     if flags::quiet() {
         os::wait(word, expected, deadline)
@@ -42,15 +82,19 @@ pub(crate) fn wait_for_lock(word: &AtomicU32, expected: u32, deadline: Option<In
     }
 }
 
-/// Returns whether anything observes the process: a scheduler, the watch or a recording.
+/// Reports that the calling thread is about to perform `op`, which other threads can observe.
 ///
-/// While nothing does, operations are not reported to anyone, and their [`Place`](super::Place)s need not be known.
-#[inline]
-pub fn is_observed() -> bool {
-    !flags::quiet()
-}
-
-/// Says that the calling thread is about to take a step that other threads can see.
+/// A scheduler may run other threads before this returns.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Kind, Op};
+/// use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+///
+/// let counter = AtomicU32::new(0);
+/// rt::point(Op::new(&counter, "Counter", Kind::Write));
+/// counter.fetch_add(1, SeqCst);
+/// ```
 #[inline]
 pub fn point(op: Op) {
     if !flags::quiet() {
@@ -58,10 +102,20 @@ pub fn point(op: Op) {
     }
 }
 
-/// Like [`point`], for a step that can succeed only when `ready` says yes, or after the deadline.
+/// Like [`point`], for an operation that can succeed only while `ready` returns true, or once `deadline` has passed.
 ///
-/// What `ready` says must change only with `word`, and whoever changes that must say so by
-/// [`atom`](super::atom) or [`signal`](super::signal).
+/// A scheduler does not run the thread before that. The result of `ready` must depend on `word` alone, and each change of
+/// `word` must be reported by [`atom`](super::atom) or [`signal`](super::signal). The operation may still find that it
+/// has to wait: outside a scheduler, this returns at once.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Kind, Op};
+/// use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+///
+/// let flag = AtomicU32::new(1);
+/// rt::point_until(Op::new(&flag, "Flag", Kind::Await), None, &flag, || flag.load(SeqCst) == 1);
+/// ```
 #[inline]
 pub fn point_until(op: Op, deadline: Option<Instant>, word: &AtomicU32, ready: impl Fn() -> bool) {
     if !flags::quiet() {
@@ -69,71 +123,104 @@ pub fn point_until(op: Op, deadline: Option<Instant>, word: &AtomicU32, ready: i
     }
 }
 
-/// Whether a thread that begins to wait has to say so by a step of its own: see [`Scheduler::arrivals`](super::Scheduler).
-pub(crate) fn enqueue_is_step() -> bool {
-    scheduler::current().is_none_or(|scheduler| scheduler.enqueue_is_step())
-}
-
-/// Says that the calling thread looks at how many threads wait.
-pub(crate) fn reads_waiters() {
-    if let Some(scheduler) = scheduler::current() {
-        scheduler.reads_waiters();
-    }
-}
-
-/// Says that `op.object` is now held by the calling thread alone. The watch knows the toolkit's own locks only.
+/// Reports that the calling thread has acquired the lock `op.object`, which only this thread can release.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Kind, LockId, Op};
+///
+/// let id = LockId::new();
+/// let op = Op::new(&id, "Lock", Kind::Acquire);
+/// rt::point(op);
+/// rt::acquired(op, &id);
+/// rt::releasing(op.with_kind(Kind::Release), &id);
+/// ```
 #[inline]
-pub fn acquired(op: Op) {
+pub fn acquired(op: Op, id: &LockId) {
     if !flags::quiet() {
-        observed_acquired(&op);
+        // In parts: a whole `Op` would be copied before the branch, which costs as much as the lock itself.
+        let Object { address, size, type_name } = op.object;
+        observed_acquired(address, size, type_name, op.kind, op.at, id, true);
     }
 }
 
-/// Says that `op.object` is about to be let go of, by whichever thread.
+/// Like [`acquired`], for a lock that any thread may release.
+///
+/// The watch then treats a cycle through the lock as a suspicion, because another thread may break it.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Kind, LockId, Op};
+///
+/// let id = LockId::new();
+/// rt::acquired_transferable(Op::new(&id, "Lock", Kind::Acquire), &id);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| rt::releasing(Op::new(&id, "Lock", Kind::Release), &id));
+/// });
+/// ```
 #[inline]
-pub fn releasing(op: Op) {
+pub fn acquired_transferable(op: Op, id: &LockId) {
     if !flags::quiet() {
-        observed_releasing(&op);
+        let Object { address, size, type_name } = op.object;
+        observed_acquired(address, size, type_name, op.kind, op.at, id, false);
     }
 }
 
-/// Like [`gave`], for as long as the wait lasts that the calling thread is about to begin.
+/// Reports that the calling thread is about to release the lock `op.object`. For a scheduler this is a [`point`].
+///
+/// # Examples
+/// See [`acquired`].
 #[inline]
-pub fn releasing_for_wait(op: Op) {
+pub fn releasing(op: Op, id: &LockId) {
     if !flags::quiet() {
-        observed_releasing_for_wait(&op);
+        let Object { address, size, type_name } = op.object;
+        observed_releasing(address, size, type_name, op.kind, op.at, id);
     }
 }
 
-/// Says that the calling thread's function has panicked, and that its joiner will get the payload.
-pub(crate) fn panicked(payload: &(dyn Any + Send)) {
-    if let Some(scheduler) = scheduler::current() {
-        scheduler.panicked(payload);
+/// Like [`releasing`], for a thread that is about to wait and acquires the lock again after the wait.
+///
+/// The release is part of the operation that the thread is performing, not a [`point`] of its own: a condition variable
+/// uses it.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Kind, LockId, Op};
+///
+/// let id = LockId::new();
+/// let acquire = Op::new(&id, "Lock", Kind::Acquire);
+/// rt::acquired(acquire, &id);
+/// rt::releasing_for_wait(acquire.with_kind(Kind::Release), &id);
+/// // release the lock, wait, acquire the lock
+/// rt::acquired(acquire, &id);
+/// # rt::releasing(acquire.with_kind(Kind::Release), &id);
+/// ```
+#[inline]
+pub fn releasing_for_wait(op: Op, id: &LockId) {
+    if !flags::quiet() {
+        observed_releasing_for_wait(&op, id); // not where speed matters: a wait follows
     }
 }
 
-/// Says that nobody asks about a panic: the sentence `text` says of what.
-pub(crate) fn unhandled(text: &str, payload: &(dyn Any + Send)) {
-    if let Some(scheduler) = scheduler::current() {
-        scheduler.unhandled(text, payload);
-    }
-}
-
-/// Says that the calling thread's function has returned. For a scheduler the thread's end is a step only once its
-/// locals have been dropped.
-pub(crate) fn returned(op: &Op) {
-    if !flags::quiet() && scheduler::current().is_none() {
-        note(op, false);
-    }
-}
-
-/// The clock: virtual under a scheduler. To an explorer the look belongs to the step before it.
+/// Returns the current time: that of the scheduler, which is virtual, or that of the operating system.
+///
+/// Programs call [`time::now`](crate::time::now). Reading the clock is no operation; to a scheduler it belongs to the
+/// operation before it.
 #[inline]
 pub fn now() -> Instant {
     if flags::quiet() { os::now() } else { observed_now() }
 }
 
-/// The moment `timeout` from now; `None`, that is for ever, if it lies beyond what the clock can tell.
+/// Returns the time `timeout` from now, or `None` if it is beyond the range of the clock: then a wait never times out.
+///
+/// # Examples
+/// ```
+/// use raddle::rt;
+/// use std::time::Duration;
+///
+/// assert!(rt::deadline(Duration::from_secs(1)).is_some());
+/// assert_eq!(rt::deadline(Duration::MAX), None);
+/// ```
 pub fn deadline(timeout: Duration) -> Option<Instant> {
     match scheduler::current() {
         Some(scheduler) => scheduler.deadline(timeout),
@@ -141,7 +228,17 @@ pub fn deadline(timeout: Duration) -> Option<Instant> {
     }
 }
 
-/// The moment `timeout` from now, for a wait of the toolkit's own housekeeping; `None`: without a deadline.
+/// Like [`deadline`], for a wait that the program does not depend on: that of an idle worker that is to terminate, say.
+///
+/// A scheduler may answer `None`, because it would otherwise explore each moment at which the wait can time out.
+///
+/// # Examples
+/// ```
+/// use raddle::rt;
+/// use std::time::Duration;
+///
+/// assert!(rt::idle_deadline(Duration::from_secs(1)).is_some());
+/// ```
 pub fn idle_deadline(timeout: Duration) -> Option<Instant> {
     match scheduler::current() {
         Some(scheduler) => scheduler.idle_deadline(timeout),
@@ -149,7 +246,16 @@ pub fn idle_deadline(timeout: Duration) -> Option<Instant> {
     }
 }
 
-/// Returns once the clock shows `until`.
+/// Blocks the calling thread until the clock shows `until`. Programs call [`time::sleep`](crate::time::sleep).
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Kind, Op};
+///
+/// let until = rt::now();
+/// rt::sleep_until(Op::new(&until, "clock", Kind::Sleep), until);
+/// assert!(rt::now() >= until);
+/// ```
 pub fn sleep_until(op: Op, until: Instant) {
     point(op);
     match scheduler::current() {
@@ -159,7 +265,12 @@ pub fn sleep_until(op: Op, until: Instant) {
     }
 }
 
-/// Lets other threads go first.
+/// Yields the processor to another thread.
+///
+/// # Examples
+/// ```
+/// raddle::rt::yield_now();
+/// ```
 pub fn yield_now() {
     match scheduler::current() {
         Some(scheduler) => scheduler.yield_now(),
@@ -167,10 +278,23 @@ pub fn yield_now() {
     }
 }
 
-/// Starts a thread under the calling thread's host.
+/// Starts a detached thread, under the scheduler of the calling thread if it has one.
+///
+/// Programs use [`Thread`](crate::Thread), which adds a handle, a name for reports and a place in the registry.
 ///
 /// # Errors
-/// What the operating system said, or `InvalidInput` for a name with a NUL in it.
+/// Returns the error of the operating system, or `InvalidInput` if `name` contains a NUL.
+///
+/// # Examples
+/// ```
+/// use raddle::rt;
+/// use std::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::channel();
+/// rt::spawn("worker", None, Box::new(move || sender.send(42).unwrap()))?;
+/// assert_eq!(receiver.recv(), Ok(42));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     match scheduler::current() {
         Some(scheduler) => scheduler.spawn(name, stack_size, body),
@@ -178,13 +302,67 @@ pub fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Sen
     }
 }
 
-/// Whether the watch judges the calling thread's waits: then a limit that nobody needs any more should not last.
+/// The hook for operations of threads that have no scheduler.
+static FOREIGN: ForkSafe<Option<fn(&Op)>> = ForkSafe::new(Rank::Leaf, None);
+
+/// Sets a hook for operations of threads without a scheduler, called while other threads have one.
+///
+/// A scheduler detects by it that the program under it has started a thread by other means than raddle's. Such a thread
+/// runs outside its control.
+///
+/// # Examples
+/// ```
+/// use raddle::rt;
+///
+/// rt::on_foreign_step(|op| eprintln!("a foreign thread {} a {}", op.verb(), op.object.type_name));
+/// ```
+pub fn on_foreign_step(hook: fn(&Op)) {
+    *FOREIGN.lock() = Some(hook);
+}
+
+/// Returns whether a thread that enqueues as a waiter must report that as an operation of its own. See
+/// [`Scheduler::enqueue_is_step`](super::Scheduler::enqueue_is_step).
+pub(crate) fn enqueue_is_step() -> bool {
+    scheduler::current().is_none_or(|scheduler| scheduler.enqueue_is_step())
+}
+
+/// Reports that the calling thread reads the number of waiters.
+pub(crate) fn reads_waiters() {
+    if let Some(scheduler) = scheduler::current() {
+        scheduler.reads_waiters();
+    }
+}
+
+/// Reports that the function of the calling thread has panicked. Its joiner receives the payload.
+pub(crate) fn panicked(payload: &(dyn Any + Send)) {
+    if let Some(scheduler) = scheduler::current() {
+        scheduler.panicked(payload);
+    }
+}
+
+/// Reports a panic whose payload nobody receives; `text` is a sentence that says where it occurred.
+pub(crate) fn unhandled(text: &str, payload: &(dyn Any + Send)) {
+    if let Some(scheduler) = scheduler::current() {
+        scheduler.unhandled(text, payload);
+    }
+}
+
+/// Reports that the function of the calling thread has returned. To a scheduler, the termination of the thread is an
+/// operation only once its thread-locals are dropped.
+pub(crate) fn returned(op: &Op) {
+    if !flags::quiet() && scheduler::current().is_none() {
+        note(op, false);
+    }
+}
+
+/// Returns whether the watch observes the calling thread's waits. A deadline that is no longer needed must then not
+/// linger, because it keeps the watch from detecting a deadlock.
 #[inline]
 pub(crate) fn watched() -> bool {
     !flags::quiet() && scheduler::current().is_none() && flags::watching()
 }
 
-/// Whether the calling thread is under a scheduler.
+/// Returns whether the calling thread has a scheduler.
 #[inline]
 pub(crate) fn explored() -> bool {
     !flags::quiet() && scheduler::current().is_some()
@@ -194,7 +372,7 @@ pub(crate) fn explored() -> bool {
 fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>, lock: Option<&LockId>) -> Wait {
     if let Some(scheduler) = scheduler::current() {
         return match scheduler.wait(word, expected, deadline) {
-            // What waits for ever relies on that, and safe code must not be able to break a lock.
+            // An unlimited acquire relies on never timing out, and a safe `Scheduler` must not be able to break a lock.
             Wait::TimedOut if deadline.is_none() => Wait::Woken,
             outcome => outcome,
         };
@@ -207,27 +385,31 @@ fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>, loc
 
 #[cold]
 fn observed_point(op: &Op) {
-    if let Some(scheduler) = scheduler::current() {
-        return scheduler.point(op);
+    match scheduler::current() {
+        Some(scheduler) => scheduler.point(op),
+        None => note(op, false),
     }
-    note(op, false);
 }
 
 #[cold]
 fn observed_point_until(op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
-    if let Some(scheduler) = scheduler::current() {
-        return scheduler.point_until(op, deadline, word, ready);
+    match scheduler::current() {
+        Some(scheduler) => scheduler.point_until(op, deadline, word, ready),
+        None => note(op, deadline.is_some()),
     }
-    note(op, deadline.is_some());
 }
 
-/// What is called for each step of a thread that no scheduler has taken.
-static FOREIGN: ForkSafe<Option<fn(&Op)>> = ForkSafe::new(Rank::Leaf, None);
-
-/// Has `hook` called before each step of a thread that no scheduler has taken, while other threads are under one: a
-/// scheduler can notice by that a thread which the program under it has started past the toolkit.
-pub fn on_foreign_step(hook: fn(&Op)) {
-    *FOREIGN.lock() = Some(hook);
+/// Passes an operation of a thread without a scheduler to the other observers.
+fn note(op: &Op, has_deadline: bool) {
+    if flags::exploring() {
+        foreign_step(op);
+    }
+    if flags::watching() {
+        current_op::set(*op, has_deadline);
+    }
+    if flags::tracing() {
+        trace::step(&current::record(), op);
+    }
 }
 
 #[cold]
@@ -238,105 +420,8 @@ fn foreign_step(op: &Op) {
     }
 }
 
-fn note(op: &Op, limited: bool) {
-    if flags::exploring() {
-        foreign_step(op);
-    }
-    if flags::watching() {
-        current_op::set(*op, limited);
-    }
-    if flags::tracing() {
-        trace::step(&current::record(), op);
-    }
-}
-
 #[cold]
-fn observed_acquired(op: &Op) {
-    if let Some(scheduler) = scheduler::current() {
-        scheduler.acquired(op);
-    }
-}
-
-#[cold]
-fn observed_releasing(op: &Op) {
-    if let Some(scheduler) = scheduler::current() {
-        return scheduler.point(op);
-    }
-    note(op, false);
-}
-
-#[cold]
-fn observed_releasing_for_wait(op: &Op) {
-    match scheduler::current() {
-        Some(scheduler) => scheduler.releasing_for_wait(op),
-        None => observed_releasing(op),
-    }
-}
-
-#[cold]
-fn observed_now() -> Instant {
-    scheduler::current().map_or_else(os::now, |scheduler| scheduler.now())
-}
-
-/// Like [`took`](seam::took), for a lock that has a id.
-#[inline]
-pub(crate) fn acquired_lock(op: Op, id: &LockId) {
-    if !flags::quiet() {
-        // In parts: a whole op would be copied before the branch, which costs as much as the lock itself.
-        observed_acquired_lock(
-            op.object.address,
-            op.object.size,
-            op.object.type_name,
-            op.kind,
-            op.at,
-            id,
-            true,
-        );
-    }
-}
-
-/// Like [`took_lock`], for a lock that any thread may release.
-#[inline]
-pub(crate) fn acquired_shared_lock(op: Op, id: &LockId) {
-    if !flags::quiet() {
-        observed_acquired_lock(
-            op.object.address,
-            op.object.size,
-            op.object.type_name,
-            op.kind,
-            op.at,
-            id,
-            false,
-        );
-    }
-}
-
-/// Like [`gave`](seam::gave), for a lock that has a id.
-#[inline]
-pub(crate) fn releasing_lock(op: Op, id: &LockId) {
-    if !flags::quiet() {
-        observed_releasing_lock(op.object.address, op.object.size, op.object.type_name, op.kind, op.at, id);
-    }
-}
-
-/// Like [`lend`](seam::lend), for a lock that has a id.
-#[inline]
-pub(crate) fn releasing_lock_for_wait(op: Op, id: &LockId) {
-    if !flags::quiet() {
-        observed_releasing_lock_for_wait(op, id); // not where speed matters: a wait follows
-    }
-}
-
-#[cold]
-fn observed_releasing_lock_for_wait(op: Op, id: &LockId) {
-    if watched() {
-        lock_order::on_release(id);
-    }
-    releasing_for_wait(op);
-}
-
-#[cold]
-fn observed_acquired_lock(
+fn observed_acquired(
     address: usize,
     size: usize,
     type_name: &'static str,
@@ -346,14 +431,15 @@ fn observed_acquired_lock(
     owned: bool,
 ) {
     let op = Op::at(Object::new(address, size, type_name), kind, at);
-    acquired(op);
-    if watched() {
+    if let Some(scheduler) = scheduler::current() {
+        scheduler.acquired(&op);
+    } else if flags::watching() {
         lock_order::on_acquire(&current::record(), &op, id, owned);
     }
 }
 
 #[cold]
-fn observed_releasing_lock(
+fn observed_releasing(
     address: usize,
     size: usize,
     type_name: &'static str,
@@ -364,5 +450,21 @@ fn observed_releasing_lock(
     if watched() {
         lock_order::on_release(id);
     }
-    releasing(Op::at(Object::new(address, size, type_name), kind, at));
+    observed_point(&Op::at(Object::new(address, size, type_name), kind, at));
+}
+
+#[cold]
+fn observed_releasing_for_wait(op: &Op, id: &LockId) {
+    if let Some(scheduler) = scheduler::current() {
+        return scheduler.releasing_for_wait(op);
+    }
+    if flags::watching() {
+        lock_order::on_release(id);
+    }
+    note(op, false);
+}
+
+#[cold]
+fn observed_now() -> Instant {
+    scheduler::current().map_or_else(os::now, |scheduler| scheduler.now())
 }
