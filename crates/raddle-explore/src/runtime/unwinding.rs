@@ -67,8 +67,7 @@ impl Execution {
             return state;
         }
         let count = state.tasks.len();
-        let next =
-            (1..=count).map(|step| (me + step) % count).find(|&next| !state.tasks[next].has_terminated());
+        let next = (1..=count).map(|step| (me + step) % count).find(|&next| !state.tasks[next].is_finished());
         if let Some(next) = next {
             return self.pass_to(state, next);
         }
@@ -81,7 +80,7 @@ impl Execution {
     #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
     pub(crate) fn unwind_beside(&self, blocked_outside: usize, other: usize) {
         let state = self.lock();
-        let begun = state.tasks[other].os_thread.is_some() && !state.tasks[other].has_terminated();
+        let begun = state.tasks[other].os_thread.is_some() && !state.tasks[other].is_finished();
         if !begun || !state.ending {
             return;
         }

@@ -1,4 +1,4 @@
-//! A concurrent program as data: the instructions of each thread, with a text form.
+//! A concurrent program as data: what each of its threads does, readable as text and parsed from it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use raddle_explore::Time;
 pub(crate) enum How {
     /// Blocks.
     Block,
-    /// Does not block.
+    /// Does not wait.
     Try,
-    /// Blocks for at most so many milliseconds.
+    /// Blocks for so many milliseconds at most.
     Timeout(u8),
 }
 
@@ -28,11 +28,11 @@ impl fmt::Display for How {
 
 macro_rules! ops {
     ($($op:ident $name:literal $numbers:literal $how:literal $body:literal,)*) => {
-        /// The operation of an instruction.
+        /// What an instruction does.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub(crate) enum Op { $($op,)* }
 
-        /// Each operation: its name, how many numbers it has, whether it has a form of waiting, whether it has a body.
+        /// Each operation: its name, how many numbers it takes, whether it says how to wait, whether it has a body.
         pub(crate) const OPS: &[(Op, &str, usize, bool, bool)] = &[$((Op::$op, $name, $numbers, $how, $body),)*];
     };
 }
@@ -101,15 +101,15 @@ ops! {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Instr {
     pub(crate) op: Op,
-    /// The object, the value, …
+    /// Which object, which value, …
     pub(crate) numbers: [i8; 3],
     pub(crate) how: How,
-    /// The instructions with the lock held.
+    /// What is done with the lock held.
     pub(crate) body: Vec<Instr>,
 }
 
 impl Instr {
-    /// The number of the object.
+    /// Which object.
     pub(crate) fn object(&self) -> usize {
         usize::try_from(self.numbers[0]).expect("objects have small positive numbers")
     }
@@ -141,7 +141,7 @@ const ROLES: &[(Role, &str)] = &[
     (Role::Task, "task"),
 ];
 
-/// A body and what runs it.
+/// What runs, and what it does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Body {
     pub(crate) role: Role,
@@ -152,13 +152,13 @@ pub(crate) struct Body {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Program {
     pub(crate) time: Time,
-    /// Panics are left to the joiner; otherwise they are failures.
+    /// A panic is for the joiner; otherwise it is a failure.
     pub(crate) panics: bool,
     pub(crate) bodies: Vec<Body>,
 }
 
 impl Program {
-    /// Every instruction, including those in blocks.
+    /// Every instruction, those within others too.
     pub(crate) fn each(&self, mut look: impl FnMut(&Instr)) {
         fn visit(code: &[Instr], look: &mut impl FnMut(&Instr)) {
             for instr in code {

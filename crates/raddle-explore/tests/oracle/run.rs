@@ -1,4 +1,4 @@
-//! Runs a program with the toolkit's types under the explorer, and collects its outcomes.
+//! Runs a program with the toolkit's own types, under the explorer, and collects what can come of it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -16,7 +16,7 @@ use raddle_explore::{Explorer, Strategy};
 
 use super::program::{How, Instr, Op, Program, Role};
 
-/// The results of operations without a value.
+/// What an operation came to, where it is no value.
 pub(crate) const OK: i16 = 1000;
 pub(crate) const NO: i16 = 1001;
 pub(crate) const ERROR: i16 = 1002;
@@ -51,19 +51,19 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// The result of a search over all schedules of a program.
+/// What a search over all schedules of a program came to.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) outcomes: BTreeSet<Outcome>,
     pub(crate) exhausted: bool,
-    /// A bound of the explorer left schedules out.
+    /// Not every schedule was possible, because of a bound of the explorer's.
     pub(crate) bounded: bool,
     pub(crate) executions: u64,
     pub(crate) classes: u64,
 }
 
-/// The observations of one execution so far, and its objects. They are dropped after the execution, so that their
-/// destructors are not steps of the thread that drops them last.
+/// What the bodies of one execution observed so far, and the objects: they are dropped after the execution, so that their
+/// destructors are no steps of whichever thread has them last.
 struct Record(StdMutex<Vec<Vec<i16>>>, #[expect(dead_code, reason = "its end is what counts")] Arc<Objects>);
 
 impl Record {
@@ -72,10 +72,10 @@ impl Record {
     }
 }
 
-/// The outcomes of `program` that `strategy` finds within so many executions.
+/// Every outcome of `program` that `strategy` comes upon within so many executions.
 pub(crate) fn explore(program: &Program, strategy: Strategy, executions: u64) -> Found {
     let found = Arc::new(StdMutex::new(Found::default()));
-    // Those of the last execution, and of earlier ones whose end was not reported.
+    // Of the last execution, and of those before that whose end was not told.
     let records: Arc<StdMutex<Vec<Arc<Record>>>> = Arc::default();
     let (program, time, panics) = (Arc::new(program.clone()), program.time, program.panics);
     let explorer = Explorer::new()
@@ -114,7 +114,7 @@ pub(crate) fn explore(program: &Program, strategy: Strategy, executions: u64) ->
     found
 }
 
-/// The number of objects of each kind.
+/// So many objects of each kind.
 pub(crate) const FEW: usize = 4;
 
 /// The objects of an execution.
@@ -142,15 +142,15 @@ struct Queues {
     simple: SimpleQueue<i8>,
 }
 
-/// The number of queues.
+/// So many queues there are.
 pub(crate) const QUEUES: usize = 5;
-/// The queue without bound, shutdown and task count.
+/// The queue without limit, shutdown and tasks.
 pub(crate) const SIMPLE: usize = 4;
-/// The bound of each queue; 0 for none.
+/// How many items each queue takes; 0: any number.
 pub(crate) const ROOM: [usize; QUEUES] = [1, 0, 1, 2, 0];
-/// The initial permits of the semaphores; the second one is bounded.
+/// Permits that the semaphores begin with; the second one never has more.
 pub(crate) const PERMITS: [usize; 2] = [1, 2];
-/// The number of parties of the barrier.
+/// So many threads meet at the barrier.
 pub(crate) const BARRIER: usize = 2;
 
 impl Objects {
@@ -181,7 +181,7 @@ impl Objects {
     }
 }
 
-/// What a body runs with.
+/// What one body runs with.
 #[derive(Clone)]
 struct Context {
     program: Arc<Program>,
@@ -192,7 +192,7 @@ struct Context {
     threads: Vec<Option<ThreadHandle>>,
 }
 
-/// What only main has.
+/// What main alone has.
 struct Main<'scope, 'env> {
     scope: Option<&'scope Scope<'scope, 'env>>,
     handles: Vec<Option<Handle<'scope>>>,
@@ -272,7 +272,7 @@ fn ms(time: u8) -> Duration {
     Duration::from_millis(time.into())
 }
 
-/// Chooses one of three forms of an operation.
+/// One of three forms of the same operation.
 macro_rules! by {
     ($how:expr, $block:expr, $try:expr, |$timeout:ident| $timed:expr) => {
         match $how {
@@ -286,7 +286,7 @@ macro_rules! by {
     };
 }
 
-/// Calls an operation on the queue of that number.
+/// A queue, whichever it is.
 macro_rules! queue {
     ($queues:expr, $number:expr, |$queue:ident| $then:expr) => {
         match $number {
@@ -503,7 +503,7 @@ fn to_i16(number: usize) -> i16 {
     i16::try_from(number).expect("few objects and items")
 }
 
-/// Runs an operation that needs the shared objects only.
+/// What needs the shared objects alone.
 fn operate(instr: &Instr, objects: &Objects) -> Option<i16> {
     let [_, second, third] = instr.numbers;
     let place = instr.object();

@@ -1,4 +1,4 @@
-//! `Queue` and `SimpleQueue`: every item is in exactly one place.
+//! `Queue` and `SimpleQueue`: whatever happens, every item is in one place.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use raddle::{JoinHandle, Queue, SimpleQueue, Thread};
 use super::every::{every, every_patiently};
 use super::{SOON, pause};
 
-/// A bounded queue of any item type.
+/// A bounded queue, whatever its items are.
 trait Bounded: Send + Sync {
     fn put(&self, item: i32) -> Result<(), ShutDownError<i32>>;
     fn try_put(&self, item: i32) -> Result<(), PutError<i32>>;
@@ -92,7 +92,7 @@ fn numbered<T: Into<i32>>(error: PutError<T>) -> PutError<i32> {
     }
 }
 
-/// An item too large for a slot of a ring.
+/// An item so large that no ring has a slot for it.
 struct Large {
     number: i32,
     _padding: [u8; LARGE],
@@ -112,13 +112,13 @@ impl From<Large> for i32 {
     }
 }
 
-/// A queue of the ring flavor, and one of the two-lock flavor.
+/// A queue that is a ring, and one that has two locks.
 const BOUNDED: [fn(usize) -> Arc<dyn Bounded>; 2] = [
     |maxsize| Arc::new(Queue::<i32>::bounded(maxsize)),
     |maxsize| Arc::new(Queue::<Large>::bounded(maxsize)),
 ];
 
-/// Runs `task` with the queue on another thread.
+/// Runs `task` with the queue on a thread of its own.
 fn with<Q: Send + Sync + ?Sized + 'static, T: Send + 'static>(
     queue: &Arc<Q>,
     task: impl FnOnce(&Q) -> T + Send + 'static,
@@ -240,7 +240,7 @@ fn getters_are_served_in_order() {
         let queue = Arc::new(SimpleQueue::new());
         let getters = [(); 2].map(|()| {
             let getter = with(&queue, SimpleQueue::get);
-            pause(); // it has enqueued now, since time is quiescent
+            pause(); // it is in line now, since the clock is patient
             getter
         });
         queue.put(1);
@@ -335,7 +335,7 @@ fn batch_get_admits_two_blocked_puts() {
     }
 }
 
-/// Where an item is that was put during a shutdown.
+/// What became of an item that was put while the queue was shut down: where it is, once.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Refused,
@@ -383,7 +383,7 @@ fn immediate_shutdown_against_two_puts_keeps_each_item_in_one_place() {
     }
 }
 
-/// The outcomes as text, since errors have no order.
+/// The outcomes as text, since the errors have no order.
 fn texts(seen: BTreeSet<String>) -> Vec<String> {
     seen.into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! Futures one by one, as they complete.
+//! Iterating over futures in the order of their completion.
 
 use std::borrow::Borrow;
 use std::collections::VecDeque;
@@ -9,22 +9,24 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::callback::{DEADLOCK, Listener, SETTLED, Watch};
+use super::callback::{DEADLOCK, Listener, SETTLED, Watcher};
 use super::error::FutureError;
 use super::handle::Future;
-use super::state::{CAN_FAIL, settled};
-use super::wait::{distinct, own_crew, sleep};
+use super::state::{MAY_FAIL, settled};
+use super::wait::{block, distinct, own_worker};
 use crate::raw::{Guarded, Waiter};
 use crate::rt::{self, Kind, Object, Op, Place};
 
-/// Yields each future once it is done: those that are already first, in the order given.
+/// Returns an iterator over futures in the order of their completion.
 ///
-/// The same future given twice is yielded once. A future yielded is let go of at once, so that its result can be
-/// freed while the iteration goes on.
+/// Futures that are done come first, in the order of the argument. A future that is passed twice is returned once. The
+/// iterator keeps no reference to a future that it has returned.
 ///
 /// # Panics
-/// `next` panics in a worker that waits for its own pool only, if the wait could never end.
+/// `next` panics if the calling thread is a worker, all futures are of its own pool, and every worker of that pool waits
+/// that way.
 ///
+/// # Examples
 /// ```
 /// use raddle::{ThreadPoolExecutor, as_completed};
 ///
@@ -46,10 +48,11 @@ where
     AsCompleted::new(distinct(futures), Place::caller())
 }
 
-/// Like [`as_completed`], within `timeout`, counted from this call.
+/// Like [`as_completed`], with a timeout that starts with this call.
 ///
-/// Yields `Ok(future)`, and at the end of the time one [`UnfinishedError`] error instead of the rest.
+/// Returns `Ok(future)` for each future that is done in time, and one [`UnfinishedError`] for the others.
 ///
+/// # Examples
 /// ```
 /// use raddle::{Promise, as_completed_timeout};
 /// use std::time::Duration;
@@ -59,7 +62,7 @@ where
 /// early.set_result("here").unwrap();
 /// let mut completed = as_completed_timeout(&futures, Duration::from_millis(1));
 /// assert_eq!(completed.next().unwrap().unwrap().result().unwrap(), "here");
-/// assert_eq!(completed.next().unwrap().unwrap_err().to_string(), "1 of 2 futures unfinished");
+/// assert_eq!(completed.next().unwrap().unwrap_err().to_string(), "timed out with 1 of 2 futures unfinished");
 /// assert!(completed.next().is_none());
 /// ```
 #[track_caller]
@@ -74,9 +77,12 @@ where
 }
 
 /// The iterator of [`as_completed`].
-#[must_use = "futures are waited for when it is iterated"]
+///
+/// # Examples
+/// See [`as_completed`].
+#[must_use = "iterators are lazy: nothing waits for the futures until it is iterated"]
 pub struct AsCompleted<T> {
-    /// By the place that the collector knows; empty once yielded.
+    /// By the index that the collector knows; `None` once returned.
     futures: Vec<Option<Future<T>>>,
     left: usize,
     collector: Arc<Collector>,
@@ -86,17 +92,17 @@ pub struct AsCompleted<T> {
 impl<T> AsCompleted<T> {
     fn new(futures: Vec<Future<T>>, made: Place) -> Self {
         let collector = Arc::new(Collector::default());
-        let watch: Arc<dyn Watch> = collector.clone();
-        for (place, future) in futures.iter().enumerate() {
-            future.core.give_up_if_an_ancestors();
-            if future.core.listen(Listener::Watch(watch.clone(), place), settled).is_err() {
-                watch.settled(place, false);
+        let watcher: Arc<dyn Watcher> = collector.clone();
+        for (index, future) in futures.iter().enumerate() {
+            future.core.abandon_if_inherited();
+            if future.core.add_listener(Listener::Watcher(watcher.clone(), index), settled).is_err() {
+                watcher.settled(index, false);
             }
         }
         Self { left: futures.len(), futures: futures.into_iter().map(Some).collect(), collector, made }
     }
 
-    /// The next one done; `None`: the deadline passed, or all have been yielded.
+    /// Returns the next future that is done, or `None` at the deadline or when all have been returned.
     fn next_until(&mut self, deadline: Option<Instant>, at: Place) -> Option<Future<T>> {
         if self.left == 0 {
             return None;
@@ -106,17 +112,17 @@ impl<T> AsCompleted<T> {
         rt::point(op);
         loop {
             let waiter = match self.collector.next() {
-                Ok(place) => {
+                Ok(index) => {
                     self.left -= 1;
-                    return self.futures[place].take();
+                    return self.futures[index].take();
                 }
                 Err(waiter) => waiter,
             };
-            let crew = deadline.is_none().then(|| own_crew(self.futures.iter().flatten())).flatten();
-            let verdict = sleep(&waiter, crew.as_ref(), op, deadline);
-            // Somebody may have come between the end of the sleep and this.
+            let worker = deadline.is_none().then(|| own_worker(self.futures.iter().flatten())).flatten();
+            let outcome = block(&waiter, worker.as_ref(), op, deadline);
+            // A future may have been settled since the end of the wait.
             let late = self.collector.state.lock().done.is_empty();
-            match verdict {
+            match outcome {
                 Some(DEADLOCK) => assert!(!late, "{}", FutureError::Deadlock),
                 None if late => return None,
                 _ => {}
@@ -144,12 +150,12 @@ impl<T> FusedIterator for AsCompleted<T> {}
 
 impl<T> Drop for AsCompleted<T> {
     fn drop(&mut self) {
-        let watch: Arc<dyn Watch> = self.collector.clone();
-        self.futures.iter().flatten().for_each(|future| future.core.deafen(&watch));
+        let watcher: Arc<dyn Watcher> = self.collector.clone();
+        self.futures.iter().flatten().for_each(|future| future.core.remove_watcher(&watcher));
     }
 }
 
-// It only refers to futures, which a panic leaves whole.
+// It only refers to futures, which a panic leaves consistent.
 impl<T> UnwindSafe for AsCompleted<T> {}
 impl<T> RefUnwindSafe for AsCompleted<T> {}
 
@@ -160,7 +166,10 @@ impl<T> fmt::Debug for AsCompleted<T> {
 }
 
 /// The iterator of [`as_completed_timeout`].
-#[must_use = "futures are waited for when it is iterated"]
+///
+/// # Examples
+/// See [`as_completed_timeout`].
+#[must_use = "iterators are lazy: nothing waits for the futures until it is iterated"]
 pub struct AsCompletedTimeout<T> {
     completed: AsCompleted<T>,
     of: usize,
@@ -195,19 +204,22 @@ impl<T> fmt::Debug for AsCompletedTimeout<T> {
     }
 }
 
-/// The time limit passed while some futures were not done.
+/// The timeout of [`as_completed_timeout`] expired before all futures were done.
+///
+/// # Examples
+/// See [`as_completed_timeout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnfinishedError {
-    /// How many were not done.
+    /// The number of futures that were not done.
     pub unfinished: usize,
-    /// Of how many.
+    /// The number of all futures.
     pub of: usize,
 }
 
 impl fmt::Display for UnfinishedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} futures unfinished", self.unfinished, self.of)
+        write!(f, "timed out with {} of {} futures unfinished", self.unfinished, self.of)
     }
 }
 
@@ -219,7 +231,7 @@ impl From<UnfinishedError> for io::Error {
     }
 }
 
-/// Collects the places of those that are done.
+/// Collects the indices of the futures that are done.
 struct Collector {
     state: Guarded<Collected>,
 }
@@ -237,20 +249,20 @@ impl Default for Collector {
 }
 
 impl Collector {
-    /// The place of one that is done, or a waiter that will be told of one.
+    /// Returns the index of a future that is done, or a waiter that will be notified of one.
     fn next(&self) -> Result<usize, Arc<Waiter>> {
         let mut state = self.state.lock();
         match state.done.pop_front() {
-            Some(place) => Ok(place),
-            None => Err(state.waiter.insert(Waiter::new(CAN_FAIL)).clone()),
+            Some(index) => Ok(index),
+            None => Err(state.waiter.insert(Waiter::new(MAY_FAIL)).clone()),
         }
     }
 }
 
-impl Watch for Collector {
-    fn settled(&self, place: usize, _: bool) {
+impl Watcher for Collector {
+    fn settled(&self, index: usize, _: bool) {
         let mut state = self.state.lock();
-        state.done.push_back(place);
+        state.done.push_back(index);
         let waiter = state.waiter.take();
         drop(state);
         if let Some(waiter) = waiter {

@@ -1,4 +1,8 @@
-//! The future as its user sees it.
+//! [`Future`]: taking, reading and awaiting a result, and cancelling a task.
+//!
+//! # Reading in place
+//! [`with_result`](Future::with_result) moves the value out of the lock while user code reads it, so that no lock is held
+//! meanwhile. The state is `BORROWED` then, and other threads that want the value wait for its return.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,26 +15,28 @@ use std::time::{Duration, Instant};
 
 use super::callback::Listener;
 use super::error::FutureError;
-use super::state::{Core, Due, Handle, Take, at_rest, settled};
+use super::state::{Core, Handle, Taken, UserCode, is_takeable, settled};
 use crate::rt::{self, Kind, Op, Place};
 use crate::thread::drop_guarded;
 
-/// The result of a task, which may not be there yet.
+/// The result of a task, which may not be available yet.
 ///
-/// [`submit`](crate::ThreadPoolExecutor::submit) and [`Promise::future`](crate::Promise::future) give one. A clone
-/// refers to the same result, and the first who asks for the value gets it; [`with_result`](Future::with_result)
-/// looks without taking. `.await` works too, in any executor.
+/// [`submit`](crate::ThreadPoolExecutor::submit) and [`Promise::future`](crate::Promise::future) return futures. A clone
+/// refers to the same result. The first call that asks for the value takes it; [`with_result`](Future::with_result) reads it
+/// in place. A future can also be awaited, in any executor.
 ///
-/// Dropping a future changes nothing for its task. But a failure that nobody looked at, by `result`,
-/// `exception`, `with_result` or `.await`, is told to the [excepthook](crate::thread::set_excepthook) when the
-/// last reference goes.
+/// Dropping a future does not affect its task. If no thread has observed a failure, by `result`, `exception`,
+/// `with_result` or `.await`, it is reported to the [excepthook](crate::thread::set_excepthook) when the last reference is
+/// dropped.
 ///
-/// A worker may wait for tasks of its own pool. If all of its workers come to wait that way, without a
-/// time limit, the wait ends with [`FutureError::Deadlock`].
+/// # Deadlocks
+/// A worker may wait for tasks of its own pool. If all workers wait that way without a timeout, one of the waits fails with
+/// [`FutureError::Deadlock`].
 ///
 /// # Memory ordering
-/// What the task did happens before the return of every method that sees the future done.
+/// What the task did happens before the return of every method that finds the future done.
 ///
+/// # Examples
 /// ```
 /// use raddle::ThreadPoolExecutor;
 ///
@@ -43,7 +49,7 @@ use crate::thread::drop_guarded;
 /// ```
 pub struct Future<T> {
     pub(super) core: Handle<T>,
-    /// Key of the waker that this reference left with the future.
+    /// The key of the waker that this reference has registered.
     pub(super) waker: Option<u64>,
 }
 
@@ -58,75 +64,162 @@ impl<T> Future<T> {
         &self.core
     }
 
-    /// Waits until the future is done and takes its value; the first who asks gets it.
+    /// Blocks until the future is done and takes its value.
+    ///
+    /// The first call gets the value.
     ///
     /// # Errors
-    /// Every [`FutureError`] except `TimedOut` and `NotDone`; `Taken` if somebody asked before.
+    /// Returns the [`FutureError`] of a task that failed, and [`FutureError::Taken`] if an earlier call took the value.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    /// use raddle::future::FutureError;
+    ///
+    /// let answer = ThreadPoolExecutor::new(1).submit(|| 42);
+    /// assert_eq!(answer.result(), Ok(42));
+    /// assert_eq!(answer.result(), Err(FutureError::Taken));
+    /// ```
     #[track_caller]
     pub fn result(&self) -> Result<T, FutureError> {
         self.take_until(Op::new(&*self.core, FUTURE, Kind::Wait), None)
     }
 
-    /// Like [`result`](Self::result), waiting at most `timeout`.
+    /// Blocks for at most `timeout` until the future is done, and takes its value.
     ///
     /// # Errors
-    /// [`FutureError::TimedOut`]: the task goes on and can be asked again; otherwise as [`result`](Self::result).
+    /// Returns [`FutureError::TimedOut`] if the future is not done in time; the task is unaffected. Otherwise as
+    /// [`result`](Self::result).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Promise;
+    /// use raddle::future::FutureError;
+    /// use std::time::Duration;
+    ///
+    /// let promise = Promise::new();
+    /// let future = promise.future();
+    /// assert_eq!(future.result_timeout(Duration::from_millis(1)), Err(FutureError::TimedOut));
+    /// promise.set_result(42).unwrap();
+    /// assert_eq!(future.result_timeout(Duration::from_millis(1)), Ok(42));
+    /// ```
     #[track_caller]
     pub fn result_timeout(&self, timeout: Duration) -> Result<T, FutureError> {
         self.take_until(Op::new(&*self.core, FUTURE, Kind::Wait), rt::deadline(timeout))
     }
 
-    /// Like [`result`](Self::result), waiting until `deadline` at most.
+    /// Blocks until `deadline` at most until the future is done, and takes its value.
     ///
     /// # Errors
-    /// As for [`result_timeout`](Self::result_timeout).
+    /// As [`result_timeout`](Self::result_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{ThreadPoolExecutor, time};
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPoolExecutor::new(2);
+    /// let futures = [pool.submit(|| 1), pool.submit(|| 2)];
+    /// let deadline = time::now() + Duration::from_secs(10); // for both
+    /// let results = futures.map(|future| future.result_deadline(deadline));
+    /// assert_eq!(results, [Ok(1), Ok(2)]);
+    /// ```
     #[track_caller]
     pub fn result_deadline(&self, deadline: Instant) -> Result<T, FutureError> {
         self.take_until(Op::new(&*self.core, FUTURE, Kind::Wait), Some(deadline))
     }
 
-    /// Takes the value if it is there to be taken, without waiting.
+    /// Takes the value if the future is done. Never blocks.
     ///
     /// # Errors
-    /// [`FutureError::NotDone`], also while callbacks or another thread look at the value; otherwise as [`result`](Self::result).
+    /// Returns [`FutureError::NotDone`] if the future is not done, or while callbacks or another thread read the value.
+    /// Otherwise as [`result`](Self::result).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Promise;
+    /// use raddle::future::FutureError;
+    ///
+    /// let promise = Promise::new();
+    /// let future = promise.future();
+    /// assert_eq!(future.try_result(), Err(FutureError::NotDone));
+    /// promise.set_result(42).unwrap();
+    /// assert_eq!(future.try_result(), Ok(42));
+    /// ```
     #[track_caller]
     pub fn try_result(&self) -> Result<T, FutureError> {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("tries to take the result of"));
         match self.core.take() {
-            Take::Value(value) => Ok(value),
-            Take::Failed(error) => Err(error),
-            Take::Lent(by) if by == rt::ident() => Err(FutureError::Taken),
-            Take::NotDone | Take::Lent(_) => Err(FutureError::NotDone),
+            Taken::Value(value) => Ok(value),
+            Taken::Failed(error) => Err(error),
+            Taken::Borrowed(by) if by == rt::ident() => Err(FutureError::Taken),
+            Taken::NotDone | Taken::Borrowed(_) => Err(FutureError::NotDone),
         }
     }
 
-    /// Waits until the future is done and says why it has no value, if it has none. The value stays.
+    /// Blocks until the future is done and returns its error, if it failed.
+    ///
+    /// The value stays in the future.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1);
+    /// assert_eq!(pool.submit(|| 42).exception(), None);
+    /// assert!(pool.submit(|| panic!("no paper")).exception().unwrap().is_panic());
+    /// ```
     #[track_caller]
     pub fn exception(&self) -> Option<FutureError> {
         self.exception_until(Op::new(&*self.core, FUTURE, Kind::Wait), None)
     }
 
-    /// Like [`exception`](Self::exception), waiting at most `timeout`: then the answer is
-    /// [`FutureError::TimedOut`].
+    /// Blocks for at most `timeout` until the future is done and returns its error, if it failed.
+    ///
+    /// Returns [`FutureError::TimedOut`] if the future is not done in time.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Promise;
+    /// use raddle::future::FutureError;
+    /// use std::time::Duration;
+    ///
+    /// let promise = Promise::<u32>::new();
+    /// let error = promise.future().exception_timeout(Duration::from_millis(1));
+    /// assert_eq!(error, Some(FutureError::TimedOut));
+    /// ```
     #[track_caller]
     pub fn exception_timeout(&self, timeout: Duration) -> Option<FutureError> {
         self.exception_until(Op::new(&*self.core, FUTURE, Kind::Wait), rt::deadline(timeout))
     }
 
-    /// Like [`exception`](Self::exception), waiting until `deadline` at most: then the answer is
-    /// [`FutureError::TimedOut`].
+    /// Blocks until `deadline` at most until the future is done and returns its error, if it failed.
+    ///
+    /// Returns [`FutureError::TimedOut`] if the future is not done in time.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Promise, time};
+    /// use raddle::future::FutureError;
+    ///
+    /// let promise = Promise::<u32>::new();
+    /// assert_eq!(promise.future().exception_deadline(time::now()), Some(FutureError::TimedOut));
+    /// ```
     #[track_caller]
     pub fn exception_deadline(&self, deadline: Instant) -> Option<FutureError> {
         self.exception_until(Op::new(&*self.core, FUTURE, Kind::Wait), Some(deadline))
     }
 
-    /// Shows `look` the value, or why there is none, and leaves it where it is.
+    /// Calls `look` with a reference to the value or to the error.
     ///
-    /// It does not wait for the task: before that, the error is [`FutureError::NotDone`]. One thread looks at a
-    /// time, others who want the value wait for it meanwhile; inside `look`, the value counts as taken.
+    /// Does not wait for the task: before the future is done, the error is [`FutureError::NotDone`]. Blocks while another
+    /// thread reads the value, and other threads that want it block until `look` returns. Inside of `look`, the value
+    /// counts as taken.
     ///
+    /// # Examples
     /// ```
     /// use raddle::ThreadPoolExecutor;
+    ///
     /// let name = ThreadPoolExecutor::new(1).submit(|| String::from("raddle"));
     /// assert!(name.exception().is_none());
     /// assert_eq!(name.with_result(|name| name.map(String::len).unwrap()), 6);
@@ -139,49 +232,104 @@ impl<T> Future<T> {
         self.core.look(op, look)
     }
 
-    /// Cancels the future if its task has not started; says whether it is cancelled now.
+    /// Cancels the future if its task has not started. Returns whether it is cancelled.
     ///
-    /// The task's closure is dropped and the done-callbacks run before this returns, in the calling thread. A
-    /// task either starts or is cancelled, never both.
+    /// The closure of the task is dropped and the done-callbacks run before this returns, on the calling thread. A task
+    /// either starts or is cancelled, never both.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, ThreadPoolExecutor};
+    /// use std::sync::Arc;
+    ///
+    /// let (pool, done) = (ThreadPoolExecutor::new(1), Arc::new(Event::new()));
+    /// let busy = pool.submit({
+    ///     let done = done.clone();
+    ///     move || done.wait()
+    /// });
+    /// let waiting = pool.submit(|| unreachable!());
+    /// assert!(waiting.cancel() && waiting.cancelled());
+    /// done.set();
+    /// ```
     #[track_caller]
     pub fn cancel(&self) -> bool {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("cancels"));
         self.core.cancel()
     }
 
-    /// Whether the future was cancelled.
+    /// Returns whether the future was cancelled.
+    ///
+    /// # Examples
+    /// See [`cancel`](Self::cancel).
     #[track_caller]
     pub fn cancelled(&self) -> bool {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Read));
         self.core.is_cancelled()
     }
 
-    /// Whether the task runs just now; it cannot be cancelled any more.
+    /// Returns whether the task is running, so that the future cannot be cancelled any more.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Promise;
+    ///
+    /// let promise = Promise::<u32>::new();
+    /// let future = promise.future();
+    /// assert!(!future.running() && promise.start());
+    /// assert!(future.running() && !future.cancel());
+    /// ```
     #[track_caller]
     pub fn running(&self) -> bool {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Read));
         self.core.is_running()
     }
 
-    /// Whether the task is over, failed or cancelled: nothing waits for it any more.
+    /// Returns whether the future is done: its task has returned, failed, or was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Promise;
+    ///
+    /// let promise = Promise::new();
+    /// let future = promise.future();
+    /// assert!(!future.done());
+    /// promise.set_result(42).unwrap();
+    /// assert!(future.done());
+    /// ```
     #[track_caller]
     pub fn done(&self) -> bool {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Read));
         self.core.is(settled)
     }
 
-    /// Has `callback` run once when the future is done, in the thread that settles it; at once, in the calling
-    /// thread, if it is done already.
+    /// Adds a callback that runs once, when the future is done.
     ///
-    /// Callbacks run in the order in which they were added, and before the value can be taken by another thread:
-    /// they all see it, by [`with_result`](Self::with_result), and whoever waits in [`result`](Self::result) waits for
-    /// them. So keep them short, and let them not wait for who asks for the result. One that panics is reported to the
-    /// [excepthook](crate::thread::set_excepthook) and the others run.
+    /// It runs on the thread that settles the future, or at once, on the calling thread, if the future is done. Callbacks run
+    /// in the order in which they were added, before another thread can take the value: each can read it by
+    /// [`with_result`](Self::with_result), and threads in [`result`](Self::result) block until the callbacks have returned.
+    /// So a callback should be short and must not wait for such a thread. The panic of a callback is reported to the
+    /// [excepthook](crate::thread::set_excepthook), and the other callbacks run.
     ///
-    /// A callback may settle or cancel further futures, whose callbacks then run inside it. At a depth of eight such calls within
-    /// each other, what becomes due is queued and runs in order when the callback at that depth returns, so a chain of any
-    /// length needs little stack. A callback at that depth must not wait for a thread that waits for a value which the
-    /// callback itself has just set.
+    /// # Nested callbacks
+    /// A callback may settle or cancel further futures, whose callbacks then run inside of it. At a depth of eight calls,
+    /// further callbacks are queued and run in order when the callback at that depth returns, so a chain of any length needs
+    /// little stack. A callback at that depth must not wait for a thread that waits for a value which the callback has just
+    /// set.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Promise, Queue};
+    /// use std::sync::Arc;
+    ///
+    /// let (promise, log) = (Promise::new(), Arc::new(Queue::new()));
+    /// let future = promise.future();
+    /// let lines = log.clone();
+    /// future.add_done_callback(move |done| {
+    ///     lines.put(done.with_result(|value| *value.unwrap())).unwrap();
+    /// });
+    /// promise.set_result(42).unwrap();
+    /// assert_eq!(log.get(), Ok(42));
+    /// ```
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + Send + 'static) {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("adds a callback to"));
@@ -189,12 +337,12 @@ impl<T> Future<T> {
             Listener::Callback(
                 Box::new(move |core: &Handle<T>| callback(&Future::of(core.clone()))) as Box<_>
             );
-        if let Err(Listener::Callback(callback)) = self.core.listen(callback, settled) {
-            (self.core.run)(Due::Late(self.core.clone(), callback));
+        if let Err(Listener::Callback(callback)) = self.core.add_listener(callback, settled) {
+            (self.core.run)(UserCode::LateCallback(self.core.clone(), callback));
         }
     }
 
-    /// Like [`result`](Self::result) until `deadline`, told with the line `at`.
+    /// Like [`result_deadline`](Self::result_deadline), reported as called at `at`.
     pub(crate) fn result_at(&self, deadline: Option<Instant>, at: Place) -> Result<T, FutureError> {
         self.take_until(Op { at, ..Op::new(&*self.core, FUTURE, Kind::Wait) }, deadline)
     }
@@ -204,10 +352,10 @@ impl<T> Future<T> {
         loop {
             self.core.wait(op, deadline, reached)?;
             match self.core.take() {
-                Take::Value(value) => return Ok(value),
-                Take::Failed(error) => return Err(error),
-                Take::Lent(by) if by == rt::ident() => return Err(FutureError::Taken),
-                Take::Lent(_) | Take::NotDone => reached = at_rest,
+                Taken::Value(value) => return Ok(value),
+                Taken::Failed(error) => return Err(error),
+                Taken::Borrowed(by) if by == rt::ident() => return Err(FutureError::Taken),
+                Taken::Borrowed(_) | Taken::NotDone => reached = is_takeable,
             }
         }
     }
@@ -226,7 +374,7 @@ impl<T> Clone for Future<T> {
     }
 }
 
-/// Two futures are equal if they refer to the same result.
+/// Compares by identity: futures are equal if they refer to the same result.
 impl<T> PartialEq for Future<T> {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.core, &other.core)
@@ -235,14 +383,14 @@ impl<T> PartialEq for Future<T> {
 
 impl<T> Eq for Future<T> {}
 
-/// By identity, as [`PartialEq`]: a future can be the key of a map from futures to what they are for.
+/// Hashes the identity, so that a future can be the key of a map, as in Python.
 impl<T> Hash for Future<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.core).cast::<()>().hash(state);
     }
 }
 
-// What a panic can leave behind in a future is what its documentation says: nothing unfinished.
+// A panic leaves no future in an inconsistent state.
 impl<T> UnwindSafe for Future<T> {}
 impl<T> RefUnwindSafe for Future<T> {}
 
@@ -265,7 +413,7 @@ fn phase<T>(core: &Core<T>) -> &'static str {
     }
 }
 
-/// Gives what [`result`](Future::result) gives. Dropping it before it is ready does not cancel the task.
+/// Outputs what [`result`](Future::result) returns. Dropping a pending future does not cancel its task.
 impl<T> std::future::Future for Future<T> {
     type Output = Result<T, FutureError>;
 
@@ -273,12 +421,12 @@ impl<T> std::future::Future for Future<T> {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("polls"));
         loop {
             match self.core.take() {
-                Take::Value(value) => return Poll::Ready(Ok(value)),
-                Take::Failed(error) => return Poll::Ready(Err(error)),
-                Take::Lent(by) if by == rt::ident() => return Poll::Ready(Err(FutureError::Taken)),
-                Take::Lent(_) | Take::NotDone => {}
+                Taken::Value(value) => return Poll::Ready(Ok(value)),
+                Taken::Failed(error) => return Poll::Ready(Err(error)),
+                Taken::Borrowed(by) if by == rt::ident() => return Poll::Ready(Err(FutureError::Taken)),
+                Taken::Borrowed(_) | Taken::NotDone => {}
             }
-            if self.leave_waker(context.waker()) {
+            if self.register_waker(context.waker()) {
                 return Poll::Pending;
             }
         }
@@ -286,13 +434,13 @@ impl<T> std::future::Future for Future<T> {
 }
 
 impl<T> Future<T> {
-    /// Leaves a waker in place of the one left before; false: there is nothing to wait for any more.
-    fn leave_waker(&mut self, waker: &Waker) -> bool {
+    /// Registers a waker, in place of an earlier one. Returns `false` if the result is available.
+    fn register_waker(&mut self, waker: &Waker) -> bool {
         static KEYS: AtomicU64 = AtomicU64::new(1);
         let key = *self.waker.get_or_insert_with(|| KEYS.fetch_add(1, Relaxed));
-        let new = waker.clone(); // the executor's code, as is dropping one: not under the lock
+        let new = waker.clone(); // runs code of the executor, as dropping does: not under the lock
         let mut inner = self.core.inner.lock();
-        if self.core.is(at_rest) {
+        if self.core.is(is_takeable) {
             return false;
         }
         let mine = inner.listeners.all_mut().iter_mut().find(|listener| is_mine(listener, key));
@@ -323,23 +471,23 @@ impl<T> Drop for Future<T> {
 }
 
 impl<T> Core<T> {
-    /// Calls `look` with the value or with the reason why there is none.
+    /// Calls `look` with the value or with the error.
     pub(super) fn look<R>(self: &Arc<Self>, op: Op, look: impl FnOnce(Result<&T, &FutureError>) -> R) -> R {
         loop {
             match self.borrow() {
-                Take::Value(value) => {
-                    let lent = Lent {
+                Taken::Value(value) => {
+                    let borrowed = Borrowed {
                         core: self,
                         op: Op { kind: Kind::Write, ..op }.with_verb("puts back the result of"),
                         value: Some(value),
                     };
-                    return look(lent.value.as_ref().ok_or(&FutureError::Taken));
+                    return look(borrowed.value.as_ref().ok_or(&FutureError::Taken));
                 }
-                Take::Failed(error) => return look(Err(&error)),
-                Take::NotDone => return look(Err(&FutureError::NotDone)),
-                Take::Lent(by) if by == rt::ident() => return look(Err(&FutureError::Taken)),
-                Take::Lent(_) => {
-                    if let Err(error) = self.wait(op, None, at_rest) {
+                Taken::Failed(error) => return look(Err(&error)),
+                Taken::NotDone => return look(Err(&FutureError::NotDone)),
+                Taken::Borrowed(by) if by == rt::ident() => return look(Err(&FutureError::Taken)),
+                Taken::Borrowed(_) => {
+                    if let Err(error) = self.wait(op, None, is_takeable) {
                         return look(Err(&error));
                     }
                 }
@@ -348,26 +496,26 @@ impl<T> Core<T> {
     }
 }
 
-/// The value on loan; it goes back also if the looking panics.
-struct Lent<'a, T> {
+/// A value that is borrowed from a future. It is returned even if a panic unwinds.
+struct Borrowed<'a, T> {
     core: &'a Core<T>,
     op: Op,
     value: Option<T>,
 }
 
-impl<T> Drop for Lent<'_, T> {
+impl<T> Drop for Borrowed<'_, T> {
     fn drop(&mut self) {
-        /// Goes back even if a scheduler throws at the point.
-        struct Back<'a, 'b, T>(&'a mut Lent<'b, T>);
-        impl<T> Drop for Back<'_, '_, T> {
+        /// Returns the value even if a scheduler unwinds the step.
+        struct ReturnValue<'a, 'b, T>(&'a mut Borrowed<'b, T>);
+        impl<T> Drop for ReturnValue<'_, '_, T> {
             fn drop(&mut self) {
                 if let Some(value) = self.0.value.take() {
-                    self.0.core.give_back(value);
+                    self.0.core.return_value(value);
                 }
             }
         }
         let op = self.op;
-        let _back = Back(self);
+        let _return = ReturnValue(self);
         rt::point(op);
     }
 }

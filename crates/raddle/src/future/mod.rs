@@ -1,7 +1,17 @@
-//! Results that are not there yet: [`Future`], [`Promise`], and waiting for many of them.
+//! Results that are not available yet: [`Future`] and [`Promise`].
 //!
-//! A [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) gives a [`Future`] for every task; a [`Promise`] is for
-//! those who write executors of their own. [`wait`] and [`as_completed`] wait for several.
+//! A [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) returns a [`Future`] for each task. A [`Promise`] is the writing end
+//! of a future, for other executors. [`wait()`] and [`as_completed`] wait for several futures.
+//!
+//! # Examples
+//! ```
+//! use raddle::{ReturnWhen, ThreadPoolExecutor, wait};
+//!
+//! let pool = ThreadPoolExecutor::new(2);
+//! let futures = [pool.submit(|| 1), pool.submit(|| 2)];
+//! let (done, pending) = wait(&futures, ReturnWhen::AllCompleted);
+//! assert_eq!((done.len(), pending.len()), (2, 0));
+//! ```
 
 mod callback;
 mod completed;
@@ -11,13 +21,13 @@ mod promise;
 mod state;
 mod wait;
 
-pub(crate) use callback::{DEADLOCK, SETTLED, afresh, shallow};
+pub(crate) use callback::{DEADLOCK, SETTLED, run_nested, run_unnested};
 pub use completed::{AsCompleted, AsCompletedTimeout, UnfinishedError, as_completed, as_completed_timeout};
 pub use error::{FutureError, TaskPanic};
 pub use handle::Future;
 pub use promise::{CancelledError, Promise};
 pub(crate) use state::{
-    CAN_FAIL, Core, Crew, Handle, NOTHING, ROOM, Work, call_back, crew_of, dead, enlist, home, new_home,
-    note_dead, settled,
+    Core, Handle, MAY_FAIL, NO_TASK, QUEUE_SPACE, Work, WorkerContext, enter_worker, new_pool_id, note_stale,
+    pool_id, run_callbacks, settled, stale_tasks, worker_of,
 };
 pub use wait::{ReturnWhen, wait, wait_deadline, wait_timeout};

@@ -1,4 +1,4 @@
-//! Futures that are set by hand, for those who write executors.
+//! [`Promise`]: settling a future by hand.
 
 use std::any::Any;
 use std::fmt;
@@ -7,15 +7,19 @@ use std::sync::Arc;
 
 use super::error::{FutureError, TaskPanic};
 use super::handle::{FUTURE, Future};
-use super::state::{Core, Handle, NOWHERE, call_back, settled};
+use super::state::{Core, Handle, NO_POOL, run_callbacks, settled};
 use crate::rt::{self, Kind, Op};
 use crate::thread::drop_guarded;
 
-/// The duty to settle a [`Future`].
+/// Settles a [`Future`]: the writing end of a result.
 ///
-/// Setting it uses it up, so that a result cannot be set twice. Dropped without that, the future ends with
-/// [`FutureError::Abandoned`].
+/// For executors other than [`ThreadPoolExecutor`](crate::ThreadPoolExecutor). Setting the result consumes the promise, so
+/// it cannot be set twice. If the promise is dropped unset, the future fails with [`FutureError::Abandoned`].
 ///
+/// # Memory ordering
+/// What happened before the result was set happens before the return of every method that finds the future done.
+///
+/// # Examples
 /// ```
 /// use raddle::{Promise, Thread};
 ///
@@ -35,21 +39,43 @@ pub struct Promise<T> {
 }
 
 impl<T: 'static> Promise<T> {
-    /// A promise whose future is pending.
+    /// Creates a promise, whose future is pending.
+    ///
+    /// # Examples
+    /// See [`Promise`].
     pub fn new() -> Self {
-        Self { core: Arc::new(Core::new(NOWHERE, ())) }
+        Self { core: Arc::new(Core::new(NO_POOL, ())) }
     }
 }
 
 impl<T> Promise<T> {
-    /// The future that this will settle.
+    /// Returns the future that this promise will settle.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Promise;
+    ///
+    /// let promise = Promise::new();
+    /// let (one, two) = (promise.future(), promise.future());
+    /// promise.set_result(42).unwrap();
+    /// assert!(one == two && two.done());
+    /// ```
     pub fn future(&self) -> Future<T> {
         Future::of(self.core.clone())
     }
 
-    /// Says that the work begins; false: the future was cancelled, so that the work is not wanted.
+    /// Announces that the work starts. Returns `false` if the future was cancelled.
     ///
-    /// After a yes the future can no longer be cancelled. Python calls it `set_running_or_notify_cancel`.
+    /// If it returns `true`, the future can no longer be cancelled. This is Python's `set_running_or_notify_cancel`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Promise;
+    ///
+    /// let promise = Promise::<u32>::new();
+    /// promise.future().cancel();
+    /// assert!(!promise.start()); // skip the work
+    /// ```
     #[track_caller]
     pub fn start(&self) -> bool {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("starts"));
@@ -59,40 +85,73 @@ impl<T> Promise<T> {
     /// Settles the future with a value, and runs its done-callbacks.
     ///
     /// # Errors
-    /// [`CancelledError`] gives the value back if the future was cancelled.
+    /// Returns a [`CancelledError`], which holds the value, if the future was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Promise;
+    ///
+    /// let promise = Promise::new();
+    /// promise.future().cancel();
+    /// assert_eq!(promise.set_result(42).unwrap_err().into_inner(), 42);
+    /// ```
     #[track_caller]
     pub fn set_result(self, value: T) -> Result<(), CancelledError<T>> {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("settles"));
         match self.core.settle(Ok(value)) {
-            Ok(callbacks) => call_back(&self.core, callbacks),
+            Ok(callbacks) => run_callbacks(&self.core, callbacks),
             Err(Ok(value)) => return Err(CancelledError(value)),
-            Err(Err(_)) => unreachable!("what comes back is what was given"),
+            Err(Err(_)) => unreachable!("a value was passed"),
         }
         Ok(())
     }
 
-    /// Settles the future with a panic, told as one of the calling thread, and runs its done-callbacks.
+    /// Settles the future with a panic of the calling thread, and runs its done-callbacks.
     ///
     /// # Errors
-    /// [`CancelledError`] gives the payload back if the future was cancelled.
+    /// Returns a [`CancelledError`], which holds the payload, if the future was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Promise;
+    ///
+    /// let promise = Promise::<u32>::new();
+    /// let future = promise.future();
+    /// promise.set_panic(Box::new("no paper")).unwrap();
+    /// assert!(future.result().unwrap_err().to_string().contains("no paper"));
+    /// ```
     #[track_caller]
     pub fn set_panic(self, payload: Box<dyn Any + Send>) -> Result<(), CancelledError<Box<dyn Any + Send>>> {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("settles"));
         let panic = TaskPanic::here(payload);
         match self.core.settle(Err(FutureError::Panicked(panic.clone()))) {
-            Ok(callbacks) => call_back(&self.core, callbacks),
-            Err(_) => return Err(CancelledError(panic.take_payload().expect("nobody has seen it"))),
+            Ok(callbacks) => run_callbacks(&self.core, callbacks),
+            Err(_) => {
+                return Err(CancelledError(
+                    panic.take_payload().expect("there is no other reference to the panic"),
+                ));
+            }
         }
         Ok(())
     }
 
-    /// Runs `work`, unless the future was cancelled, and settles the future with what it returns or its panic.
+    /// Calls `work`, unless the future was cancelled, and settles the future with its result or panic.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Promise, Thread};
+    ///
+    /// let promise = Promise::new();
+    /// let answer = promise.future();
+    /// Thread::spawn(move || promise.run(|| 6 * 7));
+    /// assert_eq!(answer.result(), Ok(42));
+    /// ```
     #[track_caller]
     pub fn run(self, work: impl FnOnce() -> T) {
         if !self.start() {
-            return drop_guarded("the destructor of work that was not done", work);
+            return drop_guarded("the destructor of work that was not run", work);
         }
-        // It has started, so it cannot have been cancelled in between.
+        // It has started, so it cannot be cancelled any more.
         let _ = match catch_unwind(AssertUnwindSafe(work)) {
             Ok(value) => self.set_result(value).map_err(drop),
             Err(payload) => self.set_panic(payload).map_err(drop),
@@ -108,12 +167,12 @@ impl<T: 'static> Default for Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        /// Abandoned even if a scheduler throws at the point.
+        /// Abandons the future even if a scheduler unwinds the step.
         struct Abandon<'a, T>(&'a Handle<T>);
         impl<T> Drop for Abandon<'_, T> {
             fn drop(&mut self) {
                 if let Ok(callbacks) = self.0.settle(Err(FutureError::Abandoned)) {
-                    call_back(self.0, callbacks);
+                    run_callbacks(self.0, callbacks);
                 }
             }
         }
@@ -134,12 +193,17 @@ impl<T> fmt::Debug for Promise<T> {
     }
 }
 
-/// The future had been cancelled; here is what it was to be settled with.
+/// A future could not be settled, since it was cancelled.
+///
+/// Holds the value or the payload; [`into_inner`](CancelledError::into_inner) returns it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CancelledError<T>(T);
 
 impl<T> CancelledError<T> {
-    /// Returns what the future was to be settled with.
+    /// Returns the value or the payload.
+    ///
+    /// # Examples
+    /// See [`Promise::set_result`].
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -153,7 +217,7 @@ impl<T> fmt::Debug for CancelledError<T> {
 
 impl<T> fmt::Display for CancelledError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the future was cancelled, so nobody wants its result; `start` tells before the work")
+        f.write_str("failed to settle a future: it was cancelled; call `start` before the work to find out")
     }
 }
 

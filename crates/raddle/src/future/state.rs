@@ -1,11 +1,17 @@
-//! What all references to a future share: a word that tells its phase, and under a lock what it came to.
+//! The state that all references to a future share.
+//!
+//! # State
+//! A word holds the phase: `PENDING`, then `RUNNING` or `CANCELLED`, then `DONE`; `BORROWED` while the value cannot be taken.
+//! A flag in the word tells that threads may be parked on it. The outcome and the listeners are under a lock.
+//!
+//! # Invariants
+//! - Only one thread leaves `PENDING`: starting and cancelling compete by compare-and-swap.
+//! - Only the thread that started a future settles it.
+//! - Any other change of the word happens under the lock, the flag included. So settling needs no compare-and-swap.
 //!
 //! # Memory ordering
-//! A future is settled under its lock by a release of the word; `done` and every wait acquire the word. So
-//! what the task did happens before whatever is done with its result. Starting and cancelling compete for the
-//! word by compare-and-swap from `PENDING`: exactly one of them wins, and nobody else leaves that phase.
-//! Whoever changes the word otherwise holds the lock, `ASLEEP` included, and who settles a future is the one
-//! who started it. So settling needs no compare-and-swap.
+//! A future is settled by a `Release` store of the word, and `done` and every wait load it with `Acquire`. So what the task
+//! did happens before what is done with its result.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -15,7 +21,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Instant;
 
-use super::callback::{Listener, Listeners, Watch, shallow, tell};
+use super::callback::{Listener, Listeners, Watcher, notify, run_nested};
 use super::error::FutureError;
 use crate::raw::{Guard, Guarded, Waiter};
 use crate::rt::{self, Op, Wait};
@@ -25,17 +31,18 @@ use crate::watch::report_own_task;
 
 const PENDING: u32 = 0;
 const RUNNING: u32 = 1;
-/// Settled, but not to be taken just now: somebody looks at the value, or the callbacks have not all seen it.
-const LENT: u32 = 2;
+/// Settled, but the value cannot be taken: a thread reads it, or the callbacks have not returned.
+const BORROWED: u32 = 2;
 const DONE: u32 = 3;
 const CANCELLED: u32 = 4;
+/// The bits of the phase.
 const PHASE: u32 = 7;
-/// Somebody may sleep on the word.
-pub(super) const ASLEEP: u32 = 8;
+/// Threads may be parked on the state.
+pub(super) const HAS_WAITERS: u32 = 8;
 
-/// What is to be run for a future, until it starts.
+/// What is to run for a future, until it starts.
 pub(crate) trait Work: Send + Sync {
-    /// Drops it unrun: the future has been cancelled or refused. A panic of the destructor harms nobody.
+    /// Drops it without running it, when the future is cancelled or refused. A panic of the destructor is caught.
     fn discard(&self);
 }
 
@@ -43,108 +50,115 @@ impl Work for () {
     fn discard(&self) {}
 }
 
-/// The shared state. The work lies in the same allocation, and a [`Handle`] does not know its type.
+/// The state that all references to a future share. The work is in the same allocation; a [`Handle`] erases its type.
 pub(crate) struct Core<T, W: ?Sized = dyn Work> {
-    pub(super) word: AtomicU32,
-    /// The pool that runs it, for workers that wait for their own pool.
-    pub(super) home: u64,
-    pub(super) inner: Guarded<Inner<T>>,
-    /// Runs what the future owes to the user's code. A pointer, because only whoever makes the future knows that `T`
-    /// borrows nothing, so that this may be put off.
-    pub(super) run: fn(Due<T>),
+    pub(super) state: AtomicU32,
+    /// The pool that runs the task, to detect workers that wait for their own pool.
+    pub(super) pool_id: u64,
+    pub(super) inner: Guarded<CoreInner<T>>,
+    /// Runs user code. A function pointer, since only the creator of the future knows that `T` borrows nothing, so that
+    /// the code may be deferred.
+    pub(super) run: fn(UserCode<T>),
     work: W,
 }
 
 pub(crate) type Handle<T> = Arc<Core<T>>;
 pub(super) type Callback<T> = Box<dyn FnOnce(&Handle<T>) + Send>;
 
-/// What a future owes to the user's code.
-pub(super) enum Due<T> {
+/// User code that a future has to run.
+pub(super) enum UserCode<T> {
     /// The callbacks of a future that has been settled, in their order.
     Callbacks(Handle<T>, Vec<Callback<T>>),
-    /// A callback of a future that was settled before it came.
-    Late(Handle<T>, Callback<T>),
-    /// A value that nobody took is dropped.
-    Value(T),
+    /// A callback that was added after the future was settled.
+    LateCallback(Handle<T>, Callback<T>),
+    /// The destructor of a value that was not taken.
+    DropValue(T),
 }
 
-/// Runs the user's code, now or soon: see [`depth`](super::depth).
-fn run<T: 'static>(due: Due<T>) {
-    shallow(move || match due {
-        Due::Callbacks(future, callbacks) => {
+/// Runs user code, now or a little later; see [`callback`](super::callback).
+fn run<T: 'static>(code: UserCode<T>) {
+    run_nested(move || match code {
+        UserCode::Callbacks(future, callbacks) => {
             for callback in callbacks {
                 guarded("a done-callback", || callback(&future));
             }
-            future.let_go(); // the value was kept for them
+            future.release_value(); // it was reserved for the callbacks
         }
-        Due::Late(future, callback) => guarded("a done-callback", || callback(&future)),
-        Due::Value(value) => guarded("the destructor of a result that nobody took", || drop(value)),
+        UserCode::LateCallback(future, callback) => guarded("a done-callback", || callback(&future)),
+        UserCode::DropValue(value) => guarded("the destructor of an unused result", || drop(value)),
     });
 }
 
-/// Runs the callbacks in order, then lets the value be taken, which was kept for them.
-pub(crate) fn call_back<T>(future: &Handle<T>, callbacks: Vec<Callback<T>>) {
+/// Runs the callbacks in order, then releases the value, which was reserved for them.
+pub(crate) fn run_callbacks<T>(future: &Handle<T>, callbacks: Vec<Callback<T>>) {
     if !callbacks.is_empty() {
-        (future.run)(Due::Callbacks(future.clone(), callbacks));
+        (future.run)(UserCode::Callbacks(future.clone(), callbacks));
     }
 }
 
-pub(super) struct Inner<T> {
+/// What the lock of a future guards.
+pub(super) struct CoreInner<T> {
     pub(super) outcome: Outcome<T>,
-    /// Somebody asked how it went.
-    pub(super) looked: bool,
-    /// Ident of the thread that runs the callbacks, for which the value is kept meanwhile; otherwise 0.
-    pub(super) keeper: u64,
+    /// Whether the outcome has been observed, so that a failure need not be reported.
+    pub(super) observed: bool,
+    /// The thread that runs the callbacks, for which the value is reserved; otherwise 0.
+    pub(super) callback_thread: u64,
     pub(super) listeners: Listeners<Callback<T>>,
 }
 
 pub(super) enum Outcome<T> {
     None,
     Value(T),
-    /// The value is in the hands of the thread with this ident, which will bring it back.
-    Lent(u64),
+    /// The thread with this ident reads the value and will return it.
+    Borrowed(u64),
     Taken,
     Failed(FutureError),
 }
 
-/// What [`Core::take`] found.
-pub(super) enum Take<T> {
+/// The result of [`Core::take`].
+pub(super) enum Taken<T> {
     Value(T),
     Failed(FutureError),
     NotDone,
-    Lent(u64),
+    Borrowed(u64),
 }
 
-pub(crate) fn settled(word: u32) -> bool {
-    word & PHASE >= LENT
+pub(crate) fn settled(state: u32) -> bool {
+    state & PHASE >= BORROWED
 }
 
-pub(super) fn at_rest(word: u32) -> bool {
-    word & PHASE >= DONE
+pub(super) fn is_takeable(state: u32) -> bool {
+    state & PHASE >= DONE
 }
 
-/// Counts the tasks that were cancelled, or run by somebody else, while a queue held them: unchanged means that no
-/// queue holds one that it did not hold before.
-static DEAD: AtomicU64 = AtomicU64::new(0);
+/// Counts the tasks that were cancelled, or run by a scope, while a task queue held them.
+///
+/// While the count is unchanged, no task queue holds further stale tasks.
+static STALE: AtomicU64 = AtomicU64::new(0);
 
-pub(crate) fn dead() -> u64 {
-    DEAD.load(Relaxed)
+pub(crate) fn stale_tasks() -> u64 {
+    STALE.load(Relaxed)
 }
 
-pub(crate) fn note_dead() {
-    DEAD.fetch_add(1, Relaxed);
+pub(crate) fn note_stale() {
+    STALE.fetch_add(1, Relaxed);
 }
 
 impl<T: 'static, W> Core<T, W> {
-    pub(crate) fn new(home: u64, work: W) -> Self {
-        let inner = Inner { outcome: Outcome::None, looked: false, keeper: 0, listeners: Listeners::NONE };
-        Self { word: AtomicU32::new(PENDING), home, inner: Guarded::new(inner), run, work }
+    pub(crate) fn new(pool_id: u64, work: W) -> Self {
+        let inner = CoreInner {
+            outcome: Outcome::None,
+            observed: false,
+            callback_thread: 0,
+            listeners: Listeners::NONE,
+        };
+        Self { state: AtomicU32::new(PENDING), pool_id, inner: Guarded::new(inner), run, work }
     }
 }
 
 impl<T, W: ?Sized> Core<T, W> {
-    pub(crate) fn home(&self) -> u64 {
-        self.home
+    pub(crate) fn pool_id(&self) -> u64 {
+        self.pool_id
     }
 
     pub(crate) fn work(&self) -> &W {
@@ -152,35 +166,35 @@ impl<T, W: ?Sized> Core<T, W> {
     }
 
     pub(crate) fn is(&self, what: impl FnOnce(u32) -> bool) -> bool {
-        what(self.word.load(Acquire))
+        what(self.state.load(Acquire))
     }
 
     pub(crate) fn is_pending(&self) -> bool {
-        self.is(|word| word & PHASE == PENDING)
+        self.is(|state| state & PHASE == PENDING)
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.is(|word| word & PHASE == RUNNING)
+        self.is(|state| state & PHASE == RUNNING)
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
-        self.is(|word| word & PHASE == CANCELLED)
+        self.is(|state| state & PHASE == CANCELLED)
     }
 
-    /// Leaves the phase `PENDING` for `phase`, unless somebody else did.
+    /// Changes the phase from `PENDING` to `phase`. Fails if it is not `PENDING`.
     fn leave_pending(&self, phase: u32) -> Result<u32, u32> {
-        self.word.fetch_update(AcqRel, Acquire, |word| (word & PHASE == PENDING).then_some(word | phase))
+        self.state.fetch_update(AcqRel, Acquire, |state| (state & PHASE == PENDING).then_some(state | phase))
     }
 
-    /// The work begins; false: it was cancelled, or somebody else began it.
+    /// Starts the work. Returns `false` if it has started or is cancelled.
     pub(crate) fn start(&self) -> bool {
-        rt::atom(&self.word);
+        rt::atom(&self.state);
         self.leave_pending(RUNNING).is_ok()
     }
 
-    /// Stores what it came to, wakes who waits, and returns the callbacks; twice is an error.
+    /// Stores the outcome, wakes the waiting threads, and returns the callbacks. Fails if the future is settled.
     ///
-    /// A value is kept for the callbacks until [`call_back`](super::after::call_back) has run them.
+    /// A value is reserved for the callbacks until [`run_callbacks`] has run them.
     pub(crate) fn settle(
         &self,
         result: Result<T, FutureError>,
@@ -192,35 +206,37 @@ impl<T, W: ?Sized> Core<T, W> {
         let failed = result.is_err();
         inner.outcome = result.map_or_else(Outcome::Failed, Outcome::Value);
         if !failed && inner.listeners.all().iter().any(|listener| matches!(listener, Listener::Callback(_))) {
-            inner.keeper = rt::ident();
+            inner.callback_thread = rt::ident();
         }
         let phase = inner.phase();
         Ok(self.publish(inner, phase, failed))
     }
 
-    /// The callbacks have seen the value: now it can be taken.
-    pub(crate) fn let_go(&self) {
+    /// Allows other threads to take the value, after the callbacks.
+    pub(crate) fn release_value(&self) {
         let mut inner = self.inner.lock();
-        if std::mem::take(&mut inner.keeper) != 0 {
+        if std::mem::take(&mut inner.callback_thread) != 0 {
             let _none = self.publish(inner, DONE, false); // a settled future has no callbacks left
         }
     }
 
-    /// The outcome is in place: out of the lock, and let everyone know.
-    fn publish(&self, mut inner: Guard<'_, Inner<T>>, phase: u32, failed: bool) -> Vec<Callback<T>> {
+    /// Publishes an outcome: changes the phase, releases the lock, and notifies waiting threads and listeners.
+    ///
+    /// Returns the callbacks.
+    fn publish(&self, mut inner: Guard<'_, CoreInner<T>>, phase: u32, failed: bool) -> Vec<Callback<T>> {
         let listeners = inner.listeners.take();
-        rt::atom(&self.word);
-        let before = self.word.load(Relaxed);
-        self.word.store(phase, Release);
+        rt::atom(&self.state);
+        let before = self.state.load(Relaxed);
+        self.state.store(phase, Release);
         drop(inner);
-        if before & ASLEEP != 0 {
-            rt::wake(&self.word, u32::MAX);
+        if before & HAS_WAITERS != 0 {
+            rt::wake(&self.state, u32::MAX);
         }
-        listeners.map_or_else(Vec::new, |listeners| tell(listeners, failed))
+        listeners.map_or_else(Vec::new, |listeners| notify(listeners, failed))
     }
 
-    /// Has `listener` told when the phase is `reached`; gives it back if it is already.
-    pub(super) fn listen(
+    /// Adds a listener. Returns it if the phase is `reached`.
+    pub(super) fn add_listener(
         &self,
         listener: Listener<Callback<T>>,
         reached: fn(u32) -> bool,
@@ -233,76 +249,79 @@ impl<T, W: ?Sized> Core<T, W> {
         Ok(())
     }
 
-    /// Lets a watcher go that was not told.
-    pub(super) fn deafen(&self, gone: &Arc<dyn Watch>) {
+    /// Removes a watcher that has not been notified.
+    pub(super) fn remove_watcher(&self, gone: &Arc<dyn Watcher>) {
         let same = |listener: &Listener<_>| match listener {
-            Listener::Watch(watch, _) => Arc::ptr_eq(watch, gone),
+            Listener::Watcher(watcher, _) => Arc::ptr_eq(watcher, gone),
             _ => false,
         };
         let mut inner = self.inner.lock();
         let listener = inner.listeners.remove(same);
         drop(inner);
-        drop(listener); // after the lock is let go
+        drop(listener); // after the release of the lock
     }
 
-    /// Takes the value, if it is there to be taken; whoever asks has looked.
-    pub(super) fn take(&self) -> Take<T> {
+    /// Takes the value, if it is available. Counts as an observation.
+    pub(super) fn take(&self) -> Taken<T> {
         self.inner.lock().take(Outcome::Taken)
     }
 
-    /// Takes the value, which [`give_back`](Core::give_back) will return; until then the word says so.
-    pub(super) fn borrow(&self) -> Take<T> {
+    /// Borrows the value, which the caller returns by [`return_value`](Core::return_value).
+    pub(super) fn borrow(&self) -> Taken<T> {
         let mut inner = self.inner.lock();
-        let found = inner.take(Outcome::Lent(rt::ident()));
-        if matches!(found, Take::Value(_)) && inner.keeper == 0 {
-            rt::atom(&self.word);
-            self.word.fetch_sub(DONE - LENT, AcqRel);
+        let found = inner.take(Outcome::Borrowed(rt::ident()));
+        if matches!(found, Taken::Value(_)) && inner.callback_thread == 0 {
+            rt::atom(&self.state);
+            self.state.fetch_sub(DONE - BORROWED, AcqRel);
         }
         found
     }
 
-    pub(super) fn give_back(&self, value: T) {
+    /// Returns a borrowed value.
+    pub(super) fn return_value(&self, value: T) {
         let mut inner = self.inner.lock();
         inner.outcome = Outcome::Value(value);
         let phase = inner.phase();
-        // A settled future has no callbacks left, only those who wait for the value.
+        // A settled future has no callbacks left, only watchers and wakers.
         let _none = self.publish(inner, phase, false);
     }
 }
 
 impl<T> Core<T> {
-    /// Cancels it if it has not started; says whether it is cancelled now.
+    /// Cancels the future if it has not started. Returns whether it is cancelled.
     pub(crate) fn cancel(self: &Arc<Self>) -> bool {
         let mut inner = self.inner.lock();
-        rt::atom(&self.word);
-        if let Err(word) = self.leave_pending(CANCELLED) {
-            return word & PHASE == CANCELLED;
+        rt::atom(&self.state);
+        if let Err(state) = self.leave_pending(CANCELLED) {
+            return state & PHASE == CANCELLED;
         }
         inner.outcome = Outcome::Failed(FutureError::Cancelled);
-        note_dead();
+        note_stale();
         let callbacks = self.publish(inner, CANCELLED, false);
         self.work.discard();
-        call_back(self, callbacks);
+        run_callbacks(self, callbacks);
         true
     }
 }
 
-impl<T> Inner<T> {
-    /// The phase of a settled future whose value nobody has in hands.
+impl<T> CoreInner<T> {
+    /// The phase of a settled future whose value is not borrowed.
     fn phase(&self) -> u32 {
-        if self.keeper == 0 { DONE } else { LENT }
+        if self.callback_thread == 0 { DONE } else { BORROWED }
     }
 
-    fn take(&mut self, leaving: Outcome<T>) -> Take<T> {
-        self.looked |= !matches!(self.outcome, Outcome::None);
+    fn take(&mut self, leaving: Outcome<T>) -> Taken<T> {
+        self.observed |= !matches!(self.outcome, Outcome::None);
         match &self.outcome {
-            Outcome::Value(_) if self.keeper != 0 && self.keeper != rt::ident() => Take::Lent(self.keeper),
-            Outcome::None => Take::NotDone,
-            Outcome::Lent(by) => Take::Lent(*by),
-            Outcome::Taken => Take::Failed(FutureError::Taken),
-            Outcome::Failed(error) => Take::Failed(error.clone()),
+            Outcome::Value(_) if self.callback_thread != 0 && self.callback_thread != rt::ident() => {
+                Taken::Borrowed(self.callback_thread)
+            }
+            Outcome::None => Taken::NotDone,
+            Outcome::Borrowed(by) => Taken::Borrowed(*by),
+            Outcome::Taken => Taken::Failed(FutureError::Taken),
+            Outcome::Failed(error) => Taken::Failed(error.clone()),
             Outcome::Value(_) => match std::mem::replace(&mut self.outcome, leaving) {
-                Outcome::Value(value) => Take::Value(value),
+                Outcome::Value(value) => Taken::Value(value),
                 _ => unreachable!("the outcome was a value"),
             },
         }
@@ -315,9 +334,9 @@ impl<T, W: ?Sized> Drop for Core<T, W> {
         if needs_drop::<T>()
             && let Outcome::Value(value) = std::mem::replace(&mut inner.outcome, Outcome::Taken)
         {
-            (self.run)(Due::Value(value));
+            (self.run)(UserCode::DropValue(value));
         } else if let Outcome::Failed(error) = &inner.outcome
-            && !inner.looked
+            && !inner.observed
         {
             error.report_unseen();
         }
@@ -328,17 +347,17 @@ impl<T, W: ?Sized> Drop for Core<T, W> {
 }
 
 impl<T, W: ?Sized> Core<T, W> {
-    /// Why there is no value, if it failed; whoever asks has looked.
+    /// Returns the error, if the future failed. Counts as an observation.
     pub(super) fn failure(&self) -> Option<FutureError> {
         let mut inner = self.inner.lock();
-        inner.looked |= !matches!(inner.outcome, Outcome::None);
+        inner.observed |= !matches!(inner.outcome, Outcome::None);
         match &inner.outcome {
             Outcome::Failed(error) => Some(error.clone()),
             _ => None,
         }
     }
 
-    /// Why there is no value, if it failed; this is no look.
+    /// Returns the error, if the future failed. Does not count as an observation.
     pub(crate) fn peek_failure(&self) -> Option<FutureError> {
         match &self.inner.lock().outcome {
             Outcome::Failed(error) => Some(error.clone()),
@@ -346,10 +365,10 @@ impl<T, W: ?Sized> Core<T, W> {
         }
     }
 
-    /// A failure that nobody has looked at, which now somebody has.
+    /// Returns the error, if the future failed and that has not been observed. Counts as an observation.
     pub(crate) fn unseen_failure(&self) -> Option<FutureError> {
         let mut inner = self.inner.lock();
-        if std::mem::replace(&mut inner.looked, true) {
+        if std::mem::replace(&mut inner.observed, true) {
             return None;
         }
         match &inner.outcome {
@@ -360,33 +379,33 @@ impl<T, W: ?Sized> Core<T, W> {
 }
 
 impl<T, W: ?Sized> Core<T, W> {
-    /// Waits until the phase is `reached`.
+    /// Blocks until the phase is `reached`.
     pub(crate) fn wait(
         self: &Arc<Self>,
         op: Op,
         deadline: Option<Instant>,
         reached: fn(u32) -> bool,
     ) -> Result<(), FutureError> {
-        self.give_up_if_an_ancestors();
+        self.abandon_if_inherited();
         if deadline.is_none()
             && !self.is(settled)
-            && let Some(crew) = crew_of(self.home)
+            && let Some(worker) = worker_of(self.pool_id)
         {
-            return self.wait_for_own_pool(&*crew, op);
+            return self.wait_as_worker(&*worker, op);
         }
-        rt::point_until(op, deadline, &self.word, || self.is(reached));
-        if self.sleep(deadline, reached) { Ok(()) } else { Err(FutureError::TimedOut) }
+        rt::point_until(op, deadline, &self.state, || self.is(reached));
+        if self.park(deadline, reached) { Ok(()) } else { Err(FutureError::TimedOut) }
     }
 
-    /// Settles the future as abandoned if only a thread of an ancestor of this process would.
-    pub(super) fn give_up_if_an_ancestors(self: &Arc<Self>) {
-        let runs_here = || crew_of(self.home).is_some_and(|crew| crew.runs(self.address()));
-        if is_an_ancestors(self.home)
+    /// Abandons a future that only a thread of the parent process would settle.
+    pub(super) fn abandon_if_inherited(self: &Arc<Self>) {
+        let runs_here = || worker_of(self.pool_id).is_some_and(|worker| worker.runs(self.address()));
+        if is_inherited(self.pool_id)
             && !self.is(settled)
             && !runs_here()
             && let Ok(callbacks) = self.settle(Err(FutureError::Abandoned))
         {
-            drop_guarded("the destructor of a done-callback", callbacks); // they belong to the ancestor as well
+            drop_guarded("the destructor of a done-callback", callbacks); // they belong to the parent process as well
         }
     }
 
@@ -394,131 +413,138 @@ impl<T, W: ?Sized> Core<T, W> {
         Arc::as_ptr(self).cast::<()>() as usize
     }
 
-    fn sleep(&self, deadline: Option<Instant>, reached: fn(u32) -> bool) -> bool {
+    /// Spins, then parks, until the phase is `reached`. Returns `false` at the deadline.
+    fn park(&self, deadline: Option<Instant>, reached: fn(u32) -> bool) -> bool {
         let mut spin = SpinBudget::new();
         loop {
-            rt::atom(&self.word);
-            let seen = self.word.load(Acquire);
+            rt::atom(&self.state);
+            let seen = self.state.load(Acquire);
             if reached(seen) {
                 return true;
             }
             if spin.spin() {
                 continue;
             }
-            if seen & ASLEEP == 0 {
-                self.will_sleep(reached);
+            if seen & HAS_WAITERS == 0 {
+                self.announce_waiter(reached);
                 continue;
             }
-            if rt::wait(&self.word, seen, deadline) == Wait::TimedOut {
+            if rt::wait(&self.state, seen, deadline) == Wait::TimedOut {
                 return self.is(reached);
             }
         }
     }
 
-    /// Has whoever settles the future wake this thread. The word is settled by a plain store under this lock.
-    fn will_sleep(&self, reached: fn(u32) -> bool) {
+    /// Requests a wake-up from the thread that settles the future, which replaces the state by a plain store under the lock.
+    fn announce_waiter(&self, reached: fn(u32) -> bool) {
         let _settling = self.inner.lock();
         if !self.is(reached) {
-            self.word.fetch_or(ASLEEP, Relaxed);
+            self.state.fetch_or(HAS_WAITERS, Relaxed);
         }
     }
 
-    /// Waits in a way that the pool can end, when it sees that no worker is left to bring the result.
-    fn wait_for_own_pool(self: &Arc<Self>, crew: &dyn Crew, op: Op) -> Result<(), FutureError> {
+    /// Blocks on behalf of a worker of the pool, which fails the wait if no worker is left to run the task.
+    fn wait_as_worker(self: &Arc<Self>, worker: &dyn WorkerContext, op: Op) -> Result<(), FutureError> {
         rt::point(op);
-        if crew.runs(self.address()) {
+        if worker.runs(self.address()) {
             report_own_task();
             return Err(FutureError::Deadlock);
         }
-        let waiter = Waiter::new(CAN_FAIL);
-        let watch: Arc<dyn Watch> = waiter.clone();
-        if self.listen(Listener::Watch(watch.clone(), 0), settled).is_err() {
+        let waiter = Waiter::new(MAY_FAIL);
+        let watcher: Arc<dyn Watcher> = waiter.clone();
+        if self.add_listener(Listener::Watcher(watcher.clone(), 0), settled).is_err() {
             return Ok(());
         }
-        crew.block(&waiter, self.address());
+        worker.block(&waiter, self.address());
         waiter.wait(op, None);
-        crew.unblock(&waiter);
+        worker.unblock(&waiter);
         if self.is(settled) {
             return Ok(());
         }
-        self.deafen(&watch);
+        self.remove_watcher(&watcher);
         Err(FutureError::Deadlock)
     }
 }
 
-/// In [`Waiter::request`]: the wait can be ended by the verdict [`DEADLOCK`](super::listen::DEADLOCK).
-pub(crate) const CAN_FAIL: usize = 1;
+/// As [`Waiter::request`]: the wait accepts the outcome [`DEADLOCK`](super::callback::DEADLOCK).
+pub(crate) const MAY_FAIL: usize = 1;
 
-/// In place of a task's address: the wait is for several, or for what others do.
-pub(crate) const NOTHING: usize = 0;
-/// In place of a task's address: the wait is for room in the pool's queue.
-pub(crate) const ROOM: usize = 1;
+/// In place of the address of a task: a wait for several tasks, or for a scope.
+pub(crate) const NO_TASK: usize = 0;
+/// In place of the address of a task: a wait for space in the task queue.
+pub(crate) const QUEUE_SPACE: usize = 1;
 
-/// One worker of a pool, as those see it who wait in its thread.
-pub(crate) trait Crew: Send + Sync {
-    /// The worker is about to wait without limit for its own pool; the waiter is told if that would never end.
-    /// `task` is the address of what it waits for, or one of the constants.
+/// The worker context of a thread: how a wait in a worker notifies its pool.
+///
+/// A worker that waits for a task of its own pool takes a worker away from that task. If all workers do so, none is left to
+/// run the tasks. So such a wait is announced to the pool, which detects when the last worker blocks. Futures do not know
+/// pools, hence the trait.
+pub(crate) trait WorkerContext: Send + Sync {
+    /// Announces a wait without a timeout for the own pool. The pool notifies the waiter of a deadlock.
+    ///
+    /// `task` is the address of the task, or one of the constants.
     fn block(&self, waiter: &Arc<Waiter>, task: usize);
 
-    /// The wait is over.
+    /// Ends the announcement.
     fn unblock(&self, waiter: &Arc<Waiter>);
 
-    /// Whether the worker runs the task whose future lies at `address`.
+    /// Whether the worker runs the task whose future is at `address`.
     fn runs(&self, address: usize) -> bool;
 
-    /// The worker as its pool knows it.
+    /// The worker, for a downcast by its pool.
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
 thread_local! {
-    static HOME: Cell<u64> = const { Cell::new(NOWHERE) };
-    static CREW: RefCell<Option<Arc<dyn Crew>>> = const { RefCell::new(None) };
+    static POOL_ID: Cell<u64> = const { Cell::new(NO_POOL) };
+    static WORKER: RefCell<Option<Arc<dyn WorkerContext>>> = const { RefCell::new(None) };
 }
 
-/// The home of futures that belong to no pool, and of threads that are no workers.
-pub(crate) const NOWHERE: u64 = 0;
+/// The pool of futures and threads that belong to no pool.
+pub(crate) const NO_POOL: u64 = 0;
 
-/// A number for a new pool, which says in its upper bits to which process the pool belongs.
-pub(crate) fn new_home() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(NOWHERE + 1);
+/// Returns an id for a new pool. Its upper bits identify the process, as a number of forks.
+pub(crate) fn new_pool_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(NO_POOL + 1);
     u64::from(rt::forks()) << PROCESS | NEXT.fetch_add(1, Relaxed)
 }
 
 const PROCESS: u32 = 40;
 
-/// Whether the pool `home` belongs to the process that this one was forked from, or to an earlier one. Then it has no
-/// worker here but the one, if any, that called `fork`.
-pub(crate) fn is_an_ancestors(home: u64) -> bool {
-    home != NOWHERE && home >> PROCESS != u64::from(rt::forks())
+/// Whether the pool belongs to an ancestor of this process. Then its only worker here is the one, if any, that forked.
+pub(crate) fn is_inherited(pool_id: u64) -> bool {
+    pool_id != NO_POOL && pool_id >> PROCESS != u64::from(rt::forks())
 }
 
-/// The calling thread works for the pool `home` until the returned value is dropped. It remains one of its threads, which the
-/// pool cannot wait for in that thread, until its thread-locals have been dropped.
-pub(crate) fn enlist(home: u64, crew: Arc<dyn Crew>) -> Enlisted {
-    HOME.set(home);
-    rt::record().group.store(home, Relaxed); // for the watch
-    CREW.set(Some(crew));
-    Enlisted
+/// Makes the calling thread a worker of the pool until the guard is dropped.
+///
+/// [`pool_id`] remains set until the thread-locals are destroyed: until then, the thread must not wait for its termination.
+pub(crate) fn enter_worker(pool_id: u64, worker: Arc<dyn WorkerContext>) -> WorkerGuard {
+    POOL_ID.set(pool_id);
+    rt::record().group.store(pool_id, Relaxed); // for the watch
+    WORKER.set(Some(worker));
+    WorkerGuard
 }
 
-pub(crate) struct Enlisted;
+/// Ends the worker context of a thread when dropped.
+pub(crate) struct WorkerGuard;
 
-impl Drop for Enlisted {
+impl Drop for WorkerGuard {
     fn drop(&mut self) {
-        let crew = CREW.try_with(RefCell::take);
-        drop(crew);
+        let worker = WORKER.try_with(RefCell::take);
+        drop(worker);
     }
 }
 
-/// The pool that the calling thread works for, or has worked for.
-pub(crate) fn home() -> u64 {
-    HOME.get()
+/// Returns the pool of which the calling thread is or was a worker.
+pub(crate) fn pool_id() -> u64 {
+    POOL_ID.get()
 }
 
-/// The calling thread as a worker of the pool `home`, if it is one.
-pub(crate) fn crew_of(home: u64) -> Option<Arc<dyn Crew>> {
-    if home == NOWHERE || home != HOME.get() {
+/// Returns the worker context of the calling thread, if it is a worker of the pool.
+pub(crate) fn worker_of(pool_id: u64) -> Option<Arc<dyn WorkerContext>> {
+    if pool_id == NO_POOL || pool_id != POOL_ID.get() {
         return None;
     }
-    CREW.try_with(|crew| crew.borrow().clone()).ok().flatten()
+    WORKER.try_with(|worker| worker.borrow().clone()).ok().flatten()
 }

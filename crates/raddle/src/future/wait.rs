@@ -1,4 +1,4 @@
-//! Waiting for several futures at once.
+//! Waiting for several futures.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -6,32 +6,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 use std::time::{Duration, Instant};
 
-use super::callback::{Listener, SETTLED, Watch};
+use super::callback::{Listener, SETTLED, Watcher};
 use super::error::FutureError;
 use super::handle::Future;
-use super::state::{CAN_FAIL, Crew, NOTHING, NOWHERE, crew_of, home, settled};
+use super::state::{MAY_FAIL, NO_POOL, NO_TASK, WorkerContext, pool_id, settled, worker_of};
 use crate::raw::Waiter;
 use crate::rt::{self, Kind, Object, Op, Place};
 
-/// What a [`wait`] waits for.
+/// When a [`wait`] returns.
+///
+/// # Examples
+/// ```
+/// use raddle::ReturnWhen;
+///
+/// assert_eq!(ReturnWhen::default(), ReturnWhen::AllCompleted); // as in Python
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ReturnWhen {
-    /// Any future is done, cancelled included.
+    /// When any future is done; cancelled futures are done.
     FirstCompleted,
-    /// Any future failed, other than by being cancelled; if none does, all are done.
+    /// When any future has failed, other than by a cancellation, or all are done.
     FirstException,
-    /// All futures are done.
+    /// When all futures are done.
     #[default]
     AllCompleted,
 }
 
-/// Waits for futures and returns them apart: those done, and those that are not.
+/// Blocks until futures are done. Returns those that are done and those that are not.
 ///
-/// The same future given twice counts once. The order is the one given.
+/// A future that is passed twice counts once. Both lists are in the order of the argument.
 ///
 /// # Panics
-/// In a worker that waits for its own pool only, if the wait could never end: every worker waits that way.
+/// Panics if the calling thread is a worker, all futures are of its own pool, and every worker of that pool waits that way.
 ///
+/// # Examples
 /// ```
 /// use raddle::{ReturnWhen, ThreadPoolExecutor, wait};
 ///
@@ -49,7 +57,19 @@ where
     wait_until(&distinct(futures), when, None, Place::caller())
 }
 
-/// Like [`wait`], for at most `timeout`: what is not done then is returned as not done.
+/// Like [`wait`], blocking for at most `timeout`.
+///
+/// # Examples
+/// ```
+/// use raddle::{Promise, ReturnWhen, wait_timeout};
+/// use std::time::Duration;
+///
+/// let (early, late) = (Promise::new(), Promise::<u32>::new());
+/// let futures = [late.future(), early.future()];
+/// early.set_result(42).unwrap();
+/// let (done, pending) = wait_timeout(&futures, ReturnWhen::AllCompleted, Duration::from_millis(1));
+/// assert!(done == [futures[1].clone()] && pending == [futures[0].clone()]);
+/// ```
 #[track_caller]
 pub fn wait_timeout<I, T>(futures: I, when: ReturnWhen, timeout: Duration) -> (Vec<Future<T>>, Vec<Future<T>>)
 where
@@ -60,7 +80,16 @@ where
     wait_until(&distinct(futures), when, deadline, Place::caller())
 }
 
-/// Like [`wait`], until `deadline` at most: what is not done then is returned as not done.
+/// Like [`wait`], blocking until `deadline` at most.
+///
+/// # Examples
+/// ```
+/// use raddle::{Promise, ReturnWhen, time, wait_deadline};
+///
+/// let promise = Promise::<u32>::new();
+/// let (done, pending) = wait_deadline([promise.future()], ReturnWhen::FirstCompleted, time::now());
+/// assert_eq!((done.len(), pending.len()), (0, 1));
+/// ```
 #[track_caller]
 pub fn wait_deadline<I, T>(
     futures: I,
@@ -74,7 +103,7 @@ where
     wait_until(&distinct(futures), when, Some(deadline), Place::caller())
 }
 
-/// Each future once, in the order given.
+/// Returns each future once, in the order of the argument.
 pub(super) fn distinct<I, T>(futures: I) -> Vec<Future<T>>
 where
     I: IntoIterator,
@@ -88,29 +117,31 @@ where
         .collect()
 }
 
-/// The calling thread as a worker, if all of the futures not done are of its own pool.
-pub(super) fn own_crew<'a, T: 'a>(futures: impl Iterator<Item = &'a Future<T>>) -> Option<Arc<dyn Crew>> {
-    let home = home();
-    if home == NOWHERE
-        || !futures.into_iter().all(|future| future.core.home() == home || future.core.is(settled))
+/// Returns the worker context of the calling thread, if all futures that are not done are of its own pool.
+pub(super) fn own_worker<'a, T: 'a>(
+    futures: impl Iterator<Item = &'a Future<T>>,
+) -> Option<Arc<dyn WorkerContext>> {
+    let pool_id = pool_id();
+    if pool_id == NO_POOL
+        || !futures.into_iter().all(|future| future.core.pool_id() == pool_id || future.core.is(settled))
     {
         return None;
     }
-    crew_of(home)
+    worker_of(pool_id)
 }
 
-/// Sleeps until told; a wait that would never end is a mistake in the program, and a panic.
-pub(super) fn sleep(
+/// Blocks until the waiter is notified. A wait of a worker for its own pool is announced to the pool.
+pub(super) fn block(
     waiter: &Arc<Waiter>,
-    crew: Option<&Arc<dyn Crew>>,
+    worker: Option<&Arc<dyn WorkerContext>>,
     op: Op,
     deadline: Option<Instant>,
 ) -> Option<u32> {
-    let Some(crew) = crew else { return waiter.wait(op, deadline) };
-    crew.block(waiter, NOTHING);
-    let verdict = waiter.wait(op, deadline);
-    crew.unblock(waiter);
-    verdict
+    let Some(worker) = worker else { return waiter.wait(op, deadline) };
+    worker.block(waiter, NO_TASK);
+    let outcome = waiter.wait(op, deadline);
+    worker.unblock(waiter);
+    outcome
 }
 
 fn wait_until<T>(
@@ -119,48 +150,52 @@ fn wait_until<T>(
     deadline: Option<Instant>,
     at: Place,
 ) -> (Vec<Future<T>>, Vec<Future<T>>) {
-    let tally = Arc::new(Tally::new(futures.len(), when));
-    let op = Op::at(Object::of(&*tally, "Futures"), Kind::Wait, at);
+    let count = Arc::new(CompletionCount::new(futures.len(), when));
+    let op = Op::at(Object::of(&*count, "Futures"), Kind::Wait, at);
     rt::point(op);
-    let watch: Arc<dyn Watch> = tally.clone();
+    let watcher: Arc<dyn Watcher> = count.clone();
     for future in futures {
-        future.core.give_up_if_an_ancestors();
-        if future.core.listen(Listener::Watch(watch.clone(), 0), settled).is_err() {
+        future.core.abandon_if_inherited();
+        if future.core.add_listener(Listener::Watcher(watcher.clone(), 0), settled).is_err() {
             let failed = future.core.peek_failure().is_some_and(|error| !error.is_cancelled());
-            watch.settled(0, failed);
+            watcher.settled(0, failed);
         }
     }
-    let crew = deadline.is_none().then(|| own_crew(futures.iter())).flatten();
-    let verdict =
-        if futures.is_empty() { Some(SETTLED) } else { sleep(&tally.waiter, crew.as_ref(), op, deadline) };
+    let worker = deadline.is_none().then(|| own_worker(futures.iter())).flatten();
+    let outcome =
+        if futures.is_empty() { Some(SETTLED) } else { block(&count.waiter, worker.as_ref(), op, deadline) };
     let (done, pending): (Vec<_>, Vec<_>) =
         futures.iter().cloned().partition(|future| future.core.is(settled));
     for future in &pending {
-        future.core.deafen(&watch);
+        future.core.remove_watcher(&watcher);
     }
-    // Told of a deadlock while the last one was being cancelled: then there is none.
-    assert!(verdict.is_none_or(|told| told == SETTLED) || pending.is_empty(), "{}", FutureError::Deadlock);
+    // The last future may have been cancelled while the deadlock was reported: then there is none.
+    assert!(
+        outcome.is_none_or(|outcome| outcome == SETTLED) || pending.is_empty(),
+        "{}",
+        FutureError::Deadlock
+    );
     (done, pending)
 }
 
-/// Counts down what a `wait` waits for.
-struct Tally {
+/// Counts down the futures of a `wait`.
+struct CompletionCount {
     left: AtomicUsize,
     any_failure: bool,
     waiter: Arc<Waiter>,
 }
 
-impl Tally {
+impl CompletionCount {
     fn new(futures: usize, when: ReturnWhen) -> Self {
         let left = if when == ReturnWhen::FirstCompleted { 1 } else { futures };
         let any_failure = when == ReturnWhen::FirstException;
-        Self { left: AtomicUsize::new(left), any_failure, waiter: Waiter::new(CAN_FAIL) }
+        Self { left: AtomicUsize::new(left), any_failure, waiter: Waiter::new(MAY_FAIL) }
     }
 }
 
-impl Watch for Tally {
+impl Watcher for CompletionCount {
     fn settled(&self, _: usize, failed: bool) {
-        // Past the goal the count wraps, far away from one.
+        // Beyond zero the count wraps, far away from one.
         if self.left.fetch_sub(1, AcqRel) == 1 || (failed && self.any_failure) {
             self.waiter.notify(SETTLED);
         }

@@ -1,4 +1,4 @@
-//! What can go wrong with a pool, apart from its tasks.
+//! The errors of a pool, apart from those of its tasks.
 
 use std::fmt;
 use std::io;
@@ -6,31 +6,73 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::future::FutureError;
+use crate::thread::SpawnError;
 
-/// The pool did not accept a task; its closure comes back.
+/// A pool did not accept a task.
+///
+/// Every variant holds the closure of the task; [`into_inner`](SubmitError::into_inner) returns it.
+///
+/// # Examples
+/// ```
+/// use raddle::pool::SubmitError;
+/// use raddle::{ShutdownMode, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::new(1);
+/// pool.shutdown(ShutdownMode::Drain).unwrap();
+/// let error = pool.try_submit(|| 6 * 7).unwrap_err();
+/// assert!(matches!(error, SubmitError::ShutDown(_)));
+/// assert_eq!(error.into_inner()(), 42); // run it on this thread instead
+/// ```
+#[non_exhaustive]
 pub enum SubmitError<F> {
-    /// As many tasks wait as the pool's limit allows, and time, if there was any, did not change that.
+    /// The task queue is full, and no space became available in time.
     Full(F),
-    /// The pool has been shut down, or the program is ending and would not wait for the task.
+    /// The pool is shut down, or the program is ending and would not wait for the task.
     ShutDown(F),
-    /// The pool's initializer failed, or the pool belongs to the process that this one was forked from, which is told here.
+    /// The pool is broken, for the given reason: its initializer panicked, or the pool belongs to the parent process.
     Broken(F, Arc<str>),
-    /// The pool has no worker, and the operating system could not start one.
-    NoThread(F, io::Error),
+    /// The pool has no worker, and the operating system failed to start one.
+    Spawn(SpawnError<F>),
 }
 
 impl<F> SubmitError<F> {
-    /// Returns the closure, to be submitted again or to be called.
+    /// Returns the closure, to be submitted again or to be called on the spot.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1);
+    /// let sum = match pool.try_submit(|| 1 + 2) {
+    ///     Ok(future) => future.result().unwrap(),
+    ///     Err(error) => error.into_inner()(),
+    /// };
+    /// assert_eq!(sum, 3);
+    /// ```
     pub fn into_inner(self) -> F {
         match self {
-            SubmitError::Full(task)
-            | SubmitError::ShutDown(task)
-            | SubmitError::Broken(task, _)
-            | SubmitError::NoThread(task, _) => task,
+            SubmitError::Full(task) | SubmitError::ShutDown(task) | SubmitError::Broken(task, _) => task,
+            SubmitError::Spawn(error) => error.into_inner(),
         }
     }
 
-    /// Whether the same submission may succeed later.
+    /// Returns whether the task queue was full, so that the same call may succeed later.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, ThreadPoolExecutor};
+    /// use std::sync::Arc;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).queue_limit(0).build()?;
+    /// let done = Arc::new(Event::new());
+    /// let busy = pool.submit({
+    ///     let done = done.clone();
+    ///     move || done.wait()
+    /// });
+    /// assert!(pool.try_submit(|| ()).unwrap_err().is_full());
+    /// done.set();
+    /// # Ok::<(), raddle::pool::BuildError>(())
+    /// ```
     pub fn is_full(&self) -> bool {
         matches!(self, SubmitError::Full(_))
     }
@@ -38,16 +80,21 @@ impl<F> SubmitError<F> {
 
 impl<F> fmt::Display for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("failed to submit a task: ")?;
         match self {
-            SubmitError::Full(_) => f.write_str("as many tasks wait as the pool's queue limit allows"),
-            SubmitError::ShutDown(_) => f.write_str("the pool was shut down, or the program is ending"),
-            SubmitError::Broken(_, reason) => write!(f, "the pool is broken: {reason}"),
-            SubmitError::NoThread(_, error) => write!(f, "no worker could be started: {error}"),
+            SubmitError::Full(_) => {
+                f.write_str("the task queue is full; retry later, or raise `queue_limit`")
+            }
+            SubmitError::ShutDown(_) => {
+                f.write_str("the pool is shut down, or the program is ending; submit before the shutdown")
+            }
+            SubmitError::Broken(_, reason) => write!(f, "the pool is broken: {reason}; create another pool"),
+            SubmitError::Spawn(error) => error.fmt(f),
         }
     }
 }
 
-// An `io::Error` is not changed once it is there.
+// An error is never changed once it is created.
 impl<F: UnwindSafe> UnwindSafe for SubmitError<F> {}
 impl<F: RefUnwindSafe> RefUnwindSafe for SubmitError<F> {}
 
@@ -57,7 +104,7 @@ impl<F> fmt::Debug for SubmitError<F> {
             SubmitError::Full(_) => f.write_str("Full(..)"),
             SubmitError::ShutDown(_) => f.write_str("ShutDown(..)"),
             SubmitError::Broken(_, reason) => write!(f, "Broken(.., {reason:?})"),
-            SubmitError::NoThread(_, error) => write!(f, "NoThread(.., {error:?})"),
+            SubmitError::Spawn(error) => f.debug_tuple("Spawn").field(error).finish(),
         }
     }
 }
@@ -65,42 +112,44 @@ impl<F> fmt::Debug for SubmitError<F> {
 impl<F> std::error::Error for SubmitError<F> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            SubmitError::NoThread(_, error) => Some(error),
+            SubmitError::Spawn(error) => Some(error.io_error()),
             _ => None,
         }
     }
 }
 
-/// Keeps the reason and drops the closure.
+/// Keeps the kind of the cause and the message; the closure is dropped.
 impl<F> From<SubmitError<F>> for io::Error {
     fn from(error: SubmitError<F>) -> Self {
-        match error {
-            SubmitError::Full(_) => io::Error::new(io::ErrorKind::WouldBlock, error.to_string()),
-            SubmitError::NoThread(_, error) => error,
-            SubmitError::ShutDown(_) | SubmitError::Broken(..) => io::Error::other(error.to_string()),
-        }
+        let kind = match &error {
+            SubmitError::Full(_) => io::ErrorKind::WouldBlock,
+            SubmitError::Spawn(error) => error.io_error().kind(),
+            SubmitError::ShutDown(_) | SubmitError::Broken(..) => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error.to_string())
     }
 }
 
-/// Why a pool that was inherited by a fork accepts nothing.
-pub(super) const AN_ANCESTORS: &str = "it belongs to the process that this one was forked from";
+/// The reason of [`Broken`](SubmitError::Broken) in a forked child.
+pub(super) const INHERITED: &str = "it belongs to the process that this one was forked from";
 
-/// Why a pool did not accept a task, before the closure is put with it.
+/// A [`SubmitError`] without the closure.
 pub(super) enum Refusal {
     Full,
     ShutDown,
     Broken(Arc<str>),
-    NoThread(io::Error),
+    Spawn(SpawnError<()>),
     Deadlock,
 }
 
 impl Refusal {
+    /// Adds the closure.
     pub(super) fn with<F>(self, task: F) -> SubmitError<F> {
         match self {
             Refusal::Full | Refusal::Deadlock => SubmitError::Full(task),
             Refusal::ShutDown => SubmitError::ShutDown(task),
             Refusal::Broken(reason) => SubmitError::Broken(task, reason),
-            Refusal::NoThread(error) => SubmitError::NoThread(task, error),
+            Refusal::Spawn(error) => SubmitError::Spawn(error.with_closure(task)),
         }
     }
 }
@@ -111,19 +160,20 @@ impl From<Refusal> for FutureError {
             Refusal::Full | Refusal::Deadlock => FutureError::Deadlock,
             Refusal::ShutDown => FutureError::ShutDown,
             Refusal::Broken(reason) => FutureError::Broken(reason),
-            Refusal::NoThread(error) => FutureError::NoThread(Arc::new(error)),
+            Refusal::Spawn(error) => FutureError::Spawn(Arc::new(error)),
         }
     }
 }
 
-/// A pool's own worker cannot wait for the end of the pool: it would wait for itself.
+/// One of a pool's workers called a method that waits for the workers to terminate, and would wait for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnWorkerError;
 
 impl fmt::Display for OwnWorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "a pool's own worker cannot wait for its shutdown; `try_shutdown` begins it without waiting",
+            "failed to wait for the shutdown of a pool: the calling thread is one of its workers; call `try_shutdown`, \
+             which does not wait",
         )
     }
 }
@@ -136,35 +186,51 @@ impl From<OwnWorkerError> for io::Error {
     }
 }
 
-/// The pool that was asked for cannot be.
+/// The settings of a [`ThreadPoolBuilder`](super::ThreadPoolBuilder) are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A pool without workers would never run a task.
+    /// The maximum number of workers is zero.
     NoWorkers,
-    /// The prefix of the workers' names contains a NUL, which the operating system does not take.
+    /// The prefix of the workers' names contains a NUL byte.
     NulInName,
 }
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            BuildError::NoWorkers => "a pool needs at least one worker",
-            BuildError::NulInName => "the prefix of the workers' names must not contain a NUL",
+            BuildError::NoWorkers => {
+                "failed to build a pool: `max_workers` is zero; a pool needs at least one worker"
+            }
+            BuildError::NulInName => {
+                "failed to build a pool: `thread_name_prefix` contains a NUL byte; choose one without"
+            }
         })
     }
 }
 
 impl std::error::Error for BuildError {}
 
-/// A map that may run nothing ahead would never run anything.
+impl From<BuildError> for io::Error {
+    fn from(error: BuildError) -> Self {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
+/// The buffer size of [`map_buffered`](super::ThreadPoolExecutor::map_buffered) is zero, so that no item would be submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZeroBufferError;
 
 impl fmt::Display for ZeroBufferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the buffer size of a map must be at least one")
+        f.write_str("failed to map over items: the buffer size is zero; use at least one")
     }
 }
 
 impl std::error::Error for ZeroBufferError {}
+
+impl From<ZeroBufferError> for io::Error {
+    fn from(error: ZeroBufferError) -> Self {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}

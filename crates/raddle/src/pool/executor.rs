@@ -1,4 +1,18 @@
-//! The pool as its user sees it.
+//! The pool as its user sees it: building, submitting, and shutting down.
+//!
+//! # From submission to the result
+//! 1. [`submit`](ThreadPoolExecutor::submit) allocates the task: the closure and the state of its future, together.
+//! 2. While a worker is certain to look for tasks anyway, the task goes into the injector, under a lock of its own.
+//!    Otherwise it goes into the task queue, under the pool's lock, and a worker is woken or spawned if none is about to
+//!    come. See `task_queue.rs` and `state.rs`.
+//! 3. A worker dequeues the task and runs it. See `worker.rs` and `task.rs`.
+//! 4. The worker settles the future and wakes the threads that wait for it.
+//!
+//! # A full task queue
+//! With a queue limit, a submitting thread enqueues itself with its task in `blocked_submits` and parks. A worker
+//! that makes space moves the tasks to the task queue, first in, first out, and notifies the submitting threads, so no
+//! task overtakes an earlier one. The outcome of a blocked submit is decided under the pool's lock, once, when it is
+//! removed from `blocked_submits`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,55 +25,58 @@ use std::sync::atomic::{
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::error::{AN_ANCESTORS, BuildError, OwnWorkerError, Refusal, SubmitError};
-use super::small_closure::Chore;
+use super::error::{BuildError, INHERITED, OwnWorkerError, Refusal, SubmitError};
+use super::small_closure::SmallClosure;
 use super::state::{
-    After, Caller, Initializer, Knock, LET_IN, Mode, NO_WORKER, NONE_YET, POOL, SUBMITS, Shared, State, Step,
+    ACCEPTED, BlockedSubmit, Deferred, DeferredAction, Initializer, Mode, NO_WORKER, POOL, PoolInner,
+    PoolState, SUBMITS, SubmitWaiter, UNDECIDED,
 };
-use super::task::{Job, Queue, Slot, Task, address_of};
-use super::task_queue::{Lanes, Priority};
-use super::worker::{carry_out, hire, refuse_all};
-use crate::future::{self, CAN_FAIL, Core, Future, ROOM};
+use super::task::{LimitedQueue, QueuedTask, Task, TaskBody, address_of};
+use super::task_queue::{Priority, TaskQueue};
+use super::worker::{perform, refuse_tasks, spawn};
+use crate::future::{self, Core, Future, MAY_FAIL, QUEUE_SPACE};
 use crate::raw::{Guard, WaitQueue, Waiter};
 use crate::rt::{self, Kind, Object, Op, Place};
 use crate::sys::os;
 use crate::timer;
 
-/// A pool of threads that run tasks; every task has a [`Future`].
+/// A pool of threads that run tasks.
 ///
-/// Workers are started when a task comes and none is free, up to a maximum, and stay. Tasks are taken first in,
-/// first out; higher [`Priority`] first. A task that panics is its future's error, and its worker goes on.
+/// Each task has a [`Future`]. The pool spawns a worker when a task is submitted and no worker is free, up to a
+/// maximum; workers stay until the shutdown. If a task panics, its future fails with the panic, and its worker continues.
 ///
 /// A clone is another handle to the same pool. Dropping the last handle shuts the pool down and waits for its tasks,
-/// like leaving Python's `with` block; dropping any other one does nothing. If one of the pool's own workers drops the last
+/// like the end of Python's `with` block; dropping any other handle does nothing. If a worker of the pool drops the last
 /// handle, it does not wait, and the workers terminate when all tasks are done.
 ///
-/// # End of the program
-/// While tasks wait or run, the program does not end, wherever the pool is; idle workers do not keep it. A task
-/// that calls `std::process::exit` counts as over, its future as [abandoned](crate::future::FutureError::Abandoned),
-/// and the other tasks are still run. A thread that a task starts is a daemon if one started by the pool's
-/// creator would be.
+/// # Fairness
+/// Tasks start in the order of their [`Priority`], the highest first, and in FIFO order within a priority.
 ///
-/// # No thread to be had
-/// If the operating system refuses a thread while the pool has a worker, the task stays in the queue: that worker takes
-/// it when it becomes free, and the pool tries to start another one every ten milliseconds as long as tasks wait. If the
-/// pool has no worker at all, the thread that submits the task is told: by
-/// [`FutureError::NoThread`](crate::future::FutureError::NoThread), or by
-/// [`SubmitError::NoThread`](crate::pool::SubmitError::NoThread), which gives the closure back. A task that was
-/// accepted before that is not refused any more. So that somebody can try again, the program's
-/// [timer service](crate::timer), one thread, is started before the first worker.
+/// # End of the program
+/// The program does not end while a task waits or runs, even if `main` has returned; idle workers do not keep it
+/// alive. If a task calls [`std::process::exit`], its future is [abandoned](crate::future::FutureError::Abandoned), and
+/// the other tasks still run. A thread that a task spawns is a daemon if a thread spawned by the creator of the pool would
+/// be one.
+///
+/// # If threads cannot be spawned
+/// If the operating system refuses a thread and the pool has a worker, the task stays in the queue. The pool retries
+/// every ten milliseconds while tasks wait. If the pool has no worker, the submission fails with
+/// [`FutureError::Spawn`](crate::future::FutureError::Spawn) or
+/// [`SubmitError::Spawn`](crate::pool::SubmitError::Spawn). A task that was accepted earlier is not refused later. The
+/// retries run on the [timer service](crate::timer), one thread, which starts before the first worker.
 ///
 /// # Forked children
-/// A child does not have the workers of its parent. There the pool accepts no task, and says so with
-/// [`SubmitError::Broken`] or [`FutureError::Broken`](crate::future::FutureError::Broken); its shutdown does not wait; and futures
-/// of its tasks are [abandoned](crate::future::FutureError::Abandoned).
+/// A forked child does not have the workers of its parent. In the child, the pool accepts no tasks and fails with
+/// [`SubmitError::Broken`] or [`FutureError::Broken`](crate::future::FutureError::Broken); a shutdown does not wait; the
+/// futures of earlier tasks are [abandoned](crate::future::FutureError::Abandoned).
 ///
-/// # Waiting for the own pool
-/// A task may wait for other tasks of its pool as long as a worker is left for them. If all workers wait that
-/// way, without a time limit, one of the waits ends with [`FutureError::Deadlock`](crate::future::FutureError::Deadlock). A
-/// pool for which the operating system has had no thread for a second counts as having all of its workers.
-/// [`scope`](ThreadPoolExecutor::scope) has no such limit.
+/// # Deadlocks
+/// A task may wait for other tasks of its pool as long as a worker is left to run them. If all workers wait that way
+/// without a timeout, one of the waits fails with [`FutureError::Deadlock`](crate::future::FutureError::Deadlock).
+/// A pool for which the operating system has refused threads for a second counts as having all of its workers.
+/// [`scope`](ThreadPoolExecutor::scope) has no such restriction.
 ///
+/// # Examples
 /// ```
 /// use raddle::ThreadPoolExecutor;
 /// use raddle::future::FutureError;
@@ -73,14 +90,22 @@ use crate::timer;
 /// # Ok::<(), FutureError>(())
 /// ```
 pub struct ThreadPoolExecutor {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<PoolInner>,
 }
 
 impl ThreadPoolExecutor {
-    /// A pool of at most `max_workers` workers.
+    /// Creates a pool of at most `max_workers` workers.
     ///
     /// # Panics
-    /// If `max_workers` is 0.
+    /// Panics if `max_workers` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(2);
+    /// assert_eq!((pool.max_workers(), pool.workers()), (2, 0)); // no worker before the first task
+    /// ```
     #[track_caller]
     pub fn new(max_workers: usize) -> Self {
         match Self::builder().max_workers(max_workers).build() {
@@ -89,8 +114,9 @@ impl ThreadPoolExecutor {
         }
     }
 
-    /// Begins a pool with more settings.
+    /// Returns a builder, for a pool with more settings.
     ///
+    /// # Examples
     /// ```
     /// use raddle::ThreadPoolExecutor;
     ///
@@ -104,17 +130,33 @@ impl ThreadPoolExecutor {
         ThreadPoolBuilder::default()
     }
 
-    /// Has `task` run, and gives its future.
+    /// Submits a task and returns its future.
     ///
-    /// While as many tasks wait as the [queue limit](ThreadPoolBuilder::queue_limit) allows, it waits, in line with others.
-    /// There is always a future: if the task cannot be accepted, because the pool was
-    /// shut down or is broken, the future is done and says so.
+    /// If the task queue is [full](ThreadPoolBuilder::queue_limit), blocks until there is space. If the pool does not
+    /// accept the task, because it is shut down or broken, the future fails at once.
     ///
-    /// The future cannot be ignored by mistake, since an error that the task returns is in it:
+    /// The result is `#[must_use]`, since an error that the task returns is in it:
     ///
     /// ```compile_fail
     /// #![deny(unused_must_use)]
     /// raddle::ThreadPoolExecutor::new(1).submit(|| "one".parse::<i32>());
+    /// ```
+    ///
+    /// # Fairness
+    /// Blocked submissions are accepted in FIFO order.
+    ///
+    /// # Memory ordering
+    /// What happened before the submission happens before the task. What the task did happens before the return of every
+    /// method that finds the future done.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(2);
+    /// let (three, four) = (pool.submit(|| 1 + 2), pool.submit(|| 2 + 2));
+    /// assert_eq!(three.result()? + four.result()?, 7);
+    /// # Ok::<(), raddle::future::FutureError>(())
     /// ```
     #[track_caller]
     #[must_use = "dropping the future discards what the task returns, an `Err` included; use `execute` for a task without a result"]
@@ -126,7 +168,29 @@ impl ThreadPoolExecutor {
         submit(&self.shared, Priority(0), task, Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS))
     }
 
-    /// Like [`submit`](Self::submit), with a priority other than 0.
+    /// Submits a task with a priority other than 0.
+    ///
+    /// Otherwise like [`submit`](Self::submit).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Priority, Semaphore, ThreadPoolExecutor};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let (pool, log) = (ThreadPoolExecutor::new(1), Arc::new(Mutex::new(Vec::new())));
+    /// let go = Arc::new(Semaphore::new(0));
+    /// let busy = pool.submit({
+    ///     let go = go.clone();
+    ///     move || go.acquire().forget()
+    /// });
+    /// let tasks = [0, 5].map(|priority| {
+    ///     let log = log.clone();
+    ///     pool.submit_with(Priority(priority), move || log.lock().unwrap().push(priority))
+    /// });
+    /// go.release();
+    /// raddle::wait(&tasks, raddle::ReturnWhen::AllCompleted);
+    /// assert_eq!(*log.lock().unwrap(), [5, 0]);
+    /// ```
     #[track_caller]
     #[must_use = "dropping the future discards what the task returns, an `Err` included; use `execute` for a task without a result"]
     pub fn submit_with<F, T>(&self, priority: Priority, task: F) -> Future<T>
@@ -137,26 +201,32 @@ impl ThreadPoolExecutor {
         submit(&self.shared, priority, task, Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS))
     }
 
-    /// Has `task` run, whose result nobody wants: there is no future, which makes this the cheapest way.
+    /// Submits a task without a future.
     ///
-    /// A small closure, of three words, is kept in the queue itself; nothing is allocated for it. It waits for room like
-    /// [`submit`](Self::submit). If the task panics, the [excepthook](crate::thread::set_excepthook) is told, as it is
-    /// if an accepted task is not run after all, except by [`ShutdownMode::CancelPending`](crate::ShutdownMode).
+    /// This is the cheapest submission: a closure of up to three words is stored in the queue itself, without an
+    /// allocation. If the task queue is [full](ThreadPoolBuilder::queue_limit), blocks until there is space.
+    ///
+    /// If the task panics, or if it is accepted and cannot be run, that is reported to the
+    /// [excepthook](crate::thread::set_excepthook). A cancellation by
+    /// [`ShutdownMode::CancelPending`] is not reported.
     ///
     /// # Errors
-    /// [`SubmitError`] gives the task back: the pool was shut down or is broken, or there is no thread for it; or it
-    /// would have had to wait for room in a pool whose workers all wait for the pool.
+    /// Returns a [`SubmitError`], which holds the closure, if the pool is shut down or broken, if no worker can be spawned,
+    /// or if the task queue is full and every worker of the pool waits for the pool.
     ///
+    /// # Examples
     /// ```
+    /// use raddle::ThreadPoolExecutor;
     /// use std::sync::Arc;
-    /// use raddle::{Semaphore, ThreadPoolExecutor};
+    /// use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     ///
-    /// let (pool, done) = (ThreadPoolExecutor::new(2), Arc::new(Semaphore::new(0)));
+    /// let (pool, count) = (ThreadPoolExecutor::new(2), Arc::new(AtomicUsize::new(0)));
     /// for _ in 0..100 {
-    ///     let done = done.clone();
-    ///     pool.execute(move || done.release()).expect("the pool is open");
+    ///     let count = count.clone();
+    ///     pool.execute(move || _ = count.fetch_add(1, Relaxed)).expect("the pool is open");
     /// }
-    /// done.acquire_many(100).forget();
+    /// drop(pool); // waits for the tasks
+    /// assert_eq!(count.load(Relaxed), 100);
     /// ```
     #[track_caller]
     pub fn execute<F>(&self, task: F) -> Result<(), SubmitError<F>>
@@ -166,208 +236,291 @@ impl ThreadPoolExecutor {
         execute(&self.shared, task, Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS))
     }
 
-    /// Has `task` run if that is possible without waiting for room.
+    /// Submits a task if the task queue is not full.
+    ///
+    /// Never blocks.
     ///
     /// # Errors
-    /// [`SubmitError`] gives the task back.
+    /// Returns a [`SubmitError`], which holds the closure, if the task queue is full, or as [`execute`](Self::execute).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1);
+    /// assert_eq!(pool.try_submit(|| 42).unwrap().result(), Ok(42));
+    /// ```
     #[track_caller]
     pub fn try_submit<F, T>(&self, task: F) -> Result<Future<T>, SubmitError<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        offer(
-            &self.shared,
-            Priority(0),
-            Patience::No,
-            task,
-            Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS),
-        )
+        self.submit_or_return(Priority(0), SubmitWait::Never, task)
     }
 
-    /// Like [`try_submit`](Self::try_submit), with a priority other than 0.
+    /// Submits a task with a priority other than 0 if the task queue is not full.
     ///
     /// # Errors
-    /// [`SubmitError`] gives the task back.
+    /// As [`try_submit`](Self::try_submit).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Priority, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(1);
+    /// assert_eq!(pool.try_submit_with(Priority(1), || 42).unwrap().result(), Ok(42));
+    /// ```
     #[track_caller]
     pub fn try_submit_with<F, T>(&self, priority: Priority, task: F) -> Result<Future<T>, SubmitError<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        offer(
-            &self.shared,
-            priority,
-            Patience::No,
-            task,
-            Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS),
-        )
+        self.submit_or_return(priority, SubmitWait::Never, task)
     }
 
-    /// Has `task` run, waiting at most `timeout` for room.
+    /// Submits a task, blocking for at most `timeout` while the task queue is full.
     ///
     /// # Errors
-    /// [`SubmitError`] gives the task back.
+    /// Returns a [`SubmitError`], which holds the closure, if no space became available in time, or as
+    /// [`execute`](Self::execute).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, ThreadPoolExecutor};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).queue_limit(0).build()?;
+    /// let done = Arc::new(Event::new());
+    /// let busy = pool.submit({
+    ///     let done = done.clone();
+    ///     move || done.wait()
+    /// });
+    /// assert!(pool.submit_timeout(Duration::from_millis(1), || ()).unwrap_err().is_full());
+    /// done.set();
+    /// # Ok::<(), raddle::pool::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn submit_timeout<F, T>(&self, timeout: Duration, task: F) -> Result<Future<T>, SubmitError<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let patience = Patience::Until(rt::deadline(timeout));
-        offer(
-            &self.shared,
-            Priority(0),
-            patience,
-            task,
-            Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS),
-        )
+        self.submit_or_return(Priority(0), SubmitWait::Until(rt::deadline(timeout)), task)
     }
 
-    /// Has `task` run, waiting for room until `deadline` at most.
+    /// Submits a task, blocking until `deadline` at most while the task queue is full.
     ///
     /// # Errors
-    /// [`SubmitError`] gives the task back.
+    /// As [`submit_timeout`](Self::submit_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{ThreadPoolExecutor, time};
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1);
+    /// let deadline = time::now() + Duration::from_secs(1);
+    /// assert_eq!(pool.submit_deadline(deadline, || 42).unwrap().result(), Ok(42));
+    /// ```
     #[track_caller]
     pub fn submit_deadline<F, T>(&self, deadline: Instant, task: F) -> Result<Future<T>, SubmitError<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let patience = Patience::Until(Some(deadline));
-        offer(
-            &self.shared,
-            Priority(0),
-            patience,
-            task,
-            Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS),
-        )
+        self.submit_or_return(Priority(0), SubmitWait::Until(Some(deadline)), task)
     }
 
-    /// Allows at most `max_workers` workers from now on. Those beyond leave when they have finished their task.
+    #[track_caller]
+    fn submit_or_return<F, T>(
+        &self,
+        priority: Priority,
+        wait: SubmitWait,
+        task: F,
+    ) -> Result<Future<T>, SubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let op = Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS);
+        submit_or_return(&self.shared, priority, wait, task, op)
+    }
+
+    /// Changes the maximum number of workers.
     ///
-    /// Workers are started for tasks that wait. If the operating system refuses a thread, this returns, and the pool
-    /// tries again by itself.
+    /// Surplus workers terminate when they have finished their tasks. Workers are spawned for tasks that wait. If the
+    /// operating system refuses a thread, this returns, and the pool retries.
     ///
     /// # Panics
-    /// If `max_workers` is 0.
+    /// Panics if `max_workers` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1);
+    /// pool.resize(4);
+    /// assert_eq!(pool.max_workers(), 4);
+    /// ```
     #[track_caller]
     pub fn resize(&self, max_workers: usize) {
         assert!(max_workers > 0, "{}", BuildError::NoWorkers);
         rt::point(Op::new(&*self.shared, POOL, Kind::Write).with_verb("resizes"));
-        if self.shared.is_an_ancestors() {
+        if self.shared.is_inherited() {
             return;
         }
         let mut first = true;
         loop {
-            let mut after = After::default();
-            let mut state = self.shared.gather();
+            let mut deferred = Deferred::default();
+            let mut state = self.shared.lock_all();
             if std::mem::take(&mut first) {
                 state.max = max_workers;
                 let surplus = state.workers.saturating_sub(max_workers);
-                state.rouse(surplus, &mut after);
-                state.admit(0, &mut after);
+                state.wake_idle(surplus, &mut deferred);
+                state.accept_blocked(0, &mut deferred);
             }
-            state.summon(self.shared.finishing(), &mut after);
-            self.shared.note(&mut state);
+            state.wake_or_spawn(self.shared.finishing(), &mut deferred);
+            self.shared.publish_hints(&mut state);
             drop(state);
-            let more = after.hire > 0;
-            if !carry_out(&self.shared, after) || !more {
+            let more = deferred.spawn > 0;
+            if !perform(&self.shared, deferred) || !more {
                 return;
             }
         }
     }
 
-    /// How many workers there may be.
+    /// Returns the maximum number of workers.
+    ///
+    /// # Examples
+    /// See [`resize`](Self::resize).
     #[track_caller]
     pub fn max_workers(&self) -> usize {
         rt::point(Op::new(&*self.shared, POOL, Kind::Read));
-        if self.shared.is_an_ancestors() { 0 } else { self.shared.state.lock().max }
+        if self.shared.is_inherited() { 0 } else { self.shared.state.lock().max }
     }
 
-    /// How many workers there are.
+    /// Returns the number of workers.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(8);
+    /// pool.submit(|| ()).result().unwrap();
+    /// pool.submit(|| ()).result().unwrap(); // the idle worker runs it
+    /// assert_eq!(pool.workers(), 1);
+    /// ```
     #[track_caller]
     pub fn workers(&self) -> usize {
         rt::point(Op::new(&*self.shared, POOL, Kind::Read));
-        if self.shared.is_an_ancestors() { 0 } else { self.shared.state.lock().workers }
+        if self.shared.is_inherited() { 0 } else { self.shared.state.lock().workers }
     }
 
-    /// How many workers have nothing to do.
+    /// Returns the number of workers that have no task.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(2);
+    /// pool.submit(|| ()).result().unwrap();
+    /// assert!(pool.idle() <= pool.workers());
+    /// ```
     #[track_caller]
     pub fn idle(&self) -> usize {
         rt::point(Op::new(&*self.shared, POOL, Kind::Read));
-        if self.shared.is_an_ancestors() {
+        if self.shared.is_inherited() {
             return 0;
         }
         let state = self.shared.state.lock();
-        state.idle.len() + state.waking + state.looking
+        state.idle.len() + state.waking + state.spinning
     }
 
-    /// How many tasks wait for a worker. One that was cancelled counts until a worker comes across it.
+    /// Returns the number of tasks that wait for a worker.
+    ///
+    /// A cancelled task counts until a worker removes it from the queue.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, ThreadPoolExecutor};
+    /// use std::sync::Arc;
+    ///
+    /// let (pool, begun, done) = (ThreadPoolExecutor::new(1), Arc::new(Event::new()), Arc::new(Event::new()));
+    /// let busy = pool.submit({
+    ///     let (begun, done) = (begun.clone(), done.clone());
+    ///     move || {
+    ///         begun.set();
+    ///         done.wait()
+    ///     }
+    /// });
+    /// begun.wait();
+    /// let next = pool.submit(|| ());
+    /// assert_eq!(pool.pending(), 1);
+    /// done.set();
+    /// ```
     #[track_caller]
     pub fn pending(&self) -> usize {
         rt::point(Op::new(&*self.shared, POOL, Kind::Read));
-        if self.shared.is_an_ancestors() {
+        if self.shared.is_inherited() {
             return 0;
         }
-        let mut state = self.shared.gather();
-        let pending = state.lanes.len();
-        self.shared.note(&mut state);
+        let mut state = self.shared.lock_all();
+        let pending = state.queue.len();
+        self.shared.publish_hints(&mut state);
         pending
     }
 }
 
 impl Default for ThreadPoolExecutor {
-    /// A pool with the default settings.
+    /// Creates a pool with the default settings.
     fn default() -> Self {
-        let shared = ThreadPoolBuilder::default().into_shared().expect("the default settings are right");
+        let shared = ThreadPoolBuilder::default().into_shared().expect("the default settings are valid");
         Self { shared: Arc::new(shared) }
     }
 }
 
-impl ThreadPoolBuilder {
-    /// Makes the pool; its workers are started when they are needed.
-    ///
-    /// # Errors
-    /// [`BuildError`]
-    #[track_caller]
-    pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
-        let shared = Arc::new(self.into_shared()?);
-        rt::created(Object::of(&*shared, POOL), Place::caller());
-        Ok(ThreadPoolExecutor { shared })
-    }
-}
-
-// A panic leaves nothing of a pool unfinished.
+// A panic leaves no pool in an inconsistent state.
 impl UnwindSafe for ThreadPoolExecutor {}
 impl RefUnwindSafe for ThreadPoolExecutor {}
 
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         rt::point(Op::new(&*self.shared, POOL, Kind::Read));
-        if self.shared.is_an_ancestors() {
+        if self.shared.is_inherited() {
             let mut shown = f.debug_struct("ThreadPoolExecutor");
             return shown.field("name", &self.shared.prefix).finish_non_exhaustive();
         }
-        let mut state = self.shared.gather();
+        let mut state = self.shared.lock_all();
         let (max_workers, workers) = (state.max, state.workers);
-        let (pending, at_door) = (state.lanes.len(), state.door.len());
-        self.shared.note(&mut state);
+        let (pending, blocked_submits) = (state.queue.len(), state.blocked_submits.len());
+        self.shared.publish_hints(&mut state);
         drop(state);
         f.debug_struct("ThreadPoolExecutor")
             .field("name", &self.shared.prefix)
             .field("max_workers", &max_workers)
             .field("workers", &workers)
             .field("pending", &pending)
-            .field("at_door", &at_door)
+            .field("blocked_submits", &blocked_submits)
             .finish_non_exhaustive()
     }
 }
 
-/// The settings of a pool that is not there yet.
+/// Builds a [`ThreadPoolExecutor`].
 ///
-/// [`builder`](crate::ThreadPoolExecutor::builder) begins it, [`build`](ThreadPoolBuilder::build) ends it.
-#[must_use = "there is no pool until `build`"]
+/// [`ThreadPoolExecutor::builder`] returns one.
+///
+/// # Examples
+/// ```
+/// use raddle::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(4).thread_name_prefix("io").queue_limit(100).build()?;
+/// assert_eq!(pool.max_workers(), 4);
+/// # Ok::<(), raddle::pool::BuildError>(())
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
 #[derive(Default)]
 pub struct ThreadPoolBuilder {
     max_workers: Option<usize>,
@@ -379,49 +532,137 @@ pub struct ThreadPoolBuilder {
 }
 
 impl ThreadPoolBuilder {
-    /// At most this many workers at a time; otherwise as many as there are processors and four more, at most 32.
+    /// Sets the maximum number of workers.
+    ///
+    /// The default is the number of processors plus four, at most 32, as in Python.
+    ///
+    /// # Examples
+    /// See [`ThreadPoolBuilder`].
     pub fn max_workers(mut self, workers: usize) -> Self {
         self.max_workers = Some(workers);
         self
     }
 
-    /// The workers are named `prefix_0`, `prefix_1`, …; otherwise the prefix is `ThreadPoolExecutor-N`.
+    /// Sets the prefix of the workers' names, `prefix_0`, `prefix_1` and so on.
+    ///
+    /// The default is `ThreadPoolExecutor-N`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{ThreadPoolExecutor, thread};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().thread_name_prefix("io").build()?;
+    /// assert_eq!(pool.submit(|| thread::current().name()).result().unwrap(), "io_0");
+    /// # Ok::<(), raddle::pool::BuildError>(())
+    /// ```
     pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// At most this many tasks wait for which no worker is free, or can be started; otherwise there is no limit.
+    /// Limits the number of tasks that wait while no worker is free and none can be spawned.
     ///
-    /// Beyond that, `submit` waits and `try_submit` gives the task back. With 0, no task waits: one is
-    /// accepted when a worker is there for it.
+    /// If the queue is full, `submit` blocks and `try_submit` fails. With a limit of 0, a task is accepted only if a worker
+    /// is available for it. The default is no limit.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, ThreadPoolExecutor};
+    /// use std::sync::Arc;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).queue_limit(1).build()?;
+    /// let done = Arc::new(Event::new());
+    /// let busy = pool.submit({
+    ///     let done = done.clone();
+    ///     move || done.wait()
+    /// });
+    /// let waiting = pool.submit(|| ());
+    /// assert!(pool.try_submit(|| ()).unwrap_err().is_full());
+    /// done.set();
+    /// # Ok::<(), raddle::pool::BuildError>(())
+    /// ```
     pub fn queue_limit(mut self, tasks: usize) -> Self {
         self.queue_limit = Some(tasks);
         self
     }
 
-    /// Has every worker call `initializer` before its first task.
+    /// Sets a function that each worker calls before its first task.
     ///
-    /// If it panics, the pool is broken: what waits and what is submitted later fails with
-    /// [`FutureError::Broken`](crate::future::FutureError::Broken), which carries the panic's message.
+    /// If it panics, the pool is broken: waiting tasks and later submissions fail with
+    /// [`FutureError::Broken`](crate::future::FutureError::Broken), which holds the message of the panic.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    /// use std::cell::Cell;
+    ///
+    /// thread_local!(static CONNECTION: Cell<u32> = const { Cell::new(0) });
+    /// let pool = ThreadPoolExecutor::builder().initializer(|| CONNECTION.set(7)).build()?;
+    /// assert_eq!(pool.submit(|| CONNECTION.get()).result(), Ok(7));
+    /// # Ok::<(), raddle::pool::BuildError>(())
+    /// ```
     pub fn initializer(mut self, initializer: impl Fn() + Send + Sync + 'static) -> Self {
         self.initializer = Some(Box::new(initializer));
         self
     }
 
-    /// Lets the program end although tasks of the pool are unfinished; otherwise it waits for them.
+    /// Sets whether the program may end while tasks of the pool are unfinished.
+    ///
+    /// The default is `false`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let log = ThreadPoolExecutor::builder().daemon(true).build()?;
+    /// log.execute(|| println!("lost if the program ends first")).unwrap();
+    /// # Ok::<(), raddle::pool::BuildError>(())
+    /// ```
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = daemon;
         self
     }
 
-    /// Room for each worker's stack, in bytes; the operating system rounds up.
+    /// Sets the size of each worker's stack in bytes.
+    ///
+    /// The operating system rounds it up. The default is that of the standard library.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().stack_size(16 << 20).build()?;
+    /// assert_eq!(pool.submit(|| [1_u8; 4 << 20].len()).result(), Ok(4 << 20));
+    /// # Ok::<(), raddle::pool::BuildError>(())
+    /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    pub(super) fn into_shared(self) -> Result<Shared, BuildError> {
+    /// Builds the pool.
+    ///
+    /// Workers are spawned when tasks need them.
+    ///
+    /// # Errors
+    /// Returns a [`BuildError`] if the maximum number of workers is zero, or if the name prefix contains a NUL byte.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    /// use raddle::pool::BuildError;
+    ///
+    /// let error = ThreadPoolExecutor::builder().max_workers(0).build().unwrap_err();
+    /// assert_eq!(error, BuildError::NoWorkers);
+    /// ```
+    #[track_caller]
+    pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
+        let shared = Arc::new(self.into_shared()?);
+        rt::created(Object::of(&*shared, POOL), Place::caller());
+        Ok(ThreadPoolExecutor { shared })
+    }
+
+    fn into_shared(self) -> Result<PoolInner, BuildError> {
         let max = self.max_workers.unwrap_or_else(default_workers);
         if max == 0 {
             return Err(BuildError::NoWorkers);
@@ -432,11 +673,18 @@ impl ThreadPoolBuilder {
         }
         let daemon_heirs = self.daemon || rt::daemon_heirs();
         let state = empty(max, self.queue_limit, self.daemon);
-        Ok(Shared::new(future::new_home(), prefix, self.initializer, self.stack_size, daemon_heirs, state))
+        Ok(PoolInner::new(
+            future::new_pool_id(),
+            prefix,
+            self.initializer,
+            self.stack_size,
+            daemon_heirs,
+            state,
+        ))
     }
 }
 
-// The pool calls the initializer and survives its panics; until then, nothing is changed by halves.
+// A builder only stores settings; a panic of the initializer is handled by the pool.
 impl UnwindSafe for ThreadPoolBuilder {}
 impl RefUnwindSafe for ThreadPoolBuilder {}
 
@@ -452,68 +700,69 @@ impl fmt::Debug for ThreadPoolBuilder {
     }
 }
 
-fn empty(max: usize, limit: Option<usize>, daemon: bool) -> State {
-    State {
+fn empty(max: usize, limit: Option<usize>, daemon: bool) -> PoolState {
+    PoolState {
         mode: Mode::Open,
-        lanes: Lanes::new(),
-        door: VecDeque::new(),
+        queue: TaskQueue::new(),
+        blocked_submits: VecDeque::new(),
         limit,
         max,
         workers: 0,
         alive: 0,
         starting: 0,
         waking: 0,
-        looking: 0,
+        spinning: 0,
         busy: 0,
         idle: Vec::new(),
         blocked: Vec::new(),
         joiners: WaitQueue::new(),
         daemon,
         keep_alive: None,
-        swept_at: future::dead(),
-        inbox_open: false,
-        short: None,
+        last_stale_count: future::stale_tasks(),
+        injector_open: false,
+        spawn_failing_since: None,
     }
 }
 
-/// Python's default: tasks often wait for input or output, so there are more workers than processors.
+/// Python's default. Tasks often block on input or output, so there are more workers than processors.
 fn default_workers() -> usize {
     (os::processors() + 4).min(32)
 }
 
-/// Pools without a name are numbered, each program from 0.
+/// Pools without a name are numbered from 0 in each program.
 fn default_prefix() -> String {
     struct Pools(AtomicU64);
     let pools = rt::with_program(|program| program.services().get(|| Pools(AtomicU64::new(0))));
     format!("ThreadPoolExecutor-{}", pools.0.fetch_add(1, Relaxed))
 }
 
-/// How long a submission waits for room; `Until(None)`: for ever.
+/// How long a submission blocks while the task queue is full.
 #[derive(Clone, Copy)]
-pub(super) enum Patience {
-    No,
+pub(super) enum SubmitWait {
+    Never,
+    /// `None` is without a limit.
     Until(Option<Instant>),
 }
 
-/// Submits a task, waiting for room; if it is refused, the future says why.
-pub(super) fn submit<F, T>(shared: &Arc<Shared>, priority: Priority, task: F, op: Op) -> Future<T>
+/// Submits a task, blocking while the queue is full. If it is refused, the future fails.
+pub(super) fn submit<F, T>(shared: &Arc<PoolInner>, priority: Priority, task: F, op: Op) -> Future<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
+    let core = Arc::new(Core::new(shared.pool_id, TaskBody::<_>::new(task, queue(shared))));
     rt::created(Object::of(&*core, "Future"), op.at);
-    if let Err(refusal) = enqueue(shared, core.clone(), priority, Patience::Until(None), op) {
+    if let Err(refusal) = enqueue(shared, core.clone(), priority, SubmitWait::Until(None), op) {
         core.clone().refuse(refusal.into());
     }
     Future::of(core)
 }
 
-/// Submits a task as long as there is patience; if it is refused, the closure comes back.
-pub(super) fn offer<F, T>(
-    shared: &Arc<Shared>,
+/// Submits a task, blocking as `wait` allows. If it is refused, returns the closure.
+pub(super) fn submit_or_return<F, T>(
+    shared: &Arc<PoolInner>,
     priority: Priority,
-    patience: Patience,
+    wait: SubmitWait,
     task: F,
     op: Op,
 ) -> Result<Future<T>, SubmitError<F>>
@@ -521,198 +770,246 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
+    let core = Arc::new(Core::new(shared.pool_id, TaskBody::<_>::new(task, queue(shared))));
     rt::created(Object::of(&*core, "Future"), op.at);
-    match enqueue(shared, core.clone(), priority, patience, op) {
+    match enqueue(shared, core.clone(), priority, wait, op) {
         Ok(()) => Ok(Future::of(core)),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
     }
 }
 
-/// Has a task run whose result nobody wants, waiting for room; if it is refused, the closure comes back.
-pub(super) fn execute<F>(shared: &Arc<Shared>, task: F, op: Op) -> Result<(), SubmitError<F>>
+/// Submits a task without a future, blocking while the queue is full. If it is refused, returns the closure.
+pub(super) fn execute<F>(shared: &Arc<PoolInner>, task: F, op: Op) -> Result<(), SubmitError<F>>
 where
     F: FnOnce() + Send + 'static,
 {
     rt::point(op);
-    if shared.is_an_ancestors() {
-        return Err(SubmitError::Broken(task, AN_ANCESTORS.into()));
+    if shared.is_inherited() {
+        return Err(SubmitError::Broken(task, INHERITED.into()));
     }
-    if let Some(entry) = shared.inbox.enter() {
-        entry.put(Job::Chore(Chore::new(task)));
+    if let Some(injector) = shared.injector.lock_if_open() {
+        injector.push(QueuedTask::Closure(SmallClosure::new(task)));
         return Ok(());
     }
-    // Somebody may have to be woken, hired or waited for, beside which an allocation costs little.
-    let core = Arc::new(Core::new(shared.home, Slot::<_>::new(task, queue(shared))));
+    // A worker may have to be woken or spawned, beside which an allocation costs little.
+    let core = Arc::new(Core::new(shared.pool_id, TaskBody::<_>::new(task, queue(shared))));
     rt::created(Object::of(&*core, "Future"), op.at);
-    match line_up(shared, core.clone(), Priority(0), Patience::Until(None), op) {
+    match enqueue_locked(shared, core.clone(), Priority(0), SubmitWait::Until(None), op) {
         Ok(()) => Ok(()),
         Err(refusal) => Err(refusal.with(core.work().take().expect("a task that was refused has not run"))),
     }
 }
 
-/// The queue of the pool, for its tasks, if others may wait for room in it.
-pub(super) fn queue(shared: &Arc<Shared>) -> Option<Weak<dyn Queue>> {
+/// Returns the pool as a limited queue, to be notified when one of its tasks is cancelled; `None` without a limit.
+pub(super) fn queue(shared: &Arc<PoolInner>) -> Option<Weak<dyn LimitedQueue>> {
     shared.is_limited().then(|| {
-        let shared: Weak<Shared> = Arc::downgrade(shared);
-        shared as Weak<dyn Queue>
+        let shared: Weak<PoolInner> = Arc::downgrade(shared);
+        shared as Weak<dyn LimitedQueue>
     })
 }
 
-/// Puts a task into its lane. On failure nobody else has it, and it has not run.
+/// Enqueues a task. On failure the caller has the only reference to it, and it has not run.
 pub(super) fn enqueue(
-    shared: &Arc<Shared>,
+    shared: &Arc<PoolInner>,
     task: Arc<dyn Task>,
     priority: Priority,
-    patience: Patience,
+    wait: SubmitWait,
     op: Op,
 ) -> Result<(), Refusal> {
-    rt::point(op); // not one that waits for room: who waits does so in line, at the door
-    if shared.is_an_ancestors() {
-        return Err(Refusal::Broken(AN_ANCESTORS.into()));
+    rt::point(op); // it can always proceed: the wait for space is a step of its own
+    if shared.is_inherited() {
+        return Err(Refusal::Broken(INHERITED.into()));
     }
     if priority == Priority(0)
-        && let Some(entry) = shared.inbox.enter()
+        && let Some(injector) = shared.injector.lock_if_open()
     {
-        entry.put(Job::Task(task));
+        injector.push(QueuedTask::Task(task));
         return Ok(());
     }
-    line_up(shared, task, priority, patience, op)
+    enqueue_locked(shared, task, priority, wait, op)
 }
 
-/// Puts a task into its lane if the inbox is not the way.
-fn line_up(
-    shared: &Arc<Shared>,
+/// Enqueues a task under the pool's lock.
+fn enqueue_locked(
+    shared: &Arc<PoolInner>,
     task: Arc<dyn Task>,
     priority: Priority,
-    patience: Patience,
+    wait: SubmitWait,
     op: Op,
 ) -> Result<(), Refusal> {
-    // Before anything is accepted, so that there is always somebody to try again if the system refuses a thread. Under
-    // a scheduler it would be one more thread to explore, and is started if it is needed.
+    // The service retries if the operating system refuses a thread, so it must run before a task is accepted. Under a
+    // scheduler it would be one more thread to explore, and starts only if it is needed.
     if !rt::explored() {
-        timer::start_service().map_err(Refusal::NoThread)?;
+        timer::start_service().map_err(|error| Refusal::Spawn(shared.spawn_error(error)))?;
     }
-    let mut after = After::default();
-    let mut state = shared.gather();
-    if state.is_barred() {
-        state.sweep(&mut after);
+    let mut deferred = Deferred::default();
+    let mut state = shared.lock_all();
+    if state.must_block() {
+        state.remove_stale(&mut deferred);
     }
-    if state.is_barred() {
-        return match patience {
-            Patience::No => {
+    if state.must_block() {
+        return match wait {
+            SubmitWait::Never => {
                 drop(state);
-                carry_out(shared, after);
+                perform(shared, deferred);
                 Err(Refusal::Full)
             }
-            Patience::Until(deadline) => wait_at_door(shared, state, after, task, priority, deadline, op),
+            SubmitWait::Until(deadline) => {
+                block_for_space(shared, state, deferred, task, priority, deadline, op)
+            }
         };
     }
     let address = address_of(&task);
     let pushed = match state.refusal() {
         Some(refusal) => Err(refusal),
-        None => state.push(Job::Task(task), priority), // the submitter keeps a reference, so nothing is dropped here
+        None => state.push(QueuedTask::Task(task), priority), // the caller has a reference, so no destructor runs here
     };
     if state.workers == 0 {
-        state.short = None; // this thread tries for itself, and is refused if that fails
+        state.spawn_failing_since = None; // this thread retries at once, and fails if that fails
     }
-    state.summon(shared.finishing(), &mut after);
-    shared.note(&mut state);
+    state.wake_or_spawn(shared.finishing(), &mut deferred);
+    shared.publish_hints(&mut state);
     drop(state);
-    let hires = std::mem::take(&mut after.hire) > 0;
-    carry_out(shared, after);
+    let spawns = std::mem::take(&mut deferred.spawn) > 0;
+    perform(shared, deferred);
     pushed?;
-    if hires { begin_worker(shared, address) } else { Ok(()) }
+    if spawns { spawn_for_task(shared, address) } else { Ok(()) }
 }
 
-/// Starts a worker for the task at that address; if that fails and there is no other, the task comes out of
-/// its lane again.
-fn begin_worker(shared: &Arc<Shared>, task: usize) -> Result<(), Refusal> {
-    let Err((error, refused)) = hire(shared, Some(task)) else { return Ok(()) };
+/// Spawns a worker for the task at that address. If that fails and there is no worker, the task is removed from the queue.
+fn spawn_for_task(shared: &Arc<PoolInner>, task: usize) -> Result<(), Refusal> {
+    let Err((error, refused)) = spawn(shared, Some(task)) else { return Ok(()) };
     let (mine, others): (Vec<_>, Vec<_>) = refused.into_iter().partition(|refused| refused.is_at(task));
-    refuse_all(others, &Arc::new(io::Error::from(error.kind())));
-    if mine.is_empty() { Ok(()) } else { Err(Refusal::NoThread(error)) }
+    refuse_tasks(others, &Arc::new(shared.spawn_error(error.kind().into())));
+    if mine.is_empty() { Ok(()) } else { Err(Refusal::Spawn(shared.spawn_error(error))) }
 }
 
-/// Waits in line until a worker lets the task in.
-fn wait_at_door(
-    shared: &Arc<Shared>,
-    mut state: Guard<'_, State>,
-    after: After,
+/// Blocks until the task is accepted, the deadline passes, or the pool is shut down.
+fn block_for_space(
+    shared: &Arc<PoolInner>,
+    mut state: Guard<'_, PoolState>,
+    deferred: Deferred,
     task: Arc<dyn Task>,
     priority: Priority,
     deadline: Option<Instant>,
     op: Op,
 ) -> Result<(), Refusal> {
-    let waiter = Waiter::new(CAN_FAIL);
-    let knock = Arc::new(Knock { waiter: waiter.clone(), answer: AtomicU32::new(NONE_YET) });
-    // The submitter keeps a reference to the task, so that the state never drops it.
-    state.door.push_back(Caller { knock: knock.clone(), task: Job::Task(task), priority });
+    let waiter = Waiter::new(MAY_FAIL);
+    let submitter = Arc::new(SubmitWaiter { waiter: waiter.clone(), outcome: AtomicU32::new(UNDECIDED) });
+    // The caller has a reference to the task, so the state never runs its destructor.
+    state.blocked_submits.push_back(BlockedSubmit {
+        submitter: submitter.clone(),
+        task: QueuedTask::Task(task),
+        priority,
+    });
     drop(state);
-    carry_out(shared, after);
-    let crew = if deadline.is_none() { future::crew_of(shared.home) } else { None };
-    if let Some(crew) = &crew {
-        crew.block(&waiter, ROOM);
+    perform(shared, deferred);
+    let worker = if deadline.is_none() { future::worker_of(shared.pool_id) } else { None };
+    if let Some(worker) = &worker {
+        worker.block(&waiter, QUEUE_SPACE);
     }
-    let told = waiter.wait(op, deadline);
-    if let Some(crew) = &crew {
-        crew.unblock(&waiter);
+    let notified = waiter.wait(op, deadline);
+    if let Some(worker) = &worker {
+        worker.unblock(&waiter);
     }
-    // The answer stands as soon as the knock is out of the door, whatever woke the thread.
+    // Once the submit is removed from the list, its outcome is final, even if the wait timed out meanwhile.
     let mut state = shared.state.lock();
-    let place = state.door.iter().position(|caller| Arc::ptr_eq(&caller.knock, &knock));
-    let caller = place.and_then(|place| state.door.remove(place));
-    let refusal = match knock.answer.load(Relaxed) {
-        LET_IN => return Ok(()),
-        NO_WORKER => Refusal::NoThread(io::Error::other("the system has no thread to give")),
-        NONE_YET if told.is_some() => Refusal::Deadlock,
-        NONE_YET => Refusal::Full,
+    let index = state.blocked_submits.iter().position(|blocked| Arc::ptr_eq(&blocked.submitter, &submitter));
+    let blocked = index.and_then(|index| state.blocked_submits.remove(index));
+    let refusal = match submitter.outcome.load(Relaxed) {
+        ACCEPTED => return Ok(()),
+        NO_WORKER => Refusal::Spawn(shared.spawn_error(io::ErrorKind::WouldBlock.into())),
+        UNDECIDED if notified.is_some() => Refusal::Deadlock,
+        UNDECIDED => Refusal::Full,
         _ => state.refusal().unwrap_or(Refusal::ShutDown),
     };
     drop(state);
-    drop(caller);
+    drop(blocked);
     Err(refusal)
 }
 
-/// What becomes of the tasks that wait when a pool is shut down.
+/// What a shutdown does with the tasks that wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ShutdownMode {
-    /// They are run.
+    /// Runs them.
     #[default]
     Drain,
-    /// They are cancelled; those that run go on to their end.
+    /// Cancels them. Tasks that have started are unaffected.
     CancelPending,
 }
 
 impl ThreadPoolExecutor {
-    /// Accepts no more tasks and waits until the workers are gone. Shutting down again is allowed, and can still
-    /// cancel what waits.
+    /// Shuts the pool down and blocks until its workers have terminated.
+    ///
+    /// The pool accepts no more tasks. A second call may still cancel the tasks that wait.
     ///
     /// # Errors
-    /// [`OwnWorkerError`], without any effect, in a worker of this pool: it would wait for itself.
+    /// Returns an [`OwnWorkerError`] if the calling thread is a worker of this pool, which would wait for itself. The pool
+    /// is not shut down then.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{ShutdownMode, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(2);
+    /// let futures: Vec<_> = (0..10).map(|n| pool.submit(move || n)).collect();
+    /// pool.shutdown(ShutdownMode::Drain)?;
+    /// assert!(futures.iter().all(|future| future.done()));
+    /// assert!(pool.try_submit(|| ()).is_err());
+    /// # Ok::<(), raddle::pool::OwnWorkerError>(())
+    /// ```
     #[track_caller]
     pub fn shutdown(&self, how: ShutdownMode) -> Result<(), OwnWorkerError> {
         self.shutdown_until(how, None, Op::new(&*self.shared, POOL, Kind::Wait).with_verb("shuts down"))
             .map(drop)
     }
 
-    /// Accepts no more tasks; says whether the workers are gone already.
+    /// Shuts the pool down without blocking. Returns whether its workers have terminated.
     ///
-    /// It does not wait, and so can be called in a task.
+    /// A task may call this for its own pool.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{ShutdownMode, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(1);
+    /// let inner = pool.clone();
+    /// let terminated = pool.submit(move || inner.try_shutdown(ShutdownMode::Drain));
+    /// assert_eq!(terminated.result(), Ok(false)); // the worker ran the task
+    /// ```
     #[track_caller]
     pub fn try_shutdown(&self, how: ShutdownMode) -> bool {
         rt::point(Op::new(&*self.shared, POOL, Kind::Write).with_verb("shuts down"));
-        if self.shared.is_an_ancestors() {
+        if self.shared.is_inherited() {
             return true;
         }
         self.close(how);
         self.shared.state.lock().alive == 0
     }
 
-    /// Accepts no more tasks and waits at most `timeout` until the workers are gone; says whether they are.
+    /// Shuts the pool down and blocks for at most `timeout` until its workers have terminated.
+    ///
+    /// Returns whether they have.
     ///
     /// # Errors
-    /// As for [`shutdown`](Self::shutdown).
+    /// As [`shutdown`](Self::shutdown).
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, ShutdownMode, ThreadPoolExecutor};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let (pool, done) = (ThreadPoolExecutor::new(1), Arc::new(Event::new()));
+    /// let busy = pool.submit({
+    ///     let done = done.clone();
+    ///     move || done.wait()
+    /// });
+    /// assert!(!pool.shutdown_timeout(ShutdownMode::Drain, Duration::from_millis(1))?);
+    /// done.set();
+    /// assert!(pool.shutdown_timeout(ShutdownMode::Drain, Duration::MAX)?);
+    /// # Ok::<(), raddle::pool::OwnWorkerError>(())
+    /// ```
     #[track_caller]
     pub fn shutdown_timeout(&self, how: ShutdownMode, timeout: Duration) -> Result<bool, OwnWorkerError> {
         self.shutdown_until(
@@ -723,21 +1020,21 @@ impl ThreadPoolExecutor {
     }
 
     fn close(&self, how: ShutdownMode) {
-        let mut after = After::default();
-        let mut state = self.shared.gather();
+        let mut deferred = Deferred::default();
+        let mut state = self.shared.lock_all();
         if how == ShutdownMode::CancelPending {
             let mut waiting = Vec::new();
-            state.lanes.clear(&mut waiting);
-            after.steps.extend(waiting.into_iter().map(Step::Cancel));
+            state.queue.clear(&mut waiting);
+            deferred.actions.extend(waiting.into_iter().map(DeferredAction::Cancel));
         }
         if let Mode::Open = state.mode {
-            state.close(Mode::ShutDown, &mut after);
+            state.close(Mode::ShutDown, &mut deferred);
         } else {
-            state.conclude(&mut after);
+            state.release_finished(&mut deferred);
         }
-        self.shared.note(&mut state);
+        self.shared.publish_hints(&mut state);
         drop(state);
-        carry_out(&self.shared, after);
+        perform(&self.shared, deferred);
     }
 
     fn shutdown_until(
@@ -746,10 +1043,10 @@ impl ThreadPoolExecutor {
         deadline: Option<Instant>,
         op: Op,
     ) -> Result<bool, OwnWorkerError> {
-        if self.shared.is_an_ancestors() {
+        if self.shared.is_inherited() {
             return Ok(true);
         }
-        if future::home() == self.shared.home {
+        if future::pool_id() == self.shared.pool_id {
             return Err(OwnWorkerError);
         }
         rt::point(op);
@@ -768,7 +1065,7 @@ impl ThreadPoolExecutor {
     }
 }
 
-/// A clone is another handle to the same pool. Dropping a handle shuts the pool down only if it is the last one.
+/// Creates another handle to the same pool. Only dropping the last handle shuts the pool down.
 impl Clone for ThreadPoolExecutor {
     fn clone(&self) -> Self {
         let shared = self.shared.clone(); // aborts if there are too many
@@ -782,8 +1079,8 @@ impl Clone for ThreadPoolExecutor {
 impl Drop for ThreadPoolExecutor {
     /// Shuts the pool down if this is its last handle, and waits for its tasks.
     fn drop(&mut self) {
-        if self.shared.is_an_ancestors() {
-            // Its state may be inconsistent since the fork: it is leaked.
+        if self.shared.is_inherited() {
+            // Its state may be inconsistent since the fork, so it is leaked.
             return std::mem::forget(self.shared.clone());
         }
         // A handle is made from an existing one, so a handle that was never cloned is the only one. That a clone was made

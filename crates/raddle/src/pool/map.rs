@@ -1,4 +1,4 @@
-//! One function, many items.
+//! Mapping a function over many items in a pool.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,19 +9,20 @@ use std::time::{Duration, Instant};
 
 use super::error::ZeroBufferError;
 use super::executor::{ThreadPoolExecutor, submit};
-use super::state::{POOL, SUBMITS, Shared};
+use super::state::{POOL, PoolInner, SUBMITS};
 use super::task_queue::Priority;
 use crate::future::{Future, FutureError};
 use crate::rt::{self, Kind, Object, Op, Place};
 use crate::thread::Careful;
 
 impl ThreadPoolExecutor {
-    /// Calls `function` with every item, in tasks of their own, and yields the results in the items' order.
+    /// Calls `function` with each item, in a task of its own, and returns an iterator over the results.
     ///
-    /// All tasks are submitted before this returns, so the items must come to an end;
-    /// [`map_buffered`](Self::map_buffered) looks ahead only so far. Dropping the iterator cancels what has not
-    /// started, as does a time limit that passes.
+    /// The results are in the order of the items. All tasks are submitted before this returns, so the number of items must
+    /// be finite; [`map_buffered`](Self::map_buffered) submits them step by step. Dropping the iterator cancels the tasks
+    /// that have not started.
     ///
+    /// # Examples
     /// ```
     /// use raddle::ThreadPoolExecutor;
     /// use raddle::future::FutureError;
@@ -41,13 +42,14 @@ impl ThreadPoolExecutor {
         Map::new(&self.shared, items, function, usize::MAX, Place::caller())
     }
 
-    /// Like [`map`](Self::map), but with at most `buffersize` tasks that are submitted and not yet asked for.
+    /// Like [`map`](Self::map), with at most `buffersize` tasks whose results have not been returned.
     ///
-    /// Items are taken from the input when there is room for their tasks, so the input may be endless.
+    /// The next item is taken from the input when a result is returned, so the input may be infinite.
     ///
     /// # Errors
-    /// [`ZeroBufferError`] if `buffersize` is 0.
+    /// Returns a [`ZeroBufferError`] if `buffersize` is zero.
     ///
+    /// # Examples
     /// ```
     /// use raddle::ThreadPoolExecutor;
     /// let pool = ThreadPoolExecutor::new(3);
@@ -75,20 +77,33 @@ impl ThreadPoolExecutor {
     }
 }
 
-/// The results of [`ThreadPoolExecutor::map`], in the order of the items.
+/// An iterator over the results of [`ThreadPoolExecutor::map`], in the order of the items.
 ///
-/// Each is what [`Future::result`] gives; a failed one does not end the iteration. Dropping it cancels
-/// what has not started.
-#[must_use = "dropping it cancels the tasks that have not started"]
+/// Each item is what [`Future::result`] returns. A failed task does not end the iteration. Dropping the iterator cancels the
+/// tasks that have not started.
+///
+/// # Examples
+/// ```
+/// use raddle::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::new(2);
+/// let mut halves = pool.map([4, 0], |n| 8 / n);
+/// assert_eq!(halves.next(), Some(Ok(2)));
+/// assert!(halves.next().unwrap().unwrap_err().is_panic()); // division by zero
+/// assert_eq!(halves.next(), None);
+/// ```
+#[must_use = "dropping the iterator cancels the tasks that have not started"]
 pub struct Map<I: Iterator, F, R> {
-    shared: Arc<Shared>,
+    shared: Arc<PoolInner>,
     items: Careful<Fuse<I>>,
     function: Arc<Careful<F>>,
-    ahead: VecDeque<Future<R>>,
+    submitted: VecDeque<Future<R>>,
+    /// The maximum length of `submitted`.
     buffersize: usize,
-    called: Option<Instant>,
+    created_at: Option<Instant>,
     deadline: Option<Instant>,
-    over: bool,
+    finished: bool,
+    /// Where `map` was called, for reports.
     made: Place,
 }
 
@@ -100,7 +115,7 @@ where
     R: Send + 'static,
 {
     fn new(
-        shared: &Arc<Shared>,
+        shared: &Arc<PoolInner>,
         items: impl IntoIterator<IntoIter = I>,
         function: F,
         buffersize: usize,
@@ -110,41 +125,56 @@ where
             shared: shared.clone(),
             items: Careful::new(items.into_iter().fuse()),
             function: Arc::new(Careful::new(function)),
-            ahead: VecDeque::new(),
+            submitted: VecDeque::new(),
             buffersize,
-            // No look at the clock, on which other threads' steps would depend.
-            called: rt::deadline(Duration::ZERO),
+            // Not a reading of the clock, on which the steps of other threads would depend.
+            created_at: rt::deadline(Duration::ZERO),
             deadline: None,
-            over: false,
+            finished: false,
             made: at,
         };
         map.fill(at);
         map
     }
 
-    /// Allows `limit` from the call of `map` for all results together.
+    /// Sets a timeout for all results together, from the call of `map`.
     ///
-    /// When it passes, the iterator yields one [`FutureError::TimedOut`], cancels what has not started, and ends.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.deadline = self.called.and_then(|called| called.checked_add(limit));
+    /// When it expires, the iterator returns one [`FutureError::TimedOut`], cancels the tasks that have not started, and ends.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::future::FutureError;
+    /// use raddle::{Event, ThreadPoolExecutor};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let (pool, never) = (ThreadPoolExecutor::new(1), Arc::new(Event::new()));
+    /// let waits = never.clone();
+    /// let mut results = pool.map(0..3, move |_| waits.wait()).timeout(Duration::from_millis(1));
+    /// assert_eq!(results.next(), Some(Err(FutureError::TimedOut)));
+    /// assert_eq!(results.next(), None);
+    /// never.set();
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.deadline = self.created_at.and_then(|created_at| created_at.checked_add(timeout));
         self
     }
 
     fn fill(&mut self, at: Place) {
-        while self.ahead.len() < self.buffersize
+        while self.submitted.len() < self.buffersize
             && let Some(item) = self.items.next()
         {
             let function = self.function.clone();
             let op = Op::at(Object::of(&*self.shared, POOL), Kind::Put, at).with_verb(SUBMITS);
-            self.ahead.push_back(submit(&self.shared, Priority(0), move || function(item), op));
+            self.submitted.push_back(submit(&self.shared, Priority(0), move || function(item), op));
         }
     }
 }
 
 impl<I: Iterator, F, R> Map<I, F, R> {
     fn cancel_rest(&mut self) {
-        // The last first, so that no worker takes one up in between that will be cancelled anyway.
-        self.ahead.drain(..).rev().for_each(|future| {
+        // The last one first, so that no worker starts a task meanwhile that is about to be cancelled.
+        self.submitted.drain(..).rev().for_each(|future| {
             future.cancel();
         });
     }
@@ -161,29 +191,29 @@ where
 
     #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
+        if self.finished {
             return None;
         }
-        let future = self.ahead.pop_front()?;
+        let future = self.submitted.pop_front()?;
         let now = Place::caller();
         let at = if rt::quiet() { now } else { now.or_creation(self.made) };
         self.fill(at);
         let result = future.result_at(self.deadline, at);
         if let Err(FutureError::TimedOut) = result {
             future.cancel();
-            self.over = true;
+            self.finished = true;
             self.cancel_rest();
         }
         Some(result)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        if self.over {
+        if self.finished {
             return (0, Some(0));
         }
         let (least, most) = self.items.size_hint();
-        let ahead = self.ahead.len();
-        (least.saturating_add(ahead), most.and_then(|most| most.checked_add(ahead)))
+        let submitted = self.submitted.len();
+        (least.saturating_add(submitted), most.and_then(|most| most.checked_add(submitted)))
     }
 }
 
@@ -202,12 +232,12 @@ impl<I: Iterator, F, R> Drop for Map<I, F, R> {
     }
 }
 
-// A panic of the iterator or in a task leaves the futures whole.
+// A panic of the iterator or of a task leaves the futures consistent.
 impl<I: Iterator + UnwindSafe, F: RefUnwindSafe, R> UnwindSafe for Map<I, F, R> {}
 impl<I: Iterator + RefUnwindSafe, F: RefUnwindSafe, R> RefUnwindSafe for Map<I, F, R> {}
 
 impl<I: Iterator, F, R> fmt::Debug for Map<I, F, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Map").field("ahead", &self.ahead.len()).finish_non_exhaustive()
+        f.debug_struct("Map").field("submitted", &self.submitted.len()).finish_non_exhaustive()
     }
 }

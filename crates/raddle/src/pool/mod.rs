@@ -1,8 +1,19 @@
-//! Pools of threads that run tasks: [`ThreadPoolExecutor`].
+//! Pools of threads: [`ThreadPoolExecutor`].
 //!
-//! A worker takes the pool's lock once for each task. Who submits one takes it only when a worker may have to be woken
-//! or started; otherwise the task goes into an inbox with a lock of its own. A task and its future are one allocation.
-//! Workers that find nothing to do sleep, and are woken one at a time.
+//! # Cost
+//! A task and its future are one allocation; a small closure without a future needs none. A worker acquires the pool's lock
+//! once for each task. A submission acquires it only if a worker may have to be woken or spawned; otherwise the task goes
+//! into an injector, which has a lock of its own. Workers without a task spin for a while and then park, and are woken one
+//! at a time.
+//!
+//! # Examples
+//! ```
+//! use raddle::ThreadPoolExecutor;
+//!
+//! let pool = ThreadPoolExecutor::new(4);
+//! let sum = pool.submit(|| (1..=100).sum::<u32>());
+//! assert_eq!(sum.result(), Ok(5050));
+//! ```
 
 mod error;
 mod executor;

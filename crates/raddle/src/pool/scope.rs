@@ -1,4 +1,14 @@
-//! Tasks that may borrow from the function that submits them.
+//! Scopes of a pool, whose tasks may borrow from the caller.
+//!
+//! # Safety argument
+//! A task of a scope is a closure with its lifetime erased. Each closure is paired with a [`TaskToken`], which is dropped
+//! after the closure, and [`scope`](ThreadPoolExecutor::scope) returns or unwinds only when every token has been dropped. So
+//! no closure, and nothing that it borrows, is used after the scope. If a thread calls `exit` in a task, its frames are never
+//! unwound, and the scope never returns.
+//!
+//! # Progress
+//! If the thread of a scope is a worker of the pool, it runs tasks of the scope that no other worker has started, instead of
+//! blocking a worker that they might need.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,32 +20,33 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 
 use super::error::Refusal;
-use super::executor::{Patience, ThreadPoolExecutor, enqueue, queue};
-use super::state::{POOL, SUBMITS, Shared};
-use super::task::{Slot, Task};
+use super::executor::{SubmitWait, ThreadPoolExecutor, enqueue, queue};
+use super::state::{POOL, PoolInner, SUBMITS};
+use super::task::{Task, TaskBody};
 use super::task_queue::Priority;
-use super::worker::run_here;
+use super::worker::run_inline;
 use crate::erase::erase;
-use crate::future::{self, Core, Future, FutureError, NOTHING, SETTLED};
+use crate::future::{self, Core, Future, FutureError, NO_TASK, SETTLED};
 use crate::raw::{Guard, Guarded, Waiter};
 use crate::rt::{self, Kind, Object, Op};
 use crate::thread::drop_guarded;
 
 impl ThreadPoolExecutor {
-    /// Runs `f`, which can submit tasks that borrow from outside, and returns when all of them are over.
+    /// Calls `f` with a scope, in which it can submit tasks that borrow, and blocks until all of these tasks are done.
     ///
-    /// Called in one of the pool's own workers, the caller runs tasks that no other worker has taken, so scopes can
-    /// be nested to any depth in a pool of any size.
+    /// In a worker of the pool, the calling thread itself runs tasks that no other worker has started, so scopes can be
+    /// nested to any depth in a pool of any size.
     ///
-    /// If a task calls `std::process::exit`, this never returns: what the task borrowed must stay as long as the
-    /// program does.
+    /// If a task calls [`std::process::exit`], this never returns, since what the task borrows must remain valid until the
+    /// process terminates.
     ///
     /// # Panics
-    /// With the panic of `f`, after the tasks are over. If `f` returned, with the panic of the first task, in the order of
-    /// submission, that panicked and at whose [`ScopedFuture`] nobody looked; its payload is the task's own. Panics
-    /// of further tasks are reported to the [excepthook](crate::thread::set_excepthook). A task that was not run, and
-    /// at whose future nobody looked, is a panic that says why.
+    /// Panics with the panic of `f`, after the tasks are done. If `f` returns, panics with the payload of the first task, in
+    /// the order of submission, that panicked and whose [`ScopedFuture`] was not observed. Panics of further tasks are
+    /// reported to the [excepthook](crate::thread::set_excepthook). Also panics if a task was not run and its future was not
+    /// observed.
     ///
+    /// # Examples
     /// ```
     /// use raddle::ThreadPoolExecutor;
     ///
@@ -56,30 +67,30 @@ impl ThreadPoolExecutor {
         let op = Op::new(&*self.shared, POOL, Kind::Wait).with_verb("waits for the tasks of its scope in");
         let scope = TaskScope {
             shared: self.shared.clone(),
-            tally: Arc::new(Tally::default()),
-            helps: future::crew_of(self.shared.home).is_some(),
-            tasks: Guarded::new(Tasks::default()),
+            counter: Arc::new(ScopeCounter::default()),
+            is_worker: future::worker_of(self.shared.pool_id).is_some(),
+            tasks: Guarded::new(ScopeTasks::default()),
             lives: PhantomData,
         };
         let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-        // A scheduler may throw out of the wait, but as long as a task runs it borrows from the caller.
-        let mut thrown = Vec::new(); // to be dropped later, which may throw, too
+        // A scheduler may unwind the wait, but as long as a task runs it borrows from the caller.
+        let mut unwound = Vec::new(); // dropped later, since a destructor may panic as well
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| scope.finish(op))) {
-            thrown.push(payload);
+            unwound.push(payload);
         }
-        match (result, thrown.pop()) {
+        match (result, unwound.pop()) {
             (Err(payload), _) => resume_unwind(payload),
             (Ok(value), Some(payload)) => {
-                drop_guarded(RETURNED, value); // not while it unwinds, where a panic of the destructor would abort
+                drop_guarded(RETURNED, value); // not while unwinding, where a panic of the destructor would abort
                 resume_unwind(payload)
             }
-            (Ok(value), None) => match scope.unseen_failure(op) {
+            (Ok(value), None) => match scope.unobserved_failure(op) {
                 None => value,
                 Some(error) => {
                     drop_guarded(RETURNED, value);
                     match error {
                         FutureError::Panicked(panic) => panic.resume_unwind(),
-                        error => panic!("a scoped task failed: {error}"),
+                        error => panic!("a task of a scope failed: {error}"),
                     }
                 }
             },
@@ -89,32 +100,44 @@ impl ThreadPoolExecutor {
 
 const RETURNED: &str = "the destructor of what a scope's function returned";
 
-/// Where tasks that borrow are submitted; see [`ThreadPoolExecutor::scope`].
+/// Submits tasks that borrow from outside of the scope; see [`ThreadPoolExecutor::scope`].
 pub struct TaskScope<'scope, 'env: 'scope> {
-    shared: Arc<Shared>,
-    tally: Arc<Tally>,
-    /// The thread of the scope is a worker of the pool, and runs tasks instead of waiting for them.
-    helps: bool,
-    tasks: Guarded<Tasks>,
-    /// Neither lifetime may shrink or grow: what a task borrows would not outlive the scope.
+    shared: Arc<PoolInner>,
+    counter: Arc<ScopeCounter>,
+    /// Whether the thread of the scope is a worker of the pool, which runs tasks instead of waiting for them.
+    is_worker: bool,
+    tasks: Guarded<ScopeTasks>,
+    /// Both lifetimes are invariant; otherwise what a task borrows might not outlive the scope.
     lives: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
 }
 
 #[derive(Default)]
-struct Tasks {
-    /// All whose failure may have to be told.
+struct ScopeTasks {
+    /// The futures whose failure may have to be reported.
     futures: Vec<Future<()>>,
-    /// At this length, those that are over and well are dropped.
+    /// At this length, futures that succeeded are dropped.
     prune_at: usize,
-    /// What the thread of the scope can run, if it helps.
-    to_do: VecDeque<Arc<dyn Task>>,
+    /// The tasks that the thread of the scope can run, if it is a worker.
+    runnable: VecDeque<Arc<dyn Task>>,
 }
 
 impl<'scope> TaskScope<'scope, '_> {
-    /// Has `task` run by the pool. The future may be dropped: the scope waits for the task in any case.
+    /// Submits a task and returns its future.
     ///
-    /// While as many tasks wait as the pool's queue limit allows, it waits, in line with others; a worker of
-    /// the pool runs the task itself instead.
+    /// The scope waits for the task even if the future is dropped. If the task queue is full, blocks until there is space;
+    /// a worker of the pool runs the task at once instead.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// let (pool, text) = (ThreadPoolExecutor::new(2), String::from("one two"));
+    /// let words = pool.scope(|s| {
+    ///     let words = s.submit(|| text.split(' ').count()); // borrows `text`
+    ///     words.result()
+    /// });
+    /// assert_eq!(words, Ok(2));
+    /// ```
     #[track_caller]
     pub fn submit<F, T>(&'scope self, task: F) -> ScopedFuture<'scope, T>
     where
@@ -122,29 +145,29 @@ impl<'scope> TaskScope<'scope, '_> {
         T: Send + 'scope,
     {
         let op = Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS);
-        let value = Arc::new(Room(Guarded::new(None)));
-        let room = value.clone();
+        let value = Arc::new(ResultSlot(Guarded::new(None)));
+        let slot = value.clone();
         let run: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
             let result = task();
-            *room.0.lock() = Some(result);
+            *slot.0.lock() = Some(result);
         });
-        // SAFETY: the closure and all that it owns are gone when the ticket is given up: the errand drops the
-        // closure, run or not, before the ticket. `scope` does not return before every ticket has been given up,
-        // and never if a thread called `exit` in a closure: that one's frame, and what it lent, stays.
+        // SAFETY: the closure and all that it owns are dropped before the token is: a scoped task drops the closure, run
+        // or not, before the token. `scope` does not return before every token has been dropped, and never if a thread
+        // called `exit` in a closure, whose frame, and what it borrows, remains.
         #[expect(unsafe_code, reason = "the scope waits for the task")]
         let run = unsafe { erase(run) };
-        let ticket = Ticket::new(&self.tally);
-        let lost = ticket.lost();
-        let errand = Errand { run, ticket };
+        let token = TaskToken::new(&self.counter);
+        let lost = token.lost_task();
+        let scoped_task = ScopedTask { run, token };
         let core = Arc::new(Core::new(
-            self.shared.home,
-            Slot::<_, false>::new(move || errand.run(), queue(&self.shared)),
+            self.shared.pool_id,
+            TaskBody::<_, false>::new(move || scoped_task.run(), queue(&self.shared)),
         ));
         rt::created(Object::of(&*core, "Future"), op.at);
         let done = Future::of(core.clone());
         done.add_done_callback(move |done| {
             if let Some(FutureError::Abandoned) = done.core().peek_failure() {
-                lost.tell();
+                lost.report();
             }
         });
         self.remember(&done, &core);
@@ -153,11 +176,11 @@ impl<'scope> TaskScope<'scope, '_> {
     }
 
     fn enqueue(&self, task: Arc<dyn Task>, op: Op) {
-        let own = future::crew_of(self.shared.home).is_some();
-        let patience = if own { Patience::No } else { Patience::Until(None) };
-        match enqueue(&self.shared, task.clone(), Priority(0), patience, op) {
+        let own = future::worker_of(self.shared.pool_id).is_some();
+        let wait = if own { SubmitWait::Never } else { SubmitWait::Until(None) };
+        match enqueue(&self.shared, task.clone(), Priority(0), wait, op) {
             Ok(()) => {}
-            Err(Refusal::Full) => run_here(&self.shared, &task),
+            Err(Refusal::Full) => run_inline(&self.shared, &task),
             Err(refusal) => task.refuse(refusal.into()),
         }
     }
@@ -165,39 +188,39 @@ impl<'scope> TaskScope<'scope, '_> {
     fn remember(&self, done: &Future<()>, task: &Arc<impl Task + 'static>) {
         let mut tasks = self.tasks.lock();
         tasks.futures.push(done.clone());
-        if self.helps {
-            tasks.to_do.push_back(task.clone());
+        if self.is_worker {
+            tasks.runnable.push_back(task.clone());
         }
         if tasks.futures.len() >= tasks.prune_at.max(1024) {
             let all = std::mem::take(&mut tasks.futures);
             drop(tasks);
-            let open: Vec<_> = all.into_iter().filter(|done| !is_over_and_well(done)).collect();
+            let unfinished: Vec<_> = all.into_iter().filter(|done| !succeeded(done)).collect();
             let mut tasks = self.tasks.lock();
-            tasks.prune_at = 2 * open.len();
-            tasks.futures.extend(open);
+            tasks.prune_at = 2 * unfinished.len();
+            tasks.futures.extend(unfinished);
         }
-        self.tally.nudge();
+        self.counter.notify_new_task();
     }
 
-    /// Waits until all tasks are over, and runs those that wait if nobody else may be there to do it.
+    /// Blocks until all tasks are done. A worker runs those that wait.
     fn finish(&self, op: Op) {
         rt::point(op);
         loop {
-            let next = || self.tasks.lock().to_do.pop_front();
+            let next = || self.tasks.lock().runnable.pop_front();
             while let Some(task) = next() {
-                run_here(&self.shared, &task);
+                run_inline(&self.shared, &task);
             }
-            if self.tally.wait(self.shared.home, op) {
+            if self.counter.wait(self.shared.pool_id, op) {
                 return;
             }
         }
     }
 
-    /// A failure that nobody looked at.
-    fn unseen_failure(&self, op: Op) -> Option<FutureError> {
+    /// Returns the first failure that was not observed.
+    fn unobserved_failure(&self, op: Op) -> Option<FutureError> {
         let futures = std::mem::take(&mut self.tasks.lock().futures);
         let mut failures = futures.iter().filter_map(|done| {
-            // What the task borrowed is gone; its future is settled a moment later.
+            // The closure has been dropped; the future is settled a moment later.
             let _settled = done.core().wait(op, None, future::settled);
             done.core().unseen_failure()
         });
@@ -205,97 +228,149 @@ impl<'scope> TaskScope<'scope, '_> {
     }
 }
 
-fn is_over_and_well(done: &Future<()>) -> bool {
+fn succeeded(done: &Future<()>) -> bool {
     done.core().is(future::settled) && done.core().peek_failure().is_none()
 }
 
-// As a scope of threads.
+// As `std::thread::Scope`.
 impl RefUnwindSafe for TaskScope<'_, '_> {}
 
 impl fmt::Debug for TaskScope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        rt::point(Op::new(&*self.tally, "pool scope", Kind::Read));
-        f.debug_struct("TaskScope").field("unfinished", &self.tally.count()).finish_non_exhaustive()
+        rt::point(Op::new(&*self.counter, "pool scope", Kind::Read));
+        f.debug_struct("TaskScope").field("unfinished", &self.counter.count()).finish_non_exhaustive()
     }
 }
 
-/// What a worker does for a scope; the fields are dropped in this order.
-struct Errand {
+/// What a worker runs for a scope. The fields are dropped in this order.
+struct ScopedTask {
     run: Box<dyn FnOnce() + Send>,
-    ticket: Ticket,
+    token: TaskToken,
 }
 
-impl Errand {
+impl ScopedTask {
     fn run(self) {
-        let Self { run, ticket } = self;
+        let Self { run, token } = self;
         run();
-        drop(ticket); // on a panic, too, it goes last
+        drop(token); // last, on a panic as well
     }
 }
 
-/// Where a task leaves its result.
-struct Room<T>(Guarded<Option<T>>);
+/// The result of a task.
+struct ResultSlot<T>(Guarded<Option<T>>);
 
-impl<T> Drop for Room<T> {
+impl<T> Drop for ResultSlot<T> {
     fn drop(&mut self) {
-        drop_guarded("the destructor of a result that nobody took", self.0.get_mut().take());
+        drop_guarded("the destructor of an unused result", self.0.get_mut().take());
     }
 }
 
-/// The result of a scope's task.
+/// The future of a task of a scope.
+///
+/// # Examples
+/// See [`TaskScope::submit`].
 pub struct ScopedFuture<'scope, T> {
-    shared: Arc<Shared>,
+    shared: Arc<PoolInner>,
     task: Arc<dyn Task>,
     done: Future<()>,
-    value: Arc<Room<T>>,
+    value: Arc<ResultSlot<T>>,
     scope: PhantomData<&'scope ()>,
 }
 
 impl<T> ScopedFuture<'_, T> {
-    /// Waits until the task is over and takes its result; the first who asks gets it. A worker of the pool runs the
-    /// task itself if nobody has taken it.
+    /// Blocks until the task is done and takes its result.
+    ///
+    /// The first call gets the result. A worker of the pool runs the task itself if no other worker has started it.
     ///
     /// # Errors
-    /// As for [`Future::result`].
+    /// As [`Future::result`].
+    ///
+    /// # Examples
+    /// See [`TaskScope::submit`].
     #[track_caller]
     pub fn result(&self) -> Result<T, FutureError> {
-        run_here(&self.shared, &self.task);
+        run_inline(&self.shared, &self.task);
         self.done.result()?;
         self.take()
     }
 
-    /// Like [`result`](Self::result), waiting at most `timeout`.
+    /// Blocks for at most `timeout` until the task is done, and takes its result.
     ///
     /// # Errors
-    /// As for [`Future::result_timeout`].
+    /// As [`Future::result_timeout`].
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    /// use std::time::Duration;
+    ///
+    /// let answer = ThreadPoolExecutor::new(1).scope(|s| s.submit(|| 42).result_timeout(Duration::MAX));
+    /// assert_eq!(answer, Ok(42));
+    /// ```
     #[track_caller]
     pub fn result_timeout(&self, timeout: Duration) -> Result<T, FutureError> {
         self.done.result_timeout(timeout)?;
         self.take()
     }
 
-    /// Takes the result if the task is over, without waiting.
+    /// Takes the result if the task is done. Never blocks.
     ///
     /// # Errors
-    /// As for [`Future::try_result`].
+    /// As [`Future::try_result`].
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::future::FutureError;
+    /// use raddle::{Event, ThreadPoolExecutor};
+    ///
+    /// let done = Event::new();
+    /// ThreadPoolExecutor::new(1).scope(|s| {
+    ///     let waits = s.submit(|| done.wait());
+    ///     assert_eq!(waits.try_result(), Err(FutureError::NotDone));
+    ///     done.set();
+    /// });
+    /// ```
     #[track_caller]
     pub fn try_result(&self) -> Result<T, FutureError> {
         self.done.try_result()?;
         self.take()
     }
 
-    /// Whether the task is over.
+    /// Returns whether the task is done.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    ///
+    /// ThreadPoolExecutor::new(1).scope(|s| {
+    ///     let task = s.submit(|| ());
+    ///     task.result().unwrap();
+    ///     assert!(task.done());
+    /// });
+    /// ```
     #[track_caller]
     pub fn done(&self) -> bool {
         self.done.done()
     }
 
-    /// Cancels the task if it has not started; says whether it is cancelled now.
+    /// Cancels the task if it has not started. Returns whether it is cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, ThreadPoolExecutor};
+    ///
+    /// let done = Event::new();
+    /// ThreadPoolExecutor::new(1).scope(|s| {
+    ///     s.submit(|| done.wait()); // keeps the only worker busy
+    ///     assert!(s.submit(|| unreachable!()).cancel());
+    ///     done.set();
+    /// });
+    /// ```
     #[track_caller]
     pub fn cancel(&self) -> bool {
         let cancelled = self.done.cancel();
         if cancelled {
-            let _seen = self.done.core().unseen_failure(); // it is no surprise at the scope's end
+            let _observed = self.done.core().unseen_failure(); // so that the end of the scope does not panic
         }
         cancelled
     }
@@ -305,7 +380,7 @@ impl<T> ScopedFuture<'_, T> {
     }
 }
 
-// It is settled in one step.
+// A future is settled in one step.
 impl<T> UnwindSafe for ScopedFuture<'_, T> {}
 impl<T> RefUnwindSafe for ScopedFuture<'_, T> {}
 
@@ -315,141 +390,144 @@ impl<T> fmt::Debug for ScopedFuture<'_, T> {
     }
 }
 
-/// How many closures of a scope are not gone yet.
-pub(super) struct Tally(Guarded<Open>);
+/// Counts the closures of a scope that have not been dropped.
+struct ScopeCounter(Guarded<ScopeCounts>);
 
 #[derive(Default)]
-struct Open {
-    tickets: usize,
-    /// The process whose tickets these are, by its forks: the threads that have those of a parent are not in its child.
+struct ScopeCounts {
+    /// The number of tokens.
+    unfinished: usize,
+    /// The process of the tokens, as a number of forks. A forked child does not have the threads that have the tokens.
     process: u32,
-    /// There may be something new to do for the one who waits.
-    nudged: bool,
-    /// A thread called `exit` in a task: what that borrows must stay as long as the program does.
+    /// A task was submitted, which the thread of the scope may run.
+    task_added: bool,
+    /// A thread called `exit` in a task, whose borrows must remain valid until the process terminates.
     lost: bool,
+    /// The thread of the scope, if it waits.
     waiter: Option<Arc<Waiter>>,
 }
 
-impl Default for Tally {
+impl Default for ScopeCounter {
     fn default() -> Self {
-        Self(Guarded::new(Open::default()))
+        Self(Guarded::new(ScopeCounts::default()))
     }
 }
 
-impl Tally {
-    fn open(&self) -> Guard<'_, Open> {
-        let mut open = self.0.lock();
-        if open.process != rt::forks() {
-            *open = Open { process: rt::forks(), ..Open::default() };
+impl ScopeCounter {
+    /// Acquires the lock; in a forked child, with empty counts.
+    fn lock(&self) -> Guard<'_, ScopeCounts> {
+        let mut counts = self.0.lock();
+        if counts.process != rt::forks() {
+            *counts = ScopeCounts { process: rt::forks(), ..ScopeCounts::default() };
         }
-        open
+        counts
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.open().tickets
+    fn count(&self) -> usize {
+        self.lock().unfinished
     }
 
-    /// Waits until every ticket has been given up, or until nudged; says whether the former holds.
+    /// Blocks until every token has been dropped or a task is submitted. Returns whether every token has been dropped.
     ///
-    /// It never returns once a task is lost in `exit`: the frame that it left may lend what it borrowed to threads
-    /// of its own, which go on.
-    pub(super) fn wait(&self, home: u64, op: Op) -> bool {
-        let mut open = self.open();
-        if open.lost {
-            drop(open);
+    /// Never returns once a task has called `exit`: its frames may lend what they borrow to other threads.
+    fn wait(&self, pool_id: u64, op: Op) -> bool {
+        let mut counts = self.lock();
+        if counts.lost {
+            drop(counts);
             rt::block_forever();
         }
-        if open.tickets == 0 || std::mem::take(&mut open.nudged) {
-            return open.tickets == 0;
+        if counts.unfinished == 0 || std::mem::take(&mut counts.task_added) {
+            return counts.unfinished == 0;
         }
-        let waiter = open.waiter.insert(Waiter::new(0)).clone();
-        drop(open);
-        let crew = future::crew_of(home);
-        if let Some(crew) = &crew {
-            crew.block(&waiter, NOTHING);
+        let waiter = counts.waiter.insert(Waiter::new(0)).clone();
+        drop(counts);
+        let worker = future::worker_of(pool_id);
+        if let Some(worker) = &worker {
+            worker.block(&waiter, NO_TASK);
         }
         waiter.wait(op, None);
-        if let Some(crew) = &crew {
-            crew.unblock(&waiter);
+        if let Some(worker) = &worker {
+            worker.unblock(&waiter);
         }
-        let open = self.open();
-        open.tickets == 0 && !open.lost
+        let counts = self.lock();
+        counts.unfinished == 0 && !counts.lost
     }
 
-    /// There may be something to do for the one who waits.
-    pub(super) fn nudge(&self) {
-        let mut open = self.open();
-        open.nudged = true;
-        let waiter = open.waiter.take();
-        drop(open);
+    /// Wakes the thread of the scope for a task that was submitted.
+    fn notify_new_task(&self) {
+        let mut counts = self.lock();
+        counts.task_added = true;
+        let waiter = counts.waiter.take();
+        drop(counts);
         if let Some(waiter) = waiter {
             waiter.notify(SETTLED);
         }
     }
 
-    fn give_up(&self) {
-        let mut open = self.open();
-        open.tickets -= 1;
-        let waiter = if open.tickets == 0 { open.waiter.take() } else { None };
-        drop(open);
+    fn finish_one(&self) {
+        let mut counts = self.lock();
+        counts.unfinished -= 1;
+        let waiter = if counts.unfinished == 0 { counts.waiter.take() } else { None };
+        drop(counts);
         if let Some(waiter) = waiter {
             waiter.notify(SETTLED);
         }
     }
 
-    fn lose(&self) {
-        let mut open = self.open();
-        open.lost = true;
-        let waiter = open.waiter.take();
-        drop(open);
+    fn mark_lost(&self) {
+        let mut counts = self.lock();
+        counts.lost = true;
+        let waiter = counts.waiter.take();
+        drop(counts);
         if let Some(waiter) = waiter {
             waiter.notify(SETTLED);
         }
     }
 }
 
-/// A closure that is not gone yet. Dropping this gives it up.
-pub(super) struct Ticket {
-    tally: Arc<Tally>,
+/// Represents a closure of a scope. Dropped after the closure.
+struct TaskToken {
+    counter: Arc<ScopeCounter>,
     process: u32,
-    /// It has been given up.
+    /// Whether the token has been dropped.
     done: Arc<AtomicBool>,
 }
 
-impl Ticket {
-    pub(super) fn new(tally: &Arc<Tally>) -> Self {
-        let mut open = tally.open();
-        open.tickets += 1;
-        Self { tally: tally.clone(), process: open.process, done: Arc::default() }
+impl TaskToken {
+    fn new(counter: &Arc<ScopeCounter>) -> Self {
+        let mut counts = counter.lock();
+        counts.unfinished += 1;
+        Self { counter: counter.clone(), process: counts.process, done: Arc::default() }
     }
 
-    /// For the case that the thread with the ticket never proceeds.
-    pub(super) fn lost(&self) -> Lost {
-        Lost { tally: self.tally.clone(), done: self.done.clone() }
+    /// Returns what marks the task as lost if its thread calls `exit`.
+    fn lost_task(&self) -> LostTask {
+        LostTask { counter: self.counter.clone(), done: self.done.clone() }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for TaskToken {
     fn drop(&mut self) {
         self.done.store(true, Release);
         if self.process == rt::forks() {
-            self.tally.give_up();
+            self.counter.finish_one();
         }
     }
 }
 
-/// Says that the holder of a ticket called `exit`.
-pub(super) struct Lost {
-    tally: Arc<Tally>,
+/// Marks a task as lost, whose thread called `exit`.
+struct LostTask {
+    counter: Arc<ScopeCounter>,
     done: Arc<AtomicBool>,
 }
 
-impl Lost {
-    /// The task will never be settled by its thread. If its closure is gone all the same, because a scheduler unwound the
-    /// thread after that, nothing that it borrowed is still lent.
-    pub(super) fn tell(&self) {
+impl LostTask {
+    /// Marks the task as lost, unless its closure has been dropped.
+    ///
+    /// A scheduler may unwind a thread that called `exit`. Then nothing is borrowed any more.
+    fn report(&self) {
         if !self.done.load(Acquire) {
-            self.tally.lose();
+            self.counter.mark_lost();
         }
     }
 }

@@ -1,27 +1,28 @@
-//! A closure whose types are forgotten and whose result nobody wants, kept in place if it is small.
+//! A closure with its type erased and without a result, stored in place if it is small.
 //!
-//! A box would be allocated in one thread and freed in another, which costs more than all else that is done for it.
+//! A box would be allocated by the submitting thread and freed by a worker, which costs more than the rest of the
+//! submission.
 #![allow(unsafe_code)]
 
 use std::mem::{ManuallyDrop, MaybeUninit};
 
-/// As large as what many closures capture: a reference, a number, and one more.
-type Room = MaybeUninit<[usize; 3]>;
+/// Storage for a closure. Three words hold what many closures capture, such as a reference and two numbers.
+type Storage = MaybeUninit<[usize; 3]>;
 
-/// It is run or dropped, once.
-pub(super) struct Chore {
-    /// A value of the type that `kind` was made for, until it is run or dropped.
-    room: Room,
-    kind: &'static Kind,
+/// A closure of any type without a result. It is run or dropped, once.
+pub(super) struct SmallClosure {
+    /// A value of the type that `vtable` was made for, until it is run or dropped.
+    storage: Storage,
+    vtable: &'static ClosureVtable,
 }
 
-/// What can be done with the closure in a room. Each moves it out, so that it can be done once.
-struct Kind {
-    run: unsafe fn(&mut Room),
-    discard: unsafe fn(&mut Room),
+/// The operations on the closure in a storage. Each moves the closure out, so only one may be called, once.
+struct ClosureVtable {
+    run: unsafe fn(&mut Storage),
+    discard: unsafe fn(&mut Storage),
 }
 
-impl Chore {
+impl SmallClosure {
     #[inline]
     pub(super) fn new<F: FnOnce() + Send + 'static>(closure: F) -> Self {
         if fits::<F>() {
@@ -32,47 +33,48 @@ impl Chore {
         }
     }
 
-    /// The closure may go to another thread, and stay for as long as it likes: hence the bounds.
+    /// Stores the closure. The bounds allow another thread to run it at any time.
     fn keep<F: FnOnce() + Send + 'static>(closure: F) -> Self {
         assert!(fits::<F>());
-        let mut room = Room::uninit();
-        // SAFETY: the room is as large as an `F` at least, and aligned for one, as just checked.
-        unsafe { room.as_mut_ptr().cast::<F>().write(closure) };
-        Self { room, kind: const { &Kind { run: run::<F>, discard: discard::<F> } } }
+        let mut storage = Storage::uninit();
+        // SAFETY: the storage is large enough for an `F` and aligned for it, as just checked.
+        unsafe { storage.as_mut_ptr().cast::<F>().write(closure) };
+        Self { storage, vtable: const { &ClosureVtable { run: run::<F>, discard: discard::<F> } } }
     }
 
     #[inline]
     pub(super) fn run(self) {
-        let mut this = ManuallyDrop::new(self); // so that the closure is not dropped, too
-        // SAFETY: the room holds the closure that the kind was made for, and nobody can look at it again.
-        unsafe { (this.kind.run)(&mut this.room) }
+        let mut this = ManuallyDrop::new(self); // so that the closure is not dropped as well
+        // SAFETY: the storage holds a closure of the type that the vtable was made for, and `self` is consumed, so it is not
+        // used again.
+        unsafe { (this.vtable.run)(&mut this.storage) }
     }
 }
 
-impl Drop for Chore {
+impl Drop for SmallClosure {
     fn drop(&mut self) {
-        // SAFETY: as for `run`, which does not come here.
-        unsafe { (self.kind.discard)(&mut self.room) }
+        // SAFETY: as in `run`, which prevents this destructor; the storage is not used after a destructor.
+        unsafe { (self.vtable.discard)(&mut self.storage) }
     }
 }
 
 const fn fits<F>() -> bool {
-    size_of::<F>() <= size_of::<Room>() && align_of::<F>() <= align_of::<Room>()
+    size_of::<F>() <= size_of::<Storage>() && align_of::<F>() <= align_of::<Storage>()
 }
 
 /// # Safety
-/// There is an `F` in the room, and nobody will use it again.
-unsafe fn run<F: FnOnce()>(room: &mut Room) {
-    // SAFETY: there is one, and this moves it out.
-    let closure = unsafe { room.as_mut_ptr().cast::<F>().read() };
+/// The storage holds an `F`, which is not used again.
+unsafe fn run<F: FnOnce()>(storage: &mut Storage) {
+    // SAFETY: the caller promises that there is an `F`, which this moves out.
+    let closure = unsafe { storage.as_mut_ptr().cast::<F>().read() };
     closure();
 }
 
 /// # Safety
-/// As for `run`.
-unsafe fn discard<F>(room: &mut Room) {
-    // SAFETY: there is one, and this moves it out.
-    drop(unsafe { room.as_mut_ptr().cast::<F>().read() });
+/// As `run`.
+unsafe fn discard<F>(storage: &mut Storage) {
+    // SAFETY: the caller promises that there is an `F`, which this moves out.
+    drop(unsafe { storage.as_mut_ptr().cast::<F>().read() });
 }
 
 #[cfg(test)]
@@ -81,10 +83,10 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-    use super::Chore;
+    use super::SmallClosure;
 
-    /// Captures `payload`, and adds `run` to a sum when it is run, and 1 when what it captured is dropped.
-    fn chore<T: Send + 'static>(sum: &Arc<AtomicUsize>, run: usize, payload: T) -> Chore {
+    /// Captures `payload`. Adds `run` to a sum when it is run, and 1 when its captures are dropped.
+    fn closure<T: Send + 'static>(sum: &Arc<AtomicUsize>, run: usize, payload: T) -> SmallClosure {
         struct Dropped<T>(Arc<AtomicUsize>, T);
         impl<T> Drop for Dropped<T> {
             fn drop(&mut self) {
@@ -93,22 +95,22 @@ mod tests {
             }
         }
         let captured = Dropped(sum.clone(), payload);
-        Chore::new(move || {
+        SmallClosure::new(move || {
             captured.0.fetch_add(run, Relaxed);
         })
     }
 
     fn runs_and_drops<T: Copy + Send + 'static>(payload: T) {
         let sum = Arc::new(AtomicUsize::new(0));
-        chore(&sum, 10, payload).run();
+        closure(&sum, 10, payload).run();
         assert_eq!(sum.load(Relaxed), 11);
-        drop(chore(&sum, 10, payload));
+        drop(closure(&sum, 10, payload));
         assert_eq!(sum.load(Relaxed), 12);
         assert_eq!(Arc::strong_count(&sum), 1);
     }
 
     #[test]
-    fn whatever_its_size_it_is_run_or_dropped_once() {
+    fn closure_of_any_size_is_run_or_dropped_once() {
         #[repr(align(64))]
         #[derive(Clone, Copy)]
         struct Wide;
@@ -122,18 +124,18 @@ mod tests {
     }
 
     #[test]
-    fn one_that_captures_nothing_is_run() {
+    fn closure_without_captures_is_run() {
         static RUNS: AtomicUsize = AtomicUsize::new(0);
-        Chore::new(|| RUNS.store(1, Relaxed)).run();
+        SmallClosure::new(|| RUNS.store(1, Relaxed)).run();
         assert_eq!(RUNS.load(Relaxed), 1);
     }
 
     #[test]
-    fn what_a_panic_leaves_is_dropped_once() {
+    fn captures_are_dropped_once_after_a_panic() {
         let captured = Arc::new(());
         let inner = captured.clone();
-        let chore = Chore::new(move || panic!("{inner:?}"));
-        catch_unwind(AssertUnwindSafe(|| chore.run())).unwrap_err();
+        let closure = SmallClosure::new(move || panic!("{inner:?}"));
+        catch_unwind(AssertUnwindSafe(|| closure.run())).unwrap_err();
         assert_eq!(Arc::strong_count(&captured), 1);
     }
 }

@@ -1,20 +1,33 @@
-//! What a pool's lock guards: the tasks that wait, the workers, and who must be woken when.
+//! The state of a pool: its task queue, its workers, and which of them to wake or to spawn.
 //!
-//! # No wake-up is lost
-//! A worker without a task puts a [`Waiter`] into `idle`, under the lock, and sleeps on it. Whoever adds a task
-//! calls [`State::summon`] under the lock: if nobody is on the way (`waking` is 0), it takes the worker that
-//! went idle last out of `idle` and, after the lock is let go, tells it. A waiter is told once, by the one who took
-//! it out, so a worker that is on the way arrives; it takes a task and summons the next one. Hence while a task
-//! waits and a worker is idle, another worker is on the way. One wake at a time is enough and is the cheapest:
-//! a worker that finds the next task itself need not be woken at all.
+//! # State
+//! [`PoolState`] is guarded by the pool's lock, which a worker acquires once for each task. [`PoolInner`] is what handles
+//! and workers share: the state, the injector, and a few hints that are read without the lock. User code never runs under
+//! the lock, and threads are woken after its release: what is decided under it is collected in [`Deferred`].
 //!
-//! # No thread to be had
-//! If the system refuses a thread, the pool is `short`: nobody else tries to start a worker, and the timer service, which
-//! runs before the first worker does, tries again every few milliseconds until there is a worker or none is needed. Who
-//! submits a task to a pool without any worker tries once for itself, and gets the task back if that fails.
-//! [`hired`](State::hired) and [`not_hired`](State::not_hired) are the ends of each attempt.
+//! # No lost wake-ups
+//! An idle worker enqueues a [`Waiter`] in `idle`, under the lock, and parks. A thread that enqueues a task calls
+//! [`PoolState::wake_or_spawn`] under the lock: if no worker is about to come (`waking` and `spinning` are zero), it
+//! removes the worker that parked last from `idle` and notifies it after the release of the lock. The notified worker
+//! dequeues a task and wakes the next worker. So while a task waits and a worker is idle, another worker is on its way.
+//! One wake-up at a time is enough, and the cheapest: a worker that finds the next task itself saves a wake-up.
+//!
+//! # If threads cannot be spawned
+//! If the operating system refuses a thread, `spawn_failing_since` is set. Then no other thread spawns a worker, and the
+//! timer service, which starts before the first worker, retries every few milliseconds until a worker is spawned or none is
+//! needed. A thread that submits a task to a pool without workers makes one attempt of its own, and gets the task back if
+//! that fails. Each attempt ends in [`spawn_succeeded`](PoolState::spawn_succeeded) or
+//! [`spawn_failed`](PoolState::spawn_failed).
+//!
+//! # Deadlocks
+//! A worker that waits without a timeout for its own pool registers in `blocked`. When all workers are registered,
+//! [`PoolState::resolve_deadlock`] fails one of the waits.
+//!
+//! # Memory ordering
+//! The hints are `Relaxed`: they decide whether a worker spins and whether one is spawned early, never whether a task runs.
 
 use std::collections::VecDeque;
+use std::io;
 use std::mem;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -22,60 +35,62 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use std::time::{Duration, Instant};
 
 use super::error::Refusal;
-use super::task::Job;
-use super::task_queue::{Inbox, Lanes, Priority};
-use crate::future::{CAN_FAIL, DEADLOCK, FutureError, ROOM, SETTLED, dead};
+use super::task::QueuedTask;
+use super::task_queue::{Injector, Priority, TaskQueue};
+use crate::future::{DEADLOCK, FutureError, MAY_FAIL, QUEUE_SPACE, SETTLED, stale_tasks};
 use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
 use crate::rt::{self, KeepAlive};
 use crate::sys::spin::SpinBudget;
-use crate::thread::drop_guarded;
+use crate::thread::{SpawnError, Spawned, drop_guarded};
 use crate::watch::{detect_pool_deadlock, report_pool_deadlock};
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";
-/// What a submitter does, in words.
+/// What a submission does, in reports.
 pub(super) const SUBMITS: &str = "submits a task to";
 
 pub(super) type Initializer = Box<dyn Fn() + Send + Sync>;
 
-/// What changes with each task is in cache lines of its own, apart from what every submitter reads.
-pub(super) struct Shared {
-    /// The pool's number, by which futures and workers know theirs.
-    pub(super) home: u64,
-    /// The process that has the workers, by its forks.
+/// What the handles and the workers of a pool share.
+///
+/// Fields that change with each task are in cache lines of their own, apart from those that each submission reads.
+pub(super) struct PoolInner {
+    /// Identifies the pool in its futures and workers.
+    pub(super) pool_id: u64,
+    /// The process that has the workers, as a number of forks.
     process: u32,
     pub(super) prefix: String,
-    /// How many handles of the pool there are; the last one shuts it down.
+    /// The number of handles. Dropping the last one shuts the pool down.
     pub(super) handles: AtomicUsize,
-    /// There has been more than one handle.
+    /// Whether a handle has ever been cloned.
     pub(super) cloned: AtomicBool,
-    /// How many workers have been named.
+    /// The number of names given to workers.
     pub(super) named: AtomicU64,
     pub(super) initializer: Option<Initializer>,
     pub(super) stack_size: Option<usize>,
-    /// Whether threads that tasks start are daemons, unless they say otherwise.
+    /// Whether threads that tasks spawn are daemons by default.
     pub(super) daemon_heirs: bool,
-    pub(super) inbox: Inbox,
-    pub(super) state: Apart<Guarded<State>>,
-    hints: Apart<Hints>,
-    /// Submitters may have to wait for room.
+    pub(super) injector: Injector,
+    pub(super) state: CachePadded<Guarded<PoolState>>,
+    hints: CachePadded<Hints>,
+    /// Whether there is a queue limit.
     limited: bool,
-    /// There may be more workers; if not, nobody need know who is about to be free.
-    growing: AtomicBool,
+    /// Whether workers may still be spawned. If not, `finishing` is not maintained.
+    may_grow: AtomicBool,
 }
 
 struct Hints {
-    /// Workers that settle a future and will look for a task right after. Who waits for a result and then
-    /// submits the next task thus finds the same worker free, though it may not have reached the lock.
+    /// Workers that are settling a future and will look for a task right after. A thread that waits for a result and
+    /// then submits the next task thus finds a free worker, although that worker may not have acquired the lock yet.
     finishing: AtomicUsize,
-    /// How many tasks wait in lanes, for workers that look for one.
+    /// The number of tasks in the queue, for spinning workers.
     waiting: AtomicUsize,
 }
 
-/// In cache lines of its own.
+/// A value in cache lines of its own, to avoid false sharing.
 #[repr(align(128))]
-pub(super) struct Apart<T>(T);
+pub(super) struct CachePadded<T>(T);
 
-impl<T> Deref for Apart<T> {
+impl<T> Deref for CachePadded<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -83,18 +98,18 @@ impl<T> Deref for Apart<T> {
     }
 }
 
-impl Shared {
+impl PoolInner {
     pub(super) fn new(
-        home: u64,
+        pool_id: u64,
         prefix: String,
         initializer: Option<Initializer>,
         stack_size: Option<usize>,
         daemon_heirs: bool,
-        state: State,
+        state: PoolState,
     ) -> Self {
         let limited = state.limit.is_some();
         Self {
-            home,
+            pool_id,
             process: rt::forks(),
             prefix,
             handles: AtomicUsize::new(1),
@@ -103,102 +118,113 @@ impl Shared {
             initializer,
             stack_size,
             daemon_heirs,
-            inbox: Inbox::closed(),
-            state: Apart(Guarded::new(state)),
-            hints: Apart(Hints { finishing: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }),
+            injector: Injector::closed(),
+            state: CachePadded(Guarded::new(state)),
+            hints: CachePadded(Hints { finishing: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }),
             limited,
-            growing: AtomicBool::new(true),
+            may_grow: AtomicBool::new(true),
         }
     }
 
-    /// Whether the pool was inherited by a fork. Its workers are in the parent, and so may be a holder of its locks, which
-    /// therefore must not be acquired.
+    /// The error of a worker that could not be spawned.
+    pub(super) fn spawn_error(&self, cause: io::Error) -> SpawnError<()> {
+        SpawnError::new(Spawned::Worker, Some(self.prefix.as_str().into()), cause, ())
+    }
+
+    /// Whether this process is a forked child of the pool's. The workers are in the parent, and so may be the holder of the
+    /// pool's locks, which must not be acquired.
     #[inline]
-    pub(super) fn is_an_ancestors(&self) -> bool {
+    pub(super) fn is_inherited(&self) -> bool {
         self.process != rt::forks()
     }
 
-    /// The state, with the inbox closed and all its tasks in their lane until [`note`](Shared::note).
-    pub(super) fn gather(&self) -> Guard<'_, State> {
+    /// Acquires the pool's lock and moves all tasks to the task queue.
+    ///
+    /// The injector stays closed until [`publish_hints`](PoolInner::publish_hints).
+    pub(super) fn lock_all(&self) -> Guard<'_, PoolState> {
         let mut state = self.state.lock();
-        self.close_inbox(&mut state);
+        self.close_injector(&mut state);
         state
     }
 
-    /// From now on, all tasks are in their lanes.
-    pub(super) fn close_inbox(&self, state: &mut State) {
-        if mem::take(&mut state.inbox_open) {
-            state.lanes.append(self.inbox.close());
+    /// Closes the injector and moves its tasks to the task queue.
+    pub(super) fn close_injector(&self, state: &mut PoolState) {
+        if mem::take(&mut state.injector_open) {
+            state.queue.append(self.injector.close());
         }
     }
 
-    /// Whether the next task of a worker, which has none, is there or may be about to come, with the inbox open.
-    pub(super) fn finds_task(&self, state: &mut State, patience: &mut SpinBudget) -> bool {
-        if !state.inbox_open || !state.looks_after_inbox() {
+    /// Whether a worker without a task can keep the injector open: it finds a task, or has spin budget left to wait for one.
+    pub(super) fn finds_task(&self, state: &mut PoolState, spin: &mut SpinBudget) -> bool {
+        if !state.injector_open || !state.may_use_injector() {
             return false;
         }
-        if state.lanes.usual_is_empty() && self.inbox.may_have_tasks() {
-            state.lanes.refill(|lane| self.inbox.swap(lane));
+        if state.queue.normal_is_empty() && self.injector.may_have_tasks() {
+            state.queue.refill(|fifo| self.injector.swap(fifo));
         }
-        !state.lanes.is_empty() || patience.has_rounds()
+        !state.queue.is_empty() || spin.has_rounds()
     }
 
     pub(super) fn finishing(&self) -> usize {
         self.hints.finishing.load(Relaxed)
     }
 
-    /// The calling worker is about to be free, which counts until [`finished`](Shared::finished); false: no matter.
-    pub(super) fn begins_to_finish(&self) -> bool {
-        // Relaxed: settling the future, which follows, releases it to whoever sees the future done.
-        self.growing.load(Relaxed) && {
+    /// Counts the calling worker as about to be free, until [`end_finishing`](PoolInner::end_finishing).
+    ///
+    /// Returns whether it was counted.
+    pub(super) fn begin_finishing(&self) -> bool {
+        // Relaxed: settling the future, which follows, releases it to each thread that finds the future done.
+        self.may_grow.load(Relaxed) && {
             self.hints.finishing.fetch_add(1, Relaxed);
             true
         }
     }
 
-    pub(super) fn finished(&self) {
+    pub(super) fn end_finishing(&self) {
         self.hints.finishing.fetch_sub(1, Relaxed);
     }
 
-    /// Whether submitters may have to wait for room.
+    /// Whether there is a queue limit.
     pub(super) fn is_limited(&self) -> bool {
         self.limited
     }
 
-    /// Waits actively until a task may be there; false: patience ran out before.
-    pub(super) fn look_for_task(&self, patience: &mut SpinBudget) -> bool {
-        patience.until(|| self.inbox.may_have_tasks() || self.hints.waiting.load(Relaxed) > 0)
+    /// Spins until there may be a task. Returns whether there may be one.
+    pub(super) fn spin_for_task(&self, spin: &mut SpinBudget) -> bool {
+        spin.until(|| self.injector.may_have_tasks() || self.hints.waiting.load(Relaxed) > 0)
     }
 
-    /// Notes what others look at without the lock. To be called at the end of each hold of it.
+    /// Publishes what other threads read without the lock, and opens the injector if it may be used.
+    ///
+    /// Must be called before each release of the lock.
     #[inline]
-    pub(super) fn note(&self, state: &mut State) {
-        let waiting = state.lanes.len();
+    pub(super) fn publish_hints(&self, state: &mut PoolState) {
+        let waiting = state.queue.len();
         if self.hints.waiting.load(Relaxed) != waiting {
             self.hints.waiting.store(waiting, Relaxed);
         }
-        self.note_growth(state);
-        if !state.inbox_open && state.looks_after_inbox() {
-            state.inbox_open = true;
-            self.inbox.open();
+        self.publish_may_grow(state);
+        if !state.injector_open && state.may_use_injector() {
+            state.injector_open = true;
+            self.injector.open();
         }
     }
 
-    /// Notes whether there may be more workers, whenever that may have changed.
-    fn note_growth(&self, state: &State) {
-        let growing = state.workers < state.max;
-        if self.growing.load(Relaxed) != growing {
-            self.growing.store(growing, Relaxed);
+    /// Publishes whether workers may still be spawned.
+    fn publish_may_grow(&self, state: &PoolState) {
+        let may_grow = state.workers < state.max;
+        if self.may_grow.load(Relaxed) != may_grow {
+            self.may_grow.store(may_grow, Relaxed);
         }
     }
 }
 
-impl Drop for Shared {
+impl Drop for PoolInner {
     fn drop(&mut self) {
-        // Workers hold this until all is done; without any, nobody is left to run what waits.
+        // Each worker has a reference, so there is none, and no task will be run.
         let mut left = Vec::new();
-        left.extend(self.inbox.close());
-        self.state.0.get_mut().lanes.clear(&mut left);
+        left.extend(self.injector.close());
+        self.state.0.get_mut().queue.clear(&mut left);
         for task in left {
             task.refuse(FutureError::Abandoned);
         }
@@ -212,60 +238,63 @@ pub(super) enum Mode {
     Broken(Arc<str>),
 }
 
-/// While the system has had no thread for less than this, workers that wait for their own pool may hope for one more.
-const HOPE: Duration = Duration::from_secs(1);
+/// After the operating system has refused threads for this long, a deadlock is resolved without another worker.
+const SPAWN_GRACE: Duration = Duration::from_secs(1);
 
-pub(super) struct State {
+/// What the pool's lock guards.
+pub(super) struct PoolState {
     pub(super) mode: Mode,
-    pub(super) lanes: Lanes,
-    pub(super) door: VecDeque<Caller>,
+    pub(super) queue: TaskQueue,
+    pub(super) blocked_submits: VecDeque<BlockedSubmit>,
     pub(super) limit: Option<usize>,
     pub(super) max: usize,
-    /// Threads that will take a task sooner or later.
+    /// Threads that will dequeue a task or terminate by themselves.
     pub(super) workers: usize,
-    /// Threads that are not over, and those about to be started.
+    /// Threads that have not terminated, and those about to be spawned.
     pub(super) alive: usize,
-    /// Those of the workers that have not come for their first task.
+    /// Workers that have not asked for their first task.
     pub(super) starting: usize,
-    /// Those that were idle and are on the way.
+    /// Workers that have been notified and have not acquired the lock yet.
     pub(super) waking: usize,
-    /// Those that look for a task actively, before they go idle.
-    pub(super) looking: usize,
-    /// Those that have a task.
+    /// Workers that spin for a task before they park.
+    pub(super) spinning: usize,
+    /// Workers that have a task.
     pub(super) busy: usize,
+    /// Parked workers. The last one is woken first, as its caches are the warmest.
     pub(super) idle: Vec<Arc<Waiter>>,
-    /// Those that wait, without limit, for a task of this pool.
+    /// Workers that wait without a timeout for a task of this pool.
     pub(super) blocked: Vec<Blocked>,
+    /// Threads that wait for the workers to terminate.
     pub(super) joiners: WaitQueue,
-    /// Unfinished tasks do not keep the program alive.
+    /// Whether the program may end while tasks are unfinished.
     pub(super) daemon: bool,
-    /// Keeps the program alive while a task waits or runs.
+    /// The keep-alive token of the program, held while a task waits or runs.
     pub(super) keep_alive: Option<KeepAlive>,
-    /// How many tasks had died in queues when the lanes were last swept.
-    pub(super) swept_at: u64,
-    /// Tasks may come in without the state's lock.
-    pub(super) inbox_open: bool,
-    /// Since when the system has had no thread for a worker; the timer service tries again.
-    pub(super) short: Option<Instant>,
+    /// The number of stale tasks in the program when the queue was last cleaned of them.
+    pub(super) last_stale_count: u64,
+    /// Whether tasks may be submitted without this lock.
+    pub(super) injector_open: bool,
+    /// Since when the operating system has refused a thread; the timer service retries.
+    pub(super) spawn_failing_since: Option<Instant>,
 }
 
-/// A worker that waits for its own pool.
+/// A worker that waits without a timeout for its own pool.
 pub(super) struct Blocked {
     pub(super) waiter: Arc<Waiter>,
-    /// The address of the task that it waits for; or `NOTHING`, or `ROOM`.
+    /// The address of the task that it waits for, `NO_TASK`, or `QUEUE_SPACE`.
     pub(super) task: usize,
 }
 
 /// What a worker does next.
-pub(super) enum Turn {
-    Run(Job),
-    Sleep(Arc<Waiter>),
-    /// Look for a task for a moment, and take another turn.
-    Look,
-    Leave,
+pub(super) enum NextAction {
+    Run(QueuedTask),
+    Park(Arc<Waiter>),
+    /// Spin for a task, and ask again.
+    Spin,
+    Exit,
 }
 
-impl State {
+impl PoolState {
     pub(super) fn refusal(&self) -> Option<Refusal> {
         match &self.mode {
             Mode::Open => None,
@@ -274,282 +303,298 @@ impl State {
         }
     }
 
-    /// Whether one more task would have to wait beyond the limit; `here`: workers about to look for a task.
+    /// Whether the queue limit is reached. `here` counts workers that are about to dequeue a task.
     pub(super) fn is_full(&self, here: usize) -> bool {
-        let to_come = self.max.saturating_sub(self.workers) + self.starting;
-        let free = here + to_come + self.idle.len() + self.waking + self.looking;
-        self.limit.is_some_and(|limit| self.lanes.len() >= limit.saturating_add(free))
+        let coming = self.max.saturating_sub(self.workers) + self.starting;
+        let free = here + coming + self.idle.len() + self.waking + self.spinning;
+        self.limit.is_some_and(|limit| self.queue.len() >= limit.saturating_add(free))
     }
 
-    /// Whether a task would have to wait for room: nobody overtakes those at the door.
-    pub(super) fn is_barred(&self) -> bool {
-        matches!(self.mode, Mode::Open) && (!self.door.is_empty() || self.is_full(0))
+    /// Whether a submission must block: the queue is full, or earlier submissions are blocked.
+    pub(super) fn must_block(&self) -> bool {
+        matches!(self.mode, Mode::Open) && (!self.blocked_submits.is_empty() || self.is_full(0))
     }
 
-    /// Whether a task may come in unseen: a worker looks for it before it goes idle, there is room, nobody need be
-    /// hired, and the program waits for it.
-    pub(super) fn looks_after_inbox(&self) -> bool {
+    /// Whether tasks may be submitted without this lock.
+    ///
+    /// A worker that is awake will look for them before it parks, there is no queue limit, no worker has to be spawned, and
+    /// the keep-alive token is held.
+    pub(super) fn may_use_injector(&self) -> bool {
         matches!(self.mode, Mode::Open)
             && self.limit.is_none()
             && self.workers == self.max
             && (self.daemon || self.keep_alive.is_some())
-            && (self.idle.is_empty() || self.waking + self.looking > 0)
+            && (self.idle.is_empty() || self.waking + self.spinning > 0)
     }
 
-    /// Makes room by taking out what was cancelled, and lets in who waits for it.
-    pub(super) fn sweep(&mut self, after: &mut After) {
-        let dead = dead();
-        if std::mem::replace(&mut self.swept_at, dead) != dead {
-            self.drop_dead(after);
-            self.admit(0, after);
+    /// Removes cancelled tasks, if there may be any, and accepts blocked submissions in their place.
+    pub(super) fn remove_stale(&mut self, deferred: &mut Deferred) {
+        let removed = stale_tasks();
+        if std::mem::replace(&mut self.last_stale_count, removed) != removed {
+            self.remove_finished(deferred);
+            self.accept_blocked(0, deferred);
         }
     }
 
-    pub(super) fn push(&mut self, task: Job, priority: Priority) -> Result<(), Refusal> {
+    /// Enqueues a task.
+    pub(super) fn push(&mut self, task: QueuedTask, priority: Priority) -> Result<(), Refusal> {
         if self.keep_alive.is_none() && !self.daemon {
             self.keep_alive = Some(rt::keep_alive().ok_or(Refusal::ShutDown)?);
         }
-        self.lanes.push(task, priority);
+        self.queue.push(task, priority);
         Ok(())
     }
 
-    fn drop_dead(&mut self, after: &mut After) {
-        let mut dead = Vec::new();
-        self.lanes.sweep(&mut dead);
-        // They are cancelled already: what remains is to let go of them.
-        after.steps.extend(dead.into_iter().map(Step::Cancel));
+    fn remove_finished(&mut self, deferred: &mut Deferred) {
+        let mut removed = Vec::new();
+        self.queue.remove_stale(&mut removed);
+        // They are settled already; what remains is to drop them, outside of the lock.
+        deferred.actions.extend(removed.into_iter().map(DeferredAction::Cancel));
     }
 
-    /// Lets in those at the door for whom there is room, in their order.
-    pub(super) fn admit(&mut self, here: usize, after: &mut After) {
-        while !self.door.is_empty() && !self.is_full(here) {
-            let Some(Caller { knock, task, priority }) = self.door.pop_front() else { return };
-            let answer = if self.push(task, priority).is_ok() { LET_IN } else { REFUSED };
-            after.answer(&knock, answer);
+    /// Accepts blocked submissions while there is space, in FIFO order.
+    pub(super) fn accept_blocked(&mut self, here: usize, deferred: &mut Deferred) {
+        while !self.blocked_submits.is_empty() && !self.is_full(here) {
+            let Some(BlockedSubmit { submitter, task, priority }) = self.blocked_submits.pop_front() else {
+                return;
+            };
+            let outcome = if self.push(task, priority).is_ok() { ACCEPTED } else { REFUSED };
+            deferred.decide(&submitter, outcome);
         }
     }
 
-    /// Sees to it that a task that waits will be taken: by a worker that is free or about to be, or by a new one.
-    pub(super) fn summon(&mut self, finishing: usize, after: &mut After) {
-        if self.short.is_none() && self.lacks_workers(finishing) {
-            self.count_new_worker();
-            after.hire += 1;
-        } else if self.waking + self.looking == 0
-            && !self.lanes.is_empty()
+    /// Ensures that a waiting task will be dequeued, by a worker that is free or about to be, or by a new one.
+    pub(super) fn wake_or_spawn(&mut self, finishing: usize, deferred: &mut Deferred) {
+        if self.spawn_failing_since.is_none() && self.lacks_workers(finishing) {
+            self.count_spawning();
+            deferred.spawn += 1;
+        } else if self.waking + self.spinning == 0
+            && !self.queue.is_empty()
             && let Some(worker) = self.idle.pop()
         {
             self.waking += 1;
-            after.steps.push(Step::Tell(worker, SETTLED));
+            deferred.actions.push(DeferredAction::Notify(worker, SETTLED));
         }
     }
 
-    /// More tasks wait than workers will soon come for, and there may be one more.
+    /// Whether more tasks wait than workers will soon dequeue, and a worker may be spawned.
     fn lacks_workers(&self, finishing: usize) -> bool {
-        let free = self.idle.len() + self.waking + self.looking + self.starting + finishing;
-        self.lanes.len() > free && self.workers < self.max
+        let free = self.idle.len() + self.waking + self.spinning + self.starting + finishing;
+        self.queue.len() > free && self.workers < self.max
     }
 
-    fn count_new_worker(&mut self) {
+    fn count_spawning(&mut self) {
         self.workers += 1;
         self.alive += 1;
         self.starting += 1;
     }
 
-    /// Counts a worker that is to be started in another attempt; false: there is no need any more.
-    pub(super) fn hires_again(&mut self, finishing: usize) -> bool {
-        let again = self.short.is_some() && self.lacks_workers(finishing);
+    /// Begins another attempt to spawn a worker, which is counted. Returns whether there is still need of it.
+    pub(super) fn begin_retry(&mut self, finishing: usize) -> bool {
+        let again = self.spawn_failing_since.is_some() && self.lacks_workers(finishing);
         if again {
-            self.count_new_worker();
+            self.count_spawning();
         } else {
-            self.short = None;
+            self.spawn_failing_since = None;
         }
         again
     }
 
-    /// A worker was started in another attempt: others may follow.
-    pub(super) fn hired(&mut self, finishing: usize, after: &mut After) {
-        self.short = None;
-        self.summon(finishing, after);
+    /// Ends an attempt of the timer service that succeeded. Further workers may be spawned.
+    pub(super) fn spawn_succeeded(&mut self, finishing: usize, deferred: &mut Deferred) {
+        self.spawn_failing_since = None;
+        self.wake_or_spawn(finishing, deferred);
     }
 
-    /// Has up to `count` idle workers come and look what is to do.
-    pub(super) fn rouse(&mut self, count: usize, after: &mut After) {
+    /// Wakes up to `count` idle workers.
+    pub(super) fn wake_idle(&mut self, count: usize, deferred: &mut Deferred) {
         let left = self.idle.len().saturating_sub(count);
         self.waking += self.idle.len() - left;
-        after.steps.extend(self.idle.drain(left..).map(|worker| Step::Tell(worker, SETTLED)));
+        deferred
+            .actions
+            .extend(self.idle.drain(left..).map(|worker| DeferredAction::Notify(worker, SETTLED)));
     }
 
-    /// What the calling worker, which has no task, does next.
-    pub(super) fn turn(&mut self, may_look: bool, after: &mut After) -> Turn {
-        self.admit(1, after);
+    /// Decides what the calling worker, which has no task, does next.
+    pub(super) fn next_action(&mut self, may_spin: bool, deferred: &mut Deferred) -> NextAction {
+        self.accept_blocked(1, deferred);
         if self.workers > self.max {
-            return self.leave(after);
+            return self.leave(deferred);
         }
-        if let Some(task) = self.lanes.pop() {
+        if let Some(task) = self.queue.pop() {
             self.busy += 1;
-            return Turn::Run(task); // or let go of, if it was cancelled
+            return NextAction::Run(task); // or drop, if it was cancelled
         }
         if !matches!(self.mode, Mode::Open) {
-            return self.leave(after);
+            return self.leave(deferred);
         }
-        if may_look {
-            self.looking += 1;
-            return Turn::Look;
+        if may_spin {
+            self.spinning += 1;
+            return NextAction::Spin;
         }
-        self.lanes.tidy();
+        self.queue.shrink();
         let waiter = Waiter::new(0);
         self.idle.push(waiter.clone());
-        Turn::Sleep(waiter)
+        NextAction::Park(waiter)
     }
 
-    fn leave(&mut self, after: &mut After) -> Turn {
+    fn leave(&mut self, deferred: &mut Deferred) -> NextAction {
         self.workers -= 1;
-        self.release_stuck(after);
-        Turn::Leave
+        self.resolve_deadlock(deferred);
+        NextAction::Exit
     }
 
-    /// Lets the program end if nothing is left to do, and the joiners go if nobody is left.
-    pub(super) fn conclude(&mut self, after: &mut After) {
-        if self.busy == 0 && self.lanes.is_empty() {
-            after.over = self.keep_alive.take();
+    /// Releases the keep-alive token if no task is left, and notifies the joiners if no worker is left.
+    pub(super) fn release_finished(&mut self, deferred: &mut Deferred) {
+        if self.busy == 0 && self.queue.is_empty() {
+            deferred.keep_alive = self.keep_alive.take();
         }
         if self.alive == 0 && !matches!(self.mode, Mode::Open) {
             let joiners = self.joiners.dequeue_many(usize::MAX).into_iter();
-            after.steps.extend(joiners.map(|joiner| Step::Tell(joiner, SETTLED)));
+            deferred.actions.extend(joiners.map(|joiner| DeferredAction::Notify(joiner, SETTLED)));
         }
     }
 
-    /// If all workers wait for tasks of this pool, ends one of the waits: the last one for a task that has not
-    /// started, because who waits for that can cancel the task and do its work himself.
+    /// Fails one wait if all workers wait for tasks of this pool.
     ///
-    /// A worker that has been told already is about to go on, so only waits that nobody has ended count. Each of
-    /// them is for a task that waits or that one of the blocked workers runs: without a free worker, no
-    /// task of the pool can ever go on.
-    pub(super) fn release_stuck(&mut self, after: &mut After) {
-        if self.blocked.is_empty() || !self.is_stuck() {
+    /// Only waits without an outcome count, since a notified worker is about to continue. Each of them is for a task that is
+    /// in the queue or that a blocked worker runs, so without a free worker no task of the pool can make progress. The
+    /// victim is the most recent wait for a task that has not started: its thread can still cancel the task.
+    pub(super) fn resolve_deadlock(&mut self, deferred: &mut Deferred) {
+        if self.blocked.is_empty() || !self.is_deadlocked() {
             return;
         }
         if self.workers < self.max {
-            // Possible if the system had no thread to give before, or what waits is dead.
-            self.drop_dead(after);
-            self.summon(0, after);
-            let may_grow = self.short.is_some_and(|since| rt::now() < since + HOPE) && !self.lanes.is_empty();
-            if after.hire > 0 || may_grow {
+            // A worker is missing if the operating system refused one, or if the waiting tasks are stale.
+            self.remove_finished(deferred);
+            self.wake_or_spawn(0, deferred);
+            let may_grow = self.spawn_failing_since.is_some_and(|since| rt::now() < since + SPAWN_GRACE)
+                && !self.queue.is_empty();
+            if deferred.spawn > 0 || may_grow {
                 return;
             }
         }
-        self.end_a_wait(after);
+        self.fail_one_wait(deferred);
     }
 
-    fn is_stuck(&self) -> bool {
-        let untold = |blocked: &Blocked| blocked.waiter.outcome().is_none();
-        self.blocked.len() >= self.workers && self.blocked.iter().all(untold)
+    fn is_deadlocked(&self) -> bool {
+        let undecided = |blocked: &Blocked| blocked.waiter.outcome().is_none();
+        self.blocked.len() >= self.workers && self.blocked.iter().all(undecided)
     }
 
-    fn end_a_wait(&self, after: &mut After) {
-        let can_fail = || self.blocked.iter().rev().filter(|blocked| blocked.waiter.request == CAN_FAIL);
-        let waits_for_a_start =
-            |blocked: &&Blocked| blocked.task == ROOM || self.lanes.contains(blocked.task);
-        if let Some(victim) = can_fail().find(waits_for_a_start).or_else(|| can_fail().next()) {
-            after.steps.push(Step::Tell(victim.waiter.clone(), DEADLOCK));
+    fn fail_one_wait(&self, deferred: &mut Deferred) {
+        let may_fail = || self.blocked.iter().rev().filter(|blocked| blocked.waiter.request == MAY_FAIL);
+        let waits_for_start =
+            |blocked: &&Blocked| blocked.task == QUEUE_SPACE || self.queue.contains(blocked.task);
+        if let Some(victim) = may_fail().find(waits_for_start).or_else(|| may_fail().next()) {
+            deferred.actions.push(DeferredAction::Notify(victim.waiter.clone(), DEADLOCK));
         }
     }
 
-    /// No more tasks: those at the door are refused, and the idle come to see whether they can leave.
-    pub(super) fn close(&mut self, mode: Mode, after: &mut After) {
+    /// Accepts no more tasks: refuses blocked submissions, and wakes the idle workers, which may terminate.
+    pub(super) fn close(&mut self, mode: Mode, deferred: &mut Deferred) {
         self.mode = mode;
-        self.turn_away(REFUSED, after);
-        self.rouse(usize::MAX, after);
-        self.conclude(after);
+        self.refuse_blocked(REFUSED, deferred);
+        self.wake_idle(usize::MAX, deferred);
+        self.release_finished(deferred);
     }
 
-    /// The initializer failed: nothing that waits will be run.
-    pub(super) fn break_down(&mut self, reason: &Arc<str>, after: &mut After) {
+    /// Refuses all waiting tasks after a failure of the initializer.
+    pub(super) fn mark_broken(&mut self, reason: &Arc<str>, deferred: &mut Deferred) {
         let mut waiting = Vec::new();
-        self.lanes.clear(&mut waiting);
-        let refuse = |task| Step::Refuse(task, FutureError::Broken(reason.clone()));
-        after.steps.extend(waiting.into_iter().map(refuse));
-        self.close(Mode::Broken(reason.clone()), after);
+        self.queue.clear(&mut waiting);
+        let refuse = |task| DeferredAction::Refuse(task, FutureError::Broken(reason.clone()));
+        deferred.actions.extend(waiting.into_iter().map(refuse));
+        self.close(Mode::Broken(reason.clone()), deferred);
     }
 
-    /// A worker that was counted could not be started. If nobody is left to run what waits, `own` comes out again, the
-    /// address of the task of the thread that tried. `again`: the timer service will try again while tasks wait.
-    /// Otherwise all that waits comes out.
-    pub(super) fn not_hired(&mut self, again: bool, own: Option<usize>, after: &mut After) -> Vec<Job> {
+    /// Ends an attempt to spawn a worker that failed.
+    ///
+    /// `retries` is whether the timer service will retry while tasks wait. Returns the tasks that will not be run: if no
+    /// worker is left, all of them without retries; with retries, the one at the address `own`, whose submitter made the
+    /// attempt.
+    pub(super) fn spawn_failed(
+        &mut self,
+        retries: bool,
+        own: Option<usize>,
+        deferred: &mut Deferred,
+    ) -> Vec<QueuedTask> {
         self.workers -= 1;
         self.alive -= 1;
         self.starting -= 1;
         let mut refused = Vec::new();
-        if self.workers == 0 && !again {
-            self.lanes.clear(&mut refused);
-            self.turn_away(NO_WORKER, after);
+        if self.workers == 0 && !retries {
+            self.queue.clear(&mut refused);
+            self.refuse_blocked(NO_WORKER, deferred);
         } else if self.workers == 0
             && let Some(own) = own
         {
-            self.lanes.take_out(|job| job.is_at(own), &mut refused);
+            self.queue.take_out(|task| task.is_at(own), &mut refused);
         }
-        if again && self.lacks_workers(0) {
-            self.short.get_or_insert_with(rt::now);
-            self.release_stuck(after);
-        } else if !self.blocked.is_empty() && self.is_stuck() {
-            self.end_a_wait(after); // to try again would be in vain
+        if retries && self.lacks_workers(0) {
+            self.spawn_failing_since.get_or_insert_with(rt::now);
+            self.resolve_deadlock(deferred);
+        } else if !self.blocked.is_empty() && self.is_deadlocked() {
+            self.fail_one_wait(deferred); // there will be no retry
         }
-        self.conclude(after);
+        self.release_finished(deferred);
         refused
     }
 
-    fn turn_away(&mut self, answer: u32, after: &mut After) {
-        // Each caller keeps its task until it is told, so no task is dropped here, under the lock.
-        self.door.drain(..).for_each(|caller| after.answer(&caller.knock, answer));
+    fn refuse_blocked(&mut self, outcome: u32, deferred: &mut Deferred) {
+        // Each submitting thread has a reference to its task, so no destructor runs here, under the lock.
+        self.blocked_submits.drain(..).for_each(|blocked| deferred.decide(&blocked.submitter, outcome));
     }
 }
 
-pub(super) enum Step {
-    Tell(Arc<Waiter>, u32),
-    Refuse(Job, FutureError),
-    Cancel(Job),
+/// One thing to do after the release of the lock.
+pub(super) enum DeferredAction {
+    Notify(Arc<Waiter>, u32),
+    Refuse(QueuedTask, FutureError),
+    Cancel(QueuedTask),
 }
 
-/// What remains to be done when the lock is let go.
+/// What is decided under the pool's lock and done after its release: waking threads and running user code.
 #[derive(Default)]
-pub(super) struct After {
-    pub(super) steps: Vec<Step>,
-    pub(super) over: Option<KeepAlive>,
-    /// How many workers must be started, which are counted already.
-    pub(super) hire: usize,
+pub(super) struct Deferred {
+    pub(super) actions: Vec<DeferredAction>,
+    /// The keep-alive token, to be dropped after the actions.
+    pub(super) keep_alive: Option<KeepAlive>,
+    /// The number of workers to spawn, which are counted already.
+    pub(super) spawn: usize,
 }
 
-impl After {
-    /// Has a caller told, who is out of the door now.
-    pub(super) fn answer(&mut self, knock: &Arc<Knock>, answer: u32) {
-        knock.answer.store(answer, Relaxed);
-        self.steps.push(Step::Tell(knock.waiter.clone(), SETTLED));
+impl Deferred {
+    /// Decides a blocked submission, which has been removed from the list.
+    pub(super) fn decide(&mut self, submitter: &Arc<SubmitWaiter>, outcome: u32) {
+        submitter.outcome.store(outcome, Relaxed);
+        self.actions.push(DeferredAction::Notify(submitter.waiter.clone(), SETTLED));
     }
 }
 
-/// Somebody knocks at the door: waits with a task until there is room for it.
-pub(super) struct Knock {
+/// A thread that is blocked in a submission.
+pub(super) struct SubmitWaiter {
     pub(super) waiter: Arc<Waiter>,
-    /// Changed under the pool's lock, once, when the caller is let in or turned away.
-    pub(super) answer: AtomicU32,
+    /// Changed once, under the pool's lock, when the submission is removed from the list.
+    pub(super) outcome: AtomicU32,
 }
 
-/// Answers to a knock.
-pub(super) const NONE_YET: u32 = 0;
-pub(super) const LET_IN: u32 = 1;
+// Outcomes of a blocked submission.
+pub(super) const UNDECIDED: u32 = 0;
+pub(super) const ACCEPTED: u32 = 1;
 pub(super) const REFUSED: u32 = 2;
 pub(super) const NO_WORKER: u32 = 3;
 
-/// Who knocks, and with what.
-pub(super) struct Caller {
-    pub(super) knock: Arc<Knock>,
-    pub(super) task: Job,
+/// A blocked submission: its thread and its task.
+pub(super) struct BlockedSubmit {
+    pub(super) submitter: Arc<SubmitWaiter>,
+    pub(super) task: QueuedTask,
     pub(super) priority: Priority,
 }
 
-/// Ends a wait of the pool for itself, unless that has ended by itself.
-pub(super) fn break_up(pool: u64, waiter: &Waiter) {
-    let report = detect_pool_deadlock(pool); // while all of them wait
+/// Fails a wait with a deadlock and reports it, unless the wait has an outcome already.
+pub(super) fn fail_with_deadlock(pool: u64, waiter: &Waiter) {
+    let report = detect_pool_deadlock(pool); // while all workers wait
     if waiter.try_notify(DEADLOCK)
         && let Some(report) = report
     {

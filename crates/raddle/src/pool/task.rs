@@ -1,82 +1,90 @@
-//! One task: a closure and its future, in one allocation, as the pool sees it.
+//! A task: a closure and the state of its future, in one allocation.
+//!
+//! A pool sees a task as a [`Task`] with erased types. It is either run or discarded, once: the thread that
+//! [starts](Core::start) the future owns the closure. What is in the task queue is a [`QueuedTask`], which may also be a
+//! closure without a future.
 
 use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
-use super::small_closure::Chore;
-use crate::future::{Core, FutureError, Handle, TaskPanic, Work, call_back, shallow};
+use super::small_closure::SmallClosure;
+use crate::future::{Core, FutureError, Handle, TaskPanic, Work, run_callbacks, run_nested};
 use crate::raw::Guarded;
 use crate::rt::{self, Kind, Op};
 use crate::sys::prefetch;
 use crate::thread::{drop_guarded, guarded};
 
-/// The closure, until it is run or dropped. `OWNED`: it borrows nothing, and may be dropped a little later.
-pub(super) struct Slot<F, const OWNED: bool = true> {
+/// The closure of a task, until it is run or dropped.
+///
+/// If it is `OWNED`, it borrows nothing, and its destructor may run a little later.
+pub(super) struct TaskBody<F, const OWNED: bool = true> {
     closure: Guarded<Option<F>>,
-    /// Where it takes up room.
-    queue: Option<Box<Weak<dyn Queue>>>,
+    /// The queue that has a limit and in which it takes up space.
+    queue: Option<Box<Weak<dyn LimitedQueue>>>,
 }
 
-/// The queue in which a task waits, with room for so many.
-pub(super) trait Queue: Send + Sync {
-    /// A task in it will not be run: somebody may be let in who waits for room.
-    fn has_room(self: Arc<Self>);
+/// A task queue with a limit.
+pub(super) trait LimitedQueue: Send + Sync {
+    /// A task in the queue was cancelled: a blocked submission may be accepted.
+    fn space_available(self: Arc<Self>);
 }
 
-impl<F, const OWNED: bool> Slot<F, OWNED> {
-    pub(super) fn new(closure: F, queue: Option<Weak<dyn Queue>>) -> Self {
+impl<F, const OWNED: bool> TaskBody<F, OWNED> {
+    pub(super) fn new(closure: F, queue: Option<Weak<dyn LimitedQueue>>) -> Self {
         Self { closure: Guarded::new(Some(closure)), queue: queue.map(Box::new) }
     }
 
+    /// Takes the closure, unless it has been taken.
     pub(super) fn take(&self) -> Option<F> {
         self.closure.lock().take()
     }
 }
 
-const DISCARDED: &str = "the destructor of a task that was not run";
+const UNRUN_DESTRUCTOR: &str = "the destructor of a task that was not run";
 
-impl<F: Send + 'static, const OWNED: bool> Work for Slot<F, OWNED> {
+impl<F: Send + 'static, const OWNED: bool> Work for TaskBody<F, OWNED> {
     fn discard(&self) {
         let closure = self.take();
         if let Some(queue) = self.queue.as_ref().and_then(|queue| queue.upgrade()) {
-            queue.has_room();
+            queue.space_available();
         }
-        // Last, and after the lock is released: it is the user's code.
+        // Last, and after the release of the lock, since it runs user code.
         if OWNED && needs_drop::<F>() {
-            shallow(move || guarded(DISCARDED, || drop(closure)));
+            run_nested(move || guarded(UNRUN_DESTRUCTOR, || drop(closure)));
         } else {
-            drop_guarded(DISCARDED, closure);
+            drop_guarded(UNRUN_DESTRUCTOR, closure);
         }
     }
 }
 
-/// Whoever runs a task, told how far it is.
-pub(super) trait Floor {
-    /// Nothing of the task's is left but to settle its future, which takes no time.
-    fn nearly_over(&self);
-    /// But more of the user's code runs after that.
-    fn not_over_yet(&self);
+/// Is notified of the progress of a task that it runs.
+pub(super) trait RunObserver {
+    /// The closure has returned, and the future is about to be settled, which takes no time.
+    fn about_to_settle(&self);
+    /// The future is settled, and more user code of the task follows: callbacks and destructors.
+    fn user_code_follows(&self);
 }
 
-/// A task whose types are forgotten.
+/// A task, with its types erased.
 pub(super) trait Task: Send + Sync {
-    /// It waits to be run; otherwise there is nothing more to do with it.
+    /// Whether the task has not started and is not settled. Otherwise a queue need not keep it.
     fn is_pending(&self) -> bool;
 
-    /// Runs it, unless somebody else does or it was cancelled.
-    fn run(self: Arc<Self>, floor: &dyn Floor);
+    /// Runs the task, unless it has started or is settled.
+    fn run(self: Arc<Self>, observer: &dyn RunObserver);
 
-    /// Settles the future with `error` instead, if the task has not started.
+    /// Fails the future with `error`, if the task has not started.
     fn refuse(self: Arc<Self>, error: FutureError);
 
-    /// Settles the future of a task whose thread will not come back.
+    /// Abandons the future of a task whose thread will never return to it.
     fn abandon(self: Arc<Self>);
 
+    /// Cancels the future, if the task has not started.
     fn cancel(self: Arc<Self>);
 }
 
-impl<T, F, const OWNED: bool> Task for Core<T, Slot<F, OWNED>>
+impl<T, F, const OWNED: bool> Task for Core<T, TaskBody<F, OWNED>>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -85,24 +93,24 @@ where
         Core::is_pending(self)
     }
 
-    fn run(self: Arc<Self>, floor: &dyn Floor) {
+    fn run(self: Arc<Self>, observer: &dyn RunObserver) {
         rt::point(Op::new(&*self, "Future", Kind::Write).with_verb("runs the task of"));
         if !self.start() {
             return;
         }
-        let closure = self.work().take().expect("who starts a task is the only one to take its closure");
+        let closure = self.work().take().expect("only the thread that starts a task takes its closure");
         let result = catch_unwind(AssertUnwindSafe(closure))
             .map_err(|payload| FutureError::Panicked(TaskPanic::here(payload)));
         let destructors = std::mem::needs_drop::<T>() || result.is_err();
         rt::point(Op::new(&*self, "Future", Kind::Write).with_verb("settles"));
-        floor.nearly_over();
+        observer.about_to_settle();
         let Ok(callbacks) = self.settle(result) else { return };
         if !callbacks.is_empty() || destructors {
-            floor.not_over_yet();
+            observer.user_code_follows();
         }
         if !callbacks.is_empty() {
             let future: Handle<T> = self;
-            call_back(&future, callbacks);
+            run_callbacks(&future, callbacks);
         }
     }
 
@@ -123,7 +131,7 @@ where
     }
 }
 
-fn settle_failed<T, F, const OWNED: bool>(core: Arc<Core<T, Slot<F, OWNED>>>, error: FutureError)
+fn settle_failed<T, F, const OWNED: bool>(core: Arc<Core<T, TaskBody<F, OWNED>>>, error: FutureError)
 where
     F: Send + 'static,
     T: 'static,
@@ -131,82 +139,83 @@ where
     match core.settle(Err(error)) {
         Ok(callbacks) => {
             let future: Handle<T> = core;
-            call_back(&future, callbacks);
+            run_callbacks(&future, callbacks);
         }
-        Err(_) => core.let_go(), // it was in a callback, which will not come back
+        Err(_) => core.release_value(), // its thread was in a callback, to which it never returns
     }
 }
 
-pub(super) enum Job {
+/// An entry of the task queue: a task with a future, or a closure without one.
+pub(super) enum QueuedTask {
     Task(Arc<dyn Task>),
-    Chore(Chore),
+    Closure(SmallClosure),
 }
 
-impl Job {
-    /// It waits to be run; otherwise there is nothing more to do with it.
+impl QueuedTask {
+    /// Whether it has not started and is not settled.
     pub(super) fn is_pending(&self) -> bool {
         match self {
-            Job::Task(task) => task.is_pending(),
-            Job::Chore(_) => true,
+            QueuedTask::Task(task) => task.is_pending(),
+            QueuedTask::Closure(_) => true,
         }
     }
 
-    /// Whether it is the task that lies at `address`.
+    /// Whether it is the task at `address`.
     pub(super) fn is_at(&self, address: usize) -> bool {
-        matches!(self, Job::Task(task) if address_of(task) == address)
+        matches!(self, QueuedTask::Task(task) if address_of(task) == address)
     }
 
-    /// Runs it, unless somebody else does or it was cancelled.
+    /// Runs it, unless it has started or is settled.
     #[inline]
-    pub(super) fn run(self, floor: &dyn Floor) {
+    pub(super) fn run(self, observer: &dyn RunObserver) {
         match self {
-            Job::Task(task) => task.run(floor),
-            Job::Chore(chore) => {
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| chore.run())) {
+            QueuedTask::Task(task) => task.run(observer),
+            QueuedTask::Closure(closure) => {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| closure.run())) {
                     FutureError::Panicked(TaskPanic::here(payload)).report_unseen();
                 }
             }
         }
     }
 
-    /// Will not run it, because of `error`.
+    /// Fails it with `error`.
     pub(super) fn refuse(self, error: FutureError) {
         match self {
-            Job::Task(task) => task.refuse(error),
-            Job::Chore(chore) => {
-                guarded("the destructor of a task that was not run", || drop(chore));
+            QueuedTask::Task(task) => task.refuse(error),
+            QueuedTask::Closure(closure) => {
+                guarded(UNRUN_DESTRUCTOR, || drop(closure));
                 error.report_unseen();
             }
         }
     }
 
-    /// Will not run it, as somebody wanted.
+    /// Cancels it.
     pub(super) fn cancel(self) {
         match self {
-            Job::Task(task) => task.cancel(),
-            Job::Chore(chore) => guarded("the destructor of a task that was not run", || drop(chore)),
+            QueuedTask::Task(task) => task.cancel(),
+            QueuedTask::Closure(closure) => guarded(UNRUN_DESTRUCTOR, || drop(closure)),
         }
     }
 
-    /// It will be wanted soon, and comes from another processor's cache.
+    /// Prefetches it from the cache of the processor that submitted it.
     pub(super) fn prefetch(&self) {
-        if let Job::Task(task) = self {
+        if let QueuedTask::Task(task) = self {
             prefetch::prefetch(Arc::as_ptr(task).cast());
         }
     }
 }
 
-/// By which a task is known.
+/// The address that identifies a task.
 pub(super) fn address_of(task: &Arc<dyn Task>) -> usize {
     Arc::as_ptr(task).cast::<()>() as usize
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Job;
+    use super::QueuedTask;
 
     #[test]
-    fn it_takes_up_half_a_line_of_cache() {
-        assert_eq!(size_of::<Job>(), 4 * size_of::<usize>());
+    fn queued_task_takes_half_a_cache_line() {
+        assert_eq!(size_of::<QueuedTask>(), 4 * size_of::<usize>());
     }
 }

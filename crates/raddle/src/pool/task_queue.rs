@@ -1,46 +1,61 @@
-//! The tasks that wait: first in, first out, within each priority.
+//! The task queue of a pool, and the injector, by which tasks bypass the pool's lock.
 //!
-//! Where tasks come in while a worker is sure to look for them anyway.
+//! # Task queue
+//! The tasks that wait, in FIFO order within each priority. Guarded by the pool's lock.
 //!
-//! Who submits a task must otherwise find out whether somebody is to be woken, hired or waited for, which takes the
-//! lock that the workers need for each task they take. While none of that can be, the inbox is open, and a task is
-//! put there, under a lock that workers take only when they have nothing else to do: all that has come in is then
-//! theirs. See `queue/sides.rs` for the same idea.
+//! # Injector
+//! A submission must find out whether to wake or spawn a worker or to block, which takes the pool's lock, and the workers
+//! acquire that for each task. While none of these can be necessary, the injector is open, and a task of priority 0 goes
+//! there, under the injector's own lock. A worker acquires that one only when the task queue is empty, and takes all
+//! tasks at once. It is the idea of the two-lock queue.
 //!
-//! The state's lock is taken before the inbox's. Whenever the state's lock is free:
+//! # Invariants
+//! The pool's lock is acquired before the injector's. Whenever the pool's lock is free:
 //!
-//! 1. If the inbox is open, [`State::looks_after_inbox`](super::state::State::looks_after_inbox) says yes. So a worker
-//!    is awake that goes idle only after it has closed the inbox and found it empty.
-//! 2. If the inbox is closed, it is empty.
-//! 3. What is in the inbox came later than what waits in the lane of the same priority.
+//! 1. If the injector is open, [`may_use_injector`](super::state::PoolState::may_use_injector) holds. So a worker is awake
+//!    that parks only after it has closed the injector and found it empty.
+//! 2. If the injector is closed, it is empty.
+//! 3. The tasks in the injector were submitted later than those of the same priority in the task queue.
+//!
+//! # Memory ordering
+//! The count of the injector is a `Relaxed` hint. A submission that reads a stale count acquires a lock and finds out.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::task::Job;
+use super::task::QueuedTask;
 use crate::raw::{Guard, Guarded};
 
-/// How soon a task is taken: higher ones first, and those of one priority in the order of their submission.
+/// The priority of a task: workers dequeue higher priorities first.
 ///
-/// Tasks submitted without one have priority 0. A priority decides which waiting task is next; it interrupts none.
+/// Tasks of the same priority are dequeued in FIFO order. The default is 0. A priority orders waiting tasks; it does not
+/// preempt running ones.
+///
+/// # Examples
+/// ```
+/// use raddle::Priority;
+///
+/// assert!(Priority(1) > Priority::default() && Priority::default() > Priority(-1));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(pub i32);
 
-/// A burst's memory is given back when it is over, if it was larger than this.
-const KEPT: usize = 4096;
+/// An empty queue of more than this capacity is freed when a worker parks.
+const MAX_IDLE_CAPACITY: usize = 4096;
 
-pub(super) struct Lanes {
-    /// Priority 0, as nearly all tasks have it.
-    usual: VecDeque<Job>,
-    /// The others; no lane is empty.
-    other: BTreeMap<Priority, VecDeque<Job>>,
+/// The tasks that wait, guarded by the pool's lock.
+pub(super) struct TaskQueue {
+    /// The tasks of priority 0, which are nearly all.
+    normal: VecDeque<QueuedTask>,
+    /// The tasks of other priorities. No entry is empty.
+    other: BTreeMap<Priority, VecDeque<QueuedTask>>,
     len: usize,
 }
 
-impl Lanes {
+impl TaskQueue {
     pub(super) fn new() -> Self {
-        Self { usual: VecDeque::new(), other: BTreeMap::new(), len: 0 }
+        Self { normal: VecDeque::new(), other: BTreeMap::new(), len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -51,163 +66,166 @@ impl Lanes {
         self.len == 0
     }
 
-    pub(super) fn push(&mut self, task: Job, priority: Priority) {
+    pub(super) fn push(&mut self, task: QueuedTask, priority: Priority) {
         self.len += 1;
         if priority == Priority(0) {
-            self.usual.push_back(task);
+            self.normal.push_back(task);
         } else {
             self.other.entry(priority).or_default().push_back(task);
         }
     }
 
-    /// Whether nothing of priority 0 waits.
-    pub(super) fn usual_is_empty(&self) -> bool {
-        self.usual.is_empty()
+    /// Whether no task of priority 0 waits.
+    pub(super) fn normal_is_empty(&self) -> bool {
+        self.normal.is_empty()
     }
 
-    /// Lets `fill` put tasks of priority 0 into their lane, which is empty.
-    pub(super) fn refill(&mut self, fill: impl FnOnce(&mut VecDeque<Job>)) {
-        fill(&mut self.usual);
-        self.len += self.usual.len();
+    /// Calls `fill` with the empty FIFO of priority 0.
+    pub(super) fn refill(&mut self, fill: impl FnOnce(&mut VecDeque<QueuedTask>)) {
+        fill(&mut self.normal);
+        self.len += self.normal.len();
     }
 
-    /// Adds tasks of priority 0, which came later than those in their lane.
-    pub(super) fn append(&mut self, mut tasks: VecDeque<Job>) {
+    /// Appends tasks of priority 0, which were submitted later than those in the queue.
+    pub(super) fn append(&mut self, mut tasks: VecDeque<QueuedTask>) {
         self.len += tasks.len();
-        if self.usual.is_empty() {
-            self.usual = tasks;
+        if self.normal.is_empty() {
+            self.normal = tasks;
         } else {
-            self.usual.append(&mut tasks);
+            self.normal.append(&mut tasks);
         }
     }
 
-    /// Gives a burst's memory back.
-    pub(super) fn tidy(&mut self) {
-        if self.usual.is_empty() && self.usual.capacity() > KEPT {
-            self.usual = VecDeque::new();
+    /// Frees memory that a burst of tasks has left.
+    pub(super) fn shrink(&mut self) {
+        if self.normal.is_empty() && self.normal.capacity() > MAX_IDLE_CAPACITY {
+            self.normal = VecDeque::new();
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<Job> {
+    pub(super) fn pop(&mut self) -> Option<QueuedTask> {
         if self.len == 0 {
             return None;
         }
         self.len -= 1;
-        if let Some(mut lane) = self.other.last_entry()
-            && (*lane.key() > Priority(0) || self.usual.is_empty())
+        if let Some(mut fifo) = self.other.last_entry()
+            && (*fifo.key() > Priority(0) || self.normal.is_empty())
         {
-            let task = lane.get_mut().pop_front();
-            if lane.get().is_empty() {
-                lane.remove();
+            let task = fifo.get_mut().pop_front();
+            if fifo.get().is_empty() {
+                fifo.remove();
             }
             return task;
         }
-        let task = self.usual.pop_front();
-        if let Some(next) = self.usual.front() {
+        let task = self.normal.pop_front();
+        if let Some(next) = self.normal.front() {
             next.prefetch();
         }
         task
     }
 
-    /// Whether the task at `address` waits.
+    /// Whether the task at `address` is in the queue.
     pub(super) fn contains(&self, address: usize) -> bool {
-        self.usual.iter().chain(self.other.values().flatten()).any(|job| job.is_at(address))
+        self.normal.iter().chain(self.other.values().flatten()).any(|job| job.is_at(address))
     }
 
-    /// Takes out the tasks that need not be run any more, into `dead`.
-    pub(super) fn sweep(&mut self, dead: &mut Vec<Job>) {
-        self.take_out(|task| !task.is_pending(), dead);
+    /// Moves tasks that were cancelled, or run elsewhere, to `removed`.
+    pub(super) fn remove_stale(&mut self, removed: &mut Vec<QueuedTask>) {
+        self.take_out(|task| !task.is_pending(), removed);
     }
 
-    /// Takes out everything, into `dead`.
-    pub(super) fn clear(&mut self, dead: &mut Vec<Job>) {
-        self.take_out(|_| true, dead);
+    /// Moves all tasks to `removed`.
+    pub(super) fn clear(&mut self, removed: &mut Vec<QueuedTask>) {
+        self.take_out(|_| true, removed);
     }
 
-    /// Takes out those that `out` says yes to, into `dead`.
-    pub(super) fn take_out(&mut self, out: impl Fn(&Job) -> bool, dead: &mut Vec<Job>) {
-        let before = dead.len();
-        let mut sift = |lane: &mut VecDeque<Job>| {
-            for _ in 0..lane.len() {
-                if let Some(task) = lane.pop_front() {
-                    // It is not dropped here, under the pool's lock.
-                    if out(&task) { dead.push(task) } else { lane.push_back(task) }
+    /// Moves the tasks for which `out` returns `true` to `removed`.
+    pub(super) fn take_out(&mut self, out: impl Fn(&QueuedTask) -> bool, removed: &mut Vec<QueuedTask>) {
+        let before = removed.len();
+        let mut split = |fifo: &mut VecDeque<QueuedTask>| {
+            for _ in 0..fifo.len() {
+                if let Some(task) = fifo.pop_front() {
+                    // Its destructor must not run here, under the pool's lock.
+                    if out(&task) { removed.push(task) } else { fifo.push_back(task) }
                 }
             }
-            !lane.is_empty()
+            !fifo.is_empty()
         };
-        sift(&mut self.usual);
-        self.other.retain(|_, lane| sift(lane));
-        self.len -= dead.len() - before;
+        split(&mut self.normal);
+        self.other.retain(|_, fifo| split(fifo));
+        self.len -= removed.len() - before;
     }
 }
 
-/// In cache lines of its own, so that submitters and workers do not slow each other down.
+/// Tasks that were submitted without the pool's lock; see [above](self).
+///
+/// In cache lines of its own, to avoid false sharing between submitting threads and workers.
 #[repr(align(128))]
-pub(super) struct Inbox {
-    /// How many tasks are in it, or `CLOSED`. A hint: what counts is under the lock.
+pub(super) struct Injector {
+    /// The number of tasks, or `CLOSED`. A hint; `inner` decides.
     count: AtomicUsize,
-    inner: Guarded<Inner>,
+    inner: Guarded<InjectorInner>,
 }
 
 const CLOSED: usize = usize::MAX;
 
-struct Inner {
+struct InjectorInner {
     open: bool,
-    tasks: VecDeque<Job>,
+    tasks: VecDeque<QueuedTask>,
 }
 
-/// The way in for one task, which is held open.
-pub(super) struct Entry<'a> {
+/// The locked injector, open for one task.
+pub(super) struct InjectorGuard<'a> {
     count: &'a AtomicUsize,
-    inner: Guard<'a, Inner>,
+    inner: Guard<'a, InjectorInner>,
 }
 
-impl Entry<'_> {
+impl InjectorGuard<'_> {
+    /// Enqueues a task.
     #[inline]
-    pub(super) fn put(mut self, job: Job) {
-        self.inner.tasks.push_back(job);
+    pub(super) fn push(mut self, task: QueuedTask) {
+        self.inner.tasks.push_back(task);
         self.count.store(self.inner.tasks.len(), Relaxed);
     }
 }
 
-impl Inbox {
+impl Injector {
     pub(super) fn closed() -> Self {
-        let inner = Inner { open: false, tasks: VecDeque::new() };
+        let inner = InjectorInner { open: false, tasks: VecDeque::new() };
         Self { count: AtomicUsize::new(CLOSED), inner: Guarded::new(inner) }
     }
 
-    /// Lets a task in, unless the inbox is closed.
+    /// Acquires the injector's lock, unless the injector is closed.
     #[inline]
-    pub(super) fn enter(&self) -> Option<Entry<'_>> {
+    pub(super) fn lock_if_open(&self) -> Option<InjectorGuard<'_>> {
         if self.count.load(Relaxed) == CLOSED {
-            return None; // what closed it can be undone by way of the state only
+            return None; // only the holder of the pool's lock opens it
         }
         let inner = self.inner.lock();
-        inner.open.then_some(Entry { count: &self.count, inner })
+        inner.open.then_some(InjectorGuard { count: &self.count, inner })
     }
 
-    /// Whether there may be something in it, as a hint.
+    /// Whether there may be tasks, as a hint.
     pub(super) fn may_have_tasks(&self) -> bool {
         !matches!(self.count.load(Relaxed), 0 | CLOSED)
     }
 
-    /// Exchanges all that has come in for `empty`, which is.
-    pub(super) fn swap(&self, empty: &mut VecDeque<Job>) {
+    /// Exchanges the tasks for an empty queue.
+    pub(super) fn swap(&self, empty: &mut VecDeque<QueuedTask>) {
         let mut inner = self.inner.lock();
         mem::swap(&mut inner.tasks, empty);
         self.count.store(inner.tasks.len(), Relaxed);
     }
 
-    /// Lets tasks come in from now on. To be called by the holder of the state's lock.
+    /// Opens the injector. Must be called with the pool's lock held.
     pub(super) fn open(&self) {
         let mut inner = self.inner.lock();
         inner.open = true;
         self.count.store(0, Relaxed);
     }
 
-    /// Lets no more tasks come in, and returns those that have.
-    pub(super) fn close(&self) -> VecDeque<Job> {
+    /// Closes the injector and returns its tasks. Must be called with the pool's lock held, or in the pool's destructor.
+    pub(super) fn close(&self) -> VecDeque<QueuedTask> {
         let mut inner = self.inner.lock();
         inner.open = false;
         self.count.store(CLOSED, Relaxed);

@@ -1,4 +1,16 @@
-//! The workers: their start, their turn, their end, and what else is done when the pool's lock is let go.
+//! The workers of a pool, and what is done after the release of the pool's lock.
+//!
+//! # Life of a worker
+//! A worker runs the initializer and then, in a loop, dequeues a task and runs it. Without a task it spins for a while, then
+//! parks. Its `phase` tells in which counter of the pool's state it is counted, and changes under the pool's lock.
+//!
+//! # Finishing early
+//! A worker that settles a future will be free in a moment. It is counted as such before it settles the future, so that a
+//! thread that waits for the result and then submits another task does not spawn another worker.
+//!
+//! # Exit in a task
+//! A thread that calls `exit` never returns to its task. The worker keeps a weak reference to the task, by which its future
+//! is abandoned.
 
 use std::any::Any;
 use std::io;
@@ -6,272 +18,279 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
-use super::state::{After, Blocked, POOL, Shared, State, Step, Turn, break_up};
-use super::task::{Floor, Job, Queue, Task};
-use crate::future::{self, Crew, DEADLOCK, FutureError, afresh};
+use super::state::{
+    Blocked, Deferred, DeferredAction, NextAction, POOL, PoolInner, PoolState, fail_with_deadlock,
+};
+use super::task::{LimitedQueue, QueuedTask, RunObserver, Task};
+use crate::future::{self, DEADLOCK, FutureError, WorkerContext, run_unnested};
 use crate::raw::{Guarded, Waiter};
 use crate::rt::{self, HeldToken, Kind, Op, ThreadRecord};
 use crate::sys::spin::SpinBudget;
-use crate::thread::{self, guarded};
+use crate::thread::{self, SpawnError, guarded};
 use crate::timer::{self, Retry};
 
-/// Does what was decided under the lock; false: a worker could not be started.
+/// Does what was decided under the lock. Returns whether all workers could be spawned.
 #[inline]
-pub(super) fn carry_out(shared: &Arc<Shared>, after: After) -> bool {
-    if after.hire > 0 || after.over.is_some() || !after.steps.is_empty() {
-        carry_out_steps(shared, after)
+pub(super) fn perform(shared: &Arc<PoolInner>, deferred: Deferred) -> bool {
+    if deferred.spawn > 0 || deferred.keep_alive.is_some() || !deferred.actions.is_empty() {
+        perform_actions(shared, deferred)
     } else {
         true
     }
 }
 
-fn carry_out_steps(shared: &Arc<Shared>, after: After) -> bool {
-    for step in after.steps {
-        match step {
-            Step::Tell(waiter, DEADLOCK) => break_up(shared.home, &waiter),
-            Step::Tell(waiter, verdict) => waiter.notify(verdict),
-            Step::Refuse(task, error) => guarded("the end of a task", || task.refuse(error)),
-            Step::Cancel(task) => guarded("the end of a task", || task.cancel()),
+fn perform_actions(shared: &Arc<PoolInner>, deferred: Deferred) -> bool {
+    for action in deferred.actions {
+        match action {
+            DeferredAction::Notify(waiter, DEADLOCK) => fail_with_deadlock(shared.pool_id, &waiter),
+            DeferredAction::Notify(waiter, outcome) => waiter.notify(outcome),
+            DeferredAction::Refuse(task, error) => guarded("refusing a task", || task.refuse(error)),
+            DeferredAction::Cancel(task) => guarded("cancelling a task", || task.cancel()),
         }
     }
-    drop(after.over); // after the user's destructors: the program may end now
-    let mut hired = true;
-    for _ in 0..after.hire {
-        if let Err((error, tasks)) = hire(shared, None) {
-            hired = false;
-            refuse_all(tasks, &Arc::new(error));
+    drop(deferred.keep_alive); // after user code: the program may end now
+    let mut all_spawned = true;
+    for _ in 0..deferred.spawn {
+        if let Err((error, tasks)) = spawn(shared, None) {
+            all_spawned = false;
+            refuse_tasks(tasks, &Arc::new(shared.spawn_error(error)));
         }
     }
-    hired
+    all_spawned
 }
 
-/// Ends tasks that nobody is left to run.
-pub(super) fn refuse_all(tasks: Vec<Job>, error: &Arc<io::Error>) {
+/// Refuses tasks that no worker will run.
+pub(super) fn refuse_tasks(tasks: Vec<QueuedTask>, error: &Arc<SpawnError<()>>) {
     for task in tasks {
-        guarded("the end of a task", || task.refuse(FutureError::NoThread(error.clone())));
+        guarded("refusing a task", || task.refuse(FutureError::Spawn(error.clone())));
     }
 }
 
-/// Starts a worker that the state counts already. On failure, the state is told so; returns the tasks that will not be
-/// run, among them `own`, the address of the caller's, if there is no worker at all.
-pub(super) fn hire(shared: &Arc<Shared>, own: Option<usize>) -> Result<(), (io::Error, Vec<Job>)> {
+/// Spawns a worker that is counted already.
+///
+/// On failure, returns the tasks that will not be run. If there is no worker at all, the one at the address `own`, that of
+/// the calling thread, is among them.
+pub(super) fn spawn(shared: &Arc<PoolInner>, own: Option<usize>) -> Result<(), (io::Error, Vec<QueuedTask>)> {
     let Err(error) = start(shared) else { return Ok(()) };
-    let again = timer::start_service().is_ok();
-    let mut after = After::default();
-    let mut state = shared.gather();
-    let known = state.short.is_some();
-    let refused = state.not_hired(again, own, &mut after);
-    let (short, alone) = (state.short.is_some(), state.workers == 0);
-    shared.note(&mut state);
+    let retries = timer::start_service().is_ok();
+    let mut deferred = Deferred::default();
+    let mut state = shared.lock_all();
+    let already_failing = state.spawn_failing_since.is_some();
+    let refused = state.spawn_failed(retries, own, &mut deferred);
+    let (spawn_failing_since, alone) = (state.spawn_failing_since.is_some(), state.workers == 0);
+    shared.publish_hints(&mut state);
     drop(state);
-    carry_out(shared, after);
-    if short {
-        let retry: Weak<Shared> = Arc::downgrade(shared);
+    perform(shared, deferred);
+    if spawn_failing_since {
+        let retry: Weak<PoolInner> = Arc::downgrade(shared);
         timer::retry_for(retry);
-        if alone && !known {
+        if alone && !already_failing {
             thread::report_shortage(&format!("pool \"{}\"", shared.prefix), &error);
         }
     }
     Err((error, refused))
 }
 
-impl Retry for Shared {
+impl Retry for PoolInner {
     fn retry(self: Arc<Self>) -> bool {
-        let mut state = self.gather();
-        let again = state.hires_again(self.finishing());
-        self.note(&mut state);
+        let mut state = self.lock_all();
+        let again = state.begin_retry(self.finishing());
+        self.publish_hints(&mut state);
         drop(state);
         if !again {
             return false;
         }
         let started = start(&self).is_ok();
-        let mut after = After::default();
-        let mut state = self.gather();
+        let mut deferred = Deferred::default();
+        let mut state = self.lock_all();
         if started {
-            state.hired(self.finishing(), &mut after);
+            state.spawn_succeeded(self.finishing(), &mut deferred);
         } else {
-            let refused = state.not_hired(true, None, &mut after);
-            debug_assert!(refused.is_empty(), "tasks that wait are not refused while somebody tries again");
+            let refused = state.spawn_failed(true, None, &mut deferred);
+            debug_assert!(refused.is_empty(), "tasks are not refused while the timer service retries");
         }
-        let short = state.short.is_some();
-        self.note(&mut state);
+        let spawn_failing_since = state.spawn_failing_since.is_some();
+        self.publish_hints(&mut state);
         drop(state);
-        carry_out(&self, after);
-        short
+        perform(&self, deferred);
+        spawn_failing_since
     }
 }
 
-/// Starts a worker that the state counts already.
-fn start(shared: &Arc<Shared>) -> io::Result<()> {
+/// Starts the thread of a worker that is counted already.
+fn start(shared: &Arc<PoolInner>) -> io::Result<()> {
     let name = format!("{}_{}", shared.prefix, shared.named.fetch_add(1, Relaxed));
-    // A daemon, because the program waits for tasks, not for workers.
+    // A daemon: the keep-alive token of the pool makes the program wait for its tasks.
     let record = ThreadRecord::new(&name, true, false);
     record.daemon_heirs.store(shared.daemon_heirs, Relaxed);
-    let seat = Arc::new(Seat {
+    let worker = Arc::new(Worker {
         shared: shared.clone(),
-        runs: Guarded::new(None),
-        sits: AtomicBool::new(false),
-        within: Guarded::new(Vec::new()),
-        stage: AtomicU32::new(STARTING),
+        current: Guarded::new(None),
+        has_current: AtomicBool::new(false),
+        nested: Guarded::new(Vec::new()),
+        phase: AtomicU32::new(STARTING),
         finishing: AtomicBool::new(false),
     });
-    record.set_token(seat.clone());
-    thread::launch(&record, shared.stack_size, Box::new(move || seat.work()))
+    record.set_token(worker.clone());
+    thread::launch(&record, shared.stack_size, Box::new(move || worker.run()))
 }
 
-/// Runs a task that waits in the calling thread, inside another one, if the thread is a worker of the pool.
-pub(super) fn run_here(shared: &Shared, task: &Arc<dyn Task>) {
-    /// The worker is as busy afterwards as before.
-    struct Within;
-    impl Floor for Within {
-        fn nearly_over(&self) {}
-        fn not_over_yet(&self) {}
+/// Runs a waiting task inside the task of the calling thread, if that thread is a worker of the pool.
+pub(super) fn run_inline(shared: &PoolInner, task: &Arc<dyn Task>) {
+    /// The worker stays busy with the outer task.
+    struct Nested;
+    impl RunObserver for Nested {
+        fn about_to_settle(&self) {}
+        fn user_code_follows(&self) {}
     }
-    if let Some(crew) = future::crew_of(shared.home)
-        && !shared.is_an_ancestors()
-        && let Ok(seat) = crew.as_any().downcast::<Seat>()
+    if let Some(worker) = future::worker_of(shared.pool_id)
+        && !shared.is_inherited()
+        && let Ok(worker) = worker.as_any().downcast::<Worker>()
     {
-        seat.within.lock().push(task.clone());
-        guarded("the end of a task", || task.clone().run(&Within));
-        let done = seat.within.lock().pop();
-        drop(done); // after the lock is let go
-        future::note_dead(); // its lane still holds it
+        worker.nested.lock().push(task.clone());
+        guarded("running a task", || task.clone().run(&Nested));
+        let done = worker.nested.lock().pop();
+        drop(done); // after the release of the lock
+        future::note_stale(); // the task queue still holds it
     }
 }
 
-impl Queue for Shared {
-    fn has_room(self: Arc<Self>) {
-        if self.is_an_ancestors() {
+impl LimitedQueue for PoolInner {
+    fn space_available(self: Arc<Self>) {
+        if self.is_inherited() {
             return;
         }
-        let mut after = After::default();
-        let mut state = self.gather();
-        if !state.door.is_empty() {
-            state.sweep(&mut after);
-            state.summon(self.finishing(), &mut after);
+        let mut deferred = Deferred::default();
+        let mut state = self.lock_all();
+        if !state.blocked_submits.is_empty() {
+            state.remove_stale(&mut deferred);
+            state.wake_or_spawn(self.finishing(), &mut deferred);
         }
-        self.note(&mut state);
+        self.publish_hints(&mut state);
         drop(state);
-        carry_out(&self, after);
+        perform(&self, deferred);
     }
 }
 
-/// Stages of a worker.
+// Phases of a worker.
 pub(super) const STARTING: u32 = 0;
 const WORKING: u32 = 1;
-/// It has no task and is not counted among the busy.
+/// Parked, and not counted as busy.
 const IDLE: u32 = 3;
-/// It takes no more tasks, and the state does not count it among the workers.
-pub(super) const LEFT: u32 = 2;
+/// Dequeues no more tasks, and is not counted as a worker.
+pub(super) const GONE: u32 = 2;
 
-/// A worker's place in the pool.
-pub(super) struct Seat {
-    pub(super) shared: Arc<Shared>,
-    /// What it runs, for the case that it calls `exit` in the middle. The reference is weak, so that it keeps no result
-    /// alive.
-    pub(super) runs: Guarded<Option<Weak<dyn Task>>>,
-    /// There is something in `runs`. For the worker alone.
-    sits: AtomicBool,
-    /// What it runs inside that: a scope's own tasks.
-    pub(super) within: Guarded<Vec<Arc<dyn Task>>>,
+/// A worker of a pool.
+pub(super) struct Worker {
+    pub(super) shared: Arc<PoolInner>,
+    /// The task that it runs, to be abandoned if the task calls `exit`. A weak reference, which keeps no result alive.
+    pub(super) current: Guarded<Option<Weak<dyn Task>>>,
+    /// Whether `current` is set. Used by the worker alone.
+    has_current: AtomicBool,
+    /// The tasks of scopes that it runs inside of `current`.
+    pub(super) nested: Guarded<Vec<Arc<dyn Task>>>,
     /// Changed under the pool's lock.
-    pub(super) stage: AtomicU32,
-    /// It is counted as about to be free.
+    pub(super) phase: AtomicU32,
+    /// Whether it is counted as about to be free.
     pub(super) finishing: AtomicBool,
 }
 
-impl Seat {
-    fn work(self: Arc<Self>) {
-        let _enlisted = future::enlist(self.shared.home, self.clone());
+impl Worker {
+    fn run(self: Arc<Self>) {
+        let _context = future::enter_worker(self.shared.pool_id, self.clone());
         if !self.initialize() {
             return;
         }
-        while let Some(job) = self.next() {
-            // The last reference drops what the task returned, which can panic too.
-            guarded("the end of a task", || job.run(&*self));
+        while let Some(task) = self.next() {
+            // The last reference drops the result of the task, whose destructor may panic.
+            guarded("running a task", || task.run(&*self));
         }
     }
 
-    /// Runs the pool's initializer; if it fails, the pool is broken.
+    /// Runs the pool's initializer. Returns whether it succeeded; otherwise the pool is broken.
     fn initialize(&self) -> bool {
         let Some(initializer) = &self.shared.initializer else { return true };
         let Err(payload) = catch_unwind(AssertUnwindSafe(initializer)) else { return true };
         let (name, message) = (rt::record().name(), thread::message(&*payload));
-        self.give_up(&format!("its initializer panicked in thread \"{name}\": {message}"));
+        self.mark_pool_broken(&format!("its initializer panicked in thread \"{name}\": {message}"));
         thread::dispose(payload);
         false
     }
 
-    fn give_up(&self, reason: &str) {
-        self.change(|state, after| {
+    fn mark_pool_broken(&self, reason: &str) {
+        self.change(|state, deferred| {
             self.leave(state);
-            state.break_down(&reason.into(), after);
+            state.mark_broken(&reason.into(), deferred);
         });
     }
 
-    /// The next task; `None`: the worker leaves.
-    fn next(&self) -> Option<Job> {
+    /// Returns the next task, blocking until there is one, or `None` if the worker must terminate.
+    fn next(&self) -> Option<QueuedTask> {
         let shared = &self.shared;
-        if shared.is_an_ancestors() {
-            return None; // the last task has forked, and this is the child
+        if shared.is_inherited() {
+            return None; // the last task forked, and this is the child
         }
         let op = Op::new(&**shared, POOL, Kind::Get).with_verb("takes a task from");
         rt::point(op);
-        let mut patience = SpinBudget::new();
+        let mut spin = SpinBudget::new();
         let mut state = shared.state.lock();
-        self.arrive(&mut state);
+        self.return_for_task(&mut state);
         loop {
-            let mut after = After::default();
-            if !shared.finds_task(&mut state, &mut patience) {
-                shared.close_inbox(&mut state);
+            let mut deferred = Deferred::default();
+            if !shared.finds_task(&mut state, &mut spin) {
+                shared.close_injector(&mut state);
             }
-            let turn = state.turn(patience.has_rounds(), &mut after);
-            state.summon(shared.finishing(), &mut after);
-            match &turn {
-                // What keeps the program alive is not given up while the next task may be about to come.
-                Turn::Look => {}
-                Turn::Leave => {
-                    self.stage.store(LEFT, Relaxed);
-                    state.conclude(&mut after);
+            let action = state.next_action(spin.has_rounds(), &mut deferred);
+            state.wake_or_spawn(shared.finishing(), &mut deferred);
+            match &action {
+                // The keep-alive token is held while the next task may be about to come.
+                NextAction::Spin => {}
+                NextAction::Exit => {
+                    self.phase.store(GONE, Relaxed);
+                    state.release_finished(&mut deferred);
                 }
-                _ => state.conclude(&mut after),
+                _ => state.release_finished(&mut deferred),
             }
-            shared.note(&mut state);
+            shared.publish_hints(&mut state);
             drop(state);
-            carry_out(shared, after);
-            self.sit_down(&turn);
-            match turn {
-                Turn::Run(job) => return Some(job),
-                Turn::Leave => return None,
-                Turn::Sleep(waiter) => {
-                    self.stage.store(IDLE, Relaxed);
+            perform(shared, deferred);
+            self.set_current(&action);
+            match action {
+                NextAction::Run(task) => return Some(task),
+                NextAction::Exit => return None,
+                NextAction::Park(waiter) => {
+                    self.phase.store(IDLE, Relaxed);
                     waiter.wait(op, None);
-                    self.stage.store(WORKING, Relaxed);
+                    self.phase.store(WORKING, Relaxed);
                     state = shared.state.lock();
                     state.waking -= 1;
                 }
-                Turn::Look => {
-                    shared.look_for_task(&mut patience);
+                NextAction::Spin => {
+                    shared.spin_for_task(&mut spin);
                     state = shared.state.lock();
-                    state.looking -= 1;
+                    state.spinning -= 1;
                 }
             }
         }
     }
 
-    /// Notes what the worker runs.
-    fn sit_down(&self, turn: &Turn) {
-        let task = if let Turn::Run(Job::Task(task)) = turn { Some(Arc::downgrade(task)) } else { None };
-        if task.is_some() || self.sits.load(Relaxed) {
-            self.sits.store(task.is_some(), Relaxed);
-            let before = std::mem::replace(&mut *self.runs.lock(), task);
-            drop(before); // after the lock is let go: this may free the task before
+    /// Notes the task that the worker runs.
+    fn set_current(&self, action: &NextAction) {
+        let task = if let NextAction::Run(QueuedTask::Task(task)) = action {
+            Some(Arc::downgrade(task))
+        } else {
+            None
+        };
+        if task.is_some() || self.has_current.load(Relaxed) {
+            self.has_current.store(task.is_some(), Relaxed);
+            let before = std::mem::replace(&mut *self.current.lock(), task);
+            drop(before); // after the release of the lock: this may free the previous task
         }
     }
 
-    /// The worker comes for a task: the one before is over.
-    fn arrive(&self, state: &mut State) {
-        if self.stage.swap(WORKING, Relaxed) == STARTING {
+    /// Counts the worker as free: it has finished its task.
+    fn return_for_task(&self, state: &mut PoolState) {
+        if self.phase.swap(WORKING, Relaxed) == STARTING {
             state.starting -= 1;
         } else {
             state.busy -= 1;
@@ -279,12 +298,12 @@ impl Seat {
         self.stop_finishing();
     }
 
-    /// The worker is not counted any more.
-    pub(super) fn leave(&self, state: &mut State) {
-        match self.stage.swap(LEFT, Relaxed) {
+    /// Stops counting the worker.
+    pub(super) fn leave(&self, state: &mut PoolState) {
+        match self.phase.swap(GONE, Relaxed) {
             STARTING => state.starting -= 1,
             WORKING => state.busy -= 1,
-            // A scheduler threw it out of its sleep, as it does with all threads of a program that is over.
+            // A scheduler unwound it while it was parked, as it does with the threads of a terminated program.
             IDLE => {}
             _ => return,
         }
@@ -296,50 +315,50 @@ impl Seat {
         let finishing = self.finishing.load(Relaxed);
         if finishing {
             self.finishing.store(false, Relaxed);
-            self.shared.finished();
+            self.shared.end_finishing();
         }
         finishing
     }
 
-    /// Changes the state and does what follows.
-    pub(super) fn change(&self, change: impl FnOnce(&mut State, &mut After)) {
-        if self.shared.is_an_ancestors() {
+    /// Changes the state and does what is deferred.
+    pub(super) fn change(&self, change: impl FnOnce(&mut PoolState, &mut Deferred)) {
+        if self.shared.is_inherited() {
             return;
         }
-        let mut after = After::default();
-        let mut state = self.shared.gather();
-        change(&mut state, &mut after);
-        self.shared.note(&mut state);
+        let mut deferred = Deferred::default();
+        let mut state = self.shared.lock_all();
+        change(&mut state, &mut deferred);
+        self.shared.publish_hints(&mut state);
         drop(state);
-        carry_out(&self.shared, after);
+        perform(&self.shared, deferred);
     }
 }
 
-impl Floor for Seat {
-    fn nearly_over(&self) {
-        if self.shared.begins_to_finish() {
+impl RunObserver for Worker {
+    fn about_to_settle(&self) {
+        if self.shared.begin_finishing() {
             self.finishing.store(true, Relaxed);
         }
     }
 
-    fn not_over_yet(&self) {
+    fn user_code_follows(&self) {
         if self.stop_finishing() {
-            // A task may have come that counted on this worker.
-            self.change(|state, after| state.summon(self.shared.finishing(), after));
+            // A task may have been enqueued for this worker.
+            self.change(|state, deferred| state.wake_or_spawn(self.shared.finishing(), deferred));
         }
     }
 }
 
-impl Crew for Seat {
+impl WorkerContext for Worker {
     fn block(&self, waiter: &Arc<Waiter>, task: usize) {
-        self.change(|state, after| {
+        self.change(|state, deferred| {
             state.blocked.push(Blocked { waiter: waiter.clone(), task });
-            state.release_stuck(after);
+            state.resolve_deadlock(deferred);
         });
     }
 
     fn unblock(&self, waiter: &Arc<Waiter>) {
-        if self.shared.is_an_ancestors() {
+        if self.shared.is_inherited() {
             return;
         }
         self.shared.state.lock().blocked.retain(|blocked| !Arc::ptr_eq(&blocked.waiter, waiter));
@@ -347,8 +366,8 @@ impl Crew for Seat {
 
     fn runs(&self, address: usize) -> bool {
         let is = |task: *const dyn Task| task.cast::<()>() as usize == address;
-        let outer = self.runs.lock().as_ref().is_some_and(|task| is(task.as_ptr()));
-        outer || self.within.lock().iter().any(|task| is(Arc::as_ptr(task)))
+        let outer = self.current.lock().as_ref().is_some_and(|task| is(task.as_ptr()));
+        outer || self.nested.lock().iter().any(|task| is(Arc::as_ptr(task)))
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
@@ -356,28 +375,28 @@ impl Crew for Seat {
     }
 }
 
-impl HeldToken for Seat {
-    /// The thread is over, or has called `exit` in the middle of a task and will not come back.
+impl HeldToken for Worker {
+    /// Called when the thread has terminated, or has called `exit` in a task and will never return to it.
     fn abandon(&self) {
-        // In a thread that called `exit`, a frame that is never left holds the task: the weak reference works.
-        let runs = self.runs.lock().take();
-        let outer = runs.and_then(|task| task.upgrade());
-        let within = std::mem::take(&mut *self.within.lock());
-        for task in outer.into_iter().chain(within) {
-            afresh(|| guarded("a task that called exit", || task.abandon())); // its frames are never left
+        // In a thread that called `exit`, a frame that is never unwound holds the task, so the weak reference is valid.
+        let current = self.current.lock().take();
+        let outer = current.and_then(|task| task.upgrade());
+        let nested = std::mem::take(&mut *self.nested.lock());
+        for task in outer.into_iter().chain(nested) {
+            run_unnested(|| guarded("a task that called exit", || task.abandon())); // the frames of the thread are never unwound
         }
-        self.change(|state, after| {
+        self.change(|state, deferred| {
             state.alive -= 1;
-            let stage = self.stage.load(Relaxed);
+            let phase = self.phase.load(Relaxed);
             self.leave(state);
-            if stage == STARTING {
-                state.break_down(&"its initializer ended the thread".into(), after);
+            if phase == STARTING {
+                state.mark_broken(&"its initializer ended the thread".into(), deferred);
             }
-            if stage != LEFT {
-                state.summon(self.shared.finishing(), after);
-                state.release_stuck(after);
+            if phase != GONE {
+                state.wake_or_spawn(self.shared.finishing(), deferred);
+                state.resolve_deadlock(deferred);
             }
-            state.conclude(after);
+            state.release_finished(deferred);
         });
     }
 }

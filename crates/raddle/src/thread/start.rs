@@ -244,7 +244,6 @@ pub struct SpawnError<F> {
 pub(crate) enum Spawned {
     Thread,
     Timer,
-    #[allow(dead_code, reason = "for pools")]
     Worker,
 }
 
@@ -279,6 +278,11 @@ impl From<ProgramEnding> for io::Error {
 impl<F> SpawnError<F> {
     pub(crate) fn new(spawned: Spawned, name: Option<Box<str>>, cause: io::Error, closure: F) -> Self {
         Self { spawned, name, cause, closure }
+    }
+
+    /// The same error, with another closure.
+    pub(crate) fn with_closure<G>(self, closure: G) -> SpawnError<G> {
+        SpawnError { spawned: self.spawned, name: self.name, cause: self.cause, closure }
     }
 
     /// Returns the closure that was to run.

@@ -157,14 +157,14 @@ fn a_caller_who_waits_for_room_is_let_in() {
 fn without_any_worker_the_submitter_is_told() {
     let pool = ThreadPoolExecutor::new(2);
     no_threads();
-    assert!(matches!(pool.submit(|| ()).result(), Err(FutureError::NoThread(_))));
-    assert!(matches!(pool.execute(|| ()), Err(SubmitError::NoThread(..))));
+    assert!(matches!(pool.submit(|| ()).result(), Err(FutureError::Spawn(_))));
+    assert!(matches!(pool.execute(|| ()), Err(SubmitError::Spawn(..))));
     let error = pool.try_submit(|| 5).unwrap_err();
     assert_eq!(error.into_inner()(), 5);
     let mapped: Vec<_> = pool.map(0..3, |n| n).collect();
-    assert!(mapped.iter().all(|result| matches!(result, Err(FutureError::NoThread(_)))));
+    assert!(mapped.iter().all(|result| matches!(result, Err(FutureError::Spawn(_)))));
     let scope = || pool.scope(|s| s.submit(|| ()).result());
-    assert!(matches!(scope(), Err(FutureError::NoThread(_))));
+    assert!(matches!(scope(), Err(FutureError::Spawn(_))));
     assert_eq!((pool.workers(), pool.pending()), (0, 0));
     NO_THREADS.store(false, SeqCst);
     assert_eq!(pool.submit(|| 6).result().unwrap(), 6);

@@ -1,4 +1,4 @@
-//! `.await`, on an executor of a few lines.
+//! `.await`, on a minimal executor.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,7 +43,7 @@ fn poll<T>(future: &mut Future<T>, bell: &Arc<Bell>) -> Poll<Result<T, FutureErr
 }
 
 #[test]
-fn a_task_is_awaited() {
+fn task_is_awaited() {
     repeat(200, || {
         let pool = ThreadPoolExecutor::new(2);
         let sum = block_on(async {
@@ -55,7 +55,7 @@ fn a_task_is_awaited() {
 }
 
 #[test]
-fn a_failure_is_awaited() {
+fn failure_is_awaited() {
     let pool = ThreadPoolExecutor::new(1);
     let error = block_on(pool.submit(|| panic!("awaited panic"))).unwrap_err();
     assert!(error.is_panic() && error.to_string().contains("awaited panic"));
@@ -66,7 +66,7 @@ fn a_failure_is_awaited() {
 }
 
 #[test]
-fn the_last_waker_of_each_reference_is_woken_once() {
+fn last_waker_of_each_reference_is_woken_once() {
     let promise = Promise::new();
     let (mut one, mut other) = (promise.future(), promise.future());
     let bells: Vec<_> = (0..3).map(|_| Arc::new(Bell::default())).collect();
@@ -81,7 +81,7 @@ fn the_last_waker_of_each_reference_is_woken_once() {
 }
 
 #[test]
-fn a_dropped_reference_takes_its_waker_along() {
+fn dropped_reference_removes_its_waker() {
     let promise = Promise::<()>::new();
     let mut future = promise.future();
     let bell = Arc::new(Bell::default());
@@ -94,7 +94,7 @@ fn a_dropped_reference_takes_its_waker_along() {
 }
 
 #[test]
-fn a_waker_that_panics_harms_nobody() {
+fn panic_of_a_waker_is_contained() {
     struct Broken;
     impl Wake for Broken {
         fn wake(self: Arc<Self>) {
@@ -110,7 +110,7 @@ fn a_waker_that_panics_harms_nobody() {
 }
 
 #[test]
-fn an_awaiter_and_a_thread_compete_and_one_gets_it() {
+fn awaiting_task_and_thread_compete_for_the_value() {
     repeat(200, || {
         let promise = Promise::new();
         let (awaited, asked) = (promise.future(), promise.future());
@@ -122,7 +122,7 @@ fn an_awaiter_and_a_thread_compete_and_one_gets_it() {
 }
 
 #[test]
-fn an_awaiter_waits_while_somebody_looks() {
+fn awaiting_task_waits_while_the_value_is_read() {
     repeat(100, || {
         let promise = Promise::new();
         let (awaited, looked) = (promise.future(), promise.future());

@@ -19,7 +19,7 @@ fn log(log: &Log, text: &str) -> impl FnOnce(&raddle::Future<u32>) + Send + 'sta
 }
 
 #[test]
-fn they_run_in_order_in_the_thread_that_settles() {
+fn callbacks_run_in_order_on_the_settling_thread() {
     let (promise, seen) = (Promise::new(), Log::default());
     let future = promise.future();
     for name in ["first", "second", "third"] {
@@ -33,7 +33,7 @@ fn they_run_in_order_in_the_thread_that_settles() {
 }
 
 #[test]
-fn one_added_later_runs_at_once_in_the_caller() {
+fn callback_added_to_a_done_future_runs_at_once() {
     let (promise, seen) = (Promise::new(), Log::default());
     let future = promise.future();
     promise.set_result(1).unwrap();
@@ -43,7 +43,7 @@ fn one_added_later_runs_at_once_in_the_caller() {
 }
 
 #[test]
-fn cancelling_and_abandoning_call_them_too() {
+fn callbacks_run_for_cancelled_and_abandoned_futures() {
     let seen = Log::default();
     let (cancelled, abandoned) = (Promise::new(), Promise::new());
     let future = cancelled.future();
@@ -56,8 +56,8 @@ fn cancelling_and_abandoning_call_them_too() {
 }
 
 #[test]
-fn one_that_panics_is_reported_and_the_others_run() {
-    alone("future::callbacks::one_that_panics_is_reported_and_the_others_run", || {
+fn panic_of_a_callback_is_reported_and_the_others_run() {
+    alone("future::callbacks::panic_of_a_callback_is_reported_and_the_others_run", || {
         unseen::listen();
         let (promise, seen) = (Promise::new(), Log::default());
         let future = promise.future();
@@ -72,7 +72,7 @@ fn one_that_panics_is_reported_and_the_others_run() {
 }
 
 #[test]
-fn they_may_look_and_take_and_add_more() {
+fn callbacks_may_read_take_and_add_callbacks() {
     let promise = Promise::new();
     let (looked, added) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (look, add) = (looked.clone(), added.clone());
@@ -85,7 +85,7 @@ fn they_may_look_and_take_and_add_more() {
 }
 
 #[test]
-fn adding_races_with_settling_and_each_runs_once() {
+fn callback_added_in_a_race_with_settling_runs_once() {
     repeat(500, || {
         let (promise, runs) = (Promise::new(), Arc::new(AtomicUsize::new(0)));
         let adders: Vec<_> = (0..2)
@@ -108,7 +108,7 @@ fn adding_races_with_settling_and_each_runs_once() {
 }
 
 #[test]
-fn they_see_the_value_before_anybody_can_take_it() {
+fn callbacks_see_the_value_before_it_can_be_taken() {
     repeat(500, || {
         let promise = Promise::new();
         let future = promise.future();
@@ -116,7 +116,7 @@ fn they_see_the_value_before_anybody_can_take_it() {
         for _ in 0..2 {
             let seen = seen.clone();
             future.add_done_callback(move |future| {
-                thread::yield_now(); // for whoever would take it
+                thread::yield_now(); // so that another thread could take it
                 seen.fetch_add(future.with_result(|value| *value.unwrap()), Ordering::Relaxed);
             });
         }
@@ -135,7 +135,7 @@ fn they_see_the_value_before_anybody_can_take_it() {
 }
 
 #[test]
-fn one_may_take_the_value_itself() {
+fn callback_may_take_the_value() {
     let (promise, taken) = (Promise::new(), Arc::new(AtomicUsize::new(0)));
     let future = promise.future();
     future.add_done_callback({
@@ -155,7 +155,7 @@ fn one_may_take_the_value_itself() {
 }
 
 #[test]
-fn while_one_runs_the_future_is_done_and_its_value_kept() {
+fn future_is_done_and_its_value_reserved_during_a_callback() {
     let promise = Promise::new();
     let future = promise.future();
     let (running, go) = (Arc::new(Event::new()), Arc::new(Event::new()));

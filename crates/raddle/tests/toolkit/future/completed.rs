@@ -18,7 +18,7 @@ fn pending(count: usize) -> (Vec<Promise<usize>>, Vec<Future<usize>>) {
 }
 
 #[test]
-fn those_done_come_first_and_the_others_as_they_complete() {
+fn done_futures_come_first_and_others_as_they_complete() {
     let (mut promises, futures) = pending(4);
     promises.swap(0, 3);
     promises.pop().unwrap().set_result(0).unwrap();
@@ -35,7 +35,7 @@ fn those_done_come_first_and_the_others_as_they_complete() {
 }
 
 #[test]
-fn it_waits_for_the_next_one() {
+fn as_completed_blocks_for_the_next_future() {
     repeat(100, || {
         let (promises, futures) = pending(5);
         let setter = Thread::spawn(move || {
@@ -48,7 +48,7 @@ fn it_waits_for_the_next_one() {
 }
 
 #[test]
-fn the_same_future_twice_is_yielded_once() {
+fn future_passed_twice_is_returned_once() {
     let (mut promises, futures) = pending(1);
     promises.pop().unwrap().set_result(1).unwrap();
     let twice = [futures[0].clone(), futures[0].clone()];
@@ -57,7 +57,7 @@ fn the_same_future_twice_is_yielded_once() {
 }
 
 #[test]
-fn one_that_was_yielded_is_let_go_of_at_once() {
+fn returned_future_is_not_kept() {
     let values: Vec<_> = (0..3).map(Arc::new).collect();
     let promises: Vec<_> = values.iter().map(|_| Promise::new()).collect();
     let futures: Vec<_> = promises.iter().map(Promise::future).collect();
@@ -73,19 +73,19 @@ fn one_that_was_yielded_is_let_go_of_at_once() {
 }
 
 #[test]
-fn a_time_limit_says_how_many_were_unfinished() {
+fn timeout_reports_how_many_futures_are_unfinished() {
     let (mut promises, futures) = pending(3);
     let mut completed = as_completed_timeout(&futures, Duration::from_millis(20));
     promises.pop().unwrap().set_result(1).unwrap();
     assert!(completed.next().unwrap().unwrap() == futures[2]);
     let unfinished = completed.next().unwrap().unwrap_err();
     assert_eq!((unfinished.unfinished, unfinished.of), (2, 3));
-    assert_eq!(unfinished.to_string(), "2 of 3 futures unfinished");
+    assert_eq!(unfinished.to_string(), "timed out with 2 of 3 futures unfinished");
     assert!(completed.next().is_none());
 }
 
 #[test]
-fn the_limit_counts_from_the_call_and_what_is_done_comes_anyway() {
+fn timeout_starts_with_the_call_and_done_futures_are_returned() {
     let (promises, futures) = pending(3);
     let mut completed = as_completed_timeout(&futures, Duration::ZERO);
     for promise in promises.into_iter().take(2) {
@@ -97,7 +97,7 @@ fn the_limit_counts_from_the_call_and_what_is_done_comes_anyway() {
 }
 
 #[test]
-fn leaving_early_leaves_nothing_behind() {
+fn dropped_as_completed_removes_its_watchers() {
     let (promises, futures) = pending(2);
     for _ in 0..100_000 {
         drop(as_completed(&futures));
@@ -109,7 +109,7 @@ fn leaving_early_leaves_nothing_behind() {
 }
 
 #[test]
-fn every_one_of_many_that_a_pool_runs() {
+fn as_completed_returns_every_future_of_a_pool() {
     repeat(20, || {
         let pool = ThreadPoolExecutor::new(4);
         let futures: Vec<_> = (0..1_000).map(|n| pool.submit(move || n)).collect();

@@ -1,5 +1,4 @@
-//! Long chains of futures, each of which is settled, cancelled or dropped because of the one before: in a thread with a
-//! stack for some hundred frames.
+//! Long chains of futures, each settled, cancelled or dropped by the one before, on a thread with a small stack.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -18,7 +17,7 @@ fn in_little_room<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) 
     finish(Thread::new(body).stack_size(256 << 10).start().unwrap())
 }
 
-/// A promise, and the last of a chain of futures of which each callback settles the next promise with `next`.
+/// The promise and the last future of a chain, in which each callback settles the next promise with `next`.
 fn chain(next: fn(&Future<usize>, Promise<usize>)) -> (Promise<usize>, Future<usize>) {
     let first = Promise::new();
     let mut last = first.future();
@@ -32,7 +31,7 @@ fn chain(next: fn(&Future<usize>, Promise<usize>)) -> (Promise<usize>, Future<us
 }
 
 #[test]
-fn a_chain_is_settled_by_callbacks() {
+fn chain_is_settled_by_callbacks() {
     in_little_room(|| {
         let (first, last) = chain(|done, next| next.set_result(done.result().unwrap() + 1).unwrap());
         first.set_result(0).unwrap();
@@ -41,7 +40,7 @@ fn a_chain_is_settled_by_callbacks() {
 }
 
 #[test]
-fn a_chain_is_failed_by_callbacks() {
+fn chain_is_failed_by_callbacks() {
     in_little_room(|| {
         let (first, last) = chain(|done, next| {
             assert!(done.exception().unwrap().is_panic());
@@ -53,7 +52,7 @@ fn a_chain_is_failed_by_callbacks() {
 }
 
 #[test]
-fn a_chain_is_abandoned() {
+fn chain_is_abandoned() {
     in_little_room(|| {
         let (first, last) = chain(|_, next| drop(next));
         drop(first);
@@ -62,7 +61,7 @@ fn a_chain_is_abandoned() {
 }
 
 #[test]
-fn a_chain_is_cancelled() {
+fn chain_is_cancelled() {
     in_little_room(|| {
         let promises: Vec<_> = (0..LENGTH).map(|_| Promise::<()>::new()).collect();
         for pair in promises.windows(2) {
@@ -75,7 +74,7 @@ fn a_chain_is_cancelled() {
 }
 
 #[test]
-fn a_chain_of_tasks_is_cancelled_by_what_they_captured() {
+fn chain_of_tasks_is_cancelled_by_their_captures() {
     struct CancelsNext(Future<()>);
     impl Drop for CancelsNext {
         fn drop(&mut self) {
@@ -121,7 +120,7 @@ impl Wake for Link {
 }
 
 #[test]
-fn a_chain_is_woken() {
+fn chain_is_woken() {
     in_little_room(|| {
         let first = Promise::new();
         let mut last = first.future();
@@ -138,7 +137,7 @@ fn a_chain_is_woken() {
 }
 
 #[test]
-fn a_chain_is_dropped() {
+fn chain_is_dropped() {
     struct Node(#[expect(dead_code, reason = "it is dropped")] Option<Future<Node>>, Arc<AtomicUsize>);
     impl Drop for Node {
         fn drop(&mut self) {
@@ -160,7 +159,7 @@ fn a_chain_is_dropped() {
 }
 
 #[test]
-fn callbacks_that_add_callbacks_to_what_is_done() {
+fn callbacks_add_callbacks_to_done_futures() {
     fn next(done: Arc<Vec<Future<()>>>, place: usize, count: Arc<AtomicUsize>) {
         if let Some(future) = done.clone().get(place) {
             future.add_done_callback(move |_| {
@@ -182,9 +181,9 @@ fn callbacks_that_add_callbacks_to_what_is_done() {
     });
 }
 
-/// At whatever depth: one future's callbacks run one after the other, in their order, and before its value is taken.
+/// At every depth, the callbacks of a future run in order and before its value is taken.
 #[test]
-fn the_order_of_one_futures_callbacks_is_kept_at_every_depth() {
+fn order_of_callbacks_is_kept_at_every_depth() {
     within_limit(|| {
         for depth in 0..20 {
             let log = Arc::new(Mutex::new(Vec::new()));

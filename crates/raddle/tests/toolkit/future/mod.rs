@@ -1,4 +1,4 @@
-//! Futures: settled once, by hand or by a pool; waited for one by one, all at once, and with `.await`.
+//! Futures: settled once, by a promise or a pool; waited for one by one, together, and by `.await`.
 
 mod awaiting;
 mod callbacks;

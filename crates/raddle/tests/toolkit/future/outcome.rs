@@ -1,4 +1,4 @@
-//! What a future comes to, and who gets it.
+//! The outcome of a future, and which call takes it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn failed(message: &'static str) -> Future<u32> {
 }
 
 #[test]
-fn a_result_waits_and_is_taken_once() {
+fn result_blocks_and_is_taken_once() {
     repeat(200, || {
         let (promise, future) = pending();
         let asker = Thread::spawn({
@@ -41,7 +41,7 @@ fn a_result_waits_and_is_taken_once() {
 }
 
 #[test]
-fn many_ask_and_one_gets_it() {
+fn one_of_many_threads_takes_the_value() {
     repeat(100, || {
         let (promise, future) = pending();
         let askers: Vec<_> = (0..4)
@@ -56,7 +56,7 @@ fn many_ask_and_one_gets_it() {
 }
 
 #[test]
-fn limits_pass_and_the_task_goes_on() {
+fn timed_out_wait_leaves_the_task_running() {
     let (promise, future) = pending();
     assert!(matches!(future.try_result(), Err(FutureError::NotDone)));
     assert!(matches!(future.result_timeout(Duration::ZERO), Err(FutureError::TimedOut)));
@@ -71,7 +71,7 @@ fn limits_pass_and_the_task_goes_on() {
 }
 
 #[test]
-fn a_limit_races_with_the_result() {
+fn timeout_races_with_the_result() {
     repeat(300, || {
         let (promise, future) = pending();
         let setter = Thread::spawn(move || promise.set_result(5).unwrap());
@@ -86,7 +86,7 @@ fn a_limit_races_with_the_result() {
 }
 
 #[test]
-fn a_panic_is_told_to_everyone_and_its_payload_to_one() {
+fn panic_is_returned_to_every_caller_and_its_payload_to_one() {
     let future = failed("no ink");
     for _ in 0..2 {
         let Err(FutureError::Panicked(panic)) = future.result() else { panic!("no panic") };
@@ -101,7 +101,7 @@ fn a_panic_is_told_to_everyone_and_its_payload_to_one() {
 }
 
 #[test]
-fn looking_does_not_take() {
+fn with_result_does_not_take_the_value() {
     let (promise, future) = pending();
     assert!(future.with_result(|result| matches!(result, Err(FutureError::NotDone))));
     promise.set_result(9).unwrap();
@@ -120,7 +120,7 @@ fn looking_does_not_take() {
 }
 
 #[test]
-fn whoever_wants_a_value_that_is_looked_at_waits_for_it() {
+fn threads_wait_for_a_borrowed_value() {
     repeat(100, || {
         let (promise, future) = pending();
         promise.set_result(4).unwrap();
@@ -142,7 +142,7 @@ fn whoever_wants_a_value_that_is_looked_at_waits_for_it() {
 }
 
 #[test]
-fn only_what_is_pending_can_be_cancelled() {
+fn only_pending_futures_can_be_cancelled() {
     let (promise, future) = pending();
     assert!(future.cancel() && future.cancel() && future.cancelled() && future.done());
     assert!(!promise.start());
@@ -162,7 +162,7 @@ fn only_what_is_pending_can_be_cancelled() {
 }
 
 #[test]
-fn a_cancel_races_with_the_start() {
+fn cancellation_races_with_the_start() {
     repeat(3_000, || {
         let (promise, future) = pending();
         let both = Arc::new(Barrier::new(2));
@@ -183,7 +183,7 @@ fn a_cancel_races_with_the_start() {
 }
 
 #[test]
-fn a_promise_dropped_unset_is_abandoned() {
+fn dropped_promise_abandons_its_future() {
     let (promise, future) = pending();
     drop(promise);
     assert!(matches!(future.result(), Err(FutureError::Abandoned)));
@@ -195,7 +195,7 @@ fn a_promise_dropped_unset_is_abandoned() {
 }
 
 #[test]
-fn a_promise_runs_its_work() {
+fn promise_runs_its_work() {
     let (promise, future) = pending();
     promise.run(|| 11);
     assert_eq!(future.result().unwrap(), 11);
@@ -211,7 +211,7 @@ fn a_promise_runs_its_work() {
 }
 
 #[test]
-fn errors_say_what_to_do_and_go_anywhere() {
+fn errors_are_small_and_name_a_remedy() {
     fn anywhere<E: std::error::Error + Send + Sync + Clone + 'static>(_: &E) {}
     anywhere(&FutureError::Cancelled);
     assert!(std::mem::size_of::<FutureError>() <= 24);
@@ -221,7 +221,7 @@ fn errors_say_what_to_do_and_go_anywhere() {
 }
 
 #[test]
-fn a_value_goes_with_the_last_reference() {
+fn value_is_dropped_with_the_last_reference() {
     let value = Arc::new(());
     let promise = Promise::new();
     let (future, clone) = (promise.future(), promise.future());
@@ -234,7 +234,7 @@ fn a_value_goes_with_the_last_reference() {
 }
 
 #[test]
-fn a_hundred_thousand_futures() {
+fn hundred_thousand_futures() {
     within_limit(|| {
         let (promises, futures): (Vec<_>, Vec<_>) = (0..100_000).map(|_| pending()).unzip();
         let setter = Thread::spawn(move || {

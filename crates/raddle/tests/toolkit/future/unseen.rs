@@ -1,4 +1,4 @@
-//! Failures that nobody looked at are told to the excepthook.
+//! Unobserved failures are reported to the excepthook.
 
 use std::sync::{Mutex, Once};
 
@@ -8,7 +8,7 @@ use crate::support::alone;
 
 static REPORTS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
-/// Collects what the hook hears from now on.
+/// Collects what the excepthook receives from now on.
 pub(crate) fn listen() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -18,7 +18,7 @@ pub(crate) fn listen() {
     });
 }
 
-/// How often the hook heard `message` said of `what`.
+/// How often the excepthook received `message` for `what`.
 pub(crate) fn reports(what: &str, message: &str) -> usize {
     let reports = REPORTS.lock().unwrap();
     reports.iter().filter(|(who, text)| who.contains(what) && text.contains(message)).count()
@@ -33,8 +33,8 @@ fn fail(message: &'static str) -> raddle::Future<()> {
 }
 
 #[test]
-fn a_panic_nobody_asked_about_is_reported_by_the_last_reference() {
-    alone("future::unseen::a_panic_nobody_asked_about_is_reported_by_the_last_reference", || {
+fn unobserved_panic_is_reported_with_the_last_reference() {
+    alone("future::unseen::unobserved_panic_is_reported_with_the_last_reference", || {
         let future = fail("lonely");
         let clone = future.clone();
         assert!(future.done() && !future.cancelled());
@@ -46,8 +46,8 @@ fn a_panic_nobody_asked_about_is_reported_by_the_last_reference() {
 }
 
 #[test]
-fn looking_in_any_way_is_enough() {
-    alone("future::unseen::looking_in_any_way_is_enough", || {
+fn every_kind_of_observation_prevents_the_report() {
+    alone("future::unseen::every_kind_of_observation_prevents_the_report", || {
         assert!(fail("seen").result().is_err());
         assert!(fail("seen").exception().is_some());
         assert!(fail("seen").try_result().is_err());
@@ -59,16 +59,16 @@ fn looking_in_any_way_is_enough() {
 }
 
 #[test]
-fn a_callback_that_does_not_look_sees_nothing() {
-    alone("future::unseen::a_callback_that_does_not_look_sees_nothing", || {
+fn callback_alone_is_no_observation() {
+    alone("future::unseen::callback_alone_is_no_observation", || {
         fail("overlooked").add_done_callback(|future| assert!(future.done()));
         assert_eq!(reports("a task of thread", "overlooked"), 1);
     });
 }
 
 #[test]
-fn waiting_for_it_to_be_over_is_no_look() {
-    alone("future::unseen::waiting_for_it_to_be_over_is_no_look", || {
+fn waiting_alone_is_no_observation() {
+    alone("future::unseen::waiting_alone_is_no_observation", || {
         let future = fail("only awaited");
         drop(raddle::wait([&future], raddle::ReturnWhen::AllCompleted));
         drop(raddle::as_completed([future]).collect::<Vec<_>>());
@@ -77,8 +77,8 @@ fn waiting_for_it_to_be_over_is_no_look() {
 }
 
 #[test]
-fn a_task_of_a_pool_whose_future_was_dropped_is_reported() {
-    alone("future::unseen::a_task_of_a_pool_whose_future_was_dropped_is_reported", || {
+fn panic_of_a_task_without_references_is_reported() {
+    alone("future::unseen::panic_of_a_task_without_references_is_reported", || {
         listen();
         let pool = ThreadPoolExecutor::builder().thread_name_prefix("lost").build().unwrap();
         drop(pool.submit(|| panic!("in the pool")));
@@ -88,8 +88,8 @@ fn a_task_of_a_pool_whose_future_was_dropped_is_reported() {
 }
 
 #[test]
-fn a_refused_submission_is_reported_and_a_cancelled_one_is_not() {
-    alone("future::unseen::a_refused_submission_is_reported_and_a_cancelled_one_is_not", || {
+fn refused_submission_is_reported_and_a_cancelled_one_is_not() {
+    alone("future::unseen::refused_submission_is_reported_and_a_cancelled_one_is_not", || {
         listen();
         let pool = ThreadPoolExecutor::new(1);
         pool.shutdown(ShutdownMode::Drain).unwrap();

@@ -20,7 +20,7 @@ const ALL: [ReturnWhen; 3] =
     [ReturnWhen::FirstCompleted, ReturnWhen::FirstException, ReturnWhen::AllCompleted];
 
 #[test]
-fn nothing_to_wait_for() {
+fn wait_for_no_futures_returns_at_once() {
     for when in ALL {
         let (done, left) = wait(Vec::<Future<()>>::new(), when);
         assert!(done.is_empty() && left.is_empty());
@@ -28,7 +28,7 @@ fn nothing_to_wait_for() {
 }
 
 #[test]
-fn the_first_completed_ends_the_wait() {
+fn first_completed_future_ends_the_wait() {
     repeat(200, || {
         let (mut promises, futures) = pending(3);
         let setter = Thread::spawn({
@@ -44,7 +44,7 @@ fn the_first_completed_ends_the_wait() {
 }
 
 #[test]
-fn one_done_before_is_the_first() {
+fn future_done_before_the_wait_ends_it() {
     let (mut promises, futures) = pending(2);
     promises.pop().unwrap().set_result(1).unwrap();
     for _ in 0..2 {
@@ -54,7 +54,7 @@ fn one_done_before_is_the_first() {
 }
 
 #[test]
-fn a_cancelled_one_is_completed_but_no_exception() {
+fn cancelled_future_is_completed_but_no_exception() {
     within_limit(|| {
         let (promises, futures) = pending(3);
         futures[0].cancel();
@@ -74,7 +74,7 @@ fn a_cancelled_one_is_completed_but_no_exception() {
 }
 
 #[test]
-fn an_exception_ends_the_wait_and_without_one_all_are_awaited() {
+fn first_exception_ends_the_wait() {
     repeat(200, || {
         let (mut promises, futures) = pending(3);
         let failing = promises.remove(1);
@@ -96,7 +96,7 @@ fn an_exception_ends_the_wait_and_without_one_all_are_awaited() {
 }
 
 #[test]
-fn one_that_failed_before_ends_it_at_once() {
+fn future_failed_before_the_wait_ends_it() {
     let (mut promises, futures) = pending(2);
     promises.pop().unwrap().set_panic(Box::new("before")).unwrap();
     let (done, left) = wait(&futures, ReturnWhen::FirstException);
@@ -105,7 +105,7 @@ fn one_that_failed_before_ends_it_at_once() {
 }
 
 #[test]
-fn the_same_future_twice_counts_once() {
+fn future_passed_twice_counts_once() {
     within_limit(|| {
         let (mut promises, futures) = pending(2);
         let twice = [&futures[0], &futures[1], &futures[0], &futures[1]];
@@ -118,7 +118,7 @@ fn the_same_future_twice_counts_once() {
 }
 
 #[test]
-fn a_limit_returns_what_there_is() {
+fn timed_out_wait_returns_the_done_futures() {
     let (mut promises, futures) = pending(3);
     promises.pop().unwrap().set_result(1).unwrap();
     let (done, left) = wait_timeout(&futures, ReturnWhen::AllCompleted, Duration::ZERO);
@@ -128,7 +128,7 @@ fn a_limit_returns_what_there_is() {
 }
 
 #[test]
-fn a_wait_leaves_nothing_behind() {
+fn wait_removes_its_watchers() {
     let (promises, futures) = pending(1);
     for _ in 0..100_000 {
         wait_timeout(&futures, ReturnWhen::AllCompleted, Duration::ZERO);
@@ -141,7 +141,7 @@ fn a_wait_leaves_nothing_behind() {
 }
 
 #[test]
-fn all_of_many_that_a_pool_runs() {
+fn wait_for_every_future_of_a_pool() {
     repeat(20, || {
         let pool = ThreadPoolExecutor::new(4);
         let futures: Vec<_> = (0..1_000).map(|n| pool.submit(move || n)).collect();

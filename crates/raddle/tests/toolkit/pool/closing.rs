@@ -12,7 +12,7 @@ use super::gate::Gate;
 use crate::support::{finish, repeat, until, within_limit};
 
 #[test]
-fn draining_runs_what_waits() {
+fn draining_shutdown_runs_waiting_tasks() {
     repeat(100, || {
         let pool = ThreadPoolExecutor::new(2);
         let futures: Vec<_> = (0..20).map(|n| pool.submit(move || n)).collect();
@@ -25,7 +25,7 @@ fn draining_runs_what_waits() {
 }
 
 #[test]
-fn cancelling_drops_what_waits_and_lets_the_rest_finish() {
+fn cancelling_shutdown_drops_waiting_tasks_and_lets_running_ones_finish() {
     let pool = ThreadPoolExecutor::new(1);
     let gate = Gate::hold(&pool, 1);
     let futures: Vec<_> = (0..5).map(|n| pool.submit(move || n)).collect();
@@ -38,7 +38,7 @@ fn cancelling_drops_what_waits_and_lets_the_rest_finish() {
 }
 
 #[test]
-fn a_drain_can_still_be_turned_into_a_cancel() {
+fn draining_shutdown_can_become_a_cancelling_one() {
     let pool = ThreadPoolExecutor::new(1);
     let gate = Gate::hold(&pool, 1);
     let waiting = pool.submit(|| ());
@@ -50,7 +50,7 @@ fn a_drain_can_still_be_turned_into_a_cancel() {
 }
 
 #[test]
-fn nothing_is_accepted_afterwards() {
+fn shut_down_pool_accepts_no_tasks() {
     let pool = ThreadPoolExecutor::new(1);
     pool.shutdown(ShutdownMode::Drain).unwrap();
     let future = pool.submit(|| 1);
@@ -62,7 +62,7 @@ fn nothing_is_accepted_afterwards() {
 }
 
 #[test]
-fn those_who_wait_for_room_are_sent_away() {
+fn shutdown_refuses_blocked_submissions() {
     repeat(50, || {
         let pool = Arc::new(ThreadPoolExecutor::builder().max_workers(1).queue_limit(0).build().unwrap());
         let gate = Gate::hold(&pool, 1);
@@ -70,7 +70,7 @@ fn those_who_wait_for_room_are_sent_away() {
             let pool = pool.clone();
             move || (pool.submit(|| 1).result(), pool.submit_timeout(Duration::MAX, || 2).is_err())
         });
-        until(|| format!("{pool:?}").contains("at_door: 1"));
+        until(|| format!("{pool:?}").contains("blocked_submits: 1"));
         pool.try_shutdown(ShutdownMode::Drain);
         let (result, refused) = finish(submitter);
         assert!(matches!(result, Err(FutureError::ShutDown)) && refused);
@@ -79,7 +79,7 @@ fn those_who_wait_for_room_are_sent_away() {
 }
 
 #[test]
-fn a_worker_cannot_wait_for_its_own_pool_but_can_begin_its_end() {
+fn worker_cannot_wait_for_its_own_pool_but_can_shut_it_down() {
     let pool = Arc::new(ThreadPoolExecutor::new(1));
     let inner = pool.clone();
     let (plain, limited, begun) = pool
@@ -97,7 +97,7 @@ fn a_worker_cannot_wait_for_its_own_pool_but_can_begin_its_end() {
 }
 
 #[test]
-fn dropping_the_pool_runs_what_waits() {
+fn dropped_pool_runs_waiting_tasks() {
     repeat(100, || {
         let ran = Arc::new(AtomicUsize::new(0));
         let pool = ThreadPoolExecutor::new(2);
@@ -125,7 +125,7 @@ fn only_the_last_handle_shuts_the_pool_down() {
 }
 
 #[test]
-fn a_task_may_hold_a_handle_of_its_own_pool() {
+fn task_may_hold_a_handle_to_its_own_pool() {
     repeat(50, || {
         let pool = ThreadPoolExecutor::new(1);
         let inner = pool.clone();
@@ -136,7 +136,7 @@ fn a_task_may_hold_a_handle_of_its_own_pool() {
 }
 
 #[test]
-fn a_worker_may_drop_the_pool() {
+fn worker_may_drop_its_pool() {
     repeat(50, || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let (inner, go) = (pool.clone(), Arc::new(Event::new()));
@@ -154,7 +154,7 @@ fn a_worker_may_drop_the_pool() {
 }
 
 #[test]
-fn a_join_waits_for_the_thread_locals_of_the_workers() {
+fn shutdown_waits_for_the_thread_locals_of_the_workers() {
     thread_local!(static LAST: std::cell::RefCell<Option<CountsDrop>> = const { std::cell::RefCell::new(None) });
     struct CountsDrop(Arc<AtomicUsize>);
     impl Drop for CountsDrop {
@@ -173,7 +173,7 @@ fn a_join_waits_for_the_thread_locals_of_the_workers() {
 }
 
 #[test]
-fn shutdown_races_with_submitters_and_every_future_is_settled() {
+fn every_future_is_settled_in_a_race_with_shutdown() {
     for how in [ShutdownMode::Drain, ShutdownMode::CancelPending] {
         repeat(100, move || shut_down_under_load(how));
     }
@@ -202,7 +202,7 @@ fn shut_down_under_load(how: ShutdownMode) {
 }
 
 #[test]
-fn many_pools_come_and_go() {
+fn many_pools_are_created_and_dropped() {
     within_limit(|| {
         for n in 0..500 {
             assert_eq!(ThreadPoolExecutor::new(2).submit(move || n).result().unwrap(), n);

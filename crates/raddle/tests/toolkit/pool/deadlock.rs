@@ -15,7 +15,7 @@ fn pool(workers: usize) -> Arc<ThreadPoolExecutor> {
 }
 
 #[test]
-fn the_only_worker_waits_for_the_next_task() {
+fn only_worker_waiting_for_a_later_task_is_a_deadlock() {
     repeat(100, || {
         let pool = pool(1);
         let inner = pool.clone();
@@ -32,7 +32,7 @@ fn the_only_worker_waits_for_the_next_task() {
 }
 
 #[test]
-fn with_a_free_worker_there_is_no_deadlock() {
+fn free_worker_prevents_a_deadlock() {
     repeat(300, || {
         let pool = pool(2);
         let inner = pool.clone();
@@ -41,7 +41,7 @@ fn with_a_free_worker_there_is_no_deadlock() {
 }
 
 #[test]
-fn one_of_the_waits_ends_and_then_the_others_can() {
+fn one_wait_fails_and_the_others_succeed() {
     repeat(100, || {
         let pool = pool(3);
         let meeting = Arc::new(Barrier::new(3));
@@ -60,7 +60,7 @@ fn one_of_the_waits_ends_and_then_the_others_can() {
 }
 
 #[test]
-fn a_task_that_waits_for_itself() {
+fn task_waiting_for_itself_is_a_deadlock() {
     let pool = pool(4);
     let (promise, inner) = (Promise::<Future<()>>::new(), pool.clone());
     let itself = promise.future();
@@ -74,7 +74,7 @@ fn a_task_that_waits_for_itself() {
 }
 
 #[test]
-fn a_wait_with_a_limit_is_none() {
+fn wait_with_a_timeout_is_no_deadlock() {
     let pool = pool(1);
     let inner = pool.clone();
     let error = pool
@@ -85,7 +85,7 @@ fn a_wait_with_a_limit_is_none() {
 }
 
 #[test]
-fn a_worker_busy_with_something_else_is_no_deadlock() {
+fn busy_worker_prevents_a_deadlock() {
     repeat(50, || {
         let (pool, go) = (pool(2), Arc::new(Event::new()));
         let (inner, wait) = (pool.clone(), go.clone());
@@ -98,7 +98,7 @@ fn a_worker_busy_with_something_else_is_no_deadlock() {
 }
 
 #[test]
-fn a_deadlock_in_map_is_the_items() {
+fn deadlock_in_map_fails_one_item() {
     let pool = pool(1);
     let inner = pool.clone();
     let results = pool.submit(move || inner.map(0..3, |n| n).collect::<Vec<_>>()).result().unwrap();
@@ -106,7 +106,7 @@ fn a_deadlock_in_map_is_the_items() {
 }
 
 #[test]
-fn a_deadlock_in_a_wait_for_several_is_a_panic() {
+fn deadlock_in_a_wait_for_several_futures_panics() {
     let pool = pool(1);
     let (all, each) = (pool.clone(), pool.clone());
     let error = pool.submit(move || wait([all.submit(|| ())], ReturnWhen::AllCompleted).0.len()).result();
@@ -116,7 +116,7 @@ fn a_deadlock_in_a_wait_for_several_is_a_panic() {
 }
 
 #[test]
-fn waiting_for_several_is_fine_while_a_worker_is_left() {
+fn wait_for_several_futures_succeeds_while_a_worker_is_free() {
     repeat(100, || {
         let pool = pool(2);
         let inner = pool.clone();
@@ -131,7 +131,7 @@ fn waiting_for_several_is_fine_while_a_worker_is_left() {
 }
 
 #[test]
-fn a_wait_that_somebody_else_can_end_is_none() {
+fn wait_that_another_thread_can_end_is_no_deadlock() {
     within_limit(|| {
         let pool = pool(1);
         let (promise, inner) = (Promise::new(), pool.clone());
@@ -146,7 +146,7 @@ fn a_wait_that_somebody_else_can_end_is_none() {
 }
 
 #[test]
-fn waiting_for_room_in_the_own_pool() {
+fn blocked_submission_to_the_own_pool_is_a_deadlock() {
     let pool = Arc::new(ThreadPoolExecutor::builder().max_workers(1).queue_limit(1).build().unwrap());
     let inner = pool.clone();
     let (first, second) = pool.submit(move || (inner.submit(|| 1), inner.submit(|| 2))).result().unwrap();
@@ -155,7 +155,7 @@ fn waiting_for_room_in_the_own_pool() {
 }
 
 #[test]
-fn shrinking_a_pool_can_bring_a_deadlock_about_and_it_is_found() {
+fn deadlock_caused_by_shrinking_is_detected() {
     repeat(50, || {
         let (pool, go) = (pool(2), Arc::new(Event::new()));
         let (inner, wait, here) = (pool.clone(), go.clone(), Arc::new(Event::new()));
@@ -177,7 +177,7 @@ fn shrinking_a_pool_can_bring_a_deadlock_about_and_it_is_found() {
 }
 
 #[test]
-fn a_tree_of_tasks_that_wait_for_each_other_always_ends() {
+fn tree_of_waiting_tasks_terminates() {
     fn sum(pool: &Arc<ThreadPoolExecutor>, from: u64, to: u64, found: &Arc<AtomicUsize>) -> u64 {
         if to - from <= 4 {
             return (from..to).sum();
@@ -196,7 +196,7 @@ fn a_tree_of_tasks_that_wait_for_each_other_always_ends() {
                     found.fetch_add(1, Ordering::Relaxed);
                     return left() + right;
                 }
-                Err(FutureError::Deadlock) => {} // somebody has just taken it up
+                Err(FutureError::Deadlock) => {} // a worker has just started it
                 Err(other) => panic!("{other}"),
             }
         }
@@ -212,7 +212,7 @@ fn a_tree_of_tasks_that_wait_for_each_other_always_ends() {
 }
 
 #[test]
-fn an_outsider_that_cancels_lets_the_waiter_go() {
+fn cancellation_by_another_thread_ends_the_wait() {
     repeat(100, || {
         let (pool, promise) = (pool(2), Promise::new());
         let (inner, hand_over) = (pool.clone(), promise.future());

@@ -1,4 +1,4 @@
-//! The end of the program. Every test here runs itself once more, as a child process that plays its part.
+//! The end of the program. Each test runs itself again, as a child process.
 
 use std::process::{Command, Output, exit};
 use std::sync::{Arc, LazyLock};
@@ -10,7 +10,7 @@ use crate::support::within_limit;
 
 static POOL: LazyLock<ThreadPoolExecutor> = LazyLock::new(|| ThreadPoolExecutor::new(2));
 
-/// Plays `part` if this is the child; otherwise runs the child and returns what it did.
+/// Runs `part` in the child process. In the parent, runs the child and returns its output.
 fn child(test: &'static str, part: fn()) -> Option<Output> {
     if std::env::var("RADDLE_POOL_CHILD").as_deref() == Ok(test) {
         part();
@@ -32,7 +32,7 @@ fn check(output: &Output, status: i32, ran: usize) {
     assert_eq!(out.matches("ran;").count(), ran, "{out}\n{errors}");
 }
 
-/// Some work for which the end of the program must wait.
+/// Work for which the end of the program must wait.
 fn work() {
     thread::sleep(Duration::from_millis(2));
     println!("ran;");
@@ -72,18 +72,18 @@ fn main_panics() {
 }
 
 #[test]
-fn an_idle_pool_keeps_nobody() {
+fn idle_pool_does_not_keep_the_program_alive() {
     let part = || {
         submit(2);
         POOL.submit(work).result().unwrap();
     };
-    if let Some(output) = child("an_idle_pool_keeps_nobody", part) {
+    if let Some(output) = child("idle_pool_does_not_keep_the_program_alive", part) {
         check(&output, 0, 3);
     }
 }
 
 #[test]
-fn tasks_that_submit_tasks_while_the_program_ends() {
+fn tasks_submit_tasks_while_the_program_ends() {
     fn chain(left: usize) {
         work();
         if left > 0 {
@@ -91,13 +91,13 @@ fn tasks_that_submit_tasks_while_the_program_ends() {
         }
     }
     let part = || drop(POOL.submit(|| chain(19)));
-    if let Some(output) = child("tasks_that_submit_tasks_while_the_program_ends", part) {
+    if let Some(output) = child("tasks_submit_tasks_while_the_program_ends", part) {
         check(&output, 0, 20);
     }
 }
 
 #[test]
-fn a_task_exits_and_the_others_are_run() {
+fn task_that_exits_does_not_stop_the_others() {
     let part = || {
         let pool = Box::leak(Box::new(ThreadPoolExecutor::new(1)));
         let go = Arc::new(Event::new());
@@ -113,7 +113,7 @@ fn a_task_exits_and_the_others_are_run() {
         asks.join().unwrap();
         Event::new().wait();
     };
-    if let Some(output) = child("a_task_exits_and_the_others_are_run", part) {
+    if let Some(output) = child("task_that_exits_does_not_stop_the_others", part) {
         check(&output, 3, 10);
         assert!(String::from_utf8_lossy(&output.stdout).contains("abandoned: true"));
     }
@@ -160,7 +160,7 @@ fn every_task_exits() {
 }
 
 #[test]
-fn a_done_callback_exits() {
+fn done_callback_exits() {
     let part = || {
         let go = Arc::new(Event::new());
         let wait = go.clone();
@@ -169,13 +169,13 @@ fn a_done_callback_exits() {
         go.set();
         Event::new().wait();
     };
-    if let Some(output) = child("a_done_callback_exits", part) {
+    if let Some(output) = child("done_callback_exits", part) {
         check(&output, 5, 10);
     }
 }
 
 #[test]
-fn a_scoped_task_exits() {
+fn scoped_task_exits() {
     let part = || {
         let go = Event::new();
         POOL.scope(|s| {
@@ -187,14 +187,14 @@ fn a_scoped_task_exits() {
             go.set();
         });
     };
-    if let Some(output) = child("a_scoped_task_exits", part) {
+    if let Some(output) = child("scoped_task_exits", part) {
         check(&output, 6, 10);
     }
 }
 
-/// The task's frame may lend what the scope lent to threads that go on.
+/// The frames of the task may lend what they borrow to other threads.
 #[test]
-fn a_scope_never_returns_once_a_task_has_exited() {
+fn scope_never_returns_after_a_task_exits() {
     let part = || {
         let (owner_waits, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
         let owner = Thread::new({
@@ -223,7 +223,7 @@ fn a_scope_never_returns_once_a_task_has_exited() {
         go.set();
         Event::new().wait();
     };
-    if let Some(output) = child("a_scope_never_returns_once_a_task_has_exited", part) {
+    if let Some(output) = child("scope_never_returns_after_a_task_exits", part) {
         check(&output, 13, 0);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("abandoned: true") && text.contains("over: true"), "{text}");
@@ -232,19 +232,19 @@ fn a_scope_never_returns_once_a_task_has_exited() {
 }
 
 #[test]
-fn an_initializer_exits() {
+fn initializer_exits() {
     let part = || {
         let pool = ThreadPoolExecutor::builder().initializer(|| exit(8)).build().unwrap();
         println!("broken: {}", pool.submit(work).result().is_err());
         Event::new().wait();
     };
-    if let Some(output) = child("an_initializer_exits", part) {
+    if let Some(output) = child("initializer_exits", part) {
         check(&output, 8, 0);
     }
 }
 
 #[test]
-fn a_daemon_pool_is_abandoned() {
+fn daemon_pool_is_abandoned() {
     let part = || {
         let pool = ThreadPoolExecutor::builder().max_workers(1).daemon(true).build().unwrap();
         let pool = Box::leak(Box::new(pool));
@@ -259,13 +259,13 @@ fn a_daemon_pool_is_abandoned() {
         drop(pool.submit(work));
         begun.wait();
     };
-    if let Some(output) = child("a_daemon_pool_is_abandoned", part) {
+    if let Some(output) = child("daemon_pool_is_abandoned", part) {
         check(&output, 0, 0);
     }
 }
 
 #[test]
-fn a_thread_that_a_task_starts_is_waited_for() {
+fn thread_spawned_by_a_task_is_waited_for() {
     let part = || {
         // The test's own thread is a daemon, because raddle did not start it.
         let creator = Thread::new(|| {
@@ -274,19 +274,19 @@ fn a_thread_that_a_task_starts_is_waited_for() {
         });
         creator.daemon(false).start().unwrap().join().unwrap();
     };
-    if let Some(output) = child("a_thread_that_a_task_starts_is_waited_for", part) {
+    if let Some(output) = child("thread_spawned_by_a_task_is_waited_for", part) {
         check(&output, 0, 2);
     }
 }
 
 #[test]
-fn a_panic_nobody_looks_at_is_told_before_the_end() {
+fn unobserved_panic_is_reported_before_the_end() {
     let part = || {
         for _ in 0..10 {
             drop(POOL.submit(|| panic!("unheard")));
         }
     };
-    if let Some(output) = child("a_panic_nobody_looks_at_is_told_before_the_end", part) {
+    if let Some(output) = child("unobserved_panic_is_reported_before_the_end", part) {
         check(&output, 0, 0);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(errors.matches("nobody asked for its result").count(), 10, "{errors}");
@@ -294,7 +294,7 @@ fn a_panic_nobody_looks_at_is_told_before_the_end() {
 }
 
 #[test]
-fn a_submission_after_the_end_is_refused() {
+fn submission_after_the_end_is_refused() {
     struct Late;
     impl Drop for Late {
         fn drop(&mut self) {
@@ -307,7 +307,7 @@ fn a_submission_after_the_end_is_refused() {
         // A daemon thread goes on while the program ends, and is told so instead of being forgotten.
         LATE.with(|_| ());
     };
-    if let Some(output) = child("a_submission_after_the_end_is_refused", part) {
+    if let Some(output) = child("submission_after_the_end_is_refused", part) {
         assert_eq!(output.status.code(), Some(0));
         assert!(String::from_utf8_lossy(&output.stdout).contains("ran;"));
     }

@@ -9,7 +9,7 @@ use raddle::{Event, Priority, Semaphore, ShutdownMode, Thread, ThreadPoolExecuto
 use super::gate::Gate;
 use crate::support::{alone, finish, repeat, until, within_limit};
 
-/// A task that captures as much as it needs of `payload`, and what tells whether it is there.
+/// A task that captures `payload` and a witness of its destruction.
 fn task<T: Send + 'static>(ran: &Arc<AtomicUsize>, payload: T) -> (impl FnOnce() + Send + 'static, Weak<()>) {
     let (ran, alive) = (ran.clone(), Arc::new(()));
     let watched = Arc::downgrade(&alive);
@@ -21,7 +21,7 @@ fn task<T: Send + 'static>(ran: &Arc<AtomicUsize>, payload: T) -> (impl FnOnce()
 }
 
 #[test]
-fn every_one_is_run_once_whatever_the_pool_is_doing() {
+fn every_task_without_a_future_runs_once() {
     repeat(20, || {
         let ran = Arc::new(AtomicUsize::new(0));
         let pool = ThreadPoolExecutor::new(2);
@@ -44,7 +44,7 @@ fn every_one_is_run_once_whatever_the_pool_is_doing() {
 }
 
 #[test]
-fn they_and_others_begin_in_the_order_of_their_submission() {
+fn tasks_with_and_without_futures_start_in_order() {
     within_limit(|| {
         let pool = ThreadPoolExecutor::new(1);
         let gate = Gate::hold(&pool, 1);
@@ -62,7 +62,7 @@ fn they_and_others_begin_in_the_order_of_their_submission() {
 }
 
 #[test]
-fn what_is_cancelled_is_dropped_and_not_run() {
+fn cancelled_closures_are_dropped() {
     within_limit(|| {
         let pool = ThreadPoolExecutor::new(2);
         let gate = Gate::hold(&pool, 2);
@@ -85,7 +85,7 @@ fn what_is_cancelled_is_dropped_and_not_run() {
 }
 
 #[test]
-fn what_is_refused_comes_back() {
+fn refused_closures_are_returned() {
     let pool = ThreadPoolExecutor::new(1);
     pool.shutdown(ShutdownMode::Drain).unwrap();
     let ran = Arc::new(AtomicUsize::new(0));
@@ -97,7 +97,7 @@ fn what_is_refused_comes_back() {
 }
 
 #[test]
-fn a_full_pool_has_them_wait_in_line() {
+fn full_pool_blocks_execute_in_order() {
     repeat(30, || {
         let pool = Arc::new(ThreadPoolExecutor::builder().max_workers(1).queue_limit(1).build().unwrap());
         let gate = Gate::hold(&pool, 1);
@@ -107,7 +107,7 @@ fn a_full_pool_has_them_wait_in_line() {
             let (pool, ran) = (pool.clone(), ran.clone());
             Thread::spawn(move || pool.execute(task(&ran, ()).0).is_ok())
         };
-        until(|| format!("{pool:?}").contains("at_door: 1"));
+        until(|| format!("{pool:?}").contains("blocked_submits: 1"));
         assert_eq!(ran.load(SeqCst), 0);
         gate.open();
         assert!(finish(third));
@@ -117,7 +117,7 @@ fn a_full_pool_has_them_wait_in_line() {
 }
 
 #[test]
-fn a_worker_that_only_it_could_free_gets_the_task_back() {
+fn blocked_worker_gets_the_closure_back() {
     within_limit(|| {
         let pool = Arc::new(ThreadPoolExecutor::builder().max_workers(1).queue_limit(0).build().unwrap());
         let inner = pool.clone();
@@ -127,7 +127,7 @@ fn a_worker_that_only_it_could_free_gets_the_task_back() {
 }
 
 #[test]
-fn a_waiting_task_is_found_by_a_task_that_waits_for_the_pool() {
+fn waiting_task_without_a_future_is_found_in_a_deadlock() {
     within_limit(|| {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let (answer, answers) = mpsc::channel();
@@ -149,10 +149,10 @@ impl Drop for Sore {
     }
 }
 
-/// One test, because the hook is the whole process's; other tests' panics are none of its business.
+/// One test, since the hook belongs to the process. It ignores the panics of other tests.
 #[test]
-fn the_hook_hears_of_panics_and_of_what_will_not_be_run() {
-    alone("pool::execute::the_hook_hears_of_panics_and_of_what_will_not_be_run", || {
+fn excepthook_receives_panics_and_tasks_not_run() {
+    alone("pool::execute::excepthook_receives_panics_and_tasks_not_run", || {
         within_limit(|| {
             let (report, reports) = mpsc::channel();
             thread::set_excepthook(move |panic| {
@@ -174,7 +174,7 @@ fn the_hook_hears_of_panics_and_of_what_will_not_be_run() {
             assert!(texts[0].contains("small") && texts[0].contains("hasty_0"), "{texts:?}");
             assert!(texts[1].contains("large: 100"), "{texts:?}");
 
-            // Dropping what was captured can panic, too, and harms nobody.
+            // The destructor of a capture may panic as well, which is contained.
             let pool = ThreadPoolExecutor::new(1);
             let gate = Gate::hold(&pool, 1);
             let sore = Sore;

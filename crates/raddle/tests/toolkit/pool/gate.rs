@@ -1,4 +1,4 @@
-//! Tasks that hold a worker until they are let go.
+//! Tasks that keep a worker busy until a gate opens.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Has `count` workers of the pool wait; returns when they do.
+    /// Blocks `count` workers of the pool. Returns when they are blocked.
     pub(crate) fn hold(pool: &ThreadPoolExecutor, count: usize) -> Self {
         let event = Arc::new(Event::new());
         let held: Vec<_> = (0..count)

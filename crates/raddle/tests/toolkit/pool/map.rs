@@ -12,7 +12,7 @@ use super::gate::Gate;
 use crate::support::{repeat, within_limit};
 
 #[test]
-fn results_come_in_the_order_of_the_items() {
+fn results_are_in_the_order_of_the_items() {
     repeat(50, || {
         let pool = ThreadPoolExecutor::new(3);
         let squares: Vec<u32> = pool.map(0..100, |n| n * n).collect::<Result<_, _>>().unwrap();
@@ -22,7 +22,7 @@ fn results_come_in_the_order_of_the_items() {
 }
 
 #[test]
-fn a_failure_is_one_items_and_the_others_come() {
+fn failed_item_does_not_end_the_iteration() {
     let pool = ThreadPoolExecutor::new(2);
     let results: Vec<_> = pool.map(0..4, |n| assert_ne!(n, 2, "item two")).collect();
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true]);
@@ -30,7 +30,7 @@ fn a_failure_is_one_items_and_the_others_come() {
 }
 
 #[test]
-fn all_are_submitted_at_the_call() {
+fn map_submits_all_tasks_at_once() {
     let pool = ThreadPoolExecutor::new(1);
     let gate = Gate::hold(&pool, 1);
     let map = pool.map(0..10, |n| n);
@@ -40,7 +40,7 @@ fn all_are_submitted_at_the_call() {
 }
 
 #[test]
-fn dropping_it_cancels_what_has_not_started() {
+fn dropped_map_cancels_tasks_that_have_not_started() {
     let pool = ThreadPoolExecutor::new(1);
     let (gate, ran) = (Gate::hold(&pool, 1), Arc::new(AtomicUsize::new(0)));
     let count = ran.clone();
@@ -52,7 +52,7 @@ fn dropping_it_cancels_what_has_not_started() {
 }
 
 #[test]
-fn the_time_limit_counts_from_the_call_and_ends_the_rest() {
+fn timeout_of_map_starts_with_the_call_and_cancels_the_rest() {
     within_limit(|| {
         let pool = ThreadPoolExecutor::new(1);
         let go = Arc::new(Event::new());
@@ -78,7 +78,7 @@ fn the_time_limit_counts_from_the_call_and_ends_the_rest() {
 }
 
 #[test]
-fn a_buffered_map_runs_ahead_no_further_than_it_may() {
+fn buffered_map_respects_its_buffer_size() {
     let pool = ThreadPoolExecutor::new(2);
     let pulled = Arc::new(AtomicUsize::new(0));
     let count = pulled.clone();
@@ -94,7 +94,7 @@ fn a_buffered_map_runs_ahead_no_further_than_it_may() {
 }
 
 #[test]
-fn a_buffer_of_none_is_an_error_and_one_of_many_is_all() {
+fn zero_buffer_is_an_error() {
     let pool = ThreadPoolExecutor::new(2);
     assert_eq!(pool.map_buffered(0, 0..3, |n| n).unwrap_err(), ZeroBufferError);
     for buffersize in [1, 2, 3, 4, usize::MAX] {
@@ -104,7 +104,7 @@ fn a_buffer_of_none_is_an_error_and_one_of_many_is_all() {
 }
 
 #[test]
-fn a_buffered_map_outlives_its_pool_without_hanging() {
+fn buffered_map_may_outlive_its_pool() {
     let pool = ThreadPoolExecutor::new(2);
     let mut map = pool.map_buffered(2, 0..6, |n| n).unwrap();
     assert_eq!(map.next().unwrap().unwrap(), 0);
@@ -116,7 +116,7 @@ fn a_buffered_map_outlives_its_pool_without_hanging() {
 }
 
 #[test]
-fn a_bounded_pool_maps_more_than_it_holds() {
+fn bounded_pool_maps_more_items_than_its_limit() {
     repeat(10, || {
         let pool = ThreadPoolExecutor::builder().max_workers(2).queue_limit(1).build().unwrap();
         assert_eq!(pool.map(0..500, |n| n).map(Result::unwrap).sum::<i32>(), 124_750);

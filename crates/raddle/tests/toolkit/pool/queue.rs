@@ -1,4 +1,4 @@
-//! The bound on waiting tasks, and tasks that are cancelled while they wait.
+//! The limit of the task queue, and tasks that are cancelled while they wait.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,12 +18,12 @@ fn bounded(workers: usize, limit: usize) -> ThreadPoolExecutor {
 }
 
 #[test]
-fn a_full_pool_gives_the_task_back() {
+fn full_pool_returns_the_task() {
     let pool = bounded(1, 2);
     let gate = Gate::hold(&pool, 1);
     let waiting = [pool.try_submit(|| 1).unwrap(), pool.submit_timeout(SOON, || 2).unwrap()];
     let error = pool.try_submit(|| 3).unwrap_err();
-    assert!(error.is_full() && error.to_string().contains("queue limit"));
+    assert!(error.is_full() && error.to_string().contains("queue_limit"));
     assert_eq!(error.into_inner()(), 3);
     assert!(matches!(pool.submit_timeout(SOON, || 4), Err(SubmitError::Full(_))));
     assert!(matches!(pool.submit_timeout(Duration::ZERO, || 5), Err(SubmitError::Full(_))));
@@ -53,7 +53,7 @@ fn only_tasks_without_a_worker_count_as_waiting() {
 }
 
 #[test]
-fn with_a_limit_of_zero_a_task_needs_a_worker() {
+fn queue_limit_of_zero_requires_a_free_worker() {
     let pool = bounded(1, 0);
     let gate = Gate::hold(&pool, 1);
     assert!(pool.try_submit(|| ()).unwrap_err().is_full());
@@ -64,7 +64,7 @@ fn with_a_limit_of_zero_a_task_needs_a_worker() {
 }
 
 #[test]
-fn submit_waits_in_line_for_room() {
+fn blocked_submissions_are_accepted_in_order() {
     repeat(30, || {
         let pool = Arc::new(bounded(1, 1));
         let gate = Gate::hold(&pool, 1);
@@ -75,7 +75,7 @@ fn submit_waits_in_line_for_room() {
             let (inner, order) = (pool.clone(), order.clone());
             let submitter =
                 Thread::spawn(move || inner.submit(move || order.lock().unwrap().push(n)).result());
-            until(|| format!("{pool:?}").contains(&format!("at_door: {}", n + 1)));
+            until(|| format!("{pool:?}").contains(&format!("blocked_submits: {}", n + 1)));
             submitters.push(submitter);
         }
         assert!(pool.try_submit(|| ()).unwrap_err().is_full());
@@ -89,7 +89,7 @@ fn submit_waits_in_line_for_room() {
 }
 
 #[test]
-fn a_bounded_pool_under_load_loses_nothing() {
+fn bounded_pool_under_load_loses_no_task() {
     repeat(20, || {
         let pool = Arc::new(bounded(2, 3));
         let most = Arc::new(AtomicUsize::new(0));
@@ -113,7 +113,7 @@ fn a_bounded_pool_under_load_loses_nothing() {
 }
 
 #[test]
-fn time_limits_race_with_room() {
+fn submission_timeouts_race_with_space() {
     repeat(100, || {
         let pool = bounded(1, 0);
         let ran = Arc::new(AtomicUsize::new(0));
@@ -130,7 +130,7 @@ fn time_limits_race_with_room() {
 }
 
 #[test]
-fn a_cancelled_task_is_not_run_and_lets_go_of_what_it_owns() {
+fn cancelled_task_is_not_run_and_drops_its_captures() {
     let pool = ThreadPoolExecutor::new(1);
     let (gate, owned) = (Gate::hold(&pool, 1), Arc::new(()));
     let captured = owned.clone();
@@ -144,7 +144,7 @@ fn a_cancelled_task_is_not_run_and_lets_go_of_what_it_owns() {
 }
 
 #[test]
-fn cancelled_tasks_make_room_in_a_full_pool() {
+fn cancelled_tasks_make_space_in_a_full_pool() {
     let pool = bounded(1, 3);
     let gate = Gate::hold(&pool, 1);
     let waiting: Vec<_> = (0..3).map(|n| pool.submit(move || n)).collect();
@@ -160,7 +160,7 @@ fn cancelled_tasks_make_room_in_a_full_pool() {
 }
 
 #[test]
-fn cancelling_races_with_running_and_one_of_them_wins() {
+fn task_is_either_cancelled_or_run() {
     repeat(200, || {
         let pool = ThreadPoolExecutor::new(2);
         let ran = Arc::new(AtomicUsize::new(0));

@@ -1,4 +1,4 @@
-//! Tasks that borrow.
+//! Scopes, whose tasks borrow.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::gate::Gate;
 use crate::support::{finish, repeat, until, within_limit};
 
 #[test]
-fn tasks_borrow_and_change_what_is_outside() {
+fn scoped_tasks_borrow_mutably() {
     repeat(100, || {
         let pool = ThreadPoolExecutor::new(3);
         let mut numbers: Vec<u32> = (0..100).collect();
@@ -34,7 +34,7 @@ fn tasks_borrow_and_change_what_is_outside() {
 }
 
 #[test]
-fn results_may_borrow_too() {
+fn results_of_scoped_tasks_may_borrow() {
     let pool = ThreadPoolExecutor::new(2);
     let words = [String::from("a"), String::from("longer"), String::from("bb")];
     let longest = pool.scope(|s| {
@@ -47,7 +47,7 @@ fn results_may_borrow_too() {
 }
 
 #[test]
-fn a_scoped_future_is_taken_once() {
+fn scoped_result_is_taken_once() {
     let pool = ThreadPoolExecutor::new(1);
     pool.scope(|s| {
         let one = s.submit(|| 1);
@@ -59,7 +59,7 @@ fn a_scoped_future_is_taken_once() {
 }
 
 #[test]
-fn a_panic_nobody_looked_at_is_the_scopes_after_all_are_over() {
+fn unobserved_panic_is_resumed_by_the_scope_after_all_tasks() {
     repeat(50, || {
         let (pool, over) = (ThreadPoolExecutor::new(2), AtomicUsize::new(0));
         let caught = catch_unwind(AssertUnwindSafe(|| {
@@ -80,7 +80,7 @@ fn a_panic_nobody_looked_at_is_the_scopes_after_all_are_over() {
 }
 
 #[test]
-fn a_panic_somebody_looked_at_is_theirs() {
+fn observed_panic_is_not_resumed_by_the_scope() {
     let pool = ThreadPoolExecutor::new(1);
     pool.scope(|s| {
         let failing = s.submit(|| panic!("looked at"));
@@ -89,7 +89,7 @@ fn a_panic_somebody_looked_at_is_theirs() {
 }
 
 #[test]
-fn a_panic_of_the_closure_waits_for_the_tasks() {
+fn panic_of_the_scope_function_waits_for_the_tasks() {
     repeat(50, || {
         let (pool, over) = (ThreadPoolExecutor::new(2), AtomicUsize::new(0));
         let caught = catch_unwind(AssertUnwindSafe(|| {
@@ -106,7 +106,7 @@ fn a_panic_of_the_closure_waits_for_the_tasks() {
 }
 
 #[test]
-fn tasks_submit_tasks() {
+fn scoped_tasks_submit_tasks() {
     fn branch<'scope>(s: &'scope TaskScope<'scope, '_>, count: &'scope AtomicUsize, depth: usize) {
         count.fetch_add(1, Ordering::Relaxed);
         if depth > 0 {
@@ -144,7 +144,7 @@ fn scopes_nest_to_any_depth_in_a_pool_of_any_size() {
 }
 
 #[test]
-fn an_owner_that_is_a_worker_runs_what_nobody_takes() {
+fn worker_that_owns_a_scope_runs_its_waiting_tasks() {
     repeat(100, || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let inner = pool.clone();
@@ -168,7 +168,7 @@ fn an_owner_that_is_a_worker_runs_what_nobody_takes() {
 }
 
 #[test]
-fn a_full_queue_makes_a_worker_run_the_task_itself() {
+fn worker_runs_a_scoped_task_inline_if_the_queue_is_full() {
     within_limit(|| {
         let pool = Arc::new(ThreadPoolExecutor::builder().max_workers(1).queue_limit(0).build().unwrap());
         let inner = pool.clone();
@@ -182,7 +182,7 @@ fn a_full_queue_makes_a_worker_run_the_task_itself() {
 }
 
 #[test]
-fn a_cancelled_task_is_no_failure_if_its_future_cancelled_it() {
+fn scoped_task_cancelled_by_its_future_is_no_failure() {
     let pool = ThreadPoolExecutor::new(1);
     let gate = Gate::hold(&pool, 1);
     let (ran, value) = (AtomicUsize::new(0), Arc::new(()));
@@ -200,7 +200,7 @@ fn a_cancelled_task_is_no_failure_if_its_future_cancelled_it() {
 }
 
 #[test]
-fn tasks_that_the_pool_does_not_run_are_a_failure() {
+fn scoped_tasks_that_are_not_run_are_a_failure() {
     let pool = ThreadPoolExecutor::new(1);
     let ran = AtomicUsize::new(0);
     let gate = Gate::hold(&pool, 1);
@@ -221,7 +221,7 @@ fn tasks_that_the_pool_does_not_run_are_a_failure() {
 }
 
 #[test]
-fn the_end_of_the_pool_races_with_scopes_and_nothing_borrowed_is_left_behind() {
+fn no_borrow_outlives_a_scope_in_a_race_with_shutdown() {
     repeat(200, || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let closer = Thread::spawn({
@@ -246,7 +246,7 @@ fn the_end_of_the_pool_races_with_scopes_and_nothing_borrowed_is_left_behind() {
 }
 
 #[test]
-fn a_shrunken_pool_still_ends_its_scopes() {
+fn scopes_end_in_a_pool_that_shrinks() {
     repeat(50, || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let (inner, go) = (pool.clone(), Arc::new(Event::new()));
@@ -272,7 +272,7 @@ fn a_shrunken_pool_still_ends_its_scopes() {
 }
 
 #[test]
-fn a_hundred_thousand_scoped_tasks() {
+fn hundred_thousand_scoped_tasks() {
     within_limit(|| {
         let (pool, count) = (ThreadPoolExecutor::new(2), AtomicUsize::new(0));
         pool.scope(|s| {
