@@ -267,4 +267,12 @@ impl ForeignListener for Monitor {
             all.push(step);
         }
     }
+
+    fn foreign_exit(&self, failure: Failure) -> bool {
+        let execution = self.execution().filter(|_| std::process::id() == self.process);
+        execution.is_some_and(|execution| {
+            execution.ends_the_process(failure);
+            true
+        })
+    }
 }

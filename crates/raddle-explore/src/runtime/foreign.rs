@@ -12,6 +12,7 @@ use raddle::rt::{self, Op, Place};
 
 use super::objects::Objects;
 use super::os_threads::started_by;
+use super::panic_hook;
 use super::record::Failure;
 
 /// A step of a foreign thread.
@@ -27,6 +28,9 @@ pub(crate) struct ForeignStep {
 /// Receives the steps of an exploration's foreign threads.
 pub(crate) trait ForeignListener: Send + Sync {
     fn foreign_step(&self, step: ForeignStep);
+
+    /// A foreign thread called `exit`. Returns whether the process is to end unsuccessfully.
+    fn foreign_exit(&self, failure: Failure) -> bool;
 }
 
 type Listeners = HashMap<u32, Weak<dyn ForeignListener>>;
@@ -41,7 +45,10 @@ fn listeners() -> MutexGuard<'static, Option<Listeners>> {
 /// Reports the steps of foreign threads that descend from the OS threads `number` to `listener`.
 pub(crate) fn listen(number: u32, listener: &Arc<impl ForeignListener + 'static>) {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| rt::on_foreign_step(on_step));
+    ONCE.call_once(|| {
+        rt::on_foreign_step(on_step);
+        rt::on_foreign_exit(on_exit);
+    });
     let listener: Weak<dyn ForeignListener> = Arc::<_>::downgrade(listener) as _;
     let mut all = listeners();
     let all = all.get_or_insert_default();
@@ -53,14 +60,37 @@ pub(crate) fn listen(number: u32, listener: &Arc<impl ForeignListener + 'static>
 #[derive(Clone, Copy)]
 struct Unrelated;
 
-/// A thread without a scheduler is about to take a step.
-fn on_step(op: &Op) {
+/// The exploration from which the calling thread descends.
+fn exploration() -> Option<Arc<dyn ForeignListener>> {
     thread_local!(static STARTED_BY: Cell<Option<Result<u32, Unrelated>>> = const { Cell::new(None) });
     let number = STARTED_BY.get().unwrap_or_else(|| started_by().ok_or(Unrelated));
     STARTED_BY.set(Some(number));
-    let listener = number.ok().and_then(|number| listeners().as_ref()?.get(&number)?.upgrade());
-    if let Some(listener) = listener {
-        let thread = std::thread::current().name().filter(|name| *name != "explored").map(str::to_owned);
+    number.ok().and_then(|number| listeners().as_ref()?.get(&number)?.upgrade())
+}
+
+/// The name of the calling thread, if it has one of its own.
+fn thread_name() -> Option<String> {
+    std::thread::current().name().filter(|name| *name != "explored").map(str::to_owned)
+}
+
+/// A thread without a scheduler has called `exit`.
+fn on_exit() -> bool {
+    exploration().is_some_and(|listener| {
+        let name = thread_name().map_or_else(String::new, |name| format!(" {name:?}"));
+        listener.foreign_exit(Failure::Other {
+            kind: "exit",
+            title: format!("a thread{name} that raddle did not spawn called exit"),
+            message: "`exit` ends the whole process, with all other tests in it".to_owned(),
+            thread: None,
+            at: panic_hook::place_of_exit(),
+        })
+    })
+}
+
+/// A thread without a scheduler is about to take a step.
+fn on_step(op: &Op) {
+    if let Some(listener) = exploration() {
+        let thread = thread_name();
         let (address, size) = (op.object.address, op.object.size);
         listener.foreign_step(ForeignStep { address, size, at: op.at, verb: op.kind.verb(), thread });
     }

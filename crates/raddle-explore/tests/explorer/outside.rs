@@ -373,6 +373,20 @@ fn exits_in_another_thread_in_some_schedules() {
 
 #[test]
 #[ignore = "run by another test, in a process of its own"]
+fn exits_in_a_foreign_thread() {
+    let program = || {
+        let value = Arc::new(Shared::new(0));
+        let mine = value.clone();
+        let other = Thread::spawn(move || mine.set(1));
+        foreign(|| std::process::exit(0)).join().unwrap();
+        value.set(2);
+        other.join().unwrap();
+    };
+    Explorer::new().run(program).assert_exhausted();
+}
+
+#[test]
+#[ignore = "run by another test, in a process of its own"]
 fn exits_with_locals() {
     let program = || {
         at_end(|| ());
@@ -400,11 +414,17 @@ fn exit_is_a_failure_with_its_line() {
         ("exits_in_the_closure", "MainThread"),
         ("exits_in_another_thread_in_some_schedules", "leaver"),
         ("exits_with_locals", "Thread-1"),
+        ("exits_in_a_foreign_thread", ""),
     ];
     for (test, thread) in tests {
         let (status, text) = in_a_process(&format!("outside::{test}"));
         assert_eq!(status, Some(101), "{text}");
-        assert!(text.contains(&format!("thread \"{thread}")) && text.contains("called exit"), "{text}");
+        let subject = if thread.is_empty() {
+            "a thread that raddle did not spawn".to_owned()
+        } else {
+            format!("thread \"{thread}")
+        };
+        assert!(text.contains(&subject) && text.contains("called exit"), "{text}");
         assert!(text.contains("tests/explorer/outside.rs:") && text.contains("RADDLE_REPLAY="), "{text}");
     }
 }

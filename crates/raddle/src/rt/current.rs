@@ -307,6 +307,9 @@ impl std::fmt::Debug for Entered {
 fn notice_exit() {
     extern "C" fn at_exit() {
         exits();
+        if super::seam::foreign_exit() {
+            os::end_process(101);
+        }
     }
     static REGISTERED: AtomicBool = AtomicBool::new(false);
     if !REGISTERED.load(Relaxed) && !REGISTERED.swap(true, Relaxed) {
