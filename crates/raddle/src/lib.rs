@@ -1,13 +1,15 @@
-//! The whole of Python's threading toolkit, for Rust.
+//! Python's threading toolkit for Rust: threads, locks, conditions, semaphores, events, barriers, timers, queues, and
+//! thread pools with futures.
 //!
-//! Threads that outlive `main`, daemon threads, join with a time limit, thread pools with futures, locks,
-//! re-entrant locks, conditions, semaphores, events, timers, barriers and queues: one crate, Python's names, Rust's
-//! safety. What Python makes an error at run time, Rust makes impossible to write wherever it can; the rest is an
-//! [`Err`] which says what to do and gives back what could not be stored, run or delivered.
+//! In production these types run on plain OS threads. In a test, the crate `raddle-explore` runs the same code under every
+//! relevant interleaving and reports the one that fails. In debug builds, a [watch] reports deadlocks.
 //!
-//! # A first program
+//! The [guide](_guide) introduces the toolkit in chapters, with tables for users of Python, std, crossbeam, `parking_lot` and
+//! rayon.
 //!
-//! A bounded queue takes a burst, a slower thread empties it, an event ends it, and nothing is lost:
+//! # Example
+//!
+//! A producer and a consumer, connected by a bounded queue and stopped by an event:
 //!
 //! ```
 //! use raddle::{Event, Queue, Thread};
@@ -21,10 +23,10 @@
 //!     move || {
 //!         let mut sent = 0;
 //!         while !stop.is_set() {
-//!             queue.put(sent).expect("nobody else shuts the queue down");
+//!             queue.put(sent).unwrap(); // blocks while the queue is full
 //!             sent += 1;
 //!         }
-//!         queue.shutdown(); // no more will come: the consumer's loop ends when the queue is empty
+//!         queue.shutdown(); // the consumer's loop ends when the queue is empty
 //!         sent
 //!     }
 //! });
@@ -39,46 +41,59 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What there is
+//! # Overview
 //!
 //! | Python | raddle |
 //! |---|---|
 //! | `Thread(target, name, daemon)`, `start`, `join` | [`Thread`], [`JoinHandle`]; [`thread::scope`] for threads that borrow |
 //! | `current_thread`, `enumerate`, `excepthook`, … | the functions of [`thread`] |
-//! | `Lock` | [`Lock`]; with data in it, [`Mutex`] |
-//! | `RLock` | [`RLock`]; with data in it, [`ReentrantMutex`] |
+//! | `Lock` | [`Lock`]; with data, [`Mutex`] |
+//! | `RLock` | [`RLock`]; with data, [`ReentrantMutex`] |
 //! | `Condition` | [`Condition`], with any of the four |
 //! | `Semaphore`, `BoundedSemaphore` | [`Semaphore`], [`BoundedSemaphore`] |
 //! | `Event`, `Barrier`, `Timer` | [`Event`], [`Barrier`], [`Timer`] |
 //! | `Queue`, `LifoQueue`, `PriorityQueue`, `SimpleQueue` | [`Queue`], [`LifoQueue`], [`PriorityQueue`], [`SimpleQueue`] |
 //! | `ThreadPoolExecutor`, `Future`, `wait`, `as_completed` | [`ThreadPoolExecutor`], [`Future`], [`wait()`], [`as_completed`] |
 //!
-//! Everything that can wait comes in up to four forms: plain (for ever), `try_…` (never), `…_timeout` with a
-//! [`Duration`](std::time::Duration), and, where several waits share one limit, `…_deadline` with an
-//! [`Instant`](std::time::Instant). A time limit is never a panic, and one that lies beyond the clock means for ever.
+//! # Timeouts
+//!
+//! A blocking operation has up to four forms:
+//!
+//! | form | blocks |
+//! |---|---|
+//! | plain | until it succeeds |
+//! | `try_…` | never |
+//! | `…_timeout` | for at most a [`Duration`](std::time::Duration) |
+//! | `…_deadline` | until an [`Instant`](std::time::Instant), which several waits can share |
+//!
+//! A timeout never panics. One beyond the range of the clock means no timeout.
+//!
+//! # Errors
+//!
+//! Misuse that Python reports at run time does not compile where possible. All other errors are small types that return
+//! what could not be stored, run or delivered.
 //!
 //! # The end of the program
 //!
-//! As in Python, a thread that is not a daemon keeps the program alive: when `main` returns, panics, or somebody
-//! calls [`std::process::exit`], the process waits for it, for unfinished tasks of pools and for pending timers,
-//! and abandons daemons. There is nothing to write in `main`.
+//! As in Python, a non-daemon thread keeps the program alive: when `main` returns or panics, or a thread calls
+//! [`std::process::exit`], the process waits for non-daemon threads, for unfinished tasks of pools and for pending timers. It abandons
+//! daemon threads. This needs no code in `main`; see [`_guide::ending`].
 //!
-//! # When it hangs
+//! # Deadlocks
 //!
-//! In debug builds the *watch* is on. When threads wait for each other's locks in a circle, when one waits for a mutex
-//! that it holds itself, or when every thread of the process waits without limit, it writes to standard error who
-//! waits for which object, who holds it, and on which lines, and ends the program with status 101. It keeps silent
-//! wherever a deadline, a timer, a signal handler, or a thread that raddle did not start may still help. [`watch`] has the details:
-//! other actions, a dump of all threads on demand, and warnings of locks that are taken in contradicting orders.
-//! `RADDLE_WATCH=1` turns it on and `RADDLE_WATCH=0` off in any build.
+//! In debug builds, the [watch] is on. It reports a cycle of threads that wait for each other's locks, a thread that waits for a
+//! mutex that it holds itself, and a program in which every thread waits without a timeout: which thread waits for which
+//! object, which thread holds it, and on which lines. Then it ends the program with status 101. It reports nothing where
+//! a deadline, a timer, a signal handler or a thread that raddle did not start may still end the wait.
+//! `RADDLE_WATCH=1` turns it on and `RADDLE_WATCH=0` off in any build; see [`_guide::deadlocks`].
 //!
 //! # Signal handlers
 //!
-//! Do not call anything of raddle in a signal handler. A handler interrupts its thread at an arbitrary point, possibly
+//! Do not call raddle in a signal handler. A handler interrupts its thread at an arbitrary point, possibly
 //! while that thread holds a lock that the call needs: even [`Event::set`] may then block forever. POSIX allows
-//! very few functions in a handler; `write` is one of them. So let the handler write a byte to a pipe, and let a
+//! very few functions in a handler; `write` is one of them. Let the handler write a byte to a pipe, and let a
 //! thread read the pipe and do the rest. The crate `signal-hook` does the same with less code: its
-//! `iterator::Signals` is a thread's blocking iterator over the signals that arrive.
+//! `iterator::Signals` blocks a thread until a signal arrives.
 //!
 //! ```
 //! use raddle::{Event, Thread};
@@ -101,7 +116,7 @@
 //! unsafe { libc::signal(libc::SIGTERM, handler as usize) };
 //! Thread::new(move || {
 //!     while signals.read_exact(&mut [0]).is_ok() {
-//!         STOP.set(); // an ordinary thread, which may do anything
+//!         STOP.set(); // an ordinary thread, which may call anything
 //!     }
 //! })
 //! .daemon(true)
@@ -109,14 +124,14 @@
 //!
 //! # // SAFETY: there is a handler for this signal.
 //! # unsafe { libc::raise(libc::SIGTERM) };
-//! STOP.wait(); // until somebody sends SIGTERM
+//! STOP.wait(); // until SIGTERM arrives
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # When it is explored or recorded
+//! # Exploration and recordings
 //!
-//! Every step that other threads can see passes through [`rt`], where a scheduler can take the operating system's
-//! place at run time, and where [`trace`] records what happened.
+//! Every operation that is visible to other threads passes through [`rt`], where a scheduler can take the place of the operating
+//! system at run time, and where [`trace`] records what happened.
 #![deny(unsafe_code)]
 
 pub mod _guide;

@@ -7,7 +7,7 @@
 //! While nothing observes the process, each of them is a relaxed load, a predicted branch, and the call to the operating
 //! system. Three observers can be attached at run time, in the same binary:
 //!
-//! - a [`Scheduler`] replaces the operating system for the threads that [enter](enter) it: it decides which thread runs
+//! - a [`Scheduler`] replaces the operating system for the threads that [enter] it: it decides which thread runs
 //!   next, and it owns the clock. `raddle-explore` is one;
 //! - the [watch](crate::watch) detects deadlocks;
 //! - a [recording](crate::trace) collects what each thread does.
