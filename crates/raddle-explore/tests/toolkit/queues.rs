@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::queue::{GetError, PutError, ShutDownError};
-use raddle::{JoinHandle, Queue, SimpleQueue, Thread};
+use raddle::queue::{BaseQueue, GetError, Order, PutError, ShutDownError};
+use raddle::{JoinHandle, LifoQueue, PriorityQueue, Queue, SimpleQueue, Thread};
 
 use super::every::{every, every_patiently};
 use super::{SOON, pause};
@@ -20,13 +20,18 @@ trait Bounded: Send + Sync {
     fn get_many(&self, max: usize) -> Vec<i32>;
     fn rest(&self) -> Vec<i32>;
     fn len(&self) -> usize;
+    fn task_done(&self);
+    fn join(&self);
     fn unfinished(&self) -> usize;
     fn n_putters(&self) -> usize;
     fn shutdown(&self);
     fn shutdown_now(&self) -> Vec<i32>;
 }
 
-impl<T: From<i32> + Into<i32> + Send> Bounded for Queue<T> {
+impl<T: From<i32> + Into<i32> + Send, O: Order<T>> Bounded for BaseQueue<T, O>
+where
+    Self: Send + Sync,
+{
     fn put(&self, item: i32) -> Result<(), ShutDownError<i32>> {
         self.put(item.into()).map_err(|error| ShutDownError(error.into_inner().into()))
     }
@@ -62,6 +67,14 @@ impl<T: From<i32> + Into<i32> + Send> Bounded for Queue<T> {
 
     fn len(&self) -> usize {
         self.len()
+    }
+
+    fn task_done(&self) {
+        self.task_done().unwrap();
+    }
+
+    fn join(&self) {
+        self.join();
     }
 
     fn unfinished(&self) -> usize {
@@ -116,6 +129,14 @@ impl From<Large> for i32 {
 const BOUNDED: [fn(usize) -> Arc<dyn Bounded>; 2] = [
     |maxsize| Arc::new(Queue::<i32>::bounded(maxsize)),
     |maxsize| Arc::new(Queue::<Large>::bounded(maxsize)),
+];
+
+/// One queue of each flavor and order. With a bound of 1, all of them are first in, first out.
+const FLAVORS: [fn(usize) -> Arc<dyn Bounded>; 4] = [
+    BOUNDED[0],
+    BOUNDED[1],
+    |maxsize| Arc::new(LifoQueue::<i32>::bounded(maxsize)),
+    |maxsize| Arc::new(PriorityQueue::<i32>::bounded(maxsize)),
 ];
 
 /// Runs `task` with the queue on a thread of its own.
@@ -380,6 +401,64 @@ fn immediate_shutdown_against_two_puts_keeps_each_item_in_one_place() {
             [Place::Removed, Place::Refused],
         ];
         assert_eq!(every(scenario), BTreeSet::from(outcomes));
+    }
+}
+
+/// Each side may find the other waiting, so that a put or get on the fast path would leave it asleep.
+#[test]
+fn blocked_threads_are_served_by_every_flavor() {
+    for bounded in FLAVORS {
+        let scenario = move || {
+            let queue = bounded(1);
+            let putter = with(&queue, |queue| (1..=3).for_each(|item| queue.put(item).unwrap()));
+            let got: Vec<_> = (0..3).map(|_| queue.get().unwrap()).collect();
+            putter.join().unwrap();
+            (got, queue.len(), queue.unfinished())
+        };
+        assert_eq!(every(scenario), BTreeSet::from([(vec![1, 2, 3], 0, 3)]));
+    }
+}
+
+/// With two slots, a slow putter may find its slot free again after another thread has moved the end of the ring.
+#[test]
+fn slow_putter_does_not_put_behind_the_end() {
+    for bounded in BOUNDED {
+        let scenario = move || {
+            let queue = bounded(2);
+            let slow = with(&queue, |queue| queue.put(9).unwrap());
+            let mut got = Vec::new();
+            for item in 1..=3 {
+                queue.put(item).unwrap();
+                got.push(queue.get().unwrap());
+            }
+            slow.join().unwrap();
+            got.extend(queue.rest());
+            got.retain(|item| *item != 9);
+            (got, queue.len(), queue.unfinished())
+        };
+        assert_eq!(every(scenario), BTreeSet::from([(vec![1, 2, 3], 0, 4)]));
+    }
+}
+
+#[test]
+fn join_sees_the_last_task_of_every_flavor() {
+    for bounded in FLAVORS {
+        let scenario = move || {
+            let queue = bounded(1);
+            let worker = with(&queue, |queue| {
+                for _ in 0..2 {
+                    queue.get().unwrap();
+                    queue.task_done();
+                }
+            });
+            queue.put(1).unwrap();
+            queue.put(2).unwrap();
+            queue.join();
+            let unfinished = queue.unfinished();
+            worker.join().unwrap();
+            unfinished
+        };
+        assert_eq!(every(scenario), BTreeSet::from([0]));
     }
 }
 
