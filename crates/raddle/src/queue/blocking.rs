@@ -31,13 +31,15 @@ enum Flavor<T, O: Order<T>> {
     Ring(Ring<T>),
 }
 
-/// Calls the same method of whichever flavor the queue has.
+/// Calls the same method of whichever flavor the queue has. The conditions are constants: for each order, they leave only the
+/// flavors that [`Blocking::new`] chooses from.
 macro_rules! each {
     ($blocking:expr, $flavor:ident => $call:expr) => {
         match &$blocking.flavor {
-            Flavor::Locked($flavor) => $call,
-            Flavor::TwoLock($flavor) => $call,
-            Flavor::Ring($flavor) => $call,
+            Flavor::Ring($flavor) if O::IN_ORDER => $call,
+            Flavor::TwoLock($flavor) if O::IN_ORDER => $call,
+            Flavor::Locked($flavor) if !O::IN_ORDER => $call,
+            _ => unreachable!("a flavor that does not keep the order was chosen"),
         }
     };
 }
@@ -123,14 +125,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
     /// Gets an item if this takes a few instructions and the thread is not observed.
     #[inline]
     pub(super) fn get_fast(&self) -> Option<T> {
-        if !rt::quiet() {
-            return None;
-        }
-        match &self.flavor {
-            Flavor::Locked(locked) => locked.get_fast(Unobserved),
-            Flavor::TwoLock(two_lock) => two_lock.get_fast(false, Unobserved),
-            Flavor::Ring(ring) => ring.get_fast(Unobserved),
-        }
+        if rt::quiet() { each!(self, flavor => flavor.get_fast(false, Unobserved)) } else { None }
     }
 
     /// Marks a task done if this takes a few instructions and the thread is not observed.
@@ -197,12 +192,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
     fn next(&self, op: Op, timeout: Timeout) -> Result<T, GetError> {
         let outcome = self.spin_then_enqueue(timeout, Wanted::Items, |attempt| match attempt {
             Attempt::Fast => {
-                let item = match &self.flavor {
-                    Flavor::Locked(locked) => locked.get_fast(Observed),
-                    Flavor::TwoLock(two_lock) => two_lock.get_fast(true, Observed),
-                    Flavor::Ring(ring) => ring.get_fast(Observed),
-                };
-                item.map_or(Outcome::NotNow, Outcome::Done)
+                each!(self, flavor => flavor.get_fast(true, Observed)).map_or(Outcome::NotNow, Outcome::Done)
             }
             Attempt::Full { may_wait } => each!(self, flavor => flavor.get(may_wait)),
         });

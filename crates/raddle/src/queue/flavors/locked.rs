@@ -50,7 +50,7 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
 
     /// Gets the next item if the lock is free and no thread waits.
     #[inline]
-    pub(in crate::queue) fn get_fast(&self, observer: impl Observer) -> Option<T> {
+    pub(in crate::queue) fn get_fast(&self, _eager: bool, observer: impl Observer) -> Option<T> {
         observer.atom(&self.len);
         if !self.may_have_items() {
             return None; // without taking the cache line from the threads that put

@@ -9,6 +9,7 @@
 //! Each flavor has
 //!
 //! - a *fast path* for each verb: it never blocks, touches no wait queue, and fails if a lock is held or a thread waits;
+//!   A get is *eager* if it has failed before: then even few items are worth some contention.
 //! - a *full path*, which hands items over to waiters and enqueues the calling thread as one.
 
 mod common;

@@ -112,7 +112,7 @@ impl<T> Ring<T> {
 
     /// Gets the next item if the slot at the head is full and unlocked and the ring is not frozen.
     #[inline]
-    pub(in crate::queue) fn get_fast(&self, observer: impl Observer) -> Option<T> {
+    pub(in crate::queue) fn get_fast(&self, _eager: bool, observer: impl Observer) -> Option<T> {
         let slots = self.slots();
         let at = self.head.load(observer);
         let slot = slots.get(at as usize)?; // frozen: none
