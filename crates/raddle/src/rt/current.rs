@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
+use super::fork::{self, ForkSafe, Rank};
 use super::op::Op;
 use super::program::Program;
 use super::scheduler::{self, Scheduler, with_program};
 use super::thread_record::ThreadRecord;
-use super::{flags, fork, keep_alive};
+use super::{flags, keep_alive};
 use crate::sys::{os, spin};
 
 thread_local! {
@@ -303,11 +304,30 @@ impl std::fmt::Debug for Entered {
     }
 }
 
+/// What is called when a thread that no scheduler has taken calls `exit`.
+static FOREIGN_EXIT: ForkSafe<Option<fn() -> bool>> = ForkSafe::new(Rank::Leaf, None);
+
+/// Registers `hook` to be called when a thread that is not under a scheduler ends the process while other threads are
+/// under one. If the hook returns true, the process ends with status 101.
+///
+/// The calling thread is the one that called [`exit`](std::process::exit) or returned from `main`.
+pub fn on_foreign_exit(hook: fn() -> bool) {
+    *FOREIGN_EXIT.lock() = Some(hook);
+}
+
+fn foreign_exit() -> bool {
+    if !flags::exploring() || scheduler::current().is_some() {
+        return false;
+    }
+    let hook = *FOREIGN_EXIT.lock();
+    hook.is_some_and(|hook| hook())
+}
+
 /// Has the C library call [`exits`] when a thread calls `exit`, where it does not destroy the thread's locals first.
 fn notice_exit() {
     extern "C" fn at_exit() {
         exits();
-        if super::seam::foreign_exit() {
+        if foreign_exit() {
             os::end_process(101);
         }
     }

@@ -158,7 +158,7 @@ mod trace;
 mod wake;
 
 pub use crate::sys::os::Wait;
-pub use current::{Entered, enter};
+pub use current::{Entered, enter, on_foreign_exit};
 pub(crate) use current::{adopt, daemon_heirs, ident, is_me, record, thread_address};
 pub(crate) use current_op::no_panic_scope;
 pub(crate) use exit::{block_forever, keep_alive, keep_alive_token};
@@ -173,9 +173,8 @@ pub use program::Program;
 pub use scheduler::{Abandoned, Scheduler};
 pub(crate) use scheduler::{drop_payload, with_program};
 pub use seam::{
-    acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_exit,
-    on_foreign_step, point, point_until, releasing, releasing_for_wait, sleep_until, spawn, wait,
-    wait_for_lock, yield_now,
+    acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step, point,
+    point_until, releasing, releasing_for_wait, sleep_until, spawn, wait, wait_for_lock, yield_now,
 };
 pub(crate) use seam::{enqueue_is_step, explored, panicked, reads_waiters, returned, unhandled, watched};
 pub(crate) use show::Show;

@@ -412,25 +412,6 @@ fn note(op: &Op, has_deadline: bool) {
     }
 }
 
-/// What is called when a thread that no scheduler has taken calls `exit`.
-static FOREIGN_EXIT: ForkSafe<Option<fn() -> bool>> = ForkSafe::new(Rank::Leaf, None);
-
-/// Registers `hook` to be called when a thread that is not under a scheduler ends the process while other threads are
-/// under one. If the hook returns true, the process ends with status 101.
-///
-/// The calling thread is the one that called [`exit`](std::process::exit) or returned from `main`.
-pub fn on_foreign_exit(hook: fn() -> bool) {
-    *FOREIGN_EXIT.lock() = Some(hook);
-}
-
-pub(super) fn foreign_exit() -> bool {
-    if !flags::exploring() || scheduler::current().is_some() {
-        return false;
-    }
-    let hook = *FOREIGN_EXIT.lock();
-    hook.is_some_and(|hook| hook())
-}
-
 #[cold]
 fn foreign_step(op: &Op) {
     let hook = *FOREIGN.lock();
