@@ -188,7 +188,10 @@ fn deadlock_is_reported_and_ends_the_program() {
     assert!(report.contains("deadlock") && report.contains("waits for Lock 0x"), "{report}");
     assert!(report.contains(&format!("deadlock.rs:{}:", awaited + 1)), "awaited there: {report}");
     assert!(
-        report.contains(&format!("taken by itself, at crates/raddle/examples/deadlock.rs:{}:", taken + 1)),
+        report.contains(&format!(
+            "held by itself, acquired at crates/raddle/examples/deadlock.rs:{}:",
+            taken + 1
+        )),
         "{report}"
     );
 }
@@ -206,7 +209,7 @@ fn lock_order_warns_if_asked() {
     assert_eq!((asked.status, asked.stdout.as_str()), (Some(0), "80 and 120\n"), "{asked:?}");
     for (thread, line) in [("there", "accounts.0.lock()"), ("back", "accounts.1.lock()")] {
         let held_at = format!("lock_order.rs:{}:", line_of("lock_order.rs", &format!("from = {line}")));
-        let name = format!("thread \"{thread}\" took Mutex");
+        let name = format!("thread \"{thread}\" acquired Mutex");
         assert!(asked.stderr.contains(&name) && asked.stderr.contains(&held_at), "{asked:?}");
     }
     let unasked = example("lock_order").env("RADDLE_WATCH", "1").run();
@@ -222,7 +225,7 @@ fn dump_shows_who_waits_for_whom() {
         "raddle: 3 threads",
         "thread \"writer\" (ident ",
         "waits for Mutex ",
-        &format!("which was taken by thread \"MainThread\", at crates/raddle/examples/dump.rs:{held}:"),
+        &format!("held by thread \"MainThread\", acquired at crates/raddle/examples/dump.rs:{held}:"),
         "s left",
     ] {
         assert!(run.stdout.contains(part), "{part} is missing: {}", run.stdout);

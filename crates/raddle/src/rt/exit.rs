@@ -11,7 +11,7 @@ use super::seam::wait;
 use super::thread_record::ThreadRecord;
 use super::{current, scheduler};
 use crate::sys::os;
-use crate::watch::waiting::Leaving;
+use crate::watch::waiting::ExitWait;
 
 /// Keeps the calling thread's program from ending while the guard lives; `None` if it is ending already.
 pub(crate) fn keep_alive() -> Option<KeepAlive> {
@@ -51,9 +51,9 @@ extern "C" fn at_exit() {
     // Who waits here, for the watch: the thread's own record has ended.
     let leaving = ThreadRecord::new("the end of the program", false, true);
     leaving.set_native_id(os::native_id());
-    let wait = Leaving::begin(program, &leaving);
+    let wait = ExitWait::begin(program, &leaving);
     while let Err(seen) = program.close() {
-        wait.slice(seen, LOOK);
+        wait.wait(seen, LOOK);
         program.threads().iter().filter(|thread| called_exit(thread)).for_each(thread_is_over);
     }
 }

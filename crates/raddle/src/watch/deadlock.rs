@@ -1,4 +1,7 @@
-//! Is it a deadlock, and what is to be done about it?
+//! Detection of deadlocks, and what is done about them.
+//!
+//! A thread calls [`detect`] each time a slice of an unlimited wait runs out. It follows the chain of waits from its own
+//! (`Chain`) and then asks whether any thread of the process can still run.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::holds;
 use super::report::{self, Finding, Report, ThreadState, View};
 use super::settings::{self, Action};
-use super::wait_table::{Key, Said, Table, Waiting, table};
+use super::wait_table::{Key, Reported, Table, Waiting, table};
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::rt::lock_id::NO_LOCK;
 use crate::rt::op::{Kind, Op};
@@ -21,32 +24,35 @@ use crate::sys::os;
 const FAILURE: i32 = 101;
 
 const ENDS: &str = "The program ends with status 101; RADDLE_WATCH=0 turns this check off.";
-const GOES_ON: &str = "Nothing is done about it; RADDLE_WATCH=0 turns this check off.";
-const PERHAPS: &str = "It is not certain, so nothing is done about it; RADDLE_WATCH=0 turns this check off.";
+const CONTINUES: &str = "No action is taken; RADDLE_WATCH=0 turns this check off.";
+const UNCERTAIN: &str = "This is not certain, so no action is taken; RADDLE_WATCH=0 turns this check off.";
+const RESOLVED: &str =
+    "One wait returns FutureError::Deadlock and the pool continues; reported once for these lines.";
 
-/// What was found, and what is to be done about it.
-pub(crate) struct Found {
+/// A detected problem and its remedy.
+pub(super) struct Found {
     report: Report,
     remedy: Remedy,
 }
 
 enum Remedy {
+    /// Report only, with this consequence.
     Nothing(&'static str),
     Panic,
     End,
 }
 
 impl Found {
-    /// Says it, and does what is to be done.
-    pub(crate) fn act(self) {
+    /// Reports the problem and applies the remedy.
+    pub(super) fn act(self) {
         match self.remedy {
-            Remedy::Nothing(what_follows) => report::say(&self.report, what_follows),
+            Remedy::Nothing(consequence) => report::emit(&self.report, consequence),
             Remedy::Panic => {
-                report::tell(&self.report);
+                report::call_hook(&self.report);
                 panic!("{}", self.report);
             }
             Remedy::End => {
-                report::say(&self.report, ENDS);
+                report::emit(&self.report, ENDS);
                 os::end_process(FAILURE);
             }
         }
@@ -54,102 +60,104 @@ impl Found {
 }
 
 impl Waiting {
-    /// Whether a panic can end it and lets others go on: it waits for the very lock that it said it would take.
-    fn can_be_ended(&self) -> bool {
-        let is_it = |op: Op| holds::get(self.lock).is_some_and(|hold| hold.object == op.object);
-        self.may_panic && self.op.is_some_and(is_it)
+    /// Returns whether a panic can end the wait and help others: it is for the lock of the current operation.
+    fn can_panic(&self) -> bool {
+        let is_lock_of = |op: Op| holds::get(self.lock).is_some_and(|hold| hold.object == op.object);
+        self.may_panic && self.op.is_some_and(is_lock_of)
+    }
+
+    /// Returns whether the thread waits for the result of a task. A worker without a task is about to terminate.
+    fn is_for_result(&self) -> bool {
+        self.op.is_none_or(|op| op.kind != Kind::Get)
     }
 }
 
-/// What the thread finds that waits at `key`, now that a slice of its wait has run out.
-pub(crate) fn judge(table: &mut Table, key: Key, program: &Program) -> Option<Found> {
+/// Looks for a deadlock that the wait at `key` is part of. A slice of that wait has just run out.
+pub(super) fn detect(table: &mut Table, key: Key, program: &Program) -> Option<Found> {
     let found = Chain::of(table, key, program).and_then(|chain| {
         if chain.certain { deadlock(table, key, &chain, program) } else { suspicion(table, &chain, program) }
     });
     found.or_else(|| every_thread(table, key, program))
 }
 
-/// Threads that wait for each other, whatever else goes on in the program.
+/// Reports threads that wait for each other and that no other thread can wake.
 fn deadlock(table: &mut Table, me: Key, chain: &Chain, program: &Program) -> Option<Found> {
-    if all_said(table, &chain.threads, |said| said.in_cycle) {
+    if all_reported(table, &chain.threads, |reported| reported.in_cycle) {
         return None;
     }
-    let can_be_ended = |key: &Key| table.get(*key).is_some_and(Waiting::can_be_ended);
-    let remedy = remedy(can_be_ended(&me), chain.threads.iter().any(can_be_ended))?;
-    say(table, &chain.threads, |said| said.in_cycle = true);
+    let can_panic = |key: &Key| table.get(*key).is_some_and(Waiting::can_panic);
+    let remedy = remedy(can_panic(&me), chain.threads.iter().any(can_panic))?;
+    set_reported(table, &chain.threads, |reported| reported.in_cycle = true);
     let (finding, headline) = match chain.shape {
-        Shape::Own => (Finding::OwnLock, "raddle: deadlock: a thread waits for a lock that it holds itself"),
-        _ => (Finding::Cycle, "raddle: deadlock: threads wait for each other in a circle"),
+        Shape::Own => (Finding::OwnLock, "raddle: deadlock: a thread waits for a lock that it holds"),
+        _ => (Finding::Cycle, "raddle: deadlock: threads wait for each other in a cycle"),
     };
     Some(Found { report: chain_report(table, chain, program, finding, headline.into()), remedy })
 }
 
-/// The same, where another thread's release could help, for longer than that usually takes.
+/// Reports threads that wait for each other for a long time, if another thread might still release a lock.
 fn suspicion(table: &mut Table, chain: &Chain, program: &Program) -> Option<Found> {
-    let (now, patience) = (os::now(), settings::suspect_after());
+    let (now, suspect_after) = (os::now(), settings::suspect_after());
     let waiting = || chain.threads.iter().filter_map(|key| table.get(*key));
-    let old = waiting().all(|waiting| now.saturating_duration_since(waiting.since) >= patience);
-    let said = waiting().all(|waiting| waiting.said.in_suspicion || waiting.said.in_all);
-    if !old || said {
+    let old = waiting().all(|waiting| now.saturating_duration_since(waiting.since) >= suspect_after);
+    let reported = waiting().all(|waiting| waiting.reported.in_suspicion || waiting.reported.in_all);
+    if !old || reported {
         return None;
     }
-    say(table, &chain.threads, |said| said.in_suspicion = true);
-    let what = match chain.shape {
-        Shape::Own => {
-            "a thread waits for a lock that it took itself and that only another thread can release"
-        }
-        Shape::Cycle => "threads wait for each other in a circle that only another thread can break",
-        Shape::Ended => "a thread waits for a lock whose holder has ended",
+    set_reported(table, &chain.threads, |reported| reported.in_suspicion = true);
+    let problem = match chain.shape {
+        Shape::Own => "a thread has waited for a lock that it acquired and only another thread can release",
+        Shape::Cycle => "threads have waited for each other in a cycle that only another thread can break",
+        Shape::Terminated => "a thread has waited for a lock whose holder has terminated",
     };
-    let headline = format!("raddle: suspicion: for more than {patience:.0?}, {what}");
+    let headline = format!("raddle: suspected deadlock: for more than {suspect_after:.0?}, {problem}");
     let report = chain_report(table, chain, program, Finding::Suspicion, headline);
-    Some(Found { report, remedy: Remedy::Nothing(PERHAPS) })
+    Some(Found { report, remedy: Remedy::Nothing(UNCERTAIN) })
 }
 
-/// All threads of the process are proven at one moment: no code runs that could wake any of them, except for signal
-/// handlers.
+/// Reports that all threads of the process are proven at one moment: except for signal handlers, no code runs that could
+/// wake one.
 fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> {
-    if table.all().all(|waiting| waiting.said.in_all) || !table.nobody_can_go_on() {
+    if table.all().all(|waiting| waiting.reported.in_all) || !table.all_threads_are_proven() {
         return None;
     }
-    let interesting = || table.all().filter(|waiting| waiting.is_of_interest());
-    if interesting().any(|waiting| ends_otherwise(waiting, program)) {
+    let relevant = || table.all().filter(|waiting| waiting.is_relevant());
+    if relevant().any(|waiting| can_end_otherwise(waiting, program)) {
         match os::signal_handlers() {
             Some(handlers) if handlers.is_empty() => {}
-            handlers => return unless_a_signal_comes(table, program, &handlers.unwrap_or_default()),
+            handlers => return unless_signal(table, program, &handlers.unwrap_or_default()),
         }
     }
-    let mine = table.get(me).is_some_and(Waiting::can_be_ended);
+    let mine = table.get(me).is_some_and(Waiting::can_panic);
     // At the end of the program, only the thread that waits for it sees all others proven.
     let others = table.get(me).is_some_and(|waiting| waiting.op.is_some());
-    let remedy = remedy(mine, others && table.all().any(Waiting::can_be_ended))?;
-    // After a panic in one of them, what becomes of the others is a new question.
-    let answered = !matches!(remedy, Remedy::Panic);
-    table.all_mut().for_each(|waiting| waiting.said.in_all = answered);
+    let remedy = remedy(mine, others && table.all().any(Waiting::can_panic))?;
+    // After a panic in one of them, the others are examined anew.
+    let reported = !matches!(remedy, Remedy::Panic);
+    table.all_mut().for_each(|waiting| waiting.reported.in_all = reported);
     let threads = all_threads(table, program);
-    let headline = "raddle: deadlock: every thread of the program waits for ever";
+    let headline = "raddle: deadlock: every thread of the program is blocked";
     Some(Found { report: Report::new(Finding::EveryThread, headline, threads), remedy })
 }
 
-/// All threads of the process are proven, but a signal handler may run, and one of them waits for what a handler could
-/// bring about. Reported once, since
-/// a program that waits for signals comes here again and again.
-fn unless_a_signal_comes(table: &mut Table, program: &Program, handlers: &[i32]) -> Option<Found> {
-    let (now, patience) = (os::now(), settings::suspect_after());
-    let is_old = |waiting: &Waiting| now.saturating_duration_since(waiting.since) >= patience;
-    if table.signals_suspected || !table.all().filter(|waiting| waiting.is_of_interest()).all(is_old) {
+/// Like [`every_thread`], while a signal handler may still wake a thread. Reported once, because a program that waits for
+/// signals gets here again and again.
+fn unless_signal(table: &mut Table, program: &Program, handlers: &[i32]) -> Option<Found> {
+    let (now, suspect_after) = (os::now(), settings::suspect_after());
+    let is_old = |waiting: &Waiting| now.saturating_duration_since(waiting.since) >= suspect_after;
+    if table.signals_suspected || !table.all().filter(|waiting| waiting.is_relevant()).all(is_old) {
         return None;
     }
     table.signals_suspected = true;
     let signals: Vec<_> = handlers.iter().map(|signal| signal_name(*signal)).collect();
     let headline = format!(
-        "raddle: suspicion: for more than {patience:.0?}, every thread of the program waits, and only the handler of \
-         a signal ({}) could wake one",
+        "raddle: suspected deadlock: for more than {suspect_after:.0?}, every thread of the program has been \
+         blocked, and only a signal handler ({}) can wake one",
         signals.join(", ")
     );
     Some(Found {
         report: Report::new(Finding::Suspicion, headline, all_threads(table, program)),
-        remedy: Remedy::Nothing(PERHAPS),
+        remedy: Remedy::Nothing(UNCERTAIN),
     })
 }
 
@@ -170,28 +178,28 @@ fn signal_name(signal: i32) -> String {
 
 fn all_threads(table: &Table, program: &Program) -> Vec<ThreadState> {
     let view = View::of(program);
-    let threads = table.all().filter(|waiting| waiting.is_of_interest());
+    let threads = table.all().filter(|waiting| waiting.is_relevant());
     threads.map(|waiting| view.waiting(waiting)).collect()
 }
 
-/// What to do about a deadlock; `None`: one of the other threads, where a panic helps, will come to it.
+/// Returns the remedy for a deadlock, or `None` if another of the threads will apply it: one where a panic helps.
 fn remedy(panic_helps_here: bool, panic_helps: bool) -> Option<Remedy> {
     match settings::action() {
-        Action::Report => Some(Remedy::Nothing(GOES_ON)),
+        Action::Report => Some(Remedy::Nothing(CONTINUES)),
         Action::Panic if panic_helps_here => Some(Remedy::Panic),
         Action::Panic if panic_helps => None,
         Action::Panic | Action::End => Some(Remedy::End),
     }
 }
 
-fn all_said(table: &Table, keys: &[Key], is_said: fn(&Said) -> bool) -> bool {
-    keys.iter().filter_map(|key| table.get(*key)).all(|waiting| is_said(&waiting.said))
+fn all_reported(table: &Table, keys: &[Key], is_reported: fn(&Reported) -> bool) -> bool {
+    keys.iter().filter_map(|key| table.get(*key)).all(|waiting| is_reported(&waiting.reported))
 }
 
-fn say(table: &mut Table, keys: &[Key], set: fn(&mut Said)) {
+fn set_reported(table: &mut Table, keys: &[Key], set: fn(&mut Reported)) {
     for key in keys {
         if let Some(waiting) = table.get_mut(*key) {
-            set(&mut waiting.said);
+            set(&mut waiting.reported);
         }
     }
 }
@@ -208,42 +216,45 @@ fn chain_report(
     Report::new(finding, headline, waiting.map(|waiting| view.waiting(waiting)).collect())
 }
 
-/// Threads, each waiting without limit for the next one.
-pub(crate) struct Chain {
-    pub(crate) threads: Vec<Key>,
-    pub(crate) shape: Shape,
-    /// None but they themselves could end it.
-    pub(crate) certain: bool,
+/// Threads that wait without a deadline, each for the next.
+///
+/// The chain is followed while the table of waits is locked. A waiting thread cannot leave its wait meanwhile, so it
+/// neither acquires nor releases anything. What it holds stays held, unless another thread releases a `Lock`.
+struct Chain {
+    threads: Vec<Key>,
+    shape: Shape,
+    /// Whether none but the threads themselves could end it.
+    certain: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// One thread, waiting for itself.
+enum Shape {
+    /// One thread that waits for itself.
     Own,
-    /// The last waits for the first.
+    /// The last thread waits for the first.
     Cycle,
-    /// One thread, waiting for a lock whose holder is over.
-    Ended,
+    /// One thread that waits for a lock whose holder has terminated.
+    Terminated,
 }
 
-/// What a waiting thread waits for.
+/// What a waiting thread depends on.
 enum Next {
     Thread { ident: u64, certain: bool },
-    Over,
+    Terminated,
     Unknown,
 }
 
 impl Chain {
-    /// The chain that begins with the wait `first`, if it comes back to it or leads nowhere.
-    pub(crate) fn of(table: &Table, first: Key, program: &Program) -> Option<Self> {
+    /// Returns the chain that begins with the wait `first`, if it leads back to it or to a terminated holder.
+    fn of(table: &Table, first: Key, program: &Program) -> Option<Self> {
         let (mut threads, mut certain, mut at) = (vec![first], true, table.get(first)?);
         loop {
             let (ident, sure) = match next(at, program) {
                 Next::Thread { ident, certain } => (ident, certain),
-                Next::Over if threads.len() == 1 => {
-                    return Some(Self { threads, shape: Shape::Ended, certain: false });
+                Next::Terminated if threads.len() == 1 => {
+                    return Some(Self { threads, shape: Shape::Terminated, certain: false });
                 }
-                Next::Over | Next::Unknown => return None,
+                Next::Terminated | Next::Unknown => return None,
             };
             certain &= sure;
             if ident == first.1 {
@@ -252,7 +263,7 @@ impl Chain {
             }
             let (key, waiting) = table.of_thread(ident)?;
             if threads.contains(&key) {
-                return None; // a cycle further on, which its own threads will find
+                return None; // a cycle that does not include the first thread: its own threads detect it
             }
             threads.push(key);
             at = waiting;
@@ -271,25 +282,25 @@ fn next(waiting: &Waiting, program: &Program) -> Next {
     joined.map_or(Next::Unknown, |thread| Next::Thread { ident: thread.ident, certain: true })
 }
 
-/// Whether something else than the progress of another thread could end the wait: it is neither for a lock that only its
-/// holder can release nor for the end of a thread.
-pub(crate) fn ends_otherwise(waiting: &Waiting, program: &Program) -> bool {
+/// Returns whether something other than the progress of another thread could end the wait. It could not if the wait is
+/// for a lock that only its holder can release, or for the termination of a thread.
+fn can_end_otherwise(waiting: &Waiting, program: &Program) -> bool {
     let owned = |lock| holds::get(lock).is_some_and(|hold| hold.owned);
-    let ends = waiting.op.as_ref().is_none_or(|op| joined(op, program).is_some());
-    !ends && (waiting.lock == NO_LOCK || !owned(waiting.lock))
+    let joins = waiting.op.as_ref().is_none_or(|op| joined(op, program).is_some());
+    !joins && (waiting.lock == NO_LOCK || !owned(waiting.lock))
 }
 
 fn holder(lock: u32) -> Next {
     let Some(hold) = holds::get(lock) else { return Next::Unknown };
     let certain = hold.owned;
-    if !certain && holds::is_handed_over(lock) {
+    if !certain && holds::is_transferred(lock) {
         return Next::Unknown;
     }
-    // Who calls `exit` is over for others, but runs on to the end of the program, and may still release.
-    if hold.by.finished() { Next::Over } else { Next::Thread { ident: hold.by.ident, certain } }
+    // A thread that calls `exit` has terminated for others, but runs exit handlers and may still release the lock.
+    if hold.by.finished() { Next::Terminated } else { Next::Thread { ident: hold.by.ident, certain } }
 }
 
-/// The thread whose end the step waits for.
+/// Returns the thread whose termination the operation waits for.
 fn joined(op: &Op, program: &Program) -> Option<Arc<ThreadRecord>> {
     if op.kind != Kind::Join {
         return None;
@@ -297,57 +308,49 @@ fn joined(op: &Op, program: &Program) -> Option<Arc<ThreadRecord>> {
     program.threads().into_iter().find(|thread| Arc::as_ptr(thread) as usize == op.object.address)
 }
 
-/// The lines of which it has been said: many pools may come to wait for themselves on the same ones.
-static SAID: ForkSafe<BTreeSet<BTreeSet<Place>>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());
+/// The lines of the pool deadlocks that have been reported: many pools may deadlock on the same ones.
+static REPORTED_POOLS: ForkSafe<BTreeSet<BTreeSet<Place>>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());
 
-const FOLLOWS: &str =
-    "One wait ends with FutureError::Deadlock and the pool goes on; this is said once for these lines.";
-
-fn watches() -> bool {
+fn is_watched() -> bool {
     !flags::quiet() && scheduler::current().is_none() && flags::watching()
 }
 
-/// What is to be said of the pool, all of whose workers wait for it; `None`: nothing.
+/// Returns a report of a pool whose workers all wait for tasks of the pool, or `None` if the watch is off.
+///
+/// The pool detects this itself and makes one of the waits fail, whether or not the watch is on.
 pub(crate) fn detect_pool_deadlock(pool: u64) -> Option<Report> {
-    if !watches() {
+    if !is_watched() {
         return None;
     }
-    let (me, view, known) =
-        (current::record(), View::of(scheduler::default_program()), scheduler::default_program().threads());
-    let about_to = Waiting::new(me.clone(), current_op::get().map(|doing| doing.op), None);
+    let program = scheduler::default_program();
+    let (me, view, known) = (current::record(), View::of(program), program.threads());
+    let about_to = Waiting::new(me.clone(), current_op::get().map(|current| current.op), None);
     let table = table();
     let workers = known.iter().filter(|thread| thread.group.load(Relaxed) == pool);
     let states = workers.filter_map(|thread| match table.of_thread(thread.ident) {
         None if thread.ident != me.ident => Some(view.thread(thread, None)),
         found => {
             let waiting = found.map_or(&about_to, |(_, waiting)| waiting);
-            waiting.is_for_a_result().then(|| view.waiting(waiting))
+            waiting.is_for_result().then(|| view.waiting(waiting))
         }
     });
     let headline = "raddle: deadlock: all workers of a pool wait for tasks of the same pool";
     Some(Report::new(Finding::Pool, headline, states.collect()))
 }
 
-impl Waiting {
-    /// Not that of a worker without a task, which is about to leave.
-    fn is_for_a_result(&self) -> bool {
-        self.op.is_none_or(|op| op.kind != Kind::Get)
-    }
-}
-
-/// One of the waits has been ended.
+/// Reports a pool deadlock, once one of the waits has been ended.
 pub(crate) fn report_pool_deadlock(report: &Report) {
     let lines = report.threads.iter().filter_map(|thread| thread.waits.as_ref()?.at).collect();
-    if SAID.lock().insert(lines) {
-        report::say(report, FOLLOWS);
+    if REPORTED_POOLS.lock().insert(lines) {
+        report::emit(report, RESOLVED);
     }
 }
 
-/// The calling thread runs a task that is about to wait for itself.
+/// Reports that the calling thread runs a task that is about to wait for its own result.
 pub(crate) fn report_own_task() {
-    if watches() {
+    if is_watched() {
         let me = current::record();
-        let waiting = Waiting::new(me, current_op::get().map(|doing| doing.op), None);
+        let waiting = Waiting::new(me, current_op::get().map(|current| current.op), None);
         let threads = vec![View::of(scheduler::default_program()).waiting(&waiting)];
         let headline = "raddle: deadlock: a task of a pool waits for its own result";
         report_pool_deadlock(&Report::new(Finding::Pool, headline, threads));

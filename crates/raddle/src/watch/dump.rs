@@ -1,4 +1,4 @@
-//! All threads and what they wait for, whenever somebody asks.
+//! Dumps: all threads, what they wait for and what they hold, on demand.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,54 +11,55 @@ use crate::rt::{self, ForkSafe, Kind, Op, Rank, ThreadRecord, current, flags, sc
 use crate::sys::os;
 use crate::thread;
 
-/// Every thread and what it waits for, at one moment: [`Display`](fmt::Display) is the whole text.
+/// A snapshot of all threads. Its [`Display`](fmt::Display) is the whole text.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Dump {
-    /// Whether the watch is on. If not, nobody knows who waits and who holds what: all threads seem to run.
+    /// Whether the watch is on. If not, waits and held locks are unknown, and all threads seem to run.
     pub is_watched: bool,
-    /// The main thread, and then those that raddle started or met, in the order in which it did.
+    /// The main thread, and then the other threads that raddle knows, in the order in which it came to know them.
     pub threads: Vec<ThreadState>,
-    /// The operating system's numbers of the threads that raddle does not know, where they can be told.
+    /// The identifiers in the operating system of the threads that raddle does not know, where available.
     pub unknown: Vec<u64>,
 }
 
-/// What every thread does now.
+/// Returns a snapshot of all threads.
 ///
-/// This needs the watch: only while it is on do waits and holds leave a trace, and only those since it was
-/// turned on. A lock that was dropped while it was held is still listed. Threads under a [scheduler](crate::rt::Scheduler) are left out.
+/// Waits and held locks are recorded only while the watch is on. A lock that was dropped while it was held is still
+/// listed. Threads with a [scheduler](crate::rt::Scheduler) are not included.
 ///
+/// # Examples
 /// ```
 /// use raddle::{Event, Thread, watch};
 /// use std::sync::Arc;
 ///
 /// watch::Watch::new().start();
-/// let go = Arc::new(Event::new());
-/// let waits = Thread::new({ let go = go.clone(); move || go.wait() }).name("waits").start()?;
-/// let state = loop {
+/// let event = Arc::new(Event::new());
+/// let waiter = Thread::new({ let event = event.clone(); move || event.wait() }).name("waiter").start()?;
+/// let wait = loop {
 ///     let dump = watch::dump();
-///     let thread = dump.threads.into_iter().find(|thread| &*thread.name == "waits");
+///     let thread = dump.threads.into_iter().find(|thread| &*thread.name == "waiter");
 ///     if let Some(wait) = thread.and_then(|thread| thread.waits) {
 ///         break wait;
 ///     }
 /// };
-/// assert!(state.object.starts_with("Event"));
-/// go.set();
-/// waits.join()?;
+/// assert!(wait.object.starts_with("Event"));
+/// event.set();
+/// waiter.join()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn dump() -> Dump {
-    let _me = current::record(); // so that the calling thread is among them
+    let _me = current::record(); // so that the calling thread is included
     let program = scheduler::default_program();
     program.main();
     let (known, view) = (program.threads(), View::of(program));
     let table = table();
     let listed: BTreeSet<u64> = known.iter().map(|thread| thread.ident).collect();
     let state = |thread: &_| view.thread(thread, table.of_thread(thread.ident).map(|(_, waiting)| waiting));
-    // Whoever waits for the end of the program is over for all others.
-    let leaving = |waiting: &&Waiting| !listed.contains(&waiting.thread.ident);
+    // The thread that waits for the end of the program is no longer in the registry.
+    let exiting = |waiting: &&Waiting| !listed.contains(&waiting.thread.ident);
     let mut threads: Vec<_> = known.iter().map(|thread| state(thread)).collect();
-    threads.extend(table.all().filter(leaving).map(|waiting| view.waiting(waiting)));
+    threads.extend(table.all().filter(exiting).map(|waiting| view.waiting(waiting)));
     let ids: BTreeSet<u64> = threads.iter().filter_map(|thread| thread.native_id).collect();
     let unknown = os::tasks().into_iter().flatten().filter(|id| !ids.contains(id)).collect();
     Dump { is_watched: flags::watching(), threads, unknown }
@@ -70,54 +71,57 @@ impl fmt::Display for Dump {
         self.threads.iter().try_for_each(|thread| thread.fmt(f))?;
         if !self.unknown.is_empty() {
             let ids: Vec<_> = self.unknown.iter().map(u64::to_string).collect();
-            writeln!(f, "  threads that raddle does not know: native id {}", ids.join(", "))?;
+            writeln!(f, "  threads unknown to raddle: native id {}", ids.join(", "))?;
         }
         if !self.is_watched {
-            f.write_str("The watch is off, so who waits and who holds what is not known; RADDLE_WATCH=1 turns it on.\n")?;
+            f.write_str(
+                "The watch is off, so waits and held locks are unknown; RADDLE_WATCH=1 turns it on.\n",
+            )?;
         }
         Ok(())
     }
 }
 
-/// Has SIGQUIT (Ctrl-\, `kill -QUIT`) write a [`dump`] to standard error, after which the program goes on.
+/// Installs a handler for SIGQUIT (Ctrl-\, `kill -QUIT`) that writes a [`dump`] to standard error.
 ///
-/// A daemon thread writes it, so it comes even where all other threads hang. A handler that the program had
-/// for this signal is replaced. The first call does it; further ones change nothing. In a forked child, which does not
-/// have that thread, SIGQUIT has its default effect until the child calls this, too.
+/// The program continues after the dump. A daemon thread writes it, so it appears even if all other threads are blocked.
+/// The handler replaces one that the program had for this signal. Further calls have no effect. A forked child has no
+/// such thread: there, SIGQUIT has its default effect until the child calls this function itself.
 ///
 /// # Errors
-/// What the operating system said; `Unsupported` where it is not Linux.
+/// Returns the error of the operating system, or `Unsupported` on other systems than Linux.
 ///
+/// # Examples
 /// ```
 /// # #[cfg(target_os = "linux")]
 /// raddle::watch::dump_on_sigquit()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn dump_on_sigquit() -> io::Result<()> {
-    // By which process: a forked child has no thread for it yet.
-    static ANSWERED: ForkSafe<Option<u32>> = ForkSafe::new(Rank::Start, None);
-    let mut answered = ANSWERED.lock();
-    if *answered != Some(rt::forks()) {
+    // The process whose thread writes the dumps, as a number of forks.
+    static WRITER_OF: ForkSafe<Option<u32>> = ForkSafe::new(Rank::Start, None);
+    let mut writer_of = WRITER_OF.lock();
+    if *writer_of != Some(rt::forks()) {
         let count = os::on_sigquit()?;
         let record = ThreadRecord::new("dump on SIGQUIT", true, true);
         thread::launch(&record, None, Box::new(|| write_dumps(count)))?;
-        *answered = Some(rt::forks());
+        *writer_of = Some(rt::forks());
     }
     Ok(())
 }
 
-/// Writes a dump each time the count has changed. The handler itself only counts and wakes this thread: more may not be
-/// done there. The thread waits like any other, so it does not keep the watch from being certain of a deadlock.
+/// Writes a dump each time `count` has changed. The signal handler only counts and wakes this thread, as more is not
+/// allowed in a handler. The thread waits like any other, so that it does not keep the watch from detecting a deadlock.
 fn write_dumps(count: &'static AtomicU32) -> ! {
     let mut written = 0;
     loop {
-        let come = count.load(Ordering::Acquire);
-        if come == written {
+        let received = count.load(Ordering::Acquire);
+        if received == written {
             rt::point_until(Op::new(count, "SIGQUIT", Kind::Signal), None, count, || false);
             rt::wait(count, written, None);
         } else {
             os::write_error(&dump().to_string());
-            written = come;
+            written = received;
         }
     }
 }

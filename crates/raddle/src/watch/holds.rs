@@ -1,7 +1,7 @@
-//! Who holds which lock, and since which line.
+//! Held locks: which thread holds which lock, and where it acquired it.
 //!
-//! In shards, because every lock that is taken or released while the watch is on comes here. Few are held at a time,
-//! so a shard is a sorted vector, which keeps its memory.
+//! The table is divided into shards, because every acquisition and release passes through it while the watch is on. Few
+//! locks are held at a time, so a shard is a sorted vector, which keeps its allocation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard};
@@ -12,88 +12,90 @@ use crate::rt::op::{Object, Op};
 use crate::rt::place::Place;
 use crate::rt::thread_record::ThreadRecord;
 
-/// One lock, held. A lock that is dropped while it is held leaves its hold behind, which nothing ever finds: its
-/// number is no other lock's.
+/// A held lock.
+///
+/// A lock that is dropped while it is held leaves its entry behind. No other lock gets its number, so the entry is never
+/// mistaken for another lock's.
 #[derive(Clone)]
-pub(crate) struct Hold {
-    pub(crate) object: Object,
-    pub(crate) by: Arc<ThreadRecord>,
-    pub(crate) at: Place,
-    /// Whether no thread but the holder can release it. Guards of a `Mutex` stay on their thread, and an `RLock` checks
-    /// which thread releases it; a `Lock` may be released by any thread.
-    pub(crate) owned: bool,
+pub(super) struct Hold {
+    pub(super) object: Object,
+    pub(super) by: Arc<ThreadRecord>,
+    pub(super) at: Place,
+    /// Whether only the holder can release it. The guard of a `Mutex` stays on its thread, and an `RLock` checks which
+    /// thread releases it, but a `Lock` may be released by any thread.
+    pub(super) owned: bool,
 }
 
 type Shard = Vec<(u32, Hold)>;
 
 const SHARDS: usize = 64;
-/// More than this, in a shard or among those handed over, and the oldest is forgotten: it has been dropped most likely.
-const MANY: usize = 4096;
+/// The capacity of a shard, and of the set of transferred locks. Beyond it the oldest entry is dropped: its lock has most
+/// likely been dropped while it was held.
+const CAPACITY: usize = 4096;
 
 static HOLDS: [ForkSafe<Shard>; SHARDS] = [const { ForkSafe::new(Rank::Holds, Vec::new()) }; SHARDS];
 
-/// The locks that another thread than the holder has released before: with those, threads hand over turns.
-static HANDED_OVER: ForkSafe<BTreeSet<u32>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());
+/// Locks that have been released by another thread than their holder before: programs use them to hand over turns.
+static TRANSFERRED: ForkSafe<BTreeSet<u32>> = ForkSafe::new(Rank::Leaf, BTreeSet::new());
 
 fn shard(lock: u32) -> MutexGuard<'static, Shard> {
     HOLDS[lock as usize % SHARDS].lock()
 }
 
-fn place(shard: &Shard, lock: u32) -> Result<usize, usize> {
+fn position(shard: &Shard, lock: u32) -> Result<usize, usize> {
     shard.binary_search_by_key(&lock, |(held, _)| *held)
 }
 
-pub(crate) fn on_acquire(lock: u32, thread: &Arc<ThreadRecord>, op: &Op, owned: bool) {
+/// Adds a lock that `thread` has acquired.
+pub(super) fn on_acquire(lock: u32, thread: &Arc<ThreadRecord>, op: &Op, owned: bool) {
     if lock == NO_LOCK {
         return;
     }
     let hold = Hold { object: op.object, by: thread.clone(), at: op.at, owned };
     let mut shard = shard(lock);
-    match place(&shard, lock) {
-        Err(place) => {
-            shard.insert(place, (lock, hold));
-            let forgotten = (shard.len() > MANY).then(|| shard.remove(0));
-            drop(shard);
-            drop(forgotten);
+    let removed = match position(&shard, lock) {
+        Err(index) => {
+            shard.insert(index, (lock, hold));
+            (shard.len() > CAPACITY).then(|| shard.remove(0).1)
         }
-        Ok(place) => {
-            let before = std::mem::replace(&mut shard[place].1, hold);
-            drop(shard);
-            drop(before); // after the shard is let go
-        }
-    }
+        Ok(index) => Some(std::mem::replace(&mut shard[index].1, hold)),
+    };
+    drop(shard);
+    drop(removed); // after the lock is released: it may own the record of a thread
 }
 
-pub(crate) fn on_release(lock: u32, by: u64) {
+/// Removes a lock that the thread `by` releases.
+pub(super) fn on_release(lock: u32, by: u64) {
     let mut shard = shard(lock);
-    let Ok(place) = place(&shard, lock) else { return };
-    let (_, hold) = shard.remove(place);
+    let Ok(index) = position(&shard, lock) else { return };
+    let (_, hold) = shard.remove(index);
     drop(shard);
     if hold.by.ident != by {
-        let mut handed_over = HANDED_OVER.lock();
-        handed_over.insert(lock);
-        if handed_over.len() > MANY {
-            handed_over.pop_first();
+        let mut transferred = TRANSFERRED.lock();
+        transferred.insert(lock);
+        if transferred.len() > CAPACITY {
+            transferred.pop_first();
         }
     }
 }
 
-pub(crate) fn get(lock: u32) -> Option<Hold> {
+pub(super) fn get(lock: u32) -> Option<Hold> {
     let shard = shard(lock);
-    place(&shard, lock).ok().map(|place| shard[place].1.clone())
+    position(&shard, lock).ok().map(|index| shard[index].1.clone())
 }
 
-pub(crate) fn is_held_by(lock: u32, thread: u64) -> bool {
+pub(super) fn is_held_by(lock: u32, thread: u64) -> bool {
     let shard = shard(lock);
-    place(&shard, lock).is_ok_and(|place| shard[place].1.by.ident == thread)
+    position(&shard, lock).is_ok_and(|index| shard[index].1.by.ident == thread)
 }
 
-pub(crate) fn is_handed_over(lock: u32) -> bool {
-    HANDED_OVER.lock().contains(&lock)
+/// Returns whether another thread than the holder has released the lock before.
+pub(super) fn is_transferred(lock: u32) -> bool {
+    TRANSFERRED.lock().contains(&lock)
 }
 
-/// All of them, by their holders' idents.
-pub(crate) fn by_thread() -> BTreeMap<u64, Vec<Hold>> {
+/// Returns all held locks, by the identifiers of their holders.
+pub(super) fn by_thread() -> BTreeMap<u64, Vec<Hold>> {
     let mut all = BTreeMap::<u64, Vec<Hold>>::new();
     for shard in &HOLDS {
         let holds = shard.lock().clone();

@@ -1,8 +1,8 @@
-//! In which order locks are taken: two orders that contradict each other are a deadlock that has not happened yet.
+//! The lock order: two locks that are acquired in both orders can deadlock, even if they have not done so yet.
 //!
-//! The graph has an edge from each lock that a thread holds to the lock that it takes, if it waits for that without
-//! limit. A way through the graph that leads back is an inversion, unless the threads that go it could not
-//! be on it at the same time: two edges of it have a lock in common that is always held.
+//! The graph has an edge from each lock that a thread holds to the lock that it acquires without a deadline. A cycle in
+//! the graph is an inversion, unless two of its edges share a third lock that was held each time: then the threads cannot
+//! be on both edges at once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -16,77 +16,93 @@ use crate::rt::place::Place;
 use crate::rt::thread_record::ThreadRecord;
 use crate::rt::{current, current_op};
 
-/// A graph with more edges begins anew; it is the locks that come and go which fill it.
-const MOST_EDGES: usize = 1 << 16;
-/// The longest circle that is looked for, in locks.
-const LONGEST: usize = 8;
+/// Beyond this number of edges the graph is cleared: short-lived locks have filled it.
+const MAX_EDGES: usize = 1 << 16;
+/// The length of the longest cycle that is looked for.
+const MAX_CYCLE: usize = 8;
 
-const ONCE: &str = "This is said once for these lines; RADDLE_WATCH=0 turns this check off.";
+const CONSEQUENCE: &str = "Reported once for these lines; RADDLE_WATCH=0 turns this check off.";
 
 static GRAPH: ForkSafe<Graph> = ForkSafe::new(Rank::Order, Graph::new());
 
 struct Graph {
     edges: BTreeMap<u32, BTreeMap<u32, Edge>>,
     count: usize,
-    /// The lines of the circles that have been reported.
-    said: BTreeSet<Vec<Place>>,
+    /// The lines of the cycles that have been reported.
+    reported: BTreeSet<Vec<Place>>,
 }
 
 struct Edge {
-    /// The locks that were held each time, the edge's first one among them.
+    /// The locks that were held each time, including the one at which the edge begins.
     held: BTreeSet<u32>,
     order: Order,
 }
 
-/// The calling thread has taken a lock.
-fn record(thread: &Arc<ThreadRecord>, lock: u32, op: &Op) {
+/// Records that `thread` has acquired the lock `id`. With `owned`, only that thread can release it.
+pub(crate) fn on_acquire(thread: &Arc<ThreadRecord>, op: &Op, id: &LockId, owned: bool) {
+    let lock = id.number();
+    holds::on_acquire(lock, thread, op, owned);
+    if settings::lock_order() {
+        check_order(thread, lock, op);
+    }
+}
+
+/// Records that the calling thread releases the lock `id`.
+pub(crate) fn on_release(id: &LockId) {
+    let lock = id.known();
+    if lock != NO_LOCK {
+        holds::on_release(lock, current::ident());
+    }
+}
+
+/// Adds the edges of an acquisition to the graph, and reports the cycles that they close.
+fn check_order(thread: &Arc<ThreadRecord>, lock: u32, op: &Op) {
     if lock == NO_LOCK || current_op::in_hook() {
         return;
     }
-    let taken = Held { lock, object: op.object, at: op.at };
+    let acquired = Held { lock, object: op.object, at: op.at };
     let held = {
         let mut held = locked(&thread.held);
         held.retain(|other| other.lock != lock && holds::is_held_by(other.lock, thread.ident));
         let before = held.clone();
-        held.push(taken);
+        held.push(acquired);
         before
     };
-    let limited = op.kind != Kind::Acquire || current_op::get().is_none_or(|doing| doing.limited);
-    if limited || held.is_empty() {
+    let has_deadline =
+        op.kind != Kind::Acquire || current_op::get().is_none_or(|current| current.has_deadline);
+    if has_deadline || held.is_empty() {
         return;
     }
-    let inversions = GRAPH.lock().add(thread, &held, &taken);
-    for orders in inversions {
-        let mut report = Report::new(
-            Finding::LockOrder,
-            "raddle: warning: locks are taken in orders that contradict each other, which can become a deadlock",
-            Vec::new(),
-        );
+    let cycles = GRAPH.lock().add(thread, &held, &acquired);
+    for orders in cycles {
+        let headline = "raddle: warning: locks are acquired in inconsistent orders, which can deadlock";
+        let mut report = Report::new(Finding::LockOrder, headline, Vec::new());
         report.orders = orders;
-        report::say(&report, ONCE);
+        report::emit(&report, CONSEQUENCE);
     }
 }
 
 impl Graph {
     const fn new() -> Self {
-        Self { edges: BTreeMap::new(), count: 0, said: BTreeSet::new() }
+        Self { edges: BTreeMap::new(), count: 0, reported: BTreeSet::new() }
     }
 
-    /// Adds what is new; returns the circles that it closes.
-    fn add(&mut self, thread: &ThreadRecord, held: &[Held], taken: &Held) -> Vec<Vec<Order>> {
-        if self.count > MOST_EDGES {
+    /// Adds the edges from `held` to `acquired`. Returns the cycles that they close and that are not reported yet.
+    fn add(&mut self, thread: &ThreadRecord, held: &[Held], acquired: &Held) -> Vec<Vec<Order>> {
+        if self.count > MAX_EDGES {
             self.edges.clear();
             self.count = 0;
         }
         let all: BTreeSet<u32> = held.iter().map(|held| held.lock).collect();
-        let changed: Vec<_> = held.iter().filter(|held| self.note(thread, held, taken, &all)).collect();
-        let circles = changed.into_iter().filter_map(|held| self.circle(held.lock, taken.lock));
-        let circles: Vec<_> = circles.collect();
-        circles.into_iter().filter(|orders| self.said.insert(lines(orders))).collect()
+        let changed: Vec<_> =
+            held.iter().filter(|held| self.add_edge(thread, held, acquired, &all)).collect();
+        let cycles = changed.into_iter().filter_map(|held| self.cycle(held.lock, acquired.lock));
+        let cycles: Vec<_> = cycles.collect();
+        cycles.into_iter().filter(|orders| self.reported.insert(lines(orders))).collect()
     }
 
-    /// Notes one edge; says whether it is new, or was taken under fewer locks than before.
-    fn note(&mut self, thread: &ThreadRecord, from: &Held, to: &Held, held: &BTreeSet<u32>) -> bool {
+    /// Adds an edge. Returns whether it is new, or was used with fewer locks held than before.
+    fn add_edge(&mut self, thread: &ThreadRecord, from: &Held, to: &Held, held: &BTreeSet<u32>) -> bool {
         let edges = self.edges.entry(from.lock).or_default();
         if let Some(edge) = edges.get_mut(&to.lock) {
             let before = edge.held.len();
@@ -97,31 +113,31 @@ impl Graph {
             thread: thread.name(),
             held: from.object.to_string(),
             held_at: from.at,
-            taken: to.object.to_string(),
-            taken_at: to.at,
+            acquired: to.object.to_string(),
+            acquired_at: to.at,
         };
         edges.insert(to.lock, Edge { held: held.clone(), order });
         self.count += 1;
         true
     }
 
-    /// The shortest way from `to` back to `from`, with the edge between the two first.
-    fn circle(&self, from: u32, to: u32) -> Option<Vec<Order>> {
+    /// Returns the shortest cycle through the edge from `from` to `to`, which comes first.
+    fn cycle(&self, from: u32, to: u32) -> Option<Vec<Order>> {
         let first = self.edges.get(&from)?.get(&to)?;
-        let mut known = BTreeSet::from([to]);
-        let mut ways = VecDeque::from([(to, vec![first])]);
-        while let Some((here, way)) = ways.pop_front() {
+        let mut visited = BTreeSet::from([to]);
+        let mut paths = VecDeque::from([(to, vec![first])]);
+        while let Some((here, path)) = paths.pop_front() {
             for (there, edge) in self.edges.get(&here).into_iter().flatten() {
-                // Two that hold the same lock are never there at the same time.
-                if way.len() == LONGEST || !way.iter().all(|other| other.held.is_disjoint(&edge.held)) {
+                // Two threads that hold the same lock are never on their edges at the same time.
+                if path.len() == MAX_CYCLE || !path.iter().all(|other| other.held.is_disjoint(&edge.held)) {
                     continue;
                 }
-                let way = [way.as_slice(), &[edge]].concat();
+                let path = [path.as_slice(), &[edge]].concat();
                 if *there == from {
-                    return Some(way.into_iter().map(|edge| edge.order.clone()).collect());
+                    return Some(path.into_iter().map(|edge| edge.order.clone()).collect());
                 }
-                if known.insert(*there) {
-                    ways.push_back((*there, way));
+                if visited.insert(*there) {
+                    paths.push_back((*there, path));
                 }
             }
         }
@@ -129,26 +145,11 @@ impl Graph {
     }
 }
 
-/// What makes two circles the same to whoever reads of them.
+/// Returns the lines of a cycle. Cycles with the same lines are the same to a reader.
 fn lines(orders: &[Order]) -> Vec<Place> {
-    let mut lines: Vec<_> = orders.iter().flat_map(|order| [order.held_at, order.taken_at]).collect();
+    let mut lines: Vec<_> = orders.iter().flat_map(|order| [order.held_at, order.acquired_at]).collect();
     lines.sort_unstable();
     lines
-}
-
-pub(crate) fn on_acquire(thread: &Arc<ThreadRecord>, op: &Op, id: &LockId, owned: bool) {
-    let lock = id.number();
-    holds::on_acquire(lock, thread, op, owned);
-    if settings::lock_order() {
-        record(thread, lock, op);
-    }
-}
-
-pub(crate) fn on_release(id: &LockId) {
-    let lock = id.known();
-    if lock != NO_LOCK {
-        holds::on_release(lock, current::ident());
-    }
 }
 
 #[cfg(test)]
@@ -158,49 +159,55 @@ mod tests {
 
     /// Takes the last lock while the others are held; returns how many circles that closes.
     #[track_caller]
-    fn take(graph: &mut Graph, locks: &[u32]) -> usize {
+    fn acquire(graph: &mut Graph, locks: &[u32]) -> usize {
         let at = Place::caller();
         let held = |lock| Held { lock, object: Object::new(lock as usize, 1, "Mutex"), at };
         let all: Vec<_> = locks.iter().map(|lock| held(*lock)).collect();
         let (last, before) = all.split_last().expect("a lock");
-        graph.add(&ThreadRecord::new("takes", false, false), before, last).len()
+        graph.add(&ThreadRecord::new("acquires", false, false), before, last).len()
     }
 
     #[test]
-    fn one_order_is_no_circle() {
+    fn consistent_order_is_no_cycle() {
         let mut graph = Graph::new();
-        assert_eq!(take(&mut graph, &[1, 2]) + take(&mut graph, &[1, 2, 3]) + take(&mut graph, &[2, 3]), 0);
+        assert_eq!(
+            acquire(&mut graph, &[1, 2]) + acquire(&mut graph, &[1, 2, 3]) + acquire(&mut graph, &[2, 3]),
+            0
+        );
     }
 
     #[test]
-    fn two_orders_are_one_and_said_once() {
+    fn inconsistent_order_is_reported_once() {
         let mut graph = Graph::new();
-        assert_eq!(take(&mut graph, &[1, 2]), 0);
+        assert_eq!(acquire(&mut graph, &[1, 2]), 0);
         for round in 0..2 {
-            assert_eq!(take(&mut graph, &[2, 1]), usize::from(round == 0));
+            assert_eq!(acquire(&mut graph, &[2, 1]), usize::from(round == 0));
         }
     }
 
     #[test]
-    fn a_longer_way_back_is_found() {
+    fn longer_cycle_is_found() {
         let mut graph = Graph::new();
-        assert_eq!(take(&mut graph, &[1, 2]) + take(&mut graph, &[2, 3]) + take(&mut graph, &[3, 4]), 0);
-        assert_eq!(take(&mut graph, &[4, 1]), 1);
+        assert_eq!(
+            acquire(&mut graph, &[1, 2]) + acquire(&mut graph, &[2, 3]) + acquire(&mut graph, &[3, 4]),
+            0
+        );
+        assert_eq!(acquire(&mut graph, &[4, 1]), 1);
     }
 
     #[test]
-    fn orders_of_eight_locks_are_followed() {
-        let circle = |count: u32| {
+    fn cycles_of_eight_locks_are_found() {
+        let cycles = |count: u32| {
             let mut graph = Graph::new();
-            (0..count).map(|lock| take(&mut graph, &[lock + 1, (lock + 1) % count + 1])).sum::<usize>()
+            (0..count).map(|lock| acquire(&mut graph, &[lock + 1, (lock + 1) % count + 1])).sum::<usize>()
         };
-        assert_eq!((circle(8), circle(9)), (1, 0));
+        assert_eq!((cycles(8), cycles(9)), (1, 0));
     }
 
     #[test]
-    fn a_lock_around_both_orders_makes_them_harmless() {
+    fn common_lock_makes_inconsistent_order_harmless() {
         let mut graph = Graph::new();
-        assert_eq!(take(&mut graph, &[9, 1, 2]) + take(&mut graph, &[9, 2, 1]), 0);
-        assert_eq!(take(&mut graph, &[1, 2]), 1, "once without it, and they are not");
+        assert_eq!(acquire(&mut graph, &[9, 1, 2]) + acquire(&mut graph, &[9, 2, 1]), 0);
+        assert_eq!(acquire(&mut graph, &[1, 2]), 1, "without the common lock");
     }
 }

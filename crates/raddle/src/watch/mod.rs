@@ -1,74 +1,76 @@
-//! Why a program hangs: deadlocks found while it runs, a dump of all threads, and locks taken in the wrong order.
+//! The watch: detection of deadlocks in a running program, dumps of all threads, and warnings about lock orders.
 //!
-//! The watch is on in debug builds; [`Watch::start`] turns it on in any build, and so does whoever runs the program,
-//! with the variable `RADDLE_WATCH`, which has the last word. While it is on, it knows who waits for what and who
-//! holds what, and on which lines.
+//! The watch is on in debug builds. [`Watch::start`] turns it on in any build, and the environment variable
+//! `RADDLE_WATCH` overrides the program. While it is on, it records which thread waits for what, which thread holds
+//! what, and on which lines.
 //!
-//! # What is certain
+//! # Deadlocks
 //!
-//! These are deadlocks. Each is reported once, to standard error or to the [hook](set_hook), as a rule within a second;
-//! then the watch does what its [`Action`] says: it ends the program, unless told otherwise.
+//! These findings are certain. Each is reported once, as a rule within a second, on standard error or to the
+//! [hook](set_hook). Then the watch takes the [`Action`], which by default ends the program with status 101.
 //!
-//! - [`Finding::OwnLock`]: a thread waits without limit for a [`Mutex`](crate::Mutex) that it holds.
-//! - [`Finding::Cycle`]: threads wait for each other without limit in a circle, whatever other threads do. Each waits for
-//!   a `Mutex`, [`RLock`](crate::RLock) or [`ReentrantMutex`](crate::ReentrantMutex) that the next one holds, which nobody
-//!   else can release; or it joins the next one.
-//! - [`Finding::EveryThread`]: every thread of the process, raddle's or not, waits without limit, and the program has no
-//!   signal handlers. Then no code runs that could wake one. This needs Linux.
-//! - [`Finding::Pool`]: all workers of a pool wait for tasks of that pool. The pool itself ends one of the waits with
-//!   [`FutureError::Deadlock`](crate::future::FutureError::Deadlock), so the watch says who waited for what, once for the
-//!   same lines, and does no more.
-//!
-//! # What is a suspicion
-//!
-//! A [`Lock`](crate::Lock) may be released by any thread, of raddle's or not: a circle that goes through one, a `Lock`
-//! taken twice by one thread, or a lock whose holder has ended, may still be helped. Such a wait is reported once, as
-//! [`Finding::Suspicion`], when it is older than [`suspect_after`](Watch::suspect_after), 10 seconds unless told
-//! otherwise; nothing else is done. Where a `Lock` has been released by another thread than its taker before,
-//! threads hand over turns with it, and it is not suspected at all.
-//!
-//! When every thread waits without limit but the program has installed a handler for a signal, the handler may still
-//! wake a thread, unless all of them wait for locks that only their holders can release, or for each other's ends. That
-//! is reported once, as a suspicion, after the same time. Handlers of the runtime do not count: those for faults such
-//! as SIGSEGV, and that of [`dump_on_sigquit`].
-//!
-//! Nothing is said of a wait with a time limit, of conditions, events, semaphores, barriers and queues while some
-//! thread runs, sleeps or waits with a limit: it may be on the way to help.
-//!
-//! Threads under an explorer are not watched, and nothing here is a step to one: the watch belongs to the process.
-//!
-//! # The environment
-//!
-//! | `RADDLE_WATCH=` | |
+//! | Finding | Detected when |
 //! |---|---|
-//! | `0` | the watch is off, whatever the program says |
-//! | `1` | it is on |
-//! | `report`, `panic`, `end` | it is on, with that [`Action`], whatever the program says |
-//! | `order` | it is on, and watches the [order of locks](Watch::lock_order) |
+//! | [`OwnLock`](Finding::OwnLock) | a thread waits, without a deadline, for a [`Mutex`](crate::Mutex) that it holds |
+//! | [`Cycle`](Finding::Cycle) | threads wait for each other in a cycle, without deadlines: each for a `Mutex`, [`RLock`](crate::RLock) or [`ReentrantMutex`](crate::ReentrantMutex) that the next one holds, or in a join of the next one |
+//! | [`EveryThread`](Finding::EveryThread) | every thread of the process waits without a deadline, including threads that raddle did not start, and the program has no signal handlers (Linux only) |
+//! | [`Pool`](Finding::Pool) | all workers of a pool wait for tasks of that pool; the pool ends one of the waits with [`FutureError::Deadlock`](crate::FutureError::Deadlock), and no further action is taken |
 //!
-//! Words can be joined by commas: `RADDLE_WATCH=report,order`. A value that is none of these is told on standard error
-//! and changes nothing.
+//! # Suspected deadlocks
 //!
-//! # What it costs
+//! A [`Lock`](crate::Lock) may be released by any thread, so a cycle through a `Lock` may still be resolved. The same holds
+//! for a `Lock` that its holder acquires again, and for a lock whose holder has terminated. Such a wait is reported once as
+//! a [`Suspicion`](Finding::Suspicion) when it is older than [`suspect_after`](Watch::suspect_after), and no action is
+//! taken. A `Lock` that another thread than its holder has released before is never suspected, because the program uses it
+//! to hand over turns.
 //!
-//! Off, each step of a primitive costs a relaxed load and a branch that is predicted, and each lock has four bytes for a
-//! number. On, to take and release a free lock takes about ten times as long: some 90 ns instead of 9 on the machine
-//! that it was made on, and some 100 ns more for each lock that is held meanwhile if the order is watched. Two threads
-//! that fight over one mutex are slower by 20 to 40 times, because they fight over the watch's table as well; a
-//! hand-over from thread to thread takes no longer. `cargo run --release --example watch_cost` measures all of this.
+//! If every thread waits without a deadline but the program has a signal handler, the handler may still wake a thread.
+//! This too is reported once as a suspicion, unless all threads wait for locks that only their holders can release or for
+//! terminations. Handlers of the Rust runtime and of [`dump_on_sigquit`] do not count.
 //!
+//! # Limits
+//!
+//! The watch reports no wait that has a deadline. It reports waits for conditions, events, semaphores, barriers and queues
+//! only if every thread of the process is blocked, because any running thread may still wake the waiter. Threads with a
+//! [scheduler](crate::rt::Scheduler) are not watched: an explorer detects their deadlocks.
+//!
+//! # Environment
+//!
+//! `RADDLE_WATCH` is a list of words, separated by commas, for example `RADDLE_WATCH=report,order`. An invalid value is
+//! reported on standard error and ignored.
+//!
+//! | Word | Effect |
+//! |---|---|
+//! | `0` | turns the watch off, whatever the program does |
+//! | `1` | turns it on |
+//! | `report`, `panic`, `end` | turns it on with that [`Action`], whatever the program does |
+//! | `order` | turns it on and checks [lock orders](Watch::lock_order) |
+//!
+//! # Performance
+//!
+//! While the watch is off, each operation costs a relaxed load and a predicted branch, and each lock has four bytes for its
+//! identifier. While it is on, locks are several times slower, and more so under contention, because they share the tables
+//! of the watch. `cargo run --release --example watch_cost` measures this on your machine.
+//!
+//! # Examples
 //! ```
 //! use raddle::{Mutex, Thread, watch};
-//! use std::sync::Arc;
 //!
 //! watch::Watch::new().action(watch::Action::Panic).start();
-//! let twice = Thread::spawn(|| {
+//! let deadlock = Thread::spawn(|| {
 //!     let mutex = Mutex::new(0);
-//!     let _held = mutex.lock();
-//!     let _again = mutex.lock(); // never comes
+//!     let _first = mutex.lock();
+//!     let _second = mutex.lock(); // blocks forever
 //! });
-//! assert!(twice.join().unwrap_err().to_string().contains("a thread waits for a lock that it holds itself"));
+//! assert!(deadlock.join().unwrap_err().to_string().contains("a thread waits for a lock that it holds"));
 //! ```
+
+// How it works: while the watch is on, each wait has an entry in the table of waits. A wait without a deadline sleeps in
+// slices. When a slice runs out, the thread *proves* that it has not been woken, unless another thread has woken its word
+// in the meantime. A later wake-up revokes the proof. If all threads of the process are proven at one moment, no code runs
+// that could wake one of them, except for signal handlers. A thread that waits with a deadline, sleeps, or waits for
+// something outside raddle is never proven, so the watch raises no false alarm. At the end of each slice the thread also
+// follows the chain of waits from its own, to detect cycles.
 
 mod deadlock;
 mod dump;
@@ -88,8 +90,9 @@ pub use dump::{Dump, dump, dump_on_sigquit};
 pub use report::{Finding, HoldState, Holder, Order, Report, ThreadState, WaitState, reset_hook, set_hook};
 pub use settings::Action;
 
-/// How the program wants to be watched; what it does not say stays as it is.
+/// The configuration of the watch. What it does not set stays as it is.
 ///
+/// # Examples
 /// ```
 /// use raddle::watch::{Action, Watch};
 /// use std::time::Duration;
@@ -97,7 +100,7 @@ pub use settings::Action;
 /// Watch::new().action(Action::Report).suspect_after(Duration::from_secs(30)).lock_order(true).start();
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-#[must_use = "the watch is as it was until this is started"]
+#[must_use = "the configuration takes effect when it is started"]
 pub struct Watch {
     action: Option<Action>,
     suspect_after: Option<Duration>,
@@ -105,45 +108,92 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Says nothing yet.
+    /// Returns a configuration that sets nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::watch::{self, Watch};
+    ///
+    /// Watch::new().start();
+    /// assert!(watch::is_on());
+    /// ```
     pub const fn new() -> Self {
         Self { action: None, suspect_after: None, lock_order: None }
     }
 
-    /// What is done about a deadlock; [`Action::End`] unless told otherwise.
+    /// Sets what is done about a deadlock. The default is [`Action::End`].
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::watch::{Action, Watch};
+    ///
+    /// Watch::new().action(Action::Report).start();
+    /// ```
     pub const fn action(mut self, action: Action) -> Self {
         self.action = Some(action);
         self
     }
 
-    /// How long threads must have waited for each other before what may still be helped is reported; 10 seconds unless
-    /// told otherwise. [`Duration::MAX`]: never.
-    pub const fn suspect_after(mut self, time: Duration) -> Self {
-        self.suspect_after = Some(time);
+    /// Sets how long threads must have waited for each other before a suspected deadlock is reported.
+    ///
+    /// The default is 10 seconds. With [`Duration::MAX`], none is reported.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::watch::Watch;
+    /// use std::time::Duration;
+    ///
+    /// Watch::new().suspect_after(Duration::from_secs(60)).start();
+    /// ```
+    pub const fn suspect_after(mut self, duration: Duration) -> Self {
+        self.suspect_after = Some(duration);
         self
     }
 
-    /// Whether to watch the order in which locks are taken; not unless told otherwise.
+    /// Sets whether lock orders are checked. The default is false.
     ///
-    /// When a thread takes a lock while it holds another, the watch remembers that order. Once it has seen orders
-    /// that lead back to where they began, it warns of them ([`Finding::LockOrder`]), though nothing hangs yet: threads
-    /// that go these ways at the same time can deadlock. It is silent if all of this happens under one more
-    /// lock, for then they cannot. Locks taken by `try_` or with a time limit are not waited for, so they
-    /// count as held but not as taken. Orders of up to eight locks are followed, lock by lock and not type by type.
+    /// When a thread acquires a lock while it holds another, the watch records this order. Orders that form a cycle are
+    /// reported as [`Finding::LockOrder`], although no thread is blocked yet: threads that acquire the locks in these
+    /// orders at the same time can deadlock. There is no report if all of this happens while a common lock is held.
+    ///
+    /// An acquire with `try_` or with a timeout cannot deadlock, so its lock counts as held but not as acquired. Cycles
+    /// of up to eight locks are detected, lock by lock and not type by type.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::watch::{self, Finding, Watch};
+    /// use raddle::Mutex;
+    /// use std::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// watch::set_hook(move |report| sender.send(report.finding).unwrap());
+    /// Watch::new().lock_order(true).start();
+    /// let (a, b) = (Mutex::new(1), Mutex::new(2));
+    /// drop((a.lock(), b.lock()));
+    /// drop((b.lock(), a.lock())); // no deadlock here, but with two threads there can be one
+    /// assert_eq!(receiver.recv(), Ok(Finding::LockOrder));
+    /// # watch::reset_hook();
+    /// ```
     pub const fn lock_order(mut self, on: bool) -> Self {
         self.lock_order = Some(on);
         self
     }
 
-    /// Turns the watch on, as described, unless the environment has turned it off.
+    /// Turns the watch on with this configuration, unless the environment has turned it off.
     ///
-    /// It stays on: what it did not see would make what it remembers false. What was taken before is not known to it.
+    /// The watch stays on until the process ends, because a gap would make its records wrong. It does not know of locks
+    /// that were acquired before.
+    ///
+    /// # Examples
+    /// ```
+    /// raddle::watch::Watch::new().start();
+    /// ```
     pub fn start(self) {
         if let Some(action) = self.action {
             settings::set_action(action);
         }
-        if let Some(time) = self.suspect_after {
-            settings::set_suspect_after(time);
+        if let Some(duration) = self.suspect_after {
+            settings::set_suspect_after(duration);
         }
         if let Some(on) = self.lock_order {
             settings::set_lock_order(on);
@@ -152,11 +202,12 @@ impl Watch {
     }
 }
 
-/// Whether the watch is on.
+/// Returns whether the watch is on.
 ///
+/// # Examples
 /// ```
 /// if !raddle::watch::is_on() {
-///     println!("a program that hangs will just hang");
+///     eprintln!("deadlocks will not be reported");
 /// }
 /// ```
 pub fn is_on() -> bool {

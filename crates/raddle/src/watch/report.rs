@@ -1,4 +1,4 @@
-//! What the watch found.
+//! Reports: what the watch has found, the states of the threads concerned, and the hook that receives them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,27 +19,30 @@ use crate::rt::scheduler::drop_payload;
 use crate::rt::thread_record::ThreadRecord;
 use crate::sys::os;
 
-/// What kind of thing the watch found.
+/// The kind of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Finding {
-    /// Deadlock: a thread waits for a lock that it holds itself, and that nobody else can release.
+    /// Deadlock: a thread waits for a lock that it holds and that no other thread can release.
     OwnLock,
-    /// Deadlock: threads wait for each other, in a circle, for locks that nobody else can release, or for ends.
+    /// Deadlock: threads wait for each other in a cycle, for locks that only their holders can release or for
+    /// terminations.
     Cycle,
-    /// Deadlock: every thread of the process waits without limit.
+    /// Deadlock: every thread of the process waits without a deadline.
     EveryThread,
-    /// Deadlock, broken up: all workers of a pool wait for tasks of that pool, and one wait has ended in an error.
+    /// Deadlock, already resolved: all workers of a pool waited for tasks of that pool, and one wait returned an error.
     Pool,
-    /// Perhaps a deadlock: for a long time, only another thread's release of a [`Lock`](crate::Lock), or a signal
-    /// handler, could wake the threads.
+    /// Suspected deadlock: for a long time, only the release of a [`Lock`](crate::Lock) by another thread or a signal
+    /// handler could have woken the threads.
     Suspicion,
-    /// Not a deadlock yet: locks were taken in one order here and in another one there.
+    /// Warning: two locks have been acquired in both orders.
     LockOrder,
 }
 
-/// What the watch found, for a [hook](crate::watch::set_hook): in words ([`Display`](fmt::Display)) and in parts.
+/// A report of the watch. Its [`Display`](fmt::Display) is the text that is written to standard error without a
+/// [hook](set_hook).
 ///
+/// # Examples
 /// ```
 /// use raddle::watch::{self, Finding};
 ///
@@ -47,7 +50,7 @@ pub enum Finding {
 ///     eprint!("{report}");
 ///     if report.finding == Finding::Cycle {
 ///         let names: Vec<_> = report.threads.iter().map(|thread| &*thread.name).collect();
-///         eprintln!("please restart: {} will not go on", names.join(" and "));
+///         eprintln!("restart required: {} are deadlocked", names.join(" and "));
 ///     }
 /// });
 /// # watch::reset_hook();
@@ -55,17 +58,17 @@ pub enum Finding {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// What it is.
+    /// The kind of the report.
     pub finding: Finding,
-    /// The threads concerned; in a circle, each waits for the next one.
+    /// The threads concerned. In a cycle, each waits for the next.
     pub threads: Vec<ThreadState>,
-    /// For [`Finding::LockOrder`]: the orders that contradict each other.
+    /// For [`Finding::LockOrder`]: the acquisitions that contradict each other.
     pub orders: Vec<Order>,
-    pub(crate) headline: String,
+    headline: String,
 }
 
 impl Report {
-    pub(crate) fn new(finding: Finding, headline: impl Into<String>, threads: Vec<ThreadState>) -> Self {
+    pub(super) fn new(finding: Finding, headline: impl Into<String>, threads: Vec<ThreadState>) -> Self {
         Self { finding, threads, orders: Vec::new(), headline: headline.into() }
     }
 }
@@ -81,60 +84,63 @@ impl fmt::Display for Report {
     }
 }
 
-/// A lock that was taken while another one was held.
+/// The acquisition of a lock while another one was held.
 ///
+/// # Examples
 /// ```
 /// use raddle::{Mutex, watch};
 /// use std::sync::mpsc;
 ///
-/// let (found, founds) = mpsc::channel();
-/// watch::set_hook(move |report| found.send(report.clone()).unwrap());
+/// let (sender, receiver) = mpsc::channel();
+/// watch::set_hook(move |report| sender.send(report.clone()).unwrap());
 /// watch::Watch::new().lock_order(true).start();
 /// let (a, b) = (Mutex::new(1), Mutex::new(2));
 /// drop((a.lock(), b.lock()));
 /// drop((b.lock(), a.lock()));
-/// let orders = founds.recv()?.orders;
+/// let orders = receiver.recv()?.orders;
 /// assert_eq!(orders.len(), 2);
-/// assert_eq!((&orders[0].held, &orders[0].taken), (&orders[1].taken, &orders[1].held));
+/// assert_eq!((&orders[0].held, &orders[0].acquired), (&orders[1].acquired, &orders[1].held));
 /// # watch::reset_hook();
 /// # Ok::<(), mpsc::RecvError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Order {
-    /// Name of the thread that did so.
+    /// The name of the thread.
     pub thread: Arc<str>,
-    /// The lock that it held, and its address.
+    /// The lock that it held: type and address.
     pub held: String,
-    /// On which line it had taken that.
+    /// Where it had acquired that lock.
     pub held_at: Place,
-    /// The lock that it took then.
-    pub taken: String,
-    /// On which line.
-    pub taken_at: Place,
+    /// The lock that it acquired: type and address.
+    pub acquired: String,
+    /// Where it acquired that lock.
+    pub acquired_at: Place,
 }
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { thread, held, held_at, taken, taken_at } = self;
-        writeln!(f, "thread \"{thread}\" took {taken}, at {taken_at}")?;
-        write!(f, "      while it held {held}, taken at {held_at}")
+        let Self { thread, held, held_at, acquired, acquired_at } = self;
+        writeln!(f, "thread \"{thread}\" acquired {acquired}, at {acquired_at}")?;
+        write!(f, "      while holding {held}, acquired at {held_at}")
     }
 }
 
-/// One thread: what it waits for, and what it holds.
+/// The state of a thread: what it waits for, and which locks it holds.
+///
+/// Its [`Display`](fmt::Display) shows all of it, over several lines.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ThreadState {
-    /// Its name.
+    /// The name of the thread.
     pub name: Arc<str>,
-    /// Its number in this process, never used again; see [`ident`](crate::thread::ident).
+    /// Its identifier, unique in this process; see [`ident`](crate::thread::ident).
     pub ident: u64,
-    /// The operating system's number for it, where there is one.
+    /// Its identifier in the operating system, if it has one.
     pub native_id: Option<u64>,
-    /// Whether the program may end without it.
+    /// Whether it is a daemon.
     pub daemon: bool,
-    /// What it waits for; `None`: it waits for nothing of raddle's.
+    /// What it waits for, or `None` if it does not wait for anything of raddle's.
     pub waits: Option<WaitState>,
     /// The locks that it holds.
     pub holds: Vec<HoldState>,
@@ -144,27 +150,27 @@ pub struct ThreadState {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WaitState {
-    /// The object and its address, or `thread "name"`.
+    /// The object: type and address, or `thread "name"`.
     pub object: String,
-    /// On which line; `None`: at the end of the program.
+    /// Where it waits. `None` at the end of the program.
     pub at: Option<Place>,
-    /// For how long already.
+    /// How long it has waited.
     pub waited: Duration,
-    /// How long it will wait yet; `None`: without limit.
-    pub left: Option<Duration>,
-    /// Who holds that lock.
+    /// How long until its deadline, if there is one.
+    pub remaining: Option<Duration>,
+    /// The thread that holds the lock, if it waits for a lock.
     pub holder: Option<Holder>,
 }
 
-/// Who holds a lock that somebody waits for.
+/// The thread that holds a lock.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Holder {
-    /// The thread's name.
+    /// The name of the thread.
     pub name: Arc<str>,
-    /// Its number.
+    /// Its identifier.
     pub ident: u64,
-    /// On which line it took the lock.
+    /// Where it acquired the lock.
     pub at: Place,
 }
 
@@ -172,15 +178,15 @@ pub struct Holder {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HoldState {
-    /// The lock and its address.
+    /// The lock: type and address.
     pub object: String,
-    /// On which line it was taken.
+    /// Where it was acquired.
     pub at: Place,
 }
 
 impl ThreadState {
-    /// For a report: what it waits for, and who holds that.
-    pub(crate) fn write_wait(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Writes what the thread waits for, and which thread holds that.
+    fn write_wait(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(waits) = &self.waits else { return writeln!(f, "  thread \"{}\" runs", self.name) };
         writeln!(f, "  thread \"{}\" waits for {waits}", self.name)?;
         self.write_holder(f, waits)
@@ -189,14 +195,13 @@ impl ThreadState {
     fn write_holder(&self, f: &mut fmt::Formatter<'_>, waits: &WaitState) -> fmt::Result {
         let Some(holder) = &waits.holder else { return Ok(()) };
         if holder.ident == self.ident {
-            writeln!(f, "      which was taken by itself, at {}", holder.at)
+            writeln!(f, "      held by itself, acquired at {}", holder.at)
         } else {
-            writeln!(f, "      which was taken by thread \"{}\", at {}", holder.name, holder.at)
+            writeln!(f, "      held by thread \"{}\", acquired at {}", holder.name, holder.at)
         }
     }
 }
 
-/// With all its parts, over several lines.
 impl fmt::Display for ThreadState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "  thread \"{}\" (ident {}", self.name, self.ident)?;
@@ -208,16 +213,16 @@ impl fmt::Display for ThreadState {
             None => writeln!(f, " runs")?,
             Some(waits) => {
                 write!(f, " waits for {waits}, for {:.1?}", waits.waited)?;
-                match waits.left {
+                match waits.remaining {
                     None => writeln!(f)?,
-                    Some(left) => writeln!(f, ", {left:.1?} left")?,
+                    Some(remaining) => writeln!(f, ", {remaining:.1?} left")?,
                 }
                 self.write_holder(f, waits)?;
             }
         }
         self.holds
             .iter()
-            .try_for_each(|hold| writeln!(f, "      holds {}, taken at {}", hold.object, hold.at))
+            .try_for_each(|hold| writeln!(f, "      holds {}, acquired at {}", hold.object, hold.at))
     }
 }
 
@@ -230,21 +235,21 @@ impl fmt::Display for WaitState {
     }
 }
 
-/// What all threads hold, at one time.
-pub(crate) struct View {
+/// A snapshot of all held locks, from which the states of threads are made.
+pub(super) struct View {
     holds: BTreeMap<u64, Vec<Hold>>,
-    /// The threads' names, by the addresses that they are waited for under.
+    /// The names of the threads, by the addresses of their records: these are the objects of joins.
     names: BTreeMap<usize, Arc<str>>,
 }
 
 impl View {
-    pub(crate) fn of(program: &Program) -> Self {
+    pub(super) fn of(program: &Program) -> Self {
         let threads = program.threads();
         let names = threads.iter().map(|thread| (Arc::as_ptr(thread) as usize, thread.name())).collect();
         Self { holds: holds::by_thread(), names }
     }
 
-    pub(crate) fn thread(&self, thread: &ThreadRecord, waiting: Option<&Waiting>) -> ThreadState {
+    pub(super) fn thread(&self, thread: &ThreadRecord, waiting: Option<&Waiting>) -> ThreadState {
         let holds = self.holds.get(&thread.ident).into_iter().flatten();
         ThreadState {
             name: thread.name(),
@@ -256,8 +261,7 @@ impl View {
         }
     }
 
-    /// A thread that waits.
-    pub(crate) fn waiting(&self, waiting: &Waiting) -> ThreadState {
+    pub(super) fn waiting(&self, waiting: &Waiting) -> ThreadState {
         self.thread(&waiting.thread, Some(waiting))
     }
 
@@ -265,10 +269,10 @@ impl View {
         let now = os::now();
         let hold = if waiting.lock == NO_LOCK { None } else { holds::get(waiting.lock) };
         WaitState {
-            object: waiting.op.as_ref().map_or_else(the_end, |op| self.object(op)),
+            object: waiting.op.as_ref().map_or_else(|| "non-daemon threads".to_owned(), |op| self.object(op)),
             at: waiting.op.map(|op| op.at),
             waited: now.saturating_duration_since(waiting.since),
-            left: waiting.until.map(|until| until.saturating_duration_since(now)),
+            remaining: waiting.until.map(|until| until.saturating_duration_since(now)),
             holder: hold.map(|hold| Holder { name: hold.by.name(), ident: hold.by.ident, at: hold.at }),
         }
     }
@@ -276,29 +280,29 @@ impl View {
     fn object(&self, op: &Op) -> String {
         match self.names.get(&op.object.address) {
             Some(name) => format!("thread \"{name}\""),
-            None if op.kind == Kind::Sleep => "its time".to_owned(),
+            None if op.kind == Kind::Sleep => "the clock".to_owned(),
             None => op.object.to_string(),
         }
     }
-}
-
-fn the_end() -> String {
-    "the threads that are not daemons".to_owned()
 }
 
 type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
 
 static HOOK: ForkSafe<Option<Hook>> = ForkSafe::new(Rank::Leaf, None);
 
-/// Has `hook` called for everything that the watch finds, in place of a text on standard error.
+/// Sets the hook that receives the reports of the watch, instead of standard error.
 ///
-/// The hook runs in the thread that finds out, which waits or has just taken a lock: it should hand the report to a
-/// log or a channel and return, and must not wait for locks that the program's threads hold. What it does itself is
-/// not watched. A panic in the hook is caught and written to standard error. After the hook, the watch does
-/// what its [`Action`](crate::watch::Action) says; where that ends the program, it does so as soon as the hook returns.
+/// The hook runs on the thread that detects the problem, which waits or has just acquired a lock. It should pass the
+/// report on to a log or a channel and return. It must not wait for locks of the program. Its own waits are not watched.
+/// After it returns, the watch takes the [`Action`](super::Action).
 ///
+/// # Panics
+/// A panic of the hook is caught and reported on standard error.
+///
+/// # Examples
 /// ```
 /// use raddle::watch;
+///
 /// watch::set_hook(|report| eprintln!("{:?}\n{report}", report.finding));
 /// watch::reset_hook();
 /// ```
@@ -306,41 +310,48 @@ pub fn set_hook(hook: impl Fn(&Report) + Send + Sync + 'static) {
     replace(Some(Arc::new(hook)));
 }
 
-/// Goes back to the default: a text on standard error.
+/// Removes the [hook](set_hook): reports are written to standard error again.
+///
+/// # Examples
+/// ```
+/// use raddle::watch;
+///
+/// watch::set_hook(|_| ());
+/// watch::reset_hook();
+/// ```
 pub fn reset_hook() {
     replace(None);
 }
 
 fn replace(hook: Option<Hook>) {
     let before = std::mem::replace(&mut *HOOK.lock(), hook);
-    dropped(before); // after the lock is released: it is the user's code
+    drop_hook(before); // after the lock is released: this runs user code
 }
 
-/// Drops a hook, or a reference to it.
-fn dropped(hook: Option<Hook>) {
+fn drop_hook(hook: Option<Hook>) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(hook))) {
-        os::write_error("raddle: the destructor of a hook of the watch panicked\n");
+        os::write_error("raddle: the destructor of the watch hook panicked\n");
         drop_payload(payload, |_| ());
     }
 }
 
-/// Tells the hook; says whether there is one.
-pub(crate) fn tell(report: &Report) -> bool {
+/// Calls the hook with `report`. Returns whether there is one.
+pub(super) fn call_hook(report: &Report) -> bool {
     let hook = HOOK.lock().clone();
-    let told = hook.is_some();
+    let called = hook.is_some();
     if let Some(hook) = &hook
         && let Err(payload) = catch_unwind(AssertUnwindSafe(|| current_op::run_hook(|| hook(report))))
     {
-        os::write_error(&format!("raddle: the hook of the watch itself panicked; it was told:\n{report}"));
+        os::write_error(&format!("raddle: the watch hook panicked while handling this report:\n{report}"));
         drop_payload(payload, |_| ());
     }
-    dropped(hook); // it may have been replaced meanwhile
-    told
+    drop_hook(hook); // this may be the last reference, if it was replaced meanwhile
+    called
 }
 
-/// Tells the hook or writes to standard error, and says what follows from it.
-pub(crate) fn say(report: &Report, what_follows: &str) {
-    if !current_op::in_hook() && !tell(report) {
-        os::write_error(&format!("{report}{what_follows}\n"));
+/// Calls the hook with `report`, or writes it to standard error together with the `consequence`.
+pub(super) fn emit(report: &Report, consequence: &str) {
+    if !current_op::in_hook() && !call_hook(report) {
+        os::write_error(&format!("{report}{consequence}\n"));
     }
 }

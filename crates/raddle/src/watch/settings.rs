@@ -1,4 +1,4 @@
-//! What the watch does, as the program wants it; the environment has the last word.
+//! The settings of the watch. The environment overrides the program.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,27 +6,29 @@ use std::time::Duration;
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::sys::os;
 
-/// What the watch does about a deadlock, once it has said so.
+/// What the watch does about a deadlock, after it has reported it.
 ///
+/// # Examples
 /// ```
 /// use raddle::watch::{Action, Watch};
+///
 /// Watch::new().action(Action::Report).start();
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
-    /// Nothing.
+    /// Takes no action.
     Report,
-    /// Panics in one of the threads that wait for each other's locks; the panic's message is the report. The locks
-    /// which that thread holds come free as it unwinds, so the others go on. Where no thread waits for a lock that it
-    /// asked for, a panic would help nobody: then as [`End`](Action::End), and so when all threads wait while
-    /// the program ends.
+    /// Panics in one of the deadlocked threads, with the report as the message.
+    ///
+    /// The thread unwinds and releases its locks, so the others continue. If no thread is blocked in an acquire of its
+    /// own, a panic would not help, and the action is [`End`](Action::End). So it is while the program ends.
     Panic,
-    /// Ends the program with status 101, that of a panic, and waits for nobody: nobody would come.
+    /// Ends the program at once with status 101, that of a panic.
     End,
 }
 
-/// The variable by which whoever runs the program decides.
+/// The environment variable.
 pub(crate) const VARIABLE: &str = "RADDLE_WATCH";
 
 static ACTION: AtomicU8 = AtomicU8::new(Action::End as u8);
@@ -41,12 +43,12 @@ pub(crate) fn action() -> Action {
     }
 }
 
-/// How old a deadlock must be which is not certain.
+/// Returns how long threads must have waited for each other before an uncertain deadlock is reported.
 pub(crate) fn suspect_after() -> Duration {
     Duration::from_millis(SUSPECT_AFTER.load(Relaxed))
 }
 
-/// Whether the order in which locks are taken is watched.
+/// Returns whether lock orders are checked.
 pub(crate) fn lock_order() -> bool {
     LOCK_ORDER.load(Relaxed)
 }
@@ -65,44 +67,44 @@ pub(crate) fn set_lock_order(on: bool) {
     LOCK_ORDER.store(on || environment().lock_order, Relaxed);
 }
 
-/// What the environment asks for.
+/// The settings in the environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// `None`: what the build or the program wants.
+pub(crate) struct FromEnvironment {
+    /// Whether the watch is on; `None` if the environment does not say.
     pub(crate) on: Option<bool>,
     action: Option<Action>,
     lock_order: bool,
 }
 
-/// What the environment asked for when it was first looked at.
-pub(crate) fn environment() -> Asked {
-    static ASKED: ForkSafe<Option<Asked>> = ForkSafe::new(Rank::Leaf, None);
-    *ASKED.lock().get_or_insert_with(|| {
-        let asked = read();
-        if let Some(action) = asked.action {
+/// Returns the settings in the environment, which is read once.
+pub(crate) fn environment() -> FromEnvironment {
+    static ENVIRONMENT: ForkSafe<Option<FromEnvironment>> = ForkSafe::new(Rank::Leaf, None);
+    *ENVIRONMENT.lock().get_or_insert_with(|| {
+        let settings = read();
+        if let Some(action) = settings.action {
             ACTION.store(action as u8, Relaxed);
         }
-        if asked.lock_order {
+        if settings.lock_order {
             LOCK_ORDER.store(true, Relaxed);
         }
-        asked
+        settings
     })
 }
 
-fn read() -> Asked {
-    let Some(value) = std::env::var_os(VARIABLE) else { return Asked::default() };
-    let asked = value.to_str().and_then(Asked::parse);
-    asked.unwrap_or_else(|| {
+fn read() -> FromEnvironment {
+    let Some(value) = std::env::var_os(VARIABLE) else { return FromEnvironment::default() };
+    let settings = value.to_str().and_then(FromEnvironment::parse);
+    settings.unwrap_or_else(|| {
         os::write_error(&format!(
-            "raddle: {VARIABLE}=\"{}\" is not understood and changes nothing: it is 0 (the watch is off), 1 (on), \
-             or some of report, panic, end (what to do) and order (watch the order of locks), with commas between\n",
+            "raddle: {VARIABLE}=\"{}\" is ignored: use 0 (off), 1 (on), or a list, separated by commas, of report, \
+             panic or end (the action) and order (check lock orders)\n",
             value.display()
         ));
-        Asked::default()
+        FromEnvironment::default()
     })
 }
 
-impl Asked {
+impl FromEnvironment {
     fn parse(value: &str) -> Option<Self> {
         let on = Self { on: Some(true), ..Self::default() };
         match value.trim() {
@@ -110,16 +112,16 @@ impl Asked {
             "0" | "false" | "off" => return Some(Self { on: Some(false), ..on }),
             _ => {}
         }
-        value.split(',').try_fold(on, |asked, word| {
+        value.split(',').try_fold(on, |settings, word| {
             let action = match word.trim() {
-                "1" | "true" | "on" => return Some(asked),
-                "order" => return Some(Self { lock_order: true, ..asked }),
+                "1" | "true" | "on" => return Some(settings),
+                "order" => return Some(Self { lock_order: true, ..settings }),
                 "report" => Action::Report,
                 "panic" => Action::Panic,
                 "end" => Action::End,
                 _ => return None,
             };
-            asked.action.is_none().then_some(Self { action: Some(action), ..asked })
+            settings.action.is_none().then_some(Self { action: Some(action), ..settings })
         })
     }
 }
@@ -129,19 +131,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_helped_is_suspected_after_ten_seconds() {
+    fn uncertain_deadlock_is_reported_after_ten_seconds() {
         assert_eq!(suspect_after(), Duration::from_secs(10));
     }
 
     #[test]
-    fn the_variable_is_understood_or_not() {
-        let on = Asked { on: Some(true), ..Asked::default() };
-        let of = |value| Asked::parse(value);
-        assert_eq!(of(""), Some(Asked::default()));
+    fn variable_is_parsed() {
+        let on = FromEnvironment { on: Some(true), ..FromEnvironment::default() };
+        let of = |value| FromEnvironment::parse(value);
+        assert_eq!(of(""), Some(FromEnvironment::default()));
         assert_eq!((of("1"), of(" on"), of("true")), (Some(on), Some(on), Some(on)));
-        assert_eq!(of("0"), Some(Asked { on: Some(false), ..on }));
-        assert_eq!(of("panic"), Some(Asked { action: Some(Action::Panic), ..on }));
-        let both = Asked { action: Some(Action::Report), lock_order: true, ..on };
+        assert_eq!(of("0"), Some(FromEnvironment { on: Some(false), ..on }));
+        assert_eq!(of("panic"), Some(FromEnvironment { action: Some(Action::Panic), ..on }));
+        let both = FromEnvironment { action: Some(Action::Report), lock_order: true, ..on };
         assert_eq!((of("report,order"), of("1, order, report")), (Some(both), Some(both)));
         for wrong in ["2", "yes", "Report", "0,order", "report,end", "panic,", ","] {
             assert_eq!(of(wrong), None, "{wrong}");

@@ -1,4 +1,4 @@
-//! Who waits, and what is proven of those that wait without limit.
+//! The table of waits: which thread waits for what, and which unlimited waits are proven to be blocked.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,37 +13,37 @@ use crate::rt::op::{Kind, Op};
 use crate::rt::thread_record::ThreadRecord;
 use crate::sys::os;
 
-/// Locked for a moment at both ends of each wait. Under it, `holds` may be looked at, and the program's threads.
+/// Locked briefly at both ends of each wait. While it is locked, `holds` and the threads of the program may be read.
 static TABLE: ForkSafe<Table> = ForkSafe::new(Rank::Waits, Table::new());
 
 thread_local! {
-    /// The calling thread has the table.
+    /// Whether the calling thread has locked the table.
     static HAS_TABLE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A wake whose word could not be looked up: it may have been for anyone.
+/// A wake-up whose word could not be looked up, so it may have been for any thread.
 static WOKEN_UNSEEN: AtomicBool = AtomicBool::new(false);
 
-/// The table, locked.
+/// Locks the table.
 pub(crate) fn table() -> Locked {
-    HAS_TABLE.set(true); // before the lock, which a signal handler must not find held without this
+    HAS_TABLE.set(true); // first, so that a signal handler never finds the lock held without this
     let mut table = Locked(TABLE.lock(), HasTable);
     if table.process != forks() {
         table.inherit();
     }
     if WOKEN_UNSEEN.load(Relaxed) {
         WOKEN_UNSEEN.store(false, Relaxed);
-        table.all_mut().for_each(Waiting::is_woken);
+        table.all_mut().for_each(Waiting::set_woken);
     }
     table
 }
 
-/// Takes the proof back from all threads that wait on `word`, which is about to be woken.
+/// Records that `word` is about to be woken: the threads that wait on it are no longer proven to be blocked.
 pub(crate) fn waking(word: &AtomicU32, count: u32) {
     if count == 0 {
         return;
     }
-    // Nothing may be woken in a signal handler; but a program that does so should not hang here in debug builds alone.
+    // A signal handler must not wake threads. A program that does so anyway must not hang here in debug builds only.
     if HAS_TABLE.get() {
         WOKEN_UNSEEN.store(true, Relaxed);
     } else {
@@ -67,7 +67,7 @@ impl DerefMut for Locked {
     }
 }
 
-/// Dropped last: the lock is released before this is noted.
+/// Dropped last, after the lock is released.
 struct HasTable;
 
 impl Drop for HasTable {
@@ -78,15 +78,15 @@ impl Drop for HasTable {
 
 pub(crate) struct Table {
     waiting: BTreeMap<Key, Waiting>,
-    /// The word that each thread waits on, by its ident.
+    /// The word that each thread waits on, by the identifier of the thread.
     words: BTreeMap<u64, usize>,
-    /// The process whose threads these are, by its forks.
+    /// The process whose threads these are, as a number of forks.
     process: u32,
-    /// It has been reported that only a signal handler could wake a thread.
+    /// Whether it has been reported that only a signal handler could wake a thread.
     pub(crate) signals_suspected: bool,
 }
 
-/// A wait: the address of the word, and the ident of the thread.
+/// A wait: the address of the word, and the identifier of the thread.
 pub(crate) type Key = (usize, u64);
 
 pub(crate) struct Waiting {
@@ -96,18 +96,18 @@ pub(crate) struct Waiting {
     pub(crate) lock: u32,
     pub(crate) since: Instant,
     pub(crate) until: Option<Instant>,
-    /// A panic may end it.
+    /// Whether a panic may end the wait.
     pub(crate) may_panic: bool,
-    pub(crate) said: Said,
-    /// Somebody woke the word since the slice began, so that its running out says nothing.
+    pub(crate) reported: Reported,
+    /// Whether the word has been woken since the slice began. Then the end of the slice proves nothing.
     pub(crate) woken: bool,
-    /// A slice ran out, and nobody has woken the word since it began.
+    /// Whether a slice ran out and the word has not been woken since that slice began.
     pub(crate) proven: bool,
 }
 
-/// In which reports a wait has been already.
+/// The reports that have included a wait.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Said {
+pub(crate) struct Reported {
     pub(crate) in_cycle: bool,
     pub(crate) in_all: bool,
     pub(crate) in_suspicion: bool,
@@ -122,20 +122,20 @@ impl Waiting {
             since: os::now(),
             until,
             may_panic: false,
-            said: Said::default(),
+            reported: Reported::default(),
             woken: false,
             proven: false,
         }
     }
 
-    /// The word was woken since the slice began.
-    fn is_woken(&mut self) {
+    /// The word has been woken.
+    fn set_woken(&mut self) {
         self.woken = true;
         self.proven = false;
     }
 
-    /// Whether it is part of a deadlock: who waits for signals brings no release, and misses none.
-    pub(crate) fn is_of_interest(&self) -> bool {
+    /// Returns whether the wait can be part of a deadlock. A thread that waits for signals neither releases nor needs anything.
+    pub(crate) fn is_relevant(&self) -> bool {
         self.op.is_none_or(|op| op.kind != Kind::Signal)
     }
 }
@@ -145,7 +145,7 @@ impl Table {
         Self { waiting: BTreeMap::new(), words: BTreeMap::new(), process: 0, signals_suspected: false }
     }
 
-    /// This is a forked child, where none of the threads exists that waited in the parent. What they own is leaked.
+    /// Clears the table in a forked child, where the waiting threads of the parent do not exist. What they own is leaked.
     fn inherit(&mut self) {
         std::mem::forget(std::mem::take(&mut self.waiting));
         self.words.clear();
@@ -157,7 +157,7 @@ impl Table {
         self.waiting.insert(key, waiting);
     }
 
-    /// The wait is over; returns what is to be dropped after the table's lock is let go.
+    /// Removes a wait and returns it. It is dropped after the lock of the table is released.
     pub(crate) fn end(&mut self, key: Key) -> Option<Waiting> {
         self.words.remove(&key.1);
         self.waiting.remove(&key)
@@ -171,7 +171,7 @@ impl Table {
         self.waiting.get_mut(&key)
     }
 
-    /// What the thread waits for.
+    /// Returns the wait of a thread.
     pub(crate) fn of_thread(&self, ident: u64) -> Option<(Key, &Waiting)> {
         let key = (*self.words.get(&ident)?, ident);
         Some((key, self.waiting.get(&key)?))
@@ -185,30 +185,30 @@ impl Table {
         self.waiting.values_mut()
     }
 
-    /// The word is about to be woken: takes the proof back from all who wait there.
+    /// The word at `address` is about to be woken.
     pub(crate) fn waking(&mut self, address: usize) {
         for (_, waiting) in self.waiting.range_mut((address, 0)..=(address, u64::MAX)) {
-            waiting.is_woken();
+            waiting.set_woken();
         }
     }
 
-    /// A slice ran out. The next one begins.
+    /// A slice ran out, and the next one begins.
     pub(crate) fn prove(&mut self, key: Key) {
         if let Some(waiting) = self.waiting.get_mut(&key) {
             waiting.proven = !std::mem::take(&mut waiting.woken);
         }
     }
 
-    /// The thread does something else for a while, though its wait is not over.
+    /// The thread is about to run, although its wait has not ended.
     pub(crate) fn unprove(&mut self, key: Key) {
         if let Some(waiting) = self.waiting.get_mut(&key) {
             waiting.proven = false;
         }
     }
 
-    /// Whether every thread of the process, raddle's or not, is proven at this moment.
-    pub(crate) fn nobody_can_go_on(&self) -> bool {
-        // The first two are cheap, and fail where a thread works or sleeps while many wait.
+    /// Returns whether every thread of the process, started by raddle or not, is proven at this moment.
+    pub(crate) fn all_threads_are_proven(&self) -> bool {
+        // The first two checks are cheap, and fail if a thread runs or sleeps while many wait.
         self.waiting.values().all(|waiting| waiting.proven)
             && os::thread_count() == Some(self.waiting.len())
             && os::tasks().is_some_and(|tasks| self.has_all(&tasks))
@@ -233,9 +233,9 @@ mod tests {
         table
     }
 
-    /// The slice's running out and the wake may meet; the thread then goes on, however late it says so.
+    /// A slice may run out while the word is woken. The thread then continues, however late it reports that.
     #[test]
-    fn a_wake_during_a_slice_leaves_nothing_proven() {
+    fn wake_during_a_slice_proves_nothing() {
         let mut table = waiting();
         table.waking(KEY.0);
         table.prove(KEY);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_elsewhere_proves_nothing_of_this_one() {
+    fn wake_of_another_word_keeps_the_proof() {
         let mut table = waiting();
         table.prove(KEY);
         table.waking(KEY.0 + 4);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_is_found_by_its_number() {
+    fn thread_is_found_by_its_identifier() {
         let mut table = waiting();
         assert_eq!(table.of_thread(KEY.1).map(|(key, _)| key), Some(KEY));
         assert!(table.of_thread(8).is_none());

@@ -19,33 +19,29 @@ const LONG: Duration = Duration::from_millis(300);
 type Hang = (&'static str, fn(), &'static [&'static str]);
 
 const HANGS: &[Hang] = &[
-    (
-        "mutex_twice",
-        mutex_twice,
-        &["a lock that it holds itself", "\"twice\" waits for Mutex", "taken by itself"],
-    ),
-    ("lock_twice", lock_twice, &["every thread", "\"MainThread\" waits for Lock", "taken by itself"]),
-    ("lock_of_the_dead", lock_of_the_dead, &["\"MainThread\" waits for Lock", "taken by thread \"gone\""]),
+    ("mutex_twice", mutex_twice, &["a lock that it holds", "\"twice\" waits for Mutex", "held by itself"]),
+    ("lock_twice", lock_twice, &["every thread", "\"MainThread\" waits for Lock", "held by itself"]),
+    ("lock_of_the_dead", lock_of_the_dead, &["\"MainThread\" waits for Lock", "held by thread \"gone\""]),
     (
         "abba",
         abba,
         &[
             "\"first\" waits for Lock",
-            "taken by thread \"second\"",
+            "held by thread \"second\"",
             "\"second\" waits for Lock",
-            "taken by thread \"first\"",
+            "held by thread \"first\"",
             "\"MainThread\" waits for thread \"first\"",
         ],
     ),
     (
         "abba_of_mutexes",
         abba_of_mutexes,
-        &["in a circle", "\"first\" waits for Mutex", "\"second\" waits for Mutex"],
+        &["in a cycle", "\"first\" waits for Mutex", "\"second\" waits for Mutex"],
     ),
     (
         "rlocks",
         rlocks,
-        &["\"MainThread\" waits for RLock", "taken by thread \"other\"", "\"other\" waits for Event"],
+        &["\"MainThread\" waits for RLock", "held by thread \"other\"", "\"other\" waits for Event"],
     ),
     ("event_that_nobody_sets", event_that_nobody_sets, &["\"MainThread\" waits for Event"]),
     (
@@ -78,7 +74,7 @@ const HANGS: &[Hang] = &[
     (
         "after_main",
         after_main,
-        &["\"left\" waits for Event", "\"the end of the program\" waits for the threads"],
+        &["\"left\" waits for Event", "\"the end of the program\" waits for non-daemon threads"],
     ),
 ];
 

@@ -75,7 +75,7 @@ fn shows_who_waits() {
     let holder = wait.holder.as_ref().unwrap();
     assert!(waits.daemon && waits.native_id.is_some() && wait.object.starts_with("Mutex"), "{dump}");
     assert_eq!((&*holder.name, holder.ident, holder.at.line()), ("MainThread", thread::ident(), taken));
-    assert!(wait.left.is_none() && waits.holds.is_empty(), "{dump}");
+    assert!(wait.remaining.is_none() && waits.holds.is_empty(), "{dump}");
     let joins = of(&dump, "joins").waits.as_ref().unwrap();
     assert_eq!(joins.object, "thread \"waits for an event\"");
     let main = of(&dump, "MainThread");
@@ -89,7 +89,7 @@ fn shows_who_waits() {
         " runs\n      holds Mutex ",
         "\"waits for a mutex\" (ident ",
         ", daemon) waits for Mutex ",
-        &format!("which was taken by thread \"MainThread\", at {}:{taken}:", file!()),
+        &format!("held by thread \"MainThread\", acquired at {}:{taken}:", file!()),
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -103,10 +103,10 @@ fn shows_limits_and_sleeps() {
     daemon("sleeps", || thread::sleep(Duration::from_hours(1)));
     foreign(|| never.wait());
     let dump = once_they_wait(&["waits", "sleeps"]);
-    for (name, object) in [("waits", "Event"), ("sleeps", "its time")] {
+    for (name, object) in [("waits", "Event"), ("sleeps", "the clock")] {
         let wait = of(&dump, name).waits.as_ref().unwrap();
         assert!(wait.object.starts_with(object), "{dump}");
-        assert!(wait.left.unwrap() > Duration::from_mins(50), "{dump}");
+        assert!(wait.remaining.unwrap() > Duration::from_mins(50), "{dump}");
     }
     while watch::dump().threads.len() < 4 {
         thread::yield_now(); // the foreign thread is met when it waits
@@ -183,7 +183,7 @@ fn sigquit_asks_for_a_dump() {
         let sent = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status().unwrap();
         assert!(sent.success());
         let dump: Vec<_> =
-            (&mut err).map_while(Result::ok).take_while(|line| !line.contains("taken by")).collect();
+            (&mut err).map_while(Result::ok).take_while(|line| !line.contains("held by")).collect();
         let dump = dump.join("\n");
         assert!(dump.contains("raddle: ") && dump.contains("\"dump on SIGQUIT\""), "{dump}");
         assert!(dump.contains("\"waits\"") && dump.contains(&format!("watch_dump.rs:{line}:")), "{dump}");

@@ -63,7 +63,8 @@ fn two_orders_are_told_once() {
     for line in ended.out.lines() {
         assert!(ended.err.contains(&format!("watch_order.rs:{line}:")), "{line} is missing: {ended:?}");
     }
-    for part in ["thread \"first\" took Mutex", "thread \"second\" took Mutex", "while it held Mutex"] {
+    for part in ["thread \"first\" acquired Mutex", "thread \"second\" acquired Mutex", "while holding Mutex"]
+    {
         assert!(ended.err.contains(part), "{part} is missing: {ended:?}");
     }
 }
