@@ -1,4 +1,4 @@
-//! `Queue` and `SimpleQueue`: whatever happens, every item is in one place.
+//! Queues under exploration: every item is in exactly one place, and no thread is left asleep.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use raddle::{JoinHandle, LifoQueue, PriorityQueue, Queue, SimpleQueue, Thread};
 use super::every::{every, every_patiently};
 use super::{SOON, pause};
 
-/// A bounded queue, whatever its items are.
+/// A bounded queue of any order, flavor and item type.
 trait Bounded: Send + Sync {
     fn put(&self, item: i32) -> Result<(), ShutDownError<i32>>;
     fn try_put(&self, item: i32) -> Result<(), PutError<i32>>;
@@ -261,7 +261,7 @@ fn getters_are_served_in_order() {
         let queue = Arc::new(SimpleQueue::new());
         let getters = [(); 2].map(|()| {
             let getter = with(&queue, SimpleQueue::get);
-            pause(); // it is in line now, since the clock is patient
+            pause(); // the getter waits by now, since time passes only when no thread can run
             getter
         });
         queue.put(1);
@@ -356,7 +356,7 @@ fn batch_get_admits_two_blocked_puts() {
     }
 }
 
-/// What became of an item that was put while the queue was shut down: where it is, once.
+/// Where an item is that was put while the queue was shut down.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Refused,
@@ -462,7 +462,7 @@ fn join_sees_the_last_task_of_every_flavor() {
     }
 }
 
-/// The outcomes as text, since the errors have no order.
+/// Returns the outcomes as text, since the errors are not `Ord`.
 fn texts(seen: BTreeSet<String>) -> Vec<String> {
     seen.into_iter().collect()
 }

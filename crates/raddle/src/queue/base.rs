@@ -64,6 +64,12 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// assert_eq!(MAIL.get()?, "hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// In a constant, a limit of 0 does not compile:
+    ///
+    /// ```compile_fail
+    /// static MAIL: raddle::Queue<String> = raddle::Queue::bounded(0);
+    /// ```
     #[track_caller]
     pub const fn bounded(maxsize: usize) -> Self {
         assert!(

@@ -1,4 +1,4 @@
-//! What one thread sees.
+//! Queues used by a single thread: order, limit, timeouts, errors, and conversions.
 
 use std::error::Error;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -12,7 +12,7 @@ use raddle::{LifoQueue, PriorityQueue, Queue, SimpleQueue, time};
 const SHORT: Duration = Duration::from_millis(10);
 
 #[test]
-fn each_kind_keeps_its_order() {
+fn each_queue_keeps_its_order() {
     let (fifo, lifo, priority) = (Queue::unbounded(), LifoQueue::unbounded(), PriorityQueue::unbounded());
     for item in [3, 1, 2] {
         fifo.put(item).unwrap();
@@ -24,7 +24,7 @@ fn each_kind_keeps_its_order() {
     assert_eq!(priority.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
 }
 
-fn keeps_to_its_maxsize<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
+fn never_exceeds_its_maxsize<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     assert_eq!((queue.maxsize(), queue.len(), queue.is_empty(), queue.is_full()), (2, 0, true, false));
     queue.put(1).unwrap();
     assert_eq!((queue.len(), queue.is_empty(), queue.is_full()), (1, false, false));
@@ -48,10 +48,10 @@ fn keeps_to_its_maxsize<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
 }
 
 #[test]
-fn every_kind_keeps_to_its_maxsize() {
-    keeps_to_its_maxsize(&Queue::bounded(2));
-    keeps_to_its_maxsize(&LifoQueue::bounded(2));
-    keeps_to_its_maxsize(&PriorityQueue::bounded(2));
+fn queue_never_exceeds_its_maxsize() {
+    never_exceeds_its_maxsize(&Queue::bounded(2));
+    never_exceeds_its_maxsize(&LifoQueue::bounded(2));
+    never_exceeds_its_maxsize(&PriorityQueue::bounded(2));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn owned_iterator_ends_once_the_queue_is_shut_down() {
 }
 
 #[test]
-fn a_limit_is_kept_and_never_cut_short() {
+fn timeout_is_never_shorter_than_requested() {
     let queue = Queue::bounded(1);
     let start = time::now();
     assert_eq!(queue.get_timeout(SHORT), Err(GetError::Empty));
@@ -121,7 +121,7 @@ fn a_limit_is_kept_and_never_cut_short() {
 }
 
 #[test]
-fn a_past_deadline_still_takes_what_is_there() {
+fn past_deadline_still_puts_and_gets_without_blocking() {
     let queue = Queue::bounded(1);
     let past = time::now();
     queue.put_deadline(1, past).unwrap();
@@ -131,7 +131,7 @@ fn a_past_deadline_still_takes_what_is_there() {
 }
 
 #[test]
-fn items_need_not_be_cloned_or_shown() {
+fn items_need_no_clone_and_no_debug() {
     struct Opaque;
     let queue = Queue::bounded(1);
     queue.put(Opaque).unwrap();
@@ -145,7 +145,7 @@ fn items_need_not_be_cloned_or_shown() {
 }
 
 #[test]
-fn errors_say_what_happened() {
+fn errors_display_the_cause() {
     assert_eq!(PutError::Full(1).to_string(), "the queue is full");
     assert_eq!(PutError::ShutDown(1).to_string(), "the queue is shut down");
     assert_eq!(ShutDownError(1).to_string(), "the queue is shut down");
@@ -164,7 +164,7 @@ fn errors_say_what_happened() {
 }
 
 #[test]
-fn every_error_goes_through_the_question_mark() -> Result<(), Box<dyn Error + Send + Sync>> {
+fn errors_propagate_with_the_question_mark() -> Result<(), Box<dyn Error + Send + Sync>> {
     let queue = Queue::bounded(1);
     queue.put(1)?;
     queue.get()?;
@@ -185,7 +185,7 @@ fn debug_shows_the_state_and_no_item() {
 }
 
 #[test]
-fn queues_live_in_statics_and_cross_threads() {
+fn queues_can_be_statics_and_shared_between_threads() {
     static FIFO: Queue<String> = Queue::bounded(2);
     static LIFO: LifoQueue<String> = LifoQueue::unbounded();
     static PRIORITY: PriorityQueue<String> = PriorityQueue::bounded(7);
@@ -193,7 +193,7 @@ fn queues_live_in_statics_and_cross_threads() {
     fit(&FIFO);
     fit(&LIFO);
     fit(&PRIORITY);
-    fit(&Arc::new(SimpleQueue::<std::cell::Cell<u8>>::new())); // Send is enough for an item
+    fit(&Arc::new(SimpleQueue::<std::cell::Cell<u8>>::new())); // items need to be `Send` only
     FIFO.put("a".into()).unwrap();
     assert_eq!(FIFO.get().unwrap(), "a");
 }

@@ -1,4 +1,4 @@
-//! Many items at once.
+//! Putting and getting many items.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,17 +18,17 @@ fn batch(queue: &Arc<Queue<u32>>, max: usize, linger: Duration) -> JoinHandle<Ve
 }
 
 #[test]
-fn a_batch_is_what_is_there_up_to_max() {
+fn batch_contains_the_available_items_up_to_max() {
     let queue = Queue::unbounded();
     queue.put_many(0..5).unwrap();
     assert_eq!(queue.get_many(3, NEVER), [0, 1, 2], "a full batch does not linger");
-    assert_eq!(queue.get_many(3, Duration::ZERO), [3, 4], "nor does one that may not");
+    assert_eq!(queue.get_many(3, Duration::ZERO), [3, 4], "a linger of zero does not block");
     assert!(queue.try_get_many(3).is_empty());
     assert_eq!(queue.unfinished(), 5);
 }
 
 #[test]
-fn a_batch_comes_in_the_order_of_its_queue() {
+fn batch_has_the_order_of_its_queue() {
     let (lifo, priority) = (LifoQueue::unbounded(), PriorityQueue::unbounded());
     lifo.put_many([3, 1, 2]).unwrap();
     priority.put_many([3, 1, 2]).unwrap();
@@ -37,7 +37,7 @@ fn a_batch_comes_in_the_order_of_its_queue() {
 }
 
 #[test]
-fn empty_in_time_and_shut_down_are_told_apart() {
+fn timed_out_batch_get_distinguishes_empty_from_shut_down() {
     let queue = Queue::<u8>::unbounded();
     assert_eq!(queue.get_many_timeout(3, NEVER, Duration::ZERO), Err(GetError::Empty));
     let start = time::now();
@@ -51,7 +51,7 @@ fn empty_in_time_and_shut_down_are_told_apart() {
 }
 
 #[test]
-fn a_batch_lingers_for_more_and_no_longer_than_it_may() {
+fn batch_lingers_no_longer_than_allowed() {
     let queue = Queue::unbounded();
     queue.put_many([1, 2]).unwrap();
     let start = time::now();
@@ -61,20 +61,20 @@ fn a_batch_lingers_for_more_and_no_longer_than_it_may() {
 }
 
 #[test]
-fn a_lingering_batch_fills_up() {
+fn lingering_batch_fills_up_to_max() {
     repeat(100, || {
         let queue = Arc::new(Queue::bounded(2));
         let filling = batch(&queue, 5, NEVER);
         until(|| queue.n_getters() == 1);
         queue.put(0).unwrap();
         (1..5).for_each(|item| queue.put(item).unwrap());
-        assert_eq!(finish(filling), [0, 1, 2, 3, 4], "more than the queue could hold");
+        assert_eq!(finish(filling), [0, 1, 2, 3, 4], "a batch does not count against the limit");
         assert_eq!((queue.len(), queue.unfinished()), (0, 5));
     });
 }
 
 #[test]
-fn a_lingering_batch_is_not_larger_than_max() {
+fn lingering_batch_never_exceeds_max() {
     repeat(100, || {
         let queue = Arc::new(Queue::unbounded());
         queue.put(0).unwrap();
@@ -87,7 +87,7 @@ fn a_lingering_batch_is_not_larger_than_max() {
 }
 
 #[test]
-fn who_has_nothing_goes_before_a_batch_that_has_something() {
+fn getter_is_served_before_a_lingering_batch() {
     repeat(100, || {
         let queue = Arc::new(Queue::unbounded());
         queue.put(0).unwrap();
@@ -106,7 +106,7 @@ fn who_has_nothing_goes_before_a_batch_that_has_something() {
 }
 
 #[test]
-fn a_shutdown_ends_a_lingering_batch_with_what_it_has() {
+fn shutdown_ends_a_lingering_batch() {
     for now in [false, true] {
         repeat(100, move || {
             let queue = Arc::new(Queue::unbounded());
@@ -115,7 +115,7 @@ fn a_shutdown_ends_a_lingering_batch_with_what_it_has() {
             until(|| queue.n_getters() == 1);
             queue.put(3).unwrap();
             if now {
-                assert!(queue.shutdown_now().is_empty(), "the batch has them");
+                assert!(queue.shutdown_now().is_empty(), "the waiting batch has taken the items");
             } else {
                 queue.shutdown();
             }
@@ -126,7 +126,7 @@ fn a_shutdown_ends_a_lingering_batch_with_what_it_has() {
 }
 
 #[test]
-fn the_end_of_lingering_loses_nothing() {
+fn batch_that_times_out_loses_no_item() {
     repeat(200, || {
         let queue = Arc::new(Queue::unbounded());
         queue.put(0).unwrap();
@@ -142,7 +142,7 @@ fn the_end_of_lingering_loses_nothing() {
 }
 
 #[test]
-fn what_does_not_fit_comes_back_in_order() {
+fn rejected_items_are_returned_in_order() {
     let queue = Queue::bounded(3);
     assert_eq!(queue.try_put_many(0..5), Err(PutError::Full(vec![3, 4])));
     assert_eq!(queue.put_many_timeout([5, 6], Duration::ZERO), Err(PutError::Full(vec![5, 6])));
@@ -156,7 +156,7 @@ fn what_does_not_fit_comes_back_in_order() {
 }
 
 #[test]
-fn a_blocked_batch_goes_in_as_room_is_made() {
+fn blocked_batch_is_put_as_room_becomes_available() {
     repeat(100, || {
         let queue = Arc::new(Queue::bounded(2));
         let putting = {
@@ -170,7 +170,7 @@ fn a_blocked_batch_goes_in_as_room_is_made() {
 }
 
 #[test]
-fn the_limit_of_a_batch_put_loses_and_doubles_nothing() {
+fn batch_put_that_times_out_loses_and_duplicates_nothing() {
     repeat(200, || {
         let queue = Arc::new(Queue::bounded(2));
         let putting = {
@@ -183,7 +183,7 @@ fn the_limit_of_a_batch_put_loses_and_doubles_nothing() {
         {
             got.push(item);
         }
-        // The rest comes back in order, right behind what went in.
+        // The returned items follow those that were put.
         let rest = finish(putting).map_or_else(PutError::into_inner, |()| Vec::new());
         got.extend(queue.try_iter());
         got.extend(rest);
@@ -192,7 +192,7 @@ fn the_limit_of_a_batch_put_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn nothing_to_put_never_fails_and_never_waits() {
+fn empty_put_never_fails_and_never_blocks() {
     let queue = Queue::bounded(1);
     queue.put(1).unwrap();
     queue.put_many([]).unwrap();
@@ -203,7 +203,7 @@ fn nothing_to_put_never_fails_and_never_waits() {
 }
 
 #[test]
-fn an_iterator_may_use_the_queue_it_is_put_into() {
+fn iterator_may_use_the_queue_it_is_put_into() {
     let queue = Queue::bounded(3);
     queue.put_many([1, 2, 3]).unwrap();
     queue.try_put_many(queue.try_iter().take(3).map(|item| item * 10)).unwrap();
@@ -212,15 +212,15 @@ fn an_iterator_may_use_the_queue_it_is_put_into() {
         queue.put_many((0..3).map(|item| if item < 2 { item } else { panic!("on purpose") }))
     }));
     assert!(broken.is_err());
-    assert_eq!(queue.try_get_many(9), [0, 1], "what it had yielded before is put");
+    assert_eq!(queue.try_get_many(9), [0, 1], "the items yielded before the panic stay in the queue");
 }
 
 #[test]
-fn each_item_is_put_before_the_next_one_is_asked_for() {
+fn each_item_is_put_before_the_iterator_is_advanced() {
     within_limit(|| {
         let (queue, other) = (Queue::bounded(1), Queue::bounded(1));
         thread::scope(|s| {
-            // The next item is known only when somebody has got the one before.
+            // The iterator yields an item only after the one before was got.
             s.spawn(|| queue.put_many(other.iter()).unwrap());
             for item in 0..10 {
                 other.put(item).unwrap();
@@ -232,7 +232,7 @@ fn each_item_is_put_before_the_next_one_is_asked_for() {
 }
 
 #[test]
-fn an_endless_iterator_can_be_put_and_is_not_asked_for_more_when_refused() {
+fn endless_iterator_is_not_advanced_after_a_failed_put() {
     within_limit(|| {
         let queue = Queue::bounded(3);
         assert_eq!(queue.try_put_many(0..), Err(PutError::Full(vec![3])));
@@ -247,7 +247,7 @@ fn an_endless_iterator_can_be_put_and_is_not_asked_for_more_when_refused() {
 }
 
 #[test]
-fn a_refused_iterator_of_known_length_gives_the_rest_back() {
+fn rest_of_a_bounded_iterator_is_returned() {
     let queue = Queue::bounded(2);
     assert_eq!(queue.try_put_many((0..5).map(|item| 10 * item)), Err(PutError::Full(vec![20, 30, 40])));
     assert_eq!(queue.try_put_many(vec![7, 8]), Err(PutError::Full(vec![7, 8])));
@@ -256,7 +256,7 @@ fn a_refused_iterator_of_known_length_gives_the_rest_back() {
 }
 
 #[test]
-fn a_batch_of_nothing_is_a_mistake() {
+fn batch_of_at_most_zero_items_panics() {
     let queue = Queue::<u8>::unbounded();
     assert!(catch_unwind(|| queue.get_many(0, NEVER)).is_err());
     assert!(catch_unwind(|| queue.try_get_many(0)).is_err());

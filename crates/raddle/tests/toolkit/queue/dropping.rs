@@ -1,4 +1,4 @@
-//! Items are dropped once, by the thread that has them, and never under the lock.
+//! Every item is dropped once, by the thread that owns it, and never while the queue's lock is held.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use raddle::{PriorityQueue, Queue, Thread};
 
 use crate::support::{finish, repeat, until, within_limit};
 
-/// Counts its drops, and uses the queue in its destructor: under the queue's lock that would never end.
+/// Counts its drops, and uses the queue in its destructor, which would deadlock while the queue's lock is held.
 struct Counted {
     queue: Arc<Queue<Counted>>,
     drops: Arc<AtomicUsize>,
@@ -55,12 +55,12 @@ fn all_ways_of_dropping() {
 }
 
 #[test]
-fn no_item_is_dropped_under_the_lock() {
+fn no_item_is_dropped_while_the_lock_is_held() {
     within_limit(all_ways_of_dropping);
 }
 
 #[test]
-fn a_queue_drops_what_is_left_in_it() {
+fn dropped_queue_drops_its_items() {
     let drops = Arc::new(());
     let (fifo, priority) = (Queue::unbounded(), PriorityQueue::unbounded());
     fifo.put_many((0..10).map(|_| drops.clone())).unwrap();
@@ -71,7 +71,7 @@ fn a_queue_drops_what_is_left_in_it() {
 }
 
 #[test]
-fn waiting_leaks_nothing() {
+fn blocking_operations_leak_nothing() {
     let item = Arc::new(());
     let shared = item.clone();
     repeat(100, move || {

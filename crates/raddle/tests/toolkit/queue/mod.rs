@@ -1,4 +1,4 @@
-//! The queues, by their public interface.
+//! Tests of the queues' public interface.
 
 mod basics;
 mod batch;

@@ -10,7 +10,7 @@ use raddle::{PriorityQueue, Thread};
 
 use crate::support::{finish, until};
 
-/// Compares by the first number only.
+/// Compared by the first number only.
 #[derive(Debug, Clone, Copy)]
 struct Ranked(u32, u32);
 
@@ -31,7 +31,7 @@ impl PartialEq for Ranked {
 }
 impl Eq for Ranked {}
 
-/// Numbers that look random and are the same in every run.
+/// Returns a pseudo-random generator.
 fn numbers(seed: u64) -> impl FnMut(u32) -> u32 {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     move |below| {
@@ -63,7 +63,7 @@ fn random_puts_and_gets_agree_with_a_sorted_list() {
 }
 
 #[test]
-fn equal_items_come_in_the_order_in_which_they_were_put() {
+fn equal_items_are_first_in_first_out() {
     let queue = PriorityQueue::unbounded();
     for serial in 0..100 {
         queue.put(Ranked(serial % 3, serial)).unwrap();
@@ -73,14 +73,14 @@ fn equal_items_come_in_the_order_in_which_they_were_put() {
 }
 
 #[test]
-fn reverse_gives_the_greatest_first() {
+fn reverse_gets_the_greatest_first() {
     let queue = PriorityQueue::unbounded();
     queue.put_many([1, 3, 2].map(Reverse)).unwrap();
     assert_eq!(queue.get(), Ok(Reverse(3)));
 }
 
 #[test]
-fn a_blocked_item_comes_in_after_the_next_was_taken() {
+fn blocked_item_is_inserted_after_the_next_item_is_taken() {
     let queue = Arc::new(PriorityQueue::bounded(2));
     queue.put_many([5, 7]).unwrap();
     let putter = {
@@ -88,13 +88,13 @@ fn a_blocked_item_comes_in_after_the_next_was_taken() {
         Thread::spawn(move || queue.put_many([1, 6, 9]))
     };
     until(|| queue.n_putters() == 1);
-    // 5 before 1: there was no room for 1 while 5 was in.
+    // 1 is admitted only after 5 was taken.
     assert_eq!((0..5).map(|_| queue.get().unwrap()).collect::<Vec<_>>(), [5, 1, 6, 7, 9]);
     finish(putter).unwrap();
 }
 
 #[test]
-fn a_blocked_item_stands_behind_its_equals() {
+fn blocked_item_is_got_after_equal_items() {
     let queue = Arc::new(PriorityQueue::bounded(3));
     queue.put_many([Ranked(1, 0), Ranked(2, 0), Ranked(2, 1)]).unwrap();
     let putter = {
@@ -107,7 +107,7 @@ fn a_blocked_item_stands_behind_its_equals() {
     assert!(finish(putter).is_ok());
 }
 
-/// Cannot be compared while its fuse is lit.
+/// Panics when it is compared while its fuse is lit.
 #[derive(Clone)]
 struct Touchy {
     rank: u32,
@@ -141,7 +141,7 @@ fn ranks(items: &[Touchy]) -> Vec<u32> {
 }
 
 #[test]
-fn a_comparison_that_panics_leaves_the_queue_as_it_was() {
+fn panicking_comparison_leaves_the_queue_unchanged() {
     let (calm, lit) = (Arc::default(), Arc::new(AtomicBool::new(true)));
     for size in 1..40 {
         let queue = PriorityQueue::unbounded();
@@ -155,16 +155,16 @@ fn a_comparison_that_panics_leaves_the_queue_as_it_was() {
             assert!(catch_unwind(|| queue.get()).is_err());
         }
         calm.store(false, Relaxed);
-        assert_eq!(queue.len(), before, "the item is still there");
+        assert_eq!(queue.len(), before, "the item was not removed");
 
         let got = queue.try_get_many(100);
         assert_eq!(got.len(), before);
-        assert!(ranks(&got).is_sorted(), "and in its place");
+        assert!(ranks(&got).is_sorted(), "the heap is still in order");
     }
 }
 
 #[test]
-fn a_blocked_item_that_cannot_be_compared_stays_with_its_putter() {
+fn blocked_item_stays_with_its_putter_if_its_comparison_panics() {
     let (calm, lit) = (Arc::default(), Arc::new(AtomicBool::new(true)));
     let queue = Arc::new(PriorityQueue::bounded(2));
     queue.put_many([touchy(1, &calm), touchy(2, &calm)]).unwrap();
@@ -173,7 +173,7 @@ fn a_blocked_item_that_cannot_be_compared_stays_with_its_putter() {
         Thread::spawn(move || queue.put(touchy(3, &lit)))
     };
     until(|| queue.n_putters() == 1);
-    assert!(catch_unwind(|| queue.get()).is_err(), "the get compares it");
+    assert!(catch_unwind(|| queue.get()).is_err(), "the get compares the blocked item");
     assert_eq!((queue.len(), queue.unfinished(), queue.n_putters()), (2, 2, 1));
     lit.store(false, Relaxed);
     assert_eq!(queue.get().unwrap().rank, 1);
@@ -182,7 +182,7 @@ fn a_blocked_item_that_cannot_be_compared_stays_with_its_putter() {
 }
 
 #[test]
-fn a_batch_that_panics_half_way_keeps_the_rest() {
+fn panicking_batch_put_keeps_the_earlier_items() {
     let (calm, lit) = (Arc::default(), Arc::new(AtomicBool::new(true)));
     let queue = PriorityQueue::unbounded();
     let batch = [touchy(1, &calm), touchy(2, &calm), touchy(3, &lit), touchy(4, &calm)];
@@ -191,9 +191,9 @@ fn a_batch_that_panics_half_way_keeps_the_rest() {
     assert_eq!(ranks(&queue.shutdown_now()), [1, 2]);
 }
 
-/// Threads that were served before the comparison panicked are let go all the same.
+/// Getters served before the comparison panicked are woken nevertheless.
 #[test]
-fn a_panic_half_way_forgets_nobody() {
+fn panicking_batch_put_wakes_the_served_getters() {
     let (calm, lit) = (Arc::default(), Arc::new(AtomicBool::new(true)));
     let queue = Arc::new(PriorityQueue::<Touchy>::unbounded());
     let getters: Vec<_> = (0..2)

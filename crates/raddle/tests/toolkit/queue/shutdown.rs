@@ -1,4 +1,4 @@
-//! The end of a queue, exactly as Python has it.
+//! Shutting a queue down, with Python's semantics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::support::{finish, repeat, until};
 
 const NEVER: Duration = Duration::MAX;
 
-fn refuses_puts_and_drains<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
+fn rejects_puts_and_drains<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     queue.put_many([1, 2]).unwrap();
     assert!(!queue.is_shut_down());
     queue.shutdown();
     assert!(queue.is_shut_down());
 
-    // Shut down comes before full, and nobody waits.
+    // The queue is full, too. No put blocks.
     assert_eq!(queue.put(3), Err(ShutDownError(3)));
     assert_eq!(queue.try_put(3), Err(PutError::ShutDown(3)));
     assert_eq!(queue.put_timeout(3, NEVER), Err(PutError::ShutDown(3)));
@@ -28,7 +28,7 @@ fn refuses_puts_and_drains<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     assert_eq!(queue.put_many_timeout([3, 4], NEVER), Err(PutError::ShutDown(vec![3, 4])));
 
     let mut drained = vec![queue.get().unwrap()];
-    drained.extend(queue.get_many(9, NEVER)); // does not linger: nothing will come
+    drained.extend(queue.get_many(9, NEVER)); // does not linger after a shutdown
     drained.sort_unstable();
     assert_eq!(drained, [1, 2]);
 
@@ -44,22 +44,22 @@ fn refuses_puts_and_drains<O: Order<u32>>(queue: &BaseQueue<u32, O>) {
     assert_eq!(queue.iter().next(), None);
     assert_eq!(queue.try_iter().next(), None);
 
-    assert_eq!(queue.unfinished(), 2, "a shutdown that is not immediate finishes no task");
+    assert_eq!(queue.unfinished(), 2, "a shutdown marks no task done");
     queue.tasks_done(2).unwrap();
     assert!(queue.task_done().is_err());
     queue.join();
 }
 
 #[test]
-fn puts_fail_at_once_and_gets_when_drained() {
-    refuses_puts_and_drains(&Queue::bounded(2));
-    refuses_puts_and_drains(&Queue::unbounded());
-    refuses_puts_and_drains(&LifoQueue::bounded(2));
-    refuses_puts_and_drains(&PriorityQueue::bounded(2));
+fn shut_down_queue_rejects_puts_and_can_be_drained() {
+    rejects_puts_and_drains(&Queue::bounded(2));
+    rejects_puts_and_drains(&Queue::unbounded());
+    rejects_puts_and_drains(&LifoQueue::bounded(2));
+    rejects_puts_and_drains(&PriorityQueue::bounded(2));
 }
 
 #[test]
-fn an_empty_queue_shuts_down_too() {
+fn empty_queue_can_be_shut_down_repeatedly() {
     let queue = Queue::<u8>::bounded(1);
     queue.shutdown();
     assert_eq!(queue.get(), Err(ShutDownError(())));
@@ -69,7 +69,7 @@ fn an_empty_queue_shuts_down_too() {
 }
 
 #[test]
-fn blocked_putters_get_their_items_back() {
+fn shutdown_returns_the_items_of_blocked_puts() {
     repeat(100, || {
         let queue = Arc::new(Queue::bounded(1));
         queue.put(0).unwrap();
@@ -95,7 +95,7 @@ fn blocked_putters_get_their_items_back() {
 }
 
 #[test]
-fn blocked_getters_learn_that_nothing_will_come() {
+fn shutdown_ends_blocked_gets() {
     for now in [false, true] {
         repeat(100, move || {
             let queue = Arc::new(Queue::<u8>::unbounded());
@@ -126,7 +126,7 @@ fn blocked_getters_learn_that_nothing_will_come() {
 }
 
 #[test]
-fn shutdown_now_gives_the_items_back_in_their_order() {
+fn shutdown_now_returns_the_items_in_order() {
     let (fifo, lifo, priority) = (Queue::unbounded(), LifoQueue::unbounded(), PriorityQueue::unbounded());
     for item in [(3, 'a'), (1, 'b'), (2, 'c'), (1, 'a')] {
         fifo.put(item).unwrap();
@@ -141,7 +141,7 @@ fn shutdown_now_gives_the_items_back_in_their_order() {
 }
 
 #[test]
-fn shutdown_now_lets_joiners_go_if_nothing_is_being_worked_on() {
+fn shutdown_now_wakes_joiners_if_no_item_was_got() {
     repeat(100, || {
         let queue = Arc::new(Queue::unbounded());
         queue.put_many([1, 2, 3]).unwrap();
@@ -159,7 +159,7 @@ fn shutdown_now_lets_joiners_go_if_nothing_is_being_worked_on() {
 }
 
 #[test]
-fn shutdown_now_leaves_what_was_got_unfinished() {
+fn shutdown_now_leaves_items_that_were_got_unfinished() {
     let queue = Arc::new(Queue::unbounded());
     queue.put_many([1, 2, 3]).unwrap();
     assert_eq!(queue.get(), Ok(1));
@@ -169,23 +169,23 @@ fn shutdown_now_leaves_what_was_got_unfinished() {
     };
     until(|| queue.n_joiners() == 1);
     assert_eq!(queue.shutdown_now(), [2, 3]);
-    assert_eq!((queue.unfinished(), queue.n_joiners()), (1, 1), "one item is still being worked on");
+    assert_eq!((queue.unfinished(), queue.n_joiners()), (1, 1), "the item that was got is unfinished");
     queue.task_done().unwrap();
     finish(joiner);
 }
 
 #[test]
-fn shutdown_now_settles_no_more_than_is_unfinished() {
+fn shutdown_now_marks_no_more_done_than_is_unfinished() {
     let queue = Queue::unbounded();
     queue.put_many([1, 2, 3]).unwrap();
-    queue.tasks_done(2).unwrap(); // ahead of time, which Python allows as well
+    queue.tasks_done(2).unwrap(); // before the items are got, which Python allows as well
     assert_eq!(queue.shutdown_now(), [1, 2, 3]);
     assert_eq!(queue.unfinished(), 0);
     queue.join();
 }
 
 #[test]
-fn shutdown_now_gives_blocked_putters_their_own_items() {
+fn shutdown_now_returns_blocked_items_to_their_putters() {
     repeat(100, || {
         let queue = Arc::new(Queue::bounded(2));
         queue.put(0).unwrap();
@@ -207,7 +207,7 @@ fn shutdown_now_gives_blocked_putters_their_own_items() {
 }
 
 #[test]
-fn shutdown_now_after_shutdown_takes_the_rest() {
+fn shutdown_now_after_shutdown_returns_the_rest() {
     let queue = Queue::unbounded();
     queue.put_many([1, 2]).unwrap();
     queue.shutdown();
@@ -217,7 +217,7 @@ fn shutdown_now_after_shutdown_takes_the_rest() {
 }
 
 #[test]
-fn a_shutdown_does_not_end_a_join() {
+fn shutdown_does_not_end_a_join() {
     let queue = Arc::new(Queue::unbounded());
     queue.put(1).unwrap();
     let joiner = {
@@ -233,7 +233,7 @@ fn a_shutdown_does_not_end_a_join() {
 }
 
 #[test]
-fn a_timeout_of_a_shut_down_queue_says_shut_down() {
+fn get_with_a_timeout_reports_a_shutdown() {
     repeat(200, || {
         let queue = Arc::new(Queue::<u8>::bounded(1));
         let getter = {

@@ -1,4 +1,4 @@
-//! `SimpleQueue`.
+//! Tests of `SimpleQueue`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use raddle::{SimpleQueue, Thread, time};
 use crate::support::{finish, repeat, until};
 
 #[test]
-fn it_is_first_in_first_out_and_has_no_limit() {
+fn simple_queue_is_first_in_first_out_without_a_limit() {
     let queue = SimpleQueue::default();
     assert!(queue.is_empty());
     (0..1_000).for_each(|item| queue.put(item));
@@ -18,7 +18,7 @@ fn it_is_first_in_first_out_and_has_no_limit() {
 }
 
 #[test]
-fn its_limits_are_kept() {
+fn simple_queue_respects_timeouts() {
     let queue = SimpleQueue::new();
     let (short, start) = (Duration::from_millis(10), time::now());
     assert_eq!(queue.get_timeout(Duration::ZERO), None);
@@ -33,7 +33,7 @@ fn its_limits_are_kept() {
 }
 
 #[test]
-fn a_put_ends_a_wait() {
+fn put_ends_a_blocked_get() {
     repeat(200, || {
         let queue = Arc::new(SimpleQueue::new());
         let getters: Vec<_> = (0..3)
@@ -50,7 +50,7 @@ fn a_put_ends_a_wait() {
     });
 }
 
-/// Puts its name again when it goes, through as many destructors as it has lives.
+/// Puts a successor when it is dropped, as often as it has lives.
 struct Cat {
     queue: Arc<SimpleQueue<Option<Cat>>>,
     lives: u32,
@@ -68,7 +68,7 @@ impl Drop for Cat {
 fn put_may_be_called_from_a_destructor() {
     let queue = Arc::new(SimpleQueue::new());
     let mut cat = Some(Cat { queue: queue.clone(), lives: 100 });
-    // Each item is worked out by dropping the one before, whose destructor puts: inside this put.
+    // The argument of `put` drops the item before, whose destructor puts.
     for _ in 0..100 {
         queue.put({
             drop(cat.take());
@@ -82,7 +82,7 @@ fn put_may_be_called_from_a_destructor() {
 }
 
 #[test]
-fn put_may_be_called_while_a_thread_and_its_locals_end() {
+fn put_may_be_called_while_thread_locals_are_dropped() {
     struct Last(Arc<SimpleQueue<&'static str>>);
     impl Drop for Last {
         fn drop(&mut self) {

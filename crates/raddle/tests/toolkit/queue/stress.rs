@@ -1,4 +1,4 @@
-//! Many threads in short runs; `RADDLE_STRESS=n` makes them n times as long, 5 is 200,000 items a capacity.
+//! Short runs with many threads. `RADDLE_STRESS=n` makes them n times as long; 5 means 200,000 items per capacity.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use raddle::{JoinHandle, Queue, SimpleQueue, Thread, thread};
 
 use crate::support::{finish, repeat};
 
-/// Producer and serial number.
+/// The producer's index and the item's serial number.
 type Item = (usize, usize);
 
 fn times(count: usize) -> usize {
@@ -31,7 +31,7 @@ fn spawn<T: Send + 'static>(
         .collect()
 }
 
-/// All items arrived once; where order is kept, each consumer saw each producer's items in their order.
+/// Asserts that every item arrived once and, if `in_order`, that each consumer got each producer's items in order.
 fn check(got: &[Vec<Item>], producers: usize, each: usize, in_order: bool) {
     let mut all: BTreeMap<Item, usize> = BTreeMap::new();
     for items in got {
@@ -42,11 +42,11 @@ fn check(got: &[Vec<Item>], producers: usize, each: usize, in_order: bool) {
             last[producer] = Some(serial);
         }
     }
-    assert_eq!(all.len(), producers * each, "items lost or invented");
-    assert!(all.values().all(|count| *count == 1), "items doubled");
+    assert_eq!(all.len(), producers * each, "items were lost or invented");
+    assert!(all.values().all(|count| *count == 1), "items were duplicated");
 }
 
-/// Four producers, four consumers; every item is done with at the end.
+/// Moves the items from four producers to four consumers, which mark all of them done.
 fn move_all<O: Order<Item> + 'static>(
     queue: BaseQueue<Item, O>,
     in_order: bool,
@@ -101,9 +101,9 @@ fn put_together<O: Order<Item>>(queue: &BaseQueue<Item, O>, items: Vec<Item>) {
     queue.put_many(items).unwrap();
 }
 
-fn put_impatiently<O: Order<Item>>(queue: &BaseQueue<Item, O>, mut items: Vec<Item>) {
-    let patience = Duration::from_micros(items[0].1 as u64 % 20);
-    while let Err(error) = queue.put_many_timeout(items, patience) {
+fn put_with_timeouts<O: Order<Item>>(queue: &BaseQueue<Item, O>, mut items: Vec<Item>) {
+    let timeout = Duration::from_micros(items[0].1 as u64 % 20);
+    while let Err(error) = queue.put_many_timeout(items, timeout) {
         assert!(error.is_full());
         items = error.into_inner();
     }
@@ -117,7 +117,7 @@ fn get_some<O: Order<Item>>(queue: &BaseQueue<Item, O>) -> Vec<Item> {
     queue.get_many(7, Duration::from_micros(20))
 }
 
-fn get_impatiently<O: Order<Item>>(queue: &BaseQueue<Item, O>) -> Vec<Item> {
+fn get_with_timeouts<O: Order<Item>>(queue: &BaseQueue<Item, O>) -> Vec<Item> {
     loop {
         match queue.get_many_timeout(3, Duration::from_micros(3), Duration::from_micros(5)) {
             Ok(batch) => return batch,
@@ -127,7 +127,7 @@ fn get_impatiently<O: Order<Item>>(queue: &BaseQueue<Item, O>) -> Vec<Item> {
     }
 }
 
-/// The last one stands for a queue without a limit.
+/// `usize::MAX` stands for an unbounded queue.
 const CAPACITIES: [usize; 5] = [1, 2, 10, 1024, usize::MAX];
 
 fn queue<O: Order<Item>>(capacity: usize) -> BaseQueue<Item, O> {
@@ -157,29 +157,35 @@ fn batches_all_arrive_in_order() {
 }
 
 #[test]
-fn impatient_threads_lose_nothing() {
+fn timed_puts_and_gets_lose_nothing() {
     repeat(times(1), || {
         for capacity in CAPACITIES {
-            move_all(queue::<Fifo>(capacity), true, put_impatiently, get_impatiently, ITEMS / 10);
-            move_all(queue::<Fifo>(capacity), true, put_impatiently, get_one, ITEMS / 10);
-            move_all(queue::<Fifo>(capacity), true, put_one_by_one, get_impatiently, ITEMS / 10);
+            move_all(queue::<Fifo>(capacity), true, put_with_timeouts, get_with_timeouts, ITEMS / 10);
+            move_all(queue::<Fifo>(capacity), true, put_with_timeouts, get_one, ITEMS / 10);
+            move_all(queue::<Fifo>(capacity), true, put_one_by_one, get_with_timeouts, ITEMS / 10);
         }
     });
 }
 
 #[test]
-fn the_other_orders_lose_nothing_either() {
+fn lifo_and_priority_queues_lose_nothing() {
     repeat(times(1), || {
         for capacity in CAPACITIES {
             move_all(queue::<Lifo>(capacity), false, put_together, get_one, ITEMS / 10);
             move_all(queue::<SmallestFirst>(capacity), false, put_together, get_one, ITEMS / 10);
-            move_all(queue::<SmallestFirst>(capacity), false, put_impatiently, get_impatiently, ITEMS / 10);
+            move_all(
+                queue::<SmallestFirst>(capacity),
+                false,
+                put_with_timeouts,
+                get_with_timeouts,
+                ITEMS / 10,
+            );
         }
     });
 }
 
 #[test]
-fn a_simple_queue_delivers_all_in_order() {
+fn simple_queue_delivers_all_in_order() {
     repeat(times(3), || {
         let (queue, each) = (Arc::new(SimpleQueue::new()), 10_000);
         let putting = {
@@ -201,10 +207,10 @@ fn a_simple_queue_delivers_all_in_order() {
     });
 }
 
-/// Getters with limits of a few microseconds among getters without: a wake-up that a timeout swallowed would
-/// leave one of the patient ones asleep beside an item.
+/// Getters with timeouts of a few microseconds run among getters without. If a timeout lost a wake-up, one of the latter would
+/// stay asleep while there is an item.
 #[test]
-fn timeouts_swallow_no_wake_up() {
+fn timeouts_lose_no_wake_up() {
     repeat(times(3), || {
         let (queue, total) = (Arc::new(Queue::bounded(2)), 20_000);
         let got = Arc::new(AtomicUsize::new(0));
@@ -234,7 +240,7 @@ fn timeouts_swallow_no_wake_up() {
                         while queue.put_timeout((), Duration::from_micros(3)).is_err() {}
                     }
                     if turn % 64 == 0 {
-                        thread::sleep(Duration::from_micros(30)); // so that getters fall asleep
+                        thread::sleep(Duration::from_micros(30)); // lets getters park
                     }
                 }
             })
@@ -246,9 +252,9 @@ fn timeouts_swallow_no_wake_up() {
     });
 }
 
-/// A shutdown at any moment: what was put was got or came back from the shutdown, the rest came back from the puts.
+/// At whatever moment the queue is shut down, each item is got, returned by the shutdown, or returned by its put.
 #[test]
-fn a_shutdown_at_any_moment_accounts_for_every_item() {
+fn shutdown_at_any_moment_accounts_for_every_item() {
     repeat(times(300), || {
         static ROUND: AtomicUsize = AtomicUsize::new(0);
         let round = ROUND.fetch_add(1, Ordering::Relaxed);
@@ -263,9 +269,9 @@ fn a_shutdown_at_any_moment_accounts_for_every_item() {
                         1 => queue.put_many([1, 1, 1]).map_err(PutError::from),
                         _ => queue.put_many_timeout([1, 1], Duration::from_micros(3)),
                     };
-                    let brought = [1, 3, 2][index];
+                    let tried = [1, 3, 2][index];
                     let left = outcome.as_ref().map_or_else(|error| error.clone().into_inner().len(), |()| 0);
-                    put += brought - left;
+                    put += tried - left;
                     refused += left;
                     if outcome.is_err_and(|error| error.is_shut_down()) {
                         return (put, refused);
@@ -303,16 +309,16 @@ fn a_shutdown_at_any_moment_accounts_for_every_item() {
         }
         let got: usize = getting.into_iter().map(finish).sum();
         assert_eq!(put, got + returned);
-        assert!(refused > 0, "every putter ended with a refusal");
-        assert_eq!(queue.unfinished(), got, "what was returned counts as done");
+        assert!(refused > 0, "the last put of each putter failed");
+        assert_eq!(queue.unfinished(), got, "the returned items count as done");
         queue.tasks_done(got).unwrap();
         queue.join();
     });
 }
 
-/// Joiners that come while items come and go: each sees a moment without unfinished tasks, and returns.
+/// Joiners arrive while items are put and got. Each of them returns once no task was unfinished for a moment.
 #[test]
-fn no_joiner_is_forgotten() {
+fn every_joiner_is_woken() {
     repeat(times(3), || {
         let queue = Arc::new(Queue::bounded(4));
         let workers = {

@@ -1,4 +1,4 @@
-//! `task_done` and `join`.
+//! Tests of `task_done` and `join`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use raddle::{Queue, Thread, time};
 use crate::support::{finish, repeat, until};
 
 #[test]
-fn one_task_done_too_many_is_an_error_and_changes_nothing() {
+fn too_many_tasks_done_is_an_error_and_changes_nothing() {
     let queue = Queue::unbounded();
     assert_eq!(queue.task_done(), Err(TooManyTasksDoneError { done: 1, unfinished: 0 }));
     queue.put_many([1, 2, 3]).unwrap();
@@ -20,24 +20,24 @@ fn one_task_done_too_many_is_an_error_and_changes_nothing() {
     queue.tasks_done(2).unwrap();
     queue.tasks_done(0).unwrap();
     assert_eq!(queue.task_done(), Err(TooManyTasksDoneError { done: 1, unfinished: 0 }));
-    assert_eq!(queue.len(), 3, "as in Python, the count does not know which items were got");
+    assert_eq!(queue.len(), 3, "as in Python, the count ignores which items were got");
 }
 
 #[test]
-fn an_item_counts_from_the_put_to_the_task_done() {
+fn item_is_unfinished_from_its_put_to_its_task_done() {
     let queue = Queue::bounded(1);
     queue.put(1).unwrap();
     assert_eq!(queue.unfinished(), 1);
     assert!(queue.try_put(2).is_err());
-    assert_eq!(queue.unfinished(), 1, "a refused item does not count");
+    assert_eq!(queue.unfinished(), 1, "a rejected item does not count");
     queue.get().unwrap();
-    assert_eq!(queue.unfinished(), 1, "what was got is still to be done");
+    assert_eq!(queue.unfinished(), 1, "an item that was got is still unfinished");
     queue.task_done().unwrap();
     assert_eq!(queue.unfinished(), 0);
 }
 
 #[test]
-fn join_does_not_wait_for_nothing() {
+fn join_of_an_empty_queue_does_not_block() {
     let queue = Queue::<u8>::unbounded();
     queue.join();
     assert!(queue.join_timeout(Duration::ZERO));
@@ -46,7 +46,7 @@ fn join_does_not_wait_for_nothing() {
 }
 
 #[test]
-fn join_with_a_limit_says_what_is_so() {
+fn join_with_a_timeout_returns_whether_all_tasks_are_done() {
     let queue = Queue::unbounded();
     queue.put(()).unwrap();
     let start = time::now();
@@ -54,7 +54,7 @@ fn join_with_a_limit_says_what_is_so() {
     assert!(!queue.join_timeout(Duration::from_millis(10)));
     assert!(time::now() - start >= Duration::from_millis(10));
     assert!(!queue.join_deadline(time::now()));
-    assert_eq!(queue.n_joiners(), 0, "who gave up is not in line");
+    assert_eq!(queue.n_joiners(), 0, "a joiner that timed out leaves the wait queue");
     queue.task_done().unwrap();
     assert!(queue.join_timeout(Duration::ZERO));
 }
@@ -85,7 +85,7 @@ fn join_waits_for_the_last_task_of_all_workers() {
 }
 
 #[test]
-fn whoever_joins_goes_on_even_if_items_were_put_since() {
+fn joiner_returns_even_if_items_were_put_since() {
     repeat(200, || {
         let queue = Arc::new(Queue::unbounded());
         queue.put(1).unwrap();
@@ -97,14 +97,14 @@ fn whoever_joins_goes_on_even_if_items_were_put_since() {
             .collect();
         until(|| queue.n_joiners() == 3);
         queue.task_done().unwrap();
-        queue.put(2).unwrap(); // perhaps before any of them runs
+        queue.put(2).unwrap(); // possibly before any joiner runs
         joiners.into_iter().for_each(finish);
         assert_eq!(queue.unfinished(), 1);
     });
 }
 
 #[test]
-fn the_item_of_a_blocked_put_counts_once_it_is_in() {
+fn item_of_a_blocked_put_is_unfinished_once_admitted() {
     let queue = Arc::new(Queue::bounded(1));
     queue.put(1).unwrap();
     let putter = {
@@ -114,13 +114,13 @@ fn the_item_of_a_blocked_put_counts_once_it_is_in() {
     until(|| queue.n_putters() == 1);
     assert_eq!(queue.unfinished(), 1);
     assert_eq!(queue.get(), Ok(1));
-    assert_eq!(queue.unfinished(), 2, "the get took it in");
+    assert_eq!(queue.unfinished(), 2, "the get admitted the blocked item");
     finish(putter);
     assert_eq!(queue.get(), Ok(2));
 }
 
 #[test]
-fn tasks_of_a_batch_are_done_in_one_go() {
+fn tasks_of_a_batch_are_marked_done_together() {
     let queue = Arc::new(Queue::unbounded());
     queue.put_many(0..100).unwrap();
     let batch = queue.try_get_many(60);

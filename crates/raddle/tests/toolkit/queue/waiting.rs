@@ -1,4 +1,4 @@
-//! Threads that wait: who is served, who gives up, and that nobody is forgotten.
+//! Blocking puts and gets: order of service, timeouts, and lost wake-ups.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ fn putter(queue: &Arc<Queue<u32>>, item: u32) -> JoinHandle<()> {
 }
 
 #[test]
-fn getters_are_served_in_the_order_in_which_they_came() {
+fn getters_are_served_in_fifo_order() {
     repeat(100, || {
         let queue = Arc::new(Queue::unbounded());
         let getters: Vec<_> = (1..=4)
@@ -31,14 +31,14 @@ fn getters_are_served_in_the_order_in_which_they_came() {
             })
             .collect();
         (0..4).for_each(|item| queue.put(item).unwrap());
-        assert_eq!(queue.n_getters(), 0, "all were served at once");
+        assert_eq!(queue.n_getters(), 0, "every put served a getter");
         assert!(queue.is_empty());
         assert_eq!(getters.into_iter().map(finish).collect::<Vec<_>>(), [0, 1, 2, 3]);
     });
 }
 
 #[test]
-fn putters_are_served_in_the_order_in_which_they_came() {
+fn putters_are_served_in_fifo_order() {
     repeat(100, || {
         let queue = Arc::new(Queue::bounded(1));
         queue.put(0).unwrap();
@@ -57,7 +57,7 @@ fn putters_are_served_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn a_get_makes_room_for_the_one_in_line_not_for_a_newcomer() {
+fn get_makes_room_for_the_waiter_not_for_a_newcomer() {
     repeat(100, || {
         let queue = Arc::new(Queue::bounded(1));
         queue.put(1).unwrap();
@@ -71,12 +71,12 @@ fn a_get_makes_room_for_the_one_in_line_not_for_a_newcomer() {
 }
 
 #[test]
-fn a_batch_serves_all_who_wait() {
+fn batch_serves_all_waiters() {
     repeat(50, || {
         let queue = Arc::new(Queue::bounded(1));
         let getters: Vec<_> = (0..4).map(|_| getter(&queue)).collect();
         until(|| queue.n_getters() == 4);
-        queue.try_put_many([1, 2, 3, 4, 5]).unwrap(); // one more than there are takers, and room for it
+        queue.try_put_many([1, 2, 3, 4, 5]).unwrap(); // for four getters and one free slot
         let sum: u32 = getters.into_iter().map(finish).sum();
         assert_eq!(sum, 10);
         assert_eq!(queue.get(), Ok(5));
@@ -91,7 +91,7 @@ fn a_batch_serves_all_who_wait() {
 }
 
 #[test]
-fn who_gave_up_leaves_nothing_behind() {
+fn timed_out_waiter_leaves_the_queue() {
     let queue = Queue::bounded(1);
     let short = Duration::from_millis(5);
     assert_eq!(queue.get_timeout(short), Err(GetError::Empty));
@@ -100,11 +100,11 @@ fn who_gave_up_leaves_nothing_behind() {
     assert_eq!(queue.put_timeout(2, short), Err(PutError::Full(2)));
     assert_eq!((queue.n_putters(), queue.len(), queue.unfinished()), (0, 1, 1));
     assert_eq!(queue.get(), Ok(1));
-    assert_eq!(queue.try_get(), Err(GetError::Empty), "the item of a put that failed came in");
+    assert_eq!(queue.try_get(), Err(GetError::Empty), "the item of a failed put must not be in the queue");
 }
 
 #[test]
-fn a_limit_beyond_all_time_is_no_limit() {
+fn timeout_beyond_the_clock_never_expires() {
     repeat(20, || {
         let queue = Arc::new(Queue::bounded(1));
         let waiting = queue.clone();
@@ -123,44 +123,43 @@ fn a_limit_beyond_all_time_is_no_limit() {
     });
 }
 
-/// A getter with a limit in front of one without: whichever way the race between the limit and the put goes,
-/// the item reaches one of the two, and no item is left lying while somebody waits.
+/// A getter with a timeout waits before one without. However the timeout and the put race, one of the getters gets the item.
 #[test]
-fn a_timeout_takes_no_item_with_it() {
+fn timed_out_get_removes_no_item() {
     repeat(300, || {
         let queue = Arc::new(Queue::unbounded());
-        let impatient = {
+        let timed = {
             let queue = queue.clone();
             Thread::spawn(move || queue.get_timeout(Duration::from_micros(30)).ok())
         };
-        let patient = getter(&queue);
+        let untimed = getter(&queue);
         until(|| queue.n_getters() > 0);
         queue.put(1).unwrap();
-        match finish(impatient) {
+        match finish(timed) {
             Some(item) => {
                 assert_eq!(item, 1);
                 queue.put(2).unwrap();
-                assert_eq!(finish(patient), 2);
+                assert_eq!(finish(untimed), 2);
             }
-            None => assert_eq!(finish(patient), 1),
+            None => assert_eq!(finish(untimed), 1),
         }
         assert!(queue.is_empty());
     });
 }
 
 #[test]
-fn a_timeout_doubles_no_item_and_loses_none_on_the_way_in() {
+fn timed_out_put_neither_duplicates_nor_loses_an_item() {
     repeat(300, || {
         let queue = Arc::new(Queue::bounded(1));
         queue.put(0).unwrap();
-        let impatient = {
+        let timed = {
             let queue = queue.clone();
             Thread::spawn(move || queue.put_timeout(1, Duration::from_micros(30)))
         };
-        let patient = putter(&queue, 2);
+        let untimed = putter(&queue, 2);
         until(|| queue.n_putters() > 0);
         assert_eq!(queue.get(), Ok(0));
-        let mut expected = match finish(impatient) {
+        let mut expected = match finish(timed) {
             Ok(()) => vec![1, 2],
             Err(error) => {
                 assert_eq!(error, PutError::Full(1));
@@ -171,13 +170,13 @@ fn a_timeout_doubles_no_item_and_loses_none_on_the_way_in() {
             let item = queue.get().unwrap();
             expected.remove(expected.iter().position(|other| *other == item).expect("an item once"));
         }
-        finish(patient);
+        finish(untimed);
         assert_eq!(queue.try_get(), Err(GetError::Empty));
     });
 }
 
 #[test]
-fn what_was_done_before_a_put_is_seen_after_the_get() {
+fn put_happens_before_the_get() {
     repeat(200, || {
         let queue = Arc::new(Queue::bounded(1));
         let plain = Arc::new(AtomicUsize::new(0));
@@ -195,7 +194,7 @@ fn what_was_done_before_a_put_is_seen_after_the_get() {
 }
 
 #[test]
-fn a_panic_between_get_and_put_harms_nobody() {
+fn panic_between_get_and_put_does_not_poison() {
     let queue = Arc::new(Queue::bounded(1));
     let broken = {
         let queue = queue.clone();
@@ -211,9 +210,9 @@ fn a_panic_between_get_and_put_harms_nobody() {
     assert_eq!(queue.unfinished(), 2);
 }
 
-/// The tutorial's producer and consumer: an event ends the producer, the consumer drains.
+/// The tutorial's producer and consumer: an event stops the producer, and the consumer drains the queue.
 #[test]
-fn a_producer_is_never_left_blocked_when_the_consumer_leaves_after_shutdown() {
+fn producer_is_not_left_blocked_after_a_shutdown() {
     repeat(50, || {
         let queue = Arc::new(Queue::bounded(2));
         let exit = Arc::new(Event::new());
