@@ -321,7 +321,7 @@ impl<T> Future<T> {
     /// use raddle::{Promise, Queue};
     /// use std::sync::Arc;
     ///
-    /// let (promise, log) = (Promise::new(), Arc::new(Queue::new()));
+    /// let (promise, log) = (Promise::new(), Arc::new(Queue::unbounded()));
     /// let future = promise.future();
     /// let lines = log.clone();
     /// future.add_done_callback(move |done| {

@@ -101,6 +101,24 @@ impl ThreadPoolExecutor {
 const RETURNED: &str = "the destructor of what a scope's function returned";
 
 /// Submits tasks that borrow from outside of the scope; see [`ThreadPoolExecutor::scope`].
+///
+/// # Examples
+/// A function that submits tasks of its caller's scope:
+///
+/// ```
+/// use raddle::ThreadPoolExecutor;
+/// use raddle::pool::TaskScope;
+///
+/// fn double_all<'scope>(s: &'scope TaskScope<'scope, '_>, numbers: &'scope mut [u32]) {
+///     for number in numbers {
+///         s.submit(|| *number *= 2);
+///     }
+/// }
+///
+/// let mut numbers = [1, 2, 3];
+/// ThreadPoolExecutor::new(2).scope(|s| double_all(s, &mut numbers));
+/// assert_eq!(numbers, [2, 4, 6]);
+/// ```
 pub struct TaskScope<'scope, 'env: 'scope> {
     shared: Arc<PoolInner>,
     counter: Arc<ScopeCounter>,
@@ -268,7 +286,16 @@ impl<T> Drop for ResultSlot<T> {
 /// The future of a task of a scope.
 ///
 /// # Examples
-/// See [`TaskScope::submit`].
+/// ```
+/// use raddle::ThreadPoolExecutor;
+///
+/// let (pool, words) = (ThreadPoolExecutor::new(2), ["a", "bb", "ccc"]);
+/// let longest = pool.scope(|s| {
+///     let lengths = words.each_ref().map(|word| s.submit(|| word.len()));
+///     lengths.iter().map(|length| length.result().unwrap()).max()
+/// });
+/// assert_eq!(longest, Some(3));
+/// ```
 pub struct ScopedFuture<'scope, T> {
     shared: Arc<PoolInner>,
     task: Arc<dyn Task>,
