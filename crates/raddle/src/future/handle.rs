@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::callback::Listener;
 use super::error::FutureError;
-use super::state::{Core, Handle, Taken, UserCode, is_takeable, settled};
+use super::state::{FutureCore, Handle, Taken, UserCode, is_takeable, settled};
 use crate::rt::{self, Kind, Op, Place};
 use crate::thread::drop_guarded;
 
@@ -401,7 +401,7 @@ impl<T> fmt::Debug for Future<T> {
     }
 }
 
-fn phase<T>(core: &Core<T>) -> &'static str {
+fn phase<T>(core: &FutureCore<T>) -> &'static str {
     if core.is_cancelled() {
         "cancelled"
     } else if core.is(settled) {
@@ -470,7 +470,7 @@ impl<T> Drop for Future<T> {
     }
 }
 
-impl<T> Core<T> {
+impl<T> FutureCore<T> {
     /// Calls `look` with the value or with the error.
     pub(super) fn look<R>(self: &Arc<Self>, op: Op, look: impl FnOnce(Result<&T, &FutureError>) -> R) -> R {
         loop {
@@ -498,7 +498,7 @@ impl<T> Core<T> {
 
 /// A value that is borrowed from a future. It is returned even if a panic unwinds.
 struct Borrowed<'a, T> {
-    core: &'a Core<T>,
+    core: &'a FutureCore<T>,
     op: Op,
     value: Option<T>,
 }

@@ -27,7 +27,7 @@ pub use error::{FutureError, TaskPanic};
 pub use handle::Future;
 pub use promise::{CancelledError, Promise};
 pub(crate) use state::{
-    Core, Handle, MAY_FAIL, NO_TASK, QUEUE_SPACE, Work, WorkerContext, enter_worker, new_pool_id, note_stale,
-    pool_id, run_callbacks, settled, stale_tasks, worker_of,
+    FutureCore, Handle, MAY_FAIL, NO_TASK, QUEUE_SPACE, Work, WorkerContext, enter_worker, new_pool_id,
+    note_stale, pool_id, run_callbacks, settled, stale_tasks, worker_of,
 };
 pub use wait::{ReturnWhen, wait, wait_deadline, wait_timeout};

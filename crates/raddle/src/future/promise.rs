@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::error::{FutureError, TaskPanic};
 use super::handle::{FUTURE, Future};
-use super::state::{Core, Handle, NO_POOL, run_callbacks, settled};
+use super::state::{FutureCore, Handle, NO_POOL, run_callbacks, settled};
 use crate::rt::{self, Kind, Op};
 use crate::thread::drop_guarded;
 
@@ -44,7 +44,7 @@ impl<T: 'static> Promise<T> {
     /// # Examples
     /// See [`Promise`].
     pub fn new() -> Self {
-        Self { core: Arc::new(Core::new(NO_POOL, ())) }
+        Self { core: Arc::new(FutureCore::new(NO_POOL, ())) }
     }
 }
 

@@ -38,7 +38,7 @@ const CANCELLED: u32 = 4;
 /// The bits of the phase.
 const PHASE: u32 = 7;
 /// Threads may be parked on the state.
-pub(super) const HAS_WAITERS: u32 = 8;
+const HAS_WAITERS: u32 = 8;
 
 /// What is to run for a future, until it starts.
 pub(crate) trait Work: Send + Sync {
@@ -51,18 +51,18 @@ impl Work for () {
 }
 
 /// The state that all references to a future share. The work is in the same allocation; a [`Handle`] erases its type.
-pub(crate) struct Core<T, W: ?Sized = dyn Work> {
+pub(crate) struct FutureCore<T, W: ?Sized = dyn Work> {
     pub(super) state: AtomicU32,
     /// The pool that runs the task, to detect workers that wait for their own pool.
     pub(super) pool_id: u64,
-    pub(super) inner: Guarded<CoreInner<T>>,
+    pub(super) inner: Guarded<FutureInner<T>>,
     /// Runs user code. A function pointer, since only the creator of the future knows that `T` borrows nothing, so that
     /// the code may be deferred.
     pub(super) run: fn(UserCode<T>),
     work: W,
 }
 
-pub(crate) type Handle<T> = Arc<Core<T>>;
+pub(crate) type Handle<T> = Arc<FutureCore<T>>;
 pub(super) type Callback<T> = Box<dyn FnOnce(&Handle<T>) + Send>;
 
 /// User code that a future has to run.
@@ -97,8 +97,8 @@ pub(crate) fn run_callbacks<T>(future: &Handle<T>, callbacks: Vec<Callback<T>>) 
 }
 
 /// What the lock of a future guards.
-pub(super) struct CoreInner<T> {
-    pub(super) outcome: Outcome<T>,
+pub(super) struct FutureInner<T> {
+    pub(super) outcome: FutureOutcome<T>,
     /// Whether the outcome has been observed, so that a failure need not be reported.
     pub(super) observed: bool,
     /// The thread that runs the callbacks, for which the value is reserved; otherwise 0.
@@ -106,7 +106,7 @@ pub(super) struct CoreInner<T> {
     pub(super) listeners: Listeners<Callback<T>>,
 }
 
-pub(super) enum Outcome<T> {
+pub(super) enum FutureOutcome<T> {
     None,
     Value(T),
     /// The thread with this ident reads the value and will return it.
@@ -115,7 +115,7 @@ pub(super) enum Outcome<T> {
     Failed(FutureError),
 }
 
-/// The result of [`Core::take`].
+/// The result of [`FutureCore::take`].
 pub(super) enum Taken<T> {
     Value(T),
     Failed(FutureError),
@@ -144,10 +144,10 @@ pub(crate) fn note_stale() {
     STALE.fetch_add(1, Relaxed);
 }
 
-impl<T: 'static, W> Core<T, W> {
+impl<T: 'static, W> FutureCore<T, W> {
     pub(crate) fn new(pool_id: u64, work: W) -> Self {
-        let inner = CoreInner {
-            outcome: Outcome::None,
+        let inner = FutureInner {
+            outcome: FutureOutcome::None,
             observed: false,
             callback_thread: 0,
             listeners: Listeners::NONE,
@@ -156,7 +156,7 @@ impl<T: 'static, W> Core<T, W> {
     }
 }
 
-impl<T, W: ?Sized> Core<T, W> {
+impl<T, W: ?Sized> FutureCore<T, W> {
     pub(crate) fn pool_id(&self) -> u64 {
         self.pool_id
     }
@@ -204,7 +204,7 @@ impl<T, W: ?Sized> Core<T, W> {
             return Err(result);
         }
         let failed = result.is_err();
-        inner.outcome = result.map_or_else(Outcome::Failed, Outcome::Value);
+        inner.outcome = result.map_or_else(FutureOutcome::Failed, FutureOutcome::Value);
         if !failed && inner.listeners.all().iter().any(|listener| matches!(listener, Listener::Callback(_))) {
             inner.callback_thread = rt::ident();
         }
@@ -223,7 +223,7 @@ impl<T, W: ?Sized> Core<T, W> {
     /// Publishes an outcome: changes the phase, releases the lock, and notifies waiting threads and listeners.
     ///
     /// Returns the callbacks.
-    fn publish(&self, mut inner: Guard<'_, CoreInner<T>>, phase: u32, failed: bool) -> Vec<Callback<T>> {
+    fn publish(&self, mut inner: Guard<'_, FutureInner<T>>, phase: u32, failed: bool) -> Vec<Callback<T>> {
         let listeners = inner.listeners.take();
         rt::atom(&self.state);
         let before = self.state.load(Relaxed);
@@ -263,13 +263,13 @@ impl<T, W: ?Sized> Core<T, W> {
 
     /// Takes the value, if it is available. Counts as an observation.
     pub(super) fn take(&self) -> Taken<T> {
-        self.inner.lock().take(Outcome::Taken)
+        self.inner.lock().take(FutureOutcome::Taken)
     }
 
-    /// Borrows the value, which the caller returns by [`return_value`](Core::return_value).
+    /// Borrows the value, which the caller returns by [`return_value`](FutureCore::return_value).
     pub(super) fn borrow(&self) -> Taken<T> {
         let mut inner = self.inner.lock();
-        let found = inner.take(Outcome::Borrowed(rt::ident()));
+        let found = inner.take(FutureOutcome::Borrowed(rt::ident()));
         if matches!(found, Taken::Value(_)) && inner.callback_thread == 0 {
             rt::atom(&self.state);
             self.state.fetch_sub(DONE - BORROWED, AcqRel);
@@ -280,14 +280,14 @@ impl<T, W: ?Sized> Core<T, W> {
     /// Returns a borrowed value.
     pub(super) fn return_value(&self, value: T) {
         let mut inner = self.inner.lock();
-        inner.outcome = Outcome::Value(value);
+        inner.outcome = FutureOutcome::Value(value);
         let phase = inner.phase();
         // A settled future has no callbacks left, only watchers and wakers.
         let _none = self.publish(inner, phase, false);
     }
 }
 
-impl<T> Core<T> {
+impl<T> FutureCore<T> {
     /// Cancels the future if it has not started. Returns whether it is cancelled.
     pub(crate) fn cancel(self: &Arc<Self>) -> bool {
         let mut inner = self.inner.lock();
@@ -295,7 +295,7 @@ impl<T> Core<T> {
         if let Err(state) = self.leave_pending(CANCELLED) {
             return state & PHASE == CANCELLED;
         }
-        inner.outcome = Outcome::Failed(FutureError::Cancelled);
+        inner.outcome = FutureOutcome::Failed(FutureError::Cancelled);
         note_stale();
         let callbacks = self.publish(inner, CANCELLED, false);
         self.work.discard();
@@ -304,38 +304,38 @@ impl<T> Core<T> {
     }
 }
 
-impl<T> CoreInner<T> {
+impl<T> FutureInner<T> {
     /// The phase of a settled future whose value is not borrowed.
     fn phase(&self) -> u32 {
         if self.callback_thread == 0 { DONE } else { BORROWED }
     }
 
-    fn take(&mut self, leaving: Outcome<T>) -> Taken<T> {
-        self.observed |= !matches!(self.outcome, Outcome::None);
+    fn take(&mut self, leaving: FutureOutcome<T>) -> Taken<T> {
+        self.observed |= !matches!(self.outcome, FutureOutcome::None);
         match &self.outcome {
-            Outcome::Value(_) if self.callback_thread != 0 && self.callback_thread != rt::ident() => {
+            FutureOutcome::Value(_) if self.callback_thread != 0 && self.callback_thread != rt::ident() => {
                 Taken::Borrowed(self.callback_thread)
             }
-            Outcome::None => Taken::NotDone,
-            Outcome::Borrowed(by) => Taken::Borrowed(*by),
-            Outcome::Taken => Taken::Failed(FutureError::Taken),
-            Outcome::Failed(error) => Taken::Failed(error.clone()),
-            Outcome::Value(_) => match std::mem::replace(&mut self.outcome, leaving) {
-                Outcome::Value(value) => Taken::Value(value),
+            FutureOutcome::None => Taken::NotDone,
+            FutureOutcome::Borrowed(by) => Taken::Borrowed(*by),
+            FutureOutcome::Taken => Taken::Failed(FutureError::Taken),
+            FutureOutcome::Failed(error) => Taken::Failed(error.clone()),
+            FutureOutcome::Value(_) => match std::mem::replace(&mut self.outcome, leaving) {
+                FutureOutcome::Value(value) => Taken::Value(value),
                 _ => unreachable!("the outcome was a value"),
             },
         }
     }
 }
 
-impl<T, W: ?Sized> Drop for Core<T, W> {
+impl<T, W: ?Sized> Drop for FutureCore<T, W> {
     fn drop(&mut self) {
         let inner = self.inner.get_mut();
         if needs_drop::<T>()
-            && let Outcome::Value(value) = std::mem::replace(&mut inner.outcome, Outcome::Taken)
+            && let FutureOutcome::Value(value) = std::mem::replace(&mut inner.outcome, FutureOutcome::Taken)
         {
             (self.run)(UserCode::DropValue(value));
-        } else if let Outcome::Failed(error) = &inner.outcome
+        } else if let FutureOutcome::Failed(error) = &inner.outcome
             && !inner.observed
         {
             error.report_unseen();
@@ -346,13 +346,13 @@ impl<T, W: ?Sized> Drop for Core<T, W> {
     }
 }
 
-impl<T, W: ?Sized> Core<T, W> {
+impl<T, W: ?Sized> FutureCore<T, W> {
     /// Returns the error, if the future failed. Counts as an observation.
     pub(super) fn failure(&self) -> Option<FutureError> {
         let mut inner = self.inner.lock();
-        inner.observed |= !matches!(inner.outcome, Outcome::None);
+        inner.observed |= !matches!(inner.outcome, FutureOutcome::None);
         match &inner.outcome {
-            Outcome::Failed(error) => Some(error.clone()),
+            FutureOutcome::Failed(error) => Some(error.clone()),
             _ => None,
         }
     }
@@ -360,7 +360,7 @@ impl<T, W: ?Sized> Core<T, W> {
     /// Returns the error, if the future failed. Does not count as an observation.
     pub(crate) fn peek_failure(&self) -> Option<FutureError> {
         match &self.inner.lock().outcome {
-            Outcome::Failed(error) => Some(error.clone()),
+            FutureOutcome::Failed(error) => Some(error.clone()),
             _ => None,
         }
     }
@@ -372,13 +372,13 @@ impl<T, W: ?Sized> Core<T, W> {
             return None;
         }
         match &inner.outcome {
-            Outcome::Failed(error) => Some(error.clone()),
+            FutureOutcome::Failed(error) => Some(error.clone()),
             _ => None,
         }
     }
 }
 
-impl<T, W: ?Sized> Core<T, W> {
+impl<T, W: ?Sized> FutureCore<T, W> {
     /// Blocks until the phase is `reached`.
     pub(crate) fn wait(
         self: &Arc<Self>,

@@ -34,7 +34,7 @@ use super::state::{
 use super::task::{LimitedQueue, QueuedTask, Task, TaskBody, address_of};
 use super::task_queue::{Priority, TaskQueue};
 use super::worker::{perform, refuse_tasks, spawn};
-use crate::future::{self, Core, Future, MAY_FAIL, QUEUE_SPACE};
+use crate::future::{self, Future, FutureCore, MAY_FAIL, QUEUE_SPACE};
 use crate::raw::{Guard, WaitQueue, Waiter};
 use crate::rt::{self, Kind, Object, Op, Place};
 use crate::sys::os;
@@ -750,7 +750,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let core = Arc::new(Core::new(shared.pool_id, TaskBody::<_>::new(task, queue(shared))));
+    let core = Arc::new(FutureCore::new(shared.pool_id, TaskBody::<_>::new(task, queue(shared))));
     rt::created(Object::of(&*core, "Future"), op.at);
     if let Err(refusal) = enqueue(shared, core.clone(), priority, SubmitWait::Until(None), op) {
         core.clone().refuse(refusal.into());
@@ -770,7 +770,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let core = Arc::new(Core::new(shared.pool_id, TaskBody::<_>::new(task, queue(shared))));
+    let core = Arc::new(FutureCore::new(shared.pool_id, TaskBody::<_>::new(task, queue(shared))));
     rt::created(Object::of(&*core, "Future"), op.at);
     match enqueue(shared, core.clone(), priority, wait, op) {
         Ok(()) => Ok(Future::of(core)),
@@ -792,7 +792,7 @@ where
         return Ok(());
     }
     // A worker may have to be woken or spawned, beside which an allocation costs little.
-    let core = Arc::new(Core::new(shared.pool_id, TaskBody::<_>::new(task, queue(shared))));
+    let core = Arc::new(FutureCore::new(shared.pool_id, TaskBody::<_>::new(task, queue(shared))));
     rt::created(Object::of(&*core, "Future"), op.at);
     match enqueue_locked(shared, core.clone(), Priority(0), SubmitWait::Until(None), op) {
         Ok(()) => Ok(()),

@@ -26,7 +26,7 @@ use super::task::{Task, TaskBody};
 use super::task_queue::Priority;
 use super::worker::run_inline;
 use crate::erase::erase;
-use crate::future::{self, Core, Future, FutureError, NO_TASK, SETTLED};
+use crate::future::{self, Future, FutureCore, FutureError, NO_TASK, SETTLED};
 use crate::raw::{Guard, Guarded, Waiter};
 use crate::rt::{self, Kind, Object, Op};
 use crate::thread::drop_guarded;
@@ -177,7 +177,7 @@ impl<'scope> TaskScope<'scope, '_> {
         let token = TaskToken::new(&self.counter);
         let lost = token.lost_task();
         let scoped_task = ScopedTask { run, token };
-        let core = Arc::new(Core::new(
+        let core = Arc::new(FutureCore::new(
             self.shared.pool_id,
             TaskBody::<_, false>::new(move || scoped_task.run(), queue(&self.shared)),
         ));

@@ -304,7 +304,7 @@ impl PoolState {
     }
 
     /// Whether the queue limit is reached. `here` counts workers that are about to dequeue a task.
-    pub(super) fn is_full(&self, here: usize) -> bool {
+    fn is_full(&self, here: usize) -> bool {
         let coming = self.max.saturating_sub(self.workers) + self.starting;
         let free = here + coming + self.idle.len() + self.waking + self.spinning;
         self.limit.is_some_and(|limit| self.queue.len() >= limit.saturating_add(free))
@@ -566,7 +566,7 @@ pub(super) struct Deferred {
 
 impl Deferred {
     /// Decides a blocked submission, which has been removed from the list.
-    pub(super) fn decide(&mut self, submitter: &Arc<SubmitWaiter>, outcome: u32) {
+    fn decide(&mut self, submitter: &Arc<SubmitWaiter>, outcome: u32) {
         submitter.outcome.store(outcome, Relaxed);
         self.actions.push(DeferredAction::Notify(submitter.waiter.clone(), SETTLED));
     }

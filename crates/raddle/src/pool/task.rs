@@ -1,7 +1,7 @@
 //! A task: a closure and the state of its future, in one allocation.
 //!
 //! A pool sees a task as a [`Task`] with erased types. It is either run or discarded, once: the thread that
-//! [starts](Core::start) the future owns the closure. What is in the task queue is a [`QueuedTask`], which may also be a
+//! [starts](FutureCore::start) the future owns the closure. What is in the task queue is a [`QueuedTask`], which may also be a
 //! closure without a future.
 
 use std::mem::needs_drop;
@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use super::small_closure::SmallClosure;
-use crate::future::{Core, FutureError, Handle, TaskPanic, Work, run_callbacks, run_nested};
+use crate::future::{FutureCore, FutureError, Handle, TaskPanic, Work, run_callbacks, run_nested};
 use crate::raw::Guarded;
 use crate::rt::{self, Kind, Op};
 use crate::sys::prefetch;
@@ -84,13 +84,13 @@ pub(super) trait Task: Send + Sync {
     fn cancel(self: Arc<Self>);
 }
 
-impl<T, F, const OWNED: bool> Task for Core<T, TaskBody<F, OWNED>>
+impl<T, F, const OWNED: bool> Task for FutureCore<T, TaskBody<F, OWNED>>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
     fn is_pending(&self) -> bool {
-        Core::is_pending(self)
+        FutureCore::is_pending(self)
     }
 
     fn run(self: Arc<Self>, observer: &dyn RunObserver) {
@@ -131,7 +131,7 @@ where
     }
 }
 
-fn settle_failed<T, F, const OWNED: bool>(core: Arc<Core<T, TaskBody<F, OWNED>>>, error: FutureError)
+fn settle_failed<T, F, const OWNED: bool>(core: Arc<FutureCore<T, TaskBody<F, OWNED>>>, error: FutureError)
 where
     F: Send + 'static,
     T: 'static,

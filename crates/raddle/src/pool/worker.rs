@@ -173,26 +173,26 @@ impl LimitedQueue for PoolInner {
 }
 
 // Phases of a worker.
-pub(super) const STARTING: u32 = 0;
+const STARTING: u32 = 0;
 const WORKING: u32 = 1;
 /// Parked, and not counted as busy.
 const IDLE: u32 = 3;
 /// Dequeues no more tasks, and is not counted as a worker.
-pub(super) const GONE: u32 = 2;
+const GONE: u32 = 2;
 
 /// A worker of a pool.
-pub(super) struct Worker {
-    pub(super) shared: Arc<PoolInner>,
+struct Worker {
+    shared: Arc<PoolInner>,
     /// The task that it runs, to be abandoned if the task calls `exit`. A weak reference, which keeps no result alive.
-    pub(super) current: Guarded<Option<Weak<dyn Task>>>,
+    current: Guarded<Option<Weak<dyn Task>>>,
     /// Whether `current` is set. Used by the worker alone.
     has_current: AtomicBool,
     /// The tasks of scopes that it runs inside of `current`.
-    pub(super) nested: Guarded<Vec<Arc<dyn Task>>>,
+    nested: Guarded<Vec<Arc<dyn Task>>>,
     /// Changed under the pool's lock.
-    pub(super) phase: AtomicU32,
+    phase: AtomicU32,
     /// Whether it is counted as about to be free.
-    pub(super) finishing: AtomicBool,
+    finishing: AtomicBool,
 }
 
 impl Worker {
@@ -299,7 +299,7 @@ impl Worker {
     }
 
     /// Stops counting the worker.
-    pub(super) fn leave(&self, state: &mut PoolState) {
+    fn leave(&self, state: &mut PoolState) {
         match self.phase.swap(GONE, Relaxed) {
             STARTING => state.starting -= 1,
             WORKING => state.busy -= 1,
@@ -311,7 +311,7 @@ impl Worker {
         self.stop_finishing();
     }
 
-    pub(super) fn stop_finishing(&self) -> bool {
+    fn stop_finishing(&self) -> bool {
         let finishing = self.finishing.load(Relaxed);
         if finishing {
             self.finishing.store(false, Relaxed);
@@ -321,7 +321,7 @@ impl Worker {
     }
 
     /// Changes the state and does what is deferred.
-    pub(super) fn change(&self, change: impl FnOnce(&mut PoolState, &mut Deferred)) {
+    fn change(&self, change: impl FnOnce(&mut PoolState, &mut Deferred)) {
         if self.shared.is_inherited() {
             return;
         }

@@ -704,7 +704,7 @@ const NONE: &[(&str, &[&str])] = &[
             "Drop for ReturnValue",
             "Drop for Careful",
             "Drop for SmallClosure",
-            "Drop for Core",
+            "Drop for FutureCore",
             "Drop for Done",
             "Drop for Dropped",
             "Drop for WorkerGuard",
