@@ -1,11 +1,11 @@
-//! How many executions each strategy needs to find the mistakes of known programs: means over 100 seeds.
+//! How many executions each strategy needs to find the bugs of known programs: means over 100 seeds.
 //!
 //! ```text
 //! cargo run --release -p raddle-explore --example figures [PROGRAM]
 //! ```
 //!
-//! Behind each figure stands its ratio to what others measured for the same strategy, behind that of the portfolio its ratio
-//! to the best of these. Below one third more is as good as theirs.
+//! Each figure is followed by its ratio to the published one for the same strategy; that of the portfolio by its ratio
+//! to the best published one. A ratio below 1.33 counts as equal.
 #[path = "../tests/support/programs.rs"]
 mod programs;
 
@@ -18,7 +18,7 @@ const CAP: u64 = 20_000;
 
 /// The mean number of executions to the first failure, and how many searches found none.
 fn mean(program: impl Fn() + Clone + Send + Sync + 'static, strategy: Strategy) -> (f64, u64) {
-    // Without chance every seed gives the same.
+    // A deterministic strategy gives the same for every seed.
     let seeds = if strategy == Strategy::Dpor { 1 } else { SEEDS };
     let (mut executions, mut missed) = (0, 0);
     for seed in 0..seeds {

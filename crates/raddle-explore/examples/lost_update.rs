@@ -1,4 +1,4 @@
-//! Two threads add one to the same value, without a lock or with one, under every schedule that matters.
+//! Two threads increment the same value, without a lock or with one, under every relevant schedule.
 //!
 //! ```text
 //! cargo run -p raddle-explore --example lost_update [-- fixed]
@@ -18,7 +18,7 @@ fn main() {
 }
 
 fn broken() {
-    let value = Arc::new(Shared::new(0)); // a plain, racy cell that is safe to use
+    let value = Arc::new(Shared::new(0)); // an unsynchronized cell that is memory-safe
     trace::name(&*value, "value");
     let threads = [0, 1].map(|index| {
         let value = value.clone();

@@ -18,7 +18,7 @@ use oracle::run::explore;
 use raddle::{Thread, thread};
 use raddle_explore::Strategy;
 
-/// What was seen so far.
+/// The results so far.
 #[derive(Debug, Default)]
 struct Tally {
     same: u64,
@@ -28,7 +28,7 @@ struct Tally {
     too_large: u64,
     bounded: u64,
     features: BTreeMap<Op, u64>,
-    /// For each kind of difference how many programs had it, and those that were printed.
+    /// For each kind of difference, the number of programs that had it, and those that were printed.
     different: BTreeMap<&'static str, u64>,
 }
 
@@ -156,7 +156,7 @@ fn report(tally: &Tally) {
     }
 }
 
-/// Prints what a program in a file comes to by each search.
+/// Prints the outcomes of the program in a file by each search.
 fn show(text: &str) {
     let program: Program = text.parse().expect("the file holds a program");
     println!("{program}");

@@ -1,4 +1,4 @@
-//! The tutorial's last program, translated literally, can hang: the consumer looks at the event and the queue, the
+//! The tutorial's last program, translated literally, can hang: the consumer reads the event and the queue, the
 //! producer stops after that, and the consumer waits for an item that never comes. `check` finds the schedule.
 //!
 //! ```text
@@ -45,7 +45,7 @@ fn literal() {
     });
 }
 
-/// The producer says that nothing more comes, and the consumer needs no event: its loop ends with the queue.
+/// The producer shuts the queue down, and the consumer needs no event: its loop ends with the queue.
 fn fixed() {
     let (pipeline, event) = (Queue::bounded(10), Event::new());
     let executor = ThreadPoolExecutor::new(2);

@@ -233,14 +233,19 @@ impl Exploration {
     #[expect(clippy::disallowed_methods, reason = "a foreign thread runs in real time")]
     fn note_on_foreign_threads(&self, failed: &mut Trace) -> Option<String> {
         let blocked = matches!(failed.failure, Some(Failure::Deadlock | Failure::ThreadsLeft));
-        if !blocked || !has_foreign_threads() {
+        let touch = |step: &ForeignStep| Some((step.clone(), step.touches(&failed.objects)?));
+        let look = || self.runner.monitor.foreign().iter().find_map(touch);
+        if !blocked {
             return None;
         }
-        let touched = (0..FOREIGN_LOOKS).find_map(|_| {
-            std::thread::sleep(Duration::from_millis(1));
-            let touch = |step: &ForeignStep| Some((step.clone(), step.touches(&failed.objects)?));
-            self.runner.monitor.foreign().iter().find_map(touch)
-        });
+        let touched = match look() {
+            None if !has_foreign_threads() => return None,
+            None => (0..FOREIGN_LOOKS).find_map(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                look()
+            }),
+            touched => touched,
+        };
         if let Some((foreign, object)) = touched {
             failed.failure = Some(foreign.failure(failed.objects.what(object)));
         }

@@ -192,3 +192,8 @@ pub fn check(program: impl Fn() + Send + Sync + 'static) -> Outcome {
 pub fn replay(token: &str, program: impl Fn() + Send + Sync + 'static) -> Outcome {
     Explorer::new().replay(token, program).assert_no_failure()
 }
+
+/// The programs in the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

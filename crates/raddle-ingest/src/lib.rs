@@ -70,3 +70,8 @@ pub use send::{Burst, SendError};
 pub use sink::{OpenError, Sink, SqliteSink, StoreError};
 pub use source::{Source, TcpOptions, TcpSource};
 pub use verify::{Mismatch, verify};
+
+/// The program in the README is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -124,7 +124,7 @@ macro_rules! atomic {
                 fetch: Ordering,
                 f: impl FnMut($value) -> Option<$value>,
             ) -> Result<$value, $value> {
-                self.try_update(set, fetch, f)
+                self.tries(both(set, fetch), fetch, || self.0.fetch_update(set, fetch, f))
             }
 
             /// [`fetch_update`](Self::fetch_update) under its newer name.
@@ -142,7 +142,7 @@ macro_rules! atomic {
                 fetch: Ordering,
                 f: impl FnMut($value) -> Option<$value>,
             ) -> Result<$value, $value> {
-                self.tries(both(set, fetch), fetch, || self.0.try_update(set, fetch, f))
+                self.fetch_update(set, fetch, f)
             }
 
             /// Like [`fetch_update`](Self::fetch_update), with an `f` that always has a new value.
@@ -151,8 +151,10 @@ macro_rules! atomic {
             /// As [`fetch_update`](Self::fetch_update).
             #[inline]
             #[track_caller]
-            pub fn update(&self, set: Ordering, fetch: Ordering, f: impl FnMut($value) -> $value) -> $value {
-                self.changes(both(set, fetch), || self.0.update(set, fetch, f))
+            pub fn update(&self, set: Ordering, fetch: Ordering, mut f: impl FnMut($value) -> $value) -> $value {
+                self.changes(both(set, fetch), || {
+                    self.0.fetch_update(set, fetch, |value| Some(f(value))).unwrap_or_else(|value| value)
+                })
             }
 
             /// A pointer to the value. What is done through it is no step, and no explorer sees it.

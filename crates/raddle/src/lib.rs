@@ -177,8 +177,3 @@ pub use semaphore::{BoundedSemaphore, NoPermitsError, Permit, PermitError, Semap
 pub use shared::Shared;
 pub use thread::{JoinHandle, Thread};
 pub use timer::Timer;
-
-/// The program that opens the README, kept in working order.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -131,51 +131,6 @@ fn updates(log: &Log<'_>, start: &str, end: &str) {
 }
 
 #[test]
-fn racecond_steps_draws_what_happened() {
-    let run = example("racecond_steps").run();
-    assert_eq!(run.status, Some(0), "{run:#?}");
-    let tables: Vec<&str> = run.stdout.split("\nstep ").skip(1).collect();
-    assert_eq!(tables.len(), 3, "{run:#?}");
-    assert!(tables[0].contains("No update was lost"), "{run:#?}");
-    let page = run.stdout.lines().last().unwrap_or_default();
-    let page = std::fs::read_to_string(page).unwrap_or_else(|error| panic!("{page}: {error}"));
-    assert!(page.contains("an update was lost") && page.contains("0 → 1"), "{page}");
-    for table in tables {
-        let rows: Vec<&str> = table.lines().skip(1).take_while(|row| !row.is_empty()).collect();
-        follow(&rows, table);
-    }
-}
-
-/// Follows a table from top to bottom as a reader does, and comes to the same conclusion.
-fn follow(rows: &[&str], table: &str) {
-    // The table has lost its first word, the `step` of the header.
-    let second = table.find("Thread 1").map_or(usize::MAX, |at| at + "step ".len());
-    let mut value = rows[0].trim();
-    assert_eq!(value, "0");
-    let (mut stores, mut local) = (0, [None; 2]);
-    for (number, row) in (1..).zip(&rows[1..]) {
-        let words: Vec<&str> = row.split_whitespace().collect();
-        assert_eq!(words[0], number.to_string(), "{table}");
-        let column = usize::from(row.find(words[2]).unwrap() >= second);
-        match words[2] {
-            "loads" => {
-                assert_eq!(words[3], value, "{table}");
-                local[column] = words[3].parse::<u32>().ok();
-            }
-            "stores" => {
-                assert_eq!(words[3].parse().ok(), local[column].map(|seen| seen + 1), "{table}");
-                (value, stores) = (words[3], stores + 1);
-            }
-            _ => {}
-        }
-        assert_eq!(*words.last().unwrap(), value, "{table}");
-    }
-    let lost = stores - value.parse::<u32>().unwrap();
-    assert_eq!(lost > 0, table.contains(" is lost: "), "{table}");
-    assert_eq!(lost == 0, table.contains("No update was lost"), "{table}");
-}
-
-#[test]
 fn deadlock_is_reported_and_ends_the_program() {
     let run = example("deadlock").env("RADDLE_WATCH", "1").run();
     assert_eq!(run.status, Some(101), "{run:?}");
@@ -188,10 +143,7 @@ fn deadlock_is_reported_and_ends_the_program() {
     assert!(report.contains("deadlock") && report.contains("waits for Lock 0x"), "{report}");
     assert!(report.contains(&format!("deadlock.rs:{}:", awaited + 1)), "awaited there: {report}");
     assert!(
-        report.contains(&format!(
-            "held by itself, acquired at crates/raddle/examples/deadlock.rs:{}:",
-            taken + 1
-        )),
+        report.contains(&format!("held by itself, acquired at {}:{}:", path_to("deadlock.rs"), taken + 1)),
         "{report}"
     );
 }
@@ -216,6 +168,11 @@ fn lock_order_warns_if_asked() {
     assert_eq!((unasked.status, unasked.stderr.as_str()), (Some(0), ""), "{unasked:?}");
 }
 
+/// The path of an example as its reports have it: from the root of the workspace, or of the package.
+fn path_to(example: &str) -> String {
+    file!().replace("tests/programs.rs", "examples/") + example
+}
+
 #[test]
 fn dump_shows_who_waits_for_whom() {
     let run = example("dump").env("RADDLE_WATCH", "1").run();
@@ -225,7 +182,7 @@ fn dump_shows_who_waits_for_whom() {
         "raddle: 3 threads",
         "thread \"writer\" (ident ",
         "waits for Mutex ",
-        &format!("held by thread \"MainThread\", acquired at crates/raddle/examples/dump.rs:{held}:"),
+        &format!("held by thread \"MainThread\", acquired at {}:{held}:", path_to("dump.rs")),
         "s left",
     ] {
         assert!(run.stdout.contains(part), "{part} is missing: {}", run.stdout);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use raddle::rt::{Kind, Place};
 
 use super::content::Content;
-use super::story::{Step, Story, place_of, waits_for};
+use super::story::{Step, Story, position_of, waits_for};
 use crate::runtime::{BlockedTask, CLOCK, SourceLocation};
 
 pub(super) fn value(report: &Content) -> Value {
@@ -70,7 +70,7 @@ fn waits(story: &Story<'_>, objects: &Numbers) -> Vec<Value> {
                 Some(_) => waits_for(wait).to_owned(),
                 None => format!("{} {}", waits_for(wait), story.object(wait.object)),
             },
-            "at": source(place_of(wait).0),
+            "at": source(position_of(wait).0),
             "held_by": hold.map(|hold| hold.by),
             "held_since": hold.map(|hold| source(hold.since)),
         })

@@ -370,7 +370,7 @@ fn lead<N: Iterator<Item = usize>>(way: &mut Vec<usize>, next: &impl Fn(usize) -
 
 /// The line on which a thread is blocked. A thread of the toolkit has none; the line that created the object is shown
 /// instead.
-pub(super) fn place_of(wait: &BlockedTask) -> (Place, &'static str) {
+pub(super) fn position_of(wait: &BlockedTask) -> (Place, &'static str) {
     match wait.made_at {
         Some(made) if wait.at.is_internal() => (made, "created at"),
         _ => (wait.at, "at"),

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use raddle::rt::Place;
 
 use super::content::Content;
-use super::story::{Step, Story, place_of, waits_for};
+use super::story::{Step, Story, position_of, waits_for};
 
 /// Longer executions are cut in the middle; the page and the JSON have all steps.
 const MAX_STEPS: usize = 120;
@@ -121,7 +121,7 @@ fn end(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     f.write_str("\nblocked at the end:\n")?;
     for wait in story.waits() {
         let (waiter, object) = (story.thread(wait.thread), story.object(wait.object));
-        let (place, hint) = place_of(wait);
+        let (place, hint) = position_of(wait);
         writeln!(f, "  thread \"{waiter}\" {} {object}, {hint} {place}", waits_for(wait))?;
         for hold in story.holders(wait) {
             let what = if wait.held.is_some() { "held" } else { "acquired" };

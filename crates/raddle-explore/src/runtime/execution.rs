@@ -120,7 +120,7 @@ impl Execution {
         drop(state);
         CURRENT.set(me);
         BODY_DONE.set(false);
-        panic_hook::enter();
+        panic_hook::silence();
         let entered = rt::enter(self.clone());
         remember_locals(&own_locals());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -235,11 +235,13 @@ impl Monitor {
         self.search_thread_lost.load(Relaxed)
     }
 
+    /// The steps of foreign threads since the current execution began.
     pub(crate) fn foreign(&self) -> MutexGuard<'_, Vec<ForeignStep>> {
         self.foreign.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watch(&self, execution: &Weak<Execution>) {
+        self.foreign().clear();
         *self.execution.lock().unwrap_or_else(PoisonError::into_inner) = execution.clone();
     }
 

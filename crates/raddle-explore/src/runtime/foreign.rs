@@ -82,7 +82,7 @@ fn on_exit() -> bool {
             title: format!("a thread{name} that raddle did not spawn called exit"),
             message: "`exit` ends the whole process, with all other tests in it".to_owned(),
             thread: None,
-            at: panic_hook::place_of_exit(),
+            at: panic_hook::position_of_exit(),
         })
     })
 }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, Once, PoisonError};
 pub(crate) type SourceLocation = (String, u32, u32);
 
 /// Receives the message and the position of a panic.
-type LastWord = Box<dyn FnOnce(String, Option<SourceLocation>)>;
+type BeforeAbort = Box<dyn FnOnce(String, Option<SourceLocation>)>;
 
 thread_local! {
     /// The calling thread runs a task.
@@ -19,50 +19,50 @@ thread_local! {
     /// The position of the calling thread's last panic.
     static LAST: RefCell<Option<SourceLocation>> = const { RefCell::new(None) };
     /// The calling thread drops its thread-locals, where a panic aborts the process; this is called before that.
-    static LAST_WORD: RefCell<Option<LastWord>> = const { RefCell::new(None) };
+    static BEFORE_ABORT: RefCell<Option<BeforeAbort>> = const { RefCell::new(None) };
 }
 
 /// Silences panics of the calling thread.
-pub(crate) fn enter() {
+pub(crate) fn silence() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !keeps_quiet(info) {
+            if !is_silent(info) {
                 before(info);
             }
         }));
     });
     EXPLORED.set(true);
-    LAST_WORD.set(None);
+    BEFORE_ABORT.set(None);
     LAST.set(None);
 }
 
-/// Calls `last_word` before a panic in a destructor of the calling thread's thread-locals aborts the process.
-pub(crate) fn ends(last_word: impl FnOnce(String, Option<SourceLocation>) + 'static) {
-    LAST_WORD.set(Some(Box::new(last_word)));
+/// Calls `before_abort` before a panic in a destructor of the calling thread's thread-locals aborts the process.
+pub(crate) fn before_abort(call: impl FnOnce(String, Option<SourceLocation>) + 'static) {
+    BEFORE_ABORT.set(Some(Box::new(call)));
 }
 
-pub(crate) fn leave() {
+pub(crate) fn restore() {
     EXPLORED.set(false);
-    let _ = LAST_WORD.try_with(RefCell::take);
+    let _ = BEFORE_ABORT.try_with(RefCell::take);
 }
 
-fn keeps_quiet(info: &PanicHookInfo<'_>) -> bool {
+fn is_silent(info: &PanicHookInfo<'_>) -> bool {
     // A thread whose thread-locals are gone is not explored any more.
     let explored = EXPLORED.try_with(Cell::get).unwrap_or(false);
     if explored {
         let at = info.location().map(source);
         if let Some(at) = &at {
             let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.truncate(MANY - 1);
+            recent.truncate(MAX_RECENT - 1);
             recent.push_front((text(info.payload()), at.clone()));
         }
         let _ = LAST.try_with(|last| last.replace(at));
     }
-    let last_word = LAST_WORD.try_with(|last| last.borrow_mut().take()).ok().flatten();
-    if let Some(last_word) = last_word {
-        last_word(text(info.payload()), info.location().map(source));
+    let before_abort = BEFORE_ABORT.try_with(|last| last.borrow_mut().take()).ok().flatten();
+    if let Some(before_abort) = before_abort {
+        before_abort(text(info.payload()), info.location().map(source));
         return false;
     }
     explored
@@ -70,7 +70,7 @@ fn keeps_quiet(info: &PanicHookInfo<'_>) -> bool {
 
 /// The addresses of this module's thread-locals in the calling thread.
 pub(crate) fn locals() -> [Range<usize>; 3] {
-    [EXPLORED.with(range_of), LAST.with(range_of), LAST_WORD.with(range_of)]
+    [EXPLORED.with(range_of), LAST.with(range_of), BEFORE_ABORT.with(range_of)]
 }
 
 /// The addresses of a value.
@@ -84,10 +84,10 @@ pub(crate) fn range_of<T>(value: &T) -> Range<usize> {
 static RECENT: Mutex<VecDeque<(String, SourceLocation)>> = Mutex::new(VecDeque::new());
 
 /// The number of panics to keep.
-const MANY: usize = 32;
+const MAX_RECENT: usize = 32;
 
 /// The position of the latest panic with the message of this payload, in any thread.
-pub(crate) fn place_of(payload: &(dyn Any + Send)) -> Option<SourceLocation> {
+pub(crate) fn position_of(payload: &(dyn Any + Send)) -> Option<SourceLocation> {
     let text = text(payload);
     let recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
     recent.iter().find(|(message, _)| *message == text).map(|(_, at)| at.clone())
@@ -98,7 +98,7 @@ fn source(at: &Location<'_>) -> SourceLocation {
 }
 
 /// The line on which the calling thread called `exit`, if its backtrace shows it.
-pub(crate) fn place_of_exit() -> Option<SourceLocation> {
+pub(crate) fn position_of_exit() -> Option<SourceLocation> {
     let stack = std::backtrace::Backtrace::force_capture().to_string();
     let mut lines = stack.lines().map(str::trim_start);
     lines.find(|line| line.ends_with("std::process::exit"))?;
@@ -111,7 +111,7 @@ pub(crate) fn place_of_exit() -> Option<SourceLocation> {
 
 /// The message and the position of the panic that the calling thread has just caught, in whichever thread it began.
 pub(crate) fn last_panic(payload: &(dyn Any + Send)) -> (String, Option<SourceLocation>) {
-    (text(payload), LAST.take().or_else(|| place_of(payload)))
+    (text(payload), LAST.take().or_else(|| position_of(payload)))
 }
 
 fn text(payload: &(dyn Any + Send)) -> String {

@@ -71,7 +71,7 @@ impl Execution {
     /// Ends the program after its closure has returned. If there are other tasks, or were daemons, this is a step of
     /// its own, which is enabled once the program may end. It cuts daemons off wherever they are.
     fn end_program(&self) {
-        let matters = |task: &Task| task.daemon || !task.is_finished();
+        let matters = |task: &Task| task.daemon || !task.has_terminated();
         let state = self.lock();
         if state.ending || !state.tasks[1..].iter().any(matters) {
             return;
@@ -79,7 +79,7 @@ impl Execution {
         drop(state);
         let access = Some(Access { object: PROGRAM, mode: Mode::Write });
         self.lock().tasks[MAIN].may_exit = self.program.may_exit();
-        self.arrive(Arrival { status: TaskStatus::Leaving, op: None, access, ready: None });
+        self.arrive(Arrival { status: TaskStatus::Returned, op: None, access, ready: None });
         let mut state = self.lock();
         if state.ending {
             return;
@@ -92,7 +92,7 @@ impl Execution {
 
     /// Terminates the calling task.
     pub(super) fn finish(&self, me: usize) {
-        panic_hook::leave();
+        panic_hook::restore();
         if me == MAIN {
             self.end_program();
         }
@@ -101,7 +101,7 @@ impl Execution {
         if let Some(record) = state.records.last_mut().filter(|record| ends && record.thread == me) {
             record.ends = true;
         }
-        state.set_status(me, TaskStatus::Finished, None, None);
+        state.set_status(me, TaskStatus::Terminated, None, None);
         state.stalled = 0;
         drop(self.pass_on(state, me));
     }
@@ -199,7 +199,7 @@ impl Execution {
             return Err(std::io::Error::other("the execution has ended"));
         }
         let new = state.tasks.len();
-        if state.tasks.iter().filter(|task| !task.is_finished()).count() >= MAX_ALIVE {
+        if state.tasks.iter().filter(|task| !task.has_terminated()).count() >= MAX_ALIVE {
             state.fail(Failure::TooManyTasks);
             let error =
                 format!("at most {MAX_ALIVE} threads of an explored program can be alive at the same time");
@@ -231,7 +231,7 @@ impl Execution {
             self.main_keeps_locals.fetch_or(me == MAIN, Relaxed);
             self.announce(me); // while the thread still has its identity
             let here = self.clone();
-            panic_hook::ends(move |message, at| {
+            panic_hook::before_abort(move |message, at| {
                 here.ends_the_process(Failure::Panic { thread: me, message, at });
             });
             entered.until_terminated(move || self.finish(me));

@@ -214,7 +214,7 @@ impl Scheduler for Execution {
     fn unhandled(&self, text: &str, payload: &(dyn Any + Send)) {
         if !self.rules.panics_allowed {
             let (kind, title, message) = ("panic", text.to_owned(), String::new());
-            let at = panic_hook::place_of(payload);
+            let at = panic_hook::position_of(payload);
             let thread = Some(CURRENT.get());
             self.lock().note_failure(Failure::Other { kind, title, message, thread, at });
         }
@@ -231,7 +231,7 @@ impl Scheduler for Execution {
             title,
             message: "`exit` ends the whole process, with all other tests in it".to_owned(),
             thread: Some(me),
-            at: panic_hook::place_of_exit(),
+            at: panic_hook::position_of_exit(),
         });
         true
     }

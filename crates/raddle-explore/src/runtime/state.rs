@@ -152,7 +152,7 @@ impl ExecutionState {
     fn record_blocked_tasks(&mut self) {
         for thread in 0..self.tasks.len() {
             let task = &self.tasks[thread];
-            let (false, Some(op)) = (task.is_finished(), task.op) else { continue };
+            let (false, Some(op)) = (task.has_terminated(), task.op) else { continue };
             let waits = match &task.status {
                 TaskStatus::Conditional(condition) => !condition.enabled,
                 TaskStatus::Parked { .. } => true,
@@ -287,7 +287,7 @@ impl ExecutionState {
         let task = &mut self.tasks[me];
         (task.status, task.op, task.access) = (status, op, access);
         (task.just_chosen, task.since) = (false, self.events.len());
-        let finished = self.tasks[me].is_finished();
+        let finished = self.tasks[me].has_terminated();
         self.tasks[me].also = if finished { Vec::new() } else { self.also(me) };
     }
 
@@ -343,9 +343,9 @@ impl ExecutionState {
 
     /// Ends an execution in which no task is enabled.
     pub(super) fn fail_or_end(&mut self) {
-        match self.tasks.iter().all(Task::is_finished) {
+        match self.tasks.iter().all(Task::has_terminated) {
             true => self.end(),
-            false if self.tasks[MAIN].status == TaskStatus::Leaving => self.fail(Failure::ThreadsLeft),
+            false if self.tasks[MAIN].status == TaskStatus::Returned => self.fail(Failure::ThreadsLeft),
             false => self.fail(Failure::Deadlock),
         }
     }
@@ -361,7 +361,7 @@ impl ExecutionState {
     pub(crate) fn options(&mut self, me: usize) -> Vec<usize> {
         let count = self.tasks.len();
         let in_turn = || (0..count).map(move |step| (me + step) % count);
-        let mut options: Vec<_> = in_turn().filter(|&thread| self.can_go(thread)).collect();
+        let mut options: Vec<_> = in_turn().filter(|&thread| self.is_enabled(thread)).collect();
         let timed: Vec<_> = in_turn().filter(|&thread| self.can_time_out(thread)).collect();
         match self.rules.time {
             Time::Explored => {
@@ -398,14 +398,14 @@ impl ExecutionState {
         options
     }
 
-    fn can_go(&self, thread: usize) -> bool {
+    fn is_enabled(&self, thread: usize) -> bool {
         match &self.tasks[thread].status {
             TaskStatus::Ready => true,
             TaskStatus::Conditional(condition) => condition.enabled,
             TaskStatus::Parked { wakes, .. } => wakes.iter().any(|&wake| self.wakes[wake] > 0),
             TaskStatus::Yielding(since) => self.events[*since..].iter().any(|event| event.thread != thread),
-            TaskStatus::Leaving => self.program.may_exit(),
-            TaskStatus::Sleeping(_) | TaskStatus::Finished => false,
+            TaskStatus::Returned => self.program.may_exit(),
+            TaskStatus::Sleeping(_) | TaskStatus::Terminated => false,
         }
     }
 
@@ -414,7 +414,7 @@ impl ExecutionState {
     fn can_time_out(&self, thread: usize) -> bool {
         let task = &self.tasks[thread];
         let free = task.lent_lock.is_none_or(|lent_lock| !self.holds.contains_key(&lent_lock.object));
-        task.deadline().is_some() && !self.can_go(thread) && (free || self.rules.fine())
+        task.deadline().is_some() && !self.is_enabled(thread) && (free || self.rules.fine())
     }
 
     /// Chooses the next task after `me` and takes its step. Returns `None` if no task is enabled or the execution
@@ -427,7 +427,7 @@ impl ExecutionState {
         }
         self.final_poll = false;
         if self.events.len() >= self.rules.max_steps {
-            self.stop(&options);
+            self.end_at_step_limit(&options);
             return None;
         }
         let view = View {
@@ -451,11 +451,11 @@ impl ExecutionState {
 
     /// The last step may have allowed the program to end, or have kept it alive again.
     fn update_program_end(&mut self) {
-        let may_end = self.program.may_exit();
+        let may_exit = self.program.may_exit();
         let root = &mut self.tasks[MAIN];
-        if root.status == TaskStatus::Leaving && may_end != root.may_exit {
-            root.may_exit = may_end;
-            if may_end {
+        if root.status == TaskStatus::Returned && may_exit != root.may_exit {
+            root.may_exit = may_exit;
+            if may_exit {
                 self.enable(MAIN);
             } else {
                 root.enabled_by = None;
@@ -465,7 +465,7 @@ impl ExecutionState {
 
     /// Ends an execution that has reached the step limit. It is a livelock, unless an enabled task was starved for
     /// half of the execution: then it is cut short, and the search is not exhaustive.
-    fn stop(&mut self, options: &[usize]) {
+    fn end_at_step_limit(&mut self, options: &[usize]) {
         let half = self.events.len() / 2;
         if options.iter().any(|&thread| self.tasks[thread].since < half) {
             (self.bounded, self.redundant) = (true, true);
@@ -477,15 +477,15 @@ impl ExecutionState {
 
     /// Records the step of `next`.
     fn take_step(&mut self, me: usize, options: &[usize], next: usize) {
-        let preempted = (next != me && self.can_go(me) && !self.tasks[me].is_finished()).then_some(me);
+        let preempted = (next != me && self.is_enabled(me) && !self.tasks[me].has_terminated()).then_some(me);
         self.preemptions += usize::from(preempted.is_some());
-        let timed_out = !self.can_go(next) && self.tasks[next].deadline().is_some();
+        let timed_out = !self.is_enabled(next) && self.tasks[next].deadline().is_some();
         self.tasks[next].early_timeouts += usize::from(timed_out && options.len() > 1);
-        self.log_step(next, preempted, timed_out);
+        self.record_step(next, preempted, timed_out);
         let object = self.tasks[next].op.filter(|op| op.kind == Kind::Release);
         let object = object.map(|op| self.objects.declared(&op.object));
         let released = object.is_some_and(|object| self.holds.remove(&object).is_some());
-        let due = if timed_out { self.tick(next) } else { None };
+        let due = if timed_out { self.advance_clock(next) } else { None };
         let timed = self.tasks[next].is_timed();
         let task = &mut self.tasks[next];
         let mut more = std::mem::take(&mut task.also);
@@ -508,7 +508,7 @@ impl ExecutionState {
 
     /// Advances the clock to the deadline of `thread`. Returns the number of events when the clock reached it, under
     /// [`Time::Quiescent`].
-    fn tick(&mut self, thread: usize) -> Option<usize> {
+    fn advance_clock(&mut self, thread: usize) -> Option<usize> {
         let deadline = self.tasks[thread].deadline()?;
         if self.rules.time == Time::Explored {
             return None;
@@ -519,7 +519,7 @@ impl ExecutionState {
         self.ticks.iter().find(|(clock, _)| *clock >= deadline).map(|(_, events)| *events)
     }
 
-    fn log_step(&mut self, thread: usize, preempts: Option<usize>, timed_out: bool) {
+    fn record_step(&mut self, thread: usize, preempts: Option<usize>, timed_out: bool) {
         if self.rules.record {
             let mut record = StepRecord::new(thread, self.events.len(), self.clock);
             if let Some(op) = self.tasks[thread].op {

@@ -27,8 +27,8 @@ pub(crate) enum TaskStatus {
     /// Sleeping until the clock shows this time.
     Sleeping(Duration),
     /// The main task has returned from the closure; the program ends once nothing keeps it alive.
-    Leaving,
-    Finished,
+    Returned,
+    Terminated,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,8 +132,8 @@ impl Task {
         }
     }
 
-    pub(crate) fn is_finished(&self) -> bool {
-        self.status == TaskStatus::Finished
+    pub(crate) fn has_terminated(&self) -> bool {
+        self.status == TaskStatus::Terminated
     }
 
     /// The time at which it is enabled in any case.

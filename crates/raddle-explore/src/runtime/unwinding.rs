@@ -67,7 +67,8 @@ impl Execution {
             return state;
         }
         let count = state.tasks.len();
-        let next = (1..=count).map(|step| (me + step) % count).find(|&next| !state.tasks[next].is_finished());
+        let next =
+            (1..=count).map(|step| (me + step) % count).find(|&next| !state.tasks[next].has_terminated());
         if let Some(next) = next {
             return self.pass_to(state, next);
         }
@@ -80,7 +81,7 @@ impl Execution {
     #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
     pub(crate) fn unwind_beside(&self, blocked_outside: usize, other: usize) {
         let state = self.lock();
-        let begun = state.tasks[other].os_thread.is_some() && !state.tasks[other].is_finished();
+        let begun = state.tasks[other].os_thread.is_some() && !state.tasks[other].has_terminated();
         if !begun || !state.ending {
             return;
         }

@@ -70,10 +70,10 @@ pub(crate) struct Surw {
     object: Option<ObjectKey>,
     /// For each task, the number of counted steps that it still has to take, including those of tasks that it has yet
     /// to start.
-    left: Vec<usize>,
+    remaining: Vec<usize>,
     started: usize,
     /// The task of the next counted step.
-    intended: Option<usize>,
+    drawn: Option<usize>,
     /// Whether this execution draws among roles, and the role of each task.
     by_role: bool,
     roles: Vec<usize>,
@@ -86,9 +86,9 @@ impl Surw {
             rng,
             profile,
             object: None,
-            left: Vec::new(),
+            remaining: Vec::new(),
             started: 0,
-            intended: None,
+            drawn: None,
             by_role: true,
             roles: Vec::new(),
         }
@@ -131,14 +131,14 @@ impl Surw {
             Some(object) => touches.get(&object).copied().unwrap_or(0),
             None => touches.values().sum(),
         };
-        self.left = self.profile.touches.iter().map(own).collect();
+        self.remaining = self.profile.touches.iter().map(own).collect();
         // Until a task is started, its steps count for its parent.
-        for thread in (1..self.left.len()).rev() {
+        for thread in (1..self.remaining.len()).rev() {
             if let Some(parent) = self.profile.parents[thread] {
-                self.left[parent] += self.left[thread];
+                self.remaining[parent] += self.remaining[thread];
             }
         }
-        (self.started, self.intended) = (1, None);
+        (self.started, self.drawn) = (1, None);
         self.roles = self.profile.roles();
         let shared = self.roles.iter().enumerate().any(|(thread, role)| thread != *role);
         self.by_role = !self.by_role && shared;
@@ -146,10 +146,10 @@ impl Surw {
 
     /// Takes the steps of tasks that were started since the last choice from their parents.
     fn notice_new_tasks(&mut self, view: &View<'_>) {
-        self.left.resize(view.tasks.len().max(self.left.len()), 0);
+        self.remaining.resize(view.tasks.len().max(self.remaining.len()), 0);
         while self.started < view.tasks.len() {
             if let Some(parent) = self.profile.parents.get(self.started).copied().flatten() {
-                self.left[parent] = self.left[parent].saturating_sub(self.left[self.started]);
+                self.remaining[parent] = self.remaining[parent].saturating_sub(self.remaining[self.started]);
             }
             self.started += 1;
         }
@@ -164,31 +164,32 @@ impl Surw {
 
     /// The positions of the tasks whose next step does not count, and of the task that was drawn.
     fn allowed(&self, view: &View<'_>) -> Vec<usize> {
-        let may =
-            |thread| !self.counts(view, thread) || self.intended.is_none_or(|intended| intended == thread);
+        let may = |thread| !self.counts(view, thread) || self.drawn.is_none_or(|drawn| drawn == thread);
         (0..view.options.len()).filter(|&place| may(view.options[place])).collect()
     }
 
     /// Whether the task has counted steps to take, but takes another step first.
-    fn comes(&self, view: &View<'_>, thread: usize) -> bool {
-        self.left[thread] > 0 && !view.tasks[thread].is_finished() && !self.counts(view, thread)
+    fn is_on_its_way(&self, view: &View<'_>, thread: usize) -> bool {
+        self.remaining[thread] > 0 && !view.tasks[thread].has_terminated() && !self.counts(view, thread)
     }
 
-    /// Draws a task in proportion to its counted steps, among those that are enabled or, with `may_come`, on their
+    /// Draws a task in proportion to its counted steps, among those that are enabled or, with `include_coming`, on their
     /// way.
-    fn intend(&mut self, view: &View<'_>, may_come: bool) -> Option<usize> {
-        let near = |thread: usize| view.options.contains(&thread) || (may_come && self.comes(view, thread));
+    fn draw_task(&mut self, view: &View<'_>, include_coming: bool) -> Option<usize> {
+        let near = |thread: usize| {
+            view.options.contains(&thread) || (include_coming && self.is_on_its_way(view, thread))
+        };
         let threads: Vec<_> = (0..view.tasks.len()).filter(|&thread| near(thread)).collect();
-        let left = |thread: usize| self.left.get(thread).copied().unwrap_or(0);
+        let remaining = |thread: usize| self.remaining.get(thread).copied().unwrap_or(0);
         let role = |thread: usize| self.roles.get(thread).copied().unwrap_or(thread);
         let mut of_role: HashMap<usize, usize> = HashMap::new();
         for &thread in &threads {
-            *of_role.entry(role(thread)).or_default() += left(thread);
+            *of_role.entry(role(thread)).or_default() += remaining(thread);
         }
         let mut draw = if self.by_role {
             let roles: Vec<_> = {
                 let mut roles: Vec<_> =
-                    of_role.iter().filter(|(_, left)| **left > 0).map(|(role, _)| *role).collect();
+                    of_role.iter().filter(|(_, remaining)| **remaining > 0).map(|(role, _)| *role).collect();
                 roles.sort_unstable();
                 roles
             };
@@ -203,8 +204,8 @@ impl Surw {
             self.rng.usize(..total)
         };
         threads.into_iter().filter(|&thread| of_role.contains_key(&role(thread))).find(|&thread| {
-            let found = draw < left(thread);
-            draw = draw.saturating_sub(left(thread));
+            let found = draw < remaining(thread);
+            draw = draw.saturating_sub(remaining(thread));
             found
         })
     }
@@ -220,15 +221,15 @@ impl Policy for Surw {
         }
         self.notice_new_tasks(view);
         // A task that is blocked by another counted step gives way; one that is on its way is waited for.
-        let waits = |thread| self.comes(view, thread);
+        let waits = |thread| self.is_on_its_way(view, thread);
         let blocked = |&thread: &usize| !view.options.contains(&thread) && !waits(thread);
-        if self.intended.as_ref().is_none_or(blocked) {
-            self.intended = self.intend(view, true);
+        if self.drawn.as_ref().is_none_or(blocked) {
+            self.drawn = self.draw_task(view, true);
         }
         let mut allowed = self.allowed(view);
         if allowed.is_empty() {
             // The task that was drawn is blocked, and no other may go: an enabled one is drawn instead.
-            self.intended = self.intend(view, false);
+            self.drawn = self.draw_task(view, false);
             allowed = self.allowed(view);
         }
         let place = match allowed.len() {
@@ -237,8 +238,8 @@ impl Policy for Surw {
         };
         let chosen = view.options[place];
         if self.counts(view, chosen) {
-            self.left[chosen] = self.left[chosen].saturating_sub(1);
-            self.intended = None;
+            self.remaining[chosen] = self.remaining[chosen].saturating_sub(1);
+            self.drawn = None;
         }
         Some(place)
     }

@@ -1,4 +1,4 @@
-//! Explorations leave nothing behind, and neither each other nor ordinary threads notice them.
+//! Explorations leave nothing behind, and do not disturb each other or ordinary threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -28,7 +28,7 @@ fn deadlock() {
 fn concurrent_explorations_see_the_same_as_one_alone() {
     let alone = Explorer::new().strategy(Strategy::Dpor).survey(lost_update);
     let busy = Arc::new(AtomicBool::new(true));
-    // Ordinary threads beside them, with the very same types.
+    // Ordinary threads beside them, with the same types.
     let queue = Arc::new(Queue::bounded(4));
     let producer = {
         let (queue, busy) = (queue.clone(), busy.clone());

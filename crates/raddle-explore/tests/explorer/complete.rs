@@ -1,5 +1,5 @@
-//! What an exhausted search must not have missed: timeouts at any moment, the end of the program, yields, and races
-//! behind the step that enabled a thread; and that a search counts each class of schedules once.
+//! An exhausted search covers timeouts at any moment, the end of the program, yields, and races behind the step that
+//! enabled a thread; and it counts each class of schedules once.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -22,7 +22,7 @@ fn reduced(time: Time, program: impl Fn() + Send + Sync + 'static) -> Survey {
     Explorer::new().strategy(Strategy::Dpor).time(time).survey(program)
 }
 
-/// Whether partial-order reduction and depth-first search both see the program fail and succeed.
+/// Asserts that partial-order reduction and depth-first search both see the program fail and succeed.
 #[track_caller]
 fn assert_both(name: &str, program: impl Fn() + Clone + Send + Sync + 'static) {
     let survey = reduced(Time::Explored, program.clone());
@@ -35,7 +35,7 @@ fn assert_both(name: &str, program: impl Fn() + Clone + Send + Sync + 'static) {
 
 type Wait = fn(Duration) -> bool;
 
-/// Each way to wait with a timeout, for what never comes; says whether it timed out.
+/// Each way to wait with a timeout for something that never happens; returns whether it timed out.
 const WAITS: &[(&str, Wait)] = &[
     ("sleep", |timeout| {
         thread::sleep(timeout);
@@ -143,7 +143,7 @@ const WAITS: &[(&str, Wait)] = &[
 #[test]
 fn any_timeout_can_expire_before_an_earlier_deadline() {
     for &(name, wait) in WAITS {
-        // The other thread's timeout is longer, and may be over first all the same: it began to wait earlier.
+        // The other thread's timeout is longer, and may expire first all the same, since it began to wait earlier.
         assert_both(name, move || {
             let queue = Arc::new(Queue::<u8>::bounded(1));
             let other = Thread::spawn({
@@ -252,7 +252,7 @@ fn daemon_can_take_any_of_its_steps_before_the_program_ends() {
             drop(Thread::new(outer).daemon(true).start().unwrap());
         },
         |cells| {
-            // It outlives main because of another thread, whose end is the end of the program.
+            // It outlives main because of another thread, whose termination is the end of the program.
             let other = cells.clone();
             drop(Thread::spawn(move || other.1.set(1)));
             let run = move || {
@@ -332,7 +332,8 @@ fn endless_timeouts_are_bounded_and_therefore_inconclusive() {
 
 #[test]
 fn step_that_enables_a_thread_does_not_hide_a_race() {
-    // Each passes one token: the second thread waits for what the first one puts back, but could have been the first.
+    // Each thread passes one token: the second one waits for what the first one puts back, but could have been the
+    // first.
     let programs: [(&str, fn()); 4] = [
         ("queue", || pass(Queue::<u8>::unbounded(), |it| it.put(1).unwrap(), |it| assert!(it.get().is_ok()))),
         ("semaphore", || pass(Semaphore::new(0), Semaphore::release, |it| it.acquire().forget())),
@@ -366,7 +367,7 @@ fn pass<T: Send + Sync + 'static>(token: T, put: fn(&T), get: fn(&T)) {
     other.join().unwrap();
 }
 
-/// An event made on the public seam.
+/// An event written on the public seam.
 struct Flag {
     word: AtomicU32,
     name: &'static str,
@@ -503,7 +504,7 @@ fn waiter_has_enqueued_before_quiescent_time_advances() {
         if permits.acquire_many_timeout(2, ms(2)).map(raddle::Permit::forget).is_some() {
             return permits.release();
         }
-        // The other thread has been in the wait queue all the time, or has the permit.
+        // The other thread has enqueued before, or has the permit.
         assert!(permits.acquire_timeout(ms(3)).is_none());
         permits.release();
         other.join().unwrap();

@@ -1,4 +1,4 @@
-//! Every kind of failure is found, and told so that one who never saw the tool understands it.
+//! Every kind of failure is found, and its report explains it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -238,7 +238,7 @@ fn state_that_survives_an_execution_is_not_repeatable() {
         text.contains("the first difference is step ") && text.contains("in another execution:"),
         "{text}"
     );
-    assert!(text.contains("reads a Shared, at crates/raddle-explore/tests/explorer/failures.rs:"), "{text}");
+    assert!(text.contains(concat!("reads a Shared, at ", file!(), ":")), "{text}");
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn terminated_threads_do_not_count_towards_the_limit() {
             let mine = value.clone();
             Thread::spawn(move || mine.set(number)).join().unwrap();
         }
-        // Two threads with high numbers race, so that both orders have to be run.
+        // Two threads with high numbers race, so both orders have to be run.
         let mine = value.clone();
         let last = Thread::spawn(move || mine.set(300));
         value.get();
@@ -370,7 +370,7 @@ fn depth_first_search_and_partial_order_reduction_see_the_same_results() {
 fn deadlock_of_a_main_thread_that_cannot_be_unwound_is_reported_with_its_steps() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Waits as it is dropped for what only another thread of the deadlock could do.
+    /// Waits, when it is dropped, for something that only another thread of the deadlock could do.
     struct Waits(Arc<Event>);
     impl Drop for Waits {
         fn drop(&mut self) {
@@ -400,7 +400,7 @@ fn deadlock_of_a_main_thread_that_cannot_be_unwound_is_reported_with_its_steps()
     }
 }
 
-/// Programs whose panic, or refused task, would reach the excepthook.
+/// Programs whose panic, or rejected task, would reach the excepthook.
 fn uncollected() -> [(&'static str, fn()); 7] {
     [
         ("timer", || Timer::after(Duration::from_millis(1), || panic!("uncollected")).wait().unwrap()),

@@ -6,6 +6,7 @@ mod failures;
 mod outside;
 mod page;
 mod programs;
+mod racecond;
 mod races;
 mod replay;
 mod reports;

@@ -1,4 +1,4 @@
-//! What a program does beside the toolkit: thread-locals, and waits that the toolkit does not know of.
+//! Programs that use more than the toolkit: thread-locals, and waits that the toolkit does not control.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -25,7 +25,7 @@ thread_local! {
     static COUNT: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Has `run` called when the calling thread's locals are dropped.
+/// Calls `run` when the calling thread's thread-locals are dropped.
 fn at_end(run: impl FnOnce() + 'static) {
     AT_END.with_borrow_mut(|all| all.push(AtEnd(Box::new(run))));
 }
@@ -44,7 +44,7 @@ fn failure(program: impl Fn() + Send + Sync + Clone + 'static) -> (&'static str,
     (report.kind(), report.to_string())
 }
 
-/// What the program returns, under every schedule.
+/// The results of the program under every schedule.
 fn results<T: Ord + Send + 'static>(
     strategy: Strategy,
     program: impl Fn() -> T + Send + Sync + 'static,
@@ -247,7 +247,7 @@ fn thread_whose_only_step_is_its_termination_keeps_the_program_alive() {
     });
 }
 
-/// The report on a thread that is seen to be blocked, not only to take its time.
+/// The report of a thread that is detected as blocked, not only as slow.
 fn blocked(program: impl Fn() + Send + Sync + 'static) -> String {
     let report = Explorer::new().stuck_after(Duration::from_hours(1)).run(program).expect_failure();
     assert_eq!(report.kind(), "blocked outside", "{report}");
@@ -454,7 +454,7 @@ fn threads_without_a_shared_object_are_not_exhausted() {
     Explorer::new().run(|| ()).assert_exhausted();
 }
 
-/// Starts a thread past the toolkit.
+/// Starts a thread without raddle.
 #[expect(clippy::disallowed_methods, reason = "a thread that the explorer cannot see is what is looked for")]
 fn foreign(run: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
     std::thread::spawn(run)
@@ -472,7 +472,7 @@ fn std_thread_that_accesses_an_explored_object_is_a_failure() {
             value.get();
         },
         || {
-            // It is the first one to touch the cell.
+            // This thread is the first one to access the cell.
             let value = Arc::new(Shared::new(0));
             let other = value.clone();
             let thread = foreign(move || other.set(1));
@@ -483,7 +483,7 @@ fn std_thread_that_accesses_an_explored_object_is_a_failure() {
             let value = Arc::new(Shared::new(0));
             value.get();
             let other = value.clone();
-            // Started by one that was started past the toolkit.
+            // Started by a thread that was started without raddle.
             let thread = foreign(move || foreign(move || other.set(1)).join().unwrap());
             thread.join().unwrap();
             value.get();

@@ -1,5 +1,5 @@
-//! The page of a report in a real browser: a headless Chromium, where there is one. `CHROMIUM` names it; if it is
-//! set, or `CI` is, the page must have been seen, and a missing browser is a failure.
+//! The page of a report in a headless Chromium, if there is one. `CHROMIUM` names it. If that or `CI` is set, a
+//! missing browser is a failure.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +20,7 @@ fn browser() -> Option<PathBuf> {
     found
 }
 
-/// The document as the browser has it after what the fragment asks for.
+/// The document after what the fragment of the address asks for.
 fn dom(browser: &Path, page: &Path, fragment: &str) -> String {
     let profile = std::env::temp_dir().join(format!("raddle-page-{}-{}", std::process::id(), fragment.len()));
     let quiet = [

@@ -1,4 +1,4 @@
-//! Programs with a mistake each: it is found, and there are just as many classes of schedules as there must be.
+//! Programs with a known bug each: the bug is found, and the number of classes is the known one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What orders two accesses of a cell, and what does not: by the rules of C++20.
+//! Which accesses of a cell are ordered by the rules of C++20, and which are a data race.
 
 use std::sync::Arc;
 
@@ -147,7 +147,7 @@ fn release_sequence_is_continued_by_read_modify_writes_alone() {
             |it| if it.flag.load(Acquire) == 3 { it.data.get(); };
         true: |it| { it.data.set(1); it.flag.store(1, Release); it.flag.store(3, Relaxed); },
             |it| if it.flag.load(Acquire) == 3 { it.data.get(); };
-        // It carries what both have released.
+        // It carries what both threads have released.
         false: |it| { it.data.set(1); it.flag.fetch_or(1, Release); },
             |it| { it.flag.fetch_or(2, Release); },
             |it| if it.flag.load(Acquire) == 3 { it.data.get(); };
@@ -177,10 +177,10 @@ fn fences_make_relaxed_accesses_synchronize() {
             |it| if it.flag.load(Relaxed) == 1 { fence(Release); it.data.get(); };
         true: |it| { it.data.set(1); compiler_fence(SeqCst); it.flag.store(1, Relaxed); },
             |it| if it.flag.load(Relaxed) == 1 { compiler_fence(SeqCst); it.data.get(); };
-        // What came after the fence is not ordered by it.
+        // The fence does not order what comes after it.
         true: |it| { fence(Release); it.data.set(1); it.flag.store(1, Relaxed); },
             |it| if it.flag.load(Acquire) == 1 { it.data.get(); };
-        // Two fences without an atomic between them that is read from.
+        // Two fences without an atomic access that reads from another one.
         true: |it| { it.data.set(1); fence(SeqCst); },
             |it| { fence(SeqCst); it.data.get(); };
     }
@@ -193,7 +193,7 @@ fn mutual_exclusion_by_atomics_is_recognized() {
             |it| if it.flag.swap(1, Acquire) == 0 { it.data.set(it.data.get() + 1); it.flag.store(0, Release); };
         true: |it| if it.flag.swap(1, Acquire) == 0 { it.data.set(it.data.get() + 1); it.flag.store(0, Relaxed); },
             |it| if it.flag.swap(1, Acquire) == 0 { it.data.set(it.data.get() + 1); it.flag.store(0, Relaxed); };
-        // Dekker: not both can be inside.
+        // Dekker's algorithm: not both threads can be inside.
         false: |it| {
                 it.flag.store(1, Relaxed);
                 fence(SeqCst);
@@ -237,7 +237,7 @@ fn relaxed_accesses_themselves_do_not_race_and_are_explored() {
     assert_eq!(report.kind(), "panic");
 }
 
-/// Runs it with races as failures, and expects none.
+/// Runs the program with data races as failures, and expects none.
 fn quiet(program: impl Fn() + Send + Sync + 'static) {
     Explorer::new().races(true).run(program).assert_exhausted();
 }

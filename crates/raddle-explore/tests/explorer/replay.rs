@@ -1,5 +1,5 @@
-//! A failing test prints a token, and the token leads there again: in this process, in a second run of the same
-//! binary, and after an edit elsewhere; one of a changed program says so.
+//! A failing test prints a token, which replays its schedule: in this process, in another run of the same binary, and
+//! after an edit elsewhere. The token of a changed program is reported as that.
 
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn lost_update(expected: i32) {
     assert_eq!(value.get(), expected, "an update was lost");
 }
 
-/// The same on other lines, as after an edit above.
+/// The same program on other lines, as after an edit above.
 fn lost_update_on_other_lines() {
     let value = Arc::new(Shared::new(0));
     let threads = [(); 2].map(|()| {
@@ -92,7 +92,7 @@ fn token_determines_grain_and_time() {
     assert_eq!(again.token(), report.token());
 }
 
-/// Not a test of its own: the other process of the next one.
+/// Not a test of its own: the other process of the next one runs it.
 #[test]
 #[ignore = "run by another test"]
 fn no_update_is_lost() {
@@ -142,7 +142,7 @@ fn unwritable_report_directory_is_reported() {
     assert!(text.contains("an update was lost") && text.contains("the page could not be written"), "{text}");
 }
 
-/// Never ends, and its steps come in no order that repeats.
+/// Never ends, and its steps have no repeating order.
 fn endless() {
     let cell = Arc::new(Shared::new(0_u32));
     let theirs = cell.clone();

@@ -1,4 +1,4 @@
-//! What a report says of each kind of object: in words that are true, with names, items and lines of the program.
+//! What a report says of each kind of object: correct words, names, items and source lines.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use raddle::{
 };
 use raddle_explore::{Explorer, Report, Strategy};
 
-/// The report of a program that fails, or has come to its end: then it is made to fail there, so that all is shown.
+/// The report of a program that fails, or is made to fail at its end.
 fn report(program: impl Fn() + Send + Sync + 'static) -> Box<Report> {
     let program = move || {
         program();
@@ -58,7 +58,7 @@ fn pool_steps_have_names_and_lines() {
     assert!(line(&text, "settles Future 1").ends_with(&submitted), "{text}");
 }
 
-/// A failure in a pool's scope is that of the task, told with all that came before.
+/// A failure in a pool's scope is that of its task, and is reported with all steps before it.
 #[test]
 fn failure_in_a_pool_scope_has_its_steps_and_line() {
     let report = Explorer::new()
@@ -151,7 +151,7 @@ fn cycle_through_a_lock_and_a_semaphore_is_shown() {
     tells(&text, &["held by thread \"MainThread\" at", "acquired by thread \"other\" at", "cycle: "]);
 }
 
-/// The report of a schedule in which so many threads wait on the condition when it is notified.
+/// The report of a schedule in which `waiting` threads wait on the condition when it is notified.
 fn notified(waiting: usize) -> String {
     let program = move || {
         let pair = Arc::new((Condition::new(), Mutex::new(false)));
@@ -258,7 +258,7 @@ fn puts_and_gets_show_their_items() {
     tells(&text, &["puts into SimpleQueue 1: <Job>", "gets from SimpleQueue 1: <Job>"]);
 }
 
-/// A put that has to wait for room shows its item when it blocks and when it is done.
+/// A blocked put shows its item when it blocks and when it is done.
 #[test]
 fn blocked_put_shows_its_item() {
     let texts = |strategy| {
@@ -370,14 +370,14 @@ fn token_of_another_program_is_reported_first() {
 fn json_flags_mark_locks_and_reads() {
     let report = report(|| {
         let (lock, cell) = (Lock::new(), Shared::new(1));
-        trace::name(&lock, "gate"); // whatever it is called
+        trace::name(&lock, "gate"); // not the kind of the object
         drop(lock.lock());
         thread::sleep(Duration::from_millis(1));
         cell.get();
     });
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
     let objects = json["objects"].as_array().unwrap();
-    // The lock and the cell; a thread and the clock are no objects to show.
+    // The lock and the cell; threads and the clock are not listed.
     let lock = objects.iter().find(|object| object["name"] == "gate").unwrap();
     assert_eq!((&lock["lock"], objects.len()), (&true.into(), 2));
     let steps = json["steps"].as_array().unwrap();
@@ -385,7 +385,7 @@ fn json_flags_mark_locks_and_reads() {
     assert_eq!((&read["reads"], &steps[0]["reads"]), (&true.into(), &false.into()));
 }
 
-/// What the program's own `Debug` looks at is no step: with a report there are as many as without.
+/// Accesses by the program's own `Debug` are not steps.
 #[test]
 fn showing_an_item_takes_no_step() {
     let text = text(|| {
@@ -400,7 +400,7 @@ fn showing_an_item_takes_no_step() {
     assert!(!text.contains("reads Event"), "{text}");
 }
 
-/// A worker that is idle at the end is told with the line that made its pool.
+/// A worker that is idle at the end is reported with the line that created its pool.
 #[test]
 fn blocked_worker_has_a_line_of_the_program() {
     let report = Explorer::new()

@@ -87,7 +87,7 @@ fn deadlock_is_a_thread_that_waits_for_itself() {
     assert!(text.contains("held by thread \"MainThread\" at"), "{text}");
 }
 
-/// The pipeline of `prodcom_lock`: one message, two locks, each released by the other side.
+/// The pipeline of `prodcom_lock`: one message and two locks, each released by the other side.
 struct Pipeline {
     message: Shared<u32>,
     producer: Lock,

@@ -1,4 +1,4 @@
-//! Compares what two searches over one program come to, and makes a program with a difference small.
+//! Compares the outcomes of different searches over one program, and minimizes a program with a difference.
 
 use std::collections::BTreeSet;
 
@@ -8,20 +8,20 @@ use super::program::{Instr, Program};
 use super::run::{Found, Outcome, explore};
 use super::{model, traces};
 
-/// How much is done for one program.
+/// The effort for one program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Executions after which depth-first search gives the program up.
+    /// Executions after which depth-first search gives up.
     pub(crate) executions: u64,
-    /// States after which the model gives the program up.
+    /// States after which the model gives up.
     pub(crate) states: usize,
-    /// Compare the portfolio of strategies, too.
+    /// Compare the portfolio, too.
     pub(crate) portfolio: bool,
     /// Count the classes of schedules, too.
     pub(crate) classes: bool,
 }
 
-/// What came of comparing.
+/// The result of a comparison.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     Same {
@@ -29,9 +29,9 @@ pub(crate) enum Verdict {
         outcomes: usize,
         modelled: bool,
     },
-    /// It has more schedules than the effort allows.
+    /// The program has more schedules than the effort allows.
     TooLarge,
-    /// A bound of the explorer's kept it from running all schedules, and it says so.
+    /// A bound of the explorer left schedules out, and the outcome says so.
     Bounded,
     Different(Difference),
 }
@@ -39,7 +39,7 @@ pub(crate) enum Verdict {
 /// Two searches disagree.
 #[derive(Clone, Debug)]
 pub(crate) struct Difference {
-    /// What kind of difference it is, to tell whether another program has the same.
+    /// The kind of difference, by which differences of other programs are recognized.
     pub(crate) kind: &'static str,
     pub(crate) detail: String,
 }
@@ -52,7 +52,7 @@ fn first_not_in<'a>(some: &'a BTreeSet<Outcome>, others: &BTreeSet<Outcome>) -> 
     some.iter().find(|outcome| !others.contains(outcome))
 }
 
-/// Compares all that the program can come to by depth-first search, by partial-order reduction, by the portfolio, and by the model.
+/// Compares the outcomes by depth-first search, partial-order reduction, the portfolio, and the model.
 pub(crate) fn compare(program: &Program, effort: Effort) -> Verdict {
     let all = explore(program, Strategy::Depth, effort.executions);
     if all.outcomes.iter().any(|outcome| outcome.end == "not repeatable") {
@@ -126,7 +126,7 @@ fn reduced(program: &Program, all: &Found, strategy: Strategy, effort: Effort) -
     None
 }
 
-/// A smaller program with the same kind of difference, from which nothing can be left out.
+/// A minimal program with the same kind of difference.
 pub(crate) fn minimise(program: &Program, found: Difference, effort: Effort) -> (Program, Difference) {
     let (mut program, mut found) = (program.clone(), found);
     loop {
@@ -141,7 +141,7 @@ pub(crate) fn minimise(program: &Program, found: Difference, effort: Effort) -> 
     }
 }
 
-/// The program without the one or the other instruction, or with a block's body instead of the block.
+/// The programs with one instruction less, or with a block replaced by its body.
 fn smaller(program: &Program) -> Vec<Program> {
     let mut programs = Vec::new();
     for body in 0..program.bodies.len() {

@@ -1,4 +1,4 @@
-//! Random programs over the whole toolkit: small enough that every schedule can be run.
+//! Random programs over the whole toolkit, small enough for an exhaustive search.
 
 use fastrand::Rng;
 use raddle_explore::Time;
@@ -6,10 +6,10 @@ use raddle_explore::Time;
 use super::program::{Body, How, Instr, OPS, Op, Program, Role};
 use super::run::{QUEUES, SIMPLE};
 
-/// A family of operations, and the bodies that it needs beside threads.
+/// A family of operations, and the bodies that it needs besides threads.
 struct Family {
     ops: &'static [Op],
-    /// How often it is chosen, compared with others.
+    /// Its probability, relative to other families.
     weight: usize,
 }
 
@@ -36,7 +36,7 @@ const FAMILIES: &[Family] = &[
     family(1, &[Op::Submit, Op::Result, Op::Withdraw, Op::IsDone]),
 ];
 
-/// Where the families begin that only main can use, which have bodies of their own.
+/// The index of the first family that only main can use.
 const SERVICES: usize = 14;
 const CONDITIONS: usize = 5;
 
@@ -44,15 +44,15 @@ struct Generator {
     rng: Rng,
     families: Vec<usize>,
     queue: usize,
-    /// Promises that somebody fulfils: each at most once.
+    /// Promises that are fulfilled, each at most once.
     fulfilled: usize,
     threads: usize,
-    /// Operations that may wait do so with a limit as often as they block.
+    /// Whether blocking operations may have timeouts.
     limits: bool,
     scoped: bool,
 }
 
-/// The program of this seed.
+/// The program of a seed.
 pub(crate) fn generate(seed: u64) -> Program {
     let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5678));
     let total: usize = FAMILIES.iter().map(|family| family.weight).sum();
@@ -136,7 +136,7 @@ impl Generator {
                 }
             }
         }
-        // Threads know those that were started before them, so they start in the order of their numbers.
+        // A thread knows those that were started before it, so they start in the order of their numbers.
         let starts: Vec<_> = (0..code.len()).filter(|&at| code[at].op == Op::Start).collect();
         for (at, number) in starts.into_iter().zip(1..) {
             code[at].numbers[0] = number;
@@ -159,7 +159,7 @@ impl Generator {
         }
     }
 
-    /// Some instructions for the body of this number, at this depth within blocks.
+    /// Random instructions for a body, at a depth within blocks.
     fn code(&mut self, body: usize, length: usize, depth: usize) -> Vec<Instr> {
         let mut code = Vec::new();
         for _ in 0..length {
@@ -169,7 +169,7 @@ impl Generator {
             };
             let ops = if family >= SERVICES { FAMILIES[0].ops } else { FAMILIES[family].ops };
             let op = ops[self.rng.usize(..ops.len())];
-            // The panic of a scoped thread is its scope's, and so would be main's.
+            // The panic of a scoped thread is resumed by its scope, and would be main's.
             if (op == Op::Fulfil && self.fulfilled == 2) || (op == Op::PanicIf && (body == 0 || self.scoped))
             {
                 continue;
@@ -194,7 +194,7 @@ impl Generator {
         code
     }
 
-    /// What is done with a lock held.
+    /// A block with a lock held.
     fn block(&mut self, body: usize, length: usize, depth: usize, conditions: bool) -> Vec<Instr> {
         let mut code = Vec::new();
         for _ in 0..length {
@@ -231,7 +231,7 @@ impl Generator {
                 self.fulfilled - 1
             }
             Op::Sleep => 1 + self.rng.usize(..2),
-            // By hand another lock than by guards, which must find theirs held.
+            // Manual operations use another lock than guards, which must find theirs held.
             Op::Acquire | Op::Release | Op::IsLocked | Op::Reacquire | Op::Rerelease => 0,
             Op::WithLock | Op::WithRLock => 1,
             _ => object,
@@ -246,10 +246,10 @@ impl Generator {
             1..4 if self.limits => How::Timeout(1 + self.rng.u8(..3)),
             _ => How::Block,
         };
-        // There is no way to come to a barrier without waiting.
+        // A barrier has no operation that does not block.
         let how = if op == Op::Meet && how == How::Try { How::Block } else { how };
         let object = i8::try_from(object).expect("few objects");
-        // What the operation does not look at is as if it were read from text.
+        // Unused numbers have the values that parsing would give them.
         let (_, _, count, has_how, _) = OPS.iter().find(|(it, ..)| *it == op).expect("it is one of them");
         let mut numbers = [object, second, 2];
         numbers[*count..].fill(0);

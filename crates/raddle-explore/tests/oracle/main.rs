@@ -1,5 +1,5 @@
-//! What partial-order reduction finds is what depth-first search finds, and that is what an independent model says: for
-//! random programs over the whole toolkit. `--example oracle` does the same for many more.
+//! Partial-order reduction has the same outcomes as depth-first search and as an independent model, for random
+//! programs over the whole toolkit. `--example oracle` compares many more.
 
 #[path = "mod.rs"]
 mod oracle;
@@ -13,7 +13,7 @@ use raddle_explore::Strategy;
 
 const EFFORT: Effort = Effort { executions: 150, states: 20_000, portfolio: true, classes: false };
 
-/// So many programs are compared.
+/// The number of programs to compare.
 const PROGRAMS: u64 = 300;
 
 #[test]
@@ -37,7 +37,7 @@ fn random_programs_have_the_same_outcomes_by_every_search() {
     assert!(telling > 60 && by_model > 150 && schedules > 2000, "{telling} {by_model} {schedules}");
 }
 
-/// Programs on which two searches once disagreed.
+/// Programs for which two searches once disagreed.
 const CORPUS: &str = include_str!("corpus.txt");
 
 #[test]
@@ -78,7 +78,7 @@ fn threads(role: &str, codes: &[&str]) -> Program {
     text.parse().unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// Each philosopher takes the left fork and then the right one.
+/// Each philosopher acquires the left fork and then the right one.
 fn philosophers(number: usize) -> Vec<String> {
     let right = |left| (left + 1) % number;
     (0..number)

@@ -1,4 +1,4 @@
-//! An oracle for the explorer: random programs, and what they can come to by different searches.
+//! An oracle for the explorer: random programs, and their outcomes by different searches.
 
 pub(crate) mod compare;
 pub(crate) mod generate;

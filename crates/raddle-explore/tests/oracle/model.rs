@@ -1,8 +1,9 @@
-//! What a program can come to, found without the explorer: a model of each object, and every order of steps.
+//! The outcomes of a program, found without the explorer: a model of each object, and every order of steps.
 //!
-//! A blocked operation is two steps wherever a thread that has come can be told from one that has not: it comes, and
-//! then it is served or times out. In explored time a wait may time out whenever it cannot end otherwise, and a sleep ends
-//! at any moment; in quiescent time the clock advances to the earliest deadline when nothing else can happen.
+//! A blocked operation is two steps wherever a waiter can be distinguished from a thread that has not arrived: it
+//! enqueues, and then it is served or times out. In explored time a wait may time out whenever it cannot end
+//! otherwise, and a sleep ends at any moment; in quiescent time the clock advances to the earliest deadline when
+//! nothing else can happen.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
@@ -11,17 +12,17 @@ use raddle_explore::Time;
 use super::program::{How, Instr, Op, Program, Role};
 use super::run::{BARRIER, ERROR, FEW, NO, OK, Outcome, PANIC, PERMITS, QUEUES, ROOM, SHUT, SIMPLE};
 
-/// A lock that a condition can wait with: its kind and its number.
+/// A lock that a condition can use: its kind and its number.
 type Guard = (usize, usize);
 
 const LOCK: usize = 0;
 const RLOCK: usize = 2;
 
-/// One instruction of a body whose blocks were laid out in a row.
+/// One instruction of a body with its blocks flattened.
 #[derive(Clone, Debug)]
 enum Code {
     Do(Instr, Option<Guard>),
-    /// Acquires the lock, or goes to the place behind the block.
+    /// Acquires the lock, or jumps behind the block.
     Enter(Guard, How, usize),
     Leave(Guard),
 }
@@ -50,9 +51,9 @@ fn lay_out(code: &[Instr], inner: Option<Guard>, out: &mut Vec<Code>) {
 enum Phase {
     /// Before its instruction.
     Before,
-    /// It has come, and waits.
+    /// Enqueued as a waiter.
     Waiting,
-    /// It waits no more: this is what it is told.
+    /// Served, with this result.
     Served(i16),
 }
 
@@ -70,9 +71,9 @@ struct Thread {
     phase: Phase,
     deadline: Option<u16>,
     guards: Vec<Guard>,
-    /// How often it held the lock that it waits to have back.
+    /// How many levels of the lock it held before it waited.
     depth: u8,
-    /// Of its event when it came.
+    /// The generation of its event when it arrived.
     turn: u8,
     unwinds: bool,
     /// Threads that were started before it, or by it.
@@ -111,16 +112,16 @@ pub(crate) struct World {
     queues: [Store; QUEUES],
     /// Pending, or with a value, or cancelled.
     futures: [Settled; FEW],
-    /// Futures whose value somebody has.
+    /// Futures whose value was taken.
     taken: u8,
-    /// Handles that main used up.
+    /// Handles that main has consumed.
     joined: u8,
     threads: Vec<Thread>,
     clock: u16,
     panicked: bool,
 }
 
-/// What has become of a future.
+/// The state of a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Settled {
     Not,
@@ -128,11 +129,11 @@ enum Settled {
     With(i8),
 }
 
-/// What a thread's next step needs.
+/// What a thread's next step requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ready {
     Yes,
-    /// Its time to be up.
+    /// Its timeout.
     Timed,
     No,
 }
@@ -140,16 +141,16 @@ enum Ready {
 pub(crate) struct Model<'a> {
     program: &'a Program,
     code: Vec<Vec<Code>>,
-    /// A semaphore's acquire does not come first, and then get its permit: it comes when there is one.
+    /// Acquiring a permit is one step, possible once there is a permit; enqueueing is none.
     in_one_step: bool,
 }
 
-/// What the model leaves out.
+/// Whether the model covers the program.
 pub(crate) fn covers(program: &Program) -> bool {
     !program.has(Role::Timer) && !program.has(Role::Task)
 }
 
-/// Every outcome of the program; `None` if there are more states than that.
+/// Every outcome of the program; `None` if there are more states than `states`.
 pub(crate) fn outcomes(program: &Program, states: usize) -> Option<BTreeSet<Outcome>> {
     let model = Model::new(program);
     let (mut seen, mut found) = (HashSet::new(), BTreeSet::new());
@@ -222,7 +223,7 @@ impl<'a> Model<'a> {
         world
     }
 
-    /// Takes what is no step: instructions that do nothing here, and what no other thread can see.
+    /// Executes what is not a step: instructions without effect, and those that no other thread can observe.
     fn settle(&self, world: &mut World, me: usize) {
         while let Some(code) = self.code[me].get(world.threads[me].at)
             && !world.threads[me].unwinds
@@ -247,7 +248,7 @@ impl<'a> Model<'a> {
         };
     }
 
-    /// Whether it is no step; then it is taken.
+    /// Whether the instruction is not a step; if so, it is executed.
     fn is_no_step(world: &mut World, me: usize, code: &Code) -> bool {
         let seen = match code {
             Code::Enter(guard, ..) if world.is_mine(*guard, me) => {
@@ -308,7 +309,7 @@ impl<'a> Model<'a> {
         thread.life == Life::Live && self.program.bodies[body].role != Role::Daemon
     }
 
-    /// Who can take the next step, and whether its time is up.
+    /// The threads that can take the next step, and whether by a timeout.
     pub(crate) fn options(&self, world: &World) -> Vec<(usize, bool)> {
         if world.threads[0].life == Life::Over {
             return Vec::new();
@@ -349,7 +350,8 @@ impl<'a> Model<'a> {
         }
         match self.code[me].get(thread.at) {
             None if me == 0 => {
-                // The program ends when all other threads that keep it alive have ended: then main's end is a step.
+                // The program ends when all other threads that keep it alive have terminated: then the end of main is
+                // a step.
                 let mut others = world.threads.iter().enumerate().skip(1);
                 if others.any(|(body, thread)| self.keeps(body, thread)) { Ready::No } else { Ready::Yes }
             }
@@ -394,7 +396,7 @@ impl<'a> Model<'a> {
         world
     }
 
-    /// Whether the instruction is done.
+    /// Whether the instruction is complete.
     fn step(&self, world: &mut World, me: usize, late: bool) -> bool {
         if world.threads[me].unwinds {
             match world.threads[me].guards.pop() {
@@ -569,7 +571,7 @@ impl<'a> Model<'a> {
         OK
     }
 
-    /// What the next step of a thread touches, and whether it changes that. Not all operations say so.
+    /// The object that the next step of a thread accesses, and whether it changes it. Not all operations declare that.
     pub(crate) fn touches(&self, world: &World, me: usize) -> Option<((&'static str, usize), bool)> {
         const LOCKS: [&str; 4] = ["lock", "mutex", "rlock", "reentrant"];
         let thread = &world.threads[me];
@@ -608,7 +610,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// What a step came to.
+/// The result of a step.
 enum Came {
     Waits,
     To(Option<i16>),
@@ -684,7 +686,7 @@ impl World {
                 NO
             }
             _ if self.threads[me].phase != Phase::Before => OK,
-            // More than there can ever be is refused, where that can be said.
+            // A request for more than the bound is an error, where that can be reported.
             _ if count > bound && instr.how == How::Block => ERROR,
             _ if self.lines[place].is_empty() && self.permits[place] >= count => {
                 self.permits[place] -= count;

@@ -1,4 +1,4 @@
-//! A concurrent program as data: what each of its threads does, readable as text and parsed from it.
+//! A concurrent program as data: the instructions of each thread, with a text form.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use raddle_explore::Time;
 pub(crate) enum How {
     /// Blocks.
     Block,
-    /// Does not wait.
+    /// Does not block.
     Try,
-    /// Blocks for so many milliseconds at most.
+    /// Blocks for at most so many milliseconds.
     Timeout(u8),
 }
 
@@ -28,11 +28,11 @@ impl fmt::Display for How {
 
 macro_rules! ops {
     ($($op:ident $name:literal $numbers:literal $how:literal $body:literal,)*) => {
-        /// What an instruction does.
+        /// The operation of an instruction.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub(crate) enum Op { $($op,)* }
 
-        /// Each operation: its name, how many numbers it takes, whether it says how to wait, whether it has a body.
+        /// Each operation: its name, how many numbers it has, whether it has a form of waiting, whether it has a body.
         pub(crate) const OPS: &[(Op, &str, usize, bool, bool)] = &[$((Op::$op, $name, $numbers, $how, $body),)*];
     };
 }
@@ -101,15 +101,15 @@ ops! {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Instr {
     pub(crate) op: Op,
-    /// Which object, which value, …
+    /// The object, the value, …
     pub(crate) numbers: [i8; 3],
     pub(crate) how: How,
-    /// What is done with the lock held.
+    /// The instructions with the lock held.
     pub(crate) body: Vec<Instr>,
 }
 
 impl Instr {
-    /// Which object.
+    /// The number of the object.
     pub(crate) fn object(&self) -> usize {
         usize::try_from(self.numbers[0]).expect("objects have small positive numbers")
     }
@@ -141,7 +141,7 @@ const ROLES: &[(Role, &str)] = &[
     (Role::Task, "task"),
 ];
 
-/// What runs, and what it does.
+/// A body and what runs it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Body {
     pub(crate) role: Role,
@@ -152,13 +152,13 @@ pub(crate) struct Body {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Program {
     pub(crate) time: Time,
-    /// A panic is for the joiner; otherwise it is a failure.
+    /// Panics are left to the joiner; otherwise they are failures.
     pub(crate) panics: bool,
     pub(crate) bodies: Vec<Body>,
 }
 
 impl Program {
-    /// Every instruction, those within others too.
+    /// Every instruction, including those in blocks.
     pub(crate) fn each(&self, mut look: impl FnMut(&Instr)) {
         fn visit(code: &[Instr], look: &mut impl FnMut(&Instr)) {
             for instr in code {

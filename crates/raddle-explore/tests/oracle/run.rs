@@ -1,4 +1,4 @@
-//! Runs a program with the toolkit's own types, under the explorer, and collects what can come of it.
+//! Runs a program with the toolkit's types under the explorer, and collects its outcomes.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -16,7 +16,7 @@ use raddle_explore::{Explorer, Strategy};
 
 use super::program::{How, Instr, Op, Program, Role};
 
-/// What an operation came to, where it is no value.
+/// The results of operations without a value.
 pub(crate) const OK: i16 = 1000;
 pub(crate) const NO: i16 = 1001;
 pub(crate) const ERROR: i16 = 1002;
@@ -51,19 +51,19 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// What a search over all schedules of a program came to.
+/// The result of a search over all schedules of a program.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) outcomes: BTreeSet<Outcome>,
     pub(crate) exhausted: bool,
-    /// Not every schedule was possible, because of a bound of the explorer's.
+    /// A bound of the explorer left schedules out.
     pub(crate) bounded: bool,
     pub(crate) executions: u64,
     pub(crate) classes: u64,
 }
 
-/// What the bodies of one execution observed so far, and the objects: they are dropped after the execution, so that their
-/// destructors are no steps of whichever thread has them last.
+/// The observations of one execution so far, and its objects. They are dropped after the execution, so that their
+/// destructors are not steps of the thread that drops them last.
 struct Record(StdMutex<Vec<Vec<i16>>>, #[expect(dead_code, reason = "its end is what counts")] Arc<Objects>);
 
 impl Record {
@@ -72,10 +72,10 @@ impl Record {
     }
 }
 
-/// Every outcome of `program` that `strategy` comes upon within so many executions.
+/// The outcomes of `program` that `strategy` finds within so many executions.
 pub(crate) fn explore(program: &Program, strategy: Strategy, executions: u64) -> Found {
     let found = Arc::new(StdMutex::new(Found::default()));
-    // Of the last execution, and of those before that whose end was not told.
+    // Those of the last execution, and of earlier ones whose end was not reported.
     let records: Arc<StdMutex<Vec<Arc<Record>>>> = Arc::default();
     let (program, time, panics) = (Arc::new(program.clone()), program.time, program.panics);
     let explorer = Explorer::new()
@@ -114,7 +114,7 @@ pub(crate) fn explore(program: &Program, strategy: Strategy, executions: u64) ->
     found
 }
 
-/// So many objects of each kind.
+/// The number of objects of each kind.
 pub(crate) const FEW: usize = 4;
 
 /// The objects of an execution.
@@ -142,15 +142,15 @@ struct Queues {
     simple: SimpleQueue<i8>,
 }
 
-/// So many queues there are.
+/// The number of queues.
 pub(crate) const QUEUES: usize = 5;
-/// The queue without limit, shutdown and tasks.
+/// The queue without bound, shutdown and task count.
 pub(crate) const SIMPLE: usize = 4;
-/// How many items each queue takes; 0: any number.
+/// The bound of each queue; 0 for none.
 pub(crate) const ROOM: [usize; QUEUES] = [1, 0, 1, 2, 0];
-/// Permits that the semaphores begin with; the second one never has more.
+/// The initial permits of the semaphores; the second one is bounded.
 pub(crate) const PERMITS: [usize; 2] = [1, 2];
-/// So many threads meet at the barrier.
+/// The number of parties of the barrier.
 pub(crate) const BARRIER: usize = 2;
 
 impl Objects {
@@ -181,7 +181,7 @@ impl Objects {
     }
 }
 
-/// What one body runs with.
+/// What a body runs with.
 #[derive(Clone)]
 struct Context {
     program: Arc<Program>,
@@ -192,7 +192,7 @@ struct Context {
     threads: Vec<Option<ThreadHandle>>,
 }
 
-/// What main alone has.
+/// What only main has.
 struct Main<'scope, 'env> {
     scope: Option<&'scope Scope<'scope, 'env>>,
     handles: Vec<Option<Handle<'scope>>>,
@@ -272,7 +272,7 @@ fn ms(time: u8) -> Duration {
     Duration::from_millis(time.into())
 }
 
-/// One of three forms of the same operation.
+/// Chooses one of three forms of an operation.
 macro_rules! by {
     ($how:expr, $block:expr, $try:expr, |$timeout:ident| $timed:expr) => {
         match $how {
@@ -286,7 +286,7 @@ macro_rules! by {
     };
 }
 
-/// A queue, whichever it is.
+/// Calls an operation on the queue of that number.
 macro_rules! queue {
     ($queues:expr, $number:expr, |$queue:ident| $then:expr) => {
         match $number {
@@ -503,7 +503,7 @@ fn to_i16(number: usize) -> i16 {
     i16::try_from(number).expect("few objects and items")
 }
 
-/// What needs the shared objects alone.
+/// Runs an operation that needs the shared objects only.
 fn operate(instr: &Instr, objects: &Objects) -> Option<i16> {
     let [_, second, third] = instr.numbers;
     let place = instr.object();

@@ -1,5 +1,5 @@
-//! How many classes of schedules a program has: every interleaving of the model's steps, up to the order of steps that
-//! commute (Mazurkiewicz traces).
+//! The number of classes of schedules of a program: the interleavings of the model's steps, up to commutation of
+//! independent steps (Mazurkiewicz traces).
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,14 +9,14 @@ use super::program::{How, Op, Program, Role};
 /// The nth step of a thread.
 type Step = (usize, usize);
 
-/// What was done so far: how many steps each thread took, and which of them came before which that they conflict with.
+/// The steps of each thread so far, and which conflicting ones of other threads came before them.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 struct Trace {
     steps: Vec<usize>,
     order: BTreeSet<(Step, Step)>,
 }
 
-/// Whether the model knows what every step of the program touches.
+/// Whether the model knows the accesses of every step of the program.
 pub(crate) fn covers(program: &Program) -> bool {
     const KNOWN: &[Op] = &[
         Op::Get,
@@ -46,7 +46,7 @@ pub(crate) fn covers(program: &Program) -> bool {
     covers
 }
 
-/// The number of the program's classes. A semaphore's acquire is one step here, possible once there is a permit.
+/// The number of classes. Acquiring a permit is one step here, possible once there is a permit.
 pub(crate) fn count(program: &Program) -> usize {
     let model = Model::in_one_step(program);
     let (mut seen, mut classes) = (HashSet::new(), HashSet::new());

@@ -1,13 +1,13 @@
-//! Programs with a mistake each, many of them known from the literature on concurrency testing, and how many classes
-//! of schedules they have.
+//! Programs with a known bug each, many of them from the literature on concurrency testing, and their numbers of
+//! classes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use raddle::{Condition, JoinHandle, Lock, Mutex, Shared, Thread};
 
-/// A program, its number of classes, and the mean number of executions to its first failure that others measured:
-/// random walk, PCT with three changes, POS, SURW, partial-order reduction.
+/// A program, its number of classes, and the published mean number of executions to its first failure: random walk,
+/// PCT with three changes, POS, SURW, partial-order reduction.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) run: fn(),
@@ -36,8 +36,8 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("timed_wait", timed_wait, 3, [3.6, 2.9, 3.6, 4.3, 1.0]),
 ];
 
-/// What is too large for partial-order reduction: `twostage` with so many writers, and the mean number of executions that the
-/// best strategy needs as published, which is SURW.
+/// Programs too large for partial-order reduction: `twostage` with so many writers, and the published mean number of
+/// executions for the best strategy, SURW.
 pub(crate) const LARGE: &[(usize, f64)] = &[(19, 63.0), (99, 175.0)];
 
 fn start<S: Send + Sync + 'static>(shared: &Arc<S>, run: impl FnOnce(&S) + Send + 'static) -> JoinHandle<()> {
@@ -239,7 +239,7 @@ fn twostage() {
     twostage_of(1);
 }
 
-/// So many writers, each of which goes through both stages, and a reader that may come between them.
+/// Writers that each pass both stages, and a reader that may come between the stages.
 pub(crate) fn twostage_of(writers: usize) {
     let stages = Arc::new(Stages::default());
     let write = || {
@@ -306,7 +306,7 @@ fn stringbuffer() {
     join([other]);
 }
 
-/// So many philosophers, each of whom takes the left fork and then the right one.
+/// Philosophers that each acquire the left fork and then the right one.
 pub(crate) fn dining(philosophers: usize) {
     let forks: Arc<Vec<Lock>> = Arc::new((0..philosophers).map(|_| Lock::new()).collect());
     let dine = |place: usize| {

@@ -12,7 +12,7 @@ use super::{SOON, pause, together};
 
 type Turn = Result<usize, BrokenBarrierError>;
 
-/// Two threads meet once with a limit each, while a third one does what it does.
+/// Two threads meet with a timeout each, while a third one runs `meanwhile`.
 fn meet(barrier: &Arc<Barrier<'static>>, meanwhile: impl FnOnce(&Barrier<'static>)) -> [Turn; 2] {
     let parties = [(); 2].map(|()| {
         let barrier = barrier.clone();

@@ -1,4 +1,4 @@
-//! `Condition`, and through it the line of waiters.
+//! `Condition`, and its wait queue.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ fn waiters_are_notified_in_order() {
             Some('a') => (true, false),
             _ => (false, true),
         };
-        // Whom the time limit took out of line before cannot have been first in it.
+        // A waiter that timed out before the notification cannot have been first in the queue.
         assert!(
             got == expected || (order.len() == 2 && got == (!expected.0, !expected.1)),
             "{order:?} {got:?}"
@@ -105,7 +105,7 @@ fn notify_all_wakes_both_waiters() {
             let parts = parts.clone();
             Thread::spawn(move || parts.1.wait(&mut parts.0.lock()))
         });
-        pause(); // both wait now, since the clock is patient
+        pause(); // both wait now, since time is quiescent
         let notified = parts.1.notify_all(&parts.0.lock());
         for waiter in waiters {
             waiter.join().unwrap();
@@ -161,7 +161,7 @@ fn notification_goes_to_the_next_waiter_unless_the_timed_out_one_got_it() {
         let notified = ready.notify(&over.lock(), 1);
         let hasty = hasty.join().unwrap();
         if notified == 1 && !hasty {
-            woken.wait(); // for ever, were the notification lost
+            woken.wait(); // blocks forever if the notification was lost
         }
         let mut over = over.lock();
         *over = true;

@@ -61,7 +61,7 @@ fn waiter_is_woken_by_set_despite_a_following_clear() {
             let event = event.clone();
             Thread::spawn(move || event.wait())
         });
-        pause(); // both wait now, since the clock is patient
+        pause(); // both wait now, since time is quiescent
         event.set();
         event.clear();
         for waiter in waiters {

@@ -1,4 +1,4 @@
-//! Runs a scenario in every way: explored by operations, explored by atomics, and on threads of the operating system.
+//! Runs a scenario in every way: explored by operations, explored by atoms, and on OS threads.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -11,27 +11,26 @@ use super::watchdog::Watchdog;
 
 /// More classes than any scenario has.
 const CLASSES: u64 = 20_000;
-/// So many executions by atomics.
+/// The number of executions at the grain of atoms.
 const ATOMS: u64 = 200;
-/// So many runs on threads of the operating system.
+/// The number of runs on OS threads.
 const RUNS: usize = 50;
 
-/// Runs `scenario` in every way, and returns all that it can come to.
+/// Runs `scenario` in every way, and returns all its outcomes.
 pub(crate) fn every<R: Ord + Debug + Send + 'static>(
     scenario: impl Fn() -> R + Send + Sync + 'static,
 ) -> BTreeSet<R> {
     Ways::new(scenario).all()
 }
 
-/// Like [`every`], in a world where everybody who can go on does so before the clock moves. Nobody waits like that for
-/// threads of the operating system, so that they are left out.
+/// Like [`every`], with quiescent time, and without OS threads, for which time is never quiescent.
 pub(crate) fn every_patiently<R: Ord + Debug + Send + 'static>(
     scenario: impl Fn() -> R + Send + Sync + 'static,
 ) -> BTreeSet<R> {
     Ways { time: Time::Quiescent, runs: 0, ..Ways::new(scenario) }.all()
 }
 
-/// Like [`every`], and what panics in a thread is for its joiner to judge.
+/// Like [`every`], with panics left to the joiners.
 pub(crate) fn every_panic<R: Ord + Debug + Send + 'static>(
     scenario: impl Fn() -> R + Send + Sync + 'static,
 ) -> BTreeSet<R> {
@@ -42,7 +41,7 @@ pub(crate) fn every_panic<R: Ord + Debug + Send + 'static>(
 pub(crate) struct Ways<R> {
     pub(crate) scenario: Arc<dyn Fn() -> R + Send + Sync>,
     pub(crate) time: Time,
-    /// Threads may panic, and their joiners look at that.
+    /// Threads may panic, and the scenario checks that.
     pub(crate) panics: bool,
     pub(crate) runs: usize,
 }
@@ -52,7 +51,7 @@ impl<R: Ord + Debug + Send + 'static> Ways<R> {
         Self { scenario: Arc::new(scenario), time: Time::Explored, panics: false, runs: RUNS }
     }
 
-    /// What the scenario came to by operations; no way may come to anything else.
+    /// The outcomes at the grain of operations; no other way may have another outcome.
     pub(crate) fn all(self) -> BTreeSet<R> {
         let _watchdog = Watchdog::new();
         let seen = self.by_operations();
@@ -61,7 +60,7 @@ impl<R: Ord + Debug + Send + 'static> Ways<R> {
         if let Outcome::Failed(report) = outcome {
             panic!("by atoms: {report}");
         }
-        // If the program could see anything of an operation's inside, the operation would be no step.
+        // If the program could observe the inside of an operation, the operation would not be one step.
         assert!(by_atoms.is_subset(&seen), "by operations {seen:?}, by atoms {by_atoms:?}");
         for _ in 0..self.runs {
             let came_to = (self.scenario)();
@@ -103,7 +102,7 @@ impl<R: Ord + Debug + Send + 'static> Ways<R> {
     }
 }
 
-/// How much more than usual is to be done where there is no end: ten to the power of `RADDLE_SCHEDULES`.
+/// A factor for checks without a natural end: ten to the power of `RADDLE_SCHEDULES`.
 fn tenfold() -> u64 {
     let more = std::env::var("RADDLE_SCHEDULES").ok().and_then(|more| more.parse().ok());
     10_u64.saturating_pow(more.unwrap_or(0))

@@ -1,4 +1,4 @@
-//! `Future`: cancelled, run, settled, looked at, waited for, each of them once.
+//! `Future`: it is cancelled, run, settled and awaited, each at most once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use raddle::{Future, Mutex, Promise, ReturnWhen, Shared, Thread, as_completed};
 use super::SOON;
 use super::every::every;
 
-/// What became of a future, in a form that has an order.
+/// The state of a future, as an ordered value.
 fn what<T>(result: Result<T, FutureError>) -> Result<T, &'static str> {
     result.map_err(|error| match error {
         FutureError::Cancelled => "cancelled",
@@ -106,7 +106,7 @@ fn callbacks_run_once_and_in_order() {
         call(0);
         call(1);
         let setter = Thread::spawn(move || promise.set_result(()).is_ok());
-        call(2); // at once, if the future is settled, and that may be before the others
+        call(2); // at once, if the future is settled; that may be before the others
         setter.join().unwrap();
         called.lock().clone()
     };

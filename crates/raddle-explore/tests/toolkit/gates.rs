@@ -1,4 +1,5 @@
-//! Predicates that lie: the explorer believes them when an operation is a step, so it must see when they are wrong.
+//! Incorrect predicates of primitives: the explorer relies on them at the grain of operations, so it has to detect
+//! them.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -10,7 +11,8 @@ use raddle_explore::Grain;
 
 use super::toys::{ToyLock, found};
 
-/// A gate before a lock whose predicate lies: in one way if the lock is free, in the other if it is held.
+/// A lock with a predicate that is always `says`: incorrect in one way if the lock is free, in the other if it is
+/// held.
 fn behind_a_gate(held: bool, says: bool) {
     let lock = Arc::new(ToyLock::default());
     if held {
@@ -40,7 +42,7 @@ fn predicate_that_is_true_for_a_blocking_step_is_reported() {
 
 #[test]
 fn predicate_that_is_false_for_an_enabled_step_is_reported() {
-    // Nobody asks a step to succeed whose predicate says no, so this is a thread that waits for ever.
+    // A step whose predicate is false is never taken, so this thread blocks forever.
     assert!(found(Grain::Operations, |broken| behind_a_gate(false, !broken)).starts_with("deadlock"));
 }
 

@@ -1,4 +1,4 @@
-//! The raw lock, through `Lock` and `Mutex`.
+//! The raw mutex, through `Lock` and `Mutex`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use raddle::{Condition, Lock, Mutex, NotHeldError, Thread};
 use super::every::every;
 use super::{SOON, together};
 
-/// Reads and writes in two steps of its own what the lock guards.
+/// Reads and writes the guarded value in two steps.
 fn count(total: &Mutex<(u32, u32)>) {
     let mut total = total.lock();
     total.0 += 1;
@@ -118,7 +118,7 @@ fn timed_mutex_lock_against_release() {
     assert_eq!(every(scenario), BTreeSet::from([(None, 2), (Some(2), 3)]));
 }
 
-/// At the fine grain a waiter starves once it was woken in vain, so that the lock is handed over to it.
+/// At the grain of atoms a waiter starves once it was woken in vain, so the lock is handed over to it.
 #[test]
 fn holder_that_reacquires_yields_to_its_waiters() {
     let scenario = |waiters: usize| {

@@ -1,4 +1,4 @@
-//! Looks at changeable state are steps: what another thread changes is seen as it was and as it is.
+//! Reads of mutable state are steps: they see the state before and after another thread changes it.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -15,7 +15,7 @@ use raddle_explore::{Explorer, Outcome, Strategy};
 
 use super::watchdog::Watchdog;
 
-/// All that the scenario can come to, by partial-order reduction and by depth-first search, which must agree.
+/// The outcomes of the scenario by partial-order reduction and by depth-first search, which must agree.
 fn all<R: Ord + Debug + Send + 'static>(scenario: impl Fn() -> R + Send + Sync + 'static) -> BTreeSet<R> {
     let _watchdog = Watchdog::new();
     let scenario = Arc::new(scenario);
@@ -92,7 +92,7 @@ fn scoped_thread_leaves_the_registry_as_a_step() {
     assert_eq!(counts, BTreeSet::from([1, 2]));
 }
 
-/// Threads that start and end commute, unless somebody looks.
+/// Starts and terminations of threads commute unless a thread counts them.
 #[test]
 fn unread_registry_adds_no_classes() {
     let classes = |looks: bool| {
@@ -166,7 +166,7 @@ fn debug_of_threads_and_futures_is_a_step() {
     assert_eq!(seen(make, abandon, |pair| format!("{:?}", pair.0)), 2);
 }
 
-/// Dropping a promise is a step of its own, not a part of the one before.
+/// Dropping a promise is a step of its own.
 #[test]
 fn abandoning_a_promise_is_a_step() {
     let both = all(|| {

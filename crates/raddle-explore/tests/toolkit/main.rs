@@ -1,7 +1,7 @@
-//! The primitives of the toolkit under every schedule that matters, in the very form in which they ship.
+//! The primitives of the toolkit, as they ship, under every relevant schedule.
 //!
-//! A scenario is written once and runs both ways: [`every`] has it explored, with an operation as a step and with
-//! each atomic access as one, and then runs it on threads of the operating system.
+//! A scenario is written once and run in three ways: explored with an operation as a step, explored with each atomic
+//! access as a step, and on OS threads. See [`every`].
 
 mod every;
 mod watchdog;
@@ -25,15 +25,15 @@ use std::time::Duration;
 
 use raddle::{Thread, thread};
 
-/// A limit that may pass at any moment: under the explorer since time is a choice there, elsewhere since it is short.
+/// A timeout that may expire at any moment: a choice of the explorer, and short on OS threads.
 const SOON: Duration = Duration::from_micros(50);
 
-/// Lets the clock move; where it is patient, everybody else has gone as far as possible by then.
+/// Lets the clock advance. With quiescent time, all other threads are blocked by then.
 fn pause() {
     thread::sleep(SOON);
 }
 
-/// Runs what `task` makes, numbered from 0, on so many threads, the calling one included; all are over after it.
+/// Runs `task(0)`, `task(1)`, … on so many threads, including the calling one, and joins them.
 fn together<F: FnOnce() + Send + 'static>(threads: usize, task: impl Fn(usize) -> F) {
     let others: Vec<_> = (1..threads).map(|number| Thread::spawn(task(number))).collect();
     task(0)();

@@ -1,4 +1,4 @@
-//! `ThreadPoolExecutor`: whatever happens, every task is run, cancelled or refused, and every worker ends.
+//! `ThreadPoolExecutor`: every task is run, cancelled or rejected, and every worker terminates.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -148,7 +148,7 @@ fn cancelled_tasks_make_room() {
         };
         let second = pool.submit(|| 2);
         assert!(second.cancel());
-        let third = pool.submit(|| 3); // there is room, whether the first one has begun or not
+        let third = pool.submit(|| 3); // there is room, whether the first task has started or not
         go.set();
         first.result().unwrap();
         third.result().unwrap()
@@ -194,7 +194,7 @@ fn cancelled_task_admits_a_blocked_submitter() {
             let (pool, go) = (pool.clone(), go.clone());
             Thread::spawn(move || {
                 let third = pool.submit(|| 3);
-                go.set(); // the first task waits for this, and only the second one is in the way
+                go.set(); // the first task waits for this, and only the second one is queued
                 third.result().unwrap()
             })
         };

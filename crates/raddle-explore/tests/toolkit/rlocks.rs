@@ -1,4 +1,4 @@
-//! The lock that its holder may take again, through `RLock` and `ReentrantMutex`.
+//! The re-entrant locks: `RLock` and `ReentrantMutex`.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

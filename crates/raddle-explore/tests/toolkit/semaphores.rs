@@ -1,4 +1,4 @@
-//! `Semaphore` and `BoundedSemaphore`, and through them the line of waiters.
+//! `Semaphore` and `BoundedSemaphore`, and their wait queue.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ fn waiters_get_permits_in_order() {
                 order.lock().push(who);
                 permits.release();
             });
-            pause(); // it is in line now, since the clock is patient
+            pause(); // it has enqueued now, since time is quiescent
             thread
         });
         assert_eq!(permits.n_waiting(), 2);
@@ -110,7 +110,7 @@ fn newcomer_does_not_overtake_a_waiter() {
             let permits = permits.clone();
             Thread::spawn(move || permits.acquire_many(2).forget())
         };
-        pause(); // it is in line now, since the clock is patient
+        pause(); // it has enqueued now, since time is quiescent
         permits.release();
         let overtaken = permits.try_acquire().map(Permit::forget).is_some();
         permits.release();

@@ -1,4 +1,4 @@
-//! Starting, ending, joining; scopes; time.
+//! Start, termination and join of threads; scopes; time.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ fn longer_sleep_ends_later() {
     assert_eq!(every(scenario), BTreeSet::from([0, 1]));
 }
 
-/// What the destructor of a local does is seen after the scope, as it is after a join.
+/// The effect of a thread-local's destructor is visible after the scope, as it is after a join.
 #[test]
 fn scope_waits_for_destructors_of_thread_locals() {
     struct Leaves(Arc<Shared<u32>>);
@@ -150,7 +150,7 @@ fn scope_waits_for_destructors_of_thread_locals() {
 #[test]
 fn termination_against_the_start_of_others() {
     let scenario = || {
-        let ends = Thread::spawn(|| Thread::spawn(|| 1)); // it ends after it has started one itself
+        let ends = Thread::spawn(|| Thread::spawn(|| 1)); // it terminates after it has started one itself
         let other = Thread::spawn(|| 2);
         let idents = [ends.thread().ident(), other.thread().ident()];
         let child = ends.join().unwrap();
@@ -175,7 +175,7 @@ fn daemon_is_cut_off_when_the_program_ends() {
         daemon.daemon(true).start().unwrap();
         began.get()
     };
-    // On threads of the operating system it stays.
+    // On OS threads it remains.
     let ways = Ways { runs: 3, ..Ways::new(scenario) };
     assert_eq!(ways.all(), BTreeSet::from([false, true]));
 }

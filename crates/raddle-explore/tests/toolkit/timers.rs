@@ -1,4 +1,4 @@
-//! `Timer`: the service and its runners are threads of the execution like all others, and end with it.
+//! `Timer`: the service and its runners are threads of the execution, and terminate with it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ fn timer_never_fires_early() {
     assert_eq!(every(scenario), BTreeSet::from([true]));
 }
 
-/// How long the toolkit's own threads stay idle is no timeout of the program's.
+/// The idle timeout of the toolkit's own threads is not a timeout of the program.
 #[test]
 fn repeating_timer_is_explored_without_a_failure() {
     let outcome = Explorer::new().max_executions(2_000).run(|| {
@@ -70,8 +70,8 @@ fn repeating_timer_is_explored_without_a_failure() {
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
 }
 
-/// More functions than processors wait for one that is due last: as many runners as timers are started, whatever the
-/// machine, and no slow function has to be measured.
+/// More functions than processors wait for one that is due last: as many runners are started as timers are due, on any
+/// machine, without measuring slow functions.
 #[test]
 fn blocking_timer_functions_do_not_delay_a_later_timer() {
     let program = || {
@@ -91,7 +91,7 @@ fn blocking_timer_functions_do_not_delay_a_later_timer() {
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
 }
 
-/// A timer for a moment that the clock cannot tell never fires, and nobody wakes to look.
+/// A timer with a deadline beyond the clock never fires, and no thread wakes to look.
 #[test]
 fn timer_beyond_the_clock_does_not_hide_a_deadlock() {
     let report = Explorer::new()
@@ -105,7 +105,7 @@ fn timer_beyond_the_clock_does_not_hide_a_deadlock() {
     assert_eq!(report.kind(), "deadlock");
 }
 
-/// What the toolkit notes for itself is no look at the clock: a sleep elsewhere stays independent of it.
+/// The toolkit's own records do not read the clock: a sleep elsewhere stays independent of them.
 #[test]
 fn map_does_not_depend_on_the_clock() {
     let classes = |sleeps: bool| {

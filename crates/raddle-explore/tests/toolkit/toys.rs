@@ -1,6 +1,6 @@
-//! Primitives with a mistake planted in each: the explorer must find every one, and leave their mended twins alone.
+//! Primitives with one planted bug each: the explorer must find every one, and must not report the correct variants.
 //!
-//! They are written on the seam as raddle's own are, a page of textbook each, and take a flag: broken or not.
+//! They are written on the seam as raddle's own primitives are, and take a flag: broken or not.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -14,7 +14,7 @@ use raddle_explore::{Explorer, Grain, Outcome};
 
 use super::watchdog::Watchdog;
 
-/// The explorer finds the mistake, and nothing without it. Returns what it says.
+/// Asserts that the explorer finds the bug, and reports nothing without it. Returns the report.
 pub(crate) fn found(grain: Grain, scenario: fn(bool)) -> String {
     let _watchdog = Watchdog::new();
     let explorer = || Explorer::new().grain(grain).max_executions(2_000);
@@ -36,12 +36,12 @@ fn step(word: &AtomicU32) -> &AtomicU32 {
     word
 }
 
-/// The three-state lock: 0 free, 1 held, 2 held and somebody may sleep.
+/// The three-state lock: 0 free, 1 held, 2 held with waiters.
 #[derive(Default)]
 pub(crate) struct ToyLock(pub(crate) AtomicU32);
 
 impl ToyLock {
-    /// Broken: who wakes takes it as 1, and so forgets that others may sleep.
+    /// Broken: a woken waiter acquires it as 1, which forgets the other waiters.
     pub(crate) fn acquire(&self, broken: bool) {
         if step(&self.0).compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
             return;
@@ -81,7 +81,7 @@ fn lock_that_does_not_wake_its_waiters_deadlocks() {
     assert!(found(Grain::Atoms, scenario).starts_with("deadlock"));
 }
 
-/// An event beside a bell which is rung when it is set.
+/// An event with a second word that is signalled when it is set.
 #[derive(Default)]
 struct ToyEvent {
     set: AtomicU32,
@@ -89,7 +89,7 @@ struct ToyEvent {
 }
 
 impl ToyEvent {
-    /// Broken: it looks at the flag first and at the bell later, and sleeps without looking again.
+    /// Broken: reads the flag first and the word later, and parks without rechecking the flag.
     fn wait(&self, broken: bool) {
         loop {
             let before = step(&self.bell).load(SeqCst);
@@ -127,7 +127,7 @@ fn event_that_parks_without_rechecking_loses_a_wakeup() {
 struct ToyCondition(AtomicU32);
 
 impl ToyCondition {
-    /// Broken: it lets go of the lock before it is in line.
+    /// Broken: releases the lock before it enqueues as a waiter.
     fn wait(&self, lock: &ToyLock, broken: bool) {
         let mut seen = step(&self.0).load(SeqCst);
         lock.release();
@@ -169,12 +169,12 @@ fn condition_that_releases_before_it_enqueues_loses_a_wakeup() {
     assert!(found(Grain::Atoms, scenario).starts_with("deadlock"));
 }
 
-/// A permit that is handed over: 0 nobody waits, 1 somebody waits, 2 it is his.
+/// A permit that is handed over: 0 no waiter, 1 a waiter, 2 handed over.
 #[derive(Default)]
 struct ToyHand(AtomicU32);
 
 impl ToyHand {
-    /// Broken: when the time is up it does not look whether the permit was handed over meanwhile.
+    /// Broken: does not check for a hand-over after a timeout.
     fn take(&self, broken: bool) -> bool {
         let limit = rt::deadline(Duration::from_secs(1));
         step(&self.0).store(1, SeqCst);

@@ -1,4 +1,4 @@
-//! The end of a test that has none.
+//! Ends a test that hangs.
 #![expect(
     clippy::disallowed_methods,
     reason = "this is below the seam: it must bark when nothing else goes on"
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Longer than any test here takes on a busy machine.
 const LONG: Duration = Duration::from_mins(2);
 
-/// Aborts the process if it is alive for long. Not a panic: the end of the program would wait for the threads that hang.
+/// Aborts the process after a long time. A panic would not do: the end of the program waits for the threads that hang.
 pub(crate) struct Watchdog(#[expect(dead_code, reason = "its end is what counts")] Sender<()>);
 
 impl Watchdog {
@@ -20,7 +20,7 @@ impl Watchdog {
         let (alive, bone) = channel();
         std::thread::spawn(move || {
             if bone.recv_timeout(LONG) == Err(RecvTimeoutError::Timeout) {
-                // Around the harness, which would keep it to itself.
+                // Written past the harness, which captures the output.
                 let _ = writeln!(std::io::stderr(), "{test} hangs");
                 std::process::abort();
             }

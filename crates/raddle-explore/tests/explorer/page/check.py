@@ -13,7 +13,7 @@ import html, json, os, pathlib, random, re, shutil, subprocess, sys, tempfile, t
 from html.parser import HTMLParser
 
 HERE = pathlib.Path(__file__).resolve().parent
-SOURCE = HERE.parent.parent / "src" / "report"
+SOURCE = HERE.parent.parent.parent / "src" / "report"
 SCRIPTS = ["model.js", "grid.js", "state.js", "page.js"]
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
@@ -35,7 +35,7 @@ def big(count=2000, threads=9):
     """A made-up run: threads take locks in turn and write under them."""
     chance, file = random.Random(7), "crates/server/src/connection/pool/workers.rs"
     names = ["MainThread"] + [f"Worker-{i} (handle_connection)" for i in range(1, threads)]
-    objects = [{"name": f"shard {i} lock", "what": "Lock"} for i in range(6)] + [{"name": f"shard {i}", "what": "Shared"} for i in range(6)]
+    objects = [{"name": f"shard {i} lock", "what": "Lock", "lock": true} for i in range(6)] + [{"name": f"shard {i}", "what": "Shared"} for i in range(6)]
     values, holder, holds, steps, last, clock = [0] * 6, [None] * 6, [None] * threads, [], 0, 0
 
     def add(thread, verb, thing, line, **more):
@@ -64,7 +64,7 @@ def big(count=2000, threads=9):
     return {"raddle": 1, "program": "server::no_request_is_lost",
             "failure": {"kind": "data race", "title": "Two threads wrote shard 3 and no lock put them in an order", "at": None, "thread": None,
                         "message": "data race on shard 3"},
-            "found": {"executions": 18311, "classes": 9022, "preemptions": 412, "strategy": "random schedules", "shrunk_from": None},
+            "found": {"execution": 18311, "classes": 9022, "preemptions": 412, "strategy": "random schedules", "shrunk_from": None},
             "token": "r1-" + "k7" * 900, "replay": "RADDLE_REPLAY=r1-" + "k7" * 900 + " cargo test no_request_is_lost",
             "threads": [{"name": n, "daemon": False} for n in names], "objects": objects, "steps": steps, "end": {"waits": [], "cycle": None}}
 
@@ -72,7 +72,7 @@ def big(count=2000, threads=9):
 def bare():
     """The least that a report can say."""
     return {"raddle": 1, "program": None, "failure": {"kind": "blocked outside", "title": "</script><img src=x> waits outside", "message": "", "at": None,
-            "thread": None}, "found": {"executions": 1, "classes": 1, "preemptions": 0, "strategy": "one run", "shrunk_from": None}, "token": "r1",
+            "thread": None}, "found": {"execution": 1, "classes": 1, "preemptions": 0, "strategy": "one run", "shrunk_from": None}, "token": "r1",
             "replay": "", "threads": [{"name": "MainThread", "daemon": False}], "objects": [], "steps": [], "end": {"waits": [], "cycle": None}}
 
 
