@@ -74,6 +74,8 @@
 //! | blocked outside | a thread blocks in something that is not raddle's |
 //! | foreign thread | a thread that raddle did not spawn accesses an explored object |
 //! | not repeatable | the same choices lead to different steps |
+//! | too many threads | more threads are alive than the limit below |
+//! | incorrect primitive | a primitive written on [`raddle::rt`] announces its state incorrectly |
 //!
 //! # Exhausted
 //!

@@ -85,8 +85,8 @@ impl<'a> Story<'a> {
             (true, None, None) => (None, None),
         };
         // A thread that had to wait has declared its item when it began to wait.
-        let told = if record.values.is_empty() && record.kind == Some(Kind::Put) { began } else { None };
-        let values = &told.unwrap_or(record).values;
+        let item = if record.values.is_empty() && record.kind == Some(Kind::Put) { began } else { None };
+        let values = &item.unwrap_or(record).values;
         let mut value = (!values.is_empty()).then(|| values.join("; "));
         if record.kind == Some(Kind::TryAcquire) && value.is_none() {
             value = Some(if record.acquires.is_empty() { "not acquired" } else { ACQUIRED }.to_owned());
@@ -402,7 +402,7 @@ fn strange(differs: Option<&(usize, String, String)>) -> String {
 fn kind_of(failure: &Failure) -> &'static str {
     match failure {
         Failure::TooManyTasks => "too many threads",
-        _ => "a broken primitive",
+        _ => "incorrect primitive",
     }
 }
 

@@ -67,8 +67,8 @@ fn deadlock_is_reported_with_its_cycle() {
         transfer.join().unwrap();
     });
     assert_eq!(kind, "deadlock");
-    let told = ["cycle: ", "blocks on alice", "blocks on bob", "held by thread \"transfer\" at"];
-    assert!(told.iter().all(|part| text.contains(part)), "{text}");
+    let expected = ["cycle: ", "blocks on alice", "blocks on bob", "held by thread \"transfer\" at"];
+    assert!(expected.iter().all(|part| text.contains(part)), "{text}");
 }
 
 #[test]

@@ -99,8 +99,9 @@ fn lost_update_page_can_be_stepped_through() {
     let back = dom(&browser, &page, "step=0&keys=End,ArrowLeft,Home,ArrowRight");
     assert!(back.contains("<body data-step=\"1\"") || back.contains("data-step=\"1\""), "{back}");
     let dark = dom(&browser, &page, "theme=dark&keys=End");
-    for told in ["0 → 1", "1 → 1", "&lt;value&gt;", "&lt;adder&gt;", "RADDLE_REPLAY=r2oe-", "act pair"] {
-        assert!(dark.contains(told), "{told}: {dark}");
+    for expected in ["0 → 1", "1 → 1", "&lt;value&gt;", "&lt;adder&gt;", "RADDLE_REPLAY=r2oe-", "act pair"]
+    {
+        assert!(dark.contains(expected), "{expected}: {dark}");
     }
     std::fs::remove_dir_all(page.parent().unwrap()).unwrap();
 }

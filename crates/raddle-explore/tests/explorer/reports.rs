@@ -24,7 +24,7 @@ fn text(program: impl Fn() + Send + Sync + 'static) -> String {
 }
 
 #[track_caller]
-fn tells(text: &str, parts: &[&str]) {
+fn assert_contains(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
@@ -44,7 +44,7 @@ fn pool_steps_have_names_and_lines() {
         pool.resize(2);
     });
     assert!(!text.contains("thread \"ThreadPoolExecutor"), "{text}");
-    tells(
+    assert_contains(
         &text,
         &["submits a task to ThreadPoolExecutor 1", "resizes ThreadPoolExecutor 1", "settles Future 1"],
     );
@@ -71,7 +71,7 @@ fn failure_in_a_pool_scope_has_its_steps_and_line() {
         })
         .expect_failure();
     let text = report.to_string();
-    tells(&text, &["too late", "writes Shared 1: 0 → 1", "reads Shared 1: 1", "submits a task to"]);
+    assert_contains(&text, &["too late", "writes Shared 1: 0 → 1", "reads Shared 1: 1", "submits a task to"]);
     assert!(text.lines().next().unwrap().contains("tests/explorer/reports.rs:"), "{text}");
     assert!(!text.contains("crates/raddle/src/"), "{text}");
 }
@@ -89,7 +89,7 @@ fn waiter_for_a_permit_has_not_acquired_it() {
     let (released, acquired) =
         (text.find("releases Semaphore 1").unwrap(), text.find(" acquires Semaphore 1").unwrap());
     assert!(released < acquired, "{text}");
-    tells(&text, &["tries to acquire Semaphore 1: not acquired"]);
+    assert_contains(&text, &["tries to acquire Semaphore 1: not acquired"]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn waiter_for_many_permits_blocks() {
         other.join().unwrap();
     };
     let text = Explorer::new().run(program).expect_failure().to_string();
-    tells(
+    assert_contains(
         &text,
         &["blocks on Semaphore 1: 3 permits", "releases Semaphore 1: 2 permits; wakes \"MainThread\""],
     );
@@ -127,11 +127,14 @@ fn cycle_through_semaphores_is_shown() {
         forks.1.acquire().forget();
         other.join().unwrap();
     });
-    tells(
+    assert_contains(
         &text,
         &["deadlock: no thread can make progress", "blocks on Semaphore 1", "blocks on Semaphore 2"],
     );
-    tells(&text, &["acquired by thread \"other\" at", "acquired by thread \"MainThread\" at", "cycle: "]);
+    assert_contains(
+        &text,
+        &["acquired by thread \"other\" at", "acquired by thread \"MainThread\" at", "cycle: "],
+    );
 }
 
 #[test]
@@ -148,7 +151,10 @@ fn cycle_through_a_lock_and_a_semaphore_is_shown() {
         both.1.acquire().forget();
         other.join().unwrap();
     });
-    tells(&text, &["held by thread \"MainThread\" at", "acquired by thread \"other\" at", "cycle: "]);
+    assert_contains(
+        &text,
+        &["held by thread \"MainThread\" at", "acquired by thread \"other\" at", "cycle: "],
+    );
 }
 
 /// The report of a schedule in which `waiting` threads wait on the condition when it is notified.
@@ -177,9 +183,9 @@ fn notified(waiting: usize) -> String {
 #[test]
 fn notify_shows_the_waiter_it_woke() {
     let text = notified(1);
-    tells(&text, &["notifies Condition 1; wakes \"waiter\"", "wakes up and reacquires Mutex 1"]);
+    assert_contains(&text, &["notifies Condition 1; wakes \"waiter\"", "wakes up and reacquires Mutex 1"]);
     let text = notified(0);
-    tells(&text, &["notifies Condition 1; no thread waits"]);
+    assert_contains(&text, &["notifies Condition 1; no thread waits"]);
 }
 
 struct Buffer {
@@ -225,7 +231,7 @@ fn notification_consumed_by_the_wrong_waiter_is_not_called_lost() {
         .expect_failure();
     let text = report.to_string();
     assert!(text.starts_with("deadlock: no thread can make progress"), "{text}");
-    tells(
+    assert_contains(
         &text,
         &[
             "the last notification of Condition 1, by thread",
@@ -253,9 +259,12 @@ fn puts_and_gets_show_their_items() {
         simple.put(Job(4));
         assert_eq!(simple.get().0, 3);
     });
-    tells(&text, &["puts into texts: \"tea\"", "gets from texts: \"tea\"", "gets from texts: empty"]);
-    tells(&text, &["puts into jobs: job 1, job 2", "gets from jobs: job 1, job 2"]);
-    tells(&text, &["puts into SimpleQueue 1: <Job>", "gets from SimpleQueue 1: <Job>"]);
+    assert_contains(
+        &text,
+        &["puts into texts: \"tea\"", "gets from texts: \"tea\"", "gets from texts: empty"],
+    );
+    assert_contains(&text, &["puts into jobs: job 1, job 2", "gets from jobs: job 1, job 2"]);
+    assert_contains(&text, &["puts into SimpleQueue 1: <Job>", "gets from SimpleQueue 1: <Job>"]);
 }
 
 /// A blocked put shows its item when it blocks and when it is done.
@@ -274,7 +283,7 @@ fn blocked_put_shows_its_item() {
         Explorer::new().shrink(false).strategy(strategy).run(program).expect_failure().to_string()
     };
     for text in [Strategy::Portfolio, Strategy::Dpor].map(texts) {
-        tells(
+        assert_contains(
             &text,
             &["puts into Queue 1: 1", "puts into Queue 1: 2", "gets from Queue 1: 1", "gets from Queue 1: 2"],
         );
@@ -296,7 +305,7 @@ fn operations_have_verbs_of_their_own() {
         promise.set_result(1).unwrap();
         assert!(!future.cancel());
     });
-    tells(
+    assert_contains(
         &text,
         &[
             "shuts down and empties Queue 1: 1, 2",
@@ -305,7 +314,7 @@ fn operations_have_verbs_of_their_own() {
             "clears Event 1",
         ],
     );
-    tells(&text, &["starts Future 1", "settles Future 1", "cancels Future 1"]);
+    assert_contains(&text, &["starts Future 1", "settles Future 1", "cancels Future 1"]);
     assert!(!text.contains("writes"), "{text}");
 }
 
@@ -337,10 +346,10 @@ fn racy() {
 #[test]
 fn replayed_report_says_so() {
     let found = Explorer::new().run(racy).expect_failure();
-    tells(&found.to_string(), &["found in execution ", "; 1 preemption"]);
+    assert_contains(&found.to_string(), &["found in execution ", "; 1 preemption"]);
     let again = Explorer::new().replay(&found.token(), racy).expect_failure();
     let text = again.to_string();
-    tells(&text, &["replayed from its token; 1 preemption"]);
+    assert_contains(&text, &["replayed from its token; 1 preemption"]);
     assert!(!text.contains("found in execution") && !text.contains("a portfolio"), "{text}");
     let json: serde_json::Value = serde_json::from_str(&again.to_json()).unwrap();
     let found = &json["found"];
@@ -396,7 +405,7 @@ fn showing_an_item_takes_no_step() {
         event.set();
         thread::yield_now();
     });
-    tells(&text, &["puts into events: Event { set: false, .. }"]);
+    assert_contains(&text, &["puts into events: Event { set: false, .. }"]);
     assert!(!text.contains("reads Event"), "{text}");
 }
 
@@ -411,7 +420,7 @@ fn blocked_worker_has_a_line_of_the_program() {
         })
         .expect_failure();
     let text = report.to_string();
-    tells(
+    assert_contains(
         &text,
         &["\"ThreadPoolExecutor-0_0\" blocks on ThreadPoolExecutor 1, created at", "waits for Event 1, at"],
     );

@@ -129,7 +129,7 @@ fn condition_rejects_another_lock() {
             let (parts, wrong) = (parts.clone(), wrong.clone());
             Thread::spawn(move || parts.1.notify_one(&wrong.lock())).join().is_err()
         };
-        assert!(!wrong.is_locked(), "the panic let go of what the guard held");
+        assert!(!wrong.is_locked(), "the panic released the guarded lock");
         parts.1.notify_one(&parts.0.lock());
         waiter.join().unwrap();
         refused

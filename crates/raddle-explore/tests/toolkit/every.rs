@@ -63,8 +63,8 @@ impl<R: Ord + Debug + Send + 'static> Ways<R> {
         // If the program could observe the inside of an operation, the operation would not be one step.
         assert!(by_atoms.is_subset(&seen), "by operations {seen:?}, by atoms {by_atoms:?}");
         for _ in 0..self.runs {
-            let came_to = (self.scenario)();
-            assert!(seen.contains(&came_to), "explored {seen:?}, on real threads {came_to:?}");
+            let outcome_of_run = (self.scenario)();
+            assert!(seen.contains(&outcome_of_run), "explored {seen:?}, on real threads {outcome_of_run:?}");
         }
         seen
     }
@@ -93,11 +93,11 @@ impl<R: Ord + Debug + Send + 'static> Ways<R> {
         let outcome = {
             let (scenario, seen) = (self.scenario.clone(), seen.clone());
             explorer.run(move || {
-                let came_to = scenario();
-                seen.lock().expect("nobody panics with this lock").insert(came_to);
+                let outcome_of_run = scenario();
+                seen.lock().expect("no thread panics with this lock held").insert(outcome_of_run);
             })
         };
-        let seen = std::mem::take(&mut *seen.lock().expect("nobody panics with this lock"));
+        let seen = std::mem::take(&mut *seen.lock().expect("no thread panics with this lock held"));
         (outcome, seen)
     }
 }

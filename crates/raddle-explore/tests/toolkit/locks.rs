@@ -22,7 +22,7 @@ fn all_count(threads: usize) -> u32 {
         let total = total.clone();
         move || count(&total)
     });
-    let total = total.try_lock().expect("all have let go");
+    let total = total.try_lock().expect("all have released it");
     total.0
 }
 
@@ -164,7 +164,7 @@ fn timed_out_waiter_passes_on_its_hand_over() {
         lock.release().unwrap();
         patient.join().unwrap();
         let hasty = hasty.join().unwrap();
-        assert!(lock.try_acquire(), "nobody holds it or waits for it");
+        assert!(lock.try_acquire(), "the lock is free");
         hasty
     };
     assert_eq!(every(scenario), BTreeSet::from([false, true]));

@@ -1,8 +1,5 @@
 //! Ends a test that hangs.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is below the seam: it must bark when nothing else goes on"
-)]
+#![expect(clippy::disallowed_methods, reason = "this is below the seam: it must act when nothing else runs")]
 
 use std::io::Write;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

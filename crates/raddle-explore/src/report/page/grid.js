@@ -167,8 +167,8 @@ function endRow(model) {
   const number = el("th", "no", "end");
   number.scope = "row";
   row.append(number);
-  const told = model.waits.length > 0 || (failure.thread != null && model.threads[failure.thread]);
-  if (!told) {
+  const hasEnd = model.waits.length > 0 || (failure.thread != null && model.threads[failure.thread]);
+  if (!hasEnd) {
     const cell = el("td");
     cell.colSpan = model.threads.length;
     cell.append(el("span", "line", failure.title));

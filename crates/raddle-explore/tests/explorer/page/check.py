@@ -35,7 +35,7 @@ def big(count=2000, threads=9):
     """A made-up run: threads take locks in turn and write under them."""
     chance, file = random.Random(7), "crates/server/src/connection/pool/workers.rs"
     names = ["MainThread"] + [f"Worker-{i} (handle_connection)" for i in range(1, threads)]
-    objects = [{"name": f"shard {i} lock", "what": "Lock", "lock": true} for i in range(6)] + [{"name": f"shard {i}", "what": "Shared"} for i in range(6)]
+    objects = [{"name": f"shard {i} lock", "what": "Lock", "lock": True} for i in range(6)] + [{"name": f"shard {i}", "what": "Shared"} for i in range(6)]
     values, holder, holds, steps, last, clock = [0] * 6, [None] * 6, [None] * threads, [], 0, 0
 
     def add(thread, verb, thing, line, **more):
@@ -144,11 +144,11 @@ def check(page):
     """What every report must do. Gives back the page as it opens."""
     text = pathlib.Path(page).read_text()
     code = text.replace("http://www.w3.org/2000/svg", "").split('<script type="application/json"')[0]
-    assert not re.search(r"(src|href)\s*=|https?://|@import|url\(\s*['\"]?(?!#)", code), "the page asks for something from elsewhere"
+    assert not re.search(r"(src|href)\s*=|https?://|@import|url\(\s*['\"]?(?!#)", code), "the page loads something from elsewhere"
     dom = dump(page, "")
     last = int(dom.body["data-steps"])
     at_step(dom, last, last)
-    assert dom.texts["title"] and dom.texts["found"] and dom.texts["replay"], "the top says too little"
+    assert dom.texts["title"] and dom.texts["found"] and dom.texts["replay"], "the top is incomplete"
     turns = [("step=0", 0), ("step=1", 1), ("keys=Home,ArrowRight,ArrowRight,ArrowRight,ArrowLeft", 2), ("step=1&keys=End", last),
              ("keys=ArrowLeft", last - 1), ("step=1&keys=ArrowLeft,ArrowLeft", 0), ("keys=ArrowRight", last), ("click=first,next", 1),
              ("click=prev", last - 1), ("step=2&click=last", last), ("slide=2", 2)]
@@ -159,7 +159,7 @@ def check(page):
         except AssertionError as wrong:
             raise AssertionError(f"#{fragment}: {wrong}") from None
     playing = dump(page, "step=0&play=1", "--virtual-time-budget=1600")
-    assert 0 < int(playing.body["data-step"]) <= last, "play did not go on"
+    assert 0 < int(playing.body["data-step"]) <= last, "play did not advance"
     return dom
 
 
