@@ -1,4 +1,12 @@
-//! Waiting for a state that other threads bring about under a lock.
+//! Waiting for a state that other threads establish under a lock.
+//!
+//! # State
+//! A queue of waiters under a lock of its own, and the identity of the lock that the waiters have released.
+//!
+//! # Why no notification is lost
+//! A thread enqueues itself before it releases its lock, and a notifying thread has to show the guard of the same lock. So a thread
+//! that changes the data after a waiter has examined it finds that waiter in the queue. A waiter stays in the queue until
+//! it has reacquired its lock: a notification that arrives after its deadline, but before that, still counts.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -8,17 +16,23 @@ use crate::held::Held;
 use crate::raw::{Guarded, WaitQueue};
 use crate::rt::{self, Kind, Op};
 
-/// Lets threads wait, with a lock given up meanwhile, until another thread notifies them.
+/// Lets threads wait, with a lock released meanwhile, until another thread notifies them.
 ///
-/// It serves every lock of this crate: pass the guard to [`wait`](Condition::wait) or, better, to
-/// [`wait_for`](Condition::wait_for), which looks at the data again after every wake. Of a re-entrant lock all
-/// levels are given up and taken back. That the lock is held cannot be forgotten, since both waiting and
-/// notifying ask for its guard; so a notification between a waiter's look at the data and its sleep is impossible.
+/// A condition works with each lock of this crate: pass the guard to [`wait`](Condition::wait) or, better, to
+/// [`wait_for`](Condition::wait_for), which checks a predicate first and after each wakeup. A wait releases and reacquires all
+/// levels of a reentrant lock. Both waiting and notifying require the guard, so the lock cannot be forgotten, and no notification
+/// is lost between a waiter's check and its wait.
 ///
-/// Fair: who began to wait first is notified first, and a notification wakes exactly those who wait. There are
-/// no spurious wakes. A notified thread still has to acquire the lock again. Other threads may barge ahead of it, within the
-/// bounds that the lock gives to every waiter.
+/// There are no spurious wakeups.
 ///
+/// # Fairness
+/// Waiters are notified in FIFO order, and a notification wakes only threads that wait at that time. A notified thread still has
+/// to reacquire its lock. Other threads may barge ahead of it there, within the bounds that the lock guarantees to each waiter.
+///
+/// # Memory ordering
+/// The lock orders the memory accesses: its release by the notifying thread happens before the return of the wait.
+///
+/// # Examples
 /// ```
 /// use raddle::{Condition, Mutex, thread};
 ///
@@ -38,66 +52,134 @@ use crate::rt::{self, Kind, Op};
 /// assert_eq!(got, Some("tea"));
 /// ```
 pub struct Condition {
-    line: Guarded<Waiting>,
+    state: Guarded<Waiting>,
 }
 
 struct Waiting {
-    line: WaitQueue,
-    /// Which lock the threads in line have given up; 0 while nobody waits.
+    waiters: WaitQueue,
+    /// The lock that the waiters have released; meaningless without waiters.
     lock: usize,
 }
 
-/// What a waiter is told; there is only one thing to tell.
+/// The outcome of a notified waiter.
 const NOTIFIED: u32 = 0;
 
 impl Condition {
-    /// A condition nobody waits for.
+    /// Creates a condition without waiters.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Condition, Lock};
+    ///
+    /// static LOCK: Lock = Lock::new();
+    /// static CHANGED: Condition = Condition::new();
+    /// CHANGED.notify_all(&LOCK.lock());
+    /// ```
     pub const fn new() -> Self {
-        Self { line: Guarded::new(Waiting { line: WaitQueue::new(), lock: 0 }) }
+        Self { state: Guarded::new(Waiting { waiters: WaitQueue::new(), lock: 0 }) }
     }
 
-    /// Lets go of the lock, waits to be notified, and takes the lock back.
+    /// Releases the lock, blocks until notified, and reacquires the lock.
     ///
     /// # Panics
-    /// If other threads wait here with the guard of another lock, or if the guard's lock has been released by hand.
+    /// Panics if other threads wait here with the guard of another lock, or if the guard's lock is not held.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Condition, Mutex, thread};
+    ///
+    /// let (done, changed) = (Mutex::new(false), Condition::new());
+    /// thread::scope(|s| {
+    ///     let mut guard = done.lock();
+    ///     s.spawn(|| {
+    ///         let mut guard = done.lock();
+    ///         *guard = true;
+    ///         changed.notify_one(&guard);
+    ///     });
+    ///     while !*guard {
+    ///         changed.wait(&mut guard);
+    ///     }
+    /// });
+    /// ```
     #[track_caller]
     pub fn wait<G: Held>(&self, held: &mut G) {
         self.wait_until(held, None);
     }
 
-    /// Like [`wait`](Condition::wait), at most for `timeout`; says whether it was notified. Zero polls.
+    /// Releases the lock, blocks until notified or for at most `timeout`, and reacquires the lock.
     ///
-    /// The lock is taken back in any case, and that may take longer.
+    /// Returns whether the thread was notified. The reacquisition of the lock is not limited by the timeout.
     ///
     /// # Panics
-    /// As [`wait`](Condition::wait).
+    /// Panics as [`wait`](Condition::wait) does.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Condition, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// let (data, changed) = (Mutex::new(0), Condition::new());
+    /// assert!(!changed.wait_timeout(&mut data.lock(), Duration::from_millis(1)));
+    /// ```
     #[track_caller]
     pub fn wait_timeout<G: Held>(&self, held: &mut G, timeout: Duration) -> bool {
         self.wait_until(held, rt::deadline(timeout))
     }
 
-    /// Like [`wait_timeout`](Condition::wait_timeout), until `deadline`.
+    /// Releases the lock, blocks until notified or until `deadline`, and reacquires the lock.
+    ///
+    /// Returns whether the thread was notified. The reacquisition of the lock is not limited by the deadline.
     ///
     /// # Panics
-    /// As [`wait`](Condition::wait).
+    /// Panics as [`wait`](Condition::wait) does.
     #[track_caller]
     pub fn wait_deadline<G: Held>(&self, held: &mut G, deadline: Instant) -> bool {
         self.wait_until(held, Some(deadline))
     }
 
-    /// Waits until `ready` says yes to the data, looking at it first and after every notification.
+    /// Blocks until `ready` returns true for the data.
+    ///
+    /// The predicate is called with the lock held, first at once and then after each notification.
     ///
     /// # Panics
-    /// As [`wait`](Condition::wait).
+    /// Panics as [`wait`](Condition::wait) does.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Condition, Mutex, thread};
+    ///
+    /// let (count, changed) = (Mutex::new(0), Condition::new());
+    /// thread::scope(|s| {
+    ///     for _ in 0..3 {
+    ///         s.spawn(|| {
+    ///             let mut count = count.lock();
+    ///             *count += 1;
+    ///             changed.notify_all(&count);
+    ///         });
+    ///     }
+    ///     changed.wait_for(&mut count.lock(), |count| *count == 3);
+    /// });
+    /// ```
     #[track_caller]
     pub fn wait_for<G: Held>(&self, held: &mut G, ready: impl FnMut(&mut G::Data) -> bool) {
         self.wait_for_until(held, None, ready);
     }
 
-    /// Like [`wait_for`](Condition::wait_for), at most for `timeout`; returns what `ready` said last.
+    /// Blocks until `ready` returns true for the data, for at most `timeout`. Returns the last result of `ready`.
     ///
     /// # Panics
-    /// As [`wait`](Condition::wait).
+    /// Panics as [`wait`](Condition::wait) does.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Condition, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// let (items, changed) = (Mutex::new(vec![1]), Condition::new());
+    /// let timeout = Duration::from_millis(1);
+    /// assert!(changed.wait_for_timeout(&mut items.lock(), timeout, |items| !items.is_empty()));
+    /// assert!(!changed.wait_for_timeout(&mut items.lock(), timeout, |items| items.len() > 1));
+    /// ```
     #[track_caller]
     pub fn wait_for_timeout<G: Held>(
         &self,
@@ -108,10 +190,10 @@ impl Condition {
         self.wait_for_until(held, rt::deadline(timeout), ready)
     }
 
-    /// Like [`wait_for_timeout`](Condition::wait_for_timeout), until `deadline`.
+    /// Blocks until `ready` returns true for the data, until `deadline` at most. Returns the last result of `ready`.
     ///
     /// # Panics
-    /// As [`wait`](Condition::wait).
+    /// Panics as [`wait`](Condition::wait) does.
     #[track_caller]
     pub fn wait_for_deadline<G: Held>(
         &self,
@@ -122,37 +204,80 @@ impl Condition {
         self.wait_for_until(held, Some(deadline), ready)
     }
 
-    /// Wakes the thread that has waited longest, if any waits. `held` is the guard of their lock.
+    /// Wakes the thread that has waited longest, if any thread waits.
+    ///
+    /// `held` is the guard of the lock with which threads wait here.
     ///
     /// # Panics
-    /// If threads wait here with the guard of another lock, or if the guard's lock has been released by hand.
+    /// Panics if threads wait here with the guard of another lock, or if the guard's lock is not held.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Condition, Mutex};
+    ///
+    /// let (items, changed) = (Mutex::new(Vec::new()), Condition::new());
+    /// let mut guard = items.lock();
+    /// guard.push(1);
+    /// changed.notify_one(&guard); // no thread waits, and the notification is not stored
+    /// ```
     #[track_caller]
     pub fn notify_one<G: Held>(&self, held: &G) {
         self.notify(held, 1);
     }
 
-    /// Wakes up to `count` threads, those that have waited longest; returns how many.
+    /// Wakes the `count` threads that have waited longest. Returns how many were woken.
     ///
     /// # Panics
-    /// As [`notify_one`](Condition::notify_one).
+    /// Panics as [`notify_one`](Condition::notify_one) does.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Condition, Mutex, thread};
+    ///
+    /// let (waiting, changed) = (Mutex::new(0), Condition::new());
+    /// thread::scope(|s| {
+    ///     for _ in 0..3 {
+    ///         s.spawn(|| {
+    ///             let mut waiting = waiting.lock();
+    ///             *waiting += 1;
+    ///             changed.wait(&mut waiting);
+    ///         });
+    ///     }
+    ///     while *waiting.lock() < 3 {
+    ///         std::thread::yield_now();
+    ///     }
+    ///     assert_eq!(changed.notify(&waiting.lock(), 2), 2);
+    ///     assert_eq!(changed.notify(&waiting.lock(), 2), 1, "one thread was left");
+    /// });
+    /// ```
     #[track_caller]
     pub fn notify<G: Held>(&self, held: &G, count: usize) -> usize {
         rt::point(self.op(Kind::Notify));
-        let waiters = {
-            let mut waiting = self.line.lock();
-            waiting.check(held);
-            waiting.line.dequeue_many(count)
+        let notified = {
+            let mut state = self.state.lock();
+            state.check(held);
+            state.waiters.dequeue_many(count)
         };
-        for waiter in &waiters {
+        for waiter in &notified {
             waiter.notify(NOTIFIED);
         }
-        waiters.len()
+        notified.len()
     }
 
-    /// Wakes every thread that waits; returns how many.
+    /// Wakes all waiting threads. Returns how many were woken.
     ///
     /// # Panics
-    /// As [`notify_one`](Condition::notify_one).
+    /// Panics as [`notify_one`](Condition::notify_one) does.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Condition, Mutex};
+    ///
+    /// let (open, changed) = (Mutex::new(false), Condition::new());
+    /// let mut guard = open.lock();
+    /// *guard = true;
+    /// assert_eq!(changed.notify_all(&guard), 0, "no thread waits");
+    /// ```
     #[track_caller]
     pub fn notify_all<G: Held>(&self, held: &G) -> usize {
         self.notify(held, usize::MAX)
@@ -178,16 +303,15 @@ impl Condition {
         let op = self.op(Kind::Wait);
         rt::point(op);
         let waiter = {
-            let mut waiting = self.line.lock();
-            waiting.check(held);
-            waiting.lock = held.key();
-            waiting.line.enqueue(0)
+            let mut state = self.state.lock();
+            state.check(held);
+            state.lock = held.key();
+            state.waiters.enqueue(0)
         };
-        // A panic in the middle would leave the waiter in line, and the guard without its lock.
+        // A panic of the wait would leave the waiter in the queue.
         let _scope = rt::no_panic_scope();
-        // In line before the lock is let go: whoever changes the state after that finds this thread there. And in
-        // line until it has the lock back: a notification that comes after the deadline is for this thread still.
-        held.unlocked(|| waiter.wait(op, deadline)).is_some() || !self.line.lock().line.remove(&waiter)
+        let outcome = held.unlocked(|| waiter.wait(op, deadline));
+        outcome.is_some() || !self.state.lock().waiters.remove(&waiter)
     }
 
     #[track_caller]
@@ -199,9 +323,15 @@ impl Condition {
 impl Waiting {
     #[track_caller]
     fn check<G: Held>(&self, held: &G) {
-        assert!(held.is_held(), "the guard's lock has been released by hand; a condition needs it held");
-        let same = self.line.is_empty() || self.lock == held.key();
-        assert!(same, "a condition serves one lock at a time, and others wait here with another one");
+        assert!(
+            held.is_held(),
+            "cannot use a condition with a guard whose lock has been released by hand: hold the lock"
+        );
+        let same = self.waiters.is_empty() || self.lock == held.key();
+        assert!(
+            same,
+            "cannot use a condition with two locks: it serves one lock at a time, and other threads wait with another one"
+        );
     }
 }
 
@@ -211,13 +341,13 @@ impl Default for Condition {
     }
 }
 
-// A panic of a waiter leaves the wait queue whole.
+// A panic of a waiter leaves the wait queue intact.
 impl UnwindSafe for Condition {}
 impl RefUnwindSafe for Condition {}
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         rt::point(Op::new(self, "Condition", Kind::Read));
-        f.debug_struct("Condition").field("waiting", &self.line.lock().line.len()).finish()
+        f.debug_struct("Condition").field("waiting", &self.state.lock().waiters.len()).finish()
     }
 }

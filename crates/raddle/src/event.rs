@@ -1,4 +1,17 @@
 //! A flag that threads wait for.
+//!
+//! # State
+//! A word and the number of threads that are parked on it. The lowest bit of the word is the flag. The bits above count how often the
+//! flag was raised, so that a waiter notices a `set` even if a `clear` follows before the waiter runs.
+//!
+//! # Operations
+//! `set` changes the word, then looks at the number of sleepers, and wakes them if there are any. A waiter adds itself to that number,
+//! then looks at the word again, and parks. All four accesses are `SeqCst`: either `set` sees the sleeper, or the sleeper sees the
+//! change. A `set` with no sleepers makes no system call.
+//!
+//! # Memory ordering
+//! `set` stores to the word even if the flag is already up, so that it happens before the next `clear` and before each look that sees
+//! the flag.
 
 use std::fmt;
 use std::sync::atomic::AtomicU32;
@@ -8,45 +21,73 @@ use std::time::{Duration, Instant};
 use crate::rt::{self, Kind, Op, Wait};
 use crate::sys::spin::SpinBudget;
 
-/// A flag that one thread raises and any number of threads wait for.
+/// A flag that one thread sets and any number of threads wait for.
 ///
-/// Waiting returns at once while the flag is up. A waiting thread is let go by [`set`](Event::set) even if
-/// [`clear`](Event::clear) follows before it runs. Nobody is served before another: `set` wakes all.
+/// A wait returns at once while the flag is set. [`set`](Event::set) releases all threads that wait at that time, even if
+/// [`clear`](Event::clear) follows before they run.
 ///
-/// Like everything in this crate, an event must not be used in a signal handler; see
-/// [the crate's documentation](crate#signal-handlers) for what to do instead.
+/// An event must not be used in a signal handler. See [the crate's documentation](crate#signal-handlers) for what to do instead.
 ///
 /// # Memory ordering
-/// What a thread did before `set` happens before the return of every `wait` that it ends, before every
-/// `is_set` that sees it, and before the next `clear`: store the work, then `set`; `clear`, then look for work.
+/// A `set` happens before the return of each `wait` that it ends, before each `is_set` that returns `true` because of it, and before
+/// the next `clear`. So a producer stores its work and then sets the event; a consumer clears the event and then looks for work.
 ///
+/// # Examples
 /// ```
-/// use raddle::{Event, Thread};
-/// use std::sync::Arc;
+/// use raddle::{Event, thread};
 ///
-/// let go = Arc::new(Event::new());
-/// let runner = Thread::spawn({ let go = go.clone(); move || { go.wait(); "running" } });
-/// go.set();
-/// assert_eq!(runner.join()?, "running");
-/// # Ok::<(), raddle::thread::JoinError>(())
+/// let start = Event::new();
+/// let got = thread::scope(|s| {
+///     let runner = s.spawn(|| {
+///         start.wait();
+///         "running"
+///     });
+///     start.set();
+///     runner.join().unwrap()
+/// });
+/// assert_eq!(got, "running");
 /// ```
 pub struct Event {
-    /// The flag in the lowest bit; above it, how often it was raised, so that a waiter sees that it was.
+    /// The flag in the lowest bit, and above it the number of times that it was raised.
     word: AtomicU32,
-    /// How many threads sleep on the word, or are about to.
+    /// The number of threads that are parked on the word, or about to park.
     sleepers: AtomicU32,
 }
 
 const SET: u32 = 1;
-const TURN: u32 = 2;
+/// Added to the word each time the flag is raised.
+const RAISED: u32 = 2;
 
 impl Event {
-    /// An event whose flag is down.
+    /// Creates an event that is not set.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Event;
+    ///
+    /// static STOP: Event = Event::new();
+    /// assert!(!STOP.is_set());
+    /// ```
     pub const fn new() -> Self {
         Self { word: AtomicU32::new(0), sleepers: AtomicU32::new(0) }
     }
 
-    /// Says whether the flag is up.
+    /// Returns whether the event is set.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, thread};
+    ///
+    /// let stop = Event::new();
+    /// thread::scope(|s| {
+    ///     s.spawn(|| {
+    ///         while !stop.is_set() {
+    ///             std::thread::yield_now(); // work
+    ///         }
+    ///     });
+    ///     stop.set();
+    /// });
+    /// ```
     #[inline]
     #[track_caller]
     pub fn is_set(&self) -> bool {
@@ -54,18 +95,25 @@ impl Event {
         self.word.load(Acquire) & SET != 0
     }
 
-    /// Raises the flag and lets go every thread that waits. Raising it twice is raising it once.
+    /// Sets the event and releases all threads that wait for it. Does nothing more if it is already set.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Event;
+    ///
+    /// let event = Event::new();
+    /// event.set();
+    /// event.wait(); // returns at once
+    /// ```
     #[inline]
     #[track_caller]
     pub fn set(&self) {
-        self.writes("sets");
+        self.observe_write("sets");
         rt::atom(&self.word);
         let mut seen = self.word.load(Relaxed);
         loop {
-            // Stored even if it is up: whoever lowers the flag next must see what was done before this.
-            let raised = if seen & SET == 0 { seen.wrapping_add(TURN) | SET } else { seen };
+            let raised = if seen & SET == 0 { seen.wrapping_add(RAISED) | SET } else { seen };
             rt::atom(&self.word);
-            // SeqCst here and in `sleep`: either this thread sees the sleeper, or the sleeper sees the flag.
             match self.word.compare_exchange_weak(seen, raised, SeqCst, Relaxed) {
                 Ok(_) if raised == seen => return,
                 Ok(_) => break,
@@ -78,29 +126,80 @@ impl Event {
         }
     }
 
-    /// Lowers the flag. Threads that `set` has let go already stay let go.
+    /// Clears the event. Threads that a `set` has released are not affected.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Event;
+    ///
+    /// let event = Event::new();
+    /// event.set();
+    /// event.clear();
+    /// assert!(!event.is_set());
+    /// ```
     #[inline]
     #[track_caller]
     pub fn clear(&self) {
-        self.writes("clears");
+        self.observe_write("clears");
         rt::atom(&self.word);
         self.word.fetch_and(!SET, AcqRel);
     }
 
-    /// Waits until the flag is raised; returns at once while it is up.
+    /// Blocks until the event is set.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, thread};
+    ///
+    /// let loaded = Event::new();
+    /// thread::scope(|s| {
+    ///     s.spawn(|| loaded.set());
+    ///     loaded.wait();
+    /// });
+    /// ```
     #[inline]
     #[track_caller]
     pub fn wait(&self) {
         self.wait_until(None);
     }
 
-    /// Waits until the flag is raised, `timeout` at most; says whether it was.
+    /// Blocks until the event is set, for at most `timeout`. Returns whether it was set.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Event;
+    /// use std::time::Duration;
+    ///
+    /// let stop = Event::new();
+    /// let mut ticks = 0;
+    /// while !stop.wait_timeout(Duration::from_millis(1)) {
+    ///     ticks += 1;
+    ///     if ticks == 3 {
+    ///         stop.set();
+    ///     }
+    /// }
+    /// assert_eq!(ticks, 3);
+    /// ```
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.wait_until(rt::deadline(timeout))
     }
 
-    /// Waits until the flag is raised, until `deadline` at most; says whether it was.
+    /// Blocks until the event is set, until `deadline` at most. Returns whether it was set.
+    ///
+    /// # Examples
+    /// Two waits share one time limit:
+    ///
+    /// ```
+    /// use raddle::{Event, time};
+    /// use std::time::Duration;
+    ///
+    /// let (started, finished) = (Event::new(), Event::new());
+    /// started.set();
+    /// let deadline = time::now() + Duration::from_millis(1);
+    /// assert!(started.wait_deadline(deadline));
+    /// assert!(!finished.wait_deadline(deadline));
+    /// ```
     #[track_caller]
     pub fn wait_deadline(&self, deadline: Instant) -> bool {
         self.wait_until(Some(deadline))
@@ -109,26 +208,26 @@ impl Event {
     #[inline]
     #[track_caller]
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        (rt::quiet() && self.word.load(Acquire) & SET != 0) || self.wait_slowly(deadline)
+        (rt::quiet() && self.word.load(Acquire) & SET != 0) || self.wait_slow(deadline)
     }
 
     #[inline]
     #[track_caller]
-    fn writes(&self, does: &'static str) {
+    fn observe_write(&self, verb: &'static str) {
         if !rt::quiet() {
-            self.says(Kind::Write, does);
+            self.observe_write_slow(verb);
         }
     }
 
     #[cold]
     #[track_caller]
-    fn says(&self, kind: Kind, does: &'static str) {
-        rt::point(Op::new(self, "Event", kind).with_verb(does));
+    fn observe_write_slow(&self, verb: &'static str) {
+        rt::point(Op::new(self, "Event", Kind::Write).with_verb(verb));
     }
 
     #[cold]
     #[track_caller]
-    fn wait_slowly(&self, deadline: Option<Instant>) -> bool {
+    fn wait_slow(&self, deadline: Option<Instant>) -> bool {
         let op = Op::new(self, "Event", Kind::Await);
         rt::point(op);
         let seen = self.word.load(Acquire);
@@ -136,15 +235,16 @@ impl Event {
             return true;
         }
         rt::point_until(op, deadline, &self.word, || self.raised_since(seen));
-        self.sleep(seen, deadline)
+        self.wait_raised(seen, deadline)
     }
 
-    /// The flag was up at some moment after the word was `seen`.
+    /// Returns whether the flag has been raised since the word was `seen` without the flag.
     fn raised_since(&self, seen: u32) -> bool {
         self.word.load(Acquire) != seen
     }
 
-    fn sleep(&self, seen: u32, deadline: Option<Instant>) -> bool {
+    /// Spins, then parks, until the flag is raised.
+    fn wait_raised(&self, seen: u32, deadline: Option<Instant>) -> bool {
         let mut spin = SpinBudget::new();
         loop {
             rt::atom(&self.word);

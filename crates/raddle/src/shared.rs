@@ -1,4 +1,4 @@
-//! A cell without a lock: every race with it is the program's own.
+//! A cell that threads read and write without synchronization, to write down races.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -6,18 +6,22 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use crate::raw::Guarded;
 use crate::rt::{self, Kind, Op};
 
-/// A value that threads read and write as they please: safe, and as racy as a plain variable.
+/// A value that threads load and store without synchronization: safe, and as racy as a plain variable.
 ///
-/// [`get`](Shared::get) is a load, [`set`](Shared::set) is a store, and anything may happen between the two: this
-/// is the cell with which to write down a race and see it. A [recording](crate::trace::Recording) shows every load
-/// with its value and every store with the old and the new one. For a value that is really shared, take
-/// [`Mutex`](crate::Mutex) or an atomic.
+/// [`get`](Shared::get) is a load and [`set`](Shared::set) is a store, and other threads may run between the two. This is the cell
+/// with which to write down a race and see it. A [recording](crate::trace::Recording) shows each load with its value, and each
+/// store with the old and the new value. An explorer that checks for [data races](crate::rt::Kind::Load) reports conflicting
+/// accesses that nothing orders. To share a value for real, use a [`Mutex`](crate::Mutex) or an [atomic](crate::atomic).
 ///
 /// # Memory ordering
-/// Loads and stores are in one total order that agrees with each thread's own.
+/// The loads and stores of all threads are in one total order, which agrees with the order in each thread.
+///
+/// # Examples
+/// An update of another thread between the load and the store would be lost:
 ///
 /// ```
 /// use raddle::Shared;
+///
 /// let value = Shared::new(0);
 /// let local_copy = value.get();
 /// value.set(local_copy + 1);
@@ -28,7 +32,15 @@ pub struct Shared<T> {
 }
 
 impl<T> Shared<T> {
-    /// A cell that holds `value`.
+    /// Creates a cell that holds `value`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Shared;
+    ///
+    /// static HITS: Shared<u32> = Shared::new(0);
+    /// assert_eq!(HITS.get(), 0);
+    /// ```
     pub const fn new(value: T) -> Self {
         Self { value: Guarded::new(value) }
     }
@@ -36,24 +48,40 @@ impl<T> Shared<T> {
 
 impl<T: Copy + fmt::Debug> Shared<T> {
     /// Loads the value.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Shared;
+    ///
+    /// assert_eq!(Shared::new(3).get(), 3);
+    /// ```
     #[track_caller]
     pub fn get(&self) -> T {
         let op = Op::new(self, "Shared", Kind::Load);
         rt::point(op);
-        let held = self.value.lock();
-        let value = *held;
-        // Recorded before the next access is possible, so that the record is in the order of the accesses.
+        let guard = self.value.lock();
+        let value = *guard;
+        // Reported under the lock, so that reports are in the order of the accesses.
         rt::value(&op, || format!("{value:?}"));
         value
     }
 
     /// Stores a value.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Shared;
+    ///
+    /// let value = Shared::new(1);
+    /// value.set(2);
+    /// assert_eq!(value.get(), 2);
+    /// ```
     #[track_caller]
     pub fn set(&self, value: T) {
         let op = Op::new(self, "Shared", Kind::Store);
         rt::point(op);
-        let mut held = self.value.lock();
-        let before = std::mem::replace(&mut *held, value);
+        let mut guard = self.value.lock();
+        let before = std::mem::replace(&mut *guard, value);
         rt::value(&op, || format!("{before:?} → {value:?}"));
     }
 }
@@ -64,7 +92,7 @@ impl<T: Copy + fmt::Debug + Default> Default for Shared<T> {
     }
 }
 
-// No panic comes between the halves of a store.
+// A store is not interrupted by a panic.
 impl<T> UnwindSafe for Shared<T> {}
 impl<T> RefUnwindSafe for Shared<T> {}
 
