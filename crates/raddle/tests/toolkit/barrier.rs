@@ -45,12 +45,12 @@ fn a_round_works(barrier: &Arc<Barrier<'static>>) {
 }
 
 #[test]
-fn each_party_gets_its_own_index() {
+fn each_thread_gets_its_own_index() {
     repeat(50, || a_round_works(&Arc::new(Barrier::new(4))));
 }
 
 #[test]
-fn the_index_is_the_order_of_coming() {
+fn index_is_the_order_of_arrival() {
     within_limit(|| {
         let barrier = Arc::new(Barrier::new(4));
         let mut threads = Vec::new();
@@ -66,7 +66,7 @@ fn the_index_is_the_order_of_coming() {
 }
 
 #[test]
-fn a_barrier_for_one_is_always_open() {
+fn barrier_for_one_thread_never_blocks() {
     let acted = AtomicUsize::new(0);
     let barrier = Barrier::new(1).action(|| {
         acted.fetch_add(1, Relaxed);
@@ -80,12 +80,12 @@ fn a_barrier_for_one_is_always_open() {
 }
 
 #[test]
-fn a_barrier_for_none_cannot_be_made() {
+fn barrier_for_zero_threads_panics() {
     assert!(catch_unwind(|| drop(Barrier::new(0))).is_err());
 }
 
 #[test]
-fn nobody_goes_on_before_all_have_come_in_ten_thousand_rounds() {
+fn no_thread_continues_before_all_have_arrived() {
     const ROUNDS: usize = 10_000;
     within_limit(|| {
         let (barrier, come, sum) = (Barrier::new(4), AtomicUsize::new(0), AtomicUsize::new(0));
@@ -104,7 +104,7 @@ fn nobody_goes_on_before_all_have_come_in_ten_thousand_rounds() {
 }
 
 #[test]
-fn the_action_runs_once_a_round_before_anybody_goes_on() {
+fn action_runs_once_per_round_before_any_thread_continues() {
     within_limit(|| {
         let (acted, come) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let barrier = Barrier::new(3).action(|| {
@@ -128,7 +128,7 @@ fn the_action_runs_once_a_round_before_anybody_goes_on() {
 }
 
 #[test]
-fn the_last_to_come_runs_the_action() {
+fn last_thread_runs_the_action() {
     within_limit(|| {
         let actor = Arc::new(Mutex::new(None));
         let barrier = Arc::new(Barrier::new(3).action({
@@ -144,7 +144,7 @@ fn the_last_to_come_runs_the_action() {
 
 /// One of the mistakes that `CPython`'s own tests do not catch.
 #[test]
-fn an_action_that_panics_breaks_the_barrier() {
+fn panicking_action_breaks_the_barrier() {
     within_limit(|| {
         let barrier = Arc::new(Barrier::new(3).action(|| std::panic::resume_unwind(Box::new("the action"))));
         let others = waiting(&barrier, 2);
@@ -164,7 +164,7 @@ fn an_action_that_panics_breaks_the_barrier() {
 
 /// Another one of them.
 #[test]
-fn a_timeout_breaks_the_barrier_for_all() {
+fn timeout_breaks_the_barrier_for_all() {
     within_limit(|| {
         let barrier = Arc::new(Barrier::new(4));
         for limit in [Duration::ZERO, SHORT] {
@@ -186,7 +186,7 @@ fn a_timeout_breaks_the_barrier_for_all() {
 }
 
 #[test]
-fn the_default_limit_is_for_waits_that_name_none() {
+fn timeout_of_the_barrier_applies_to_plain_waits() {
     within_limit(|| {
         let barrier = Arc::new(Barrier::new(2).timeout(SHORT));
         assert_eq!(barrier.wait(), Err(BrokenBarrierError));
@@ -225,7 +225,7 @@ fn abort_lasts_until_reset() {
 }
 
 #[test]
-fn reset_breaks_the_round_of_those_who_wait_and_nothing_else() {
+fn reset_breaks_the_current_round_only() {
     within_limit(|| {
         let barrier = Arc::new(Barrier::new(3));
         barrier.reset(); // with nobody there
@@ -239,7 +239,7 @@ fn reset_breaks_the_round_of_those_who_wait_and_nothing_else() {
 }
 
 #[test]
-fn n_waiting_is_none_but_while_it_fills() {
+fn n_waiting_counts_only_while_a_round_fills() {
     within_limit(|| {
         let (acting, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
         let barrier = Arc::new(Barrier::new(3).action({
@@ -301,7 +301,7 @@ impl Acting {
 }
 
 #[test]
-fn who_comes_during_the_action_belongs_to_the_next_round() {
+fn thread_arriving_during_the_action_belongs_to_the_next_round() {
     within_limit(|| {
         let round = Acting::begin(false);
         let next: Vec<_> = (0..3)
@@ -323,7 +323,7 @@ fn who_comes_during_the_action_belongs_to_the_next_round() {
 }
 
 #[test]
-fn who_comes_during_an_action_that_fails_finds_the_barrier_broken() {
+fn thread_arriving_during_a_failing_action_gets_an_error() {
     within_limit(|| {
         let round = Acting::begin(true);
         let late = Thread::spawn({
@@ -340,7 +340,7 @@ fn who_comes_during_an_action_that_fails_finds_the_barrier_broken() {
 
 /// The round is complete when the action begins, so the limits of its parties do not matter any more.
 #[test]
-fn no_limit_passes_during_the_action() {
+fn no_wait_times_out_during_the_action() {
     /// Says whether the action began in time, which a busy machine may prevent.
     fn attempt(limit: Duration) -> bool {
         let deadline = Mutex::new(None::<std::time::Instant>);
@@ -389,7 +389,7 @@ fn abort_during_the_action_breaks_its_round() {
 }
 
 #[test]
-fn reset_during_the_action_breaks_its_round_alone() {
+fn reset_during_the_action_breaks_its_round_only() {
     within_limit(|| {
         let round = Acting::begin(false);
         round.barrier.reset();
@@ -402,7 +402,7 @@ fn reset_during_the_action_breaks_its_round_alone() {
 }
 
 #[test]
-fn an_action_may_abort_or_reset_its_own_barrier() {
+fn action_can_abort_or_reset_its_own_barrier() {
     within_limit(|| {
         for abort in [true, false] {
             let slot: Arc<Mutex<Option<Arc<Barrier<'static>>>>> = Arc::new(Mutex::new(None));
@@ -427,7 +427,7 @@ fn an_action_may_abort_or_reset_its_own_barrier() {
 
 /// A last arrival and a time-out at once: either all pass or all find it broken.
 #[test]
-fn a_timeout_at_the_last_moment_is_all_or_nothing() {
+fn late_timeout_breaks_the_round_for_all_or_none() {
     repeat(300, || {
         let barrier = Barrier::new(3);
         let results: Vec<_> = thread::scope(|s| {
@@ -444,7 +444,7 @@ fn a_timeout_at_the_last_moment_is_all_or_nothing() {
 
 /// Aborts and resets in the middle of everything strand nobody.
 #[test]
-fn nobody_is_stranded() {
+fn no_thread_is_left_waiting() {
     within_limit(|| {
         let (barrier, left) = (Barrier::new(3).action(thread::yield_now), AtomicUsize::new(4));
         thread::scope(|s| {
@@ -468,7 +468,7 @@ fn nobody_is_stranded() {
 }
 
 #[test]
-fn what_came_before_happens_before_what_comes_after() {
+fn arrivals_happen_before_the_returns() {
     repeat(100, || {
         let (before, acted) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let barrier = Barrier::new(3).action(|| acted.store(before.load(Relaxed), Relaxed));
@@ -485,7 +485,7 @@ fn what_came_before_happens_before_what_comes_after() {
 }
 
 #[test]
-fn statics_need_no_start() {
+fn barrier_can_be_a_static() {
     static GATE: Barrier<'static> = Barrier::new(1);
     assert_eq!(GATE.wait(), Ok(0));
 }

@@ -112,7 +112,7 @@ waits_with!(all_levels_of_an_rlock_are_given_up_and_taken_back, RLock::new(), 3)
 waits_with!(all_levels_of_a_reentrant_mutex_are_given_up_and_taken_back, ReentrantMutex::new(()), 3);
 
 #[test]
-fn who_waited_first_is_notified_first() {
+fn waiters_are_notified_in_fifo_order() {
     within_limit(|| {
         let (order, condition) = (Mutex::new(Vec::new()), Condition::new());
         thread::scope(|s| {
@@ -139,7 +139,7 @@ fn who_waited_first_is_notified_first() {
 }
 
 #[test]
-fn notify_counts_those_it_wakes() {
+fn notify_returns_the_number_of_woken_threads() {
     within_limit(|| {
         let (mutex, condition) = (Mutex::new(()), Condition::new());
         assert_eq!(condition.notify(&mutex.lock(), 3), 0);
@@ -158,7 +158,7 @@ fn notify_counts_those_it_wakes() {
 }
 
 #[test]
-fn a_limit_passes_and_the_lock_is_taken_back() {
+fn timed_out_wait_reacquires_the_lock() {
     within_limit(|| {
         let (mutex, rlock, condition) = (Mutex::new(0), RLock::new(), Condition::new());
         let mut held = mutex.lock();
@@ -179,7 +179,7 @@ fn a_limit_passes_and_the_lock_is_taken_back() {
 
 /// A limit of zero polls: whoever waits for the lock meanwhile may have it, and notify.
 #[test]
-fn a_limit_of_zero_gives_the_lock_up_all_the_same() {
+fn wait_with_a_zero_timeout_releases_the_lock() {
     within_limit(|| {
         let (done, condition) = (Mutex::new(false), Condition::new());
         thread::scope(|s| {
@@ -197,7 +197,7 @@ fn a_limit_of_zero_gives_the_lock_up_all_the_same() {
 }
 
 #[test]
-fn wait_for_returns_what_the_predicate_said_last() {
+fn wait_for_returns_the_last_result_of_the_predicate() {
     within_limit(|| {
         let (mutex, condition) = (Mutex::new(0), Condition::new());
         let mut held = mutex.lock();
@@ -221,7 +221,7 @@ fn wait_for_returns_what_the_predicate_said_last() {
 }
 
 #[test]
-fn wait_for_looks_again_after_every_notification() {
+fn wait_for_checks_after_each_notification() {
     within_limit(|| {
         let (number, condition) = (Mutex::new(0), Condition::new());
         thread::scope(|s| {
@@ -244,7 +244,7 @@ fn wait_for_looks_again_after_every_notification() {
 }
 
 #[test]
-fn the_predicate_sees_the_data_or_the_guard() {
+fn predicate_gets_the_data_or_the_guard() {
     within_limit(|| {
         let (cell, lock, condition) = (ReentrantMutex::new(Cell::new(1)), Lock::new(), Condition::new());
         condition.wait_for(&mut cell.lock(), |cell| cell.get() == 1);
@@ -254,7 +254,7 @@ fn the_predicate_sees_the_data_or_the_guard() {
 
 /// A notification and a time-out at once: exactly one of them counts.
 #[test]
-fn a_notification_is_neither_lost_nor_doubled_by_a_timeout() {
+fn timeout_neither_loses_nor_doubles_a_notification() {
     repeat(300, || {
         let (mutex, condition) = (Mutex::new(()), Condition::new());
         thread::scope(|s| {
@@ -271,7 +271,7 @@ fn a_notification_is_neither_lost_nor_doubled_by_a_timeout() {
 
 /// The same where the two meet all the time: whoever polls is in line for a moment only.
 #[test]
-fn a_poll_counts_every_notification_that_it_got() {
+fn polling_waiter_counts_each_notification() {
     within_limit(|| {
         let (mutex, condition, polls) = (Mutex::new(()), Condition::new(), AtomicUsize::new(500));
         let (woken, notified) = thread::scope(|s| {
@@ -294,7 +294,7 @@ fn a_poll_counts_every_notification_that_it_got() {
 }
 
 #[test]
-fn a_limit_beyond_all_time_waits() {
+fn timeout_beyond_the_clock_never_passes() {
     repeat(20, || {
         let (ready, condition) = (Mutex::new(false), Condition::new());
         thread::scope(|s| {
@@ -310,7 +310,7 @@ fn a_limit_beyond_all_time_waits() {
 }
 
 #[test]
-fn a_condition_serves_one_lock_at_a_time() {
+fn condition_serves_one_lock_at_a_time() {
     within_limit(|| {
         let (one, other, condition) = (Mutex::new(()), Mutex::new(()), Condition::default());
         thread::scope(|s| {
@@ -331,7 +331,7 @@ fn a_condition_serves_one_lock_at_a_time() {
 
 /// Python's `RuntimeError`: a guard is no proof where its lock can be released by hand.
 #[test]
-fn waiting_or_notifying_without_the_lock_is_an_error() {
+fn wait_and_notify_without_the_lock_panic() {
     within_limit(|| {
         let (lock, rlock, condition) = (Lock::new(), RLock::new(), Condition::new());
         let mut held = lock.lock();
@@ -366,7 +366,7 @@ fn waiting_or_notifying_without_the_lock_is_an_error() {
 }
 
 #[test]
-fn a_predicate_that_panics_keeps_the_lock_consistent() {
+fn panicking_predicate_leaves_the_lock_consistent() {
     within_limit(|| {
         let (mutex, condition) = (Mutex::new(0), Condition::new());
         let text = panic_of(|| {
@@ -379,7 +379,7 @@ fn a_predicate_that_panics_keeps_the_lock_consistent() {
 }
 
 #[test]
-fn a_panic_after_a_wait_lets_go_of_the_lock() {
+fn panic_after_a_wait_releases_the_lock() {
     within_limit(|| {
         let (rlock, condition) = (RLock::new(), Condition::new());
         panic_of(|| {
@@ -392,7 +392,7 @@ fn a_panic_after_a_wait_lets_go_of_the_lock() {
 }
 
 #[test]
-fn statics_need_no_start_and_arcs_work() {
+fn condition_can_be_a_static_or_in_an_arc() {
     static READY: Condition = Condition::new();
     let mutex = Arc::new(Mutex::new(()));
     assert!(!READY.wait_timeout(&mut mutex.lock(), Duration::ZERO));

@@ -15,7 +15,7 @@ fn past() -> std::time::Instant {
 }
 
 #[test]
-fn waiting_ends_at_once_while_the_flag_is_up() {
+fn wait_returns_at_once_while_the_event_is_set() {
     let event = Event::default();
     assert!(!event.is_set());
     event.set();
@@ -29,14 +29,14 @@ fn waiting_ends_at_once_while_the_flag_is_up() {
 }
 
 #[test]
-fn a_limit_passes() {
+fn wait_times_out() {
     let (event, start) = (Event::new(), time::now());
     assert!(!event.wait_timeout(SHORT) && !event.wait_deadline(time::now() + SHORT));
     assert!(time::now() - start >= SHORT * 2);
 }
 
 #[test]
-fn set_lets_everybody_go() {
+fn set_releases_all_waiters() {
     repeat(20, || {
         let (event, gone) = (Event::new(), AtomicUsize::new(0));
         thread::scope(|s| {
@@ -60,7 +60,7 @@ fn set_lets_everybody_go() {
 /// A raised flag that is lowered at once has still been raised for all who waited.
 #[test]
 #[cfg(target_os = "linux")]
-fn set_and_clear_let_everybody_go_who_waited() {
+fn set_followed_by_clear_releases_all_waiters() {
     repeat(20, || {
         let event = Arc::new(Event::new());
         let waiting: Vec<_> = (0..8)
@@ -109,7 +109,7 @@ fn no_round_of_set_and_clear_is_missed() {
 }
 
 #[test]
-fn set_happens_before_what_it_ends() {
+fn set_happens_before_the_waits_that_it_ends() {
     repeat(200, || {
         let (event, value) = (Event::new(), AtomicU32::new(0));
         thread::scope(|s| {
@@ -132,7 +132,7 @@ fn set_happens_before_what_it_ends() {
 /// The usual way to say that there is work: store it, then set; clear, then look. Whoever lowers the flag last
 /// must see the work of everybody who raised it before, even if it was up already.
 #[test]
-fn a_flag_that_was_up_publishes_all_the_same() {
+fn set_of_a_set_event_publishes_too() {
     // The watch of debug builds orders everything; without it, a miss came up once in some ten thousand rounds.
     const ROUNDS: u32 = if cfg!(debug_assertions) { 500 } else { 40_000 };
     within_limit(|| {
@@ -173,7 +173,7 @@ fn timeouts_race_with_set() {
 }
 
 #[test]
-fn statics_need_no_start() {
+fn event_can_be_a_static() {
     static GO: Event = Event::new();
     GO.set();
     GO.wait();

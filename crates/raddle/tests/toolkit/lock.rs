@@ -26,7 +26,7 @@ fn past() -> std::time::Instant {
 }
 
 #[test]
-fn a_lock_is_held_by_one_at_a_time() {
+fn lock_has_one_holder_at_a_time() {
     repeat(20, || {
         let (lock, inside) = (Lock::new(), AtomicUsize::new(0));
         let turns = |n: usize| {
@@ -49,7 +49,7 @@ fn a_lock_is_held_by_one_at_a_time() {
 }
 
 #[test]
-fn any_thread_may_release_a_lock() {
+fn lock_can_be_released_by_any_thread() {
     repeat(100, || {
         let lock = Arc::new(Lock::new());
         lock.acquire();
@@ -64,7 +64,7 @@ fn any_thread_may_release_a_lock() {
 }
 
 #[test]
-fn releasing_a_free_lock_is_an_error() {
+fn release_of_a_free_lock_is_an_error() {
     let lock = Lock::new();
     assert_eq!(lock.release(), Err(NotHeldError));
     lock.acquire();
@@ -75,7 +75,7 @@ fn releasing_a_free_lock_is_an_error() {
 }
 
 #[test]
-fn a_lock_that_is_held_cannot_be_taken_within_a_limit() {
+fn held_lock_is_not_acquired_before_the_timeout() {
     let (lock, start) = (Lock::default(), time::now());
     let held = lock.lock();
     assert!(!lock.try_acquire() && lock.try_lock().is_none());
@@ -89,7 +89,7 @@ fn a_lock_that_is_held_cannot_be_taken_within_a_limit() {
 }
 
 #[test]
-fn a_free_lock_can_be_taken_in_no_time() {
+fn free_lock_is_acquired_with_a_zero_timeout() {
     let lock = Lock::new();
     drop(lock.lock_timeout(Duration::ZERO).unwrap());
     drop(lock.lock_timeout(Duration::MAX).unwrap());
@@ -100,7 +100,7 @@ fn a_free_lock_can_be_taken_in_no_time() {
 }
 
 #[test]
-fn a_limit_beyond_all_time_waits() {
+fn timeout_beyond_the_clock_never_passes() {
     repeat(20, || {
         let (lock, rlock) = (Lock::new(), RLock::new());
         let (held, also) = (lock.lock(), rlock.lock());
@@ -114,7 +114,7 @@ fn a_limit_beyond_all_time_waits() {
 }
 
 #[test]
-fn a_waiting_thread_gets_a_lock_that_is_released_in_time() {
+fn lock_released_before_the_timeout_is_acquired() {
     repeat(50, || {
         let lock = Lock::new();
         let held = lock.lock();
@@ -131,7 +131,7 @@ fn a_waiting_thread_gets_a_lock_that_is_released_in_time() {
 }
 
 #[test]
-fn a_panic_lets_go_of_a_lock() {
+fn panic_releases_a_lock() {
     let (lock, rlock) = (Lock::new(), RLock::new());
     let failed = catch_unwind(AssertUnwindSafe(|| {
         let (_one, _two, _again) = (lock.lock(), rlock.lock(), rlock.lock());
@@ -143,7 +143,7 @@ fn a_panic_lets_go_of_a_lock() {
 }
 
 #[test]
-fn a_guard_of_a_lock_may_go_to_another_thread() {
+fn guard_of_a_lock_can_move_to_another_thread() {
     let lock = Lock::new();
     let guard = lock.lock();
     assert!(format!("{guard:?}").contains("locked: true"));
@@ -152,7 +152,7 @@ fn a_guard_of_a_lock_may_go_to_another_thread() {
 }
 
 #[test]
-fn a_lock_released_by_hand_is_no_concern_of_its_guard() {
+fn guard_ignores_a_release_by_hand() {
     let lock = Lock::new();
     let guard = lock.lock();
     elsewhere(|| lock.release().unwrap());
@@ -161,14 +161,14 @@ fn a_lock_released_by_hand_is_no_concern_of_its_guard() {
 }
 
 #[test]
-fn statics_need_no_start() {
+fn lock_can_be_a_static() {
     static LOCK: Lock = Lock::new();
     static RLOCK: RLock = RLock::new();
     let _guards = (LOCK.lock(), RLOCK.lock(), RLOCK.lock());
 }
 
 #[test]
-fn an_rlock_is_free_when_released_as_often_as_taken() {
+fn rlock_is_free_once_released_as_often_as_acquired() {
     let lock = RLock::default();
     lock.acquire();
     assert!(lock.try_acquire() && lock.acquire_timeout(Duration::ZERO) && lock.acquire_deadline(past()));
@@ -187,7 +187,7 @@ fn an_rlock_is_free_when_released_as_often_as_taken() {
 }
 
 #[test]
-fn only_its_holder_releases_an_rlock() {
+fn rlock_is_released_by_its_owner_only() {
     let lock = RLock::new();
     let guard = lock.lock();
     assert_eq!(elsewhere(|| lock.release()), Err(NotOwnerError));
@@ -205,7 +205,7 @@ fn only_its_holder_releases_an_rlock() {
 }
 
 #[test]
-fn an_rlock_is_held_by_one_at_a_time() {
+fn rlock_has_one_owner_at_a_time() {
     repeat(20, || {
         let (lock, inside) = (RLock::new(), AtomicUsize::new(0));
         let turns = || {
@@ -223,7 +223,7 @@ fn an_rlock_is_held_by_one_at_a_time() {
 }
 
 #[test]
-fn a_thread_that_ended_while_holding_makes_nobody_the_owner() {
+fn terminated_owner_makes_no_other_thread_the_owner() {
     let lock = RLock::new();
     elsewhere(|| lock.acquire());
     for _ in 0..100 {
@@ -233,7 +233,7 @@ fn a_thread_that_ended_while_holding_makes_nobody_the_owner() {
 }
 
 #[test]
-fn a_lock_waited_for_by_many_goes_to_each() {
+fn each_waiter_acquires_the_lock() {
     within_limit(|| {
         let (lock, got) = (Arc::new(Lock::new()), Arc::new(AtomicUsize::new(0)));
         lock.acquire();
@@ -267,7 +267,7 @@ fn sleeps(thread: &thread::ThreadHandle) -> bool {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn waiter_that_has_been_asleep_longest_is_woken_first() {
+fn waiter_parked_longest_is_woken_first() {
     // With the watch on, waiters sleep in slices: the last test runs this one without it.
     if raddle::watch::is_on() {
         return;
@@ -299,7 +299,7 @@ fn waiter_that_has_been_asleep_longest_is_woken_first() {
 }
 
 #[test]
-fn a_panicking_thread_lets_the_next_one_go_on() {
+fn panicking_thread_releases_its_lock_to_a_waiter() {
     repeat(20, || {
         let (lock, inside) = (RLock::new(), Event::new());
         thread::scope(|s| {
@@ -317,7 +317,7 @@ fn a_panicking_thread_lets_the_next_one_go_on() {
 
 /// A scheduler is safe code, so nothing it says may hand out one lock twice.
 #[test]
-fn a_wait_without_a_limit_cannot_time_out() {
+fn wait_without_a_deadline_never_times_out() {
     let impatient = Unkind { wait: Some(Box::new(|_| Wait::TimedOut)), ..Unkind::default() };
     within_limit(|| {
         under(impatient, || {
@@ -338,7 +338,7 @@ fn a_wait_without_a_limit_cannot_time_out() {
 
 /// A thread that has left a scheduler is nobody until it is asked who it is, even if that is at its very end.
 #[test]
-fn a_thread_at_its_very_end_owns_no_free_lock() {
+fn terminating_thread_owns_no_free_lock() {
     static FREE: RLock = RLock::new();
     struct Last(mpsc::Sender<(bool, bool)>);
     impl Drop for Last {

@@ -50,7 +50,7 @@ fn no_update_is_lost() {
 }
 
 #[test]
-fn a_mutex_that_is_held_cannot_be_taken_within_a_limit() {
+fn held_mutex_is_not_acquired_before_the_timeout() {
     let mutex = Mutex::new(1);
     let held = mutex.lock();
     let start = time::now();
@@ -68,7 +68,7 @@ fn a_mutex_that_is_held_cannot_be_taken_within_a_limit() {
 }
 
 #[test]
-fn a_waiting_thread_gets_a_mutex_that_is_released_in_time() {
+fn mutex_released_before_the_timeout_is_acquired() {
     repeat(50, || {
         let mutex = Mutex::new(0);
         let held = mutex.lock();
@@ -83,7 +83,7 @@ fn a_waiting_thread_gets_a_mutex_that_is_released_in_time() {
 }
 
 #[test]
-fn a_panic_lets_go_of_a_mutex_and_leaves_the_data() {
+fn panic_releases_a_mutex_and_leaves_the_data() {
     let (mutex, reentrant) = (Mutex::new(1), ReentrantMutex::new(Cell::new(1)));
     let failed = catch_unwind(AssertUnwindSafe(|| {
         let (mut held, outer, inner) = (mutex.lock(), reentrant.lock(), reentrant.lock());
@@ -100,7 +100,7 @@ fn a_panic_lets_go_of_a_mutex_and_leaves_the_data() {
 }
 
 #[test]
-fn the_data_comes_out_and_in() {
+fn data_can_be_replaced_and_extracted() {
     let mut mutex = Mutex::from("a".to_owned());
     mutex.get_mut().push('b');
     mutex.lock().push('c');
@@ -114,7 +114,7 @@ fn the_data_comes_out_and_in() {
 }
 
 #[test]
-fn data_without_a_size_can_be_guarded() {
+fn unsized_data_can_be_guarded() {
     let bytes: Arc<Mutex<[u8]>> = Arc::new(Mutex::new([1, 2, 3]));
     bytes.lock()[0] = 9;
     assert_eq!(&*bytes.lock(), [9, 2, 3]);
@@ -123,7 +123,7 @@ fn data_without_a_size_can_be_guarded() {
 }
 
 #[test]
-fn the_data_is_dropped_once() {
+fn data_is_dropped_once() {
     let data = Arc::new(());
     let mutex = Mutex::new(data.clone());
     drop(mutex.lock());
@@ -136,7 +136,7 @@ fn the_data_is_dropped_once() {
 }
 
 #[test]
-fn debug_never_waits() {
+fn debug_never_blocks() {
     let (mutex, reentrant) = (Mutex::new(1), ReentrantMutex::new(1));
     assert_eq!(format!("{mutex:?} {reentrant:?}"), "Mutex { value: 1 } ReentrantMutex { value: 1 }");
     let held = (mutex.lock(), reentrant.lock());
@@ -146,7 +146,7 @@ fn debug_never_waits() {
 }
 
 #[test]
-fn statics_need_no_start() {
+fn mutex_can_be_a_static() {
     static TOTAL: Mutex<u64> = Mutex::new(0);
     static COUNT: ReentrantMutex<Cell<u64>> = ReentrantMutex::new(Cell::new(0));
     *TOTAL.lock() += 1;
@@ -155,7 +155,7 @@ fn statics_need_no_start() {
 }
 
 #[test]
-fn a_reentrant_mutex_is_its_holders_alone() {
+fn reentrant_mutex_is_accessible_to_its_owner_only() {
     let mutex = ReentrantMutex::new(Cell::new(1));
     let outer = mutex.lock();
     let inner =
@@ -190,7 +190,7 @@ fn no_update_of_a_cell_is_lost() {
 }
 
 #[test]
-fn a_holder_that_panics_lets_the_next_one_go_on() {
+fn panicking_holder_releases_the_mutex_to_a_waiter() {
     repeat(20, || {
         let (mutex, inside) = (Mutex::new(0), Event::new());
         thread::scope(|s| {
@@ -223,7 +223,7 @@ macro_rules! assert_stays {
 fn assert_shared<T: ?Sized + Sync>() {}
 
 #[test]
-fn what_must_stay_on_its_thread_does() {
+fn guards_are_not_send() {
     assert_stays!(MutexGuard<'_, u8>, RLockGuard<'_>, ReentrantMutexGuard<'_, u8>, Entered, Mutex<*const u8>);
     assert_shared::<MutexGuard<'_, u8>>();
     assert_shared::<(

@@ -16,7 +16,7 @@ fn past() -> std::time::Instant {
 }
 
 #[test]
-fn no_more_threads_are_inside_than_there_are_permits() {
+fn no_more_permits_are_out_than_exist() {
     repeat(10, || {
         let (semaphore, inside, most) = (Semaphore::new(3), AtomicUsize::new(0), AtomicUsize::new(0));
         let turns = |n: usize| {
@@ -42,7 +42,7 @@ fn no_more_threads_are_inside_than_there_are_permits() {
 }
 
 #[test]
-fn a_release_may_come_first_and_from_anywhere() {
+fn release_can_precede_the_acquire_in_any_thread() {
     let semaphore = Semaphore::new(0);
     assert!(semaphore.try_acquire().is_none());
     thread::scope(|s| drop(s.spawn(|| semaphore.release())));
@@ -53,7 +53,7 @@ fn a_release_may_come_first_and_from_anywhere() {
 }
 
 #[test]
-fn releasing_nothing_is_an_error() {
+fn release_of_no_permits_is_an_error() {
     let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
     assert_eq!(semaphore.release_many(0), Err(NoPermitsError));
     bounded.acquire().forget();
@@ -63,7 +63,7 @@ fn releasing_nothing_is_an_error() {
 }
 
 #[test]
-fn a_release_too_many_changes_nothing() {
+fn surplus_release_changes_nothing() {
     let bounded = BoundedSemaphore::new(2);
     assert_eq!(bounded.release(), Err(PermitError::Surplus { bound: 2 }));
     bounded.acquire().forget();
@@ -77,7 +77,7 @@ fn a_release_too_many_changes_nothing() {
 }
 
 #[test]
-fn a_release_too_many_cannot_hide_behind_a_waiting_thread() {
+fn surplus_release_is_an_error_while_a_thread_waits() {
     within_limit(|| {
         let bounded = BoundedSemaphore::new(2);
         bounded.acquire_many(2).unwrap().forget();
@@ -93,7 +93,7 @@ fn a_release_too_many_cannot_hide_behind_a_waiting_thread() {
 }
 
 #[test]
-fn the_count_cannot_overflow() {
+fn count_cannot_overflow() {
     let semaphore = Semaphore::new(usize::MAX);
     let too_many = |run: &dyn Fn()| assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
     too_many(&|| semaphore.release());
@@ -104,7 +104,7 @@ fn the_count_cannot_overflow() {
 }
 
 #[test]
-fn more_than_there_ever_are_is_an_error() {
+fn request_beyond_the_bound_is_an_error() {
     let bounded = BoundedSemaphore::new(2);
     let error = PermitError::TooMany { requested: 3, bound: 2 };
     assert_eq!(bounded.acquire_many(3).unwrap_err(), error);
@@ -120,7 +120,7 @@ fn more_than_there_ever_are_is_an_error() {
 }
 
 #[test]
-fn permits_that_are_out_cannot_be_taken_within_a_limit() {
+fn permits_that_are_out_are_not_acquired_before_the_timeout() {
     let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
     let (one, other) = (semaphore.acquire(), bounded.acquire());
     let start = time::now();
@@ -145,7 +145,7 @@ fn permits_that_are_out_cannot_be_taken_within_a_limit() {
 }
 
 #[test]
-fn free_permits_can_be_taken_in_no_time() {
+fn free_permits_are_acquired_with_a_zero_timeout() {
     let (semaphore, bounded) = (Semaphore::new(2), BoundedSemaphore::new(2));
     for limit in [Duration::ZERO, Duration::MAX] {
         assert!(
@@ -164,7 +164,7 @@ fn free_permits_can_be_taken_in_no_time() {
 }
 
 #[test]
-fn a_panic_gives_permits_back() {
+fn panic_releases_permits() {
     let (semaphore, bounded) = (Semaphore::new(3), BoundedSemaphore::new(2));
     let failed = catch_unwind(AssertUnwindSafe(|| {
         let _permits = (semaphore.acquire_many(3), bounded.acquire());
@@ -175,7 +175,7 @@ fn a_panic_gives_permits_back() {
 }
 
 #[test]
-fn a_permit_may_go_to_another_thread() {
+fn permit_can_move_to_another_thread() {
     let semaphore = Semaphore::new(1);
     let permit = semaphore.acquire();
     thread::scope(|s| drop(s.spawn(move || drop(permit))));
@@ -183,7 +183,7 @@ fn a_permit_may_go_to_another_thread() {
 }
 
 #[test]
-fn permits_are_given_in_the_order_of_asking() {
+fn waiters_are_served_in_fifo_order() {
     within_limit(|| {
         let (semaphore, order) = (Semaphore::new(0), Mutex::new(Vec::new()));
         thread::scope(|s| {
@@ -206,7 +206,7 @@ fn permits_are_given_in_the_order_of_asking() {
 
 /// The first in line asks for three; one permit at a time comes back, and nobody behind gets past.
 #[test]
-fn a_big_request_is_not_passed_by_small_ones() {
+fn small_request_does_not_overtake_a_large_one() {
     within_limit(|| {
         let (semaphore, order) = (Semaphore::new(0), Mutex::new(Vec::new()));
         thread::scope(|s| {
@@ -238,7 +238,7 @@ fn a_big_request_is_not_passed_by_small_ones() {
 }
 
 #[test]
-fn a_big_request_that_times_out_lets_those_behind_it_go() {
+fn timed_out_request_leaves_the_queue_to_those_behind_it() {
     repeat(10, || {
         let semaphore = Semaphore::new(2);
         thread::scope(|s| {
@@ -251,7 +251,7 @@ fn a_big_request_that_times_out_lets_those_behind_it_go() {
 }
 
 #[test]
-fn one_release_serves_as_many_as_it_can() {
+fn release_serves_as_many_waiters_as_possible() {
     within_limit(|| {
         let semaphore = Semaphore::new(0);
         thread::scope(|s| {
@@ -271,7 +271,7 @@ fn one_release_serves_as_many_as_it_can() {
 
 /// A grant and a time-out at once: the permit is either taken or left, never lost, never doubled.
 #[test]
-fn no_permit_is_lost_or_made_by_a_timeout() {
+fn timeout_neither_loses_nor_creates_a_permit() {
     repeat(300, || {
         let semaphore = Semaphore::new(0);
         let taken: usize = thread::scope(|s| {
@@ -296,7 +296,7 @@ fn no_permit_is_lost_or_made_by_a_timeout() {
 
 /// The same where the two meet all the time: whoever polls is in line for a moment only.
 #[test]
-fn a_poll_keeps_every_permit_that_it_got() {
+fn polling_thread_keeps_each_permit() {
     within_limit(|| {
         let (semaphore, polls) = (Semaphore::new(0), AtomicUsize::new(2_000));
         let (taken, released) = thread::scope(|s| {
@@ -321,7 +321,7 @@ fn a_poll_keeps_every_permit_that_it_got() {
 }
 
 #[test]
-fn a_release_happens_before_the_acquire_that_it_enables() {
+fn release_happens_before_the_acquire_that_it_enables() {
     repeat(200, || {
         let (semaphore, value) = (Semaphore::new(0), AtomicUsize::new(0));
         thread::scope(|s| {
@@ -336,7 +336,7 @@ fn a_release_happens_before_the_acquire_that_it_enables() {
 }
 
 #[test]
-fn a_limit_beyond_all_time_waits() {
+fn timeout_beyond_the_clock_never_passes() {
     repeat(20, || {
         let semaphore = Semaphore::new(0);
         thread::scope(|s| {
@@ -348,7 +348,7 @@ fn a_limit_beyond_all_time_waits() {
 }
 
 #[test]
-fn nothing_can_be_taken_too() {
+fn zero_permits_can_be_acquired() {
     let (semaphore, bounded) = (Semaphore::new(0), BoundedSemaphore::new(0));
     drop((semaphore.acquire_many(0), bounded.acquire_many(0).unwrap()));
     assert!(
@@ -361,7 +361,7 @@ fn nothing_can_be_taken_too() {
 
 /// A scheduler tells by the object which steps conflict, so a permit must name its semaphore as it is.
 #[test]
-fn the_steps_of_a_permit_are_those_of_its_semaphore() {
+fn steps_of_a_permit_name_its_semaphore() {
     let recording = Recording::start();
     let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
     drop((semaphore.acquire(), bounded.acquire()));
@@ -390,7 +390,7 @@ fn default_is_one_permit() {
 }
 
 #[test]
-fn statics_need_no_start() {
+fn semaphore_can_be_a_static() {
     static JOBS: Semaphore = Semaphore::new(1);
     static CONNECTIONS: BoundedSemaphore = BoundedSemaphore::new(1);
     let _permits = (JOBS.acquire(), CONNECTIONS.acquire());
