@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::blocking::{Blocking, Timeout};
 use super::error::{GetError, PutError, ShutDownError, TooManyTasksDoneError};
 use super::order::Order;
-use super::state::{Items, QueueState};
+use super::state::{ItemList, QueueState};
 use crate::rt::{self, Kind, Op, Place};
 
 /// A queue through which threads pass items to each other.
@@ -300,7 +300,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     #[track_caller]
     fn put_slow(&self, item: T, timeout: Timeout) -> Result<(), PutError<T>> {
         let op = self.op(Kind::Put);
-        self.blocking.put(op, Items::one(item), timeout).map_err(|error| error.map(Items::into_one))
+        self.blocking.put(op, ItemList::one(item), timeout).map_err(|error| error.map(ItemList::into_one))
     }
 
     #[cold]
@@ -536,13 +536,13 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     {
         let mut items = items.into_iter();
         if is_of_a_container::<I::IntoIter>() {
-            let items = Items::many(items.collect());
-            return self.blocking.put(op, items, timeout).map_err(|error| error.map(Items::into_vec));
+            let items = ItemList::many(items.collect());
+            return self.blocking.put(op, items, timeout).map_err(|error| error.map(ItemList::into_vec));
         }
         let timeout = timeout.for_all();
         while let Some(item) = items.next() {
             let Err(item) = self.blocking.put_fast(item) else { continue };
-            if let Err(error) = self.blocking.put(op, Items::one(item), timeout) {
+            if let Err(error) = self.blocking.put(op, ItemList::one(item), timeout) {
                 return Err(error.map(|refused| {
                     let bounded = items.size_hint().1.is_some();
                     let rest = items.take(if bounded { usize::MAX } else { 0 });

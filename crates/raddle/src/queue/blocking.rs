@@ -6,15 +6,15 @@
 //!
 //! # Spinning
 //! A thread that may wait spins before it enqueues itself, since waking a parked thread costs as much as thousands of fast
-//! puts. While it spins it is in no wait queue, so threads that wait are served first. On a single processor nothing can
-//! happen meanwhile, and under a scheduler only what the scheduler decides: there it does not spin.
+//! puts. While it spins it is in no wait queue, so threads that wait are served first. It does not spin on a single processor,
+//! where no other thread runs meanwhile, nor under a scheduler, which decides what runs.
 
 use std::time::{Duration, Instant};
 
 use super::error::{GetError, PutError, TooManyTasksDoneError};
 use super::flavors::{Locked, Observed, Ring, TwoLock, Unobserved};
 use super::order::Order;
-use super::state::{Items, Outcome, QueueState};
+use super::state::{AttemptOutcome, ItemList, QueueState};
 use crate::rt::{self, Op, Show};
 use crate::sys::spin::SpinBudget;
 
@@ -31,7 +31,7 @@ enum Flavor<T, O: Order<T>> {
     Ring(Ring<T>),
 }
 
-/// Calls the same method of whichever flavor the queue has. The conditions are constants: for each order, they leave only the
+/// Calls a method of the flavor that the queue has. The conditions are constants: for each order, they leave only the
 /// flavors that [`Blocking::new`] chooses from.
 macro_rules! each {
     ($blocking:expr, $flavor:ident => $call:expr) => {
@@ -138,9 +138,9 @@ impl<T, O: Order<T>> Blocking<T, O> {
     pub(super) fn put(
         &self,
         op: Op,
-        mut items: Items<T>,
+        mut items: ItemList<T>,
         timeout: Timeout,
-    ) -> Result<(), PutError<Items<T>>> {
+    ) -> Result<(), PutError<ItemList<T>>> {
         rt::point(op);
         rt::value(&op, || self.show.many(items.iter()));
         let outcome = self.spin_then_enqueue(timeout, Wanted::Room, |attempt| match attempt {
@@ -148,10 +148,10 @@ impl<T, O: Order<T>> Blocking<T, O> {
             Attempt::Full { may_wait } => each!(self, flavor => flavor.put(&mut items, may_wait)),
         });
         let waiter = match outcome {
-            Outcome::Done(()) => return Ok(()),
-            Outcome::NotNow => return Err(PutError::Full(items)),
-            Outcome::ShutDown => return Err(PutError::ShutDown(items)),
-            Outcome::Enqueued(waiter) => waiter,
+            AttemptOutcome::Done(()) => return Ok(()),
+            AttemptOutcome::NotNow => return Err(PutError::Full(items)),
+            AttemptOutcome::ShutDown => return Err(PutError::ShutDown(items)),
+            AttemptOutcome::Enqueued(waiter) => waiter,
         };
         let served = waiter.wait(op, timeout.deadline()).is_some()
             || !each!(self, flavor => flavor.update(|state, _| state.putters.remove(&waiter)));
@@ -165,16 +165,16 @@ impl<T, O: Order<T>> Blocking<T, O> {
 
     /// Puts a single item by the fast path.
     #[inline]
-    fn put_first_fast(&self, items: &mut Items<T>) -> Outcome<T, ()> {
-        if let Items::One(slot) = items
+    fn put_first_fast(&self, items: &mut ItemList<T>) -> AttemptOutcome<T, ()> {
+        if let ItemList::One(slot) = items
             && let Some(item) = slot.take()
         {
             match each!(self, flavor => flavor.put_fast(item, Observed)) {
-                Ok(()) => return Outcome::Done(()),
+                Ok(()) => return AttemptOutcome::Done(()),
                 Err(item) => *slot = Some(item),
             }
         }
-        Outcome::NotNow
+        AttemptOutcome::NotNow
     }
 
     pub(super) fn get(&self, op: Op, timeout: Timeout) -> Result<T, GetError> {
@@ -191,16 +191,15 @@ impl<T, O: Order<T>> Blocking<T, O> {
     /// Gets an item without announcing the step.
     fn next(&self, op: Op, timeout: Timeout) -> Result<T, GetError> {
         let outcome = self.spin_then_enqueue(timeout, Wanted::Items, |attempt| match attempt {
-            Attempt::Fast => {
-                each!(self, flavor => flavor.get_fast(true, Observed)).map_or(Outcome::NotNow, Outcome::Done)
-            }
+            Attempt::Fast => each!(self, flavor => flavor.get_fast(true, Observed))
+                .map_or(AttemptOutcome::NotNow, AttemptOutcome::Done),
             Attempt::Full { may_wait } => each!(self, flavor => flavor.get(may_wait)),
         });
         let waiter = match outcome {
-            Outcome::Done(item) => return Ok(item),
-            Outcome::NotNow => return Err(GetError::Empty),
-            Outcome::ShutDown => return Err(GetError::ShutDown),
-            Outcome::Enqueued(waiter) => waiter,
+            AttemptOutcome::Done(item) => return Ok(item),
+            AttemptOutcome::NotNow => return Err(GetError::Empty),
+            AttemptOutcome::ShutDown => return Err(GetError::ShutDown),
+            AttemptOutcome::Enqueued(waiter) => waiter,
         };
         if waiter.wait(op, timeout.deadline()).is_none()
             && each!(self, flavor => flavor.update(|state, _| state.getters.remove(&waiter)))
@@ -244,7 +243,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
             each!(self, flavor => flavor.get_many(&mut batch, max));
             return batch;
         }
-        let Outcome::Enqueued(waiter) = each!(self, flavor => flavor.fill(&mut batch, max)) else {
+        let AttemptOutcome::Enqueued(waiter) = each!(self, flavor => flavor.fill(&mut batch, max)) else {
             return batch;
         };
         if waiter.wait(op, rt::deadline(linger)).is_none() {
@@ -265,9 +264,9 @@ impl<T, O: Order<T>> Blocking<T, O> {
     pub(super) fn join(&self, op: Op, timeout: Timeout) -> bool {
         rt::point(op);
         match each!(self, flavor => flavor.update(|state, _| state.join(timeout.may_wait()))) {
-            Outcome::Done(()) => true,
-            Outcome::NotNow | Outcome::ShutDown => false,
-            Outcome::Enqueued(waiter) => {
+            AttemptOutcome::Done(()) => true,
+            AttemptOutcome::NotNow | AttemptOutcome::ShutDown => false,
+            AttemptOutcome::Enqueued(waiter) => {
                 waiter.wait(op, timeout.deadline()).is_some()
                     || !each!(self, flavor => flavor.update(|state, _| state.joiners.remove(&waiter)))
             }
@@ -299,12 +298,12 @@ impl<T, O: Order<T>> Blocking<T, O> {
         &self,
         timeout: Timeout,
         wanted: Wanted,
-        mut attempt: impl FnMut(Attempt) -> Outcome<T, R>,
-    ) -> Outcome<T, R> {
+        mut attempt: impl FnMut(Attempt) -> AttemptOutcome<T, R>,
+    ) -> AttemptOutcome<T, R> {
         // Where nobody observes, the fast path has just failed. At a ring it is worth another try, since the full path
         // keeps all other threads from theirs.
         if (!rt::quiet() || matches!(self.flavor, Flavor::Ring(_)))
-            && let done @ Outcome::Done(_) = attempt(Attempt::Fast)
+            && let done @ AttemptOutcome::Done(_) = attempt(Attempt::Fast)
         {
             return done;
         }
@@ -319,14 +318,14 @@ impl<T, O: Order<T>> Blocking<T, O> {
             self.gather(wanted);
             // The fast path again and again: a moment later there may be more to do in one go.
             for _ in 0..3 {
-                if let done @ Outcome::Done(_) = attempt(Attempt::Fast) {
+                if let done @ AttemptOutcome::Done(_) = attempt(Attempt::Fast) {
                     return done;
                 }
                 spin.spin();
             }
             if !self.expects_fast_path() {
                 match attempt(Attempt::Full { may_wait: false }) {
-                    Outcome::NotNow => {}
+                    AttemptOutcome::NotNow => {}
                     outcome => return outcome,
                 }
             }

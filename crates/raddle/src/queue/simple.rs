@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::blocking::{Blocking, Timeout};
 use super::order::Fifo;
-use super::state::Items;
+use super::state::ItemList;
 use crate::rt::{Kind, Op};
 
 /// A FIFO queue for any number of items, without [`join`](crate::queue::BaseQueue::join) or
@@ -71,7 +71,7 @@ impl<T> SimpleQueue<T> {
     #[cold]
     #[track_caller]
     fn put_slow(&self, item: T) {
-        let put = self.blocking.put(self.op(Kind::Put), Items::one(item), Timeout::Now);
+        let put = self.blocking.put(self.op(Kind::Put), ItemList::one(item), Timeout::Now);
         debug_assert!(put.is_ok(), "a queue without a limit refused an item");
     }
 

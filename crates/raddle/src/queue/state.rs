@@ -26,7 +26,7 @@ use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
 #[repr(C)]
 pub(super) struct QueueState<T> {
     /// No thread waits to put or to get, and the queue is not shut down: the fast paths are possible.
-    plain: bool,
+    fast_path: bool,
     shut_down: bool,
     /// The number of items put and not yet marked done.
     pub(super) unfinished: usize,
@@ -39,7 +39,7 @@ pub(super) struct QueueState<T> {
 }
 
 /// The outcome of an attempt.
-pub(super) enum Outcome<T, R> {
+pub(super) enum AttemptOutcome<T, R> {
     Done(R),
     /// The queue is full, or empty, and the thread does not want to wait.
     NotNow,
@@ -51,7 +51,7 @@ pub(super) enum Outcome<T, R> {
 impl<T> QueueState<T> {
     pub(super) const fn new(limit: usize) -> Self {
         Self {
-            plain: true,
+            fast_path: true,
             shut_down: false,
             unfinished: 0,
             limit,
@@ -63,8 +63,8 @@ impl<T> QueueState<T> {
     }
 
     #[inline]
-    pub(super) fn is_plain(&self) -> bool {
-        self.plain
+    pub(super) fn allows_fast_path(&self) -> bool {
+        self.fast_path
     }
 
     pub(super) fn is_shut_down(&self) -> bool {
@@ -78,8 +78,8 @@ impl<T> QueueState<T> {
 
     /// Computes anew whether the fast paths are possible. To be called after each step that may have changed this.
     #[inline]
-    pub(super) fn update_plain(&mut self) {
-        self.plain =
+    pub(super) fn update_fast_path(&mut self) {
+        self.fast_path =
             !self.shut_down && self.getters.is_empty() && self.fillers.is_empty() && self.putters.is_empty();
     }
 
@@ -88,24 +88,24 @@ impl<T> QueueState<T> {
     pub(super) fn put<S: Store<T>>(
         &mut self,
         store: &mut S,
-        items: &mut Items<T>,
+        items: &mut ItemList<T>,
         may_wait: bool,
         wake: &mut WakeList<T>,
-    ) -> Outcome<T, ()> {
+    ) -> AttemptOutcome<T, ()> {
         if !self.shut_down {
             while self.hand_over(items, wake) || self.keep(store, items) {
                 self.unfinished += 1;
             }
         }
         if items.first().is_none() {
-            Outcome::Done(())
+            AttemptOutcome::Done(())
         } else if self.shut_down {
-            Outcome::ShutDown
+            AttemptOutcome::ShutDown
         } else if may_wait {
-            let items = std::mem::replace(items, Items::NONE);
-            Outcome::Enqueued(self.putters.enqueue(Exchange::new(items, 0)))
+            let items = std::mem::replace(items, ItemList::NONE);
+            AttemptOutcome::Enqueued(self.putters.enqueue(Exchange::new(items, 0)))
         } else {
-            Outcome::NotNow
+            AttemptOutcome::NotNow
         }
     }
 
@@ -115,15 +115,15 @@ impl<T> QueueState<T> {
         store: &mut S,
         may_wait: bool,
         wake: &mut WakeList<T>,
-    ) -> Outcome<T, T> {
+    ) -> AttemptOutcome<T, T> {
         if let Some(item) = self.take(store, wake) {
-            Outcome::Done(item)
+            AttemptOutcome::Done(item)
         } else if self.shut_down {
-            Outcome::ShutDown
+            AttemptOutcome::ShutDown
         } else if may_wait {
-            Outcome::Enqueued(self.getters.enqueue(Exchange::new(Items::NONE, 1)))
+            AttemptOutcome::Enqueued(self.getters.enqueue(Exchange::new(ItemList::NONE, 1)))
         } else {
-            Outcome::NotNow
+            AttemptOutcome::NotNow
         }
     }
 
@@ -150,20 +150,20 @@ impl<T> QueueState<T> {
         batch: &mut Vec<T>,
         max: usize,
         wake: &mut WakeList<T>,
-    ) -> Outcome<T, ()> {
+    ) -> AttemptOutcome<T, ()> {
         self.get_many(store, batch, max, wake);
         if batch.len() >= max {
-            Outcome::Done(())
+            AttemptOutcome::Done(())
         } else if self.shut_down {
-            Outcome::ShutDown
+            AttemptOutcome::ShutDown
         } else {
-            let items = Items::many(std::mem::take(batch));
-            Outcome::Enqueued(self.fillers.enqueue(Exchange::new(items, max)))
+            let items = ItemList::many(std::mem::take(batch));
+            AttemptOutcome::Enqueued(self.fillers.enqueue(Exchange::new(items, max)))
         }
     }
 
     /// Hands the next item over to a thread that waits for one.
-    fn hand_over(&mut self, items: &mut Items<T>, wake: &mut WakeList<T>) -> bool {
+    fn hand_over(&mut self, items: &mut ItemList<T>, wake: &mut WakeList<T>) -> bool {
         let waiters = if self.getters.is_empty() { &mut self.fillers } else { &mut self.getters };
         let Some(waiter) = waiters.front() else { return false };
         let Some(item) = items.pop() else { return false };
@@ -174,7 +174,7 @@ impl<T> QueueState<T> {
     }
 
     /// Stores the next item if there is room.
-    fn keep<S: Store<T>>(&mut self, store: &mut S, items: &mut Items<T>) -> bool {
+    fn keep<S: Store<T>>(&mut self, store: &mut S, items: &mut ItemList<T>) -> bool {
         if store.len() >= self.limit {
             return false;
         }
@@ -249,13 +249,13 @@ impl<T> QueueState<T> {
     }
 
     /// Enqueues the thread until there are no unfinished tasks.
-    pub(super) fn join(&mut self, may_wait: bool) -> Outcome<T, ()> {
+    pub(super) fn join(&mut self, may_wait: bool) -> AttemptOutcome<T, ()> {
         if self.unfinished == 0 {
-            Outcome::Done(())
+            AttemptOutcome::Done(())
         } else if may_wait {
-            Outcome::Enqueued(self.joiners.enqueue(Exchange::new(Items::NONE, 0)))
+            AttemptOutcome::Enqueued(self.joiners.enqueue(Exchange::new(ItemList::NONE, 0)))
         } else {
-            Outcome::NotNow
+            AttemptOutcome::NotNow
         }
     }
 
@@ -276,56 +276,56 @@ impl<T> QueueState<T> {
 
 /// Items on their way into a queue or out of it, the next one first.
 #[derive(Debug)]
-pub(super) enum Items<T> {
+pub(super) enum ItemList<T> {
     One(Option<T>),
     Many(VecDeque<T>),
 }
 
-impl<T> Items<T> {
-    pub(super) const NONE: Self = Items::One(None);
+impl<T> ItemList<T> {
+    pub(super) const NONE: Self = ItemList::One(None);
 
     pub(super) fn one(item: T) -> Self {
-        Items::One(Some(item))
+        ItemList::One(Some(item))
     }
 
     pub(super) fn many(items: Vec<T>) -> Self {
-        Items::Many(items.into())
+        ItemList::Many(items.into())
     }
 
     fn len(&self) -> usize {
         match self {
-            Items::One(item) => usize::from(item.is_some()),
-            Items::Many(items) => items.len(),
+            ItemList::One(item) => usize::from(item.is_some()),
+            ItemList::Many(items) => items.len(),
         }
     }
 
     pub(super) fn first(&self) -> Option<&T> {
         match self {
-            Items::One(item) => item.as_ref(),
-            Items::Many(items) => items.front(),
+            ItemList::One(item) => item.as_ref(),
+            ItemList::Many(items) => items.front(),
         }
     }
 
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
         let (one, many) = match self {
-            Items::One(item) => (item.as_slice(), None),
-            Items::Many(items) => (&[][..], Some(items)),
+            ItemList::One(item) => (item.as_slice(), None),
+            ItemList::Many(items) => (&[][..], Some(items)),
         };
-        ItemsIter { one: one.iter(), many: many.map(VecDeque::iter) }
+        ItemListIter { one: one.iter(), many: many.map(VecDeque::iter) }
     }
 
     pub(super) fn pop(&mut self) -> Option<T> {
         match self {
-            Items::One(item) => item.take(),
-            Items::Many(items) => items.pop_front(),
+            ItemList::One(item) => item.take(),
+            ItemList::Many(items) => items.pop_front(),
         }
     }
 
     /// Adds an item; if this is `One`, it is empty before.
     fn push(&mut self, item: T) {
         match self {
-            Items::One(slot) => *slot = Some(item),
-            Items::Many(items) => items.push_back(item),
+            ItemList::One(slot) => *slot = Some(item),
+            ItemList::Many(items) => items.push_back(item),
         }
     }
 
@@ -336,18 +336,18 @@ impl<T> Items<T> {
 
     pub(super) fn into_vec(self) -> Vec<T> {
         match self {
-            Items::One(item) => item.into_iter().collect(),
-            Items::Many(items) => items.into(),
+            ItemList::One(item) => item.into_iter().collect(),
+            ItemList::Many(items) => items.into(),
         }
     }
 }
 
-struct ItemsIter<'a, T> {
+struct ItemListIter<'a, T> {
     one: std::slice::Iter<'a, T>,
     many: Option<std::collections::vec_deque::Iter<'a, T>>,
 }
 
-impl<'a, T> Iterator for ItemsIter<'a, T> {
+impl<'a, T> Iterator for ItemListIter<'a, T> {
     type Item = &'a T;
 
     fn next(&mut self) -> Option<&'a T> {
@@ -360,7 +360,7 @@ impl<'a, T> Iterator for ItemsIter<'a, T> {
     }
 }
 
-impl<T> ExactSizeIterator for ItemsIter<'_, T> {}
+impl<T> ExactSizeIterator for ItemListIter<'_, T> {}
 
 /// The exchange slot of a waiting thread: items that it puts, or room for items that it gets.
 ///
@@ -368,7 +368,7 @@ impl<T> ExactSizeIterator for ItemsIter<'_, T> {}
 /// So the lock in it is never contended; it makes the slot shareable.
 #[derive(Debug)]
 pub(super) struct Exchange<T> {
-    items: Guarded<Items<T>>,
+    items: Guarded<ItemList<T>>,
     /// The number of items for which there is room in all.
     room: usize,
 }
@@ -377,11 +377,11 @@ pub(super) struct Exchange<T> {
 pub(super) type QueueWaiter<T> = Arc<Waiter<Exchange<T>>>;
 
 impl<T> Exchange<T> {
-    fn new(items: Items<T>, room: usize) -> Self {
+    fn new(items: ItemList<T>, room: usize) -> Self {
         Self { items: Guarded::new(items), room }
     }
 
-    fn items(&self) -> Guard<'_, Items<T>> {
+    fn items(&self) -> Guard<'_, ItemList<T>> {
         self.items.lock()
     }
 
@@ -393,8 +393,8 @@ impl<T> Exchange<T> {
     }
 
     /// Takes all items.
-    pub(super) fn take(&self) -> Items<T> {
-        std::mem::replace(&mut *self.items(), Items::NONE)
+    pub(super) fn take(&self) -> ItemList<T> {
+        std::mem::replace(&mut *self.items(), ItemList::NONE)
     }
 }
 

@@ -698,7 +698,7 @@ const NONE: &[(&str, &[&str])] = &[
             "Deref for Careful",
             "Deref for Shared",
             "DerefMut for Careful",
-            "Iterator for ItemsIter",
+            "Iterator for ItemListIter",
             "Drop for Abandon",
             "Drop for Again",
             "Drop for ReturnValue",

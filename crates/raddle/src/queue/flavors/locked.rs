@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::common::Observer;
 use crate::queue::order::OwnedStore;
-use crate::queue::state::{Items, Outcome, QueueState, WakeList};
+use crate::queue::state::{AttemptOutcome, ItemList, QueueState, WakeList};
 use crate::raw::Guarded;
 
 /// Everything that an uncontended put or get touches is in the first cache line.
@@ -38,7 +38,7 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
         }
         let Some(mut inner) = observer.try_lock(&self.inner) else { return Err(item) };
         let Inner { store, state } = &mut *inner;
-        if !state.is_plain() || store.len() >= self.limit {
+        if !state.allows_fast_path() || store.len() >= self.limit {
             return Err(item);
         }
         let position = store.position(&item);
@@ -57,7 +57,7 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
         }
         let mut inner = observer.try_lock(&self.inner)?;
         let Inner { store, state } = &mut *inner;
-        if !state.is_plain() {
+        if !state.allows_fast_path() {
             return None;
         }
         let gap = store.gap(None);
@@ -73,12 +73,12 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
     }
 
     /// Puts the items, and enqueues the thread with those that find no room if it `may_wait`.
-    pub(in crate::queue) fn put(&self, items: &mut Items<T>, may_wait: bool) -> Outcome<T, ()> {
+    pub(in crate::queue) fn put(&self, items: &mut ItemList<T>, may_wait: bool) -> AttemptOutcome<T, ()> {
         self.with(|state, store, wake| state.put(store, items, may_wait, wake))
     }
 
     /// Gets the next item, or enqueues the thread if it `may_wait`.
-    pub(in crate::queue) fn get(&self, may_wait: bool) -> Outcome<T, T> {
+    pub(in crate::queue) fn get(&self, may_wait: bool) -> AttemptOutcome<T, T> {
         self.with(|state, store, wake| state.get(store, may_wait, wake))
     }
 
@@ -88,7 +88,7 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
     }
 
     /// Fills the batch up to `max` items, or enqueues the thread with it.
-    pub(in crate::queue) fn fill(&self, batch: &mut Vec<T>, max: usize) -> Outcome<T, ()> {
+    pub(in crate::queue) fn fill(&self, batch: &mut Vec<T>, max: usize) -> AttemptOutcome<T, ()> {
         self.with(|state, store, wake| state.fill(store, batch, max, wake))
     }
 
@@ -134,7 +134,7 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
         let mut inner = self.inner.lock();
         let Inner { store, state } = &mut *inner;
         let result = step(state, store, &mut wake);
-        state.update_plain();
+        state.update_fast_path();
         self.publish(store, super::common::Observed);
         result
     }

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::common::{Observed, Observer, gather};
 use crate::queue::order::Store;
-use crate::queue::state::{Items, Outcome, QueueState, WakeList};
+use crate::queue::state::{AttemptOutcome, ItemList, QueueState, WakeList};
 use crate::raw::{Guarded, Slot};
 use crate::rt;
 use crate::sys::prefetch;
@@ -142,12 +142,12 @@ impl<T> Ring<T> {
     }
 
     /// Puts the items, and enqueues the thread with those that find no room if it `may_wait`.
-    pub(in crate::queue) fn put(&self, items: &mut Items<T>, may_wait: bool) -> Outcome<T, ()> {
+    pub(in crate::queue) fn put(&self, items: &mut ItemList<T>, may_wait: bool) -> AttemptOutcome<T, ()> {
         self.with_frozen(|state, ring, wake| state.put(ring, items, may_wait, wake))
     }
 
     /// Gets the next item, or enqueues the thread if it `may_wait`.
-    pub(in crate::queue) fn get(&self, may_wait: bool) -> Outcome<T, T> {
+    pub(in crate::queue) fn get(&self, may_wait: bool) -> AttemptOutcome<T, T> {
         self.with_frozen(|state, ring, wake| state.get(ring, may_wait, wake))
     }
 
@@ -157,7 +157,7 @@ impl<T> Ring<T> {
     }
 
     /// Fills the batch up to `max` items, or enqueues the thread with it.
-    pub(in crate::queue) fn fill(&self, batch: &mut Vec<T>, max: usize) -> Outcome<T, ()> {
+    pub(in crate::queue) fn fill(&self, batch: &mut Vec<T>, max: usize) -> AttemptOutcome<T, ()> {
         self.with_frozen(|state, ring, wake| state.fill(ring, batch, max, wake))
     }
 
@@ -231,8 +231,8 @@ impl<T> Ring<T> {
         self.freeze();
         state.unfinished += self.count_new(counted);
         let result = step(state, &mut Frozen { ring: self, counted }, &mut wake);
-        state.update_plain();
-        if state.is_plain() {
+        state.update_fast_path();
+        if state.allows_fast_path() {
             self.thaw();
         }
         result

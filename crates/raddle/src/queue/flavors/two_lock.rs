@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize};
 
 use super::common::{Observed, Observer, gather};
 use crate::queue::order::Store;
-use crate::queue::state::{Items, Outcome, QueueState, WakeList};
+use crate::queue::state::{AttemptOutcome, ItemList, QueueState, WakeList};
 use crate::raw::Guarded;
 use crate::rt;
 
@@ -34,7 +34,7 @@ pub(in crate::queue) struct TwoLock<T> {
 struct HeadSide<T> {
     /// The number of slots that the head has freed, as a hint for threads that do not hold the lock.
     freed: AtomicU32,
-    head: Guarded<Head<T>>,
+    inner: Guarded<Head<T>>,
 }
 
 /// In cache lines of its own, too.
@@ -45,7 +45,7 @@ struct TailSide<T> {
     /// The thread that put last, as a hint.
     last_putter: AtomicUsize,
     limit: usize,
-    tail: Guarded<Tail<T>>,
+    inner: Guarded<Tail<T>>,
 }
 
 /// The items that are got next.
@@ -110,12 +110,12 @@ impl<T> TwoLock<T> {
         let head = Head { items: VecDeque::new(), freed: 0, crowded: false };
         let store = TailItems { items: VecDeque::new(), ahead: 0 };
         Self {
-            head: HeadSide { freed: AtomicU32::new(0), head: Guarded::new(head) },
+            head: HeadSide { freed: AtomicU32::new(0), inner: Guarded::new(head) },
             tail: TailSide {
                 len: AtomicU32::new(0),
                 last_putter: AtomicUsize::new(0),
                 limit,
-                tail: Guarded::new(Tail { store, state: QueueState::new(limit) }),
+                inner: Guarded::new(Tail { store, state: QueueState::new(limit) }),
             },
         }
     }
@@ -127,9 +127,9 @@ impl<T> TwoLock<T> {
         if self.tail.len.load(Relaxed) as usize >= self.tail.limit {
             return Err(item); // without taking the cache line from the threads that make room
         }
-        let Some(mut tail) = observer.try_lock(&self.tail.tail) else { return Err(item) };
+        let Some(mut tail) = observer.try_lock(&self.tail.inner) else { return Err(item) };
         let Tail { store, state } = &mut *tail;
-        if !state.is_plain() || store.len() >= self.tail.limit {
+        if !state.allows_fast_path() || store.len() >= self.tail.limit {
             return Err(item);
         }
         store.items.push_back(item);
@@ -143,7 +143,7 @@ impl<T> TwoLock<T> {
     /// these are many, if the calling thread itself has put the last one, or if the caller is `eager`.
     #[inline]
     pub(in crate::queue) fn get_fast(&self, eager: bool, observer: impl Observer) -> Option<T> {
-        let mut head = observer.try_lock(&self.head.head)?;
+        let mut head = observer.try_lock(&self.head.inner)?;
         if head.crowded {
             return None;
         }
@@ -163,7 +163,7 @@ impl<T> TwoLock<T> {
         if self.tail.len.load(Relaxed) < enough {
             return None;
         }
-        let mut tail = observer.try_lock(&self.tail.tail)?;
+        let mut tail = observer.try_lock(&self.tail.inner)?;
         tail.store.settle(&mut head.freed);
         tail.store.move_to(&mut head.items);
         self.tail.publish(0, observer);
@@ -173,45 +173,45 @@ impl<T> TwoLock<T> {
     /// Marks one task done if the tail's lock is free and no thread has to be woken for it.
     #[inline]
     pub(in crate::queue) fn task_done_fast(&self, observer: impl Observer) -> bool {
-        observer.try_lock(&self.tail.tail).is_some_and(|mut tail| tail.state.task_done_fast())
+        observer.try_lock(&self.tail.inner).is_some_and(|mut tail| tail.state.task_done_fast())
     }
 
     /// Puts the items, and enqueues the thread with those that find no room if it `may_wait`.
     ///
     /// The room that the head has freed is looked for only if the tail is full.
-    pub(in crate::queue) fn put(&self, items: &mut Items<T>, may_wait: bool) -> Outcome<T, ()> {
+    pub(in crate::queue) fn put(&self, items: &mut ItemList<T>, may_wait: bool) -> AttemptOutcome<T, ()> {
         let outcome =
             self.with_tail(&mut WakeList::new(), |state, store, wake| state.put(store, items, false, wake));
-        if !matches!(outcome, Outcome::NotNow) {
+        if !matches!(outcome, AttemptOutcome::NotNow) {
             return outcome;
         }
-        let (mut wake, mut head) = (WakeList::new(), self.head.head.lock());
+        let (mut wake, mut head) = (WakeList::new(), self.head.inner.lock());
         let outcome = self.with_tail(&mut wake, |state, store, wake| {
             store.settle(&mut head.freed);
             state.put(store, items, may_wait, wake)
         });
-        if !matches!(outcome, Outcome::Done(())) {
+        if !matches!(outcome, AttemptOutcome::Done(())) {
             self.head.publish(0, Observed);
         }
-        head.crowded |= matches!(outcome, Outcome::Enqueued(_));
+        head.crowded |= matches!(outcome, AttemptOutcome::Enqueued(_));
         outcome
     }
 
     /// Gets the next item, or enqueues the thread if it `may_wait`.
-    pub(in crate::queue) fn get(&self, may_wait: bool) -> Outcome<T, T> {
-        let (mut wake, mut head) = (WakeList::new(), self.head.head.lock());
-        let mut outcome = Outcome::NotNow;
+    pub(in crate::queue) fn get(&self, may_wait: bool) -> AttemptOutcome<T, T> {
+        let (mut wake, mut head) = (WakeList::new(), self.head.inner.lock());
+        let mut outcome = AttemptOutcome::NotNow;
         if head.items.is_empty() {
             outcome = self.with_tail(&mut wake, |state, store, wake| {
                 store.settle(&mut head.freed);
                 store.move_to(&mut head.items);
-                if head.items.is_empty() { state.get(store, may_wait, wake) } else { Outcome::NotNow }
+                if head.items.is_empty() { state.get(store, may_wait, wake) } else { AttemptOutcome::NotNow }
             });
         }
         match head.items.pop_front() {
             Some(item) => {
                 self.admit_putters(&mut head, 1, &mut wake);
-                Outcome::Done(item)
+                AttemptOutcome::Done(item)
             }
             None => outcome,
         }
@@ -223,9 +223,9 @@ impl<T> TwoLock<T> {
     }
 
     /// Fills the batch up to `max` items, or enqueues the thread with it.
-    pub(in crate::queue) fn fill(&self, batch: &mut Vec<T>, max: usize) -> Outcome<T, ()> {
+    pub(in crate::queue) fn fill(&self, batch: &mut Vec<T>, max: usize) -> AttemptOutcome<T, ()> {
         self.get_many_then(batch, max, |state, store, batch, wake| state.fill(store, batch, max, wake))
-            .unwrap_or(Outcome::Done(()))
+            .unwrap_or(AttemptOutcome::Done(()))
     }
 
     /// Fills the batch from the head. If the queue has no more items, it calls `then` for the rest.
@@ -235,7 +235,7 @@ impl<T> TwoLock<T> {
         max: usize,
         then: impl FnOnce(&mut QueueState<T>, &mut TailItems<T>, &mut Vec<T>, &mut WakeList<T>) -> R,
     ) -> Option<R> {
-        let (mut wake, mut head) = (WakeList::new(), self.head.head.lock());
+        let (mut wake, mut head) = (WakeList::new(), self.head.inner.lock());
         let mut then = Some(then);
         loop {
             let count = head.items.len().min(max - batch.len());
@@ -262,7 +262,7 @@ impl<T> TwoLock<T> {
 
     /// Shuts the queue down and returns what was in it, the next item first.
     pub(in crate::queue) fn shut_down_now(&self) -> Vec<T> {
-        let (mut wake, mut head) = (WakeList::new(), self.head.head.lock());
+        let (mut wake, mut head) = (WakeList::new(), self.head.inner.lock());
         self.with_tail(&mut wake, |state, store, wake| {
             store.settle(&mut head.freed);
             store.ahead -= head.items.len();
@@ -284,8 +284,8 @@ impl<T> TwoLock<T> {
 
     /// Looks at the state of the queue and the number of its items.
     pub(in crate::queue) fn look<R>(&self, look: impl FnOnce(&QueueState<T>, usize) -> R) -> R {
-        let mut head = self.head.head.lock();
-        let mut tail = self.tail.tail.lock();
+        let mut head = self.head.inner.lock();
+        let mut tail = self.tail.inner.lock();
         tail.store.settle(&mut head.freed);
         look(&tail.state, tail.store.len())
     }
@@ -320,10 +320,10 @@ impl<T> TwoLock<T> {
         wake: &mut WakeList<T>,
         step: impl FnOnce(&mut QueueState<T>, &mut TailItems<T>, &mut WakeList<T>) -> R,
     ) -> R {
-        let mut tail = self.tail.tail.lock();
+        let mut tail = self.tail.inner.lock();
         let Tail { store, state } = &mut *tail;
         let result = step(state, store, wake);
-        state.update_plain();
+        state.update_fast_path();
         self.tail.publish(store.items.len(), Observed);
         result
     }
