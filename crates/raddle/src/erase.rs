@@ -1,12 +1,12 @@
-//! The one place where a closure that borrows is handed to a thread that does not know of the borrow.
+//! Erasure of a closure's lifetime, for scopes that lend borrowed data to other threads.
 
-/// Forgets what `task` borrows.
+/// Extends the lifetime of `task` to `'static`.
 ///
 /// # Safety
-/// Before anything that `task` borrows ends, the result must have been called or dropped, and that call or
-/// drop must be over. A scope guarantees it by not returning before.
+/// The result must have been called or dropped, and that call or drop must have returned, before any borrow of `task`
+/// ends. A scope ensures this by not returning earlier.
 #[expect(unsafe_code, reason = "scopes lend what they borrow to threads and wait for them")]
 pub(crate) unsafe fn erase<'a>(task: Box<dyn FnOnce() + Send + 'a>) -> Box<dyn FnOnce() + Send> {
-    // SAFETY: the two types differ in a lifetime only, which has no run-time form; the caller keeps the borrow.
+    // SAFETY: the two types differ only in a lifetime, which does not affect layout. The caller upholds the lifetime.
     unsafe { std::mem::transmute::<Box<dyn FnOnce() + Send + 'a>, Box<dyn FnOnce() + Send + 'static>>(task) }
 }

@@ -1,31 +1,46 @@
-//! Which guards a condition can wait with.
+//! The guards that a condition can wait with.
 
 use crate::lock::LockGuard;
 use crate::mutex::MutexGuard;
 use crate::reentrant::ReentrantMutexGuard;
 use crate::rlock::RLockGuard;
 
-/// A guard with which a [`Condition`](crate::Condition) can wait: that of a [`Mutex`](crate::Mutex), a [`Lock`](crate::Lock), an
-/// [`RLock`](crate::RLock) or a [`ReentrantMutex`](crate::ReentrantMutex).
+/// The guard of a lock that a [`Condition`](crate::Condition) can wait with.
+///
+/// The guards of [`Mutex`](crate::Mutex), [`Lock`](crate::Lock), [`RLock`](crate::RLock) and
+/// [`ReentrantMutex`](crate::ReentrantMutex) implement it. The trait is sealed.
+///
+/// # Examples
+/// ```
+/// use raddle::{Condition, Held, Mutex};
+/// use std::time::Duration;
+///
+/// fn wait_briefly<G: Held>(condition: &Condition, guard: &mut G) -> bool {
+///     condition.wait_timeout(guard, Duration::from_millis(1))
+/// }
+///
+/// let (mutex, condition) = (Mutex::new(0), Condition::new());
+/// assert!(!wait_briefly(&condition, &mut mutex.lock()));
+/// ```
 pub trait Held: sealed::Unlock {
-    /// What [`Condition::wait_for`](crate::Condition::wait_for) shows to its predicate: the data of a mutex; otherwise the guard itself, which
-    /// [derefs](std::ops::Deref) to the data if there is any.
+    /// The argument of the predicate of [`Condition::wait_for`](crate::Condition::wait_for): the data of a mutex, or the
+    /// guard itself for other locks.
     type Data: ?Sized;
 
-    /// What the predicate is shown.
+    /// Returns the argument of the predicate.
     fn data(&mut self) -> &mut Self::Data;
 }
 
 mod sealed {
     pub trait Unlock {
-        /// Lets go of the lock while `f` runs, and takes it back.
+        /// Releases the lock while `f` runs and reacquires it.
         #[track_caller]
         fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R;
 
-        /// Which lock this is: its address.
+        /// Returns the address of the lock, which identifies it.
         fn key(&self) -> usize;
 
-        /// Whether the lock is really held: some can be released by hand while their guard lives.
+        /// Returns whether the lock is held. Some locks can be released by hand while their guard lives.
         fn is_held(&self) -> bool;
     }
 }

@@ -1,15 +1,13 @@
-//! Python's threading toolkit for Rust: threads, locks, conditions, semaphores, events, barriers, timers, queues, and
-//! thread pools with futures.
+//! Python's `threading`, `queue` and `concurrent.futures` for Rust, with systematic tests for concurrent programs.
 //!
-//! In production these types run on plain OS threads. In a test, the crate `raddle-explore` runs the same code under every
-//! relevant interleaving and reports the one that fails. In debug builds, a [watch] reports deadlocks.
+//! raddle provides threads, thread pools with futures, locks, re-entrant locks, conditions, semaphores, events, timers,
+//! barriers and queues. In production they run on plain operating system threads. In a test, the crate `raddle-explore`
+//! runs the same binary under every relevant interleaving and reports the one that fails. In debug builds, a program that
+//! deadlocks reports which thread waits for which lock, and on which lines.
 //!
-//! The [guide](_guide) introduces the toolkit in chapters, with tables for users of Python, std, crossbeam, `parking_lot` and
-//! rayon.
+//! # Examples
 //!
-//! # Example
-//!
-//! A producer and a consumer, connected by a bounded queue and stopped by an event:
+//! A producer and a consumer with a bounded queue:
 //!
 //! ```
 //! use raddle::{Event, Queue, Thread};
@@ -23,10 +21,10 @@
 //!     move || {
 //!         let mut sent = 0;
 //!         while !stop.is_set() {
-//!             queue.put(sent).unwrap(); // blocks while the queue is full
+//!             queue.put(sent).expect("only this thread shuts the queue down");
 //!             sent += 1;
 //!         }
-//!         queue.shutdown(); // the consumer's loop ends when the queue is empty
+//!         queue.shutdown(); // the consumer's loop ends once the queue is empty
 //!         sent
 //!     }
 //! });
@@ -41,51 +39,52 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The [guide](_guide) has chapters on testing, deadlocks, pools, queues and timers, and tables for readers who know
+//! Python, std, crossbeam, `parking_lot`, rayon, loom or shuttle.
+//!
 //! # Overview
 //!
-//! | Python | raddle |
+//! | Purpose | Types |
 //! |---|---|
-//! | `Thread(target, name, daemon)`, `start`, `join` | [`Thread`], [`JoinHandle`]; [`thread::scope`] for threads that borrow |
-//! | `current_thread`, `enumerate`, `excepthook`, … | the functions of [`thread`] |
-//! | `Lock` | [`Lock`]; with data, [`Mutex`] |
-//! | `RLock` | [`RLock`]; with data, [`ReentrantMutex`] |
-//! | `Condition` | [`Condition`], with any of the four |
-//! | `Semaphore`, `BoundedSemaphore` | [`Semaphore`], [`BoundedSemaphore`] |
-//! | `Event`, `Barrier`, `Timer` | [`Event`], [`Barrier`], [`Timer`] |
-//! | `Queue`, `LifoQueue`, `PriorityQueue`, `SimpleQueue` | [`Queue`], [`LifoQueue`], [`PriorityQueue`], [`SimpleQueue`] |
-//! | `ThreadPoolExecutor`, `Future`, `wait`, `as_completed` | [`ThreadPoolExecutor`], [`Future`], [`wait()`], [`as_completed`] |
+//! | Threads | [`Thread`], [`JoinHandle`], and [`thread::scope`] for threads that borrow |
+//! | Exclusive access to data | [`Mutex`], [`ReentrantMutex`] |
+//! | Exclusive access without data | [`Lock`], [`RLock`] |
+//! | Waiting for a state of data | [`Condition`], with any of the four |
+//! | Limited resources | [`Semaphore`], [`BoundedSemaphore`] |
+//! | Notifications | [`Event`], [`Barrier`] |
+//! | Passing items between threads | [`Queue`], [`LifoQueue`], [`PriorityQueue`], [`SimpleQueue`] |
+//! | Running tasks | [`ThreadPoolExecutor`], [`Future`], [`wait()`], [`as_completed`] |
+//! | Time | [`Timer`], [`time`] |
+//! | Atomics and shared cells that can be explored | [`atomic`], [`Shared`] |
+//! | Diagnosis | [`watch`], [`trace`] |
 //!
-//! # Timeouts
+//! The [prelude] exports the types that most programs use. Error types live in the modules of their types.
 //!
-//! A blocking operation has up to four forms:
+//! # Blocking
 //!
-//! | form | blocks |
+//! Each blocking operation comes in up to four forms:
+//!
+//! | Form | Blocks |
 //! |---|---|
-//! | plain | until it succeeds |
-//! | `try_…` | never |
-//! | `…_timeout` | for at most a [`Duration`](std::time::Duration) |
-//! | `…_deadline` | until an [`Instant`](std::time::Instant), which several waits can share |
+//! | `acquire`, `get`, `join` | until it succeeds |
+//! | `try_acquire` | not at all |
+//! | `acquire_timeout` | for at most a [`Duration`](std::time::Duration) |
+//! | `acquire_deadline` | until an [`Instant`](std::time::Instant), which several waits can share |
 //!
-//! A timeout never panics. One beyond the range of the clock means no timeout.
+//! A timeout beyond the range of the clock means forever.
 //!
-//! # Errors
+//! # Program exit
 //!
-//! Misuse that Python reports at run time does not compile where possible. All other errors are small types that return
-//! what could not be stored, run or delivered.
-//!
-//! # The end of the program
-//!
-//! As in Python, a non-daemon thread keeps the program alive: when `main` returns or panics, or a thread calls
-//! [`std::process::exit`], the process waits for non-daemon threads, for unfinished tasks of pools and for pending timers. It abandons
-//! daemon threads. This needs no code in `main`; see [`_guide::ending`].
+//! A thread that is not a daemon keeps the program alive, as in Python. When `main` returns or panics, or a thread calls
+//! [`std::process::exit`], the process waits for non-daemon threads, for unfinished tasks of pools and for pending timers.
+//! Daemon threads are abandoned. `main` needs no code for this.
 //!
 //! # Deadlocks
 //!
-//! In debug builds, the [watch] is on. It reports a cycle of threads that wait for each other's locks, a thread that waits for a
-//! mutex that it holds itself, and a program in which every thread waits without a timeout: which thread waits for which
-//! object, which thread holds it, and on which lines. Then it ends the program with status 101. It reports nothing where
-//! a deadline, a timer, a signal handler or a thread that raddle did not start may still end the wait.
-//! `RADDLE_WATCH=1` turns it on and `RADDLE_WATCH=0` off in any build; see [`_guide::deadlocks`].
+//! In debug builds the [watch] is on. When threads wait for each other's locks, when a thread waits for a mutex that it
+//! holds, or when every thread of the process is blocked, it writes to standard error which thread waits for what, which
+//! thread holds it, and on which lines, and ends the program with status 101. `RADDLE_WATCH=1` turns it on in any build,
+//! and `RADDLE_WATCH=0` turns it off.
 //!
 //! # Signal handlers
 //!
@@ -128,10 +127,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Exploration and recordings
+//! # Exploration
 //!
-//! Every operation that is visible to other threads passes through [`rt`], where a scheduler can take the place of the operating
-//! system at run time, and where [`trace`] records what happened.
+//! Every operation that other threads can observe passes through [`rt`], where a scheduler can replace the operating
+//! system at run time. `raddle-explore` is such a scheduler, and it needs no special build. Outside a test, the check
+//! whether there is a scheduler costs a predicted branch.
 #![deny(unsafe_code)]
 
 pub mod _guide;

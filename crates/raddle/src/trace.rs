@@ -1,18 +1,23 @@
-//! What the threads did, step by step.
+//! Recordings: what each thread does, operation by operation.
 //!
-//! A [`Recording`] collects what each thread does with raddle's objects, in the order in which it happened: which
-//! thread, which object, which line, and for a [`Shared`] cell the values. While none runs, this
-//! costs what the [seam](crate::rt) costs in any case, one branch.
+//! A [`Recording`] collects the operations of all threads on raddle's objects, in order: the thread, the object, the line,
+//! and for a [`Shared`] cell the values. While no recording is active, this costs what the [runtime interface](crate::rt)
+//! costs in any case, one predicted branch.
 //!
+//! Names and notes also appear in the reports of an explorer.
+//!
+//! # Examples
 //! ```
 //! use raddle::{Shared, Thread, trace};
 //! use std::sync::Arc;
 //!
 //! let recording = trace::Recording::start();
 //! let value = Arc::new(Shared::new(0));
-//! Thread::new({ let value = value.clone(); move || value.set(value.get() + 1) }).name("adder").start()?.join()?;
-//! let seen: Vec<_> = recording.finish().into_iter().filter(|step| &*step.thread == "adder").filter_map(|step| step.value).collect();
-//! assert_eq!(seen, ["0", "0 → 1"]);
+//! let adder = Thread::new({ let value = value.clone(); move || value.set(value.get() + 1) }).name("adder");
+//! adder.start()?.join()?;
+//! let steps = recording.finish();
+//! let values: Vec<_> = steps.iter().filter(|step| &*step.thread == "adder").filter_map(|step| step.value.as_deref()).collect();
+//! assert_eq!(values, ["0", "0 → 1"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -30,12 +35,13 @@ use crate::shared::Shared;
 
 pub use crate::rt::{Kind, Object, Recording, Step, Visible, name, note};
 
-/// Like [`name`], and has recordings and reports show the object's items by `text`.
+/// Like [`name`], and sets the function by which recordings and reports show the items of the object.
 ///
-/// Numbers, texts and a few other types of the standard library are shown anyway, by their `Debug`; of every other type
-/// only the name is known, since Rust cannot ask whether it has a `Debug`. The first call for an object counts.
-/// To an explorer this is no step.
+/// Numbers, strings and some other types of the standard library are shown by their `Debug` in any case. Of another type
+/// only the name is shown, because a container does not know whether its items implement `Debug`. Only the first call for
+/// an object takes effect. It is not an operation of the program.
 ///
+/// # Examples
 /// ```
 /// use raddle::{Queue, trace};
 ///
@@ -58,12 +64,12 @@ pub fn name_with<C: Items>(
     object.show_items(text);
 }
 
-/// An object through which items go from thread to thread.
+/// An object that passes items between threads: a queue.
 pub trait Items: Visible {
-    /// What it holds.
+    /// The type of the items.
     type Item;
 
-    /// Has observers see the items by `text`.
+    /// Sets the function by which observers show the items.
     #[doc(hidden)]
     fn show_items(&self, text: impl Fn(&Self::Item) -> String + Send + Sync + 'static);
 }
@@ -84,7 +90,7 @@ impl<T> Items for SimpleQueue<T> {
     }
 }
 
-/// Says which objects can be named.
+/// Implements [`Visible`] for objects that can be named.
 macro_rules! visible {
     ($($object:ty,)*) => { $(impl Visible for $object {})* };
 }

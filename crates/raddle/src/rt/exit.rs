@@ -24,7 +24,7 @@ pub(crate) fn keep_alive_token() -> Option<KeepAliveToken> {
         wait_at_exit();
         current::survives_forks();
     }
-    scheduler::with_program(Program::oblige).then(KeepAliveToken::given)
+    scheduler::with_program(Program::add_token).then(KeepAliveToken::given)
 }
 
 /// Has the C library call [`at_exit`] when `main` returned or somebody called `exit`. A forked child inherits that.

@@ -59,7 +59,7 @@ impl KeepAlive {
 }
 
 fn discharge(program: &Program) {
-    if program.discharge() {
+    if program.release_token() {
         wake(program.word(), u32::MAX);
     }
 }

@@ -1,7 +1,7 @@
-//! Whether a thread has left anything in its thread-locals.
+//! Detection of changes to thread-locals.
 //!
-//! A scheduler that runs one explored thread after the other on the same thread of the operating system has to know
-//! that: the thread-locals of a program have to be dropped when their thread terminates, and fresh in the next one.
+//! A scheduler that reuses a thread of the operating system for several threads of a program must know whether the program
+//! has used thread-locals: they must be dropped when their thread terminates, and be fresh in the next one.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -11,12 +11,13 @@ use std::ops::Range;
 use super::{current, scheduler};
 use crate::sys::spin;
 
-/// An image of the calling thread's thread-locals at one moment.
+/// A copy of the thread-locals of the calling thread.
 ///
-/// It has every byte of thread-local memory of the program and of the libraries that it is linked with, so it also
-/// shows locals without a destructor, and those of other languages. Left out are the locals of the C library, those of
-/// this module, and the counter inside [`RandomState`](std::hash::RandomState).
+/// It contains all thread-local memory of the program and of the libraries that it is linked with, including locals
+/// without a destructor and those of other languages. It leaves out the locals of the C library and of this module, and
+/// the counter of [`RandomState`](std::hash::RandomState).
 ///
+/// # Examples
 /// ```
 /// use raddle::rt::LocalsImage;
 /// use std::cell::Cell;
@@ -31,26 +32,32 @@ use crate::sys::spin;
 /// ```
 pub struct LocalsImage {
     image: image::Image,
-    /// It is about the thread that made it.
+    /// It belongs to the thread that captured it.
     not_send: PhantomData<*const ()>,
 }
 
 impl LocalsImage {
-    /// Makes an image, without what lies in the ranges of addresses `besides`. `None` where the operating system does
-    /// not show where thread-locals are.
+    /// Captures the thread-locals of the calling thread, without the address ranges `besides`.
+    ///
+    /// Returns `None` on platforms where thread-locals cannot be located.
+    ///
+    /// # Examples
+    /// See [`LocalsImage`].
     pub fn capture(besides: &[Range<usize>]) -> Option<Self> {
         let mut besides = besides.to_vec();
-        // In this order: what is touched first is destroyed last, and the end of the record is a step.
+        // In this order: a local that is touched first is destroyed last, and the drop of the record is an operation.
         besides.push(scheduler::local());
         besides.extend(current::locals());
         besides.push(spin::local()); // it differs under a scheduler, and no program sees it
         Some(Self { image: image::take(&besides)?, not_send: PhantomData })
     }
 
-    /// Says whether each local is still what it was, bit by bit.
+    /// Returns whether no thread-local has changed since the capture.
     ///
-    /// What a local points to need not be looked at: a pointer that was stored after the image is a change, and the
-    /// image is to be made before the program runs.
+    /// The comparison is bit by bit and does not follow pointers, so capture the image before the program runs.
+    ///
+    /// # Examples
+    /// See [`LocalsImage`].
     pub fn is_unchanged(&self) -> bool {
         image::is_unchanged(&self.image)
     }
@@ -70,14 +77,14 @@ mod image {
 
     pub(crate) struct Image {
         found: Found,
-        /// Addresses in this thread's blocks of locals, and what is there: whole words where that is possible.
+        /// Addresses in this thread's blocks of locals, with their contents: whole words where possible.
         words: Vec<(usize, usize)>,
         bytes: Vec<(usize, u8)>,
-        /// What is stored under the keys of `pthread_setspecific`.
+        /// The values of the keys of `pthread_setspecific`.
         keys: [usize; KEYS],
     }
 
-    /// So many keys are looked at. They are given out from the lowest on, and few programs have more than a few.
+    /// The number of keys compared. They are assigned from the lowest, and few programs use more than a few.
     const KEYS: usize = 32;
 
     const WORD: usize = size_of::<usize>();
@@ -85,9 +92,9 @@ mod image {
     /// The calling thread's blocks of locals, one for each module that has any.
     #[derive(Default, PartialEq)]
     struct Found {
-        /// How many modules were loaded and unloaded so far.
+        /// The numbers of modules loaded and unloaded so far.
         changes: (u64, u64),
-        /// Modules of whose locals this thread has touched none, so that it has no block for them.
+        /// The number of modules for which this thread has no block, because it has touched none of their locals.
         untouched: usize,
         blocks: Vec<Range<usize>>,
     }
@@ -119,7 +126,7 @@ mod image {
     }
 
     pub(crate) fn is_unchanged(image: &Image) -> bool {
-        // This comes first: without a change there, each block is where it was.
+        // First: if no module was loaded or unloaded, each block is where it was.
         (if image.found.untouched == 0 { changes() == image.found.changes } else { find() == image.found })
             && image.words.iter().all(|&(at, word)| read_word(at) == word)
             && image.bytes.iter().all(|&(at, byte)| read_byte(at) == byte)

@@ -1,4 +1,4 @@
-//! What is global to a program: its threads, and what must be over before it may end.
+//! The state that belongs to a program: its threads, its services, and the keep-alive tokens that delay its exit.
 
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
@@ -11,48 +11,59 @@ use super::op::Object;
 use super::thread_record::ThreadRecord;
 use crate::sys::os;
 
-/// The program may end; nothing more can be begun that it would have to wait for.
+/// The program is ending: no more keep-alive tokens are issued.
 pub(crate) const CLOSED: u32 = 1 << 31;
-/// Somebody sleeps on the word until it falls to zero.
+/// A thread waits until the count is zero.
 pub(crate) const AWAITED: u32 = 1 << 30;
 const COUNT: u32 = AWAITED - 1;
 
-/// The threads, the obligations and the services of one program; an exploration has one of its own.
+/// The threads, keep-alive tokens and services of a program. Each [`Scheduler`](super::Scheduler) has one of its own.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::Program;
+///
+/// let program = Program::new();
+/// assert!(program.may_exit());
+/// ```
 pub struct Program {
     threads: Mutex<Threads>,
     names: AtomicU64,
-    /// How many obligations stand, plus `CLOSED` and `AWAITED`.
-    obligations: AtomicU32,
-    /// Services that belong to the program, such as its timers.
+    /// The number of keep-alive tokens, plus `CLOSED` and `AWAITED`.
+    tokens: AtomicU32,
+    /// Services that modules above add, such as the timers.
     services: Slots,
     listing: Listing,
 }
 
 struct Threads {
-    /// By their idents; some may belong to an ancestor of this process.
+    /// By their identifiers. Some may belong to an ancestor of this process.
     all: BTreeMap<u64, Arc<ThreadRecord>>,
     main: Option<Arc<ThreadRecord>>,
 }
 
 impl Program {
-    /// A program without threads.
+    /// Returns a program without threads.
+    ///
+    /// # Examples
+    /// See [`Program`].
     pub const fn new() -> Self {
         Self {
             threads: Mutex::new(Threads { all: BTreeMap::new(), main: None }),
             names: AtomicU64::new(0),
-            obligations: AtomicU32::new(0),
+            tokens: AtomicU32::new(0),
             services: Slots::new(),
             listing: Listing::new(),
         }
     }
 
-    /// For a program in a static: no fork leaves its locks held from now on.
+    /// Registers a program in a static, so that no fork leaves its locks held.
     #[inline]
     pub(crate) fn survives_forks(&'static self) {
         self.listing.list(self);
     }
 
-    /// The record of the thread in which the program began; in a forked child, of the thread that called `fork`.
+    /// Returns the main thread: the thread that started the program or, in a forked child, the one that called `fork`.
     pub(crate) fn main(&self) -> Arc<ThreadRecord> {
         let mut threads = locked(&self.threads);
         if let Some(main) = &threads.main
@@ -73,7 +84,7 @@ impl Program {
         locked(&self.threads).main.is_some()
     }
 
-    /// Makes `record` the main thread, unless there is one.
+    /// Sets the main thread, unless there is one.
     pub(crate) fn set_main(&self, record: Arc<ThreadRecord>) {
         let mut threads = locked(&self.threads);
         threads.all.insert(record.ident, record.clone());
@@ -86,16 +97,25 @@ impl Program {
 
     pub(crate) fn remove(&self, record: &ThreadRecord) {
         let gone = locked(&self.threads).all.remove(&record.ident);
-        drop(gone); // after the lock is let go: the last owner's drop may be long
+        drop(gone); // after the lock is released: the last owner's drop may take long
     }
 
-    /// The registry of threads, as an object that steps touch: starts and ends of threads change it and commute, looks
-    /// at it read it.
+    /// Returns the registry of threads as the object of operations.
+    ///
+    /// Starts and terminations of threads are [commutative changes](super::commutative_change) of it, and `enumerate`
+    /// reads it.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::Program;
+    ///
+    /// assert_eq!(Program::new().registry().type_name, "threads");
+    /// ```
     pub fn registry(&self) -> Object {
         Object::of(&self.threads, "threads")
     }
 
-    /// The threads alive: the main thread, and then the others in the order in which they were started or met.
+    /// Returns the running threads: the main thread, and then the others in the order of registration.
     pub(crate) fn threads(&self) -> Vec<Arc<ThreadRecord>> {
         let threads = locked(&self.threads);
         let main = threads.main.as_ref().map(|main| main.ident);
@@ -105,16 +125,16 @@ impl Program {
         all.filter(|thread| !thread.finished()).cloned().collect()
     }
 
-    /// This is a forked child, with `me` as its only thread. What was begun before will never be fulfilled here. What the
-    /// other threads own is leaked, like their stacks: to drop it is up to them.
+    /// Resets the program in a forked child, with `me` as its only thread. What the other threads own is leaked, like
+    /// their stacks.
     pub(crate) fn inherit(&self, me: Option<Arc<ThreadRecord>>) {
         let all = me.iter().map(|me| (me.ident, me.clone())).collect();
         let before = std::mem::replace(&mut *locked(&self.threads), Threads { all, main: me });
         std::mem::forget(before);
-        self.obligations.store(0, Ordering::Relaxed);
+        self.tokens.store(0, Ordering::Relaxed);
     }
 
-    /// The number for the next thread without a name.
+    /// Returns the number for the next unnamed thread.
     pub(crate) fn next_name(&self) -> u64 {
         self.names.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -123,15 +143,14 @@ impl Program {
         &self.services
     }
 
-    /// The program must not end before [`discharge`](Program::discharge); false: it is ending already.
-    pub(crate) fn oblige(&self) -> bool {
-        let mut seen = self.obligations.load(Ordering::Relaxed);
+    /// Adds a keep-alive token, or returns false if the program is ending. See [`release_token`](Program::release_token).
+    pub(crate) fn add_token(&self) -> bool {
+        let mut seen = self.tokens.load(Ordering::Relaxed);
         loop {
             if seen & CLOSED != 0 {
                 return false;
             }
-            match self.obligations.compare_exchange_weak(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            match self.tokens.compare_exchange_weak(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -139,25 +158,28 @@ impl Program {
     }
 
     /// Releases one keep-alive token. Returns whether the thread that waits for the last one must be woken.
-    pub(crate) fn discharge(&self) -> bool {
-        // Release: what the thread did happens before the program's end.
-        let before = self.obligations.fetch_sub(1, Ordering::AcqRel);
-        debug_assert!(before & COUNT > 0, "more obligations fulfilled than taken on");
+    pub(crate) fn release_token(&self) -> bool {
+        // Release: what the thread did happens before the program ends.
+        let before = self.tokens.fetch_sub(1, Ordering::AcqRel);
+        debug_assert!(before & COUNT > 0, "more keep-alive tokens released than issued");
         before & COUNT == 1 && before & AWAITED != 0
     }
 
-    /// Whether nothing keeps the program from ending once its main thread has returned: what is left are daemons,
-    /// and a scheduler that ends the program abandons them.
+    /// Returns whether the program may end once its main thread has returned, because only daemons are left. A scheduler
+    /// that ends the program abandons them.
+    ///
+    /// # Examples
+    /// See [`Program`].
     pub fn may_exit(&self) -> bool {
-        self.obligations.load(Ordering::Acquire) & COUNT == 0
+        self.tokens.load(Ordering::Acquire) & COUNT == 0
     }
 
-    /// Closes the program if nothing keeps it; otherwise returns the word's value to sleep on.
+    /// Closes the program if no keep-alive token is left. Otherwise returns the value of the word to wait on.
     pub(crate) fn close(&self) -> Result<(), u32> {
-        let mut seen = self.obligations.load(Ordering::Acquire);
+        let mut seen = self.tokens.load(Ordering::Acquire);
         loop {
             let (next, done) = if seen & COUNT == 0 { (CLOSED, true) } else { (seen | AWAITED, false) };
-            match self.obligations.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
+            match self.tokens.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) if done => return Ok(()),
                 Ok(_) => return Err(next),
                 Err(now) => seen = now,
@@ -166,7 +188,7 @@ impl Program {
     }
 
     pub(crate) fn word(&self) -> &AtomicU32 {
-        &self.obligations
+        &self.tokens
     }
 }
 
@@ -191,7 +213,7 @@ impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program")
             .field("threads", &self.threads())
-            .field("obligations", &(self.obligations.load(Ordering::Relaxed) & COUNT))
+            .field("tokens", &(self.tokens.load(Ordering::Relaxed) & COUNT))
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The trace: what each thread did, in the order in which it happened, for whoever asked to record it.
+//! Recordings of what each thread does, and reports of values and names to observers.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -11,30 +11,43 @@ use super::thread_record::ThreadRecord;
 use super::{current, flags, scheduler};
 use crate::sys::os;
 
-/// One recorded step of one thread.
+/// A recorded operation.
+///
+/// # Examples
+/// ```
+/// use raddle::{Event, trace};
+///
+/// let recording = trace::Recording::start();
+/// Event::new().set();
+/// let steps = recording.finish();
+/// assert_eq!(steps[0].object.type_name, "Event");
+/// assert_eq!(steps[0].at.file(), file!());
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Step {
-    /// Time since the recording began.
+    /// The time since the recording started.
     pub when: Duration,
-    /// Name of the thread.
+    /// The name of the thread.
     pub thread: Arc<str>,
-    /// What it did.
+    /// The kind of the operation.
     pub kind: Kind,
-    /// To which object.
+    /// The object of the operation.
     pub object: Object,
-    /// On which line.
+    /// The place of the operation.
     pub at: Place,
-    /// The value that was seen or stored, or the note, if the step has one.
+    /// The value that was read or stored, or the text of a note.
     pub value: Option<String>,
 }
 
 type Log = Arc<Mutex<Vec<Step>>>;
 
-/// Locked also by who wants one of the logs, so that no fork leaves a log locked.
+/// Locked before any of the logs, so that no fork leaves a log locked.
 static LOGS: ForkSafe<Vec<(Instant, Log)>> = ForkSafe::new(Rank::Trace, Vec::new());
 
-/// Collects the steps of all threads from [`start`](Recording::start) to [`finish`](Recording::finish).
+/// Collects the operations of all threads from [`start`](Recording::start) to [`finish`](Recording::finish).
+///
+/// Several recordings can be active at the same time.
 #[derive(Debug)]
 #[must_use = "nothing is recorded after this is dropped"]
 pub struct Recording {
@@ -42,7 +55,17 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Begins to record.
+    /// Starts a recording.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Mutex, trace};
+    ///
+    /// let recording = trace::Recording::start();
+    /// *Mutex::new(0).lock() += 1;
+    /// let verbs: Vec<_> = recording.finish().iter().map(|step| step.kind.verb()).collect();
+    /// assert_eq!(verbs, ["acquires", "releases"]);
+    /// ```
     pub fn start() -> Self {
         let log = Log::default();
         let mut logs = LOGS.lock();
@@ -51,7 +74,13 @@ impl Recording {
         Self { log }
     }
 
-    /// Ends the recording and returns the steps, oldest first.
+    /// Ends the recording and returns its steps, oldest first.
+    ///
+    /// # Examples
+    /// ```
+    /// let recording = raddle::trace::Recording::start();
+    /// assert!(recording.finish().is_empty());
+    /// ```
     pub fn finish(self) -> Vec<Step> {
         let _logs = LOGS.lock();
         std::mem::take(&mut *locked(&self.log))
@@ -66,10 +95,18 @@ impl Drop for Recording {
     }
 }
 
-/// Adds a note of the calling thread's own to the recordings, and to an explorer's report: the value of a local
-/// variable, say.
+/// Adds a note to recordings and to the reports of an explorer: the value of a local variable, for example.
 ///
-/// The value is written out only while something records.
+/// The value is formatted only while something records.
+///
+/// # Examples
+/// ```
+/// use raddle::trace;
+///
+/// let recording = trace::Recording::start();
+/// trace::note("balance", 42);
+/// assert_eq!(recording.finish()[0].value.as_deref(), Some("42"));
+/// ```
 #[track_caller]
 pub fn note(label: &'static str, value: impl fmt::Display) {
     if !flags::quiet() {
@@ -78,10 +115,11 @@ pub fn note(label: &'static str, value: impl fmt::Display) {
     }
 }
 
-/// Has explorers call `object` by `name` in their reports, instead of by a number: "the lock `accounts`".
+/// Sets the name by which explorers show `object` in their reports, instead of a number.
 ///
-/// The name holds for as long as the object stays where it is, so give it once the object has found its place.
+/// The name applies as long as the object is not moved, so set it once the object is in its final position.
 ///
+/// # Examples
 /// ```
 /// use raddle::{Mutex, trace};
 /// use std::sync::Arc;
@@ -95,7 +133,7 @@ pub fn name<T: Visible + ?Sized>(object: &T, name: &str) {
     }
 }
 
-/// Says on which line `object` was made, for steps that the toolkit takes on it by itself.
+/// Reports where `object` was created, for operations that the toolkit performs on it by itself.
 #[inline]
 pub(crate) fn created(object: Object, at: Place) {
     if !flags::quiet()
@@ -105,19 +143,19 @@ pub(crate) fn created(object: Object, at: Place) {
     }
 }
 
-/// An object of raddle's whose steps others see: a lock, a queue, a cell.
+/// An object whose operations observers see: a lock, a queue, a cell.
 ///
-/// It keeps [`name`] from being given a pointer to the object instead of the object.
+/// The bound keeps [`name`] from being called with a pointer to the object instead of the object.
 pub trait Visible {}
 
-/// Records a step together with the value that it saw or stored.
+/// Reports an operation together with the value that it read or stored.
 pub(crate) fn value(op: &Op, value: impl Fn() -> String) {
     if !flags::quiet() {
         saw(op, value);
     }
 }
 
-/// Like [`value`], for an atomic access or a fence, of which the observer also learns what it orders.
+/// Like [`value`], for an atomic access or a fence. The observer also receives the memory ordering.
 #[inline]
 pub(crate) fn ordered(op: &Op, memory: Memory, value: impl Fn() -> String) {
     if !flags::quiet() {
