@@ -671,14 +671,14 @@ impl ThreadPoolBuilder {
         if prefix.contains('\0') {
             return Err(BuildError::NulInName);
         }
-        let daemon_heirs = self.daemon || rt::daemon_heirs();
+        let daemon_default = self.daemon || rt::daemon_default();
         let state = empty(max, self.queue_limit, self.daemon);
         Ok(PoolInner::new(
             future::new_pool_id(),
             prefix,
             self.initializer,
             self.stack_size,
-            daemon_heirs,
+            daemon_default,
             state,
         ))
     }

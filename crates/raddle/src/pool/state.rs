@@ -68,7 +68,7 @@ pub(super) struct PoolInner {
     pub(super) initializer: Option<Initializer>,
     pub(super) stack_size: Option<usize>,
     /// Whether threads that tasks spawn are daemons by default.
-    pub(super) daemon_heirs: bool,
+    pub(super) daemon_default: bool,
     pub(super) injector: Injector,
     pub(super) state: CachePadded<Guarded<PoolState>>,
     hints: CachePadded<Hints>,
@@ -104,7 +104,7 @@ impl PoolInner {
         prefix: String,
         initializer: Option<Initializer>,
         stack_size: Option<usize>,
-        daemon_heirs: bool,
+        daemon_default: bool,
         state: PoolState,
     ) -> Self {
         let limited = state.limit.is_some();
@@ -117,7 +117,7 @@ impl PoolInner {
             named: AtomicU64::new(0),
             initializer,
             stack_size,
-            daemon_heirs,
+            daemon_default,
             injector: Injector::closed(),
             state: CachePadded(Guarded::new(state)),
             hints: CachePadded(Hints { finishing: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }),

@@ -122,7 +122,7 @@ fn start(shared: &Arc<PoolInner>) -> io::Result<()> {
     let name = format!("{}_{}", shared.prefix, shared.named.fetch_add(1, Relaxed));
     // A daemon: the keep-alive token of the pool makes the program wait for its tasks.
     let record = ThreadRecord::new(&name, true, false);
-    record.daemon_heirs.store(shared.daemon_heirs, Relaxed);
+    record.daemon_default.store(shared.daemon_default, Relaxed);
     let worker = Arc::new(Worker {
         shared: shared.clone(),
         current: Guarded::new(None),

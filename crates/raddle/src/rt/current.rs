@@ -1,4 +1,4 @@
-//! Which thread this is, and which host it is under.
+//! The identity of the calling thread: its record, and how it enters and leaves a scheduler.
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -17,22 +17,22 @@ use super::{flags, keep_alive};
 use crate::sys::{os, spin};
 
 thread_local! {
-    /// The calling thread's record. Its destructor is registered before any of the thread's own, so it
-    /// runs after them: when it runs, the thread is over.
+    /// The record of the calling thread. Its destructor is registered before those of the thread's other locals, so it
+    /// runs after them: when it runs, the thread terminates.
     static CURRENT: RefCell<Mine> = const { RefCell::new(Mine { record: None, end: None, then: None, leaves: false }) };
-    /// The same ident without a destructor, for owner checks on fast paths; 0: not asked yet.
+    /// The identifier again, without a destructor, for owner checks on fast paths; 0 if there is no record yet.
     static IDENT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What the calling thread is. Fields are dropped from first to last.
+/// The identity of a thread. Fields are dropped from first to last.
 #[derive(Default)]
 struct Mine {
     record: Option<Arc<ThreadRecord>>,
-    /// The step that is its end, if raddle started it.
+    /// The operation that terminates the thread, if raddle started it.
     end: Option<Op>,
-    /// What a scheduler wants to be done once the thread has terminated.
+    /// A callback of the scheduler for when the thread has terminated.
     then: Option<Then>,
-    /// The thread gives its identity up, and does not terminate with it.
+    /// Whether the thread gives up this identity without terminating.
     leaves: bool,
 }
 
@@ -46,30 +46,30 @@ impl Drop for Mine {
     fn drop(&mut self) {
         if let Some(record) = &self.record {
             if !self.leaves && self.then.is_none() {
-                exits(); // the thread's locals are destroyed in the middle of its function
+                report_exit(); // the locals are destroyed before the function has returned
             }
-            self.end.iter().for_each(terminates);
-            keep_alive::thread_is_over(record);
+            self.end.iter().for_each(report_termination);
+            keep_alive::terminate(record);
         }
     }
 }
 
-/// The calling thread has called `exit`. Ends the process if it is under a scheduler that wants this.
-pub(crate) fn exits() {
+/// Reports to the scheduler that the calling thread has called `exit`, and ends the process if it asks for that.
+fn report_exit() {
     if scheduler::current().is_some_and(|scheduler| scheduler.exit()) {
         os::end_process(101);
     }
 }
 
-/// For a scheduler, that a thread terminates is a step.
-fn terminates(end: &Op) {
+/// Reports the termination of the calling thread to its scheduler, as an operation.
+fn report_termination(end: &Op) {
     if let Some(scheduler) = scheduler::current() {
-        // A scheduler may throw, but this is a destructor, and the thread terminates in any case.
+        // A scheduler may unwind the thread, but this is a destructor, and the thread terminates in any case.
         let _ = catch_unwind(AssertUnwindSafe(|| scheduler.point(end)));
     }
 }
 
-/// What a scheduler wants to be done once the calling thread's locals have been dropped.
+/// A callback that is called when it is dropped, after the calling thread's other locals.
 struct Then(Option<Box<dyn FnOnce()>>);
 
 impl Drop for Then {
@@ -78,80 +78,80 @@ impl Drop for Then {
     }
 }
 
-/// The calling thread's number, never used again for another thread.
+/// Returns the identifier of the calling thread, which no other thread ever has.
 #[inline]
 pub(crate) fn ident() -> u64 {
     let known = IDENT.get();
     if known == 0 { record().ident } else { known }
 }
 
-/// Whether this is the calling thread's number. Cheaper than to ask for that, since nobody's number is 0.
+/// Returns whether this is the identifier of the calling thread. Cheaper than [`ident`], because no identifier is 0.
 #[inline]
 pub(crate) fn is_me(ident: u64) -> bool {
     debug_assert_ne!(ident, 0);
     IDENT.get() == ident
 }
 
-/// A number that no other living thread has.
+/// Returns an address that no other running thread has.
 #[inline]
 pub(crate) fn thread_address() -> usize {
     IDENT.with(|mine| std::ptr::from_ref(mine).addr())
 }
 
-/// The calling thread's record; a thread that raddle did not start gets a stand-in.
+/// Returns the record of the calling thread. A thread that raddle did not start gets one.
 pub(crate) fn record() -> Arc<ThreadRecord> {
     let known = CURRENT.try_with(|mine| mine.borrow().record.clone());
     match known {
         Ok(Some(record)) => record,
         Ok(None) => {
-            let record = stand_in();
-            take_on(record.clone(), None);
+            let record = new_record();
+            set_record(record.clone(), None);
             record
         }
-        // The thread's locals are gone already: it is being taken down, or is inside `exit`.
+        // The locals are dropped already: the thread is terminating, or is inside `exit`.
         Err(_) if is_main() => scheduler::default_program().main(),
         Err(_) => {
             if IDENT.get() == 0 {
                 IDENT.set(ThreadRecord::next_ident());
             }
-            ThreadRecord::of_ended(IDENT.get())
+            ThreadRecord::of_terminated(IDENT.get())
         }
     }
 }
 
-/// Whether what the calling thread starts is a daemon, unless told otherwise.
-pub(crate) fn daemon_heirs() -> bool {
+/// Returns whether a thread that the calling thread starts is a daemon by default.
+pub(crate) fn daemon_default() -> bool {
     let known = CURRENT
-        .try_with(|mine| mine.borrow().record.as_ref().map(|record| record.daemon_heirs.load(Relaxed)));
-    known.ok().flatten().unwrap_or_else(|| record().daemon_heirs.load(Relaxed))
+        .try_with(|mine| mine.borrow().record.as_ref().map(|record| record.daemon_default.load(Relaxed)));
+    known.ok().flatten().unwrap_or_else(|| record().daemon_default.load(Relaxed))
 }
 
-/// Ends the calling thread for all others, though it goes on to run what the end of the program asks for. It
-/// stays who it was, so that it still owns what it held.
-pub(crate) fn end_for_others() {
+/// Marks the calling thread as terminated for others, although it still runs exit handlers. It keeps its identity, and
+/// so the ownership of its locks.
+pub(crate) fn terminate_for_others() {
     let known = CURRENT.try_with(|mine| mine.borrow().record.clone());
     match known {
-        Ok(Some(record)) => keep_alive::thread_is_over(&record),
-        // Other threads may know of main though main itself never asked who it is.
-        _ if is_main() => keep_alive::thread_is_over(&scheduler::default_program().main()),
-        _ => {} // its end came with that of its locals
+        Ok(Some(record)) => keep_alive::terminate(&record),
+        // Other threads may know the record of main although main itself has never used it.
+        _ if is_main() => keep_alive::terminate(&scheduler::default_program().main()),
+        _ => {} // it terminated when its locals were dropped
     }
 }
 
-/// Makes `record` the calling thread's; it ends with the thread, which is the step `end`.
+/// Sets the record of the calling thread, whose termination is the operation `end`.
 pub(crate) fn adopt(record: Arc<ThreadRecord>, end: Op) {
-    take_on(record, Some(end));
+    set_record(record, Some(end));
 }
 
-fn take_on(record: Arc<ThreadRecord>, end: Option<Op>) {
+fn set_record(record: Arc<ThreadRecord>, end: Option<Op>) {
     survives_forks();
     record.set_native_id(os::native_id());
     IDENT.set(record.ident);
     let before = CURRENT.try_with(|mine| mine.replace(Mine::of(record, end)));
-    debug_assert!(!before.is_ok_and(|before| before.record.is_some()), "a thread took on a second identity");
+    debug_assert!(!before.is_ok_and(|before| before.record.is_some()), "a thread has a second identity");
 }
 
-/// Has every forked child know its only thread and forget the others, from now on.
+/// Registers the handler by which a forked child keeps the record of its only thread and drops the others.
 pub(crate) fn survives_forks() {
     static LISTED: AtomicBool = AtomicBool::new(false);
     if !LISTED.load(Acquire) && !LISTED.swap(true, AcqRel) {
@@ -159,7 +159,7 @@ pub(crate) fn survives_forks() {
     }
 }
 
-/// The calling thread is the only one of a child that it has just forked, and so the child's main thread, as in Python.
+/// Called in a forked child: the calling thread is its only one, and so its main thread, as in Python.
 fn inherit() {
     let mine = CURRENT.try_with(|mine| mine.borrow().record.clone()).ok().flatten();
     if let Some(mine) = &mine {
@@ -168,11 +168,11 @@ fn inherit() {
     scheduler::default_program().inherit(mine.filter(|_| scheduler::current().is_none()));
 }
 
-/// Gives up the calling thread's record, as its end would.
+/// Drops the record of the calling thread, as its termination would.
 fn leave() {
-    // The step comes first, while the thread knows who it is.
+    // The operation comes first, while the thread still has its identity.
     let end = CURRENT.try_with(|mine| mine.borrow_mut().end.take());
-    end.ok().flatten().iter().for_each(terminates);
+    end.ok().flatten().iter().for_each(report_termination);
     let before = CURRENT.try_with(|mine| {
         mine.borrow_mut().leaves = true;
         mine.take()
@@ -181,7 +181,7 @@ fn leave() {
     drop(before);
 }
 
-fn stand_in() -> Arc<ThreadRecord> {
+fn new_record() -> Arc<ThreadRecord> {
     let explored = scheduler::current().is_some();
     with_program(|program| {
         if explored && !program.has_main() {
@@ -212,16 +212,16 @@ fn is_main() -> bool {
     }
 }
 
-/// What the calling thread is: its record and its host.
+/// The identity and the scheduler of a thread.
 #[derive(Default)]
 pub(crate) struct Identity {
     mine: Mine,
     scheduler: Option<Arc<dyn Scheduler>>,
 }
 
-/// Gives the calling thread another identity, with a record to be made when one is needed.
-pub(crate) fn become_under(scheduler: Arc<dyn Scheduler>) -> Identity {
-    // First the scheduler's local, so that it is dropped after the record's.
+/// Replaces the identity of the calling thread by a new one under `scheduler`. Its record is created on demand.
+fn replace_identity(scheduler: Arc<dyn Scheduler>) -> Identity {
+    // The local of the scheduler first, so that it is dropped after that of the record.
     let before = scheduler::replace(Some(scheduler));
     spin::set_enabled(false);
     let mine = CURRENT.try_with(RefCell::take).unwrap_or_default();
@@ -229,22 +229,22 @@ pub(crate) fn become_under(scheduler: Arc<dyn Scheduler>) -> Identity {
     Identity { mine, scheduler: before }
 }
 
-/// Ends the identity that the calling thread has and takes up an earlier one.
-pub(crate) fn become_again(earlier: Identity) {
-    leave(); // under the host that it belongs to
+/// Drops the identity of the calling thread and restores an earlier one.
+fn restore_identity(earlier: Identity) {
+    leave(); // under the scheduler that it belongs to
     spin::set_enabled(earlier.scheduler.is_none());
     scheduler::replace(earlier.scheduler);
     IDENT.set(earlier.mine.record.as_ref().map_or(0, |record| record.ident));
     let _ = CURRENT.try_with(|mine| mine.replace(earlier.mine));
 }
 
-/// Has `then` called when the calling thread has terminated: after its locals have been dropped, and its record, too.
-pub(crate) fn when_terminated(then: Box<dyn FnOnce()>) {
+/// Sets a callback for when the calling thread has terminated, after its locals and its record are dropped.
+fn when_terminated(then: Box<dyn FnOnce()>) {
     let kept = CURRENT.try_with(|mine| mine.borrow_mut().then = Some(Then(Some(then))));
-    debug_assert!(kept.is_ok(), "the thread's locals are gone already");
+    debug_assert!(kept.is_ok(), "the locals of the thread are dropped already");
 }
 
-/// Where this module keeps what it knows of the calling thread.
+/// Returns the address ranges of this module's thread-locals.
 pub(crate) fn locals() -> [Range<usize>; 2] {
     fn of<T>(value: &T) -> Range<usize> {
         let start = std::ptr::from_ref(value).addr();
@@ -253,18 +253,21 @@ pub(crate) fn locals() -> [Range<usize>; 2] {
     [CURRENT.with(of), IDENT.with(of)]
 }
 
-/// Puts the calling thread under `scheduler` until the returned value is dropped.
+/// Puts the calling thread under `scheduler` until the returned guard is dropped.
+///
+/// Under the scheduler the thread has a new identity. Threads that it starts with raddle enter the scheduler, too.
+///
+/// # Examples
+/// See [`Scheduler`].
 #[must_use = "the thread leaves the scheduler when this is dropped"]
 pub fn enter(scheduler: Arc<dyn Scheduler>) -> Entered {
     let fine = scheduler.fine_grained();
     notice_exit();
     flags::raise(fine);
-    Entered { before: become_under(scheduler), fine, not_send: PhantomData }
+    Entered { before: replace_identity(scheduler), fine, not_send: PhantomData }
 }
 
-/// Says that the calling thread is under a [`Scheduler`]; dropping it leaves.
-///
-/// It stays on its thread, whose identity it gives back.
+/// A guard for a thread under a [`Scheduler`]. When it is dropped, the thread leaves and has its previous identity again.
 pub struct Entered {
     before: Identity,
     fine: bool,
@@ -272,12 +275,13 @@ pub struct Entered {
 }
 
 impl Entered {
-    /// Leaves the calling thread under the scheduler until the operating system's thread terminates, which is to be at
-    /// once. The thread's locals are dropped under the scheduler, so what their destructors do are steps; then the
-    /// thread has terminated for its joiners, too; and then `then` is called.
+    /// Keeps the calling thread under the scheduler until it terminates, which must be soon.
     ///
-    /// The thread has to have come under the scheduler before it did anything else with raddle: what is set up first is
-    /// destroyed last.
+    /// The locals of the thread are dropped under the scheduler, so operations of their destructors are reported to it.
+    /// Then the thread has terminated for its joiners, and `then` is called.
+    ///
+    /// The thread must have entered the scheduler before it used raddle in another way, because thread-locals are dropped
+    /// in the reverse order of their first use.
     pub fn until_terminated(mut self, then: impl FnOnce() + 'static) {
         let (before, fine) = (std::mem::take(&mut self.before), self.fine);
         std::mem::forget(self);
@@ -293,7 +297,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        become_again(std::mem::take(&mut self.before));
+        restore_identity(std::mem::take(&mut self.before));
         flags::lower(self.fine);
     }
 }
@@ -323,10 +327,10 @@ fn foreign_exit() -> bool {
     hook.is_some_and(|hook| hook())
 }
 
-/// Has the C library call [`exits`] when a thread calls `exit`, where it does not destroy the thread's locals first.
+/// Makes the C library call [`report_exit`] when a thread calls `exit`, where it does not destroy the thread's locals first.
 fn notice_exit() {
     extern "C" fn at_exit() {
-        exits();
+        report_exit();
         if foreign_exit() {
             os::end_process(101);
         }

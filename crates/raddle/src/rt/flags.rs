@@ -1,10 +1,10 @@
-//! The one global flag: zero means that nobody observes and every step goes straight to the operating system.
+//! The global flag word: zero means that nothing observes the process, and operations go to the operating system.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::watch::settings;
 
-// The word counts the threads under a scheduler, above the bits of the watch and the trace.
+// Above the bits of the watch and the recordings, the word counts the threads under a scheduler.
 static FLAGS: AtomicU32 = AtomicU32::new(UNDECIDED);
 
 const UNDECIDED: u32 = 1;
@@ -12,10 +12,10 @@ const WATCH: u32 = 2;
 const TRACE: u32 = 4;
 const EXPLORED: u32 = 8;
 
-/// How many explored threads want the fine grain.
+/// The number of threads under a fine-grained scheduler.
 static FINE: AtomicU32 = AtomicU32::new(0);
 
-/// Nobody observes. One relaxed load and a branch: the whole price in production.
+/// Returns whether nothing observes the process. One relaxed load and a branch: the whole cost in production.
 #[inline]
 pub(crate) fn quiet() -> bool {
     FLAGS.load(Ordering::Relaxed) == 0
@@ -38,7 +38,7 @@ pub(crate) fn fine() -> bool {
     FINE.load(Ordering::Relaxed) != 0
 }
 
-/// The watch is on in debug builds; the environment decides otherwise. Asked once.
+/// Decides, once, whether the watch is on: in debug builds, unless the environment overrides it.
 #[cold]
 fn decide() -> bool {
     let watch = settings::environment().on.unwrap_or(cfg!(debug_assertions));
@@ -49,8 +49,8 @@ fn decide() -> bool {
     watch
 }
 
-/// Turns the watch on, unless the environment has turned it off. It is never turned off again: what it did not see
-/// would make what it remembers false.
+/// Turns the watch on, unless the environment has turned it off. It is never turned off again, because a gap would make
+/// its records wrong.
 pub(crate) fn watch_on() {
     if !watching() && settings::environment().on != Some(false) {
         FLAGS.fetch_or(WATCH, Ordering::Relaxed);

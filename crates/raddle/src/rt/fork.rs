@@ -1,11 +1,11 @@
-//! What a fork has to find in order, and how a child knows that it is one.
+//! Forks: locks that are consistent in a child, and the generation by which a child is recognized.
 //!
 //! A child has a copy of the memory of its parent, but only the thread that called `fork`. A lock that another thread of
-//! the parent held at that moment is held forever in the child, and what it guards may be half changed. So the
-//! handlers that are registered here acquire every lock of the toolkit's own, let the fork happen, and release them on both
-//! sides. Locks inside of the user's objects are not among them.
+//! the parent held at that moment is held forever in the child, and the data that it guards may be inconsistent. So the
+//! handlers that are registered here acquire every lock of the toolkit itself before the fork and release them on both
+//! sides. Locks inside the user's objects are not among them.
 //!
-//! Everything else is recognised by its generation: [`forks`] counts how many forks lie between the first process and
+//! Everything else is recognized by its generation: [`forks`] counts how many forks lie between the first process and
 //! this one. A thread, a waiter or a service that notes the count when it is created and later finds another one belongs to
 //! an ancestor, and does not exist in this process.
 
@@ -35,11 +35,11 @@ pub(crate) enum Rank {
     Threads,
     /// The locks that are held.
     Holds,
-    /// Whatever is never held while another one is acquired.
+    /// A lock under which no other one is acquired.
     Leaf,
 }
 
-/// A mutex of the toolkit's own, in a static. No fork leaves it locked in the child.
+/// A mutex of the toolkit itself, in a static. No fork leaves it locked in the child.
 pub(crate) struct ForkSafe<T: 'static> {
     rank: Rank,
     listing: Listing,
@@ -57,7 +57,7 @@ impl<T: Send + 'static> ForkSafe<T> {
     }
 }
 
-/// Locks a mutex of the toolkit's own; no code of the user runs under one, so poison says nothing.
+/// Locks a mutex of the toolkit itself. No user code runs under one, so poisoning is ignored.
 pub(crate) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -70,7 +70,7 @@ pub(crate) trait Quiesce: Sync {
     fn hold(&'static self, held: &mut Vec<Box<dyn Held>>);
 }
 
-/// A guard, whatever its type.
+/// A guard of any type.
 pub(crate) trait Held {}
 
 impl<T: ?Sized> Held for MutexGuard<'_, T> {}
@@ -85,7 +85,7 @@ impl<T: Send> Quiesce for ForkSafe<T> {
     }
 }
 
-/// Whether the handlers know of a lock.
+/// Whether the handlers know a lock.
 pub(crate) struct Listing(AtomicBool);
 
 impl Listing {
@@ -93,7 +93,7 @@ impl Listing {
         Self(AtomicBool::new(false))
     }
 
-    /// Sees to it that the handlers know of `locks`, which this is the listing of. To be called before each acquisition.
+    /// Registers `locks` with the handlers, once. Called before each acquisition.
     #[inline]
     pub(crate) fn list(&self, locks: &'static dyn Quiesce) {
         if !self.0.load(Ordering::Acquire) {
@@ -111,7 +111,7 @@ impl Listing {
     }
 }
 
-/// Has every child call `function`, once a child runs nothing else and all locks are free.
+/// Registers a function that every forked child calls, after all locks are released.
 pub(crate) fn in_child(function: fn()) {
     register();
     locked(&LISTED).in_child.push(function);
@@ -122,7 +122,7 @@ struct Listed {
     in_child: Vec<fn()>,
 }
 
-/// Held for a moment only, and while no other lock is waited for.
+/// Held briefly, and never while another lock is waited for.
 static LISTED: Mutex<Listed> = Mutex::new(Listed { locks: Vec::new(), in_child: Vec::new() });
 
 fn register() {
@@ -134,14 +134,14 @@ fn register() {
     }
 }
 
-/// All locks of the toolkit's own.
+/// All locks of the toolkit itself.
 struct AllHeld {
     listed: MutexGuard<'static, Listed>,
     others: Vec<Box<dyn Held>>,
 }
 
 thread_local! {
-    /// Without a destructor, so that a thread can fork in those of its other locals.
+    /// Without a destructor, so that a thread can fork in the destructors of its other locals.
     static ALL_HELD: Cell<Option<ManuallyDrop<Box<AllHeld>>>> = const { Cell::new(None) };
 }
 

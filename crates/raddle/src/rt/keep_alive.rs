@@ -1,4 +1,4 @@
-//! How threads end, and what keeps the program from ending.
+//! Keep-alive tokens, which delay the exit of the program, and the termination of threads.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,26 +10,26 @@ use super::scheduler::{self, with_program};
 use super::thread_record::{AWAITED, FINISHED, HeldToken, ThreadRecord};
 use super::wake::{atom, commutative_change, wake};
 
-/// The program does not end before this is redeemed.
+/// A token that keeps the program from ending until it is released. It is not released by a drop.
 pub(crate) struct KeepAliveToken {
-    /// In which process it was given, by its forks and one; in a forked child it has been forgotten.
+    /// The process that issued it, as a number of forks plus one. In a forked child the token is void.
     process: NonZero<u32>,
-    /// Whose it is; `None`: the ordinary program's.
+    /// The program that issued it; `None` for the default one.
     program: Option<Weak<Program>>,
 }
 
 impl KeepAliveToken {
-    /// One that the calling thread's program has taken on already.
-    pub(crate) fn given() -> Self {
+    /// Returns a token that the program of the calling thread has counted already.
+    pub(crate) fn counted() -> Self {
         Self { process: process(), program: scheduler::program() }
     }
 
-    /// The program may end without this. To be called once.
-    pub(crate) fn redeem(&self) {
+    /// Releases the token. Call it once.
+    pub(crate) fn release(&self) {
         if self.process == process() {
             match &self.program {
-                None => discharge(scheduler::default_program()),
-                Some(program) => program.upgrade().iter().for_each(|program| discharge(program)),
+                None => release(scheduler::default_program()),
+                Some(program) => program.upgrade().iter().for_each(|program| release(program)),
             }
         }
     }
@@ -39,26 +39,26 @@ fn process() -> NonZero<u32> {
     NonZero::<u32>::MIN.saturating_add(forks())
 }
 
-/// While this lives, the program does not end; a thread that runs under it gives it up with `exit`.
+/// Keeps the program from ending while it lives. If its thread calls `exit`, it is released.
 pub(crate) struct KeepAlive {
-    standing: AtomicBool,
-    pledge: KeepAliveToken,
+    active: AtomicBool,
+    token: KeepAliveToken,
 }
 
 impl KeepAlive {
-    pub(crate) fn new(pledge: KeepAliveToken) -> Self {
-        Self { standing: AtomicBool::new(true), pledge }
+    pub(crate) fn new(token: KeepAliveToken) -> Self {
+        Self { active: AtomicBool::new(true), token }
     }
 
-    /// The program may end without this.
-    pub(crate) fn end(&self) {
-        if self.standing.swap(false, Ordering::Relaxed) {
-            self.pledge.redeem();
+    /// Releases the token.
+    fn release(&self) {
+        if self.active.swap(false, Ordering::Relaxed) {
+            self.token.release();
         }
     }
 }
 
-fn discharge(program: &Program) {
+fn release(program: &Program) {
     if program.release_token() {
         wake(program.word(), u32::MAX);
     }
@@ -66,20 +66,20 @@ fn discharge(program: &Program) {
 
 impl Drop for KeepAlive {
     fn drop(&mut self) {
-        self.end();
+        self.release();
     }
 }
 
 impl HeldToken for KeepAlive {
     fn abandon(&self) {
-        self.end();
+        self.release();
     }
 }
 
-/// The thread is over, its locals dropped: joiners may go on, and the program need not wait for it.
-pub(crate) fn thread_is_over(record: &Arc<ThreadRecord>) {
+/// Marks a thread as terminated, once its locals are dropped: wakes its joiners and releases its tokens.
+pub(crate) fn terminate(record: &Arc<ThreadRecord>) {
     if record.internal {
-        record.lend_name(None);
+        record.set_alias(None);
     }
     let registry = with_program(|program| {
         program.remove(record);
@@ -92,5 +92,5 @@ pub(crate) fn thread_is_over(record: &Arc<ThreadRecord>) {
     if record.state.swap(FINISHED, Ordering::AcqRel) == AWAITED {
         wake(&record.state, u32::MAX);
     }
-    record.take_tokens().iter().for_each(|duty| duty.abandon());
+    record.take_tokens().iter().for_each(|token| token.abandon());
 }

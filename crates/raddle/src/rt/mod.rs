@@ -159,7 +159,7 @@ mod wake;
 
 pub use crate::sys::os::Wait;
 pub use current::{Entered, enter, on_foreign_exit};
-pub(crate) use current::{adopt, daemon_heirs, ident, is_me, record, thread_address};
+pub(crate) use current::{adopt, daemon_default, ident, is_me, record, thread_address};
 pub(crate) use current_op::no_panic_scope;
 pub(crate) use exit::{block_forever, keep_alive, keep_alive_token};
 pub(crate) use flags::quiet;

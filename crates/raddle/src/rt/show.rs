@@ -1,8 +1,7 @@
-//! How a report shows an item: by what its owner gave for that, or, for common types, by their `Debug`.
+//! The text of items in reports: by a function of the program or, for common types, by `Debug`.
 //!
-//! A container knows nothing of its items, and Rust cannot ask whether a type has a `Debug`. So the types of the
-//! standard library that most programs pass around are recognized by their [`TypeId`], and for others there is
-//! [`name_with`](crate::trace::name_with).
+//! A container does not know whether its items implement `Debug`. So common types of the standard library are recognized
+//! by their [`TypeId`], and for others there is [`name_with`](crate::trace::name_with).
 #![allow(unsafe_code)]
 
 use std::any::{Any, TypeId, type_name};
@@ -12,10 +11,10 @@ use std::time::Duration;
 
 type Text<T> = fn(&(dyn Any + Send + Sync), &T) -> String;
 
-/// How the items of one object are shown, if somebody said so.
+/// The function that shows the items of an object, if the program has set one.
 ///
-/// The closure's type is erased and comes back in the function beside it: dropping this drops nothing that knows `T`, so
-/// that a queue of borrowed items may still be dropped after what they borrow.
+/// The type of the closure is erased and restored by the function beside it. So the drop of this value involves no `T`, and
+/// a queue of borrowed items may be dropped after what they borrow.
 pub(crate) struct Show<T>(OnceLock<(Box<dyn Any + Send + Sync>, Text<T>)>);
 
 impl<T> Show<T> {
@@ -23,7 +22,7 @@ impl<T> Show<T> {
         Self(OnceLock::new())
     }
 
-    /// Shows items by `text` from now on; the first call counts.
+    /// Sets the function. Only the first call takes effect.
     pub(crate) fn set<F: Fn(&T) -> String + Send + Sync + 'static>(&self, text: F) {
         let call: Text<T> = |text, item| match text.downcast_ref::<F>() {
             Some(text) => text(item),
@@ -32,7 +31,7 @@ impl<T> Show<T> {
         let _ = self.0.set((Box::new(text), call));
     }
 
-    /// The item as text; in angle brackets its type, if no more is known.
+    /// Returns the text of an item, or its type in angle brackets.
     pub(crate) fn one(&self, item: &T) -> String {
         match self.0.get() {
             Some((text, call)) => call(&**text, item),
@@ -40,7 +39,7 @@ impl<T> Show<T> {
         }
     }
 
-    /// Some items as text: the first few, and how many more there are.
+    /// Returns the text of several items: the first few, and the number of others.
     pub(crate) fn many<'a>(&self, items: impl ExactSizeIterator<Item = &'a T>) -> String
     where
         T: 'a,
@@ -56,7 +55,7 @@ impl<T> Show<T> {
     }
 }
 
-/// The `Debug` of a common type.
+/// Returns the `Debug` text of an item of a common type.
 fn known<T>(item: &T) -> Option<String> {
     let id = erased::<T>();
     macro_rules! try_each {
@@ -115,7 +114,7 @@ fn known<T>(item: &T) -> Option<String> {
     None
 }
 
-/// The `TypeId` that `T` has with all its lifetimes as `'static`.
+/// Returns the `TypeId` of `T` with all its lifetimes replaced by `'static`.
 fn erased<T>() -> TypeId {
     trait Id {
         fn id(&self) -> TypeId
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn other_types_are_named_unless_they_are_shown_on_demand() {
+    fn other_types_are_shown_by_their_name_or_a_function() {
         let name = String::from("tea");
         let show = Show::new();
         assert_eq!(show.one(&Job(&name)), "<Job>");
@@ -183,7 +182,7 @@ mod tests {
         assert_eq!(short("alloc::vec::Vec<(a::B, c::D<e::F>)>"), "Vec<(B, D<F>)>");
     }
 
-    /// As with a plain `Vec`: what the items borrow may be gone first.
+    /// As with a plain `Vec`, what the items borrow may be dropped first.
     #[test]
     fn items_may_be_dropped_after_what_they_borrow() {
         let (_show, name);

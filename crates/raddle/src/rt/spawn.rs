@@ -1,9 +1,9 @@
-//! How threads are started: so that no fork happens while one is in the standard library's hands.
+//! Starting of threads, so that no fork happens while the standard library prepares or finishes one.
 //!
-//! The standard library acquires a lock of its own in each thread, before the thread's function and after it (for what it
-//! says about an overflow of the stack). A fork in that moment would leave the lock held in the child, which then could
-//! start no thread. So a fork waits for these moments to pass, and they wait for the fork. That holds for threads that are started
-//! here; what others start is up to the standard library.
+//! The standard library acquires a lock of its own in each thread, before the function of the thread and after it, for its
+//! report of stack overflows. A fork at that moment would leave the lock held in the child, which could then start no
+//! thread. So a fork waits until no thread is in these sections, and threads wait for the fork before they enter one. This
+//! covers the threads that are started here.
 
 use std::cell::Cell;
 use std::io;
@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard};
 use super::fork::{Held, Listing, Quiesce, Rank, locked};
 use crate::sys::os;
 
-/// Starts a detached thread; its name reaches the operating system, which may keep only the first part.
+/// Starts a detached thread. The operating system may truncate its name.
 pub(crate) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     GATE.enter();
     let started = os::spawn(
@@ -37,7 +37,7 @@ thread_local! {
     static RETURNING: Returning = const { Returning(Cell::new(false)) };
 }
 
-/// The thread's function has returned, and the first of its locals is not dropped yet.
+/// The section between the return of the thread's function and the drop of its first local.
 struct Returning(Cell<bool>);
 
 impl Returning {
@@ -57,9 +57,9 @@ impl Drop for Returning {
 
 static GATE: Gate = Gate { word: AtomicU32::new(0), forking: Mutex::new(()), listing: Listing::new() };
 
-/// Counts those threads that the standard library has in its hands.
+/// Counts the threads inside the standard library's sections.
 struct Gate {
-    /// How many there are, with `CLOSED` while nobody may enter.
+    /// The number of threads, with `CLOSED` while none may enter.
     word: AtomicU32,
     /// One fork at a time.
     forking: Mutex<()>,
@@ -112,7 +112,7 @@ impl Quiesce for Gate {
     }
 }
 
-/// Nobody is inside, and nobody enters until this is dropped.
+/// A closed gate: no thread is inside, and none enters until this is dropped.
 struct Closed {
     gate: &'static Gate,
     _forking: MutexGuard<'static, ()>,

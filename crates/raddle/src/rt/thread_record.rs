@@ -1,4 +1,4 @@
-//! What the host knows of one thread.
+//! The record of a thread, which the registry, the watch and `thread::current` share.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use super::fork::{ForkSafe, Rank, forks, locked};
 use super::lock_id::Held;
 
-/// Something that a thread does for the program, which ends with the thread if it calls `exit` in the middle.
+/// A token that a thread holds while it does something for the program. If the thread calls `exit`, it is abandoned.
 pub(crate) trait HeldToken: Send + Sync {
-    /// The thread will never come back to this duty.
+    /// Called when the thread has terminated without removing the token.
     fn abandon(&self);
 }
 
@@ -19,34 +19,34 @@ pub(crate) const RUNNING: u32 = 0;
 pub(crate) const AWAITED: u32 = 1;
 pub(crate) const FINISHED: u32 = 2;
 
-/// The names that threads of the toolkit's own go by while they run something of the user's, by their idents.
+/// The names that internal threads have while they run a function of the program, by their identifiers.
 ///
-/// Not in the records, where a fork might leave them locked.
-static LENT_NAMES: [ForkSafe<BTreeMap<u64, Arc<str>>>; LENT_SHARDS] =
-    [const { ForkSafe::new(Rank::Leaf, BTreeMap::new()) }; LENT_SHARDS];
-const LENT_SHARDS: usize = 16;
+/// They are not in the records, where a fork might leave them locked.
+static ALIASES: [ForkSafe<BTreeMap<u64, Arc<str>>>; ALIAS_SHARDS] =
+    [const { ForkSafe::new(Rank::Leaf, BTreeMap::new()) }; ALIAS_SHARDS];
+const ALIAS_SHARDS: usize = 16;
 
-/// One thread, as the registry, the watch and `thread::current` see it.
+/// A thread.
 pub(crate) struct ThreadRecord {
     pub(crate) ident: u64,
     name: Arc<str>,
-    /// The process in which the thread exists, by its [forks].
+    /// The process in which the thread exists, as a number of [forks].
     process: AtomicU32,
     pub(crate) daemon: AtomicBool,
-    /// Whether the threads that it starts are daemons, unless they say otherwise: as itself, but for a pool's workers.
-    pub(crate) daemon_heirs: AtomicBool,
-    /// A thread of the toolkit's own, which `enumerate` leaves out.
+    /// The default of `daemon` for threads that it starts: its own value, except for workers of a pool.
+    pub(crate) daemon_default: AtomicBool,
+    /// Whether it is a thread of the toolkit itself, which `enumerate` leaves out.
     pub(crate) internal: bool,
-    /// `RUNNING`, `AWAITED` (running, and someone sleeps on this word) or `FINISHED`.
+    /// `RUNNING`, `AWAITED` (running, with a joiner parked on this word) or `FINISHED`.
     pub(crate) state: AtomicU32,
-    /// The operating system's number; 0: unknown.
+    /// The identifier in the operating system; 0 if unknown.
     native_id: AtomicU64,
-    /// Locked by the thread itself and, before it runs or after it called `exit`, by one other: no fork leaves it locked
-    /// for who needs it in the child. The same holds for `held`.
+    /// Locked by the thread itself and, before it runs or after it has called `exit`, by one other thread. So no fork
+    /// leaves it locked in a child that needs it. The same holds for `held`.
     tokens: Mutex<Vec<Arc<dyn HeldToken>>>,
-    /// The pool that it works for, as a number; 0: none.
+    /// The number of the pool that it works for; 0 if none.
     pub(crate) group: AtomicU64,
-    /// The locks that it took while their order was watched; it may have let go of some.
+    /// The locks that it has acquired while lock orders are checked. It may have released some.
     pub(crate) held: Mutex<Vec<Held>>,
 }
 
@@ -55,15 +55,15 @@ impl ThreadRecord {
         Self::numbered(Self::next_ident(), name, daemon, internal)
     }
 
-    /// A number that no thread has had, and never 0.
+    /// Returns an identifier that no thread has had. It is never 0.
     pub(crate) fn next_ident() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// What is still known of a thread whose locals are gone: its number.
-    pub(crate) fn of_ended(ident: u64) -> Arc<Self> {
-        Self::numbered(ident, "ending thread", true, true)
+    /// Returns a record for a thread whose locals are dropped: only its identifier is known.
+    pub(crate) fn of_terminated(ident: u64) -> Arc<Self> {
+        Self::numbered(ident, "terminating thread", true, true)
     }
 
     fn numbered(ident: u64, name: &str, daemon: bool, internal: bool) -> Arc<Self> {
@@ -72,7 +72,7 @@ impl ThreadRecord {
             name: name.into(),
             process: AtomicU32::new(forks()),
             daemon: AtomicBool::new(daemon),
-            daemon_heirs: AtomicBool::new(daemon),
+            daemon_default: AtomicBool::new(daemon),
             internal,
             state: AtomicU32::new(RUNNING),
             native_id: AtomicU64::new(0),
@@ -83,22 +83,22 @@ impl ThreadRecord {
     }
 
     pub(crate) fn name(&self) -> Arc<str> {
-        let lent = if self.internal { self.lent_names().lock().get(&self.ident).cloned() } else { None };
-        lent.unwrap_or_else(|| self.name.clone())
+        let alias = if self.internal { self.aliases().lock().get(&self.ident).cloned() } else { None };
+        alias.unwrap_or_else(|| self.name.clone())
     }
 
-    /// For threads of the toolkit's own, which take the name of what they run; `None`: their own again.
-    pub(crate) fn lend_name(&self, name: Option<&str>) {
-        debug_assert!(self.internal, "other threads keep their names");
+    /// Sets the name of an internal thread to that of the function it runs; `None` restores its own.
+    pub(crate) fn set_alias(&self, name: Option<&str>) {
+        debug_assert!(self.internal, "only internal threads have aliases");
         let before = match name {
-            Some(name) => self.lent_names().lock().insert(self.ident, name.into()),
-            None => self.lent_names().lock().remove(&self.ident),
+            Some(name) => self.aliases().lock().insert(self.ident, name.into()),
+            None => self.aliases().lock().remove(&self.ident),
         };
         drop(before); // after the lock is released
     }
 
-    fn lent_names(&self) -> &'static ForkSafe<BTreeMap<u64, Arc<str>>> {
-        &LENT_NAMES[usize::try_from(self.ident % LENT_SHARDS as u64).unwrap_or(0)]
+    fn aliases(&self) -> &'static ForkSafe<BTreeMap<u64, Arc<str>>> {
+        &ALIASES[usize::try_from(self.ident % ALIAS_SHARDS as u64).unwrap_or(0)]
     }
 
     pub(crate) fn native_id(&self) -> Option<u64> {
@@ -109,37 +109,37 @@ impl ThreadRecord {
         self.native_id.store(id.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// The thread is the one that called `fork`, and this is the child. What the thread did for the parent's program
-    /// is the parent's business: it is forgotten, not abandoned.
+    /// Adopts the record in a forked child, for the thread that called `fork`. The tokens belong to the parent's program,
+    /// so they are leaked and not abandoned.
     pub(crate) fn inherit(&self, native_id: Option<u64>) {
         self.process.store(forks(), Ordering::Relaxed);
         self.set_native_id(native_id);
         std::mem::forget(self.take_tokens());
     }
 
-    /// Whether the thread exists in an ancestor of this process only.
+    /// Returns whether the thread exists only in an ancestor of this process.
     pub(crate) fn is_an_ancestors(&self) -> bool {
         self.process.load(Ordering::Relaxed) != forks()
     }
 
-    /// What the thread does for the program, besides what it does already; let go of when it is over.
-    pub(crate) fn add_token(&self, duty: Arc<dyn HeldToken>) {
-        locked(&self.tokens).push(duty);
+    /// Adds a token.
+    pub(crate) fn add_token(&self, token: Arc<dyn HeldToken>) {
+        locked(&self.tokens).push(token);
     }
 
-    /// The thread has fulfilled one of its tokens.
-    pub(crate) fn remove_token(&self, duty: &Arc<dyn HeldToken>) {
+    /// Removes a token.
+    pub(crate) fn remove_token(&self, token: &Arc<dyn HeldToken>) {
         let mut tokens = locked(&self.tokens);
-        let place = tokens.iter().rposition(|other| Arc::ptr_eq(other, duty));
+        let place = tokens.iter().rposition(|other| Arc::ptr_eq(other, token));
         let removed = place.map(|place| tokens.remove(place));
         drop(tokens);
         drop(removed); // after the lock is released
     }
 
-    /// What the thread does for the program from now on.
-    pub(crate) fn set_token(&self, duty: Arc<dyn HeldToken>) {
-        let before = std::mem::replace(&mut *locked(&self.tokens), vec![duty]);
-        drop(before); // after the lock is let go
+    /// Replaces all tokens by this one.
+    pub(crate) fn set_token(&self, token: Arc<dyn HeldToken>) {
+        let before = std::mem::replace(&mut *locked(&self.tokens), vec![token]);
+        drop(before); // after the lock is released
     }
 
     pub(crate) fn drop_tokens(&self) {
@@ -150,7 +150,7 @@ impl ThreadRecord {
         std::mem::take(&mut *locked(&self.tokens))
     }
 
-    /// Whether the thread has terminated; in a forked child, all but one of the parent's have.
+    /// Returns whether the thread has terminated. In a forked child, all threads of the parent have, except one.
     pub(crate) fn finished(&self) -> bool {
         self.state.load(Ordering::Acquire) == FINISHED || self.is_an_ancestors()
     }

@@ -1,7 +1,7 @@
 //! The operating system: parking on a word, waking, the clock, starting threads.
 //!
-//! Linux has the futex; elsewhere `parking_lot_core` keeps the queues of parked threads. This file and
-//! `spin.rs` are the only ones in the crate that park, sleep, read a clock or start a thread.
+//! Linux has the futex. Elsewhere `parking_lot_core` keeps the queues of parked threads. Only this file and `spin.rs` park,
+//! sleep, read a clock or start a thread.
 #![allow(clippy::disallowed_methods)]
 #![allow(unsafe_code)]
 
@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::{Duration, Instant};
 
-/// How a [`rt::wait`](crate::rt::wait) ended.
+/// The outcome of a [`wait`](crate::rt::wait).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Another thread woke this one, or the operating system did without a reason.
+    /// Another thread woke this one, or the wake-up was spurious.
     Woken,
     /// The word did not hold the expected value.
     Changed,
@@ -49,7 +49,7 @@ pub(crate) fn spawn(name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce(
     builder.spawn(body).map(drop)
 }
 
-/// Writes to standard error past its lock, which a thread that waits for ever may hold.
+/// Writes to standard error without its lock, which a blocked thread may hold.
 pub(crate) fn write_error(text: &str) {
     let mut left = text.as_bytes();
     while !left.is_empty() {
@@ -57,33 +57,33 @@ pub(crate) fn write_error(text: &str) {
         let written = unsafe { libc::write(2, left.as_ptr().cast(), left.len() as _) };
         match usize::try_from(written) {
             Ok(written) if written > 0 => left = &left[written..],
-            _ => return, // nobody can be told
+            _ => return, // standard error is closed
         }
     }
 }
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// How many forks lie between this process and the one that first used the toolkit. Changes only during a fork, in the
-/// child, which has one thread then.
+/// Returns the number of forks between the process that first used the toolkit and this one. It changes only in a forked
+/// child, while that has one thread.
 #[inline]
 pub(crate) fn forks() -> u32 {
     FORKS.load(Relaxed)
 }
 
-/// The process is a child that has just been forked.
+/// Counts a fork, in the child.
 pub(crate) fn is_a_fork() {
     FORKS.fetch_add(1, Relaxed);
 }
 
-/// Has the C library call these around each `fork` from now on.
+/// Registers handlers that the C library calls around each `fork`.
 pub(crate) fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
-    // SAFETY: the handlers are plain functions that live as long as the program and do not unwind. If they are refused, for
-    // want of memory, a child takes its parent's threads for its own.
+    // SAFETY: the handlers are plain functions that live as long as the program and do not unwind. If registration
+    // fails for lack of memory, a child mistakes the threads of its parent for its own.
     unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
-/// Has the C library call `handler` when `main` returns or a thread calls `exit`.
+/// Registers a handler that the C library calls when `main` returns or a thread calls `exit`.
 pub(crate) fn at_exit(handler: extern "C" fn()) {
     // SAFETY: the handler is a plain function that lives as long as the program and does not unwind.
     unsafe { libc::atexit(handler) };
@@ -95,7 +95,7 @@ pub(crate) fn end_process(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// The processors this process may run on, asked once.
+/// Returns the number of processors that this process may run on, determined once.
 pub(crate) fn processors() -> usize {
     // No `OnceLock`: a fork might leave it half set.
     static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -153,22 +153,22 @@ mod linux {
         match std::io::Error::last_os_error().raw_os_error() {
             Some(libc::ETIMEDOUT) => Wait::TimedOut,
             Some(libc::EAGAIN) => Wait::Changed,
-            _ => Wait::Woken, // a signal: the caller looks at its state again, as after any wake
+            _ => Wait::Woken, // a signal: the caller checks its state, as after any wake-up
         }
     }
 
     /// Wakes up to `count` threads that are parked on `word`; returns how many.
     pub(crate) fn wake(word: *const AtomicU32, count: u32) -> u32 {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
-        // SAFETY: FUTEX_WAKE does not read the memory; the address is only a key, so a word that another
-        // thread has let go of in the meantime costs at most a spurious wake.
+        // SAFETY: FUTEX_WAKE does not read the memory; the address is only a key, so a word that has been dropped in the
+        // meantime costs at most a spurious wake-up.
         let woken = unsafe {
             libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count)
         };
-        u32::try_from(woken).unwrap_or_default() // negative: an error, and nobody was woken
+        u32::try_from(woken).unwrap_or_default() // negative: an error, and no thread was woken
     }
 
-    /// The monotonic clock as a number, which fits into an atomic.
+    /// Returns the monotonic clock as a number that fits into an atomic.
     pub(crate) fn nanoseconds() -> u64 {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the kernel writes to a timespec that lives on this frame.
@@ -177,10 +177,10 @@ mod linux {
         seconds.wrapping_mul(1_000_000_000).wrapping_add(u64::try_from(time.tv_nsec).unwrap_or_default())
     }
 
-    /// How many SIGQUITs have come since [`on_sigquit`].
+    /// The number of SIGQUITs received since [`on_sigquit`].
     static SIGQUITS: AtomicU32 = AtomicU32::new(0);
 
-    /// In which process they are answered, by its forks.
+    /// The process that answers them, as a number of forks.
     static SIGQUITS_ANSWERED: AtomicU32 = AtomicU32::new(0);
 
     extern "C" fn count_sigquit(_: libc::c_int) {
@@ -206,7 +206,7 @@ mod linux {
         count_sigquit as extern "C" fn(libc::c_int) as usize
     }
 
-    /// From now on, SIGQUITs are counted in the word that this returns, and wake who waits on it.
+    /// Installs a handler for SIGQUIT and returns the word in which it counts signals. It wakes threads that wait on it.
     pub(crate) fn on_sigquit() -> io::Result<&'static AtomicU32> {
         SIGQUITS_ANSWERED.store(forks(), Ordering::Relaxed);
         // SAFETY: zeroes are a valid `sigaction`: no flags, an empty mask.
@@ -219,7 +219,7 @@ mod linux {
         if code == 0 { Ok(&SIGQUITS) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Whether SIGQUIT has the handler that only counts.
+    /// Returns whether SIGQUIT has the handler that counts.
     fn counts_sigquit() -> bool {
         // SAFETY: zeroes are a valid `sigaction`.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -228,9 +228,10 @@ mod linux {
         code == 0 && action.sa_sigaction == sigquit_handler()
     }
 
-    /// The signals for which the program has installed a handler, other than those of the runtime: for faults, which
-    /// no waiting thread commits, for SIGQUIT, which only asks for a dump, and those that the C library keeps for
-    /// itself. `None` if unknown.
+    /// Returns the signals for which the program has installed a handler, or `None` if unknown.
+    ///
+    /// Handlers of the runtime are left out: those for faults, which no waiting thread causes, the one for SIGQUIT if it
+    /// only requests a dump, and those of the signals that the C library reserves.
     pub(crate) fn signal_handlers() -> Option<Vec<i32>> {
         let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
@@ -257,8 +258,8 @@ mod linux {
         Some(std::process::id().into())
     }
 
-    /// Lets the kernel delay the calling thread's timed waits by up to `nanoseconds`, to join wake-ups; returns
-    /// what it was before, if that could be asked.
+    /// Sets by how many nanoseconds the kernel may delay timed waits of the calling thread, to combine wake-ups. Returns
+    /// the previous value, if known.
     pub(crate) fn set_timer_slack(nanoseconds: libc::c_ulong) -> Option<libc::c_ulong> {
         // SAFETY: neither request reads or writes memory of the caller's.
         let before = unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) };
@@ -267,24 +268,24 @@ mod linux {
         libc::c_ulong::try_from(before).ok()
     }
 
-    /// The native ids of every thread of this process, raddle's or not.
+    /// Returns the native identifiers of all threads of this process, started by raddle or not.
     pub(crate) fn tasks() -> Option<Vec<u64>> {
         let entries = std::fs::read_dir("/proc/self/task").ok()?;
         Some(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
     }
 
-    /// How many threads this process has.
+    /// Returns the number of threads of this process.
     pub(crate) fn thread_count() -> Option<usize> {
         // A directory's links: itself, its parent's entry, and one for each of its directories.
         let links = std::fs::metadata("/proc/self/task").ok()?.nlink();
         usize::try_from(links).ok()?.checked_sub(2)
     }
 
-    /// Says whether the standard library has parked the thread because it called `exit` after another one did.
+    /// Returns whether the standard library has parked the thread because it called `exit` after another one did.
     ///
-    /// It parks it in `pause`, as a program may do itself, so the stack is looked at, too: only a thread that called
-    /// `exit` has the return into that function on it. The main thread comes there without `exit` when `main` has returned, which
-    /// cannot be told from a `pause` of its own.
+    /// It parks such a thread in `pause`, which a program may also call itself, so the stack is checked too: only a thread
+    /// that called `exit` has a return into that function on it. The main thread gets there without `exit` when `main` has
+    /// returned, which cannot be distinguished from a `pause` of its own.
     pub(crate) fn waits_in_exit(native_id: u64) -> bool {
         let Ok(state) = std::fs::read_to_string(format!("/proc/self/task/{native_id}/syscall")) else {
             return false;
@@ -296,13 +297,13 @@ mod linux {
         pause && (process_id() == Some(native_id) || has_called_exit(&state).unwrap_or(true))
     }
 
-    /// Whether a return into `std::process::exit` is near the top of the stack of a thread in this state. `None`: the stack
-    /// cannot be read.
+    /// Returns whether a return into `std::process::exit` is near the top of the stack of a thread in this state, or `None`
+    /// if the stack cannot be read.
     fn has_called_exit(state: &str) -> Option<bool> {
         use std::os::unix::fs::FileExt as _;
         /// The few frames between `exit` and the system call take less.
         const STACK: usize = 4096;
-        /// As does the code of `exit`.
+        /// The code of `exit` takes less.
         const CODE: usize = 512;
         // The last two numbers are the stack pointer and the program counter.
         let top = state.split_whitespace().rev().nth(1)?.strip_prefix("0x")?;

@@ -1,7 +1,7 @@
-//! Hints to the processor, which change nothing but the time that things take.
+//! Prefetch hints, which affect speed only.
 #![allow(unsafe_code)]
 
-/// Has the processor bring in what lies at `address` and in the two cache lines around it, while it does something else.
+/// Prefetches two cache lines from `address`.
 #[inline]
 pub(crate) fn prefetch(address: *const ()) {
     #[cfg(target_arch = "x86_64")]
@@ -18,7 +18,7 @@ pub(crate) fn prefetch(address: *const ()) {
     let _ = address;
 }
 
-/// Has the processor bring in the cache line at `address` to be written, while it does something else.
+/// Prefetches the cache line at `address` for writing.
 #[inline]
 pub(crate) fn prefetch_to_write(address: *const ()) {
     #[cfg(target_arch = "x86_64")]

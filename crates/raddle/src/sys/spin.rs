@@ -2,19 +2,19 @@
 //!
 //! A thread that has to wait
 //!
-//! 1. pauses 63 times in six rounds that double, if another processor may bring what it waits for,
-//! 2. yields up to 16 times (32 if more threads wait for each other than there are processors),
+//! 1. pauses 63 times in six rounds that double, if there is more than one processor,
+//! 2. yields up to 16 times, or 32 times if more threads wait for each other than there are processors,
 //! 3. parks.
 //!
-//! Two observations change that:
+//! Two observations adjust this budget:
 //!
-//! - **Yields must be short.** A yield of more than 400 µs gave the processor to a thread that computes. Its duration is a debt,
-//!   which shorter yields repay by what they stay below 400 µs. At a debt of more than 4 ms no thread of the program yields for
-//!   32 times as long as the yields of that wait took, so that at most a thirtieth of the time is lost to yields. A wait that finds
-//!   many items owes nothing: the computing thread was the one that produced them.
-//! - **A thread whose last 16 waits all came to yields** shares its processor with the thread it waits for, and pauses only
-//!   keep that one from running: it begins with yields. After 128 such waits it parks at once: the operating system
-//!   places a woken thread on an idle processor, whereas two threads that only yield to each other stay where they are.
+//! - **Yields must be short.** A yield of more than 400 µs gave the processor to a thread that computes. Its duration is a
+//!   debt, which shorter yields repay by the time that they stay below 400 µs. At a debt of more than 4 ms no thread of the
+//!   program yields for 32 times as long as the yields of that wait took, so that at most a thirtieth of the time is lost
+//!   to yields. A wait that finds many items has no debt: the computing thread produced them.
+//! - **A thread whose last 16 waits all reached the yields** shares its processor with the thread that it waits for, and
+//!   pauses only delay that thread. So it begins with yields. After 128 such waits it parks at once: the operating system
+//!   places a woken thread on an idle processor, whereas two threads that only yield to each other stay on theirs.
 #![allow(clippy::disallowed_methods)]
 
 use std::cell::Cell;
@@ -24,22 +24,22 @@ use std::time::Duration;
 
 use super::os;
 
-/// Counts the rounds of one wait.
+/// The spin budget of one wait.
 #[derive(Debug)]
 pub(crate) struct SpinBudget {
     round: u32,
     limit: u32,
-    /// How many threads are known to wait for each other.
+    /// The number of threads that are known to wait for each other.
     threads: usize,
     /// The shortest pause, as a power of two.
     shortest: u32,
-    /// How long the long yields of this wait took, in nanoseconds.
+    /// The total duration of the long yields of this wait, in nanoseconds.
     lost: u64,
 }
 
 const PAUSES: u32 = 6;
 const YIELDS: u32 = 16;
-/// Where more threads wait for each other than there are processors, nothing happens before others run.
+/// If more threads wait for each other than there are processors, others have to run first.
 const YIELDS_IN_A_CROWD: u32 = 32;
 /// Two to this many pauses are about a microsecond.
 const BRIEF: u32 = 6;
@@ -48,20 +48,20 @@ const LONGEST_AT_RING: u32 = 3;
 
 /// A yield that takes longer is long. Parking costs 5 to 50 µs, but several threads of the program that all wait on one processor
 /// take some 100 µs to come round, and the time slices of busy threads are 700 µs and more.
-const LONG: Duration = Duration::from_micros(400);
-/// So much debt is too much.
-const TOO_MUCH: Duration = Duration::from_millis(4);
-/// Then no thread yields for so many times as long as the last yield took,
-const RARELY: u32 = 32;
-/// but never for longer than this: what used up the time may have ended.
-const LONGEST: Duration = Duration::from_millis(100);
+const LONG_YIELD: Duration = Duration::from_micros(400);
+/// The highest debt at which threads still yield.
+const MAX_DEBT: Duration = Duration::from_millis(4);
+/// Beyond it, no thread yields for this many times the duration of the yields,
+const PENALTY: u32 = 32;
+/// but never for longer than this, because the computing thread may have finished.
+const MAX_PENALTY: Duration = Duration::from_millis(100);
 
-/// So many waits in a row that come to yields are no chance,
+/// After this many waits in a row that reach the yields, a thread begins with yields,
 const ROW: u32 = 16;
-/// and so many mean that the operating system should place the thread anew.
-const LONG_ROW: u32 = 128;
+/// and after this many it parks at once.
+const PARK_ROW: u32 = 128;
 
-/// Pauses for so many times 30 ns or so.
+/// Pauses `times` times, for about 30 ns each.
 #[inline]
 pub(crate) fn pause(times: usize) {
     (0..times).for_each(|_| std::hint::spin_loop());
@@ -73,28 +73,28 @@ impl SpinBudget {
         Self::among(2)
     }
 
-    /// For one of so many threads that wait for each other.
+    /// Returns the budget of one of `threads` threads that wait for each other.
     #[inline]
     pub(crate) fn among(threads: usize) -> Self {
         Self { round: 0, limit: u32::MAX, threads, shortest: 0, lost: 0 }
     }
 
-    /// For a thread that wants a lock. Its holder is quick, and quicker if it is left alone: each look at the lock takes
-    /// the cache line away from it.
+    /// Returns the budget of a thread that acquires a lock. It checks the lock less often, because each check takes the
+    /// cache line away from the holder.
     #[inline]
     pub(crate) fn for_lock() -> Self {
         Self { shortest: BRIEF, ..Self::new() }
     }
 
-    /// For a thread at a ring of so many places. Right behind another it would only be in its way: where there are more
-    /// places, it waits longer, and then finds more to do.
+    /// Returns the budget of a thread at a ring of `places` slots. The more slots, the longer it pauses, so that it does not
+    /// contend with the thread ahead and then finds several slots at once.
     #[inline]
     pub(crate) fn for_ring(places: usize) -> Self {
         let shortest = (places.max(1).ilog2() / 2 + 1).min(LONGEST_AT_RING);
         Self { shortest, ..Self::new() }
     }
 
-    /// Says whether there are rounds left.
+    /// Returns whether rounds are left.
     pub(crate) fn has_rounds(&mut self) -> bool {
         if self.limit == u32::MAX {
             self.begin();
@@ -102,12 +102,12 @@ impl SpinBudget {
         self.round < self.limit
     }
 
-    /// Says whether there are rounds left, and something can happen while this thread keeps its processor.
+    /// Returns whether rounds are left and another processor can change the state meanwhile.
     pub(crate) fn has_pauses(&mut self) -> bool {
         self.has_rounds() && os::processors() > 1
     }
 
-    /// Spins until `done` says so; false: time to park.
+    /// Spins until `done` returns true. Returns false if the budget is used up: then the thread parks.
     pub(crate) fn until(&mut self, done: impl Fn() -> bool) -> bool {
         while self.spin() {
             if done() {
@@ -117,7 +117,7 @@ impl SpinBudget {
         false
     }
 
-    /// Waits a moment and says whether to look again; false: time to park.
+    /// Spins one round. Returns false if the budget is used up: then the thread parks.
     pub(crate) fn spin(&mut self) -> bool {
         if !self.has_rounds() {
             return false;
@@ -134,19 +134,19 @@ impl SpinBudget {
         true
     }
 
-    /// Accounts for a yield of so many nanoseconds.
+    /// Accounts for a yield of `took` nanoseconds.
     fn yielded(&mut self, took: u64) {
-        if took <= nanoseconds(LONG) {
-            DEAR.repay(nanoseconds(LONG) - took);
+        if took <= nanoseconds(LONG_YIELD) {
+            YIELD_DEBT.repay(nanoseconds(LONG_YIELD) - took);
             return;
         }
         self.lost += took;
-        if self.lost > nanoseconds(TOO_MUCH) {
+        if self.lost > nanoseconds(MAX_DEBT) {
             self.limit = self.round;
         }
     }
 
-    /// Cancels the debt of this wait, which found more than yields could have cost.
+    /// Cancels the debt of this wait, because it found more items than its yields have cost.
     pub(crate) fn forgive_yields(&mut self) {
         self.lost = 0;
     }
@@ -161,12 +161,12 @@ impl SpinBudget {
             1 => only_yields,
             several if self.threads > several => (PAUSES, PAUSES + YIELDS_IN_A_CROWD),
             _ => match WAITS.with(Waits::next) {
-                Place::Apart => all,
-                Place::Shared => only_yields,
-                Place::Wrong => (0, 0),
+                Peer::Elsewhere => all,
+                Peer::Here => only_yields,
+                Peer::Stuck => (0, 0),
             },
         };
-        if self.limit > PAUSES && DEAR.lasts(os::nanoseconds) {
+        if self.limit > PAUSES && YIELD_DEBT.forbids_yields(os::nanoseconds) {
             self.limit = PAUSES;
         }
     }
@@ -176,7 +176,7 @@ impl Drop for SpinBudget {
     #[inline]
     fn drop(&mut self) {
         if self.lost > 0 {
-            DEAR.lose(self.lost, os::nanoseconds());
+            YIELD_DEBT.lose(self.lost, os::nanoseconds());
         }
     }
 }
@@ -194,20 +194,20 @@ pub(crate) fn local() -> Range<usize> {
     })
 }
 
-/// The calling thread is about to park.
+/// Records that the calling thread is about to park.
 pub(crate) fn parks() {
     WAITS.with(Waits::parks);
 }
 
-/// Where the thread runs that the calling one waits for, as far as one can tell.
+/// The processor of the thread that the calling one waits for, as far as it can be inferred.
 #[derive(Debug, PartialEq)]
-enum Place {
-    /// On another processor.
-    Apart,
-    /// On the same one.
-    Shared,
-    /// On the same one for too long.
-    Wrong,
+enum Peer {
+    /// It runs on another processor.
+    Elsewhere,
+    /// It shares this processor.
+    Here,
+    /// It has shared this processor for too long.
+    Stuck,
 }
 
 thread_local! {
@@ -216,9 +216,9 @@ thread_local! {
 
 /// The waits of one thread.
 struct Waits {
-    /// The present one, or the last, came to a yield.
+    /// Whether the current wait, or the last one, reached the yields.
     yielded: Cell<bool>,
-    /// How many in a row did before.
+    /// The number of waits in a row before it that did.
     row: Cell<u32>,
     /// Whether the thread spins at all.
     enabled: Cell<bool>,
@@ -229,17 +229,17 @@ impl Waits {
         Self { yielded: Cell::new(false), row: Cell::new(0), enabled: Cell::new(true) }
     }
 
-    /// A wait begins.
-    fn next(&self) -> Place {
-        if self.row.get() < LONG_ROW {
+    /// Begins a wait.
+    fn next(&self) -> Peer {
+        if self.row.get() < PARK_ROW {
             self.row.set(if self.yielded.replace(false) { self.row.get() + 1 } else { 0 });
         }
         match self.row.get() {
-            ..ROW => Place::Apart,
-            // Now and then it finds out whether that is still so.
-            row @ ROW..LONG_ROW if !row.is_multiple_of(2 * ROW) => Place::Shared,
-            ROW..LONG_ROW => Place::Apart,
-            _ => Place::Wrong,
+            ..ROW => Peer::Elsewhere,
+            // From time to time it checks whether this still holds.
+            row @ ROW..PARK_ROW if !row.is_multiple_of(2 * ROW) => Peer::Here,
+            ROW..PARK_ROW => Peer::Elsewhere,
+            _ => Peer::Stuck,
         }
     }
 
@@ -253,24 +253,24 @@ impl Waits {
     }
 }
 
-static DEAR: Dear = Dear::new();
+static YIELD_DEBT: YieldDebt = YieldDebt::new();
 
-/// Whether yields give the processor away for too long. All threads learn from each other: it is a matter of the machine.
+/// The debt of long yields, which all threads share because it depends on the machine.
 ///
-/// Relaxed, and not in one step: what several threads find out at the same moment may get lost, and is found out again.
-struct Dear {
-    /// Until when that is assumed; 0: it is not.
+/// The accesses are relaxed and updates are not atomic. A lost update is repeated by the next long yield.
+struct YieldDebt {
+    /// The end of the period without yields; 0 if there is none.
     until: AtomicU64,
-    /// How long yields took that were long, less what was repaid.
+    /// The duration of long yields, minus what was repaid.
     debt: AtomicU64,
 }
 
-impl Dear {
+impl YieldDebt {
     const fn new() -> Self {
         Self { until: AtomicU64::new(0), debt: AtomicU64::new(0) }
     }
 
-    fn lasts(&self, now: impl FnOnce() -> u64) -> bool {
+    fn forbids_yields(&self, now: impl FnOnce() -> u64) -> bool {
         let until = self.until.load(Relaxed);
         if until == 0 {
             return false;
@@ -282,17 +282,17 @@ impl Dear {
         lasts
     }
 
-    /// A wait has lost so much time to long yields, and ends `now`.
+    /// Adds the time that a wait has lost to long yields. The wait ends `now`.
     fn lose(&self, lost: u64, now: u64) {
-        let debt = self.debt.load(Relaxed).saturating_add(lost).min(2 * nanoseconds(TOO_MUCH));
+        let debt = self.debt.load(Relaxed).saturating_add(lost).min(2 * nanoseconds(MAX_DEBT));
         self.debt.store(debt, Relaxed);
-        if debt > nanoseconds(TOO_MUCH) {
-            let pause = lost.saturating_mul(RARELY.into()).min(nanoseconds(LONGEST));
+        if debt > nanoseconds(MAX_DEBT) {
+            let pause = lost.saturating_mul(PENALTY.into()).min(nanoseconds(MAX_PENALTY));
             self.until.store(now.saturating_add(pause), Relaxed);
         }
     }
 
-    /// A yield stayed below the limit by so much time.
+    /// Repays the time by which a yield stayed below the limit.
     fn repay(&self, time: u64) {
         let debt = self.debt.load(Relaxed);
         if debt > 0 {
@@ -311,26 +311,26 @@ mod tests {
 
     #[test]
     fn long_yields_stop_yields() {
-        let dear = Dear::new();
-        dear.lose(3_000_000, 3_000_000);
-        assert!(!dear.lasts(|| unreachable!("the clock need not be read")), "it may be chance");
-        dear.lose(3_000_000, 3_000_000);
-        assert!(dear.lasts(|| 3_000_000) && dear.lasts(|| 3_000_000 * 33 - 1));
-        assert!(!dear.lasts(|| 3_000_000 * 33));
-        assert!(!dear.lasts(|| 0), "once it has passed, it is over");
-        dear.lose(500_000, 500_000);
-        assert!(dear.lasts(|| 500_000), "the debt is still there");
+        let debts = YieldDebt::new();
+        debts.lose(3_000_000, 3_000_000);
+        assert!(!debts.forbids_yields(|| unreachable!("the clock need not be read")), "it may be chance");
+        debts.lose(3_000_000, 3_000_000);
+        assert!(debts.forbids_yields(|| 3_000_000) && debts.forbids_yields(|| 3_000_000 * 33 - 1));
+        assert!(!debts.forbids_yields(|| 3_000_000 * 33));
+        assert!(!debts.forbids_yields(|| 0), "once it has passed, it is over");
+        debts.lose(500_000, 500_000);
+        assert!(debts.forbids_yields(|| 500_000), "the debt is still there");
     }
 
     #[test]
     fn short_yields_repay_long_ones() {
-        let dear = Dear::new();
+        let debts = YieldDebt::new();
         for _ in 0..1_000 {
-            dear.lose(3_000_000, 3_000_000);
-            (0..8).for_each(|_| dear.repay(390_000));
+            debts.lose(3_000_000, 3_000_000);
+            (0..8).for_each(|_| debts.repay(390_000));
         }
-        assert!(!dear.lasts(|| 0));
-        assert_eq!(dear.debt.load(Relaxed), 0);
+        assert!(!debts.forbids_yields(|| 0));
+        assert_eq!(debts.debt.load(Relaxed), 0);
     }
 
     #[test]
@@ -352,27 +352,27 @@ mod tests {
 
     #[test]
     fn no_wait_keeps_others_from_yielding_for_more_than_a_tenth_of_a_second() {
-        let dear = Dear::new();
-        dear.lose(60_000_000_000, 60_000_000_000);
-        assert!(dear.lasts(|| 60_000_000_000 + 99_999_999));
-        assert!(!dear.lasts(|| 60_000_000_000 + 100_000_000));
+        let debts = YieldDebt::new();
+        debts.lose(60_000_000_000, 60_000_000_000);
+        assert!(debts.forbids_yields(|| 60_000_000_000 + 99_999_999));
+        assert!(!debts.forbids_yields(|| 60_000_000_000 + 100_000_000));
     }
 
     #[test]
     fn at_most_a_thirtieth_of_the_time_is_lost_to_long_yields() {
         for took in [500_000, 1_500_000, 3_000_000] {
-            let dear = Dear::new();
+            let debts = YieldDebt::new();
             let (mut now, mut lost) = (0, 0);
             while now < 10_000_000_000 {
-                if dear.lasts(|| now) {
+                if debts.forbids_yields(|| now) {
                     now += 10_000;
                 } else {
                     now += took;
                     lost += took;
-                    dear.lose(took, now);
+                    debts.lose(took, now);
                 }
             }
-            let at_first = nanoseconds(TOO_MUCH) + took;
+            let at_first = nanoseconds(MAX_DEBT) + took;
             assert!((lost - at_first.min(lost)) * 30 <= now, "{took}: {lost} of {now}");
         }
     }
@@ -380,20 +380,20 @@ mod tests {
     #[test]
     fn thread_that_shares_a_processor_leaves_out_pauses_and_parks_in_the_end() {
         let waits = Waits::new();
-        let places: Vec<_> = (0..LONG_ROW)
+        let places: Vec<_> = (0..PARK_ROW)
             .map(|_| {
                 let place = waits.next();
                 waits.yields();
                 place
             })
             .collect();
-        assert!(places[..16].iter().all(|place| *place == Place::Apart));
-        let apart = places[16..].iter().filter(|place| **place == Place::Apart).count();
-        assert_eq!((apart, places.contains(&Place::Wrong)), (3, false));
-        assert_eq!(waits.next(), Place::Wrong);
-        assert_eq!(waits.next(), Place::Wrong, "until it has parked");
+        assert!(places[..16].iter().all(|place| *place == Peer::Elsewhere));
+        let apart = places[16..].iter().filter(|place| **place == Peer::Elsewhere).count();
+        assert_eq!((apart, places.contains(&Peer::Stuck)), (3, false));
+        assert_eq!(waits.next(), Peer::Stuck);
+        assert_eq!(waits.next(), Peer::Stuck, "until it has parked");
         waits.parks();
-        assert_eq!(waits.next(), Place::Apart);
+        assert_eq!(waits.next(), Peer::Elsewhere);
     }
 
     #[test]
@@ -401,11 +401,11 @@ mod tests {
         let waits = Waits::new();
         for _ in 0..1_000 {
             for _ in 0..ROW {
-                assert_eq!(waits.next(), Place::Apart);
+                assert_eq!(waits.next(), Peer::Elsewhere);
                 waits.yields();
             }
-            assert_eq!(waits.next(), Place::Shared);
-            assert_eq!(waits.next(), Place::Apart);
+            assert_eq!(waits.next(), Peer::Here);
+            assert_eq!(waits.next(), Peer::Elsewhere);
         }
     }
 

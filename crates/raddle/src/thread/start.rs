@@ -146,7 +146,7 @@ pub(super) fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
 }
 
 pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<ThreadRecord> {
-    let daemon = daemon.unwrap_or_else(rt::daemon_heirs);
+    let daemon = daemon.unwrap_or_else(rt::daemon_default);
     if let Some(name) = name {
         return ThreadRecord::new(name, daemon, false);
     }

@@ -162,7 +162,7 @@ impl TimerBuilder {
     where
         F: FnOnce() + Send + 'static,
     {
-        let daemon = self.daemon.unwrap_or_else(rt::daemon_heirs);
+        let daemon = self.daemon.unwrap_or_else(rt::daemon_default);
         match self.prepare(daemon, None, ending) {
             Ok((timers, start)) => Ok(begin(timers, start, due, Once::new(function))),
             Err((name, error)) => Err(SpawnError::new(Spawned::Timer, name, error, function)),

@@ -561,9 +561,9 @@ fn run(timers: &Shared, claim: Claim, record: &ThreadRecord) {
 
 /// What the calling runner is taken for, and what threads that are started from here on inherit.
 fn appear(record: &ThreadRecord, name: Option<&str>, daemon: bool) {
-    record.lend_name(name);
+    record.set_alias(name);
     record.daemon.store(daemon, Relaxed);
-    record.daemon_heirs.store(daemon, Relaxed);
+    record.daemon_default.store(daemon, Relaxed);
 }
 
 fn report(job: &Job, outcome: Result<(), Box<dyn Any + Send>>) {

@@ -201,7 +201,7 @@ impl<C: ?Sized> Job<C> {
         if before != OVER
             && let Some(keep_alive) = &self.keep_alive
         {
-            keep_alive.redeem();
+            keep_alive.release();
         }
     }
 
