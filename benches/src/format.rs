@@ -1,4 +1,16 @@
-//! Numbers for people.
+//! Numbers and rows of tables for people.
+
+/// One line of a table: what, and how much.
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) values: Vec<String>,
+}
+
+impl Row {
+    pub(crate) fn new(what: impl Into<String>, values: impl IntoIterator<Item = String>) -> Self {
+        Self { what: what.into(), values: values.into_iter().collect() }
+    }
+}
 
 /// A time in the unit that suits it.
 pub(crate) fn time(nanos: f64) -> String {

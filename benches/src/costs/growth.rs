@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use raddle::{Mutex, Queue, Timer};
 
-use super::Row;
 use crate::compare::drive::{Part, alone, together};
-use crate::format::time;
+use crate::format::{Row, time};
 
 const LATER: Duration = Duration::from_hours(1);
 /// Operations of a measurement.

@@ -10,7 +10,7 @@ use raddle::{
     Barrier, Condition, Event, Lock, Mutex, PriorityQueue, Queue, RLock, Semaphore, ThreadPoolExecutor, Timer,
 };
 
-use super::Row;
+use crate::format::Row;
 
 /// Longer than any measurement.
 const LATER: Duration = Duration::from_hours(1);

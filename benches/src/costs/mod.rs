@@ -7,18 +7,7 @@ mod watch;
 use std::io::{self, Write};
 
 use crate::args::CostsArgs;
-
-/// One line of a table: what, and how much.
-struct Row {
-    what: String,
-    values: Vec<String>,
-}
-
-impl Row {
-    fn new(what: impl Into<String>, values: impl IntoIterator<Item = String>) -> Self {
-        Self { what: what.into(), values: values.into_iter().collect() }
-    }
-}
+use crate::format::Row;
 
 /// Measures and writes the tables.
 pub(crate) fn run(args: &CostsArgs) -> io::Result<()> {

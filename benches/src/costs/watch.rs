@@ -7,9 +7,8 @@ use std::process::Command;
 
 use raddle::{Event, Lock, Mutex, Queue, Semaphore};
 
-use super::Row;
 use crate::compare::drive::alone;
-use crate::format::time;
+use crate::format::{Row, time};
 
 const OPS: u64 = 200_000;
 /// The best of so many.

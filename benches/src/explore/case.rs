@@ -5,8 +5,6 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::args::ExploreArgs;
-
 /// A program with a bug that only some schedules show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -79,21 +77,6 @@ impl Job {
     }
 }
 
-/// All lines that `args` ask for, the tools of a case one after the other.
-pub(crate) fn jobs(args: &ExploreArgs) -> impl Iterator<Item = Job> {
-    let tables = chosen(&args.main).flat_map(|main| chosen(&args.goal).map(move |goal| (main, goal)));
-    tables.flat_map(move |(main, goal)| {
-        chosen(&args.program).flat_map(move |program| {
-            let tools = chosen(&args.tool).filter(move |tool| tool.is_for(goal));
-            tools.map(move |tool| Job { program, main, goal, tool })
-        })
-    })
-}
-
-fn chosen<T: ValueEnum + PartialEq>(only: &[T]) -> impl Iterator<Item = T> {
-    T::value_variants().iter().filter(|it| only.is_empty() || only.contains(it)).cloned()
-}
-
 impl Tool {
     /// The line that the others of its case are compared with.
     pub(crate) fn is_reference(self) -> bool {
@@ -101,7 +84,7 @@ impl Tool {
     }
 
     /// Only what can tell that nothing is left covers every schedule.
-    fn is_for(self, goal: Goal) -> bool {
+    pub(crate) fn is_for(self, goal: Goal) -> bool {
         match self {
             Self::RaddleShrunk | Self::RaddleDpor | Self::ShuttleRandom | Self::ShuttlePct => {
                 goal == Goal::FirstBug

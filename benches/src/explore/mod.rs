@@ -19,15 +19,18 @@ mod shuttle;
 
 use std::io::{self, Write};
 
+use clap::ValueEnum;
+
 pub(crate) use case::{Goal, Main, Program, Tool};
 
 use crate::args::{ExploreArgs, MeasureArgs};
+use case::Job;
 use report::Row;
 use sample::Sample;
 
 /// Takes all measurements, and writes the table of them.
 pub(crate) fn compare(args: &ExploreArgs) -> io::Result<()> {
-    let mut rows: Vec<Row> = case::jobs(args).map(Row::new).collect();
+    let mut rows: Vec<Row> = jobs(args).map(Row::new).collect();
     for round in 1..=args.rounds {
         for row in rows.iter_mut().filter(|row| !row.is_stopped()) {
             eprintln!("round {round} of {}: {}", args.rounds, row.job);
@@ -48,7 +51,17 @@ pub(crate) fn measure(args: &MeasureArgs) -> io::Result<()> {
     writeln!(io::stdout(), "{}", serde_json::to_string(&sample)?)
 }
 
-/// Keeps the panics of failing executions off standard error, and the time to format them out of the measurement.
-fn silence_panics() {
-    std::panic::set_hook(Box::new(|_| {}));
+/// All lines that `args` ask for, the tools of a case one after the other.
+fn jobs(args: &ExploreArgs) -> impl Iterator<Item = Job> {
+    let tables = chosen(&args.main).flat_map(|main| chosen(&args.goal).map(move |goal| (main, goal)));
+    tables.flat_map(move |(main, goal)| {
+        chosen(&args.program).flat_map(move |program| {
+            let tools = chosen(&args.tool).filter(move |tool| tool.is_for(goal));
+            tools.map(move |tool| Job { program, main, goal, tool })
+        })
+    })
+}
+
+fn chosen<T: ValueEnum + PartialEq>(only: &[T]) -> impl Iterator<Item = T> {
+    T::value_variants().iter().filter(|it| only.is_empty() || only.contains(it)).cloned()
 }

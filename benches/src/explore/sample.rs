@@ -25,6 +25,11 @@ pub(crate) struct Sample {
     pub(crate) complete: bool,
 }
 
+/// Keeps the panics of failing executions off standard error, and the time to format them out of the measurement.
+pub(super) fn silence_panics() {
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
 /// Counts from inside of a program that an explorer runs again and again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counter(Arc<AtomicU64>);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A message as it came in: when, from whom, and its text or why it is not stored as one.
 ///
@@ -53,5 +53,14 @@ impl fmt::Display for Reason {
             Reason::ContainsNul => "contains NUL",
             Reason::Incomplete => "incomplete",
         })
+    }
+}
+
+/// Microseconds since 1970-01-01 00:00 UTC; before that, less than 0.
+pub(crate) fn micros(time: SystemTime) -> i64 {
+    let number = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => number(after),
+        Err(before) => -number(before.duration()),
     }
 }

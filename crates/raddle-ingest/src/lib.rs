@@ -50,15 +50,19 @@
 
 mod account;
 mod arrival;
+mod connection;
 mod intake;
 mod lines;
 mod pipeline;
+mod schema;
 mod send;
 mod sink;
 mod source;
-mod started;
-mod trouble;
+mod spill;
+mod sqlite;
+mod tcp;
 mod verify;
+mod wake;
 mod writer;
 
 pub use account::Account;
@@ -66,9 +70,12 @@ pub use arrival::{Arrival, Content, Reason, Rejected};
 pub use intake::{Intake, WriterGone};
 pub use lines::{Ending, Lines};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions, Progress};
+pub use schema::OpenError;
 pub use send::{Burst, SendError};
-pub use sink::{OpenError, Sink, SqliteSink, StoreError};
-pub use source::{Source, TcpOptions, TcpSource};
+pub use sink::{Sink, StoreError};
+pub use source::Source;
+pub use sqlite::SqliteSink;
+pub use tcp::{TcpOptions, TcpSource};
 pub use verify::{Mismatch, verify};
 
 /// The program in the README is tested.

@@ -11,11 +11,10 @@ use raddle::{Event, JoinHandle, Queue, Thread};
 use crate::account::{Account, Counts};
 use crate::arrival::Arrival;
 use crate::intake::Intake;
-use crate::sink::{Sink, Spill};
+use crate::sink::Sink;
 use crate::source::Source;
-use crate::started::started;
-use crate::trouble::Trouble;
-use crate::writer::Writer;
+use crate::spill::Spill;
+use crate::writer::{FailureLog, Writer};
 
 /// How a [`Pipeline`] holds and stores messages.
 #[derive(Clone, Debug)]
@@ -75,10 +74,10 @@ impl Pipeline {
             batch: options.batch.max(1),
             linger: options.linger,
             spill: Spill::at(&options.spill),
-            trouble: Trouble::default(),
-            given_up: false,
+            failures: FailureLog::default(),
+            sink_abandoned: false,
         };
-        let writer = started(Thread::new(move || writer.run()).name("writer"))?;
+        let writer = Thread::new(move || writer.run()).name("writer").start()?;
         let intake = Intake::new(queue.clone(), counts.clone());
         let stopping = stop.clone();
         let source = Thread::new(move || {
@@ -86,12 +85,12 @@ impl Pipeline {
             stopping.set(); // a source that has failed is the end, too
             outcome
         });
-        match started(source.name("source")) {
+        match source.name("source").start() {
             Ok(source) => Ok(Self { queue, counts, stop, source, writer }),
             Err(error) => {
                 queue.shutdown();
                 let _ = writer.join();
-                Err(error)
+                Err(error.into())
             }
         }
     }

@@ -10,13 +10,11 @@ use std::time::Duration;
 
 use raddle::{JoinHandle, Thread, thread};
 
-use crate::started::started;
-
 /// Bytes handed to the operating system at a time, roughly.
 const CHUNK: usize = 32 << 10;
 
 /// How long a peer may take to accept a connection, and to close its end when everything has been sent.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Numbered messages to be sent over several connections at once.
 ///
@@ -69,8 +67,10 @@ impl Burst {
         let start = |connection| {
             let (burst, addresses, sent) = (self.clone(), addresses.clone(), sent.clone());
             let sender = Thread::new(move || Sender { burst, connection, done: 0, sent }.run(&addresses));
-            started(sender.name(format!("sender {connection}")))
-                .map_err(|error| SendError::new(Stage::Connecting { connection }, error))
+            sender
+                .name(format!("sender {connection}"))
+                .start()
+                .map_err(|error| SendError::new(Stage::Connecting { connection }, error.into()))
         };
         let senders: Vec<_> = (1..=self.connections).map(start).collect();
         let outcomes: Vec<_> = senders.into_iter().map(|sender| joined(sender?)).collect();
@@ -154,7 +154,7 @@ impl Sender {
 fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut outcome = Err(io::Error::other("the name has no address"));
     for address in addresses {
-        outcome = TcpStream::connect_timeout(address, PATIENCE);
+        outcome = TcpStream::connect_timeout(address, PEER_TIMEOUT);
         if outcome.is_ok() {
             break;
         }
@@ -165,13 +165,13 @@ fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 /// Waits until the peer has read everything, which it shows by closing its end; what it says is ignored.
 fn closed_in_order(socket: &mut TcpStream) -> io::Result<()> {
     socket.shutdown(Shutdown::Write)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(PEER_TIMEOUT))?;
     let mut ignored = [0; 1024];
     loop {
         match socket.read(&mut ignored) {
             Ok(0) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(io::Error::other(format!("it has not read everything within {PATIENCE:?}")));
+                return Err(io::Error::other(format!("it has not read everything within {PEER_TIMEOUT:?}")));
             }
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}

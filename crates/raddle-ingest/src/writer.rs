@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raddle::{Event, Queue, thread, time};
 
 use crate::account::Counts;
 use crate::arrival::Arrival;
-use crate::sink::{Sink, Spill};
-use crate::trouble::Trouble;
+use crate::sink::Sink;
+use crate::spill::Spill;
 
 /// Between two tries to store a batch: doubled each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -19,6 +19,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often a batch is tried again after the stop, and how long it takes between the tries.
 const LAST_TRIES: u32 = 5;
 const LAST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long storing must have gone well before a failure is news again.
+const CALM: Duration = Duration::from_secs(10);
 
 /// Takes batches from the queue and has the sink store them, until the queue is shut down and empty.
 ///
@@ -32,9 +35,9 @@ pub(crate) struct Writer<S> {
     pub(crate) batch: usize,
     pub(crate) linger: Duration,
     pub(crate) spill: Spill,
-    pub(crate) trouble: Trouble,
+    pub(crate) failures: FailureLog,
     /// The sink has had its last try, and the rest goes elsewhere.
-    pub(crate) given_up: bool,
+    pub(crate) sink_abandoned: bool,
 }
 
 impl<S: Sink> Writer<S> {
@@ -62,28 +65,28 @@ impl<S: Sink> Writer<S> {
 
     /// Has the batch stored, or written elsewhere.
     fn store(&mut self, batch: &[Arrival]) -> io::Result<()> {
-        if !self.given_up && self.store_in_sink(batch).is_ok() {
+        if !self.sink_abandoned && self.store_in_sink(batch).is_ok() {
             let stored = batch.iter().filter(|arrival| arrival.content.is_ok()).count();
             self.counts.stored.fetch_add(stored as u64, Ordering::AcqRel);
             self.counts.rejected.fetch_add((batch.len() - stored) as u64, Ordering::AcqRel);
             return Ok(());
         }
-        self.given_up = true;
+        self.sink_abandoned = true;
         self.spill.add(batch)?;
         self.counts.unstored.fetch_add(batch.len() as u64, Ordering::AcqRel);
         Ok(())
     }
 
     /// Tries until the sink has stored the batch; after the stop, only a few times.
-    fn store_in_sink(&mut self, batch: &[Arrival]) -> Result<(), GivenUp> {
+    fn store_in_sink(&mut self, batch: &[Arrival]) -> Result<(), SinkAbandoned> {
         let mut failing: Option<Failing> = None;
         while let Err(error) = self.sink.store(batch) {
-            if let Some(line) = self.trouble.failed(&error.to_string(), time::now()) {
+            if let Some(line) = self.failures.failed(&error.to_string(), time::now()) {
                 log::warn!("{line}");
             }
             failing.get_or_insert_default().pause(&self.stop)?;
         }
-        if let Some(line) = self.trouble.stored(time::now()) {
+        if let Some(line) = self.failures.stored(time::now()) {
             log::warn!("{line}");
         }
         Ok(())
@@ -105,7 +108,7 @@ struct Failing {
 }
 
 /// The sink has had its last try.
-struct GivenUp;
+struct SinkAbandoned;
 
 impl Default for Failing {
     fn default() -> Self {
@@ -115,9 +118,9 @@ impl Default for Failing {
 
 impl Failing {
     /// Waits before the next try, if there may be one.
-    fn pause(&mut self, stop: &Event) -> Result<(), GivenUp> {
+    fn pause(&mut self, stop: &Event) -> Result<(), SinkAbandoned> {
         if stop.is_set() {
-            self.last_tries = self.last_tries.checked_sub(1).ok_or(GivenUp)?;
+            self.last_tries = self.last_tries.checked_sub(1).ok_or(SinkAbandoned)?;
             thread::sleep(LAST_PAUSE);
         } else {
             stop.wait_timeout(self.pause);
@@ -140,5 +143,76 @@ impl Drop for Deserted {
     fn drop(&mut self) {
         self.stop.set();
         drop(self.queue.shutdown_now());
+    }
+}
+
+/// The failures of a sink, until storing has gone well for a while.
+///
+/// On a disk that is almost full success and failure take turns, and a line for each would bury all others.
+#[derive(Debug, Default)]
+pub(crate) struct FailureLog {
+    current: Option<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    since: Instant,
+    last: Instant,
+    /// The reasons that were said.
+    told: Vec<String>,
+    /// Whether something was stored since the last thing that was said, which was said, too.
+    succeeded: bool,
+}
+
+impl FailureLog {
+    /// Notes a failure; a line to say if its reason is news.
+    pub(crate) fn failed(&mut self, reason: &str, now: Instant) -> Option<String> {
+        self.current.take_if(|current| now - current.last >= CALM && current.succeeded);
+        let current = self.current.get_or_insert_with(|| Current {
+            since: now,
+            last: now,
+            told: Vec::new(),
+            succeeded: false,
+        });
+        current.last = now;
+        if current.told.iter().any(|told| told == reason) {
+            return None;
+        }
+        current.told.push(reason.to_owned());
+        current.succeeded = false; // whoever heard of this wants to hear of its end
+        Some(format!("cannot store: {reason}; messages are held back and tried again"))
+    }
+
+    /// Notes a success; a line to say if that is news.
+    pub(crate) fn stored(&mut self, now: Instant) -> Option<String> {
+        let current = self.current.as_mut()?;
+        if std::mem::replace(&mut current.succeeded, true) {
+            return None;
+        }
+        Some(format!("storing again, after {:.1} s", (now - current.since).as_secs_f64()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn success_and_failure_in_turns_are_told_once() {
+        let (mut failures, begin) = (FailureLog::default(), raddle::time::now());
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        assert_eq!(failures.stored(at(0)), None);
+        assert!(failures.failed("full", at(1)).unwrap().starts_with("cannot store: full; "));
+        assert_eq!(failures.failed("full", at(30)), None, "it has not gone well meanwhile");
+        assert_eq!(failures.stored(at(31)).unwrap(), "storing again, after 30.0 s");
+        for second in 32..60 {
+            assert_eq!(failures.failed("full", at(second)), None);
+            assert_eq!(failures.stored(at(second)), None);
+        }
+        assert!(failures.failed("locked", at(60)).unwrap().starts_with("cannot store: locked; "));
+        assert_eq!(failures.stored(at(60)).unwrap(), "storing again, after 59.0 s");
+        assert_eq!(failures.stored(at(61)), None);
+        assert!(failures.failed("full", at(70)).unwrap().starts_with("cannot store: full; "));
+        assert_eq!(failures.stored(at(71)).unwrap(), "storing again, after 1.0 s");
     }
 }

@@ -23,6 +23,62 @@ const UNSAFE: &[&str] = &[
     "thread/scope.rs",       // lends what a scope borrows to threads
 ];
 
+/// The other crates of the workspace, each with the files that may contain `unsafe`.
+const OTHERS: &[(&str, &[&str])] = &[
+    ("crates/raddle-explore", &[]),
+    ("crates/raddle-ingest", &[]),
+    ("crates/raddle-cli", &[]),
+    ("benches", &["cases/sem_t.rs"]), // calls the C library's semaphore
+    ("benches/counts", &[]),
+];
+
+/// The dependencies of the published crates, those of their tests included, each with its reason.
+const DEPENDENCIES: &[(&str, &[(&str, &str)])] = &[
+    (
+        "raddle",
+        &[
+            ("libc", "futex, clocks, exit and fork handlers"),
+            ("parking_lot_core", "parks threads where there is no futex"),
+            ("chrono", "the example programs print the time"),
+            ("env_logger", "the example programs log as the tutorial does"),
+            ("fastrand", "tests and examples with random order"),
+            ("log", "the example programs log as the tutorial does"),
+        ],
+    ),
+    (
+        "raddle-explore",
+        &[
+            ("raddle", "the objects whose operations are explored"),
+            ("fastrand", "random schedules from a seed"),
+            ("rustix", "the state of threads that the explorer did not start"),
+            ("serde_json", "reports as JSON"),
+        ],
+    ),
+    (
+        "raddle-ingest",
+        &[
+            ("raddle", "threads, the queue and the stop event"),
+            ("log", "warnings that are not errors"),
+            ("memchr", "finds the ends of lines"),
+            ("rusqlite", "the database"),
+            ("rustix", "polls sockets together with the stop event"),
+        ],
+    ),
+    (
+        "raddle-cli",
+        &[
+            ("raddle", "the threads of the demo"),
+            ("raddle-ingest", "the pipeline"),
+            ("clap", "the command line"),
+            ("env_logger", "warnings on standard error"),
+            ("indicatif", "progress of the demo"),
+            ("log", "the level of the warnings"),
+            ("rusqlite", "tests read the database"),
+            ("signal-hook", "SIGINT and SIGTERM"),
+        ],
+    ),
+];
+
 /// Calls that change the host program, and the files that may make them all the same.
 const CHANGES: &[(&str, &[&str])] = &[
     ("sched_setaffinity", &[]),
@@ -59,8 +115,17 @@ fn tree<const N: usize>(files: [(&str, &str); N]) -> Tree {
     files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect()
 }
 
+/// The sources of a crate, by its folder in the workspace.
+fn sources_of(folder: &str) -> Tree {
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join("src"))
+}
+
 #[test]
-fn no_files_depend_on_each_other_in_a_circle() {
+fn no_crate_has_a_cycle_between_modules() {
+    for folder in OTHERS.iter().map(|(folder, _)| folder) {
+        let sources = sources_of(folder);
+        assert_eq!(cycles(&sources), Vec::<Vec<&str>>::new(), "{folder}");
+    }
     let sources = sources();
     assert_eq!(cycles(&sources), Vec::<Vec<&str>>::new());
     let depends = dependencies(&sources);
@@ -77,6 +142,9 @@ fn unsafe_is_where_it_may_be() {
     let elsewhere: Vec<_> =
         unsafe_files(&sources).into_iter().filter(|file| !UNSAFE.contains(file)).collect();
     assert_eq!(elsewhere, Vec::<&str>::new());
+    for (folder, allowed) in OTHERS {
+        assert_eq!(unsafe_files(&sources_of(folder)), *allowed, "{folder}");
+    }
 }
 
 #[test]
@@ -241,18 +309,34 @@ fn untested(table: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     wrong
 }
 
+/// The dependencies in a manifest: of all platforms, of one, and of tests.
+fn dependencies_in(manifest: &str) -> Vec<&str> {
+    let sections = manifest.split("\n[").filter_map(|section| section.split_once('\n'));
+    let sections = sections.filter(|(header, _)| header.ends_with("dependencies]"));
+    let names = sections.flat_map(|(_, lines)| lines.lines()).filter(|line| !line.starts_with('#'));
+    names.filter_map(|line| Some(line.split_once([' ', '.'])?.0)).collect()
+}
+
+#[test]
+fn every_dependency_has_a_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (folder, reasons) in DEPENDENCIES {
+        let manifest = std::fs::read_to_string(root.join(folder).join("Cargo.toml")).unwrap();
+        let mut found = dependencies_in(&manifest);
+        let mut known: Vec<_> = reasons.iter().map(|(name, _)| *name).collect();
+        found.sort_unstable();
+        found.dedup();
+        known.sort_unstable();
+        assert_eq!(found, known, "{folder}");
+    }
+}
+
 #[test]
 fn libc_is_the_only_dependency_on_linux() {
     let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
-    let mut found = Vec::new();
-    for section in manifest.split("\n[").filter(|section| !section.starts_with("dev-")) {
-        let (header, lines) = section.split_once('\n').unwrap();
-        if header.contains("dependencies") {
-            let names = lines.lines().filter_map(|line| Some(line.split_once(" =")?.0));
-            found.extend(names.map(|name| (header.contains("not(target_os = \"linux\")"), name)));
-        }
-    }
-    assert_eq!(found, [(false, "libc"), (true, "parking_lot_core")]);
+    let (of_linux, others) = manifest.split_once("[target.'cfg(not(target_os = \"linux\"))'").unwrap();
+    assert_eq!(dependencies_in(of_linux), ["libc"]);
+    assert!(!others.contains("[target."));
 }
 
 #[test]

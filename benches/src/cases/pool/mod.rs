@@ -6,27 +6,7 @@ mod raddle;
 mod work;
 
 use crate::compare::case::{Case, Goal, Sample, Scale};
-use work::{Futures, Idle, RoundTrips, Tasks};
-
-const WORKERS: usize = 2;
-
-/// What a pool can do.
-trait Pool: Sized + 'static {
-    const NAME: &'static str;
-    type Future;
-
-    /// A pool with two workers.
-    fn start() -> Self;
-
-    /// Has `task` run, and gives what will have its result.
-    fn submit(&self, task: impl FnOnce() -> u64 + Send + 'static) -> Self::Future;
-
-    /// Waits for a result.
-    fn result(&self, future: Self::Future) -> u64;
-
-    /// Has `task` run `count` times, each a task of its own whose result nobody wants, and waits for all.
-    fn run_all(self, count: u64, task: impl Fn() + Copy + Send + Sync + 'static);
-}
+use work::{Futures, Idle, Pool, RoundTrips, Tasks, Work};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, what, goal| Case::new(format!("pool/{name}"), what, Goal::Ratio(goal));
@@ -45,11 +25,6 @@ pub(super) fn cases() -> Vec<Case> {
 /// Adds all pools to `case`: that of each is started, and `measure` looks at it while it has nothing to do.
 pub(super) fn idle(case: Case, measure: fn(Scale) -> Sample) -> Case {
     all(case, Idle(measure))
-}
-
-/// What is done with a pool, whichever it is.
-trait Work: Copy + 'static {
-    fn with<P: Pool>(self, pool: P, scale: Scale) -> Sample;
 }
 
 fn all(case: Case, work: impl Work) -> Case {

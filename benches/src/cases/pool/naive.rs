@@ -4,7 +4,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::WORKERS;
+use super::work::{self, WORKERS};
 
 type Task = Box<dyn FnOnce() + Send>;
 
@@ -13,7 +13,7 @@ pub(super) struct Pool {
     workers: Vec<JoinHandle<()>>,
 }
 
-impl super::Pool for Pool {
+impl work::Pool for Pool {
     const NAME: &'static str = "naive crossbeam-channel";
     type Future = Receiver<u64>;
 

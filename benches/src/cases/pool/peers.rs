@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 use executors::Executor;
 
-use super::{Pool, WORKERS};
+use super::work::{Pool, WORKERS};
 
 /// A task that sends its result, and where the result comes.
 fn with_channel(

@@ -2,11 +2,11 @@
 
 use raddle::{Future, ShutdownMode, ThreadPoolExecutor};
 
-use super::WORKERS;
+use super::work::{self, WORKERS};
 
 pub(super) struct Pool(ThreadPoolExecutor);
 
-impl super::Pool for Pool {
+impl work::Pool for Pool {
     const NAME: &'static str = "raddle ThreadPoolExecutor";
     type Future = Future<u64>;
 

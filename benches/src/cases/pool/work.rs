@@ -1,12 +1,36 @@
-//! What the pools are given to do.
+//! The interface of a pool, and the work that the pools are given.
 
 use std::hint::black_box;
 use std::sync::OnceLock;
 
-use super::{Pool, Work};
 use crate::clock::Clock;
 use crate::compare::case::{Sample, Scale};
 use crate::compare::drive::alone;
+
+pub(super) const WORKERS: usize = 2;
+
+/// What a pool can do.
+pub(super) trait Pool: Sized + 'static {
+    const NAME: &'static str;
+    type Future;
+
+    /// A pool with two workers.
+    fn start() -> Self;
+
+    /// Has `task` run, and gives what will have its result.
+    fn submit(&self, task: impl FnOnce() -> u64 + Send + 'static) -> Self::Future;
+
+    /// Waits for a result.
+    fn result(&self, future: Self::Future) -> u64;
+
+    /// Has `task` run `count` times, each a task of its own whose result nobody wants, and waits for all.
+    fn run_all(self, count: u64, task: impl Fn() + Copy + Send + Sync + 'static);
+}
+
+/// What is done with a pool, whichever it is.
+pub(super) trait Work: Copy + 'static {
+    fn with<P: Pool>(self, pool: P, scale: Scale) -> Sample;
+}
 
 /// Many tasks, which are waited for together.
 #[derive(Clone, Copy)]

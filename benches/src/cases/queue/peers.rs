@@ -6,7 +6,8 @@ use std::sync::{Arc, mpsc};
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use crossbeam_utils::Backoff;
 
-use super::{Naive, Shape};
+use super::naive::Naive;
+use super::shape::Shape;
 use crate::compare::case::{Case, Sample, Scale};
 
 /// Why no channel closes while the clock runs.

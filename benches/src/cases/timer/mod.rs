@@ -10,24 +10,7 @@ use super::wakes::wakes;
 use crate::clock::{Clock, processor_time, sleep};
 use crate::compare::case::{Case, Goal, Sample, Scale, Unit};
 use crate::compare::drive::alone;
-use peers::{Crate, Threads, Tokio};
-
-/// What has things done later.
-trait Timers: 'static {
-    /// What cancels.
-    type Handle;
-
-    /// How many are scheduled and cancelled in a sample.
-    const MANY: u64 = 40_000;
-
-    /// A service that runs.
-    fn start() -> Self;
-
-    /// Has `task` run after `delay`.
-    fn schedule(&self, delay: Duration, task: impl FnOnce() + Send + 'static) -> Self::Handle;
-
-    fn cancel(&self, handle: Self::Handle);
-}
+use peers::{Crate, Threads, Timers, Tokio};
 
 const HOUR: Duration = Duration::from_hours(1);
 

@@ -1,4 +1,4 @@
-//! The peers of `Timer`.
+//! The interface of a timer service, and the peers of `Timer`.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -6,7 +6,22 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Timers;
+/// What has things done later.
+pub(super) trait Timers: 'static {
+    /// What cancels.
+    type Handle;
+
+    /// How many are scheduled and cancelled in a sample.
+    const MANY: u64 = 40_000;
+
+    /// A service that runs.
+    fn start() -> Self;
+
+    /// Has `task` run after `delay`.
+    fn schedule(&self, delay: Duration, task: impl FnOnce() + Send + 'static) -> Self::Handle;
+
+    fn cancel(&self, handle: Self::Handle);
+}
 
 /// The crate `timer`, which runs the tasks in its service thread.
 pub(super) struct Crate(timer::Timer);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use loom::model::Builder;
 
 use super::case::Goal;
-use super::sample::{Counter, Sample, to_the_first_bug};
+use super::sample::{Counter, Sample, silence_panics, to_the_first_bug};
 use crate::args::MeasureArgs;
 use crate::clock::Clock;
 use watch::OnFailure;
@@ -18,7 +18,7 @@ use watch::OnFailure;
 const INTERVAL: usize = 100;
 
 pub(crate) fn measure(args: &MeasureArgs) -> Sample {
-    super::silence_panics();
+    silence_panics();
     loom::model(|| ());
     match args.goal {
         Goal::FirstBug => find(args),

@@ -5,12 +5,12 @@ mod programs;
 use raddle_explore::{Explorer, Outcome, Strategy};
 
 use super::case::{Goal, Tool};
-use super::sample::{Sample, to_the_first_bug};
+use super::sample::{Sample, silence_panics, to_the_first_bug};
 use crate::args::MeasureArgs;
 use crate::clock::Clock;
 
 pub(crate) fn measure(args: &MeasureArgs) -> Sample {
-    super::silence_panics();
+    silence_panics();
     let _ = Explorer::new().run(|| ());
     let program = programs::choose(args.program, args.main, args.goal);
     match args.goal {

@@ -11,7 +11,7 @@ use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Schedule, 
 use shuttle::{Config, FailurePersistence, Runner};
 
 use super::case::{Goal, Tool};
-use super::sample::{Counter, Sample, to_the_first_bug};
+use super::sample::{Counter, Sample, silence_panics, to_the_first_bug};
 use crate::args::MeasureArgs;
 use crate::clock::Clock;
 
@@ -79,7 +79,7 @@ fn run<S: Scheduler + 'static>(
 /// The first run installs a panic hook, which is to make room for the silent one.
 fn warm_up() {
     let _ = run(RandomScheduler::new_from_seed(0, 1), Duration::MAX, || (), &Counter::default());
-    super::silence_panics();
+    silence_panics();
 }
 
 /// Keeps what a scheduler knows when its runner panics.

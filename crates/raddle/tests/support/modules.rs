@@ -121,10 +121,10 @@ pub fn dependencies(tree: &Tree) -> BTreeMap<&str, BTreeSet<&str>> {
     crates.modules.iter().map(|entry| (*entry.1, named(entry))).collect()
 }
 
-/// `a/b.rs` and `a/b/mod.rs` → `[a, b]`; `lib.rs` → `[]`.
+/// `a/b.rs` and `a/b/mod.rs` → `[a, b]`; `lib.rs` and `main.rs` → `[]`.
 fn module(file: &str) -> Names {
     let parts = file.strip_suffix(".rs").unwrap_or(file).split('/');
-    parts.filter(|part| !matches!(*part, "lib" | "mod")).map(str::to_owned).collect()
+    parts.filter(|part| !matches!(*part, "lib" | "main" | "mod")).map(str::to_owned).collect()
 }
 
 struct Crate<'a> {

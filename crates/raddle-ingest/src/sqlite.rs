@@ -1,15 +1,12 @@
 //! Messages in an `SQLite` file.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::layout::{self, Purpose};
-use super::open_error::OpenError;
-use super::place::Place;
-use super::{Sink, StoreError};
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, micros};
+use crate::schema::{self, FileId, OpenError, Purpose};
+use crate::sink::{Sink, StoreError};
 
 /// Takes a number of ids for a batch and returns the last: none that was ever taken, nor one that was put in by hand.
 const TAKE_IDS: &str = "
@@ -31,7 +28,7 @@ const TAKE_IDS: &str = "
 pub struct SqliteSink {
     db: Connection,
     path: PathBuf,
-    place: Place,
+    file: FileId,
 }
 
 impl SqliteSink {
@@ -54,13 +51,13 @@ impl SqliteSink {
     }
 
     fn open_for(path: &Path, purpose: Purpose) -> Result<Self, OpenError> {
-        let (db, place) = layout::open(path, purpose)?;
-        Ok(Self { db, path: path.to_owned(), place })
+        let (db, file) = schema::open(path, purpose)?;
+        Ok(Self { db, path: path.to_owned(), file })
     }
 
     /// What goes into a file without a name is gone when it is closed.
     fn still_there(&self) -> Result<(), StoreError> {
-        if self.place.is_kept() {
+        if self.file.is_unchanged() {
             return Ok(());
         }
         let path = self.path.display();
@@ -122,26 +119,19 @@ impl Sink for SqliteSink {
     }
 }
 
-/// Microseconds since 1970-01-01 00:00 UTC; before that, less than 0.
-pub(super) fn micros(time: SystemTime) -> i64 {
-    let number = |duration: std::time::Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => number(after),
-        Err(before) => -number(before.duration()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use raddle::{Event, thread};
 
     use super::*;
-    use crate::{Intake, Pipeline, PipelineOptions, Source};
+    use crate::intake::Intake;
+    use crate::pipeline::{Pipeline, PipelineOptions};
+    use crate::source::Source;
 
     /// A sink whose file cannot grow while there is no room.
     struct OnDisk {

@@ -7,22 +7,21 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::sqlite::micros;
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, micros};
 
 /// A file of JSON lines, one a message, made when the first one is to be written.
 ///
-/// If the place for it fails too, as it does on a full disk, the directory for temporary files is tried.
+/// If the target for it fails too, as it does on a full disk, the directory for temporary files is tried.
 #[derive(Debug)]
 pub(crate) struct Spill {
     /// Those that have not failed; the first is in use.
-    places: VecDeque<Place>,
+    targets: VecDeque<Target>,
     open: Option<(PathBuf, File)>,
     written: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Target {
     /// Ours to add to, should there be one already.
     Given(PathBuf),
     /// Where others write too: the file must be a new one.
@@ -34,8 +33,8 @@ impl Spill {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}", std::process::id()));
         let elsewhere = std::env::temp_dir().join(name);
-        let places = VecDeque::from([Place::Given(path.to_owned()), Place::Temporary(elsewhere)]);
-        Self { places, open: None, written: Vec::new() }
+        let targets = VecDeque::from([Target::Given(path.to_owned()), Target::Temporary(elsewhere)]);
+        Self { targets, open: None, written: Vec::new() }
     }
 
     /// Adds messages to the file, all or none, and makes sure that they are on the disk.
@@ -44,13 +43,13 @@ impl Spill {
         for arrival in arrivals {
             line(&mut lines, arrival);
         }
-        let mut outcome = Err(io::Error::other("no place to write to"));
-        while let Some(place) = self.places.front() {
-            outcome = append(&mut self.open, place, lines.as_bytes());
+        let mut outcome = Err(io::Error::other("no target to write to"));
+        while let Some(target) = self.targets.front() {
+            outcome = append(&mut self.open, target, lines.as_bytes());
             if outcome.is_ok() {
                 break;
             }
-            self.places.pop_front();
+            self.targets.pop_front();
             self.open = None;
         }
         if let Some((path, _)) = &self.open
@@ -68,22 +67,22 @@ impl Spill {
     }
 }
 
-impl Place {
+impl Target {
     fn open(&self) -> io::Result<(PathBuf, File)> {
         let mut options = File::options();
         options.append(true).mode(0o600);
         let (path, file) = match self {
-            Place::Given(path) => (path, options.create(true).open(path)?),
-            Place::Temporary(path) => (path, options.create_new(true).open(path)?),
+            Target::Given(path) => (path, options.create(true).open(path)?),
+            Target::Temporary(path) => (path, options.create_new(true).open(path)?),
         };
         Ok((path.clone(), file))
     }
 }
 
-fn append(open: &mut Option<(PathBuf, File)>, place: &Place, lines: &[u8]) -> io::Result<()> {
+fn append(open: &mut Option<(PathBuf, File)>, target: &Target, lines: &[u8]) -> io::Result<()> {
     let (path, file) = match open {
         Some(open) => open,
-        None => open.insert(place.open()?),
+        None => open.insert(target.open()?),
     };
     let before = file.metadata()?.len();
     let outcome = file.write_all(lines).and_then(|()| file.sync_all());

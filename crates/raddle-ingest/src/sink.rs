@@ -1,19 +1,9 @@
-//! Where messages go.
-
-mod layout;
-mod open_error;
-mod place;
-mod spill;
-mod sqlite;
+//! Sinks: they store messages in batches.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::arrival::Arrival;
-
-pub use open_error::OpenError;
-pub(crate) use spill::Spill;
-pub use sqlite::SqliteSink;
 
 /// Stores messages, a batch at a time.
 pub trait Sink: Send + 'static {

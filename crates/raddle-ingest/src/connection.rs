@@ -2,37 +2,44 @@
 
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use raddle::{Event, time};
 
-use super::drain::Drain;
-use super::wake::Wake;
 use crate::arrival::{Arrival, Content};
 use crate::intake::{Intake, WriterGone};
 use crate::lines::{Ending, Lines};
+use crate::wake::{Wake, readable_within};
 
 /// Reads begin small, so that many idle connections need little memory, and grow while they come back full.
 const FIRST_READ: usize = 4 << 10;
 const LARGEST_READ: usize = 64 << 10;
 
+/// How long a connection may be silent before it counts as drained: its peer's operating system needs a
+/// moment to hand on what it still holds once there is room again.
+const SILENCE: Duration = Duration::from_millis(20);
+
+/// The most that a peer which was held back is given instead: meanwhile TCP asks for room less and less often.
+const LONGEST_SILENCE: Duration = Duration::from_secs(1);
+
 /// What every connection of a source works with.
 #[derive(Clone, Debug)]
-pub(super) struct Common {
-    pub(super) intake: Intake,
-    pub(super) stop: Arc<Event>,
-    pub(super) wake: Arc<Wake>,
-    pub(super) max_message: usize,
-    pub(super) grace: Duration,
+pub(crate) struct Common {
+    pub(crate) intake: Intake,
+    pub(crate) stop: Arc<Event>,
+    pub(crate) wake: Arc<Wake>,
+    pub(crate) max_message: usize,
+    pub(crate) grace: Duration,
     /// Connections whose time was over while they still sent.
-    pub(super) cut_off: Arc<AtomicUsize>,
+    pub(crate) cut_off: Arc<AtomicUsize>,
 }
 
 /// A connection with a peer, read until it ends or the source is stopped.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     socket: TcpStream,
     peer: Arc<str>,
     common: Common,
@@ -42,7 +49,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, peer: Arc<str>, common: Common) -> io::Result<Self> {
+    pub(crate) fn new(socket: TcpStream, peer: Arc<str>, common: Common) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         // A peer that vanished without a word is noticed some day, and its thread freed.
         rustix::net::sockopt::set_socket_keepalive(&socket, true)?;
@@ -50,7 +57,7 @@ impl Connection {
     }
 
     /// Puts every message of the peer into the intake.
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let mut lines = Lines::new(self.common.max_message);
         if let Err(WriterGone) = self.receive(&mut lines) {
             log::debug!("{}: closed, because the writer has failed", self.peer);
@@ -151,4 +158,38 @@ impl Connection {
 enum Next {
     Bytes(usize),
     End(Ending),
+}
+
+/// The rest of a connection that is stopped.
+///
+/// What the operating system held for it at the stop is read whatever it takes. After that it is read on
+/// until it ends, is silent, or the time of grace is over: a peer that never stops sending stops nobody.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    owed: u64,
+    until: Option<Instant>,
+}
+
+impl Drain {
+    pub(crate) fn begin(socket: impl AsFd, grace: Duration) -> io::Result<Self> {
+        Ok(Self { owed: rustix::io::ioctl_fionread(socket)?, until: time::now().checked_add(grace) })
+    }
+
+    /// Notes that `bytes` more have been read.
+    pub(crate) fn read(&mut self, bytes: usize) {
+        self.owed = self.owed.saturating_sub(bytes as u64);
+    }
+
+    /// Says whether the connection has had its time.
+    pub(crate) fn is_over(&self) -> bool {
+        self.owed == 0 && self.until.is_some_and(|until| time::now() >= until)
+    }
+
+    /// Nothing is there to read: says whether that changes within a moment.
+    ///
+    /// A peer that was `held_back` for a time is not silent of its own will, and may take as long to go on.
+    pub(crate) fn goes_on(&mut self, socket: impl AsFd, held_back: Duration) -> io::Result<bool> {
+        self.owed = 0;
+        readable_within(socket, held_back.clamp(SILENCE, LONGEST_SILENCE))
+    }
 }

@@ -1,18 +1,11 @@
 //! Where messages come from.
 
-mod connection;
-mod drain;
-mod tcp;
-mod wake;
-
 use std::io;
 use std::sync::Arc;
 
 use raddle::Event;
 
 use crate::intake::Intake;
-
-pub use tcp::{TcpOptions, TcpSource};
 
 /// Receives messages until it is told to stop.
 pub trait Source: Send + 'static {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use raddle::{Event, JoinHandle, Thread, time};
 
-use super::Source;
-use super::connection::{Common, Connection};
-use super::wake::{Wake, readable_within};
+use crate::connection::{Common, Connection};
 use crate::intake::Intake;
+use crate::source::Source;
+use crate::wake::{Wake, readable_within};
 
 /// How many connections the operating system may hold ready before they are accepted.
 const BACKLOG: i32 = 4096;

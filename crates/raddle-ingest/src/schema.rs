@@ -1,14 +1,14 @@
 //! What a database of messages looks like, and how it is opened.
 
-use std::fs::File;
+use std::error::Error;
+use std::fmt;
+use std::fs::{File, Metadata, metadata};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
-
-use super::open_error::{OpenError, Why};
-use super::place::Place;
 
 /// "radl" in the file's header says whose it is, the layout's number which program can read it.
 const APPLICATION: i64 = 0x7261_646c;
@@ -18,7 +18,7 @@ const LAYOUT: i64 = 1;
 const ACCESS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// How long another writer may hold the database before that counts as a failure, to be told and tried again.
-const PATIENCE: Duration = Duration::from_secs(1);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const TABLES: &str = "
     -- received: microseconds since 1970-01-01 00:00 UTC, here and below
@@ -53,7 +53,7 @@ const TABLES: &str = "
 
 /// Whose messages are to go into the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Real ones: added to what is there, and no demo may touch the file any more.
     Ingest,
     /// A demo's: they take the place of an earlier demo's.
@@ -70,22 +70,23 @@ impl Purpose {
 }
 
 /// Opens the database at `path`, which is made if there is none.
-pub(super) fn open(path: &Path, purpose: Purpose) -> Result<(Connection, Place), OpenError> {
+pub(crate) fn open(path: &Path, purpose: Purpose) -> Result<(Connection, FileId), OpenError> {
     let fail = |why| OpenError::new(path, why);
     // As an absolute path no name means something else to `SQLite`, as `:memory:` would.
-    let whole = std::path::absolute(path).map_err(|error| fail(Why::File(error)))?;
-    let place = touch(&whole).map_err(|error| fail(Why::File(error)))?;
-    let mut db = Connection::open_with_flags(&whole, ACCESS).map_err(|error| fail(Why::Database(error)))?;
+    let absolute = std::path::absolute(path).map_err(|error| fail(Why::File(error)))?;
+    let file = probe(&absolute).map_err(|error| fail(Why::File(error)))?;
+    let mut db =
+        Connection::open_with_flags(&absolute, ACCESS).map_err(|error| fail(Why::Database(error)))?;
     prepare(&mut db, purpose).map_err(fail)?;
-    Ok((db, place))
+    Ok((db, file))
 }
 
 /// Finds out, in the operating system's words, whether the file can be had: `SQLite`'s say less.
-fn touch(path: &Path) -> io::Result<Place> {
+fn probe(path: &Path) -> io::Result<FileId> {
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_file() {
-        Ok(Place::new(path, &metadata))
+        Ok(FileId::new(path, &metadata))
     } else {
         Err(io::Error::other("not a regular file"))
     }
@@ -97,11 +98,11 @@ fn prepare(db: &mut Connection, purpose: Purpose) -> Result<(), Why> {
         db.busy_timeout(Duration::ZERO)?;
         db.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
     } else {
-        db.busy_timeout(PATIENCE)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
     }
     let start = db.transaction_with_behavior(purpose.lock())?;
     identify(&start)?;
-    take_over(&start, purpose)?;
+    claim(&start, purpose)?;
     start.commit()?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
@@ -131,7 +132,7 @@ fn identify(db: &Transaction<'_>) -> Result<(), Why> {
 }
 
 /// Claims the file for its purpose; a new one has no row in `ingest` yet.
-fn take_over(db: &Transaction<'_>, purpose: Purpose) -> Result<(), Why> {
+fn claim(db: &Transaction<'_>, purpose: Purpose) -> Result<(), Why> {
     let is_new = db.query_row("SELECT count(*) = 0 FROM ingest", [], |row| row.get(0))?;
     if is_new {
         db.execute("INSERT INTO ingest VALUES (1, 0, ?1)", [purpose == Purpose::Demo])?;
@@ -141,12 +142,93 @@ fn take_over(db: &Transaction<'_>, purpose: Purpose) -> Result<(), Why> {
         Purpose::Ingest => db.execute_batch("UPDATE ingest SET is_demo = 0")?,
         Purpose::Demo => {
             if !db.query_row("SELECT is_demo FROM ingest", [], |row| row.get(0))? {
-                return Err(Why::NotTheDemos);
+                return Err(Why::NotADemo);
             }
             db.execute_batch("DELETE FROM messages; DELETE FROM rejected; UPDATE ingest SET last_id = 0")?;
         }
     }
     Ok(())
+}
+
+/// A file and the path that led to it.
+#[derive(Debug)]
+pub(crate) struct FileId {
+    path: PathBuf,
+    file: (u64, u64),
+}
+
+impl FileId {
+    pub(crate) fn new(path: &Path, metadata: &Metadata) -> Self {
+        Self { path: path.to_owned(), file: number(metadata) }
+    }
+
+    /// Says whether the path leads to the file still. It is not opened: closing it would give up its locks.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        metadata(&self.path).is_ok_and(|metadata| number(&metadata) == self.file)
+    }
+}
+
+/// The device and the number of a file on it.
+fn number(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Why a database file cannot be opened for storing messages. Nothing in the file was changed.
+#[derive(Debug)]
+pub struct OpenError {
+    path: PathBuf,
+    why: Why,
+}
+
+#[derive(Debug)]
+pub(crate) enum Why {
+    File(io::Error),
+    Database(rusqlite::Error),
+    InUse,
+    Foreign,
+    OtherLayout { found: i64, known: i64 },
+    NotADemo,
+    NoWal(String),
+}
+
+impl OpenError {
+    pub(crate) fn new(path: impl Into<PathBuf>, why: Why) -> Self {
+        Self { path: path.into(), why }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.why {
+            Why::File(error) => write!(f, "cannot open {path}: {error}"),
+            Why::Database(error) => write!(f, "cannot use {path}: {error}"),
+            Why::InUse => write!(f, "{path} is in use by another program"),
+            Why::Foreign => write!(f, "{path} is not a database of messages: choose another file"),
+            Why::OtherLayout { found, known } => {
+                write!(f, "{path} has layout {found}, this program knows layout {known}: choose another file")
+            }
+            Why::NotADemo => {
+                write!(f, "{path} holds messages that are not an earlier demo's: choose another file")
+            }
+            Why::NoWal(mode) => {
+                write!(
+                    f,
+                    "{path} is on a file system without write-ahead log (journal mode {mode}): choose another place"
+                )
+            }
+        }
+    }
+}
+
+impl Error for OpenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.why {
+            Why::File(error) => Some(error),
+            Why::Database(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Why {
