@@ -1,5 +1,5 @@
 //! The command line.
-#![allow(clippy::doc_markdown, reason = "what is written here is shown as it is")]
+#![allow(clippy::doc_markdown, reason = "the help shows this text as it is")]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-use crate::output::say;
+use crate::output::print_line;
 use crate::values;
 
-const EXIT: &str = "Exit status: 0 if all went well, 1 if something failed, 2 if the command line was wrong.
-What failed is said in one line on standard error.";
+const EXIT: &str = "Exit status: 0 on success, 1 on failure, 2 for an invalid command line.
+A failure is reported on standard error.";
 
-/// Takes messages from a network into a database, and accounts for every one.
+/// Stores messages from TCP connections in an SQLite database, and accounts for each.
 ///
-/// They come in bursts; a bounded queue takes the burst; a slower writer stores
-/// them; an event ends it, and on the way out the queue is drained.
+/// A bounded queue absorbs bursts, and a writer stores the messages in batches. On
+/// a stop, everything received is stored before the program terminates.
 #[derive(Debug, Parser)]
 #[command(
     name = "raddle",
     version,
     verbatim_doc_comment,
     after_help = "Try:
-  raddle demo                                       all of it in one command
+  raddle demo                                       everything in one command
   raddle ingest --database messages.db              in one terminal, and in another
   raddle send --to 127.0.0.1:5140 --messages 1000   or: echo hello | nc -N 127.0.0.1 5140"
 )]
@@ -39,130 +39,128 @@ pub(crate) enum Command {
     Send(SendArgs),
 }
 
-/// Shows it all: stores bursts of messages that it sends itself, and checks them.
+/// Sends bursts of messages to itself, stores them, and verifies the result.
 ///
-/// Receives on a free port of this machine, sends over several connections at
-/// once, shows how the queue takes each burst, sets the event, accounts for every
-/// message, and compares the database with what was sent. The database is made
-/// anew each time; a file that is not an earlier demo's is never touched.
+/// Listens on a free local port, sends over several connections at once, shows how
+/// the queue absorbs each burst, stops, accounts for every message, and compares the
+/// database with what was sent. Each demo replaces the database of the previous one;
+/// any other file is refused and left unchanged.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, allow_negative_numbers = true, after_help = format!("Example:
   raddle demo --messages 50000 --connections 4
 
 {EXIT}
-It fails if a single text is missing, doubled or different."))]
+The demo fails if a message is missing, duplicated or different."))]
 pub(crate) struct DemoArgs {
-    /// Messages to send
+    /// Number of messages
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = values::number)]
     pub(crate) messages: u64,
-    /// Connections to send them over
+    /// Number of connections
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = |text: &str| values::whole(text, 1..=1000))]
     pub(crate) connections: u64,
-    /// Messages in a burst, on all connections together; 0: all in one
+    /// Messages per burst, over all connections; 0 for a single burst
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = values::number)]
     pub(crate) burst: u64,
-    /// File to store them in
+    /// Database file
     #[arg(long, value_name = "FILE", default_value = "messages.db")]
     pub(crate) database: PathBuf,
-    /// Messages that the queue holds, in memory, before the senders are held back
+    /// Capacity of the queue, in messages; a full queue slows the senders down
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = values::count)]
     pub(crate) queue: usize,
 }
 
-/// Receives messages over TCP, one a line, and stores them in an SQLite file.
+/// Receives messages over TCP, one per line, and stores them in an SQLite database.
 ///
-/// Runs until SIGINT (Ctrl-C) or SIGTERM. Then it takes in what has arrived on its
-/// connections, stores everything that is in the queue, and its last line accounts
-/// for every message: received = stored + rejected. More signals while it does so
-/// change nothing.
+/// Runs until SIGINT (Ctrl-C) or SIGTERM. Then it reads what has arrived on its
+/// connections, stores everything in the queue, and accounts for every message on
+/// the last line: received = stored + rejected. Further signals have no effect.
 ///
-/// A line ends with \n or \r\n; a last line without it counts if the peer closed
-/// the connection. Table messages has id, received (microseconds since 1970, UTC),
-/// peer and text. Messages that are oversized, not UTF-8, contain NUL or were broken
-/// off are in table rejected, with the reason and what was there. An id is unique in
-/// both tables together, over restarts too.
+/// A line ends with \n or \r\n. An unterminated last line is a message if the peer
+/// closed the connection. Table messages has id, received (microseconds since 1970,
+/// UTC), peer and text. Messages that are oversized, not UTF-8, contain NUL or are
+/// incomplete are in table rejected, with the reason and the bytes. An id is unique
+/// across both tables and across restarts.
 ///
-/// While the database is too slow or fails, the queue fills and the peers are held
-/// back; nothing is dropped. What cannot be stored even at the end is written to
-/// FILE.unstored, a line of JSON each; if that fails, to the directory for temporary
-/// files.
+/// While the database is slow or fails, the queue fills and the peers are slowed
+/// down; no message is dropped. Messages that cannot be stored by the end are written
+/// to FILE.unstored as lines of JSON or, if that fails, to the temporary directory.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, allow_negative_numbers = true, after_help = format!("Example:
   raddle ingest --listen 0.0.0.0:5140 --database messages.db
   sqlite3 messages.db 'SELECT * FROM readable ORDER BY id DESC LIMIT 10'
 
 {EXIT}
-It is 0 only if every message received is in the database and no peer that
-still sent was cut off after the stop.
+It is 0 only if every received message is in the database and no peer was
+disconnected while it was still sending.
 
-Not promised: lines over TCP are not acknowledged, so a peer cannot know what a
-kill -9 or a crash has lost."))]
+Messages are not acknowledged: a peer cannot know which of them a crash or
+kill -9 has lost."))]
 pub(crate) struct IngestArgs {
-    /// Address and port to listen on; port 0 takes a free one
+    /// Address and port to listen on; port 0 selects a free port
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5140", value_parser = values::host_and_port)]
     pub(crate) listen: String,
-    /// File to store messages in; made if there is none, added to if there is
+    /// Database file; created if missing, otherwise extended
     #[arg(long, value_name = "FILE", default_value = "messages.db")]
     pub(crate) database: PathBuf,
-    /// Messages that the queue holds, in memory, before the peers are held back
+    /// Capacity of the queue, in messages; a full queue slows the peers down
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = values::count)]
     pub(crate) queue: usize,
-    /// Messages stored in one transaction, at most
+    /// Maximum number of messages per transaction
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = values::count)]
     pub(crate) batch: usize,
-    /// How long a first message waits for others to be stored with it
-    #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = values::time)]
+    /// Maximum time a message waits for others to share its transaction
+    #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = values::time)]
     pub(crate) linger: Duration,
-    /// The longest message; of a longer one the beginning is kept among the rejected
+    /// Maximum length of a message; of a longer one, the beginning is stored as rejected
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = values::message_size)]
     pub(crate) max_message: usize,
-    /// Connections at a time; more wait until one ends
+    /// Maximum number of open connections; further ones wait
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = values::count)]
     pub(crate) max_connections: usize,
-    /// How long after the stop a peer that keeps sending is still read; one that is
-    /// silent or closes is done at once, and one cut off counts as a failure
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::time)]
+    /// How long a peer that keeps sending is read after the stop; silent peers are
+    /// disconnected at once, and a peer that is still sending then is a failure
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::time)]
     pub(crate) grace: Duration,
 }
 
-/// Sends a burst of numbered messages over TCP, one a line, to try a receiver out.
+/// Sends numbered messages over TCP, one per line, to test a receiver.
 ///
-/// Their texts are "connection 3 message 17", both counted from 1. When all is sent
-/// it waits until the receiver closes its end, which raddle ingest does when it has
-/// read everything.
+/// The texts are "connection 3 message 17", both numbers counted from 1. After the
+/// last message, each connection waits until the receiver closes its end, as raddle
+/// ingest does once it has read everything.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, allow_negative_numbers = true, after_help = format!("Example:
   raddle send --to 127.0.0.1:5140 --messages 200000 --connections 8
 
 {EXIT}
-Sent is not stored: only the receiver's account says what was."))]
+Sent does not mean stored: only the account of the receiver tells."))]
 pub(crate) struct SendArgs {
     /// Address and port of the receiver
     #[arg(long, value_name = "HOST:PORT", value_parser = values::host_and_port)]
     pub(crate) to: String,
-    /// Messages to send, on all connections together
+    /// Number of messages, over all connections
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = values::number)]
     pub(crate) messages: u64,
-    /// Connections to send them over
+    /// Number of connections
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = |text: &str| values::whole(text, 1..=10_000))]
     pub(crate) connections: u64,
-    /// Messages in a burst, on all connections together; 0: all in one
+    /// Messages per burst, over all connections; 0 for a single burst
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::number)]
     pub(crate) burst: u64,
-    /// The time between bursts
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = values::time)]
+    /// Pause between bursts
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = values::time)]
     pub(crate) pause: Duration,
-    /// Bytes of a text, at least; shorter ones are filled up with dots
+    /// Minimum length of a message; shorter ones are padded with dots
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = values::size)]
     pub(crate) size: usize,
 }
 
-/// Why there is no command to run.
+/// The reason why there is no command to run.
 pub(crate) enum Stop {
-    /// Somebody asked for help or the version, and was told.
-    Told,
-    /// What is wrong with the command line, in one line.
-    Wrong(String),
+    /// The help or the version was requested, and has been printed.
+    HelpShown,
+    /// The command line is invalid; a message of one line.
+    Invalid(String),
 }
 
 pub(crate) fn parse() -> Result<Command, Stop> {
@@ -170,18 +168,18 @@ pub(crate) fn parse() -> Result<Command, Stop> {
         Ok(raddle) => Ok(raddle.command),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                say(error.to_string().trim_end());
-                Err(Stop::Told)
+                print_line(error.to_string().trim_end());
+                Err(Stop::HelpShown)
             }
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                Err(Stop::Wrong("what is it to do: demo, ingest or send? See 'raddle --help'".to_owned()))
+                Err(Stop::Invalid("no command given: demo, ingest or send. See 'raddle --help'".to_owned()))
             }
-            _ => Err(Stop::Wrong(in_one_line(&error))),
+            _ => Err(Stop::Invalid(in_one_line(&error))),
         },
     }
 }
 
-/// Clap says what is wrong in a paragraph or two; the first is what matters.
+/// Reduces a message of clap to its first paragraph, on one line.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -1,4 +1,4 @@
-//! `raddle demo`
+//! The command `raddle demo`.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,24 +11,24 @@ use raddle_ingest::{Burst, Pipeline, PipelineOptions, SendError, SqliteSink, Tcp
 
 use crate::args::DemoArgs;
 use crate::failure::Failure;
-use crate::ingest::{accounted, spill_beside};
-use crate::output::say;
+use crate::ingest::{report_outcome, spill_path};
+use crate::output::print_line;
 use crate::progress::Display;
 use crate::signals;
 
-/// `python3 -m sqlite3` is not there before Python 3.12.
-const LOOK: &str = concat!(
+/// Prints rows with Python: `python3 -m sqlite3` requires Python 3.12.
+const PYTHON_QUERY: &str = concat!(
     "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); ",
     r#"[print(*row) for row in db.execute("SELECT * FROM readable LIMIT 10")]"#
 );
 
-/// Between bursts: time for the queue to be seen emptying.
+/// Pause between bursts, long enough to see the queue drain.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Whoever interrupts a demo does not want to wait: its own senders have nothing to lose.
+/// Short, so that an interrupted demo terminates soon: the messages of its own senders are not precious.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Between two looks at where things stand.
+/// Interval of the progress display.
 const FRAME: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
@@ -42,44 +42,44 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     };
     let sink = SqliteSink::open_demo(database)?;
     let source = TcpSource::bind("127.0.0.1:0", TcpOptions { grace: GRACE, ..TcpOptions::default() })
-        .map_err(|error| Failure::because(format!("cannot listen on 127.0.0.1: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot listen on 127.0.0.1: {error}")))?;
     let address = source.address();
     let stop = Arc::new(Event::new());
     signals::stop_on_signal(&stop)?;
     let options =
-        PipelineOptions { queue: args.queue, spill: spill_beside(database), ..PipelineOptions::default() };
+        PipelineOptions { queue: args.queue, spill: spill_path(database), ..PipelineOptions::default() };
     let pipeline = Pipeline::start(source, sink, &options, stop.clone())?;
-    say(&format!("listening on {address}, storing in {}", database.display()));
-    say(&format!(
+    print_line(&format!("listening on {address}, storing in {}", database.display()));
+    print_line(&format!(
         "sending {} messages over {} connections, in bursts of {}",
         burst.messages, burst.connections, burst.burst
     ));
 
     let begin = time::now();
-    let sent = send_and_show(&burst, address, &pipeline, args.queue);
+    let sent = send_with_progress(&burst, address, &pipeline, args.queue);
     let interrupted = stop.is_set();
-    say("setting the event: intake stops, the queue is drained");
+    print_line("setting the stop event: reading stops, the queue is drained");
     stop.set();
     let outcome = pipeline.finish();
     let seconds = (time::now() - begin).as_secs_f64();
-    let accounted = accounted(&outcome);
+    let reported = report_outcome(&outcome);
     if interrupted {
-        return Err(Failure::because("interrupted: not everything was sent"));
+        return Err(Failure::new("interrupted before everything was sent"));
     }
-    // Both are to be heard of: what was not sent says more than that something was not stored.
+    // A send error is the cause of a missing message, and is reported first.
     sent?;
-    accounted?;
-    verify(database, &burst).map_err(|error| Failure::because(format!("{}: {error}", database.display())))?;
-    say(&format!(
-        "each of the {} texts sent is in {} once, after {seconds:.1} s",
+    reported?;
+    verify(database, &burst).map_err(|error| Failure::new(format!("{}: {error}", database.display())))?;
+    print_line(&format!(
+        "verified: each of the {} messages sent is in {} exactly once, after {seconds:.1} s",
         burst.messages,
         database.display()
     ));
-    tell_how_to_look(database);
+    print_queries(database);
     Ok(())
 }
 
-fn send_and_show(
+fn send_with_progress(
     burst: &Burst,
     address: SocketAddr,
     pipeline: &Pipeline,
@@ -89,7 +89,7 @@ fn send_and_show(
     let sent = Arc::new(AtomicU64::new(0));
     let sender = {
         let (burst, sent) = (burst.clone(), sent.clone());
-        Thread::new(move || burst.send(address, &sent)).name("sender").start().map_err(Failure::because)?
+        Thread::new(move || burst.send(address, &sent)).name("sender").start().map_err(Failure::new)?
     };
     loop {
         let all_sent = sender.wait_timeout(FRAME);
@@ -104,15 +104,15 @@ fn send_and_show(
     Ok(outcome?)
 }
 
-fn tell_how_to_look(database: &Path) {
+fn print_queries(database: &Path) {
     let path = quoted(&database.to_string_lossy());
-    say("look at it with:");
-    say(&format!("  sqlite3 {path} 'SELECT * FROM readable LIMIT 10'"));
-    say("or with:");
-    say(&format!("  python3 -c '{LOOK}' {path}"));
+    print_line("query it with:");
+    print_line(&format!("  sqlite3 {path} 'SELECT * FROM readable LIMIT 10'"));
+    print_line("or with:");
+    print_line(&format!("  python3 -c '{PYTHON_QUERY}' {path}"));
 }
 
-/// The path as a shell takes it for one word.
+/// Quotes a path as one word for a shell.
 fn quoted(path: &str) -> String {
     if path.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c)) {
         return path.to_owned();
@@ -125,7 +125,7 @@ mod tests {
     use super::quoted;
 
     #[test]
-    fn a_path_is_one_word_of_a_shell() {
+    fn quoted_path_is_one_word_for_a_shell() {
         assert_eq!(quoted("/tmp/messages-1.db"), "/tmp/messages-1.db");
         assert_eq!(quoted("my messages.db"), "'my messages.db'");
         assert_eq!(quoted("a'b"), r"'a'\''b'");

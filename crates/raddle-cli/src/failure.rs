@@ -1,22 +1,22 @@
-//! Why a command did not succeed.
+//! The failure of a command.
 
 use std::fmt::Display;
 
-/// What is still to be said about it, if anything.
+/// A failed command, with the message that has not been reported yet, if any.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) Option<String>);
 
 impl Failure {
-    /// It has been said already, in detail.
-    pub(crate) const SAID: Self = Self(None);
+    /// All messages have been reported already.
+    pub(crate) const REPORTED: Self = Self(None);
 
-    pub(crate) fn because(what: impl Display) -> Self {
-        Self(Some(what.to_string()))
+    pub(crate) fn new(message: impl Display) -> Self {
+        Self(Some(message.to_string()))
     }
 }
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::because(error)
+        Self::new(error)
     }
 }

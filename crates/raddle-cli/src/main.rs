@@ -1,4 +1,4 @@
-//! The program `raddle`: messages from a network into a database, bursts of them, and both in one demo.
+//! The program `raddle`: stores messages from TCP connections in a database, sends test bursts, and demonstrates both.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -15,20 +15,20 @@ use std::process::ExitCode;
 
 use args::Command;
 use failure::Failure;
-use output::complain;
+use output::report_error;
 
-/// Something went wrong, as standard error says.
+/// Exit status of a command that failed; standard error has the cause.
 const FAILURE: u8 = 1;
-/// The command line was wrong.
+/// Exit status of an invalid command line.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     output::log_to_standard_error();
     let command = match args::parse() {
         Ok(command) => command,
-        Err(args::Stop::Told) => return ExitCode::SUCCESS,
-        Err(args::Stop::Wrong(what)) => {
-            complain(&what);
+        Err(args::Stop::HelpShown) => return ExitCode::SUCCESS,
+        Err(args::Stop::Invalid(message)) => {
+            report_error(&message);
             return ExitCode::from(USAGE);
         }
     };
@@ -39,9 +39,9 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(unsaid)) => {
-            if let Some(what) = unsaid {
-                complain(&what);
+        Err(Failure(message)) => {
+            if let Some(message) = message {
+                report_error(&message);
             }
             ExitCode::from(FAILURE)
         }

@@ -1,4 +1,4 @@
-//! What the demo shows while it runs.
+//! Progress of the demo.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use raddle::time;
 
-use crate::output::say;
+use crate::output::print_line;
 
-/// Between two plain lines, where nobody could see a bar move.
+/// Interval of the plain lines that replace the bars where there is no terminal.
 const LINE: Duration = Duration::from_millis(500);
 
-/// Bars on a terminal, a line now and then elsewhere.
+/// Bars on a terminal, periodic lines elsewhere.
 pub(crate) enum Display {
     Bars { bars: MultiProgress, sent: ProgressBar, queued: ProgressBar, stored: ProgressBar },
     Lines { queue: usize, next: Instant },
@@ -45,13 +45,13 @@ impl Display {
             Self::Lines { queue, next } => {
                 if time::now() >= *next {
                     *next = time::now() + LINE;
-                    say(&format!("sent {sent}, in the queue {queued} of {queue}, stored {stored}"));
+                    print_line(&format!("sent {sent}, queued {queued} of {queue}, stored {stored}"));
                 }
             }
         }
     }
 
-    /// Takes the bars away: what was reached is said in words.
+    /// Removes the bars: the final counts are printed as text.
     pub(crate) fn end(self) {
         if let Self::Bars { bars, .. } = self {
             let _ = bars.clear();

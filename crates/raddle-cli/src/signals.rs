@@ -1,4 +1,4 @@
-//! The signals that end the program in order.
+//! Signals that stop the program gracefully.
 
 use std::io;
 use std::sync::Arc;
@@ -7,23 +7,23 @@ use raddle::{Event, Thread};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Has SIGINT and SIGTERM set `stop`, from now on; what follows is up to those who wait for it.
+/// Sets `stop` on SIGINT and SIGTERM from now on.
 ///
-/// Later signals change nothing: the program ends when everything is stored, which they are told.
+/// Later signals have no further effect: the program terminates once everything is stored, and says so.
 pub(crate) fn stop_on_signal(stop: &Arc<Event>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
     let listener = Thread::new(move || {
         for _ in signals.forever() {
             if stop.is_set() {
-                log::warn!("already stopping: what was received is being stored; kill -9 would lose it");
+                log::warn!("already stopping: received messages are being stored; kill -9 would lose them");
             } else {
-                log::info!("stopping: taking in what has arrived, then storing it");
+                log::info!("stopping: reading what has arrived, then storing it");
             }
             stop.set();
         }
     });
-    // A daemon: it never ends, and the program may.
+    // A daemon: this thread never terminates and must not keep the program alive.
     drop(listener.name("signals").daemon(true).start().map_err(io::Error::other)?);
     Ok(())
 }

@@ -1,39 +1,39 @@
-//! Sizes and times as people write them on a command line.
+//! Parsers for values on the command line.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A whole number of a range.
+/// Parses a whole number in a range.
 pub(crate) fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     let (from, to) = (range.start(), range.end());
     let number = text.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| match *to {
-        u64::MAX => format!("it is a whole number, {from} or more"),
-        to => format!("it is a whole number from {from} to {to}"),
+        u64::MAX => format!("expected a whole number, {from} or more"),
+        to => format!("expected a whole number from {from} to {to}"),
     })
 }
 
-/// A whole number.
+/// Parses a whole number.
 pub(crate) fn number(text: &str) -> Result<u64, String> {
     whole(text, 0..=u64::MAX)
 }
 
-/// A number of things of which there must be one.
+/// Parses a count of at least one.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
-    whole(text, 1..=100_000_000)?.try_into().map_err(|_| "that is more than there can be".to_owned())
+    whole(text, 1..=100_000_000)?.try_into().map_err(|_| "the value is too large".to_owned())
 }
 
-/// `127.0.0.1:5140`, `localhost:5140`, `[::1]:5140`: whether there is such a host is found out later.
+/// Checks the form of an address: `127.0.0.1:5140`, `localhost:5140`, `[::1]:5140`. The host is resolved later.
 pub(crate) fn host_and_port(text: &str) -> Result<String, String> {
     let is_port = |port: &str| port.parse::<u16>().is_ok();
     let is_host = |host: &str| !host.is_empty() && (host.starts_with('[') || !host.contains(':'));
     match text.rsplit_once(':') {
         Some((host, port)) if is_host(host) && is_port(port) => Ok(text.to_owned()),
-        _ => Err("HOST:PORT is wanted: 127.0.0.1:5140, localhost:5140 or [::1]:5140".to_owned()),
+        _ => Err("expected HOST:PORT, such as 127.0.0.1:5140, localhost:5140 or [::1]:5140".to_owned()),
     }
 }
 
-/// `200`, `64KiB`, `1MiB`: bytes.
+/// Parses a size in bytes: `200`, `64KiB`, `1MiB`.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
     let (number, unit) = split(text);
     let factor = match unit {
@@ -41,22 +41,24 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
         "KiB" | "K" => 1 << 10,
         "MiB" | "M" => 1 << 20,
         "GiB" | "G" => 1 << 30,
-        _ => return Err("a size is a number of bytes, KiB or MiB: 64KiB".to_owned()),
+        _ => return Err("expected a size in bytes, KiB, MiB or GiB, such as 64KiB".to_owned()),
     };
-    let number: usize = number.parse().map_err(|_| "a size begins with a whole number: 64KiB".to_owned())?;
-    number.checked_mul(factor).ok_or_else(|| "that is more than there can be".to_owned())
+    let number: usize = number
+        .parse()
+        .map_err(|_| "expected a size that begins with a whole number, such as 64KiB".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "the value is too large".to_owned())
 }
 
-/// The longest message: at least a byte, and no more than a row of the database can hold.
+/// Parses the length limit of a message: at least one byte, and no more than a row of the database can hold.
 pub(crate) fn message_size(text: &str) -> Result<usize, String> {
     match size(text)? {
-        0 => Err("a message of no bytes is too small".to_owned()),
-        size if size > 256 << 20 => Err("more than 256MiB is too large for a message".to_owned()),
+        0 => Err("the limit must be at least 1 byte".to_owned()),
+        size if size > 256 << 20 => Err("the limit must not exceed 256MiB".to_owned()),
         size => Ok(size),
     }
 }
 
-/// `20ms`, `1s`, `1.5s`, `0`: a time.
+/// Parses a duration: `20ms`, `1s`, `1.5s`, `0`.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let factor = match unit {
@@ -65,13 +67,15 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
         "s" => 1.0,
         "min" => 60.0,
         "" if number == "0" => 1.0,
-        _ => return Err("a time is a number of us, ms, s or min: 20ms".to_owned()),
+        _ => return Err("expected a duration in us, ms, s or min, such as 20ms".to_owned()),
     };
-    let number: f64 = number.parse().map_err(|_| "a time begins with a number: 20ms".to_owned())?;
-    Duration::try_from_secs_f64(number * factor).map_err(|_| "that is longer than there can be".to_owned())
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "expected a duration that begins with a number, such as 20ms".to_owned())?;
+    Duration::try_from_secs_f64(number * factor).map_err(|_| "the value is too large".to_owned())
 }
 
-/// The number and what comes after it.
+/// Splits a value into its number and its unit.
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     (&text[..end], text[end..].trim_start())
@@ -82,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
+    fn sizes_have_binary_units_and_limits() {
         assert_eq!(size("200"), Ok(200));
         assert_eq!(size("64KiB"), Ok(65536));
         assert_eq!(size("1 MiB"), Ok(1 << 20));
@@ -95,27 +99,27 @@ mod tests {
     }
 
     #[test]
-    fn numbers() {
+    fn numbers_are_whole_and_in_range() {
         assert_eq!((number("0"), number("18446744073709551615")), (Ok(0), Ok(u64::MAX)));
-        assert_eq!(number("-1").unwrap_err(), "it is a whole number, 0 or more");
+        assert_eq!(number("-1").unwrap_err(), "expected a whole number, 0 or more");
         assert_eq!(count("1"), Ok(1));
         for wrong in ["", "0", "-1", "1.5", "many", "100000001"] {
-            assert_eq!(count(wrong).unwrap_err(), "it is a whole number from 1 to 100000000", "{wrong}");
+            assert_eq!(count(wrong).unwrap_err(), "expected a whole number from 1 to 100000000", "{wrong}");
         }
     }
 
     #[test]
-    fn hosts_and_ports() {
+    fn addresses_have_a_host_and_a_port() {
         for right in ["127.0.0.1:0", "localhost:5140", "[::1]:5140", "a-host.example:65535"] {
             assert_eq!(host_and_port(right).as_deref(), Ok(right));
         }
         for wrong in ["", "nonsense", "localhost", ":5140", "localhost:", "::1", "[::1]", "h:65536", "h:-1"] {
-            assert!(host_and_port(wrong).unwrap_err().starts_with("HOST:PORT is wanted"), "{wrong}");
+            assert!(host_and_port(wrong).unwrap_err().starts_with("expected HOST:PORT"), "{wrong}");
         }
     }
 
     #[test]
-    fn times() {
+    fn durations_have_a_unit() {
         assert_eq!(time("20ms"), Ok(Duration::from_millis(20)));
         assert_eq!(time("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(time("0"), Ok(Duration::ZERO));

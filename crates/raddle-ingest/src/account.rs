@@ -1,9 +1,9 @@
-//! The account of every message.
+//! The account of all messages.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Where every message that was received has gone.
+/// Counts what became of the received messages.
 ///
 /// ```
 /// use raddle_ingest::Account;
@@ -14,23 +14,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Messages that the source has received.
+    /// Messages received by the source.
     pub received: u64,
-    /// Those stored as messages, committed.
+    /// Messages committed to the sink as text.
     pub stored: u64,
-    /// Those stored among the rejected, committed.
+    /// Messages committed to the sink as rejected.
     pub rejected: u64,
-    /// Those that the sink would not take before the end, written to the spill file instead.
+    /// Messages written to the spill file, since the sink failed until the end.
     pub unstored: u64,
 }
 
 impl Account {
-    /// Whether every message received is in the database: `received = stored + rejected`.
+    /// Returns whether every received message is in the database: `received = stored + rejected`.
     pub fn balances(&self) -> bool {
         self.received == self.stored + self.rejected
     }
 
-    /// Messages received of which nothing is known any more; anything but zero is a failure.
+    /// Returns the number of received messages that are in none of the other counts. Any but zero is a failure.
     pub fn lost(&self) -> u64 {
         self.received.saturating_sub(self.stored + self.rejected + self.unstored)
     }
@@ -49,7 +49,7 @@ impl fmt::Display for Account {
     }
 }
 
-/// The account while it is being kept, by several threads.
+/// The account in progress, updated by several threads.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) received: AtomicU64,
@@ -59,7 +59,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// The account at this moment. What was received is read last, so that it never seems less than its parts.
+    /// Returns the present account. `received` is loaded last, so that it is never less than the sum of the others.
     pub(crate) fn account(&self) -> Account {
         let stored = self.stored.load(Ordering::Acquire);
         let rejected = self.rejected.load(Ordering::Acquire);
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_says_what_is_missing() {
+    fn account_names_unstored_and_lost_messages() {
         let account = Account { received: 10, stored: 5, rejected: 1, unstored: 3 };
         assert!(!account.balances());
         assert_eq!(account.lost(), 1);

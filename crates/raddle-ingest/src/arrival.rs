@@ -1,47 +1,47 @@
-//! What travels from the source to the sink.
+//! Messages on their way from the source to the sink.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A message as it came in: when, from whom, and its text or why it is not stored as one.
+/// A received message: its time, its peer, and its text or the reason why it is rejected.
 ///
-/// It has no number yet: the sink gives it one that the database has never seen.
+/// It has no id yet: the sink assigns one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// When the bytes that completed the message were read.
+    /// The time at which the last bytes of the message were read.
     pub received: SystemTime,
-    /// Who sent it, as the source names its peers: `127.0.0.1:40312`.
+    /// The sender, as the source names its peers: `127.0.0.1:40312`.
     pub peer: Arc<str>,
-    /// The text, or what came instead of one.
+    /// The text, or the rejected bytes.
     pub content: Content,
 }
 
-/// The text of a message, or what came instead of one.
+/// The text of a message, or its rejected bytes.
 pub type Content = Result<String, Rejected>;
 
-/// A message that is kept with the reason why it is no text.
+/// A message that is not valid text, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// How many bytes the message had, those included that were not kept.
+    /// The length of the whole message in bytes.
     pub length: u64,
-    /// What was there, up to the limit for a message.
+    /// The bytes of the message, up to the length limit.
     pub bytes: Vec<u8>,
 }
 
-/// Why a message is kept among the rejected.
+/// The reason why a message is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It was longer than the limit; only the beginning is kept.
+    /// Longer than the limit; only the beginning is stored.
     Oversized,
-    /// It was not valid UTF-8.
+    /// Not valid UTF-8.
     NotUtf8,
-    /// It had a NUL in it, at which SQL functions and tools would take the text to end.
+    /// Contains NUL, which SQL functions and tools would treat as the end of the text.
     ContainsNul,
-    /// It broke off: the connection was lost, or the program stopped in its middle.
+    /// The connection was lost, or the source was stopped, before the end of the line.
     Incomplete,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Microseconds since 1970-01-01 00:00 UTC; before that, less than 0.
+/// Returns the microseconds since 1970-01-01 00:00 UTC, negative before.
 pub(crate) fn micros(time: SystemTime) -> i64 {
     let number = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     match time.duration_since(UNIX_EPOCH) {

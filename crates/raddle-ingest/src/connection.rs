@@ -1,4 +1,4 @@
-//! One peer: its bytes become messages.
+//! One connection: reads bytes of a peer and splits them into messages.
 
 use std::io::{self, Read};
 use std::net::TcpStream;
@@ -10,22 +10,22 @@ use std::time::{Duration, Instant, SystemTime};
 use raddle::{Event, time};
 
 use crate::arrival::{Arrival, Content};
-use crate::intake::{Intake, WriterGone};
+use crate::intake::{Intake, WriterGoneError};
 use crate::lines::{Ending, Lines};
 use crate::wake::{Wake, readable_within};
 
-/// Reads begin small, so that many idle connections need little memory, and grow while they come back full.
+/// Buffers start small, since idle connections should use little memory, and grow while reads fill them.
 const FIRST_READ: usize = 4 << 10;
 const LARGEST_READ: usize = 64 << 10;
 
-/// How long a connection may be silent before it counts as drained: its peer's operating system needs a
-/// moment to hand on what it still holds once there is room again.
+/// How long a connection must be silent to count as drained: the operating system of the peer needs a moment to send what it has
+/// buffered once there is room again.
 const SILENCE: Duration = Duration::from_millis(20);
 
-/// The most that a peer which was held back is given instead: meanwhile TCP asks for room less and less often.
+/// The longest such time for a peer under backpressure: TCP probes for room less and less often.
 const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
-/// What every connection of a source works with.
+/// The parts that all connections of a source share.
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
     pub(crate) intake: Intake,
@@ -33,38 +33,38 @@ pub(crate) struct Common {
     pub(crate) wake: Arc<Wake>,
     pub(crate) max_message: usize,
     pub(crate) grace: Duration,
-    /// Connections whose time was over while they still sent.
+    /// The number of connections that were still sending at the end of the grace period.
     pub(crate) cut_off: Arc<AtomicUsize>,
 }
 
-/// A connection with a peer, read until it ends or the source is stopped.
+/// A connection with a peer, read until it is closed or the source is stopped.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: TcpStream,
     peer: Arc<str>,
     common: Common,
     drain: Option<Drain>,
-    /// How long the full queue has held the peer back: the last time, and the longest after the stop.
+    /// How long the last enqueue blocked on the full queue; after the stop, the longest such time.
     held_back: Duration,
 }
 
 impl Connection {
     pub(crate) fn new(socket: TcpStream, peer: Arc<str>, common: Common) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        // A peer that vanished without a word is noticed some day, and its thread freed.
+        // Detects peers that disappeared, so that their threads terminate.
         rustix::net::sockopt::set_socket_keepalive(&socket, true)?;
         Ok(Self { socket, peer, common, drain: None, held_back: Duration::ZERO })
     }
 
-    /// Puts every message of the peer into the intake.
+    /// Enqueues every message of the peer.
     pub(crate) fn run(mut self) {
         let mut lines = Lines::new(self.common.max_message);
-        if let Err(WriterGone) = self.receive(&mut lines) {
-            log::debug!("{}: closed, because the writer has failed", self.peer);
+        if let Err(WriterGoneError) = self.receive(&mut lines) {
+            log::debug!("{}: closed, since the writer has terminated", self.peer);
         }
     }
 
-    fn receive(&mut self, lines: &mut Lines) -> Result<(), WriterGone> {
+    fn receive(&mut self, lines: &mut Lines) -> Result<(), WriterGoneError> {
         let mut buffer = vec![0; FIRST_READ];
         let ending = loop {
             match self.read(&mut buffer) {
@@ -84,8 +84,8 @@ impl Connection {
         self.put(|each| lines.end(ending).into_iter().for_each(each))
     }
 
-    /// Puts what `messages` hands over into the intake, all received at this moment.
-    fn put(&mut self, messages: impl FnOnce(&mut dyn FnMut(Content))) -> Result<(), WriterGone> {
+    /// Enqueues the messages that `messages` passes, with the present time.
+    fn put(&mut self, messages: impl FnOnce(&mut dyn FnMut(Content))) -> Result<(), WriterGoneError> {
         let received = SystemTime::now();
         let mut arrivals = Vec::new();
         messages(&mut |content| arrivals.push(Arrival { received, peer: self.peer.clone(), content }));
@@ -99,7 +99,7 @@ impl Connection {
         outcome
     }
 
-    /// Waits for bytes, for the peer's end, or for the end of the time that is left after the stop.
+    /// Blocks until there are bytes, the peer has closed, or the grace period after the stop is over.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Next> {
         loop {
             if self.drain.is_none() && self.common.stop.is_set() {
@@ -116,7 +116,7 @@ impl Connection {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.goes_on()? {
+                    if !self.wait_for_more()? {
                         return Ok(Next::End(Ending::Cut));
                     }
                 }
@@ -125,7 +125,7 @@ impl Connection {
         }
     }
 
-    /// The time is over; if the peer has closed in time, its last line is whole.
+    /// Ends the connection after the grace period. If the peer has closed in time, its last line is complete.
     fn cut(&mut self) -> io::Result<Ending> {
         loop {
             match self.socket.peek(&mut [0]) {
@@ -136,7 +136,7 @@ impl Connection {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.goes_on()? {
+                    if !self.wait_for_more()? {
                         return Ok(Ending::Cut);
                     }
                 }
@@ -145,25 +145,25 @@ impl Connection {
         }
     }
 
-    /// Nothing is there to read: waits until there may be, or says that the connection is drained.
-    fn goes_on(&mut self) -> io::Result<bool> {
+    /// Blocks until there may be more to read. Returns false if the connection is drained.
+    fn wait_for_more(&mut self) -> io::Result<bool> {
         match &mut self.drain {
-            Some(drain) => drain.goes_on(&self.socket, self.held_back),
+            Some(drain) => drain.wait_for_more(&self.socket, self.held_back),
             None => self.common.wake.wait(&self.socket).map(|()| true),
         }
     }
 }
 
-/// What a read came to.
+/// The outcome of a read.
 enum Next {
     Bytes(usize),
     End(Ending),
 }
 
-/// The rest of a connection that is stopped.
+/// The remainder of a connection after the stop.
 ///
-/// What the operating system held for it at the stop is read whatever it takes. After that it is read on
-/// until it ends, is silent, or the time of grace is over: a peer that never stops sending stops nobody.
+/// Bytes that the operating system had buffered at the stop are always read. Then reading continues until the peer closes or is
+/// silent, or until the grace period is over: a peer that never stops sending does not delay the stop.
 #[derive(Debug)]
 pub(crate) struct Drain {
     owed: u64,
@@ -175,20 +175,20 @@ impl Drain {
         Ok(Self { owed: rustix::io::ioctl_fionread(socket)?, until: time::now().checked_add(grace) })
     }
 
-    /// Notes that `bytes` more have been read.
+    /// Records that `bytes` have been read.
     pub(crate) fn read(&mut self, bytes: usize) {
         self.owed = self.owed.saturating_sub(bytes as u64);
     }
 
-    /// Says whether the connection has had its time.
+    /// Returns whether the grace period is over.
     pub(crate) fn is_over(&self) -> bool {
         self.owed == 0 && self.until.is_some_and(|until| time::now() >= until)
     }
 
-    /// Nothing is there to read: says whether that changes within a moment.
+    /// Blocks for a moment until there is more to read. Returns whether there is.
     ///
-    /// A peer that was `held_back` for a time is not silent of its own will, and may take as long to go on.
-    pub(crate) fn goes_on(&mut self, socket: impl AsFd, held_back: Duration) -> io::Result<bool> {
+    /// A peer under backpressure for the time `held_back` may take as long to continue.
+    pub(crate) fn wait_for_more(&mut self, socket: impl AsFd, held_back: Duration) -> io::Result<bool> {
         self.owed = 0;
         readable_within(socket, held_back.clamp(SILENCE, LONGEST_SILENCE))
     }

@@ -1,4 +1,4 @@
-//! The way from a source into the queue.
+//! The entrance from a source into the queue.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use raddle::Queue;
 use crate::account::Counts;
 use crate::arrival::Arrival;
 
-/// Where a source puts what it received; clones lead to the same queue.
+/// Enqueues the messages of a source. Clones share the queue.
 #[derive(Clone)]
 pub struct Intake {
     queue: Arc<Queue<Arrival>>,
@@ -21,15 +21,15 @@ impl Intake {
         Self { queue, counts }
     }
 
-    /// Puts messages into the queue, in their order, waiting while it is full: that holds the source back.
+    /// Enqueues messages in order, blocking while the queue is full.
     ///
-    /// Each counts as received from here on.
+    /// The messages count as received.
     ///
     /// # Errors
-    /// [`WriterGone`] if the writer has failed, so that nobody will ever take the messages.
-    pub fn put(&self, arrivals: Vec<Arrival>) -> Result<(), WriterGone> {
+    /// [`WriterGoneError`] if the writer has terminated. The messages are lost.
+    pub fn put(&self, arrivals: Vec<Arrival>) -> Result<(), WriterGoneError> {
         self.counts.received.fetch_add(arrivals.len() as u64, Ordering::AcqRel);
-        self.queue.put_many(arrivals).map_err(|_| WriterGone)
+        self.queue.put_many(arrivals).map_err(|_| WriterGoneError)
     }
 }
 
@@ -39,14 +39,14 @@ impl fmt::Debug for Intake {
     }
 }
 
-/// The writer has failed; what was to be put is counted as received and lost.
+/// The error of [`Intake::put`]: the writer has terminated, and the messages are counted as lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WriterGone;
+pub struct WriterGoneError;
 
-impl fmt::Display for WriterGone {
+impl fmt::Display for WriterGoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the writer has failed: nobody takes the messages any more")
+        f.write_str("cannot enqueue messages: the writer has terminated")
     }
 }
 
-impl std::error::Error for WriterGone {}
+impl std::error::Error for WriterGoneError {}

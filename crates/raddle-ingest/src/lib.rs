@@ -1,17 +1,17 @@
-//! Messages from a network into a database: they come in bursts, a bounded queue takes the burst, a slower
-//! writer stores them, an event ends it, and at the end every message is accounted for.
+//! A TCP to SQLite ingester: a bounded queue absorbs bursts of messages, a writer stores them in batches, an event stops
+//! the pipeline, and the final account covers every message.
 //!
 //! ```text
 //!                 put_many                get_many
 //!   TcpSource  ─────────────▶   Queue   ────────────▶  writer  ─────▶  SqliteSink
-//!   a thread a connection    (bounded)                a transaction a batch
+//!   a thread per connection  (bounded)                a transaction per batch
 //!
-//!   stop.set():  1. the source takes in what has arrived   2. the queue is drained   3. the sink is closed
+//!   stop.set():  1. the source reads what has arrived   2. the queue is drained   3. the sink is closed
 //! ```
 //!
-//! A [`Source`] receives, a [`Sink`] stores, a [`Pipeline`] is everything between them. When the sink is too
-//! slow the queue fills, a full queue holds the source back, and the source holds its peers back: nothing is
-//! dropped on the way. What cannot be stored as a text is stored as what it is, with the reason.
+//! A [`Source`] receives messages, a [`Sink`] stores them, and a [`Pipeline`] connects the two. If the sink is too slow, the
+//! queue fills and exerts backpressure on the source and its peers: no message is dropped. A message that is not valid text
+//! is stored as bytes, with the reason.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -38,14 +38,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is promised
-//! - A message counted as stored is on the disk: its transaction was committed with `synchronous = FULL`.
-//! - A stop loses nothing that has been received, and `received = stored + rejected` says so. If the database
-//!   fails even then, the rest is written to a file and counted as unstored.
-//! - A crash or `kill -9` leaves a valid database of whole messages. It loses what was in the queue and in the
-//!   operating system's buffers, and no peer can tell what that was: lines over TCP have no acknowledgement.
+//! # Guarantees
+//! - A message counted as stored is on disk: its transaction was committed with `synchronous = FULL`.
+//! - A stop loses no received message: `received = stored + rejected`. If the database keeps failing, the remaining messages
+//!   are written to a file and counted as unstored.
+//! - A crash or `kill -9` leaves a valid database of whole messages. Messages in the queue and in the buffers of the operating
+//!   system are lost, and peers cannot know which: messages over TCP are not acknowledged.
 //!
-//! Unix only: it polls sockets together with the event.
+//! Unix only: sockets are polled together with the stop event.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -67,7 +67,7 @@ mod writer;
 
 pub use account::Account;
 pub use arrival::{Arrival, Content, Reason, Rejected};
-pub use intake::{Intake, WriterGone};
+pub use intake::{Intake, WriterGoneError};
 pub use lines::{Ending, Lines};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions, Progress};
 pub use schema::OpenError;
@@ -76,7 +76,7 @@ pub use sink::{Sink, StoreError};
 pub use source::Source;
 pub use sqlite::SqliteSink;
 pub use tcp::{TcpOptions, TcpSource};
-pub use verify::{Mismatch, verify};
+pub use verify::{MismatchError, verify};
 
 /// The program in the README is tested.
 #[cfg(doctest)]

@@ -1,22 +1,22 @@
-//! Bytes as they come, cut into messages: one a line.
+//! Splits a stream of bytes into messages, one per line.
 
 use memchr::memchr;
 
 use crate::arrival::{Content, Reason, Rejected};
 
-/// How a stream of bytes ended.
+/// The end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Its sender closed it: a last line without a newline is a message like the others.
+    /// Closed by the sender: an unterminated last line is a message.
     Closed,
-    /// It was cut off, so that nobody knows how its last line would have gone on.
+    /// Cut off: an unterminated last line is incomplete.
     Cut,
 }
 
-/// Cuts a stream of bytes into messages: one a line, ended by `\n` or `\r\n`.
+/// Splits a stream of bytes into messages, one per line, terminated by `\n` or `\r\n`.
 ///
-/// An empty line is a message without text. Whatever comes, at most `limit` bytes of a message and its line
-/// ending are held: an oversized line is counted, not kept, up to its newline, and is one rejected message.
+/// An empty line is an empty message. At most `limit` bytes of a message and its line ending are buffered: the rest of an
+/// oversized line is counted and discarded, and the line is one rejected message.
 ///
 /// ```
 /// use raddle_ingest::{Ending, Lines};
@@ -30,20 +30,20 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct Lines {
     limit: usize,
-    /// The beginning of a line that is not complete yet; one byte more than the limit, for a `\r`.
+    /// The beginning of the unfinished line, up to one byte more than the limit for a `\r`.
     kept: Vec<u8>,
-    /// How many bytes of that line have come.
+    /// The length of the unfinished line so far.
     length: u64,
     ends_in_return: bool,
 }
 
 impl Lines {
-    /// A stream whose messages have at most `limit` bytes, the line ending not counted.
+    /// Creates a splitter for messages of at most `limit` bytes without their line ending.
     pub fn new(limit: usize) -> Self {
         Self { limit, kept: Vec::new(), length: 0, ends_in_return: false }
     }
 
-    /// Takes bytes as they came, and hands over each message that they complete.
+    /// Adds bytes to the stream, and calls `each` for each message that they complete.
     pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Content)) {
         while let Some(newline) = memchr(b'\n', bytes) {
             self.keep(&bytes[..newline]);
@@ -53,7 +53,7 @@ impl Lines {
         self.keep(bytes);
     }
 
-    /// What is left of the stream when it has ended: a last line without a newline.
+    /// Ends the stream, and returns its unterminated last line, if any.
     pub fn end(&mut self, how: Ending) -> Option<Content> {
         if self.length == 0 {
             return None;
@@ -130,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_a_line_with_either_line_ending() {
+    fn message_is_a_line_with_either_line_ending() {
         let contents = cut(10, &[b"a\nb\r\n\n\r\nc\rd\n\r\r\n"], Ending::Cut);
         assert_eq!(contents, ["a", "b", "", "", "c\rd", "\r"].map(text));
     }
 
     #[test]
-    fn how_the_bytes_are_cut_into_reads_makes_no_difference() {
+    fn split_into_reads_does_not_change_the_messages() {
         let stream =
             b"one\r\ntwo\n\nlonger than ten\r\nexactly10!\r\nexactly10+1\nb\xffd\nn\0l\n\xc3\xa9\nlast";
         let whole = cut(10, &[stream], Ending::Closed);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_line_without_newline_is_a_message_if_its_sender_closed() {
+    fn unterminated_last_line_is_a_message_if_the_sender_closed() {
         assert_eq!(cut(10, &[b"a\nb"], Ending::Closed), ["a", "b"].map(text));
         assert_eq!(cut(10, &[b"a\nb\r"], Ending::Closed), ["a", "b"].map(text));
         assert_eq!(cut(10, &[b"a\n"], Ending::Closed), ["a"].map(text));
@@ -170,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn a_last_line_that_was_cut_off_is_rejected_with_what_was_there() {
+    fn unterminated_last_line_is_rejected_if_the_stream_was_cut() {
         assert_eq!(cut(10, &[b"a\nb\r"], Ending::Cut), [text("a"), rejected(Reason::Incomplete, 2, b"b\r")]);
         assert_eq!(cut(3, &[b"abc", b"def"], Ending::Cut), [rejected(Reason::Oversized, 6, b"abc")]);
         assert_eq!(cut(10, &[b"a\n"], Ending::Cut), [text("a")]);
     }
 
     #[test]
-    fn an_oversized_line_is_counted_and_not_kept() {
+    fn oversized_line_is_counted_and_not_buffered() {
         let mut lines = Lines::new(1000);
         let mut contents = Vec::new();
         for _ in 0..10_000 {

@@ -1,4 +1,4 @@
-//! A source, a queue, a writer and a sink, and the event that ends them in this order.
+//! The pipeline: source, queue, writer and sink, and the event that stops them in this order.
 
 use std::fmt;
 use std::io;
@@ -16,16 +16,16 @@ use crate::source::Source;
 use crate::spill::Spill;
 use crate::writer::{FailureLog, Writer};
 
-/// How a [`Pipeline`] holds and stores messages.
+/// The options of a [`Pipeline`].
 #[derive(Clone, Debug)]
 pub struct PipelineOptions {
-    /// Messages that the queue holds before the source is held back. 10,000.
+    /// Capacity of the queue, in messages. 10,000.
     pub queue: usize,
-    /// Messages stored in one go, at most. 1000.
+    /// Maximum number of messages per batch. 1000.
     pub batch: usize,
-    /// How long the writer waits for a batch to fill once there is a first message. 20 ms.
+    /// Maximum time the writer waits for a batch to fill after its first message. 20 ms.
     pub linger: Duration,
-    /// Where messages go that the sink would not take before the end.
+    /// File for messages that the sink fails to store until the end.
     pub spill: PathBuf,
 }
 
@@ -40,11 +40,11 @@ impl Default for PipelineOptions {
     }
 }
 
-/// Messages on their way from a [`Source`] through a bounded queue into a [`Sink`].
+/// Moves messages from a [`Source`] through a bounded queue into a [`Sink`].
 ///
-/// Two threads besides those of the source: one runs it, one takes batches from the queue and has them stored.
-/// The event given at the start ends it all in order: the source takes in what has arrived, the queue is
-/// drained, the sink closed. [`finish`](Self::finish) waits for that and accounts for every message.
+/// One thread runs the source, another one stores batches from the queue. The stop event ends the pipeline in order: the
+/// source reads what has arrived, the queue is drained, and the sink is closed. [`finish`](Self::finish) waits for that and
+/// returns the account.
 pub struct Pipeline {
     queue: Arc<Queue<Arrival>>,
     counts: Arc<Counts>,
@@ -54,10 +54,10 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts to take messages from `source` into `sink`, until `stop` is set.
+    /// Starts a pipeline that runs until `stop` is set.
     ///
     /// # Errors
-    /// A thread could not be started.
+    /// If the operating system cannot start a thread.
     pub fn start(
         source: impl Source,
         sink: impl Sink,
@@ -82,7 +82,7 @@ impl Pipeline {
         let stopping = stop.clone();
         let source = Thread::new(move || {
             let outcome = source.run(intake, &stopping);
-            stopping.set(); // a source that has failed is the end, too
+            stopping.set(); // a source that fails stops the pipeline, too
             outcome
         });
         match source.name("source").start() {
@@ -95,12 +95,12 @@ impl Pipeline {
         }
     }
 
-    /// Where things stand at this moment.
+    /// Returns the present state.
     pub fn progress(&self) -> Progress {
         Progress { account: self.counts.account(), queued: self.queue.len(), stopping: self.stop.is_set() }
     }
 
-    /// Waits until the event is set and everything in order, and tells what came of it.
+    /// Blocks until the stop event is set and everything is stored, and returns the outcome.
     pub fn finish(self) -> Outcome {
         let mut problems = Vec::new();
         match self.source.join() {
@@ -108,7 +108,7 @@ impl Pipeline {
             Ok(Err(error)) => problems.push(format!("receiving: {error}")),
             Err(error) => problems.push(error.to_string()),
         }
-        self.stop.set(); // should the source have panicked
+        self.stop.set(); // in case the source panicked
         self.queue.shutdown();
         match self.writer.join() {
             Ok(more) => problems.extend(more),
@@ -124,29 +124,29 @@ impl fmt::Debug for Pipeline {
     }
 }
 
-/// Where a [`Pipeline`] stands.
+/// The state of a running [`Pipeline`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What has happened to the messages so far.
+    /// The account so far.
     pub account: Account,
-    /// How many are in the queue.
+    /// The number of messages in the queue.
     pub queued: usize,
-    /// Whether the event is set.
+    /// Whether the stop event is set.
     pub stopping: bool,
 }
 
-/// What came of a [`Pipeline`].
+/// The outcome of a [`Pipeline`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "it says whether messages were lost"]
+#[must_use = "the outcome says whether messages were lost"]
 pub struct Outcome {
-    /// Where every message has gone.
+    /// The account of all messages.
     pub account: Account,
-    /// What went wrong, in words; nothing of it if all went well.
+    /// Messages about what failed; empty on success.
     pub problems: Vec<String>,
 }
 
 impl Outcome {
-    /// Whether every message is in the database and nothing went wrong.
+    /// Returns whether every message is in the database and nothing failed.
     pub fn is_good(&self) -> bool {
         self.account.balances() && self.problems.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What a database of messages looks like, and how it is opened.
+//! The schema of the database, and how it is opened.
 
 use std::error::Error;
 use std::fmt;
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
-/// "radl" in the file's header says whose it is, the layout's number which program can read it.
+/// Identify the file format: "radl" in the header of the file, and the version of the schema.
 const APPLICATION: i64 = 0x7261_646c;
 const LAYOUT: i64 = 1;
 
-/// Read, write, and nothing read into the name; one thread at a time uses a connection.
+/// The name is not parsed as a URI, and one thread at a time uses the connection.
 const ACCESS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// How long another writer may hold the database before that counts as a failure, to be told and tried again.
+/// How long to wait for another writer before a batch fails and is retried.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const TABLES: &str = "
@@ -51,12 +51,12 @@ const TABLES: &str = "
         FROM messages;
 ";
 
-/// Whose messages are to go into the file.
+/// The kind of messages that the file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Real ones: added to what is there, and no demo may touch the file any more.
+    /// Real messages, added to the existing ones. No demo may open the file from now on.
     Ingest,
-    /// A demo's: they take the place of an earlier demo's.
+    /// Messages of a demo, which replace those of an earlier demo.
     Demo,
 }
 
@@ -69,10 +69,10 @@ impl Purpose {
     }
 }
 
-/// Opens the database at `path`, which is made if there is none.
+/// Opens the database at `path`, creating it if it is missing.
 pub(crate) fn open(path: &Path, purpose: Purpose) -> Result<(Connection, FileId), OpenError> {
     let fail = |why| OpenError::new(path, why);
-    // As an absolute path no name means something else to `SQLite`, as `:memory:` would.
+    // An absolute path is never a special name such as `:memory:`.
     let absolute = std::path::absolute(path).map_err(|error| fail(Why::File(error)))?;
     let file = probe(&absolute).map_err(|error| fail(Why::File(error)))?;
     let mut db =
@@ -81,7 +81,7 @@ pub(crate) fn open(path: &Path, purpose: Purpose) -> Result<(Connection, FileId)
     Ok((db, file))
 }
 
-/// Finds out, in the operating system's words, whether the file can be had: `SQLite`'s say less.
+/// Opens the file once, since the errors of the operating system are clearer than those of SQLite.
 fn probe(path: &Path) -> io::Result<FileId> {
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
     let metadata = file.metadata()?;
@@ -94,7 +94,7 @@ fn probe(path: &Path) -> io::Result<FileId> {
 
 fn prepare(db: &mut Connection, purpose: Purpose) -> Result<(), Why> {
     if purpose == Purpose::Demo {
-        // Held from the first look at it until it is closed: a demo deletes, and must be alone to do so.
+        // Locked from the first access until it is closed: a demo deletes rows and must be the only user.
         db.busy_timeout(Duration::ZERO)?;
         db.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
     } else {
@@ -108,13 +108,13 @@ fn prepare(db: &mut Connection, purpose: Purpose) -> Result<(), Why> {
     if mode != "wal" {
         return Err(Why::NoWal(mode));
     }
-    // What is committed must survive a power failure. The second line only matters on macOS.
+    // Commits survive a power failure. The second pragma only has an effect on macOS.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "fullfsync", true)?;
     Ok(())
 }
 
-/// Makes the tables in an empty file; any other must be of this layout.
+/// Creates the tables in an empty file. Any other file must have this schema.
 fn identify(db: &Transaction<'_>) -> Result<(), Why> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
     let (application, layout) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
@@ -131,7 +131,7 @@ fn identify(db: &Transaction<'_>) -> Result<(), Why> {
     }
 }
 
-/// Claims the file for its purpose; a new one has no row in `ingest` yet.
+/// Claims the file for a purpose. A new file has no row in `ingest` yet.
 fn claim(db: &Transaction<'_>, purpose: Purpose) -> Result<(), Why> {
     let is_new = db.query_row("SELECT count(*) = 0 FROM ingest", [], |row| row.get(0))?;
     if is_new {
@@ -150,7 +150,7 @@ fn claim(db: &Transaction<'_>, purpose: Purpose) -> Result<(), Why> {
     Ok(())
 }
 
-/// A file and the path that led to it.
+/// The identity of a file, and its path.
 #[derive(Debug)]
 pub(crate) struct FileId {
     path: PathBuf,
@@ -162,18 +162,18 @@ impl FileId {
         Self { path: path.to_owned(), file: number(metadata) }
     }
 
-    /// Says whether the path leads to the file still. It is not opened: closing it would give up its locks.
+    /// Returns whether the path still names the same file. The file is not opened: closing it would release its locks.
     pub(crate) fn is_unchanged(&self) -> bool {
         metadata(&self.path).is_ok_and(|metadata| number(&metadata) == self.file)
     }
 }
 
-/// The device and the number of a file on it.
+/// Returns the device and the inode of a file.
 fn number(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Why a database file cannot be opened for storing messages. Nothing in the file was changed.
+/// The error of opening a database. The file is unchanged.
 #[derive(Debug)]
 pub struct OpenError {
     path: PathBuf,
@@ -206,15 +206,15 @@ impl fmt::Display for OpenError {
             Why::InUse => write!(f, "{path} is in use by another program"),
             Why::Foreign => write!(f, "{path} is not a database of messages: choose another file"),
             Why::OtherLayout { found, known } => {
-                write!(f, "{path} has layout {found}, this program knows layout {known}: choose another file")
+                write!(f, "{path} has schema version {found}, expected {known}: choose another file")
             }
             Why::NotADemo => {
-                write!(f, "{path} holds messages that are not an earlier demo's: choose another file")
+                write!(f, "{path} contains messages that are not from a demo: choose another file")
             }
             Why::NoWal(mode) => {
                 write!(
                     f,
-                    "{path} is on a file system without write-ahead log (journal mode {mode}): choose another place"
+                    "{path} is on a file system without support for write-ahead logs (journal mode {mode}): choose another directory"
                 )
             }
         }

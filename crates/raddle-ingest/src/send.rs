@@ -1,4 +1,4 @@
-//! Bursts of numbered messages, for trying things out.
+//! Bursts of numbered messages, to test a receiver.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -10,26 +10,26 @@ use std::time::Duration;
 
 use raddle::{JoinHandle, Thread, thread};
 
-/// Bytes handed to the operating system at a time, roughly.
+/// Approximate number of bytes per write.
 const CHUNK: usize = 32 << 10;
 
-/// How long a peer may take to accept a connection, and to close its end when everything has been sent.
+/// Timeout for the peer to accept a connection, and to close its end after the last message.
 const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Numbered messages to be sent over several connections at once.
+/// Numbered messages, sent over several connections at once.
 ///
-/// The messages are shared out evenly; the first connections send one more if it does not come out even.
+/// The messages are distributed evenly; the first connections send one more if there is a remainder.
 #[derive(Clone, Debug)]
 pub struct Burst {
-    /// Messages on all connections together.
+    /// Number of messages over all connections.
     pub messages: u64,
-    /// Connections, each with a thread of its own.
+    /// Number of connections, each with a thread.
     pub connections: u64,
-    /// Messages on all connections together before each takes a [`pause`](Self::pause); 0: no pause.
+    /// Messages per burst over all connections, followed by a [`pause`](Self::pause); 0 for a single burst.
     pub burst: u64,
-    /// The time between bursts.
+    /// Pause between bursts.
     pub pause: Duration,
-    /// Bytes of a text, at least: shorter ones are filled up with dots.
+    /// Minimum length of a message in bytes; shorter ones are padded with dots.
     pub size: usize,
 }
 
@@ -40,25 +40,25 @@ impl Default for Burst {
 }
 
 impl Burst {
-    /// The text of a message, both numbers counted from 1: `connection 3 message 17`.
+    /// Returns the text of a message, such as `connection 3 message 17`. Both numbers are counted from 1.
     pub fn text(&self, connection: u64, message: u64) -> String {
         let mut text = String::new();
         self.write_text(&mut text, connection, message);
         text
     }
 
-    /// How many messages a connection sends, counted from 1.
+    /// Returns the number of messages that a connection sends. Connections are counted from 1.
     pub fn share(&self, connection: u64) -> u64 {
         share(self.messages, self.connections, connection)
     }
 
-    /// Sends everything to `address`, counting in `sent` what the operating system has taken over.
+    /// Sends all messages to `address`, and counts in `sent` those that were passed to the operating system.
     ///
-    /// Taken over is not received: TCP does not say how far its peer has read. Only if the peer closes its end
-    /// in order after the last byte has it had everything, and this waits for that.
+    /// Passed to the operating system does not mean received. Each connection therefore waits until the peer closes its end after
+    /// the last byte, which shows that it has read everything.
     ///
     /// # Errors
-    /// The [`SendError`] of the first connection that has one, when all of them are through.
+    /// The first [`SendError`] of a connection, once all connections are done.
     pub fn send(&self, address: impl ToSocketAddrs, sent: &Arc<AtomicU64>) -> Result<(), SendError> {
         let addresses: Arc<[SocketAddr]> = match address.to_socket_addrs() {
             Ok(addresses) => addresses.collect(),
@@ -152,7 +152,7 @@ impl Sender {
 }
 
 fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
-    let mut outcome = Err(io::Error::other("the name has no address"));
+    let mut outcome = Err(io::Error::other("the name has no addresses"));
     for address in addresses {
         outcome = TcpStream::connect_timeout(address, PEER_TIMEOUT);
         if outcome.is_ok() {
@@ -162,7 +162,7 @@ fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     outcome
 }
 
-/// Waits until the peer has read everything, which it shows by closing its end; what it says is ignored.
+/// Blocks until the peer closes its end, which shows that it has read everything. Bytes from the peer are ignored.
 fn closed_in_order(socket: &mut TcpStream) -> io::Result<()> {
     socket.shutdown(Shutdown::Write)?;
     socket.set_read_timeout(Some(PEER_TIMEOUT))?;
@@ -171,7 +171,9 @@ fn closed_in_order(socket: &mut TcpStream) -> io::Result<()> {
         match socket.read(&mut ignored) {
             Ok(0) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(io::Error::other(format!("it has not read everything within {PEER_TIMEOUT:?}")));
+                return Err(io::Error::other(format!(
+                    "the peer did not read everything within {PEER_TIMEOUT:?}"
+                )));
             }
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
@@ -179,14 +181,14 @@ fn closed_in_order(socket: &mut TcpStream) -> io::Result<()> {
     }
 }
 
-/// Not everything could be sent.
+/// The error of [`Burst::send`]: not all messages were sent.
 #[derive(Debug)]
 pub struct SendError {
     stage: Stage,
     error: io::Error,
 }
 
-/// How far it had come.
+/// The stage that failed.
 #[derive(Debug)]
 enum Stage {
     Address,
@@ -205,9 +207,9 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let error = &self.error;
         match self.stage {
-            Stage::Address => write!(f, "not an address to send to: {error}"),
+            Stage::Address => write!(f, "cannot resolve the address: {error}"),
             Stage::Connecting { connection } => {
-                write!(f, "connection {connection} could not be made: {error}")
+                write!(f, "connection {connection} could not be established: {error}")
             }
             Stage::Sending { connection, done, all } => {
                 write!(f, "connection {connection} ")?;
@@ -217,9 +219,9 @@ impl fmt::Display for SendError {
                     | io::ErrorKind::NotConnected => {
                         f.write_str("was closed early by the peer")?;
                     }
-                    _ => write!(f, "is broken: {error}")?,
+                    _ => write!(f, "failed: {error}")?,
                 }
-                write!(f, " after {done} of {all} messages, and not even all of these need have been read")
+                write!(f, " after {done} of {all} messages, of which the peer may have read fewer")
             }
             Stage::Running => error.fmt(f),
         }
@@ -237,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shares_add_up() {
+    fn shares_of_the_connections_add_up() {
         for (messages, connections) in [(0, 1), (7, 3), (200_000, 8), (2, 5)] {
             let burst = Burst { messages, connections, ..Burst::default() };
             let shares: Vec<u64> = (1..=connections).map(|connection| burst.share(connection)).collect();
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_numbered_and_at_least_as_long_as_asked() {
+    fn text_is_numbered_and_has_the_minimum_length() {
         let text = |size| Burst { size, ..Burst::default() }.text(3, 17);
         assert_eq!(text(0), "connection 3 message 17");
         assert_eq!(text(23), "connection 3 message 17");

@@ -1,31 +1,31 @@
-//! Sinks: they store messages in batches.
+//! The interface of sinks.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::arrival::Arrival;
 
-/// Stores messages, a batch at a time.
+/// Stores messages in batches.
 pub trait Sink: Send + 'static {
-    /// Stores the whole batch, or nothing of it. Once this has returned, not even a power failure takes it back.
+    /// Stores the whole batch or none of it. After a success, the batch is durable even across a power failure.
     ///
     /// # Errors
-    /// Why nothing was stored. The same batch comes again later.
+    /// The reason why nothing was stored. The writer retries the same batch.
     fn store(&mut self, batch: &[Arrival]) -> Result<(), StoreError>;
 
-    /// Puts everything in order for the end.
+    /// Closes the sink.
     ///
     /// # Errors
-    /// What could not be put in order. What was stored is stored.
+    /// The reason why the sink could not be closed properly. Stored messages remain stored.
     fn close(self) -> Result<(), StoreError>;
 }
 
-/// Why a sink did not store a batch.
+/// The error of a sink that did not store a batch.
 #[derive(Debug)]
 pub struct StoreError(Box<dyn Error + Send + Sync>);
 
 impl StoreError {
-    /// An error of a sink, with what is behind it.
+    /// Creates an error with its cause.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }

@@ -1,4 +1,4 @@
-//! Where messages come from.
+//! The interface of sources.
 
 use std::io;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use raddle::Event;
 
 use crate::intake::Intake;
 
-/// Receives messages until it is told to stop.
+/// Receives messages until it is stopped.
 pub trait Source: Send + 'static {
-    /// Receives messages and puts them into `intake`, until `stop` is set; then takes in what has already
-    /// arrived, within a limit of its own, and returns. When it returns, nothing of it runs any more.
+    /// Receives messages and enqueues them with `intake` until `stop` is set; then reads what has already arrived, within a
+    /// timeout of its own, and returns. All threads of the source have terminated by then.
     ///
     /// # Errors
-    /// Why it cannot go on receiving. What it received until then is in `intake`.
+    /// The reason why it cannot receive more. Messages received until then have been enqueued.
     fn run(self, intake: Intake, stop: &Arc<Event>) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The file for messages that the sink would not take.
+//! The spill file, for messages that the sink failed to store.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use crate::arrival::{Arrival, micros};
 
-/// A file of JSON lines, one a message, made when the first one is to be written.
+/// A file of JSON lines, one per message, created with the first message.
 ///
-/// If the target for it fails too, as it does on a full disk, the directory for temporary files is tried.
+/// If the file cannot be written, on a full disk for example, a file in the temporary directory is used.
 #[derive(Debug)]
 pub(crate) struct Spill {
-    /// Those that have not failed; the first is in use.
+    /// The targets that have not failed; the first is in use.
     targets: VecDeque<Target>,
     open: Option<(PathBuf, File)>,
     written: Vec<PathBuf>,
@@ -22,9 +22,9 @@ pub(crate) struct Spill {
 
 #[derive(Debug)]
 enum Target {
-    /// Ours to add to, should there be one already.
+    /// The configured file, extended if it exists.
     Given(PathBuf),
-    /// Where others write too: the file must be a new one.
+    /// A file in the shared temporary directory: it must be new.
     Temporary(PathBuf),
 }
 
@@ -37,13 +37,13 @@ impl Spill {
         Self { targets, open: None, written: Vec::new() }
     }
 
-    /// Adds messages to the file, all or none, and makes sure that they are on the disk.
+    /// Appends messages to the file, all or none, and flushes it to disk.
     pub(crate) fn add(&mut self, arrivals: &[Arrival]) -> io::Result<()> {
         let mut lines = String::new();
         for arrival in arrivals {
             line(&mut lines, arrival);
         }
-        let mut outcome = Err(io::Error::other("no target to write to"));
+        let mut outcome = Err(io::Error::other("no file to write to"));
         while let Some(target) = self.targets.front() {
             outcome = append(&mut self.open, target, lines.as_bytes());
             if outcome.is_ok() {
@@ -60,7 +60,7 @@ impl Spill {
         outcome
     }
 
-    /// The files that have messages in them, in words.
+    /// Returns the names of the files that contain messages, as text.
     pub(crate) fn files(&self) -> String {
         let names: Vec<String> = self.written.iter().map(|path| path.display().to_string()).collect();
         names.join(" and ")
@@ -87,7 +87,7 @@ fn append(open: &mut Option<(PathBuf, File)>, target: &Target, lines: &[u8]) -> 
     let before = file.metadata()?.len();
     let outcome = file.write_all(lines).and_then(|()| file.sync_all());
     if outcome.is_err() {
-        // No half of a batch is left for somebody to find.
+        // Remove the part of the batch that was written.
         file.set_len(before)?;
         if before == 0 {
             std::fs::remove_file(path)?;
@@ -96,7 +96,7 @@ fn append(open: &mut Option<(PathBuf, File)>, target: &Target, lines: &[u8]) -> 
     outcome
 }
 
-/// One message as a line of JSON.
+/// Appends a message as a line of JSON.
 fn line(out: &mut String, arrival: &Arrival) {
     let _ = write!(out, "{{\"received\":{},\"peer\":", micros(arrival.received));
     quote(out, &arrival.peer);

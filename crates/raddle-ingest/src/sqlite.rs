@@ -1,4 +1,4 @@
-//! Messages in an `SQLite` file.
+//! A sink that stores messages in an SQLite database.
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +8,22 @@ use crate::arrival::{Arrival, micros};
 use crate::schema::{self, FileId, OpenError, Purpose};
 use crate::sink::{Sink, StoreError};
 
-/// Takes a number of ids for a batch and returns the last: none that was ever taken, nor one that was put in by hand.
-const TAKE_IDS: &str = "
+/// Allocates ids for a batch and returns the last. No id is allocated twice, and none that a row inserted by hand has.
+const ALLOCATE_IDS: &str = "
     UPDATE ingest SET last_id = ?1 + max(
         last_id,
         (SELECT coalesce(max(id), 0) FROM messages),
         (SELECT coalesce(max(id), 0) FROM rejected)
     ) RETURNING last_id";
 
-/// Stores messages in an `SQLite` file: a batch is a transaction, and what is committed survives a power failure.
+/// Stores messages in an SQLite database. Each batch is a transaction that survives a power failure once committed.
 ///
 /// Table `messages` has `id`, `received` (microseconds since 1970, UTC), `peer`, `text`; table `rejected` has
 /// `id`, `received`, `peer`, `reason`, `length`, `bytes`; view `readable` shows messages with a readable time. An id is
-/// unique in both tables together and over restarts, even if rows were deleted meanwhile.
+/// unique across both tables and across restarts, even if rows are deleted.
 ///
-/// The file can be read while it is written (it is in WAL mode). A reader that stays for long keeps the
-/// `-wal` file beside it growing; at the close it is folded into the file, which then stands alone.
+/// The database is in WAL mode: it can be read while it is written. A long-running reader makes the `-wal` file grow. On close,
+/// the log is merged into the database file.
 #[derive(Debug)]
 pub struct SqliteSink {
     db: Connection,
@@ -32,20 +32,20 @@ pub struct SqliteSink {
 }
 
 impl SqliteSink {
-    /// Opens the file for adding messages; it is made if there is none.
+    /// Opens the database to add messages. The file is created if it is missing.
     ///
     /// # Errors
-    /// The file cannot be made or written, is in use, or is something else than a database of messages.
+    /// If the file cannot be created or written, is in use, or is not a database of messages.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_for(path.as_ref(), Purpose::Ingest)
     }
 
-    /// Opens the file for a demo: what an earlier demo left in it is deleted, and nothing else ever is.
+    /// Opens the database for a demo, deleting the messages of an earlier demo.
     ///
-    /// Until it is closed nobody else can use the file, not even to read it.
+    /// The file is locked exclusively until it is closed: no other program can read it.
     ///
     /// # Errors
-    /// As for [`open`](Self::open), where any use by others counts; and if it has been opened for real messages.
+    /// As for [`open`](Self::open), and if the database contains messages that are not from a demo.
     pub fn open_demo(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_for(path.as_ref(), Purpose::Demo)
     }
@@ -55,8 +55,8 @@ impl SqliteSink {
         Ok(Self { db, path: path.to_owned(), file })
     }
 
-    /// What goes into a file without a name is gone when it is closed.
-    fn still_there(&self) -> Result<(), StoreError> {
+    /// Fails if the file was deleted or replaced: messages stored in it would disappear with the last handle.
+    fn check_file(&self) -> Result<(), StoreError> {
         if self.file.is_unchanged() {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl SqliteSink {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let count = i64::try_from(batch.len()).unwrap_or(i64::MAX);
-            let last: i64 = transaction.prepare_cached(TAKE_IDS)?.query_row([count], |row| row.get(0))?;
+            let last: i64 = transaction.prepare_cached(ALLOCATE_IDS)?.query_row([count], |row| row.get(0))?;
             let mut message = transaction.prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4)")?;
             let mut rejected =
                 transaction.prepare_cached("INSERT INTO rejected VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
@@ -90,32 +90,32 @@ impl SqliteSink {
                 };
             }
         }
-        // Should this fail, or anything before, dropping the transaction takes it back.
+        // On any error, dropping the transaction rolls it back.
         transaction.commit()
     }
 }
 
 impl Sink for SqliteSink {
     fn store(&mut self, batch: &[Arrival]) -> Result<(), StoreError> {
-        self.still_there()?;
+        self.check_file()?;
         self.insert(batch).map_err(StoreError::new)
     }
 
     fn close(self) -> Result<(), StoreError> {
-        let there = self.still_there();
+        let file = self.check_file();
         let checkpoint = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
         let closed = self.db.close().map_err(|(_, error)| error);
         let busy = checkpoint.and_then(|busy| closed.map(|()| busy)).map_err(|error| {
             let path = self.path.display();
-            StoreError::new(format!("{error}; some messages are in {path}-wal, keep it with {path}"))
+            StoreError::new(format!("{error}; some messages are in {path}-wal: keep it beside {path}"))
         })?;
         if busy {
             let path = self.path.display();
             log::warn!(
-                "somebody is reading {path}: the newest messages are in {path}-wal until they are done"
+                "{path} is being read: the newest messages stay in {path}-wal until the reader is done"
             );
         }
-        there
+        file
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use crate::pipeline::{Pipeline, PipelineOptions};
     use crate::source::Source;
 
-    /// A sink whose file cannot grow while there is no room.
+    /// A sink whose file cannot grow while `room` is false.
     struct OnDisk {
         sink: SqliteSink,
         room: Arc<AtomicBool>,
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn commits_reach_the_disk_before_they_count() {
+    fn stored_messages_are_committed_to_disk() {
         let path = std::env::temp_dir().join(format!("raddle-synchronous-{}.db", std::process::id()));
         let _ = std::fs::remove_file(&path);
         for open in [SqliteSink::open, SqliteSink::open_demo] {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_takes_nothing_and_loses_nothing() {
+    fn full_disk_stores_no_part_of_a_batch_and_loses_none() {
         let path = std::env::temp_dir().join(format!("raddle-full-{}.db", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let room = Arc::new(AtomicBool::new(true));

@@ -1,4 +1,4 @@
-//! Messages over TCP, one a line.
+//! A source that receives messages over TCP, one per line.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -13,21 +13,21 @@ use crate::intake::Intake;
 use crate::source::Source;
 use crate::wake::{Wake, readable_within};
 
-/// How many connections the operating system may hold ready before they are accepted.
+/// Length of the queue of connections that are not accepted yet.
 const BACKLOG: i32 = 4096;
-/// Time between two looks when the operating system or the limit forbids another connection.
+/// Pause between attempts while the operating system or the limit prevents another connection.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Room for a connection's stack; its buffers are on the heap.
+/// Stack size of the thread of a connection; its buffers are on the heap.
 const STACK: usize = 256 << 10;
 
-/// The limits of a [`TcpSource`].
+/// The options of a [`TcpSource`].
 #[derive(Clone, Debug)]
 pub struct TcpOptions {
-    /// The longest message, in bytes, the line ending not counted; a longer one is rejected. 64 KiB.
+    /// Maximum length of a message in bytes, without its line ending. 64 KiB.
     pub max_message: usize,
-    /// Connections at a time, each with a thread of its own; more wait until one ends. 1000.
+    /// Maximum number of open connections, each with a thread; further ones wait. 1000.
     pub max_connections: usize,
-    /// How long after the stop a peer that keeps sending is still read; silence ends it sooner. 10 s.
+    /// How long a peer that keeps sending is read after the stop. 10 s.
     pub grace: Duration,
 }
 
@@ -37,13 +37,12 @@ impl Default for TcpOptions {
     }
 }
 
-/// Receives messages over TCP: one a line, ended by `\n` or `\r\n`, from any number of connections.
+/// Receives messages over TCP, one per line, terminated by `\n` or `\r\n`.
 ///
-/// Each connection has a thread. While the queue is full it does not read, so that TCP holds its peer back.
-/// On the stop no more connections are taken in, except those that the operating system has already
-/// completed; what has arrived on each is read, and a peer that keeps sending is cut off after a time of grace,
-/// which [`run`](Source::run) reports as an error. TCP
-/// tells a peer that was cut off so, but not which of its messages were read: that takes an acknowledgement.
+/// Each connection has a thread. While the queue is full, the thread does not read, and TCP slows the peer down. On the stop, only
+/// connections that the operating system has already completed are accepted. What has arrived is read; a peer that keeps
+/// sending is disconnected after the grace period, and [`run`](Source::run) returns an error. The peer notices, but cannot know
+/// which of its messages were read: messages are not acknowledged.
 #[derive(Debug)]
 pub struct TcpSource {
     listener: TcpListener,
@@ -52,19 +51,19 @@ pub struct TcpSource {
 }
 
 impl TcpSource {
-    /// Listens on `address`; port 0 takes a free one, which [`address`](Self::address) tells.
+    /// Listens on `address`. Port 0 selects a free port, which [`address`](Self::address) returns.
     ///
     /// # Errors
-    /// The address cannot be resolved, is not this machine's, is in use, or may not be used.
+    /// If the address cannot be resolved, is not local, is in use, or is not permitted.
     pub fn bind(address: impl ToSocketAddrs, options: TcpOptions) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        // The standard library's 128 are few for a burst of connections; listening again changes the number.
+        // The backlog of the standard library, 128, is short for a burst of connections; a second call changes it.
         rustix::net::listen(&listener, BACKLOG)?;
         Ok(Self { address: listener.local_addr()?, listener, options })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -87,37 +86,37 @@ impl Source for TcpSource {
             stack: STACK,
         };
         let outcome = acceptor.accept_until_stop();
-        stop.set(); // should accepting have failed: that is the end for the connections, too
+        stop.set(); // if accepting failed, the connections stop, too
         let all_accepted = acceptor.accept_the_rest();
-        drop(acceptor.listener); // now, so that new peers are refused and not left waiting
+        drop(acceptor.listener); // now, so that new peers are refused instead of waiting
         if let Some(thread) = acceptor.next {
-            thread.into_inner()(); // there is none for it, so this one reads it
+            thread.into_inner()(); // it has no thread of its own: read it here
         }
         for connection in acceptor.threads {
             if let Err(error) = connection.join() {
                 log::error!("{error}");
             }
         }
-        outcome.and_then(|()| in_time(cut_off.load(Ordering::Relaxed), all_accepted, grace))
+        outcome.and_then(|()| check_grace(cut_off.load(Ordering::Relaxed), all_accepted, grace))
     }
 }
 
-/// Says which peers were cut off at the end of the time of grace.
-fn in_time(cut_off: usize, all_accepted: bool, grace: Duration) -> io::Result<()> {
-    let who = match (cut_off, all_accepted) {
+/// Returns an error if peers were disconnected at the end of the grace period.
+fn check_grace(cut_off: usize, all_accepted: bool, grace: Duration) -> io::Result<()> {
+    let peers = match (cut_off, all_accepted) {
         (0, true) => return Ok(()),
-        (0, false) => "connections that waited to be let in were".to_owned(),
-        (1, true) => "1 connection that still sent was".to_owned(),
-        (count, true) => format!("{count} connections that still sent were"),
-        (count, false) => format!("{count} connections that still sent and others that waited were"),
+        (0, false) => "connections that waited to be accepted were".to_owned(),
+        (1, true) => "1 connection that was still sending was".to_owned(),
+        (count, true) => format!("{count} connections that were still sending were"),
+        (count, false) => format!("{count} connections that were still sending and others that waited were"),
     };
     Err(io::Error::other(format!(
-        "{who} cut off {grace:?} after the stop, and what they had left to say is not stored; \
-         a longer grace (raddle ingest --grace) gives them time"
+        "{peers} disconnected {grace:?} after the stop, and their further messages are not stored: \
+         increase the grace period (raddle ingest --grace)"
     )))
 }
 
-/// Why connections are not accepted at the moment; each change is told once.
+/// Whether connections are accepted at present; each change is logged once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
@@ -130,14 +129,14 @@ struct Acceptor {
     common: Common,
     max_connections: usize,
     threads: Vec<JoinHandle<()>>,
-    /// A connection that is let in, but for which there was no thread yet.
+    /// An accepted connection whose thread could not be started yet.
     next: Option<Thread<Run>>,
     state: State,
     /// Bytes of the stack of a connection's thread.
     stack: usize,
 }
 
-/// What the thread of a connection does.
+/// The function that the thread of a connection runs.
 type Run = Box<dyn FnOnce() + Send>;
 
 impl Acceptor {
@@ -155,9 +154,9 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Peers whose connection the operating system had completed before the stop may have sent something.
+    /// Accepts the connections that the operating system had completed before the stop: their peers may have sent messages.
     ///
-    /// Says whether all of them were let in within the time of grace.
+    /// Returns whether all of them were accepted within the grace period.
     fn accept_the_rest(&mut self) -> bool {
         let until = time::now().checked_add(self.common.grace);
         loop {
@@ -167,8 +166,8 @@ impl Acceptor {
                 Accepted::NotNow => raddle::thread::sleep(PAUSE),
             }
             if until.is_some_and(|until| time::now() >= until) {
-                let one_waits = readable_within(&self.listener, Duration::ZERO).unwrap_or(true);
-                return !one_waits;
+                let more_wait = readable_within(&self.listener, Duration::ZERO).unwrap_or(true);
+                return !more_wait;
             }
         }
     }
@@ -180,7 +179,7 @@ impl Acceptor {
         if self.threads.len() >= self.max_connections {
             let limit = self.max_connections;
             self.enter(State::Full, || {
-                format!("{limit} connections are open, the limit: more wait until one ends")
+                format!("{limit} connections are open, which is the limit: further ones wait")
             });
             return Accepted::NotNow;
         }
@@ -188,17 +187,17 @@ impl Acceptor {
             return self.begin(thread);
         }
         match self.listener.accept() {
-            Ok((socket, peer)) => self.let_in(socket, peer),
+            Ok((socket, peer)) => self.serve(socket, peer),
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => self.none_waits(),
-                // The peer gave up meanwhile; the next one is no different for it.
+                io::ErrorKind::WouldBlock => self.nmore_wait(),
+                // The peer has disconnected already; try the next one.
                 io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::Yes,
                 _ => self.fails(&error),
             },
         }
     }
 
-    fn let_in(&mut self, socket: TcpStream, peer: SocketAddr) -> Accepted {
+    fn serve(&mut self, socket: TcpStream, peer: SocketAddr) -> Accepted {
         let connection = match Connection::new(socket, peer.to_string().into(), self.common.clone()) {
             Ok(connection) => connection,
             Err(error) => return self.fails(&error),
@@ -207,7 +206,7 @@ impl Acceptor {
         self.begin(Thread::new(run).name(format!("peer {peer}")).stack_size(self.stack))
     }
 
-    /// Starts the thread of a connection; if that fails, it is the next to be tried.
+    /// Starts the thread of a connection. If that fails, the connection is retried next.
     fn begin(&mut self, thread: Thread<Run>) -> Accepted {
         match thread.start() {
             Ok(thread) => {
@@ -223,17 +222,17 @@ impl Acceptor {
         }
     }
 
-    /// Everyone who wanted to be let in has been.
-    fn none_waits(&mut self) -> Accepted {
+    /// No connection is waiting.
+    fn nmore_wait(&mut self) -> Accepted {
         if self.state != State::Open {
-            log::info!("all connections that waited are accepted");
+            log::info!("all waiting connections are accepted");
         }
         self.state = State::Open;
         Accepted::NoneWaits
     }
 
     fn fails(&mut self, error: &io::Error) -> Accepted {
-        self.enter(State::Failing, || format!("cannot take in a connection: {error}; trying again"));
+        self.enter(State::Failing, || format!("cannot accept a connection: {error}; retrying"));
         Accepted::NotNow
     }
 
@@ -260,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_without_a_thread_is_kept_until_there_is_one() {
+    fn connection_without_a_thread_is_retried_until_one_starts() {
         let source = TcpSource::bind("127.0.0.1:0", TcpOptions::default()).unwrap();
         let (stop, queue) = (Arc::new(Event::new()), Arc::new(Queue::bounded(10)));
         let common = Common {
@@ -285,10 +284,10 @@ mod tests {
             threads: Vec::new(),
             next: None,
             state: State::Open,
-            // No machine has room for that.
+            // Larger than any address space.
             stack: usize::MAX / 4,
         };
-        assert!(matches!(acceptor.let_in(socket, peer), Accepted::NotNow));
+        assert!(matches!(acceptor.serve(socket, peer), Accepted::NotNow));
         assert!(matches!(acceptor.accept(), Accepted::NotNow), "it is tried again, and fails again");
         acceptor.next = acceptor.next.map(|thread| thread.stack_size(STACK));
         assert!(matches!(acceptor.accept(), Accepted::Yes));

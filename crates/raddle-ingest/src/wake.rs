@@ -1,4 +1,4 @@
-//! Waiting for a socket, or for the event that ends all waiting.
+//! Waiting for a socket or the stop event, whichever is first.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,17 +10,17 @@ use raddle::{Event, Thread};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// Makes an [`Event`] something that the operating system's `poll` can wait for together with a socket.
+/// Makes an [`Event`] pollable together with a socket.
 ///
-/// A thread waits for the event and then closes its end of a pair of sockets; whoever polls the other end is
-/// woken, however many they are. So an idle connection costs no time at all, and the stop none to notice.
+/// A thread waits for the event and then closes one end of a socket pair, which wakes every thread that polls the other end. Idle
+/// connections use no processor time, and notice the stop at once.
 #[derive(Debug)]
 pub(crate) struct Wake {
     closed_on_stop: UnixStream,
 }
 
 impl Wake {
-    /// Watches `stop` from now on.
+    /// Starts the thread that waits for `stop`.
     pub(crate) fn on(stop: &Arc<Event>) -> io::Result<Arc<Self>> {
         let (closed_on_stop, other_end) = UnixStream::pair()?;
         let stop = stop.clone();
@@ -28,12 +28,12 @@ impl Wake {
             stop.wait();
             drop(other_end);
         });
-        // A daemon: should the event never be set, it is no reason for the program to stay.
+        // A daemon: an event that is never set must not keep the program alive.
         drop(watcher.name("stop watcher").daemon(true).start()?);
         Ok(Arc::new(Self { closed_on_stop }))
     }
 
-    /// Returns when `socket` can be read or has ended, and when the event is set.
+    /// Blocks until `socket` is readable or closed, or the event is set.
     pub(crate) fn wait(&self, socket: impl AsFd) -> io::Result<()> {
         let mut both =
             [PollFd::new(&socket, PollFlags::IN), PollFd::new(&self.closed_on_stop, PollFlags::IN)];
@@ -41,13 +41,13 @@ impl Wake {
     }
 }
 
-/// Says whether `socket` can be read or has ended, waiting at most `limit` for it.
-pub(crate) fn readable_within(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
-    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
-    polled(poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&limit))).map(|ready| ready > 0)
+/// Blocks for at most `timeout` until `socket` is readable or closed. Returns whether it is.
+pub(crate) fn readable_within(socket: impl AsFd, timeout: Duration) -> io::Result<bool> {
+    let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+    polled(poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&timeout))).map(|ready| ready > 0)
 }
 
-/// A signal may end the wait early; whoever waited looks again.
+/// A signal may interrupt the wait; the caller checks again.
 fn polled(outcome: rustix::io::Result<usize>) -> io::Result<usize> {
     match outcome {
         Err(Errno::INTR) => Ok(1),

@@ -1,4 +1,4 @@
-//! The thread between the queue and the sink.
+//! The writer: stores batches from the queue in the sink.
 
 use std::io;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use crate::arrival::Arrival;
 use crate::sink::Sink;
 use crate::spill::Spill;
 
-/// Between two tries to store a batch: doubled each time, up to the longest.
+/// Pauses between attempts to store a batch, doubled after each attempt up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How often a batch is tried again after the stop, and how long it takes between the tries.
-const LAST_TRIES: u32 = 5;
+/// The number of attempts after the stop, and the pause between them.
+const LAST_ATTEMPTS: u32 = 5;
 const LAST_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long storing must have gone well before a failure is news again.
+/// How long the sink must have worked before the same failure is logged again.
 const CALM: Duration = Duration::from_secs(10);
 
-/// Takes batches from the queue and has the sink store them, until the queue is shut down and empty.
+/// Dequeues batches and stores them in the sink, until the queue is shut down and empty.
 ///
-/// While the sink fails, the batch is kept and tried again; the queue fills, and its being full holds the
-/// source back. After the stop there is no time for that: what the sink will not take is written elsewhere.
+/// While the sink fails, the writer retries the batch; the queue fills and exerts backpressure on the source. After the stop, the
+/// number of attempts is limited: messages that the sink does not store are written to the spill file.
 pub(crate) struct Writer<S> {
     pub(crate) queue: Arc<Queue<Arrival>>,
     pub(crate) counts: Arc<Counts>,
@@ -36,14 +36,14 @@ pub(crate) struct Writer<S> {
     pub(crate) linger: Duration,
     pub(crate) spill: Spill,
     pub(crate) failures: FailureLog,
-    /// The sink has had its last try, and the rest goes elsewhere.
+    /// The sink has failed its last attempt, and the remaining messages are spilled.
     pub(crate) sink_abandoned: bool,
 }
 
 impl<S: Sink> Writer<S> {
-    /// Returns what went wrong at the end, in words.
+    /// Runs until the queue is shut down and empty. Returns messages about what failed.
     pub(crate) fn run(mut self) -> Vec<String> {
-        let _deserted = Deserted { queue: self.queue.clone(), stop: self.stop.clone() };
+        let _close_on_drop = CloseOnDrop { queue: self.queue.clone(), stop: self.stop.clone() };
         let mut lost = None;
         loop {
             let batch = self.queue.get_many(self.batch, self.linger);
@@ -51,19 +51,19 @@ impl<S: Sink> Writer<S> {
                 break;
             }
             if let Err(error) = self.store(&batch) {
-                // Nowhere to put it: then take in no more, so that at least the peers hear of the rest.
+                // The messages are lost: refuse more, so that the peers notice.
                 self.queue.shutdown();
-                lost.get_or_insert(format!("messages are lost: they can be written nowhere: {error}"));
+                lost.get_or_insert(format!("messages are lost: they cannot be written to any file: {error}"));
             }
         }
-        let mut problems: Vec<String> = lost.into_iter().chain(self.told_of_spill()).collect();
+        let mut problems: Vec<String> = lost.into_iter().chain(self.spill_message()).collect();
         if let Err(error) = self.sink.close() {
-            problems.push(format!("closing the database: {error}"));
+            problems.push(format!("cannot close the database: {error}"));
         }
         problems
     }
 
-    /// Has the batch stored, or written elsewhere.
+    /// Stores the batch in the sink or in the spill file.
     fn store(&mut self, batch: &[Arrival]) -> io::Result<()> {
         if !self.sink_abandoned && self.store_in_sink(batch).is_ok() {
             let stored = batch.iter().filter(|arrival| arrival.content.is_ok()).count();
@@ -77,14 +77,14 @@ impl<S: Sink> Writer<S> {
         Ok(())
     }
 
-    /// Tries until the sink has stored the batch; after the stop, only a few times.
+    /// Retries until the sink has stored the batch; after the stop, only a few times.
     fn store_in_sink(&mut self, batch: &[Arrival]) -> Result<(), SinkAbandoned> {
-        let mut failing: Option<Failing> = None;
+        let mut retries: Option<Retries> = None;
         while let Err(error) = self.sink.store(batch) {
             if let Some(line) = self.failures.failed(&error.to_string(), time::now()) {
                 log::warn!("{line}");
             }
-            failing.get_or_insert_default().pause(&self.stop)?;
+            retries.get_or_insert_default().pause(&self.stop)?;
         }
         if let Some(line) = self.failures.stored(time::now()) {
             log::warn!("{line}");
@@ -92,35 +92,35 @@ impl<S: Sink> Writer<S> {
         Ok(())
     }
 
-    fn told_of_spill(&self) -> Option<String> {
+    fn spill_message(&self) -> Option<String> {
         let count = self.counts.unstored.load(Ordering::Acquire);
         let files = self.spill.files();
         (count > 0).then(|| {
-            format!("{count} messages could not be stored; they are in {files}, a line of JSON each")
+            format!("{count} messages could not be stored and were written to {files}, as lines of JSON")
         })
     }
 }
 
-/// A batch that the sink has not taken yet.
-struct Failing {
+/// The retries of a batch that the sink failed to store.
+struct Retries {
     pause: Duration,
-    last_tries: u32,
+    last_attempts: u32,
 }
 
-/// The sink has had its last try.
+/// The sink has failed its last attempt.
 struct SinkAbandoned;
 
-impl Default for Failing {
+impl Default for Retries {
     fn default() -> Self {
-        Self { pause: FIRST_PAUSE, last_tries: LAST_TRIES }
+        Self { pause: FIRST_PAUSE, last_attempts: LAST_ATTEMPTS }
     }
 }
 
-impl Failing {
-    /// Waits before the next try, if there may be one.
+impl Retries {
+    /// Waits before the next attempt, if one is left.
     fn pause(&mut self, stop: &Event) -> Result<(), SinkAbandoned> {
         if stop.is_set() {
-            self.last_tries = self.last_tries.checked_sub(1).ok_or(SinkAbandoned)?;
+            self.last_attempts = self.last_attempts.checked_sub(1).ok_or(SinkAbandoned)?;
             thread::sleep(LAST_PAUSE);
         } else {
             stop.wait_timeout(self.pause);
@@ -130,25 +130,25 @@ impl Failing {
     }
 }
 
-/// However the writer ends, nobody waits for it in vain.
+/// Shuts the queue down when the writer terminates, so that no thread blocks on it forever.
 ///
-/// In order, the queue is shut down and empty by then. If the writer panicked, whoever puts must hear of it,
-/// and what is in the queue is lost; the account says so, for it was counted as received.
-struct Deserted {
+/// In a normal stop, the queue is shut down and empty by then. If the writer panicked, blocked sources get an error, and the messages in
+/// the queue are lost; the account shows this, since they count as received.
+struct CloseOnDrop {
     queue: Arc<Queue<Arrival>>,
     stop: Arc<Event>,
 }
 
-impl Drop for Deserted {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.stop.set();
         drop(self.queue.shutdown_now());
     }
 }
 
-/// The failures of a sink, until storing has gone well for a while.
+/// Decides which failures of the sink are logged.
 ///
-/// On a disk that is almost full success and failure take turns, and a line for each would bury all others.
+/// On a disk that is almost full, success and failure alternate, and a line for each would hide all others.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
     current: Option<Current>,
@@ -158,32 +158,32 @@ pub(crate) struct FailureLog {
 struct Current {
     since: Instant,
     last: Instant,
-    /// The reasons that were said.
-    told: Vec<String>,
-    /// Whether something was stored since the last thing that was said, which was said, too.
+    /// The reasons that were logged.
+    logged: Vec<String>,
+    /// Whether a batch was stored, and logged as such, since the last logged failure.
     succeeded: bool,
 }
 
 impl FailureLog {
-    /// Notes a failure; a line to say if its reason is news.
+    /// Records a failure. Returns a line if it is to be logged.
     pub(crate) fn failed(&mut self, reason: &str, now: Instant) -> Option<String> {
         self.current.take_if(|current| now - current.last >= CALM && current.succeeded);
         let current = self.current.get_or_insert_with(|| Current {
             since: now,
             last: now,
-            told: Vec::new(),
+            logged: Vec::new(),
             succeeded: false,
         });
         current.last = now;
-        if current.told.iter().any(|told| told == reason) {
+        if current.logged.iter().any(|logged| logged == reason) {
             return None;
         }
-        current.told.push(reason.to_owned());
-        current.succeeded = false; // whoever heard of this wants to hear of its end
-        Some(format!("cannot store: {reason}; messages are held back and tried again"))
+        current.logged.push(reason.to_owned());
+        current.succeeded = false; // the end of a logged failure is logged, too
+        Some(format!("cannot store messages: {reason}; retrying"))
     }
 
-    /// Notes a success; a line to say if that is news.
+    /// Records a success. Returns a line if it is to be logged.
     pub(crate) fn stored(&mut self, now: Instant) -> Option<String> {
         let current = self.current.as_mut()?;
         if std::mem::replace(&mut current.succeeded, true) {
@@ -198,21 +198,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn success_and_failure_in_turns_are_told_once() {
+    fn alternating_success_and_failure_is_logged_once() {
         let (mut failures, begin) = (FailureLog::default(), raddle::time::now());
         let at = |seconds| begin + Duration::from_secs(seconds);
         assert_eq!(failures.stored(at(0)), None);
-        assert!(failures.failed("full", at(1)).unwrap().starts_with("cannot store: full; "));
-        assert_eq!(failures.failed("full", at(30)), None, "it has not gone well meanwhile");
+        assert!(failures.failed("full", at(1)).unwrap().starts_with("cannot store messages: full; "));
+        assert_eq!(failures.failed("full", at(30)), None, "no success since then");
         assert_eq!(failures.stored(at(31)).unwrap(), "storing again, after 30.0 s");
         for second in 32..60 {
             assert_eq!(failures.failed("full", at(second)), None);
             assert_eq!(failures.stored(at(second)), None);
         }
-        assert!(failures.failed("locked", at(60)).unwrap().starts_with("cannot store: locked; "));
+        assert!(failures.failed("locked", at(60)).unwrap().starts_with("cannot store messages: locked; "));
         assert_eq!(failures.stored(at(60)).unwrap(), "storing again, after 59.0 s");
         assert_eq!(failures.stored(at(61)), None);
-        assert!(failures.failed("full", at(70)).unwrap().starts_with("cannot store: full; "));
+        assert!(failures.failed("full", at(70)).unwrap().starts_with("cannot store messages: full; "));
         assert_eq!(failures.stored(at(71)).unwrap(), "storing again, after 1.0 s");
     }
 }

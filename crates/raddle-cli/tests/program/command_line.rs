@@ -1,4 +1,4 @@
-//! What the program says to those who use it rightly, and wrongly.
+//! The command line: valid and invalid arguments, help, the demo.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ fn one_line(output: &Output, status: i32) -> String {
 }
 
 #[test]
-fn a_wrong_command_line_gets_one_line_and_status_2() {
+fn invalid_command_line_prints_one_line_and_exits_with_status_2() {
     let scratch = Scratch::new("usage");
     for (args, words) in [
         ("", "demo, ingest or send"),
@@ -27,18 +27,18 @@ fn a_wrong_command_line_gets_one_line_and_status_2() {
         ("ingest --lisen x", "'--lisen'"),
         ("ingest --quue 1", "a similar argument exists: '--queue'. See 'raddle ingest --help'"),
         ("ingest --queue", "'--queue <N>'"),
-        ("ingest --queue 0", "it is a whole number from 1 to "),
-        ("ingest --queue -1", "'-1' for '--queue <N>': it is a whole number from 1 to 100000000"),
-        ("ingest --listen nonsense", "'nonsense' for '--listen <HOST:PORT>': HOST:PORT is wanted"),
-        ("ingest --listen localhost", "HOST:PORT is wanted: 127.0.0.1:5140, localhost:5140 or "),
-        ("send --to nonsense", "HOST:PORT is wanted"),
+        ("ingest --queue 0", "expected a whole number from 1 to "),
+        ("ingest --queue -1", "'-1' for '--queue <N>': expected a whole number from 1 to 100000000"),
+        ("ingest --listen nonsense", "'nonsense' for '--listen <HOST:PORT>': expected HOST:PORT"),
+        ("ingest --listen localhost", "expected HOST:PORT, such as 127.0.0.1:5140, localhost:5140 or "),
+        ("send --to nonsense", "expected HOST:PORT"),
         ("ingest --queue many", "'many'"),
-        ("ingest --linger 20", "a time is a number of us, ms, s or min: 20ms"),
-        ("ingest --max-message 1.5MiB", "a size begins with a whole number"),
-        ("ingest --max-message 0", "too small"),
+        ("ingest --linger 20", "expected a duration in us, ms, s or min, such as 20ms"),
+        ("ingest --max-message 1.5MiB", "expected a size that begins with a whole number"),
+        ("ingest --max-message 0", "at least 1 byte"),
         ("ingest extra", "'extra'"),
         ("send", "--to <HOST:PORT>"),
-        ("send --to 127.0.0.1:1 --connections 0", "it is a whole number from 1 to "),
+        ("send --to 127.0.0.1:1 --connections 0", "expected a whole number from 1 to "),
         ("demo --messages -1", "'-1'"),
     ] {
         let line = one_line(&scratch.run(args), 2);
@@ -47,7 +47,7 @@ fn a_wrong_command_line_gets_one_line_and_status_2() {
 }
 
 #[test]
-fn what_cannot_be_done_gets_one_line_and_status_1() {
+fn failed_start_prints_one_line_and_exits_with_status_1() {
     let scratch = Scratch::new("failures");
     std::fs::write(scratch.path("file"), "not a database, but long enough to be taken for one").unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -63,23 +63,23 @@ fn what_cannot_be_done_gets_one_line_and_status_1() {
         ("ingest --listen 127.0.0.1:0 --database file".into(), "file is not a database of messages".into()),
         ("demo --database file".into(), "file is not a database of messages".into()),
         ("demo --database nowhere/m.db".into(), "cannot open nowhere/m.db: No such file".into()),
-        ("send --to nowhere.invalid:1".into(), "nowhere.invalid:1: not an address to send to".into()),
-        ("send --to 127.0.0.1:1".into(), "could not be made: Connection refused".into()),
+        ("send --to nowhere.invalid:1".into(), "nowhere.invalid:1: cannot resolve the address".into()),
+        ("send --to 127.0.0.1:1".into(), "could not be established: Connection refused".into()),
     ] {
         let line = one_line(&scratch.run(&args), 1);
         assert!(line.contains(&words), "{args}: {line}");
     }
-    assert!(!scratch.path("messages.db").exists(), "a failed start leaves no database behind");
+    assert!(!scratch.path("messages.db").exists(), "a failed start leaves no database");
 }
 
 #[test]
-fn help_teaches() {
+fn help_has_examples_defaults_and_exit_status() {
     let scratch = Scratch::new("help");
     for (args, words) in [
         ("--help", ["raddle demo", "raddle ingest", "raddle send"]),
         ("demo --help", ["Example:", "Exit status: 0", "--messages <N>"]),
         ("ingest --help", ["received = stored + rejected", "Exit status: 0", "sqlite3 messages.db"]),
-        ("send --help", ["Example:", "Exit status: 0", "Sent is not stored"]),
+        ("send --help", ["Example:", "Exit status: 0", "Sent does not mean stored"]),
         ("help ingest", ["Example:", "[default: 127.0.0.1:5140]", "[default: 64KiB]"]),
     ] {
         let output = scratch.run(args);
@@ -93,7 +93,7 @@ fn help_teaches() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_panic() {
+fn closed_pipe_does_not_panic() {
     within_limit(|| {
         let scratch = Scratch::new("pipe");
         for args in ["--help", "demo --messages 100"] {
@@ -108,7 +108,7 @@ fn a_closed_pipe_is_no_panic() {
 }
 
 #[test]
-fn a_second_demo_leaves_the_first_its_database() {
+fn database_of_a_running_demo_is_locked() {
     within_limit(|| {
         let scratch = Scratch::new("two-demos");
         let mut first = scratch.raddle("demo --messages 9000 --burst 500");
@@ -117,7 +117,7 @@ fn a_second_demo_leaves_the_first_its_database() {
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
         assert!(line.starts_with("listening on "), "{line}");
-        // It takes its time between the bursts, and is running for all of this.
+        // It pauses between the bursts, and runs all the while.
         let begin = raddle::time::now();
         for args in ["demo --messages 10", "demo --messages 10"] {
             let line = one_line(&scratch.run(args), 1);
@@ -129,13 +129,13 @@ fn a_second_demo_leaves_the_first_its_database() {
         assert_eq!(line, "raddle: messages.db is in use by another program\n");
         let mut rest = String::new();
         out.read_to_string(&mut rest).unwrap();
-        assert!(rest.contains("each of the 9000 texts sent is in messages.db once"), "{rest}");
+        assert!(rest.contains("each of the 9000 messages sent is in messages.db exactly once"), "{rest}");
         assert!(first.wait().unwrap().success());
     });
 }
 
 #[test]
-fn the_demo_stores_what_it_sent_each_time_anew() {
+fn demo_replaces_its_database_with_what_it_sent() {
     within_limit(|| {
         let scratch = Scratch::new("demo");
         let database = scratch.path("messages.db");
@@ -145,14 +145,14 @@ fn the_demo_stores_what_it_sent_each_time_anew() {
             assert_eq!(output.status.code(), Some(0), "{out}{}", text(&output.stderr));
             for line in [
                 "sending 20000 messages over 8 connections, in bursts of 5000",
-                "setting the event: intake stops, the queue is drained",
+                "setting the stop event: reading stops, the queue is drained",
                 "received 20000 = stored 20000 + rejected 0",
                 "  sqlite3 messages.db 'SELECT * FROM readable LIMIT 10'",
                 "or with:",
             ] {
                 assert!(out.lines().any(|it| it == line), "no {line:?} in {out}");
             }
-            assert!(out.contains("in the queue "), "{out}");
+            assert!(out.contains("queued "), "{out}");
             assert_eq!(number(&database, "SELECT count(*) FROM messages"), 20_000);
             assert_eq!(number(&database, "SELECT count(DISTINCT text) FROM messages"), 20_000);
         }

@@ -29,7 +29,7 @@ fn refused(path: &Path) -> [String; 2] {
 }
 
 #[test]
-fn messages_are_added_over_restarts_and_no_id_comes_twice() {
+fn restart_adds_messages_and_reuses_no_id() {
     within_limit(|| {
         let scratch = Scratch::new("restart");
         let path = scratch.path("messages.db");
@@ -47,7 +47,7 @@ fn messages_are_added_over_restarts_and_no_id_comes_twice() {
 }
 
 #[test]
-fn two_writers_may_share_a_file() {
+fn two_writers_can_share_a_database() {
     within_limit(|| {
         let scratch = Scratch::new("two");
         let path = scratch.path("messages.db");
@@ -61,7 +61,7 @@ fn two_writers_may_share_a_file() {
 }
 
 #[test]
-fn a_demo_replaces_only_a_demo() {
+fn demo_replaces_only_the_database_of_a_demo() {
     within_limit(|| {
         let scratch = Scratch::new("demo");
         let path = scratch.path("messages.db");
@@ -72,7 +72,7 @@ fn a_demo_replaces_only_a_demo() {
         add(&path, "real\n");
         let error = SqliteSink::open_demo(&path).unwrap_err().to_string();
         assert!(
-            error.ends_with("holds messages that are not an earlier demo's: choose another file"),
+            error.ends_with("contains messages that are not from a demo: choose another file"),
             "{error}"
         );
         assert_eq!(texts(&path), ["three", "real"]);
@@ -80,7 +80,7 @@ fn a_demo_replaces_only_a_demo() {
 }
 
 #[test]
-fn a_file_of_another_kind_is_refused_and_left_alone() {
+fn file_of_another_format_is_refused_and_unchanged() {
     let scratch = Scratch::new("foreign");
     let text = scratch.path("notes.txt");
     std::fs::write(&text, "These are notes, and more than a hundred bytes of them. ".repeat(20)).unwrap();
@@ -92,7 +92,7 @@ fn a_file_of_another_kind_is_refused_and_left_alone() {
     for (path, words) in [
         (&text, "is not a database of messages"),
         (&other, "is not a database of messages"),
-        (&newer, "has layout 2, this program knows layout 1"),
+        (&newer, "has schema version 2, expected 1"),
     ] {
         let before = std::fs::read(path).unwrap();
         for error in refused(path) {
@@ -103,7 +103,7 @@ fn a_file_of_another_kind_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_told_in_the_words_of_the_system() {
+fn unwritable_path_is_reported_with_the_error_of_the_system() {
     let scratch = Scratch::new("place");
     std::fs::write(scratch.path("file"), "").unwrap();
     for (path, words) in [
@@ -122,7 +122,7 @@ fn a_place_that_cannot_be_written_is_told_in_the_words_of_the_system() {
 }
 
 #[test]
-fn an_empty_file_and_an_odd_name_are_as_good_as_any() {
+fn empty_files_and_unusual_names_are_accepted() {
     within_limit(|| {
         let scratch = Scratch::new("names");
         std::env::set_current_dir(scratch.path(".")).unwrap();
@@ -135,7 +135,7 @@ fn an_empty_file_and_an_odd_name_are_as_good_as_any() {
 }
 
 #[test]
-fn a_reader_sees_messages_while_they_are_written_and_harms_nobody() {
+fn database_can_be_read_while_it_is_written() {
     within_limit(|| {
         let scratch = Scratch::new("reader");
         let path = scratch.path("messages.db");
@@ -156,7 +156,7 @@ fn a_reader_sees_messages_while_they_are_written_and_harms_nobody() {
 }
 
 #[test]
-fn verify_tells_every_kind_of_difference() {
+fn verify_finds_every_kind_of_difference() {
     within_limit(|| {
         let scratch = Scratch::new("verify");
         let path = scratch.path("messages.db");
@@ -172,15 +172,15 @@ fn verify_tells_every_kind_of_difference() {
             ),
             (
                 "DELETE FROM messages WHERE text = 'connection 1 message 2'",
-                "where \"connection 1 message 2\" is to come",
+                "expected \"connection 1 message 2\"",
             ),
-            ("UPDATE messages SET text = text || ' ' WHERE text = 'connection 1 message 2'", "is to come"),
+            ("UPDATE messages SET text = text || ' ' WHERE text = 'connection 1 message 2'", "expected "),
             (
                 "INSERT INTO messages SELECT 99, 0, '', 'connection 1 message 3'",
-                "where \"connection 1 message 4\"",
+                "expected \"connection 1 message 4\"",
             ),
-            ("INSERT INTO messages VALUES (99, 0, '', 'connection 3 message 1')", "never sent"),
-            ("INSERT INTO messages VALUES (99, 0, '', 'hello')", "never sent"),
+            ("INSERT INTO messages VALUES (99, 0, '', 'connection 3 message 1')", "not sent"),
+            ("INSERT INTO messages VALUES (99, 0, '', 'hello')", "not sent"),
             ("INSERT INTO rejected VALUES (99, 0, '', 'oversized', 1, 'x')", "1 messages were rejected"),
         ] {
             let db = open(&path);

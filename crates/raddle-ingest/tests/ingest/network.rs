@@ -10,7 +10,7 @@ use raddle_ingest::{Burst, Outcome, PipelineOptions, SqliteSink, TcpOptions, ver
 use crate::support::{Running, Scratch, number, rejected, send, texts, until, within_limit};
 
 #[test]
-fn a_burst_over_several_connections_is_stored_as_it_was_sent() {
+fn burst_over_several_connections_is_stored_as_sent() {
     within_limit(|| {
         let scratch = Scratch::new("burst");
         let path = scratch.path("messages.db");
@@ -26,7 +26,7 @@ fn a_burst_over_several_connections_is_stored_as_it_was_sent() {
 }
 
 #[test]
-fn what_is_not_a_text_is_kept_with_the_reason() {
+fn invalid_text_is_stored_with_the_reason() {
     within_limit(|| {
         let scratch = Scratch::new("reasons");
         let path = scratch.path("messages.db");
@@ -56,7 +56,7 @@ fn what_is_not_a_text_is_kept_with_the_reason() {
 }
 
 #[test]
-fn garbage_is_accounted_for() {
+fn random_bytes_are_accounted_for() {
     within_limit(|| {
         let scratch = Scratch::new("garbage");
         let path = scratch.path("messages.db");
@@ -82,7 +82,7 @@ fn garbage_is_accounted_for() {
 }
 
 #[test]
-fn a_line_that_never_ends_is_one_rejected_message() {
+fn endless_line_is_one_rejected_message() {
     within_limit(|| {
         let scratch = Scratch::new("endless");
         let path = scratch.path("messages.db");
@@ -110,7 +110,7 @@ fn a_line_that_never_ends_is_one_rejected_message() {
 }
 
 #[test]
-fn a_connection_that_is_lost_leaves_what_it_brought() {
+fn messages_of_a_lost_connection_are_stored() {
     within_limit(|| {
         let scratch = Scratch::new("lost");
         let path = scratch.path("messages.db");
@@ -127,7 +127,7 @@ fn a_connection_that_is_lost_leaves_what_it_brought() {
 }
 
 #[test]
-fn two_hundred_peers_at_once_are_all_heard() {
+fn two_hundred_peers_are_served_at_once() {
     within_limit(|| {
         let scratch = Scratch::new("peers");
         let path = scratch.path("messages.db");
@@ -144,7 +144,7 @@ fn two_hundred_peers_at_once_are_all_heard() {
 }
 
 #[test]
-fn what_has_arrived_at_the_stop_is_stored() {
+fn messages_that_arrived_before_the_stop_are_stored() {
     within_limit(|| {
         let scratch = Scratch::new("arrived");
         let path = scratch.path("messages.db");
@@ -162,7 +162,7 @@ fn what_has_arrived_at_the_stop_is_stored() {
 }
 
 #[test]
-fn a_peer_over_the_limit_waits_for_its_turn() {
+fn connection_beyond_the_limit_waits() {
     within_limit(|| {
         let scratch = Scratch::new("turn");
         let path = scratch.path("messages.db");
@@ -184,7 +184,7 @@ fn a_peer_over_the_limit_waits_for_its_turn() {
 }
 
 #[test]
-fn a_peer_that_never_stops_sending_does_not_hold_up_the_stop() {
+fn peer_that_keeps_sending_does_not_delay_the_stop() {
     within_limit(|| {
         let scratch = Scratch::new("relentless");
         let path = scratch.path("messages.db");
@@ -200,7 +200,7 @@ fn a_peer_that_never_stops_sending_does_not_hold_up_the_stop() {
         let Outcome { account, problems } = running.stop();
         assert!(time::now() - begin < Duration::from_secs(20));
         assert!(account.balances(), "{account}");
-        let told = "receiving: 1 connection that still sent was cut off 300ms after the stop, ";
+        let told = "receiving: 1 connection that was still sending was disconnected 300ms after the stop, ";
         assert!(problems.len() == 1 && problems[0].starts_with(told), "{problems:?}");
         assert!(problems[0].contains("--grace"), "{problems:?}");
         sender.join().unwrap();
@@ -211,7 +211,7 @@ fn a_peer_that_never_stops_sending_does_not_hold_up_the_stop() {
 }
 
 #[test]
-fn a_sender_hears_that_its_peer_closed_early() {
+fn sender_gets_an_error_if_the_peer_closes_early() {
     within_limit(|| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -228,7 +228,7 @@ fn a_sender_hears_that_its_peer_closed_early() {
 }
 
 #[test]
-fn a_sender_waits_until_everything_has_been_read() {
+fn sender_waits_until_everything_has_been_read() {
     within_limit(|| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -255,7 +255,7 @@ fn a_sender_waits_until_everything_has_been_read() {
 }
 
 #[test]
-fn the_event_alone_ends_a_pipeline_without_peers() {
+fn stop_event_ends_a_pipeline_without_peers() {
     within_limit(|| {
         let scratch = Scratch::new("nobody");
         let path = scratch.path("messages.db");

@@ -106,7 +106,7 @@ fn sent(burst: &Burst) -> Vec<String> {
 }
 
 #[test]
-fn a_slow_sink_holds_the_peers_back_and_nothing_is_dropped() {
+fn slow_sink_slows_the_peers_down_and_drops_nothing() {
     within_limit(|| {
         let scratch = Scratch::new("slow");
         let sink = Double::slow();
@@ -133,7 +133,7 @@ fn a_slow_sink_holds_the_peers_back_and_nothing_is_dropped() {
 }
 
 #[test]
-fn a_peer_that_closed_in_time_is_not_cut_off_however_late_that_is_seen() {
+fn peer_that_closed_in_time_is_read_to_the_end() {
     within_limit(|| {
         let sink = Double::slow();
         let tcp = TcpOptions { grace: Duration::ZERO, ..TcpOptions::default() };
@@ -163,7 +163,7 @@ fn left_behind(running: &Running) -> u64 {
 }
 
 #[test]
-fn a_backlog_of_peers_that_have_closed_is_taken_in_whole() {
+fn backlog_of_closed_connections_is_read_completely() {
     within_limit(|| {
         let scratch = Scratch::new("backlog");
         let sink = Double::slow();
@@ -182,7 +182,7 @@ fn a_backlog_of_peers_that_have_closed_is_taken_in_whole() {
 }
 
 #[test]
-fn a_sink_that_fails_gets_the_same_batch_until_it_succeeds() {
+fn failing_sink_gets_the_same_batch_until_it_succeeds() {
     within_limit(|| {
         let scratch = Scratch::new("failing");
         let sink = Double::failing(4);
@@ -197,7 +197,7 @@ fn a_sink_that_fails_gets_the_same_batch_until_it_succeeds() {
 }
 
 #[test]
-fn a_sink_that_recovers_in_time_after_the_stop_gets_everything() {
+fn sink_that_recovers_after_the_stop_stores_everything() {
     within_limit(|| {
         let scratch = Scratch::new("late");
         let sink = Double::broken();
@@ -213,7 +213,7 @@ fn a_sink_that_recovers_in_time_after_the_stop_gets_everything() {
 }
 
 #[test]
-fn what_a_sink_never_takes_is_written_elsewhere_and_counted() {
+fn messages_of_a_failing_sink_are_spilled_and_counted() {
     within_limit(|| {
         let scratch = Scratch::new("never");
         let spill = scratch.path("messages.db.unstored");
@@ -228,7 +228,7 @@ fn what_a_sink_never_takes_is_written_elsewhere_and_counted() {
         assert_eq!(outcome.account.to_string(), "received 1001 = stored 0 + rejected 0 + unstored 1001");
         assert!(!outcome.is_good());
         let [problem] = &outcome.problems[..] else { panic!("{outcome:?}") };
-        assert!(problem.starts_with("1001 messages could not be stored; they are in "), "{problem}");
+        assert!(problem.starts_with("1001 messages could not be stored and were written to "), "{problem}");
         assert!(sink.stored().is_empty());
 
         let text = std::fs::read_to_string(&spill).unwrap();
@@ -244,7 +244,7 @@ fn what_a_sink_never_takes_is_written_elsewhere_and_counted() {
 }
 
 #[test]
-fn messages_that_can_be_written_nowhere_near_go_to_the_temporary_directory() {
+fn unwritable_spill_file_is_replaced_by_a_temporary_file() {
     within_limit(|| {
         let scratch = Scratch::new("nowhere");
         let sink = Double::broken();
@@ -276,7 +276,7 @@ impl Sink for Broken {
 }
 
 #[test]
-fn a_sink_that_panics_ends_it_all_and_the_loss_is_told() {
+fn panic_of_a_sink_ends_the_pipeline_and_the_loss_is_reported() {
     within_limit(|| {
         let running = start(Broken, &PipelineOptions { queue: 2, ..PipelineOptions::default() });
         running.send(b"one\ntwo\nthree\nfour\nfive\nsix\n");
@@ -290,7 +290,7 @@ fn a_sink_that_panics_ends_it_all_and_the_loss_is_told() {
 }
 
 #[test]
-fn defaults_are_those_that_the_documentation_names() {
+fn defaults_are_as_documented() {
     let options = PipelineOptions::default();
     assert_eq!((options.queue, options.batch, options.linger), (10_000, 1_000, Duration::from_millis(20)));
     let tcp = TcpOptions::default();
