@@ -1,15 +1,18 @@
-//! Atomics with the names and methods of the standard library's, whose every access an explorer can see.
+//! Atomics with the names and methods of the standard library, whose accesses are visible to explorers and recordings.
 //!
-//! They are the standard atomics and cost, unobserved, one branch more. Take them where a test explores the program's
-//! schedules, or a [recording](crate::trace::Recording) is to show the values; elsewhere the standard ones do as well.
+//! Each type wraps the standard one and costs one more branch per access while nothing observes the program. Use these types where a
+//! test explores the program's interleavings, or where a [recording](crate::trace::Recording) is to show the values. Elsewhere the
+//! standard types do as well.
 //!
 //! # Memory ordering
-//! The ordering requested is the one used. An explorer runs one thread at a time and explores what sequentially consistent
-//! accesses can do; what weaker orderings could do beyond that, it does not explore. Its detection of data races counts
-//! each access and each [`fence`] as what it is, by the rules of C++20: a `Relaxed` access does not synchronise.
+//! Each access has the ordering requested. An explorer runs one thread at a time and explores the behaviors of sequentially
+//! consistent accesses; it does not explore what weaker orderings allow beyond that. Its detection of data races takes each
+//! access and each [`fence`] as it is, by the rules of C++20: a `Relaxed` access does not synchronize.
 //!
+//! # Examples
 //! ```
 //! use raddle::atomic::{AtomicUsize, Ordering};
+//!
 //! let hits = AtomicUsize::new(0);
 //! assert_eq!(hits.fetch_add(1, Ordering::Relaxed), 0);
 //! assert_eq!(hits.load(Ordering::Relaxed), 1);
@@ -21,15 +24,24 @@ pub use std::sync::atomic::Ordering;
 
 use crate::rt::{self, Kind, Memory, Op};
 
-/// One atomic type: what all of them have, and then what `$more` adds.
+/// Defines an atomic type with the methods that all types have, and the methods `$more`. The examples use the values `$old` and
+/// `$new`.
 macro_rules! atomic {
-    ($name:ident $(<$target:ident>)?, $value:ty, $($more:ident),*) => {
-        #[doc = concat!("[`std::sync::atomic::", stringify!($name), "`], seen by explorers and recordings.")]
+    ($name:ident $(<$target:ident>)?, $value:ty, $old:literal, $new:literal, $($more:ident),*) => {
+        #[doc = concat!("[`std::sync::atomic::", stringify!($name), "`], visible to explorers and recordings.")]
         #[repr(transparent)]
         pub struct $name$(<$target>)?(atomic::$name$(<$target>)?);
 
         impl$(<$target>)? $name$(<$target>)? {
-            /// An atomic that holds `value`.
+            /// Creates an atomic that holds `value`.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("let value = ", stringify!($name), "::new(", $old, ");")]
+            #[doc = concat!("assert_eq!(value.into_inner(), ", $old, ");")]
+            /// ```
             pub const fn new(value: $value) -> Self {
                 Self(atomic::$name::new(value))
             }
@@ -37,7 +49,15 @@ macro_rules! atomic {
             /// Loads the value.
             ///
             /// # Panics
-            /// If `order` is `Release` or `AcqRel`.
+            /// Panics if `order` is `Release` or `AcqRel`.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::{", stringify!($name), ", Ordering};")]
+            ///
+            #[doc = concat!("let value = ", stringify!($name), "::new(", $old, ");")]
+            #[doc = concat!("assert_eq!(value.load(Ordering::Relaxed), ", $old, ");")]
+            /// ```
             #[inline]
             #[track_caller]
             pub fn load(&self, order: Ordering) -> $value {
@@ -48,10 +68,19 @@ macro_rules! atomic {
                 value
             }
 
-            /// Stores a value.
+            /// Stores `value`.
             ///
             /// # Panics
-            /// If `order` is `Acquire` or `AcqRel`.
+            /// Panics if `order` is `Acquire` or `AcqRel`.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::{", stringify!($name), ", Ordering};")]
+            ///
+            #[doc = concat!("let value = ", stringify!($name), "::new(", $old, ");")]
+            #[doc = concat!("value.store(", $new, ", Ordering::Relaxed);")]
+            #[doc = concat!("assert_eq!(value.into_inner(), ", $new, ");")]
+            /// ```
             #[inline]
             #[track_caller]
             pub fn store(&self, value: $value, order: Ordering) {
@@ -63,20 +92,37 @@ macro_rules! atomic {
                 self.0.store(value, order);
             }
 
-            /// Stores a value and returns the one before.
+            /// Stores `value` and returns the previous value.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::{", stringify!($name), ", Ordering};")]
+            ///
+            #[doc = concat!("let value = ", stringify!($name), "::new(", $old, ");")]
+            #[doc = concat!("assert_eq!(value.swap(", $new, ", Ordering::Relaxed), ", $old, ");")]
+            /// ```
             #[inline]
             #[track_caller]
             pub fn swap(&self, value: $value, order: Ordering) -> $value {
                 self.changes(order, || self.0.swap(value, order))
             }
 
-            /// Stores `new` if the value is `current`; returns the one before, as `Err` if it was another.
+            /// Stores `new` if the value is `current`, and returns the previous value.
             ///
             /// # Errors
-            /// The value, if it is not `current`.
+            /// Returns the value if it is not `current`.
             ///
             /// # Panics
-            /// If `failure` is `Release` or `AcqRel`.
+            /// Panics if `failure` is `Release` or `AcqRel`.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::{", stringify!($name), ", Ordering};")]
+            ///
+            #[doc = concat!("let value = ", stringify!($name), "::new(", $old, ");")]
+            #[doc = concat!("let set = || value.compare_exchange(", $old, ", ", $new, ", Ordering::AcqRel, Ordering::Relaxed);")]
+            #[doc = concat!("assert_eq!((set(), set()), (Ok(", $old, "), Err(", $new, ")));")]
+            /// ```
             #[inline]
             #[track_caller]
             pub fn compare_exchange(
@@ -89,13 +135,22 @@ macro_rules! atomic {
                 self.tries(success, failure, || self.0.compare_exchange(current, new, success, failure))
             }
 
-            /// Like [`compare_exchange`](Self::compare_exchange), and may fail without a reason.
+            /// Like [`compare_exchange`](Self::compare_exchange), but may fail spuriously.
             ///
             /// # Errors
-            /// The value, if it was not `current`, or without a reason.
+            /// Returns the value if it is not `current`, or spuriously.
             ///
             /// # Panics
-            /// If `failure` is `Release` or `AcqRel`.
+            /// Panics if `failure` is `Release` or `AcqRel`.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::{", stringify!($name), ", Ordering};")]
+            ///
+            #[doc = concat!("let value = ", stringify!($name), "::new(", $old, ");")]
+            #[doc = concat!("while value.compare_exchange_weak(", $old, ", ", $new, ", Ordering::AcqRel, Ordering::Relaxed).is_err() {}")]
+            #[doc = concat!("assert_eq!(value.into_inner(), ", $new, ");")]
+            /// ```
             #[inline]
             #[track_caller]
             pub fn compare_exchange_weak(
@@ -108,14 +163,26 @@ macro_rules! atomic {
                 self.tries(success, failure, || self.0.compare_exchange_weak(current, new, success, failure))
             }
 
-            /// Stores what `f` makes of the value, and looks again whenever another thread came first; returns the
-            /// value before. One step for observers.
+            /// Replaces the value by what `f` returns for it, retrying if another thread changes it first. Returns the
+            /// previous value.
+            ///
+            /// The whole update is one step for observers.
             ///
             /// # Errors
-            /// The value, if `f` returns `None`.
+            /// Returns the value if `f` returns `None`.
             ///
             /// # Panics
-            /// If `fetch` is `Release` or `AcqRel`.
+            /// Panics if `fetch` is `Release` or `AcqRel`.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::{", stringify!($name), ", Ordering};")]
+            ///
+            #[doc = concat!("let value = ", stringify!($name), "::new(", $old, ");")]
+            /// let update = |new| value.fetch_update(Ordering::AcqRel, Ordering::Acquire, |_| new);
+            #[doc = concat!("assert_eq!(update(Some(", $new, ")), Ok(", $old, "));")]
+            #[doc = concat!("assert_eq!(update(None), Err(", $new, "));")]
+            /// ```
             #[inline]
             #[track_caller]
             pub fn fetch_update(
@@ -127,7 +194,7 @@ macro_rules! atomic {
                 self.tries(both(set, fetch), fetch, || self.0.fetch_update(set, fetch, f))
             }
 
-            /// [`fetch_update`](Self::fetch_update) under its newer name.
+            /// The newer name of [`fetch_update`](Self::fetch_update).
             ///
             /// # Errors
             /// As [`fetch_update`](Self::fetch_update).
@@ -145,10 +212,18 @@ macro_rules! atomic {
                 self.fetch_update(set, fetch, f)
             }
 
-            /// Like [`fetch_update`](Self::fetch_update), with an `f` that always has a new value.
+            /// Replaces the value by what `f` returns for it, and returns the previous value.
             ///
             /// # Panics
             /// As [`fetch_update`](Self::fetch_update).
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::{", stringify!($name), ", Ordering};")]
+            ///
+            #[doc = concat!("let value = ", stringify!($name), "::new(", $old, ");")]
+            #[doc = concat!("assert_eq!(value.update(Ordering::AcqRel, Ordering::Acquire, |_| ", $new, "), ", $old, ");")]
+            /// ```
             #[inline]
             #[track_caller]
             pub fn update(&self, set: Ordering, fetch: Ordering, mut f: impl FnMut($value) -> $value) -> $value {
@@ -157,19 +232,35 @@ macro_rules! atomic {
                 })
             }
 
-            /// A pointer to the value. What is done through it is no step, and no explorer sees it.
+            /// Returns a pointer to the value. Accesses through the pointer are not visible to observers.
             pub const fn as_ptr(&self) -> *mut $value {
                 self.0.as_ptr()
             }
 
-            $(atomic!(@ $more, $value);)*
+            $(atomic!(@ $more, $name, $value, $old, $new);)*
 
-            /// The value, without a step: nobody else can see the atomic.
+            /// Returns the value by reference. This is not a step for observers, since the borrow is exclusive.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("let mut value = ", stringify!($name), "::new(", $old, ");")]
+            #[doc = concat!("*value.get_mut() = ", $new, ";")]
+            #[doc = concat!("assert_eq!(value.into_inner(), ", $new, ");")]
+            /// ```
             pub fn get_mut(&mut self) -> &mut $value {
                 self.0.get_mut()
             }
 
-            /// The value.
+            /// Consumes the atomic and returns the value.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use raddle::atomic::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("assert_eq!(", stringify!($name), "::new(", $old, ").into_inner(), ", $old, ");")]
+            /// ```
             pub fn into_inner(self) -> $value {
                 self.0.into_inner()
             }
@@ -203,7 +294,7 @@ macro_rules! atomic {
                 };
                 rt::ordered(&op, memory, || match outcome {
                     Ok(before) => format!("{before:?} → {:?}", self.0.load(Ordering::Relaxed)),
-                    Err(found) => format!("{found:?}, as it was"),
+                    Err(found) => format!("{found:?}, unchanged"),
                 });
                 outcome
             }
@@ -227,8 +318,16 @@ macro_rules! atomic {
             }
         }
     };
-    (@ $method:ident, $value:ty) => {
-        #[doc = concat!("As the method `", stringify!($method), "` of the standard library; returns the value before.")]
+    (@ $method:ident, $name:ident, $value:ty, $old:literal, $new:literal) => {
+        #[doc = concat!("Performs `", stringify!($method), "` of the standard library, and returns the previous value.")]
+        ///
+        /// # Examples
+        /// ```
+        #[doc = concat!("use raddle::atomic::{", stringify!($name), ", Ordering};")]
+        ///
+        #[doc = concat!("let value = ", stringify!($name), "::new(", $old, ");")]
+        #[doc = concat!("assert_eq!(value.", stringify!($method), "(", $new, ", Ordering::Relaxed), ", $old, ");")]
+        /// ```
         #[inline]
         #[track_caller]
         pub fn $method(&self, value: $value, order: Ordering) -> $value {
@@ -237,7 +336,7 @@ macro_rules! atomic {
     };
 }
 
-/// What an update orders that loads with one ordering and then stores with another.
+/// Returns the ordering of an update that loads with the ordering `fetch` and then stores with the ordering `set`.
 const fn both(set: Ordering, fetch: Ordering) -> Ordering {
     use Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
     match (set, fetch) {
@@ -250,19 +349,28 @@ const fn both(set: Ordering, fetch: Ordering) -> Ordering {
 macro_rules! integers {
     ($($name:ident $value:ty),*) => {
         $(atomic!(
-            $name, $value, fetch_add, fetch_sub, fetch_and, fetch_nand, fetch_or, fetch_xor, fetch_max, fetch_min
+            $name, $value, "5", "3", fetch_add, fetch_sub, fetch_and, fetch_nand, fetch_or, fetch_xor, fetch_max, fetch_min
         );)*
     };
 }
 
-atomic!(AtomicBool, bool, fetch_and, fetch_nand, fetch_or, fetch_xor);
-atomic!(AtomicPtr<T>, *mut T,);
+atomic!(AtomicBool, bool, "true", "false", fetch_and, fetch_nand, fetch_or, fetch_xor);
+atomic!(AtomicPtr<T>, *mut T, "std::ptr::null_mut::<u8>()", "std::ptr::dangling_mut::<u8>()",);
 integers!(AtomicI8 i8, AtomicI16 i16, AtomicI32 i32, AtomicIsize isize, AtomicU8 u8, AtomicU16 u16, AtomicU32 u32, AtomicUsize usize);
 #[cfg(target_has_atomic = "64")]
 integers!(AtomicI64 i64, AtomicU64 u64);
 
 impl AtomicBool {
-    /// Stores the opposite, and returns the value before.
+    /// Inverts the value, and returns the previous value.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::atomic::{AtomicBool, Ordering};
+    ///
+    /// let value = AtomicBool::new(true);
+    /// assert!(value.fetch_not(Ordering::Relaxed));
+    /// assert!(!value.load(Ordering::Relaxed));
+    /// ```
     #[inline]
     #[track_caller]
     pub fn fetch_not(&self, order: Ordering) -> bool {
@@ -270,12 +378,21 @@ impl AtomicBool {
     }
 }
 
-/// What a pointer has of integers.
+/// Defines the methods that change the address of a pointer.
 macro_rules! pointer {
     ($($method:ident $doc:literal,)*) => {
         impl<T> AtomicPtr<T> {
             $(
                 #[doc = $doc]
+                ///
+                /// # Examples
+                /// ```
+                /// use raddle::atomic::{AtomicPtr, Ordering};
+                ///
+                /// let place = std::ptr::null_mut::<u16>();
+                /// let value = AtomicPtr::new(place);
+                #[doc = concat!("assert_eq!(value.", stringify!($method), "(2, Ordering::Relaxed), place);")]
+                /// ```
                 #[inline]
                 #[track_caller]
                 pub fn $method(&self, value: usize, order: Ordering) -> *mut T {
@@ -287,13 +404,13 @@ macro_rules! pointer {
 }
 
 pointer! {
-    fetch_ptr_add "Adds so many times the size of `T` to the address; returns the pointer before.",
-    fetch_ptr_sub "Subtracts so many times the size of `T` from the address; returns the pointer before.",
-    fetch_byte_add "Adds so many bytes to the address; returns the pointer before.",
-    fetch_byte_sub "Subtracts so many bytes from the address; returns the pointer before.",
-    fetch_and "Bitwise \"and\" with the address; returns the pointer before.",
-    fetch_or "Bitwise \"or\" with the address; returns the pointer before.",
-    fetch_xor "Bitwise \"xor\" with the address; returns the pointer before.",
+    fetch_ptr_add "Adds `value` times the size of `T` to the address, and returns the previous pointer.",
+    fetch_ptr_sub "Subtracts `value` times the size of `T` from the address, and returns the previous pointer.",
+    fetch_byte_add "Adds `value` bytes to the address, and returns the previous pointer.",
+    fetch_byte_sub "Subtracts `value` bytes from the address, and returns the previous pointer.",
+    fetch_and "Performs a bitwise \"and\" on the address, and returns the previous pointer.",
+    fetch_or "Performs a bitwise \"or\" on the address, and returns the previous pointer.",
+    fetch_xor "Performs a bitwise \"xor\" on the address, and returns the previous pointer.",
 }
 
 impl<T> fmt::Pointer for AtomicPtr<T> {
@@ -302,13 +419,13 @@ impl<T> fmt::Pointer for AtomicPtr<T> {
     }
 }
 
-/// What fences are steps of: no two of them conflict.
+/// The object of all fences. Two fences do not conflict.
 static FENCE: u8 = 0;
 
-/// [`std::sync::atomic::fence`], seen by explorers: together with atomic accesses it orders memory between threads.
+/// [`std::sync::atomic::fence`], visible to explorers. Together with atomic accesses it orders memory between threads.
 ///
 /// # Panics
-/// If `order` is `Relaxed`.
+/// Panics if `order` is `Relaxed`.
 ///
 /// # Examples
 /// ```
@@ -339,10 +456,17 @@ pub fn fence(order: Ordering) {
     rt::ordered(&op, Memory::Fence(order), || format!("{order:?}"));
 }
 
-/// [`std::sync::atomic::compiler_fence`], seen by explorers as a step that orders nothing between threads.
+/// [`std::sync::atomic::compiler_fence`], visible to explorers as a step that orders nothing between threads.
 ///
 /// # Panics
-/// If `order` is `Relaxed`.
+/// Panics if `order` is `Relaxed`.
+///
+/// # Examples
+/// ```
+/// use raddle::atomic::{Ordering, compiler_fence};
+///
+/// compiler_fence(Ordering::SeqCst); // the compiler moves no access across this line
+/// ```
 #[inline]
 #[track_caller]
 pub fn compiler_fence(order: Ordering) {
