@@ -142,7 +142,7 @@ pub(crate) const EARLY_TIMEOUTS: usize = 8;
 
 /// The rules of each execution of an exploration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "independent options")]
 pub(crate) struct Rules {
     pub(crate) grain: Grain,
     pub(crate) time: Time,

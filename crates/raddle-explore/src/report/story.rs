@@ -42,12 +42,10 @@ pub(super) struct Story<'a> {
 
 impl<'a> Story<'a> {
     pub(super) fn new(trace: &'a Trace, pair: Option<Race>) -> Self {
-        // A start declares the object of the new thread; a pool's worker declares its own when it terminates.
+        // A start declares the object of the new thread. A thread of the toolkit declares its own when it terminates.
         let thread = |record: &StepRecord| match record.kind? {
             Kind::Start => Some((record.object?, record.starts?)),
-            Kind::Terminate if record.verb == Some(Kind::Terminate.verb()) => {
-                Some((record.object?, record.thread))
-            }
+            Kind::Terminate if record.ends => Some((record.object?, record.thread)),
             _ => None,
         };
         Self { trace, pair, threads: trace.records.iter().filter_map(thread).collect() }

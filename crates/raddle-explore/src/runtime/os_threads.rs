@@ -6,7 +6,7 @@
 //!
 //! A thread is reused only if its thread-locals are unchanged, bit by bit, since it started. Otherwise it terminates,
 //! which drops the program's thread-locals, so that every task finds fresh ones.
-#![expect(clippy::disallowed_methods, reason = "this is below the seam: what raddle's threads run on here")]
+#![expect(clippy::disallowed_methods, reason = "below the seam: the threads that raddle's threads run on")]
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ impl Drop for OsThread {
 #[derive(Debug, Default)]
 struct Mailbox {
     mail: Mutex<Option<Mail>>,
-    came: Condvar,
+    arrived: Condvar,
 }
 
 enum Mail {
@@ -62,14 +62,15 @@ impl std::fmt::Debug for Mail {
 impl Mailbox {
     fn put(&self, mail: Mail) {
         let before = lock(&self.mail).replace(mail);
-        self.came.notify_one();
+        self.arrived.notify_one();
         drop(before);
     }
 
     /// Waits for the next job. Returns `None` if the thread is to terminate.
     fn get(&self) -> Option<Work> {
         let empty = |mail: &mut Option<Mail>| mail.is_none();
-        let mut mail = self.came.wait_while(lock(&self.mail), empty).unwrap_or_else(PoisonError::into_inner);
+        let mut mail =
+            self.arrived.wait_while(lock(&self.mail), empty).unwrap_or_else(PoisonError::into_inner);
         match mail.take()? {
             Mail::Work(work) => Some(work),
             Mail::End => None,
@@ -83,8 +84,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 struct Work {
     job: Job,
-    member: OsThread,
-    home: Weak<Mutex<Vec<OsThread>>>,
+    thread: OsThread,
+    pool: Weak<Mutex<Vec<OsThread>>>,
 }
 
 thread_local! {
@@ -119,23 +120,23 @@ pub(crate) fn park_forever() -> ! {
 
 /// A thread that waits for the start of its job.
 pub(crate) struct PreparedThread {
-    member: OsThread,
+    thread: OsThread,
     job: Job,
-    home: Weak<Mutex<Vec<OsThread>>>,
+    pool: Weak<Mutex<Vec<OsThread>>>,
 }
 
 impl PreparedThread {
     /// Starts the job.
     pub(crate) fn start(self) {
-        let Self { member, job, home } = self;
-        let mailbox = member.0.clone();
-        mailbox.put(Mail::Work(Work { job, member, home }));
+        let Self { thread, job, pool } = self;
+        let mailbox = thread.0.clone();
+        mailbox.put(Mail::Work(Work { job, thread, pool }));
     }
 }
 
 impl std::fmt::Debug for PreparedThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entrance").finish_non_exhaustive()
+        f.debug_struct("PreparedThread").finish_non_exhaustive()
     }
 }
 
@@ -181,17 +182,17 @@ impl OsThreads {
     pub(crate) fn prepare(&self, job: Job, stack_size: Option<usize>) -> io::Result<PreparedThread> {
         let pooled = stack_size.is_none();
         let idle = if pooled { lock(&self.idle).pop() } else { None };
-        let member = match idle {
-            Some(member) => member,
+        let thread = match idle {
+            Some(thread) => thread,
             None => self.start_thread(stack_size)?,
         };
-        let home = if pooled { Arc::downgrade(&self.idle) } else { Weak::new() };
-        Ok(PreparedThread { member, job, home })
+        let pool = if pooled { Arc::downgrade(&self.idle) } else { Weak::new() };
+        Ok(PreparedThread { thread, job, pool })
     }
 
     fn start_thread(&self, stack_size: Option<usize>) -> io::Result<OsThread> {
         let mailbox = Arc::new(Mailbox::default());
-        let member = OsThread(mailbox.clone());
+        let thread = OsThread(mailbox.clone());
         let (processor, number) = (self.processor, self.number);
         let mut builder = std::thread::Builder::new().name("explored".to_owned());
         if let Some(bytes) = stack_size {
@@ -200,16 +201,16 @@ impl OsThreads {
         builder.spawn(move || {
             let _registered = Registered::new();
             pin(processor);
-            while let Some(Work { job, member, home }) = mailbox.get() {
+            while let Some(Work { job, thread, pool }) = mailbox.get() {
                 set_timer_slack(number);
                 if !job() {
                     return; // and the thread-locals are dropped
                 }
-                let Some(home) = home.upgrade() else { return };
-                lock(&home).push(member);
+                let Some(pool) = pool.upgrade() else { return };
+                lock(&pool).push(thread);
             }
         })?;
-        Ok(member)
+        Ok(thread)
     }
 }
 

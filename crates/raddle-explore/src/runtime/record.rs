@@ -56,7 +56,7 @@ pub(crate) struct Pending {
 
 /// One step, as a report shows it.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing, and they are independent")]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(crate) struct StepRecord {
     pub(crate) thread: usize,
     pub(crate) clock: Duration,

@@ -171,7 +171,7 @@ impl Execution {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
+    #[expect(clippy::disallowed_methods, reason = "below the seam")]
     pub(super) fn await_token<'a>(
         &'a self,
         mut state: MutexGuard<'a, ExecutionState>,
@@ -240,7 +240,7 @@ impl Execution {
     }
 
     /// Waits, on the search thread, until the execution has finished.
-    #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
+    #[expect(clippy::disallowed_methods, reason = "below the seam")]
     pub(super) fn await_end(&self) {
         while !self.lock().finished {
             std::thread::park();

@@ -26,7 +26,7 @@ const MAX_POLLS: usize = 8;
 /// One wake of the tasks parked on a word: the number of tasks that it may still resume.
 type Wake = usize;
 
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing, and they are independent")]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(crate) struct ExecutionState {
     pub(crate) rules: Rules,
     /// Tells whether the program under exploration may end.

@@ -78,7 +78,7 @@ impl Execution {
 
     /// For the watchdog: unwinds `other` while `blocked_outside`, which has the token, is blocked outside the toolkit.
     /// Returns when `other` has terminated or blocks, or after a moment.
-    #[expect(clippy::disallowed_methods, reason = "this is below the seam")]
+    #[expect(clippy::disallowed_methods, reason = "below the seam")]
     pub(crate) fn unwind_beside(&self, blocked_outside: usize, other: usize) {
         let state = self.lock();
         let begun = state.tasks[other].os_thread.is_some() && !state.tasks[other].has_terminated();

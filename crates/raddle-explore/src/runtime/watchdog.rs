@@ -35,7 +35,7 @@ struct FutexWait {
 const SAMPLES: usize = 3;
 
 impl StallDetector {
-    #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
+    #[expect(clippy::disallowed_methods, reason = "progress is measured in real time")]
     pub(crate) fn new(in_test: bool) -> Self {
         Self { began: Instant::now(), in_test, last: None, times: 0 }
     }
@@ -71,7 +71,7 @@ impl StallDetector {
     }
 
     /// The start of the exploration, in seconds since the machine started.
-    #[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
+    #[expect(clippy::disallowed_methods, reason = "progress is measured in real time")]
     fn began(&self) -> Option<f64> {
         let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
         let now: f64 = uptime.split(' ').next()?.parse().ok()?;
@@ -154,7 +154,7 @@ pub(crate) fn report_stalled(monitor: &Monitor, since: Duration) -> Option<Trace
 
 /// The task for which `blocked` waits, if it is one. The other tasks are unwound one after the other. If that wakes
 /// `blocked`, the last one has held what it waited for.
-#[expect(clippy::disallowed_methods, reason = "the time that passes outside is real")]
+#[expect(clippy::disallowed_methods, reason = "progress is measured in real time")]
 fn holder_of(execution: &Execution, blocked: usize, native_id: u64, count: usize) -> Option<usize> {
     let before = FutexWait::read(native_id)?;
     (0..count).filter(|&other| other != blocked).find(|&other| {
@@ -199,7 +199,7 @@ fn system_says(native_id: u64) -> String {
 
 /// Whether a foreign thread of an explored program may be alive. A thread without a name inherits that of the thread
 /// which started it.
-#[expect(clippy::disallowed_methods, reason = "that thread runs in real time")]
+#[expect(clippy::disallowed_methods, reason = "a foreign thread runs in real time")]
 pub(crate) fn has_foreign_threads() -> bool {
     let now = || {
         let registered = registered();

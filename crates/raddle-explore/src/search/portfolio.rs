@@ -109,7 +109,7 @@ impl Portfolio {
     pub(crate) fn run(&mut self, runner: &Runner, rules: Rules) -> (Trace, Strategy) {
         macro_rules! run {
             ($policy:expr) => {{
-                let policy = $policy.take().expect("a policy is given back after each execution");
+                let policy = $policy.take().expect("every execution returns its policy");
                 let (trace, policy) = runner.run(rules, policy);
                 *$policy = Some(policy);
                 trace

@@ -35,7 +35,7 @@ impl<'a> Shrinker<'a> {
         Self { runner, rules, left: REPLAYS, steps_left: STEPS, until }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the time that the search takes is real")]
+    #[expect(clippy::disallowed_methods, reason = "the search is limited in real time")]
     fn run<P: Policy + 'static>(&mut self, policy: P) -> Option<(Trace, P)> {
         if self.steps_left == 0 || self.until.is_some_and(|until| Instant::now() >= until) {
             return None;
