@@ -77,6 +77,16 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
 /// A blocking iterator over the items of a queue, created by [`BaseQueue::iter`].
 ///
 /// It ends once the queue is shut down and empty.
+///
+/// # Examples
+/// ```
+/// use raddle::Queue;
+///
+/// let queue: Queue<_> = [1, 2].into_iter().collect();
+/// queue.shutdown();
+/// let mut items = queue.iter();
+/// assert_eq!((items.next(), items.next(), items.next()), (Some(1), Some(2), None));
+/// ```
 #[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct Iter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
@@ -97,6 +107,18 @@ impl<T, O: Order<T>> FusedIterator for Iter<'_, T, O> {}
 /// A non-blocking iterator over the items of a queue, created by [`BaseQueue::try_iter`].
 ///
 /// It ends whenever the queue is empty, and continues if items are put later.
+///
+/// # Examples
+/// ```
+/// use raddle::Queue;
+///
+/// let queue = Queue::unbounded();
+/// let mut items = queue.try_iter();
+/// assert_eq!(items.next(), None);
+/// queue.put(1)?;
+/// assert_eq!(items.next(), Some(1));
+/// # Ok::<(), raddle::queue::ShutDownError<i32>>(())
+/// ```
 #[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct TryIter<'a, T, O: Order<T>> {
     queue: &'a BaseQueue<T, O>,
@@ -115,6 +137,20 @@ impl<T, O: Order<T>> Iterator for TryIter<'_, T, O> {
 /// A blocking iterator that shares ownership of a queue, created by [`BaseQueue::into_iter`].
 ///
 /// It ends once the queue is shut down and empty.
+///
+/// # Examples
+/// ```
+/// use raddle::Queue;
+/// use std::sync::Arc;
+///
+/// fn squares(numbers: Arc<Queue<u32>>) -> impl Iterator<Item = u32> {
+///     numbers.into_iter().map(|number| number * number)
+/// }
+///
+/// let numbers: Arc<Queue<_>> = Arc::new((1..=3).collect());
+/// numbers.shutdown();
+/// assert_eq!(squares(numbers).collect::<Vec<_>>(), [1, 4, 9]);
+/// ```
 #[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct OwnedIter<T, O: Order<T>> {
     queue: Arc<BaseQueue<T, O>>,
@@ -132,7 +168,17 @@ impl<T, O: Order<T>> Iterator for OwnedIter<T, O> {
 
 impl<T, O: Order<T>> FusedIterator for OwnedIter<T, O> {}
 
-/// The items that are left in a queue of which there is no other user, the next one first.
+/// An iterator over the items that are left in a queue, created by `into_iter` on a queue taken by value.
+///
+/// No other thread can use the queue any more, so the iterator never blocks.
+///
+/// # Examples
+/// ```
+/// use raddle::PriorityQueue;
+///
+/// let queue: PriorityQueue<_> = [3, 1, 2].into_iter().collect();
+/// assert_eq!(queue.into_iter().collect::<Vec<_>>(), [1, 2, 3]);
+/// ```
 #[must_use = "iterators are lazy and get nothing unless consumed"]
 pub struct IntoIter<T, O: Order<T>> {
     queue: BaseQueue<T, O>,

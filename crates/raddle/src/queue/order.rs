@@ -6,7 +6,23 @@ use std::collections::VecDeque;
 /// The order in which a [`BaseQueue`](crate::queue::BaseQueue) gives its items out: [`Fifo`], [`Lifo`] or
 /// [`SmallestFirst`].
 ///
-/// This trait is sealed.
+/// This trait is sealed: there are no other orders.
+///
+/// # Examples
+/// A function that works with every kind of queue:
+///
+/// ```
+/// use raddle::queue::{BaseQueue, Order};
+/// use raddle::{LifoQueue, Queue};
+///
+/// fn first_and_last<O: Order<u32>>(queue: &BaseQueue<u32, O>) -> Option<(u32, u32)> {
+///     let items = queue.try_get_many(1_000);
+///     Some((*items.first()?, *items.last()?))
+/// }
+///
+/// assert_eq!(first_and_last(&(1..=3).collect::<Queue<_>>()), Some((1, 3)));
+/// assert_eq!(first_and_last(&(1..=3).collect::<LifoQueue<_>>()), Some((3, 1)));
+/// ```
 pub trait Order<T>: sealed::Sealed {
     /// Keeps the items behind one lock.
     #[doc(hidden)]
@@ -22,14 +38,38 @@ pub trait Order<T>: sealed::Sealed {
 }
 
 /// First in, first out: the order of [`Queue`](crate::Queue).
+///
+/// # Examples
+/// ```
+/// use raddle::queue::{BaseQueue, Fifo};
+///
+/// let queue: BaseQueue<_, Fifo> = [3, 1, 2].into_iter().collect();
+/// assert_eq!(queue.into_iter().collect::<Vec<_>>(), [3, 1, 2]);
+/// ```
 #[derive(Debug)]
 pub enum Fifo {}
 
 /// Last in, first out: the order of [`LifoQueue`](crate::LifoQueue).
+///
+/// # Examples
+/// ```
+/// use raddle::queue::{BaseQueue, Lifo};
+///
+/// let queue: BaseQueue<_, Lifo> = [3, 1, 2].into_iter().collect();
+/// assert_eq!(queue.into_iter().collect::<Vec<_>>(), [2, 1, 3]);
+/// ```
 #[derive(Debug)]
 pub enum Lifo {}
 
 /// The smallest item first, equal items first in, first out: the order of [`PriorityQueue`](crate::PriorityQueue).
+///
+/// # Examples
+/// ```
+/// use raddle::queue::{BaseQueue, SmallestFirst};
+///
+/// let queue: BaseQueue<_, SmallestFirst> = [3, 1, 2].into_iter().collect();
+/// assert_eq!(queue.into_iter().collect::<Vec<_>>(), [1, 2, 3]);
+/// ```
 #[derive(Debug)]
 pub enum SmallestFirst {}
 
