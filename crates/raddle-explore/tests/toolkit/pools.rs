@@ -95,6 +95,17 @@ fn the_last_of_two_handles_waits_for_the_task() {
 }
 
 #[test]
+fn worker_of_a_leaked_pool_terminates_with_the_program() {
+    let scenario = || {
+        let pool = ThreadPoolExecutor::new(1);
+        let value = pool.submit(|| 1).result().unwrap();
+        std::mem::forget(pool);
+        value
+    };
+    assert_eq!(every(scenario), BTreeSet::from([1]));
+}
+
+#[test]
 fn cancelling_shutdown_against_the_worker() {
     let scenario = || {
         let pool = ThreadPoolExecutor::new(1);

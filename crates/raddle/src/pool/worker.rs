@@ -174,8 +174,9 @@ impl LimitedQueue for PoolInner {
 
 // Phases of a worker.
 const STARTING: u32 = 0;
+/// Has a task, and is counted as busy.
 const WORKING: u32 = 1;
-/// Parked, and not counted as busy.
+/// Has no task: dequeues one, spins or parks.
 const IDLE: u32 = 3;
 /// Dequeues no more tasks, and is not counted as a worker.
 const GONE: u32 = 2;
@@ -245,11 +246,15 @@ impl Worker {
             match &action {
                 // The keep-alive token is held while the next task may be about to come.
                 NextAction::Spin => {}
+                NextAction::Park(_) => state.release_finished(&mut deferred),
+                NextAction::Run(_) => {
+                    self.phase.store(WORKING, Relaxed);
+                    state.release_finished(&mut deferred);
+                }
                 NextAction::Exit => {
                     self.phase.store(GONE, Relaxed);
                     state.release_finished(&mut deferred);
                 }
-                _ => state.release_finished(&mut deferred),
             }
             shared.publish_hints(&mut state);
             drop(state);
@@ -259,9 +264,7 @@ impl Worker {
                 NextAction::Run(task) => return Some(task),
                 NextAction::Exit => return None,
                 NextAction::Park(waiter) => {
-                    self.phase.store(IDLE, Relaxed);
                     waiter.wait(op, None);
-                    self.phase.store(WORKING, Relaxed);
                     state = shared.state.lock();
                     state.waking -= 1;
                 }
@@ -290,11 +293,12 @@ impl Worker {
 
     /// Counts the worker as free: it has finished its task.
     fn return_for_task(&self, state: &mut PoolState) {
-        if self.phase.swap(WORKING, Relaxed) == STARTING {
+        if self.phase.load(Relaxed) == STARTING {
             state.starting -= 1;
         } else {
             state.busy -= 1;
         }
+        self.phase.store(IDLE, Relaxed);
         self.stop_finishing();
     }
 
@@ -303,7 +307,7 @@ impl Worker {
         match self.phase.swap(GONE, Relaxed) {
             STARTING => state.starting -= 1,
             WORKING => state.busy -= 1,
-            // A scheduler unwound it while it was parked, as it does with the threads of a terminated program.
+            // A scheduler unwound it while it had no task, as it does with the threads of a terminated program.
             IDLE => {}
             _ => return,
         }
