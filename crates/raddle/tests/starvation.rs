@@ -1,4 +1,4 @@
-//! No thread that waits for a lock is overtaken for long: how often a holder that reacquires at once goes ahead of it.
+//! A waiter is not overtaken for long by a holder that releases and reacquires the lock at once.
 //!
 //! The bound is counted in cycles of the holder, not in time, and only those count that begin when the waiter has waited for
 //! longer than the documented millisecond. A busy machine may keep the waiter from waiting in the first place, so a measurement that
@@ -19,7 +19,7 @@ use support::{LIMIT, finish};
 const BOUND: Duration = Duration::from_millis(1);
 const HOLDS: [Duration; 3] = [Duration::from_micros(300), Duration::from_millis(1), Duration::from_millis(5)];
 
-/// The ways in which a thread asks for a lock.
+/// The forms of acquire.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Plain,
@@ -28,11 +28,11 @@ enum Way {
     Try,
 }
 
-/// A lock that can be asked for in each way. `inside` runs with the lock held; says whether it did.
+/// A lock with each form of acquire. `inside` runs with the lock held; returns whether it did.
 trait AnyLock: Default + Send + Sync + 'static {
     fn with(&self, way: Way, inside: impl FnOnce()) -> bool;
 
-    /// Waits for `condition` with the lock given up, and runs `inside` once it is back.
+    /// Waits for `condition`, which releases the lock, and runs `inside` once the lock is reacquired.
     fn wait(&self, condition: &Condition, waits: impl FnOnce(), inside: impl FnOnce());
 
     fn notify(&self, condition: &Condition) -> usize;
@@ -73,7 +73,7 @@ any_lock!(Mutex<()>, lock, lock_timeout, lock_deadline, try_lock);
 any_lock!(RLock, lock, lock_timeout, lock_deadline, try_lock);
 any_lock!(ReentrantMutex<()>, lock, lock_timeout, lock_deadline, try_lock);
 
-/// A thread that holds a lock for `hold`, again and again, and notes when each cycle began.
+/// A thread that repeatedly holds a lock for `hold`, and records when each cycle began.
 struct Holder {
     over: Arc<AtomicBool>,
     begun: Arc<std::sync::Mutex<Vec<Instant>>>,
@@ -98,7 +98,7 @@ impl Holder {
         Self { over, begun, thread }
     }
 
-    /// How many cycles began since a thread had waited for too long.
+    /// Returns the number of cycles that began since a thread had waited for too long.
     fn cycles(&self, waits_since: Instant) -> usize {
         let begun = self.begun.lock().unwrap();
         begun.iter().rev().take_while(|begun| **begun > waits_since + BOUND).count()
@@ -125,7 +125,7 @@ fn bounded(what: &str, measure: impl Fn() -> Vec<usize>) {
     panic!("{what}: cycles of the holder after the bound had passed (median, most): {seen:?}");
 }
 
-/// The cycles that `holder` goes ahead of a waiter, in so many waits.
+/// Returns the cycles by which `holder` overtakes a waiter, in each of `waits` waits.
 fn overtaken<L: AnyLock>(waits: usize, way: Way, holder: Way, hold: Duration) -> Vec<usize> {
     let lock = Arc::new(L::default());
     let holder = Holder::start(&lock, holder, hold);
@@ -140,7 +140,7 @@ fn overtaken<L: AnyLock>(waits: usize, way: Way, holder: Way, hold: Duration) ->
     cycles
 }
 
-/// The same on the way back into the lock after a condition was notified.
+/// The same for the reacquisition of the lock after a notification.
 fn overtaken_on_the_way_back<L: AnyLock>(waits: usize, hold: Duration) -> Vec<usize> {
     let parts = (Arc::new(L::default()), Arc::new(Condition::new()));
     let holder = Holder::start(&parts.0, Way::Plain, hold);
@@ -213,7 +213,7 @@ fn waiter_is_not_overtaken<L: AnyLock>(what: &str) {
     }
 }
 
-// One after the other in one test: each other would only be in their way.
+// One after the other in one test, because concurrent measurements would disturb each other.
 #[test]
 fn waiter_is_overtaken_for_a_millisecond_at_most() {
     waiter_is_not_overtaken::<Lock>("Lock");

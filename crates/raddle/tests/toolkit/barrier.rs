@@ -111,7 +111,7 @@ fn action_runs_once_per_round_before_any_thread_continues() {
             let rounds = acted.fetch_add(1, Relaxed) + 1;
             assert_eq!(come.load(Relaxed), 3 * rounds, "not all have come");
         });
-        let next = Barrier::new(3); // so that nobody comes again while others still look
+        let next = Barrier::new(3); // so that no thread arrives again while others still look
         thread::scope(|s| {
             for _ in 0..3 {
                 s.spawn(|| {
@@ -149,7 +149,11 @@ fn panicking_action_breaks_the_barrier() {
         let barrier = Arc::new(Barrier::new(3).action(|| std::panic::resume_unwind(Box::new("the action"))));
         let others = waiting(&barrier, 2);
         let payload = catch_unwind(AssertUnwindSafe(|| barrier.wait())).unwrap_err();
-        assert_eq!(payload.downcast_ref(), Some(&"the action"), "the action's failure goes to who ran it");
+        assert_eq!(
+            payload.downcast_ref(),
+            Some(&"the action"),
+            "the thread that ran the action gets its panic"
+        );
         all_broken(others);
         assert!(barrier.is_broken());
         assert_eq!(barrier.n_waiting(), 0);
@@ -228,7 +232,7 @@ fn abort_lasts_until_reset() {
 fn reset_breaks_the_current_round_only() {
     within_limit(|| {
         let barrier = Arc::new(Barrier::new(3));
-        barrier.reset(); // with nobody there
+        barrier.reset(); // without waiters
         a_round_works(&barrier);
         let others = waiting(&barrier, 2);
         barrier.reset();
@@ -264,7 +268,7 @@ fn n_waiting_counts_only_while_a_round_fills() {
     });
 }
 
-/// What goes on during an action that waits for `go`: the thread that runs it, and the two others of its round.
+/// A round during its action, which waits for `go`: the thread that runs the action, and the two others.
 struct Acting {
     barrier: Arc<Barrier<'static>>,
     go: Arc<Event>,
@@ -442,7 +446,7 @@ fn late_timeout_breaks_the_round_for_all_or_none() {
     });
 }
 
-/// Aborts and resets in the middle of everything strand nobody.
+/// Aborts and resets at arbitrary moments leave no thread waiting.
 #[test]
 fn no_thread_is_left_waiting() {
     within_limit(|| {

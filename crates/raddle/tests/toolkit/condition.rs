@@ -30,7 +30,7 @@ fn panic_of(body: impl FnOnce()) -> String {
         .map_or_else(|payload| *payload.downcast().expect("a text"), |text| (*text).to_owned())
 }
 
-/// How many wait, which only `Debug` tells.
+/// Returns the number of waiters, which only `Debug` shows.
 fn waiting(condition: &Condition) -> usize {
     let text = format!("{condition:?}");
     text.strip_prefix("Condition { waiting: ").unwrap().strip_suffix(" }").unwrap().parse().unwrap()
@@ -144,7 +144,7 @@ fn notify_returns_the_number_of_woken_threads() {
         let (mutex, condition) = (Mutex::new(()), Condition::new());
         assert_eq!(condition.notify(&mutex.lock(), 3), 0);
         assert_eq!(condition.notify_all(&mutex.lock()), 0);
-        condition.notify_one(&mutex.lock()); // for nobody, and not for those who come later
+        condition.notify_one(&mutex.lock()); // no thread waits, and the notification is not stored
         thread::scope(|s| {
             for _ in 0..5 {
                 s.spawn(|| condition.wait(&mut mutex.lock()));
@@ -177,7 +177,7 @@ fn timed_out_wait_reacquires_the_lock() {
     });
 }
 
-/// A limit of zero polls: whoever waits for the lock meanwhile may have it, and notify.
+/// A timeout of zero polls: a thread that waits for the lock can acquire it meanwhile, and notify.
 #[test]
 fn wait_with_a_zero_timeout_releases_the_lock() {
     within_limit(|| {
@@ -212,7 +212,7 @@ fn wait_for_returns_the_last_result_of_the_predicate() {
         assert_eq!(asked, 2, "once before the wait and once after it");
         assert!(!condition.wait_for_timeout(&mut held, SHORT, |_| false));
         assert!(!condition.wait_for_deadline(&mut held, past(), |_| false));
-        // It comes true at the last look, though nobody notified.
+        // The predicate is true at the last check, although no thread notified.
         assert!(condition.wait_for_timeout(&mut held, SHORT, |n| {
             *n += 1;
             *n == 2
@@ -269,7 +269,7 @@ fn timeout_neither_loses_nor_doubles_a_notification() {
     });
 }
 
-/// The same where the two meet all the time: whoever polls is in line for a moment only.
+/// The same under constant contention: a polling thread is queued for a moment only.
 #[test]
 fn polling_waiter_counts_each_notification() {
     within_limit(|| {
@@ -325,11 +325,11 @@ fn condition_serves_one_lock_at_a_time() {
             drop(held);
             condition.notify_all(&one.lock());
         });
-        assert!(!condition.wait_timeout(&mut other.lock(), Duration::ZERO)); // nobody waits any more
+        assert!(!condition.wait_timeout(&mut other.lock(), Duration::ZERO)); // no thread waits any more
     });
 }
 
-/// Python's `RuntimeError`: a guard is no proof where its lock can be released by hand.
+/// Python's `RuntimeError`: the lock of a guard may have been released by hand.
 #[test]
 fn wait_and_notify_without_the_lock_panic() {
     within_limit(|| {

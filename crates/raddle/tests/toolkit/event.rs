@@ -57,7 +57,7 @@ fn set_releases_all_waiters() {
     });
 }
 
-/// A raised flag that is lowered at once has still been raised for all who waited.
+/// A set event that is cleared at once still releases all threads that waited.
 #[test]
 #[cfg(target_os = "linux")]
 fn set_followed_by_clear_releases_all_waiters() {
@@ -129,8 +129,8 @@ fn set_happens_before_the_waits_that_it_ends() {
     });
 }
 
-/// The usual way to say that there is work: store it, then set; clear, then look. Whoever lowers the flag last
-/// must see the work of everybody who raised it before, even if it was up already.
+/// The usual protocol for work: store it, then set; clear, then look. The last `clear` has to see the work stored before each
+/// earlier `set`, even if the event was set already.
 #[test]
 fn set_of_a_set_event_publishes_too() {
     // The watch of debug builds orders everything; without it, a miss came up once in some ten thousand rounds.
@@ -155,7 +155,7 @@ fn set_of_a_set_event_publishes_too() {
                 missed += u32::from(seen != round && !event.is_set());
             }
         });
-        assert_eq!(missed, 0, "work that nobody will look for");
+        assert_eq!(missed, 0, "work that no thread will look for");
     });
 }
 

@@ -241,7 +241,7 @@ fn each_waiter_acquires_the_lock() {
             .map(|n| {
                 let (lock, got) = (lock.clone(), got.clone());
                 Thread::spawn(move || {
-                    // Some give up now and then, which must not cost the others their wake-up.
+                    // Some waiters time out, which must not cost the others their wakeup.
                     while n % 2 == 0 && !lock.acquire_timeout(Duration::from_micros(100)) {}
                     if n % 2 == 1 {
                         lock.acquire();
@@ -336,7 +336,7 @@ fn wait_without_a_deadline_never_times_out() {
     });
 }
 
-/// A thread that has left a scheduler is nobody until it is asked who it is, even if that is at its very end.
+/// A thread that has left a scheduler has no identity until it needs one, even if that is during its termination.
 #[test]
 fn terminating_thread_owns_no_free_lock() {
     static FREE: RLock = RLock::new();
@@ -355,7 +355,7 @@ fn terminating_thread_owns_no_free_lock() {
         reason = "the thread must not have met raddle when it makes its local"
     )]
     let thread = std::thread::spawn(|| {
-        LAST.set(Some(Last(send))); // dropped after whatever raddle keeps for the thread
+        LAST.set(Some(Last(send))); // dropped after the locals of raddle
         under(Unkind::default(), || ());
     });
     thread.join().unwrap();

@@ -1,4 +1,4 @@
-//! `Semaphore` and `BoundedSemaphore`: permits, taken and given back.
+//! `Semaphore` and `BoundedSemaphore`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -115,7 +115,7 @@ fn request_beyond_the_bound_is_an_error() {
             && bounded.acquire_many_deadline(3, past()).is_none()
     );
     assert_eq!((bounded.available(), bounded.n_waiting()), (2, 0));
-    // And it is no as soon as it is known: nobody behind it has to wait.
+    // It returns at once, so it does not block the waiters behind it.
     assert!(bounded.acquire_many_timeout(3, Duration::MAX).is_none());
 }
 
@@ -204,7 +204,7 @@ fn waiters_are_served_in_fifo_order() {
     });
 }
 
-/// The first in line asks for three; one permit at a time comes back, and nobody behind gets past.
+/// The front waiter requests three permits; permits are released one at a time, and no waiter overtakes it.
 #[test]
 fn small_request_does_not_overtake_a_large_one() {
     within_limit(|| {
@@ -269,7 +269,7 @@ fn release_serves_as_many_waiters_as_possible() {
     });
 }
 
-/// A grant and a time-out at once: the permit is either taken or left, never lost, never doubled.
+/// If a grant and a timeout coincide, the permit is either acquired or left, never lost or doubled.
 #[test]
 fn timeout_neither_loses_nor_creates_a_permit() {
     repeat(300, || {
@@ -294,7 +294,7 @@ fn timeout_neither_loses_nor_creates_a_permit() {
     });
 }
 
-/// The same where the two meet all the time: whoever polls is in line for a moment only.
+/// The same under constant contention: a polling thread is queued for a moment only.
 #[test]
 fn polling_thread_keeps_each_permit() {
     within_limit(|| {
@@ -359,7 +359,7 @@ fn zero_permits_can_be_acquired() {
     assert_eq!((semaphore.available(), bounded.available()), (0, 0));
 }
 
-/// A scheduler tells by the object which steps conflict, so a permit must name its semaphore as it is.
+/// A scheduler derives from the object which steps conflict, so a permit has to name its semaphore.
 #[test]
 fn steps_of_a_permit_name_its_semaphore() {
     let recording = Recording::start();
