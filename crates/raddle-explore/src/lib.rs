@@ -8,7 +8,7 @@
 //!
 //! # A test
 //!
-//! ```no_run
+//! ```should_panic
 //! use raddle::{Shared, Thread};
 //! use std::sync::Arc;
 //!
@@ -142,6 +142,8 @@ pub use report::Report;
 
 /// Runs `program` under every relevant schedule, with the defaults of [`Explorer`], and returns the outcome if no
 /// execution failed.
+///
+/// If nothing was interleaved, because no two threads accessed the same object, it writes a warning to standard error.
 ///
 /// # Panics
 /// Panics with the report if an execution fails.

@@ -174,3 +174,21 @@ pub struct Survey {
     /// The report of the first failure.
     pub first: Option<Box<Report>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_displayed_in_words() {
+        let exhausted = |classes, executions, independent| {
+            Outcome::Exhausted { classes, executions, independent }.to_string()
+        };
+        assert_eq!(exhausted(2, 4, false), "exhausted: 2 classes of schedules, 4 executions");
+        assert_eq!(
+            exhausted(1, 1, true),
+            "exhausted: 1 class of schedules, 1 execution; nothing was interleaved"
+        );
+        assert_eq!(Outcome::Inconclusive { executions: 1 }.to_string(), "inconclusive after 1 execution");
+    }
+}
