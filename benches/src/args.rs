@@ -7,10 +7,10 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::explore::{Goal, Main, Program, Tool};
 
-/// Measures raddle beside its peers: the toolkit without a command, the explorer with `explore`.
+/// Compares raddle with other libraries: the toolkit by default, the explorer with `explore`.
 ///
-/// All contenders of a case are measured one after the other, in a new order in each round. What counts are the
-/// ratios within one run.
+/// All contenders of a case are measured one after the other, in a new order in each round. Compare ratios within
+/// one run, not times of different runs.
 #[derive(Debug, Parser)]
 #[command(name = "raddle-bench", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Bench {
@@ -20,33 +20,32 @@ pub(crate) struct Bench {
     pub(crate) command: Option<Command>,
 }
 
-/// How the toolkit is compared.
+/// Options of the comparison of the toolkit.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct CompareArgs {
-    /// Rounds, in each of which every contender has every case once
+    /// Number of rounds; each measures every contender of every case once
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
-    /// Only cases whose name contains this, such as a group; may be repeated
+    /// Only cases whose name contains NAME; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) case: Vec<String>,
-    /// List the cases and their contenders, and measure nothing
+    /// List the cases and their contenders without measuring
     #[arg(long)]
     pub(crate) list: bool,
-    /// Write JSON, with every sample, instead of tables
+    /// Write JSON with all samples instead of tables
     #[arg(long)]
     pub(crate) json: bool,
-    /// Draw the ratios of raddle to the best peer as a chart
+    /// Write a chart of the ratios of raddle to the best peer
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
-    /// One round of very little work: it shows that everything works, and nothing about speed
+    /// One short round that tests the benchmark itself; its times mean nothing
     #[arg(long)]
     pub(crate) short: bool,
-    /// So many processes that only use the processors run beside: then, as on a single processor, the goal of all ratios
-    /// is 1.5
+    /// Run N busy processes beside the benchmark; as on a single processor, the goal of all ratios is then 1.5
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u32).range(..=1024))]
     pub(crate) busy: u32,
-    /// Compare with Python, too; this is so if there is a `python3`
+    /// Compare with Python; the default if there is a `python3`
     #[arg(long, overrides_with = "no_python")]
     pub(crate) python: bool,
     /// Do not compare with Python
@@ -55,7 +54,7 @@ pub(crate) struct CompareArgs {
 }
 
 impl CompareArgs {
-    /// The number of rounds; one if the run is short.
+    /// Returns the number of rounds; one in a short run.
     pub(crate) fn rounds(&self) -> u32 {
         if self.short { 1 } else { self.rounds }
     }
@@ -67,28 +66,28 @@ pub(crate) enum Command {
     Costs(CostsArgs),
     #[command(hide = true)]
     Measure(MeasureArgs),
-    /// Uses a processor until its standard input ends; what `--busy` starts.
+    /// Uses a processor until its standard input is closed; started by `--busy`.
     #[command(hide = true)]
     Burn,
 }
 
-/// What the toolkit costs: memory, growth with threads, items and timers, and the watch.
+/// Measures other costs of the toolkit: memory, growth with threads, items and timers, and the watch.
 #[derive(Debug, Args)]
 pub(crate) struct CostsArgs {
-    /// Very little of everything: it shows that everything works, and nothing else
+    /// A short run that tests the benchmark itself; its values mean nothing
     #[arg(long)]
     pub(crate) short: bool,
-    /// Measure some operations in this process and write what they take; what `costs` starts
+    /// Measure some operations in this process; started by `costs`
     #[arg(long, hide = true)]
     pub(crate) operations: bool,
 }
 
-/// Compares the explorer with shuttle and loom: to the first bug, and to cover every schedule.
+/// Compares the explorer with shuttle and loom: to find the first bug, and to cover all schedules.
 ///
-/// Each measurement is a process of its own, and the tools take turns, round by round.
+/// Each measurement runs in a process of its own. The tools alternate in each round.
 #[derive(Debug, Args)]
 pub(crate) struct ExploreArgs {
-    /// Rounds, in each of which every tool has every case once
+    /// Number of rounds; each runs every tool on every case once
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
     /// Write JSON instead of a table
@@ -97,8 +96,8 @@ pub(crate) struct ExploreArgs {
     /// Only this program; may be repeated
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) program: Vec<Program>,
-    /// Only with this part for the main thread; may be repeated
-    #[arg(long, value_name = "PART")]
+    /// Only with this role of the main thread; may be repeated
+    #[arg(long, value_name = "ROLE")]
     pub(crate) main: Vec<Main>,
     /// Only this goal; may be repeated
     #[arg(long, value_name = "GOAL")]
@@ -110,28 +109,28 @@ pub(crate) struct ExploreArgs {
     pub(crate) limits: Limits,
 }
 
-/// When to give up.
+/// Limits of a measurement.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Limits {
-    /// Searches for a first bug in a round, each with a seed of its own
+    /// Number of searches for the first bug per round, each with its own seed
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u64).range(1..))]
     pub(crate) seeds: u64,
-    /// Executions after which a search with a seed is given up
+    /// Maximum number of executions per search
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = value_parser!(u32).range(1..))]
     pub(crate) cap: u32,
-    /// Seconds after which a measurement is stopped
+    /// Timeout of a measurement in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..))]
     pub(crate) limit: u64,
 }
 
 impl Limits {
-    /// How long a measurement may take.
+    /// Returns the timeout of a measurement.
     pub(crate) fn time(&self) -> Duration {
         Duration::from_secs(self.limit)
     }
 }
 
-/// Takes one measurement and writes it as JSON; this is what `explore` starts.
+/// Performs one measurement and writes it as JSON; started by `explore`.
 #[derive(Debug, Args)]
 pub(crate) struct MeasureArgs {
     #[arg(long)]

@@ -1,10 +1,10 @@
-//! The real clock, and the processor's.
+//! Wall-clock time and processor time.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Time since a moment, and the time that is left until a limit.
+/// Measures the time since its start.
 #[derive(Clone, Copy)]
 pub(crate) struct Clock {
     start: Instant,
@@ -21,20 +21,20 @@ impl Clock {
         self.start.elapsed()
     }
 
-    /// What is left of `limit`; zero if it is over.
+    /// Returns the remaining time of `limit`, or zero.
     pub(crate) fn left(self, limit: Duration) -> Duration {
         limit.saturating_sub(self.elapsed())
     }
 }
 
-/// The time that processors spent on all threads of this process.
+/// Returns the processor time of all threads of this process.
 pub(crate) fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
     Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), nanos)
 }
 
-/// Lets time pass, without a processor.
+/// Sleeps for `time` without using a processor.
 #[expect(clippy::disallowed_methods, reason = "a benchmark waits for real time")]
 pub(crate) fn sleep(time: Duration) {
     std::thread::sleep(time);

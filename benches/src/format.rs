@@ -1,6 +1,6 @@
-//! Numbers and rows of tables for people.
+//! Formatting of numbers and table rows.
 
-/// One line of a table: what, and how much.
+/// A line of a table: a label and its values.
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) values: Vec<String>,
@@ -12,7 +12,7 @@ impl Row {
     }
 }
 
-/// A time in the unit that suits it.
+/// Formats a time with a suitable unit.
 pub(crate) fn time(nanos: f64) -> String {
     match nanos {
         ns if ns < 1e3 => format!("{} ns", three_digits(ns)),
@@ -22,7 +22,7 @@ pub(crate) fn time(nanos: f64) -> String {
     }
 }
 
-/// A number with three digits, or all that stand before the point.
+/// Formats a number with three significant digits, or all digits before the point.
 pub(crate) fn three_digits(number: f64) -> String {
     match number {
         n if n < 0.0995 => format!("{n:.4}"),

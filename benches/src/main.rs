@@ -1,4 +1,4 @@
-//! The program `raddle-bench`: raddle beside its peers, all of them measured in the same rounds.
+//! The program `raddle-bench`: compares raddle with other libraries, measured in the same rounds.
 #![deny(unsafe_code)]
 
 mod args;

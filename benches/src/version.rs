@@ -1,6 +1,6 @@
-//! The versions of the peers.
+//! Versions of the peers.
 
-/// The version that the workspace is locked to.
+/// Returns the version of a crate in the lock file of the workspace.
 pub(crate) fn version(package: &str) -> &'static str {
     let lock = include_str!("../../Cargo.lock");
     let after =
@@ -13,7 +13,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_versions_are_known() {
+    fn versions_are_read_from_the_lock_file() {
         assert!(version("shuttle").starts_with("0.") && version("loom").starts_with("0."));
     }
 }

@@ -1,4 +1,4 @@
-//! The file with the counts that are known: a name and a number a line.
+//! The file of accepted counts: one name and count per line.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ pub(crate) fn read() -> Result<Counts, String> {
         Some((name.trim().to_owned(), count.parse().ok()?))
     };
     text.lines()
-        .map(|line| parse(line).ok_or_else(|| format!("{PATH}: {line:?} is no name with a number")))
+        .map(|line| parse(line).ok_or_else(|| format!("{PATH}: {line:?} is not a name with a number")))
         .collect()
 }
 

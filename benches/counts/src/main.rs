@@ -1,8 +1,8 @@
-//! Counts the instructions of the operations that one thread can do alone, with valgrind's callgrind, and compares
-//! them with those in `counts.txt`. They repeat exactly on any machine, however busy, so that a regression shows.
+//! Counts the instructions of operations on one thread with valgrind's callgrind, and compares them with those in
+//! `counts.txt`. The counts do not depend on the load of the machine, so that a regression shows.
 //!
 //! ```text
-//! cargo run --release -p raddle-counts                 # compares; more than a tenth above the file is a failure
+//! cargo run --release -p raddle-counts                 # compares; fails if a count is more than 10 % above the file
 //! cargo run --release -p raddle-counts -- --accept     # writes the file
 //! ```
 #![forbid(unsafe_code)]
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use file::Counts;
 
-/// How much more than in the file is still no regression: another compiler may do a little worse.
+/// The tolerated factor: another compiler may generate slightly slower code.
 const TOLERANCE: f64 = 1.1;
 
 fn main() -> ExitCode {
@@ -36,12 +36,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// What callgrind looks at: an operation, again and again.
+/// Repeats an operation; run under callgrind.
 fn run(name: &str, times: &str) -> Result<(), String> {
-    let times = times.parse().map_err(|error| format!("{times:?} is no number: {error}"))?;
+    let times = times.parse().map_err(|error| format!("{times:?} is not a number: {error}"))?;
     operations::find(name).ok_or_else(|| format!("there is no operation {name:?}"))?(times);
     #[cfg(feature = "explorer")]
-    drop(raddle_explore::Explorer::new()); // linked in
+    drop(raddle_explore::Explorer::new()); // links the explorer
     Ok(())
 }
 
@@ -56,7 +56,7 @@ fn accept() -> Result<(), String> {
 fn compare() -> Result<(), String> {
     let (before, now) = (file::read()?, measured()?);
     let mut worse = Vec::new();
-    println!("instructions an operation, and in {}", file::PATH);
+    println!("instructions per operation, and in {}", file::PATH);
     for (name, count) in &now {
         match before.get(name) {
             Some(known) => {
@@ -72,7 +72,7 @@ fn compare() -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "more than a tenth above the file, or not in it: {}. If that is worth it: cargo run --release -p raddle-counts -- --accept",
+        "more than 10 % above the file, or not in it: {}: to accept the new counts: cargo run --release -p raddle-counts -- --accept",
         worse.join(", ")
     ))
 }

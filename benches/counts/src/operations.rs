@@ -1,4 +1,4 @@
-//! What one thread can do alone.
+//! The operations that are counted.
 
 use std::hint::black_box;
 
@@ -18,7 +18,7 @@ pub(crate) const ALL: &[(&str, Operation)] = &[
     ("semaphore", semaphore),
     ("bounded semaphore, permit", permit),
     ("event, set wait clear", event),
-    ("condition, notify nobody", notify),
+    ("condition, notify without waiters", notify),
     ("queue of 1", queue_of_1),
     ("queue of 1024", queue_of_1024),
     ("queue unbounded", queue_unbounded),

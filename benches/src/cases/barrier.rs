@@ -1,4 +1,4 @@
-//! Barriers: all threads come, again and again.
+//! Barriers: all threads meet repeatedly.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::compare::drive::{Part, together};
 
 pub(super) fn cases() -> Vec<Case> {
     let two = case("barrier/2-threads", 2, 1_200, Goal::Ratio(0.3));
-    // It spins without ever yielding: 8 threads on fewer processors would take a time slice each for every round.
+    // It spins without yielding: 8 threads on fewer processors would use up a time slice each per round.
     let two = two.spins("hurdles", |scale| {
         let barriers = vec![hurdles::Barrier::new(2); 2];
         let waits = barriers.into_iter().map(|mut barrier| move || _ = barrier.wait());
@@ -23,7 +23,7 @@ fn case(name: &str, threads: usize, full: u64, goal: Goal) -> Case {
     Case::new(name, "a round", goal)
         .raddle("raddle Barrier", move |scale| {
             let barrier = raddle::Barrier::new(threads);
-            meet(scale, &|| _ = barrier.wait().expect("nobody breaks it"))
+            meet(scale, &|| _ = barrier.wait().expect("it is never broken"))
         })
         .peer("std Barrier", move |scale| {
             let barrier = std::sync::Barrier::new(threads);
@@ -35,14 +35,14 @@ fn case(name: &str, threads: usize, full: u64, goal: Goal) -> Case {
         })
 }
 
-/// Times `ops` rounds in which each of `waits` is called once, in a thread of its own.
+/// Measures `ops` rounds in which each of `waits` is called once, on its own thread.
 fn rounds(ops: u64, waits: Vec<impl FnMut() + Send>) -> Sample {
     let parts =
         waits.into_iter().map(|mut wait| -> Part<'_> { Box::new(move || (0..ops).for_each(|_| wait())) });
     together(ops, parts.collect())
 }
 
-/// The barrier that one writes oneself.
+/// The barrier as programs write it by hand.
 struct Naive {
     threads: usize,
     state: Mutex<State>,

@@ -1,4 +1,4 @@
-//! Waiting costs nothing: no processor time while a wait with a time limit lasts, and no wake-ups of idle threads.
+//! Idle costs: processor time of a wait with a timeout, and wake-ups of idle threads.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::wakes::wakes;
 use crate::compare::case::{Case, Goal, Sample, Scale, Unit};
 use crate::compare::drive::alone;
 
-const WHAT: &str = "processor time of a wait of 300 ms that nobody ends";
+const WHAT: &str = "processor time of a wait that times out after 300 ms";
 const MOST: Goal = Goal::Most(1e6);
 const WAKES: &str = "wake-ups of all threads in 300 ms";
 
@@ -18,7 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![lock(), event(), condition(), queue(), semaphore(), pool::idle(wakes_case("pool"), wakes)]
 }
 
-/// The processor time of a wait, which is given its time limit and says whether that passed.
+/// Measures the processor time of `wait`, which blocks for the timeout and returns whether it timed out.
 fn wait(scale: Scale, wait: impl FnOnce(Duration) -> bool) -> Sample {
     let limit = Duration::from_millis(scale.millis(300));
     let sample = alone(1, || assert!(wait(limit), "the wait ended early"));

@@ -1,4 +1,4 @@
-//! Locks that nobody else wants, and locks that several threads want.
+//! Locks, uncontended and contended.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::compare::drive::{Part, alone, together};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        peers(Case::new("lock/uncontended-lock", "to take and release it", Goal::Ratio(1.0)).raddle(
+        peers(Case::new("lock/uncontended-lock", "to acquire and release it", Goal::Ratio(1.0)).raddle(
             "raddle Lock",
             |scale| {
                 let lock = raddle::Lock::new();
@@ -85,7 +85,7 @@ fn contended(name: &str, threads: u64) -> Case {
         })
 }
 
-/// The operations of all threads.
+/// The operations of all threads together.
 fn fights(scale: Scale) -> u64 {
     scale.ops(3_200_000)
 }
@@ -120,7 +120,7 @@ fn fairness() -> Case {
         })
 }
 
-/// What the least served of 8 threads got, as a part of the mean.
+/// The operations of the least served of 8 threads, as a fraction of the mean.
 #[expect(clippy::cast_precision_loss, reason = "far below what is measured")]
 fn share(scale: Scale, step: impl Fn() + Sync) -> Sample {
     let is_over = AtomicBool::new(false);

@@ -1,7 +1,7 @@
-//! The catalogue: every case, its contenders and its goal.
+//! All cases with their contenders and goals.
 //!
-//! The same work means the same guarantees: what is bounded has the same bound, and what came first goes first. What
-//! only spins, or promises less, is shown beside the others and does not count.
+//! The same work includes the same guarantees, such as capacity and order. Contenders that only spin, or that guarantee less,
+//! are shown for reference and not compared.
 
 mod barrier;
 mod event;
@@ -20,7 +20,7 @@ mod wakes;
 use crate::compare::case::Case;
 pub(crate) use python::Python;
 
-/// The crates that are measured, apart from the standard library.
+/// The measured crates other than the standard library.
 pub(crate) const PEERS: [&str; 15] = [
     "crossbeam-channel",
     "crossbeam-queue",
@@ -39,7 +39,7 @@ pub(crate) const PEERS: [&str; 15] = [
     "tokio",
 ];
 
-/// All cases, in the order in which they run; those with Python if it is there.
+/// Returns all cases in the order in which they run, those with Python if it is available.
 pub(crate) fn all(python: Option<&Python>) -> Vec<Case> {
     let groups = [
         lock::cases(),

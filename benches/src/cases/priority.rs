@@ -1,4 +1,4 @@
-//! Priority queues: as the queues, but the smallest number comes out first, and among equals the oldest.
+//! Priority queues: the smallest number is dequeued first, and the oldest among equal ones.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,7 +9,7 @@ use raddle::PriorityQueue;
 use super::queue::{Naive, Shape, Store};
 use crate::compare::case::{Case, Goal, Sample, Scale};
 
-/// Multiplied by this, the numbers come in no order; multiplied by its inverse, they are as they were.
+/// Multiplication by this number scatters the numbers; multiplication by its inverse restores them.
 const SCATTER: u64 = 0x9E37_79B9_7F4A_7C15;
 const GATHER: u64 = 0xF1DE_83E1_9937_733D;
 
@@ -49,7 +49,7 @@ where
     shape.flow(scale, scattered, move || get().wrapping_mul(GATHER))
 }
 
-/// Items, each with the number of its arrival.
+/// Items, each with its sequence number.
 #[derive(Default)]
 struct Heap {
     items: BinaryHeap<Reverse<(u64, u64)>>,
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_scattered_is_gathered() {
+    fn scattering_is_inverted_by_gathering() {
         assert_eq!(SCATTER.wrapping_mul(GATHER), 1);
     }
 }

@@ -15,7 +15,7 @@ unsafe impl Send for SemT {}
 impl SemT {
     pub(super) fn new(permits: u32) -> io::Result<Self> {
         let mut place = Box::new(MaybeUninit::<UnsafeCell<libc::sem_t>>::zeroed());
-        // SAFETY: the pointer is to memory for a `sem_t`, which nobody else has.
+        // SAFETY: the pointer is to memory for a `sem_t`, which no other thread has access to.
         if unsafe { libc::sem_init(place.as_mut_ptr().cast(), 0, permits) } != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -37,7 +37,7 @@ impl SemT {
 
 impl Drop for SemT {
     fn drop(&mut self) {
-        // SAFETY: nobody waits, for nobody else has a reference.
+        // SAFETY: `&mut self` is the only reference, so no thread waits.
         unsafe { libc::sem_destroy(self.0.get()) };
     }
 }

@@ -1,4 +1,4 @@
-//! Semaphores: a permit taken and given back.
+//! Semaphores: a permit is acquired and released.
 
 use std::hint::black_box;
 
@@ -9,9 +9,9 @@ use crate::compare::case::{Case, Goal, Sample, Scale};
 use crate::compare::drive::{Part, together};
 
 pub(super) fn cases() -> Vec<Case> {
-    let many = "to take a permit and give it back, 4 threads on 2 permits";
+    let many = "to acquire and release a permit, 4 threads on 2 permits";
     vec![
-        case("semaphore/uncontended", "to take a permit and give it back", Goal::Ratio(0.8), 1),
+        case("semaphore/uncontended", "to acquire and release a permit", Goal::Ratio(0.8), 1),
         case("semaphore/4-threads-2-permits", many, Goal::Ratio(1.0), 4),
     ]
 }
@@ -60,13 +60,13 @@ fn case(name: &str, what: &'static str, goal: Goal, threads: u64) -> Case {
         })
 }
 
-/// Times `ops` turns, shared by the threads.
+/// Measures `ops` operations, distributed over the threads.
 fn contest(ops: u64, threads: u64, turns: &(dyn Fn(u64) + Sync)) -> Sample {
     let part = |_| -> Part<'_> { Box::new(move || turns(ops / threads)) };
     together(ops, (0..threads).map(part).collect())
 }
 
-/// The semaphore that one writes oneself.
+/// The semaphore as programs write it by hand.
 struct Naive {
     permits: Mutex<u32>,
     free: Condvar,

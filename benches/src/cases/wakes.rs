@@ -1,4 +1,4 @@
-//! How often the threads of this process wake up.
+//! Wake-ups of the threads of this process.
 
 use std::fs;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::{processor_time, sleep};
 use crate::compare::case::{Sample, Scale};
 
-/// Lets the process be idle for a while, and counts how often one of its other threads went to sleep again.
+/// Counts the wake-ups of the other threads while the process is idle.
 #[expect(clippy::cast_precision_loss, reason = "there are few")]
 pub(super) fn wakes(scale: Scale) -> Sample {
     sleep(Duration::from_millis(20)); // until all are idle
@@ -18,7 +18,7 @@ pub(super) fn wakes(scale: Scale) -> Sample {
     Sample { value: after.saturating_sub(before) as f64, cpu: used.as_secs_f64() * 1e9 }
 }
 
-/// How often the threads, except the one that runs this, gave up their processor; 0 where there is no `/proc`.
+/// Returns the number of voluntary context switches of the other threads, or 0 without `/proc`.
 fn sleeps() -> u64 {
     let own = fs::canonicalize("/proc/thread-self").ok();
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_count_is_found_in_a_status() {
+    fn context_switches_are_read_from_a_status() {
         let status = "Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
         assert_eq!(sleeps_of(status), Some(12));
     }

@@ -1,11 +1,11 @@
-//! Processes that only use the processors, while something else is measured.
+//! Busy processes that run during the measurement.
 
 use std::hint::black_box;
 use std::io::{self, Read};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-/// The processes, which end with this.
+/// The busy processes, terminated on drop.
 pub(super) struct Busy(Vec<Child>);
 
 impl Busy {
@@ -22,14 +22,14 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // One that is gone already is no harm.
+            // A process that has terminated already is fine.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// Uses a processor until standard input ends, as it does when the process at its other end does.
+/// Uses a processor until standard input is closed, which happens at the latest when the parent terminates.
 pub(crate) fn burn() {
     #[expect(clippy::disallowed_methods, reason = "this has nothing to do with raddle")]
     let end = thread::spawn(|| io::stdin().read_to_end(&mut Vec::new()));

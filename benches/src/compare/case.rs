@@ -1,22 +1,22 @@
-//! What is measured, and by whom.
+//! Cases and their contenders.
 
 use serde::Serialize;
 
-/// How much work a sample is.
+/// The amount of work per sample.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     pub(crate) short: bool,
 }
 
 impl Scale {
-    /// The number of operations for a sample: `full`, or very few in a short run. It is a multiple of 8, so that
-    /// up to 8 threads can share it.
+    /// Returns the number of operations per sample: `full`, or few in a short run. It is a multiple of 8, for up to
+    /// 8 threads.
     pub(crate) fn ops(self, full: u64) -> u64 {
         let ops = if self.short { full.min(10_000) / 100 } else { full };
         ops.next_multiple_of(8).max(8)
     }
 
-    /// How long something is watched, in milliseconds.
+    /// Returns the duration of an observation in milliseconds.
     pub(crate) fn millis(self, full: u64) -> u64 {
         if self.short { full.div_ceil(10) } else { full }
     }
@@ -25,64 +25,64 @@ impl Scale {
 /// One measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Sample {
-    /// Nanoseconds an operation, or what the case's unit says.
+    /// Nanoseconds per operation, or a value in the unit of the case.
     pub(crate) value: f64,
-    /// Nanoseconds of processor time an operation.
+    /// Nanoseconds of processor time per operation.
     pub(crate) cpu: f64,
 }
 
-/// What a contender is to the comparison.
+/// The role of a contender in the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// raddle
     Raddle,
-    /// The best of these is what raddle is compared with.
+    /// Another library; raddle is compared with the best of them.
     Peer,
-    /// Never sleeps while it waits: it shows what that would win, and does not count.
+    /// Spins without ever parking: shown for reference, not compared.
     Spins,
-    /// Shown, and does not count: it does less than raddle, or it is another way to use raddle.
+    /// Another use of raddle, or a library with fewer guarantees: shown for reference, not compared.
     Extra,
 }
 
-/// What a value is.
+/// The unit of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Unit {
-    /// Nanoseconds an operation.
+    /// Nanoseconds per operation.
     Time,
-    /// A part of 1; more is better.
+    /// A fraction; more is better.
     Share,
-    /// A number.
+    /// A count.
     Count,
 }
 
-/// What raddle is to reach.
+/// The goal for raddle.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Goal {
-    /// At most this multiple of the best peer that counts.
+    /// At most this multiple of the best peer.
     Ratio(f64),
-    /// At most this value, whatever the peers do.
+    /// At most this value.
     Most(f64),
-    /// At least this value, whatever the peers do.
+    /// At least this value.
     Least(f64),
 }
 
 type Run = Box<dyn Fn(Scale) -> Sample>;
 
-/// Who takes part in a case, and how it is measured.
+/// A participant of a case, with its measurement.
 pub(crate) struct Contender {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) run: Run,
 }
 
-/// The same work for all contenders.
+/// A workload, the same for all contenders.
 pub(crate) struct Case {
-    /// The group, a slash, and the rest.
+    /// The name: group, slash, name in the group.
     pub(crate) name: String,
-    /// What an operation is.
+    /// Describes one operation.
     pub(crate) what: &'static str,
     pub(crate) unit: Unit,
     pub(crate) goal: Goal,

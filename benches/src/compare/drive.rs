@@ -1,4 +1,4 @@
-//! How work is timed: by one thread, or by several that begin together.
+//! Timing of work on one thread, or on several threads that start together.
 
 use std::sync::{Condvar, Mutex};
 use std::thread;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::case::Sample;
 use crate::clock::{Clock, processor_time};
 
-/// What one thread does.
+/// The work of one thread.
 pub(crate) type Part<'a> = Box<dyn FnOnce() + Send + 'a>;
 
-/// Times `work`, which is `ops` operations, in this thread.
+/// Measures `work`, which consists of `ops` operations, on this thread.
 pub(crate) fn alone(ops: u64, work: impl FnOnce()) -> Sample {
     let (clock, used) = (Clock::start(), processor_time());
     work();
@@ -18,9 +18,9 @@ pub(crate) fn alone(ops: u64, work: impl FnOnce()) -> Sample {
     sample(ops, wall, processor_time().saturating_sub(used))
 }
 
-/// Times `parts`, which are `ops` operations together, each in a thread of its own.
+/// Measures `parts`, which together consist of `ops` operations, each on its own thread.
 ///
-/// The clock starts when all threads are there and wait, and stops when the last one has done its part.
+/// The clock starts when all threads are waiting at the start, and stops when the last one has finished.
 pub(crate) fn together(ops: u64, parts: Vec<Part<'_>>) -> Sample {
     let gate = Gate::default();
     let clock = Clock::start();
@@ -43,14 +43,14 @@ pub(crate) fn together(ops: u64, parts: Vec<Part<'_>>) -> Sample {
     sample(ops, wall, used)
 }
 
-/// The time of one operation.
+/// Returns the time per operation.
 #[expect(clippy::cast_precision_loss, reason = "what is lost is far below what is measured")]
 pub(crate) fn sample(ops: u64, wall: Duration, cpu: Duration) -> Sample {
     let each = |time: Duration| time.as_secs_f64() * 1e9 / ops as f64;
     Sample { value: each(wall), cpu: each(cpu) }
 }
 
-/// Holds threads back until all are there.
+/// Blocks threads until all have started.
 #[derive(Default)]
 struct Gate {
     state: Mutex<State>,

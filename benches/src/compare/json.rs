@@ -1,4 +1,4 @@
-//! The results for programs.
+//! Results as JSON.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use crate::args::CompareArgs;
 use crate::cases::PEERS;
 use crate::version::version;
 
-/// Writes everything, each sample included.
+/// Writes all results with their samples.
 pub(super) fn write(out: &mut impl Write, results: &[Results], args: &CompareArgs) -> io::Result<()> {
     let versions: Map<String, Value> =
         PEERS.iter().map(|peer| ((*peer).to_owned(), Value::from(version(peer)))).collect();

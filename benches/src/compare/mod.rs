@@ -1,7 +1,7 @@
-//! The toolkit: raddle and its peers, case by case, in rounds.
+//! The comparison of the toolkit: raddle and its peers, in rounds.
 //!
-//! A case is the same work for all its contenders, with the same guarantees. Each round measures all of them one right
-//! after the other, in an order of its own, so that whatever disturbs the machine for a while disturbs them alike.
+//! All contenders of a case do the same work with the same guarantees. Each round measures them one directly after the other, in
+//! random order, so that disturbances of the machine affect all of them alike.
 
 pub(crate) mod busy;
 pub(crate) mod case;
@@ -21,10 +21,10 @@ use crate::cases::{self, Python};
 use busy::Busy;
 use case::{Case, Goal};
 
-/// What every ratio should reach where processors are scarce.
+/// The goal of all ratios on a busy machine or a single processor.
 const SCARCE: Goal = Goal::Ratio(1.5);
 
-/// Measures what `args` ask for and writes the results.
+/// Runs the cases that `args` select and writes the results.
 pub(crate) fn run(args: &CompareArgs) -> io::Result<()> {
     let cases = chosen(args)?;
     let mut out = io::stdout().lock();
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &CompareArgs) -> io::Result<()> {
         return list(&mut out, &cases);
     }
     if cases.is_empty() {
-        return Err(io::Error::other("no case has such a name; --list shows all"));
+        return Err(io::Error::other("no case has such a name: --list shows all names"));
     }
     let beside = Busy::start(args.busy)?;
     let results = rounds::measure(cases, args);
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &CompareArgs) -> io::Result<()> {
 fn chosen(args: &CompareArgs) -> io::Result<Vec<Case>> {
     let python = if args.no_python { None } else { Python::find() };
     if args.python && python.is_none() {
-        return Err(io::Error::other("there is no python3"));
+        return Err(io::Error::other("cannot compare with Python: there is no python3"));
     }
     let is_chosen =
         |case: &Case| args.case.is_empty() || args.case.iter().any(|part| case.name.contains(part.as_str()));

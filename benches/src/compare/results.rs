@@ -1,14 +1,14 @@
-//! What the rounds gave.
+//! Results of the rounds.
 
 use super::case::{Case, Goal, Kind, Sample, Unit};
 
-/// A case and the samples of its contenders, in the case's order.
+/// A case, with the samples of its contenders in the order of the case.
 pub(crate) struct Results {
     pub(crate) case: Case,
     pub(crate) samples: Vec<Vec<Sample>>,
 }
 
-/// The middle of the samples and their extremes.
+/// The median of the samples and their extremes.
 #[derive(Clone, Copy)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -22,22 +22,22 @@ impl Results {
         Self { case, samples }
     }
 
-    /// The values of a contender.
+    /// Returns the values of a contender.
     pub(crate) fn spread(&self, contender: usize) -> Spread {
         Spread::of(self.samples[contender].iter().map(|sample| sample.value))
     }
 
-    /// The median of a contender's processor time an operation.
+    /// Returns the median of a contender's processor time per operation.
     pub(crate) fn cpu(&self, contender: usize) -> f64 {
         Spread::of(self.samples[contender].iter().map(|sample| sample.cpu)).median
     }
 
-    /// raddle's median.
+    /// Returns the median of raddle.
     pub(crate) fn raddle(&self) -> Option<f64> {
         self.places(Kind::Raddle).map(|place| self.spread(place).median).next()
     }
 
-    /// The peer with the best median, of those that count.
+    /// Returns the peer with the best median.
     pub(crate) fn best_peer(&self) -> Option<usize> {
         let median = |place: &usize| self.spread(*place).median;
         let peers = self.places(Kind::Peer);
@@ -47,19 +47,19 @@ impl Results {
         }
     }
 
-    /// The ratio of the medians, raddle to the best peer.
+    /// Returns the ratio of the medians of raddle and the best peer.
     pub(crate) fn ratio(&self) -> Option<f64> {
         let best = self.spread(self.best_peer()?).median;
         self.raddle().map(|own| own / best).filter(|ratio| ratio.is_finite())
     }
 
-    /// The ratio of a contender's median to raddle's.
+    /// Returns the ratio of the medians of a contender and raddle.
     pub(crate) fn ratio_to_raddle(&self, contender: usize) -> Option<f64> {
         let own = self.raddle()?;
         Some(self.spread(contender).median / own).filter(|ratio| ratio.is_finite())
     }
 
-    /// Whether the goal was reached, if that can be said.
+    /// Returns whether the goal was reached, or `None` without a comparable peer.
     pub(crate) fn is_ok(&self) -> Option<bool> {
         match self.case.goal {
             Goal::Ratio(goal) => Some(self.ratio()? <= goal),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_peer_is_one_that_counts() {
+    fn best_peer_excludes_spinning_contenders() {
         let values = [(Kind::Raddle, 6.0), (Kind::Spins, 1.0), (Kind::Peer, 8.0), (Kind::Peer, 5.0)];
         let timed = results(Goal::Ratio(1.0), Unit::Time, &values);
         assert_eq!((timed.best_peer(), timed.ratio(), timed.is_ok()), (Some(3), Some(1.2), Some(false)));
@@ -119,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_needs_no_peer() {
+    fn absolute_goal_needs_no_peer() {
         let idle = results(Goal::Most(0.0), Unit::Count, &[(Kind::Raddle, 0.0)]);
         assert_eq!((idle.ratio(), idle.is_ok()), (None, Some(true)));
     }
 
     #[test]
-    fn the_median_of_two_is_between_them() {
+    fn median_of_two_is_between_them() {
         let spread = Spread::of([3.0, 1.0].into_iter());
         assert_eq!([spread.min, spread.median, spread.max].map(|it| it.to_string()), ["1", "2", "3"]);
     }

@@ -1,10 +1,10 @@
-//! The rounds.
+//! Rounds of measurements.
 
 use super::case::{Case, Scale};
 use super::results::Results;
 use crate::args::CompareArgs;
 
-/// Lets all contenders of all cases run once a round, those of a case one after the other in shuffled order.
+/// Measures all contenders of all cases once per round, those of a case in random order.
 pub(super) fn measure(cases: Vec<Case>, args: &CompareArgs) -> Vec<Results> {
     let mut results: Vec<Results> = cases.into_iter().map(Results::new).collect();
     let scale = Scale { short: args.short };
@@ -25,7 +25,7 @@ pub(super) fn measure(cases: Vec<Case>, args: &CompareArgs) -> Vec<Results> {
     results
 }
 
-/// Lets every contender do a little, so that none pays for the first use of what it shares with others.
+/// Warms every contender up, so that none pays for the first use of shared resources.
 fn warm_up(results: &[Results]) {
     eprintln!("warming up");
     for contender in results.iter().flat_map(|result| &result.case.contenders) {

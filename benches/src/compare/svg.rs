@@ -1,4 +1,4 @@
-//! The ratios as a chart.
+//! The ratios as an SVG chart.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ const WIDTH: f64 = 520.0;
 const ROW: f64 = 20.0;
 const TOP: f64 = 64.0;
 
-/// The axis: its ends as powers of ten.
+/// The ends of the axis as powers of ten.
 const ENDS: (f64, f64) = (-2.5, 1.0);
 
 const STYLE: &str = "\
@@ -22,8 +22,8 @@ svg{background:#fff;font:12px system-ui,sans-serif}text{fill:#1c1e21}.dim{fill:#
 @media(prefers-color-scheme:dark){svg{background:#15181c}text{fill:#e6e8ea}.dim{fill:#9aa1a9}\
 .grid{stroke:#343a41}.one{stroke:#e6e8ea}.ok{fill:#4cc38a}.missed{fill:#f0803c}.goal{stroke:#91a7ff}}";
 
-/// Draws a bar for each case that has a ratio, from 1, on a logarithmic axis: to the left, raddle takes less time than
-/// the best peer. The goal is a stroke on the bar.
+/// Draws a bar for each case with a ratio on a logarithmic axis around 1. To the left, raddle is faster than the best peer. A
+/// stroke on the bar marks the goal.
 pub(super) fn chart(results: &[Results], args: &CompareArgs) -> String {
     let rows: Vec<_> = results.iter().filter_map(Row::of).collect();
     #[expect(clippy::cast_precision_loss, reason = "there are not that many cases")]
@@ -100,7 +100,7 @@ fn axis(svg: &mut String, bottom: f64) {
     line(svg, "one", (x(1.0), TOP - 6.0), (x(1.0), bottom + 4.0));
 }
 
-/// Where a ratio stands; what lies beyond an end of the axis stands at that end.
+/// Returns the position of a ratio, clamped to the axis.
 fn x(ratio: f64) -> f64 {
     let (low, high) = ENDS;
     LEFT + WIDTH * (ratio.log10().clamp(low, high) - low) / (high - low)
@@ -118,7 +118,7 @@ fn line(svg: &mut String, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64
 }
 
 fn push(svg: &mut String, element: std::fmt::Arguments<'_>) {
-    writeln!(svg, "{element}").expect("a string takes everything");
+    writeln!(svg, "{element}").expect("writing to a string does not fail");
 }
 
 fn escaped(text: &str) -> String {

@@ -1,4 +1,4 @@
-//! The tables for people.
+//! Results as tables.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use crate::cases::PEERS;
 use crate::format::{three_digits, time};
 use crate::version::version;
 
-/// Writes a table for each case, and what it all comes to.
+/// Writes a table per case, and a summary.
 pub(super) fn write(out: &mut impl Write, results: &[Results], args: &CompareArgs) -> io::Result<()> {
     for result in results {
         case(out, result)?;
@@ -49,7 +49,7 @@ fn case(out: &mut impl Write, result: &Results) -> io::Result<()> {
     Ok(())
 }
 
-/// The ratio, the goal, and whether it was reached.
+/// Formats the ratio, the goal, and whether it is reached.
 fn verdict(result: &Results) -> String {
     let verdict = match result.is_ok() {
         Some(true) => "ok",

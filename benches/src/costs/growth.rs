@@ -1,4 +1,4 @@
-//! What an operation costs with ever more threads, items and timers.
+//! The cost of an operation with increasing numbers of threads, items and timers.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::compare::drive::{Part, alone, together};
 use crate::format::{Row, time};
 
 const LATER: Duration = Duration::from_hours(1);
-/// Operations of a measurement.
+/// Number of operations per measurement.
 const OPS: u64 = 400_000;
 
 fn ops(short: bool) -> u64 {
@@ -34,7 +34,7 @@ fn on_a_mutex(threads: u64, each: u64) -> f64 {
     together(threads * each, (0..threads).map(|_| part()).collect()).value
 }
 
-/// Half of the threads put, the others get; one thread does both.
+/// Half of the threads put and the others get; a single thread does both.
 fn on_a_queue(threads: u64, each: u64) -> f64 {
     let queue = Queue::bounded(1024);
     let put = || (0..each).for_each(|item| queue.put(item).expect("it is open"));

@@ -1,4 +1,4 @@
-//! Bytes an object, and what the process grows by with many of them.
+//! Sizes of objects, and the growth of the process with many of them.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ pub(super) fn rows(short: bool) -> io::Result<Vec<Row>> {
     let count = if short { 1_000 } else { 100_000 };
     let threads = if short { 8 } else { 200 };
     let mut rows = sizes();
-    // All is kept to the end: what was freed would be used again, and cost nothing.
+    // Everything is kept until the end: freed memory would be reused and not be counted.
     let (item, _items) = grown(count, || items(count))?;
     let (task, _tasks) = grown(count, || tasks(count, |pool| drop(pool.submit(|| ()))))?;
     let without = || tasks(count, |pool| pool.execute(|| ()).expect("the pool is open"));
@@ -51,7 +51,7 @@ fn sizes() -> Vec<Row> {
     sizes.map(|(what, size)| Row::new(what, [size.to_string()])).into()
 }
 
-/// How much memory the process has more for each of `count` things that `make` makes, and the things.
+/// Measures the growth of the process per object that `make` creates, and returns the objects.
 fn grown<T>(count: usize, make: impl FnOnce() -> T) -> io::Result<(String, T)> {
     let before = resident()?;
     let things = make();
@@ -71,7 +71,7 @@ fn items(count: usize) -> Queue<usize> {
     queue
 }
 
-/// Keeps a worker busy until it is dropped.
+/// Keeps a worker busy until dropped.
 struct Gate(Arc<Queue<()>>);
 
 impl Drop for Gate {
@@ -80,7 +80,7 @@ impl Drop for Gate {
     }
 }
 
-/// A pool whose only worker is busy while the gate is there, which is dropped first.
+/// A pool whose only worker is busy until the gate is dropped.
 fn tasks(count: usize, add: fn(&ThreadPoolExecutor)) -> (Gate, ThreadPoolExecutor) {
     let (pool, queue) = (ThreadPoolExecutor::new(1), Arc::new(Queue::unbounded()));
     let busy = queue.clone();
@@ -89,7 +89,7 @@ fn tasks(count: usize, add: fn(&ThreadPoolExecutor)) -> (Gate, ThreadPoolExecuto
     (Gate(queue), pool)
 }
 
-/// Timers which are cancelled in the end: they would keep the program until they are due.
+/// Timers that are cancelled on drop: pending timers keep the program alive.
 struct Pending(Vec<Timer>);
 
 impl Drop for Pending {

@@ -1,4 +1,4 @@
-//! What the toolkit costs beside time on one thread: memory, growth with many threads and items, and the watch.
+//! Other costs of the toolkit: memory, growth with many threads and items, and the watch.
 
 mod growth;
 mod memory;
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use crate::args::CostsArgs;
 use crate::format::Row;
 
-/// Measures and writes the tables.
+/// Measures the costs and writes the tables.
 pub(crate) fn run(args: &CostsArgs) -> io::Result<()> {
     if args.operations {
         watch::operations();

@@ -1,4 +1,4 @@
-//! The same operations in a process without the watch and in one with it.
+//! The same operations in a process with the watch, and in one without it.
 
 use std::env;
 use std::hint::black_box;
@@ -11,7 +11,7 @@ use crate::compare::drive::alone;
 use crate::format::{Row, time};
 
 const OPS: u64 = 200_000;
-/// The best of so many.
+/// Number of repetitions; the best counts.
 const ATTEMPTS: usize = 9;
 
 pub(super) fn rows() -> io::Result<Vec<Row>> {
@@ -19,7 +19,7 @@ pub(super) fn rows() -> io::Result<Vec<Row>> {
     Ok(off.into_iter().zip(on).map(|((what, off), (_, on))| Row::new(what, [time(off), time(on)])).collect())
 }
 
-/// What a process of this program says with that setting.
+/// Runs this program with the setting and returns its output.
 fn values(watch: &str) -> io::Result<Vec<(String, f64)>> {
     let mut own = Command::new(env::current_exe()?);
     let output = own.args(["costs", "--operations"]).env("RADDLE_WATCH", watch).output()?;
@@ -32,7 +32,7 @@ fn values(watch: &str) -> io::Result<Vec<(String, f64)>> {
     if values.is_empty() { Err(io::Error::other("a process for the watch said nothing")) } else { Ok(values) }
 }
 
-/// Measures each operation and writes what it takes.
+/// Measures each operation and writes its time.
 pub(super) fn operations() {
     let (lock, mutex, permits) = (Lock::new(), Mutex::new(0_u64), Semaphore::new(3));
     let (event, queue) = (Event::new(), Queue::bounded(1024));

@@ -1,67 +1,67 @@
-//! What is measured.
+//! Programs, goals and tools of the comparison.
 
 use std::fmt;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// A program with a bug that only some schedules show.
+/// A program with a bug that only some schedules expose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Program {
     /// Two threads load a cell, add one and store it; in the end it should be 2
     LostUpdate,
-    /// Three philosophers take the left fork and then the right one
+    /// Three philosophers acquire the left fork and then the right one
     Philosophers,
     /// A buffer for one item, a producer of two, two consumers of one, and one condition variable for both
     /// directions with `notify_one`, which may wake the wrong one
     Buffer,
 }
 
-/// What the program's main thread does.
+/// The role of the main thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Main {
-    /// It is one of the threads that take part, and then joins the others
+    /// It is one of the competing threads, and joins the others at the end
     TakesPart,
-    /// It starts all threads that take part, and joins them
+    /// It only spawns the competing threads, and joins them
     Joins,
 }
 
-/// What an explorer is to do.
+/// The goal of an exploration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Goal {
-    /// To find the bug
+    /// Find the bug
     FirstBug,
-    /// To cover every schedule, going on past those that fail
+    /// Cover all schedules, continuing after failures
     Cover,
-    /// To cover every schedule of the program without its bug: under a mutex; the last philosopher takes the right
-    /// fork first; `notify_all`
+    /// Cover all schedules of the repaired program: with a mutex; with the last philosopher starting on the right;
+    /// with `notify_all`
     CoverRepaired,
 }
 
-/// An explorer, and how it chooses schedules.
+/// An explorer with its strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Tool {
-    /// raddle: a mix of strategies to find, partial-order reduction to cover; the failure is reported as it was found
+    /// raddle: a portfolio of strategies to find, partial-order reduction to cover; without shrinking
     Raddle,
-    /// raddle, and the failure is reported with the fewest preemptions and the pair of steps that decides
+    /// raddle with shrinking: the report has the fewest preemptions and the deciding steps
     RaddleShrunk,
-    /// raddle, partial-order reduction alone
+    /// raddle, only partial-order reduction
     RaddleDpor,
     /// shuttle, a random thread at each step
     ShuttleRandom,
-    /// shuttle, random priorities that change at two steps (PCT of depth 3)
+    /// shuttle, PCT of depth 3
     ShuttlePct,
     /// shuttle, depth first
     ShuttleDfs,
-    /// loom, its only way: partial-order reduction and what a weak memory may show
+    /// loom: partial-order reduction with weak memory
     Loom,
 }
 
-/// One line of the table.
+/// A line of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Job {
     pub(crate) program: Program,
@@ -71,19 +71,19 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Whether the two differ in nothing but the tool.
+    /// Returns whether the two differ only in the tool.
     pub(crate) fn is_same_case(self, other: Job) -> bool {
         Job { tool: self.tool, ..other } == self
     }
 }
 
 impl Tool {
-    /// The line that the others of its case are compared with.
+    /// Returns whether the other lines of the case are compared with this one.
     pub(crate) fn is_reference(self) -> bool {
         self == Self::Raddle
     }
 
-    /// Only what can tell that nothing is left covers every schedule.
+    /// Random strategies never know that all schedules are covered.
     pub(crate) fn is_for(self, goal: Goal) -> bool {
         match self {
             Self::RaddleShrunk | Self::RaddleDpor | Self::ShuttleRandom | Self::ShuttlePct => {

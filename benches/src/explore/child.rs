@@ -1,4 +1,4 @@
-//! A measurement in a process of its own.
+//! Measurements in child processes.
 
 use std::io;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use super::case::Job;
 use super::sample::Sample;
 use crate::args::Limits;
 
-/// Takes the measurement; the inner error says how its process ended without one.
+/// Runs the measurement. The inner error describes a crash of its process.
 pub(crate) fn measure(job: Job, limits: &Limits) -> io::Result<Result<Sample, String>> {
     let output = Command::new(std::env::current_exe()?)
         .arg("measure")

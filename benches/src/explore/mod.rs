@@ -1,13 +1,12 @@
-//! The explorers: executions and time, to the first bug and to cover every schedule.
+//! The comparison of explorers: executions and time to the first bug, and to cover all schedules.
 //!
-//! [`compare`] takes rounds of measurements, each by [`measure`] in a process of its own. That is because a failing
-//! execution leaves traces in the peers: shuttle never frees the stacks of its unfinished threads (some thousand of
-//! them exhaust a process's memory maps) and reports it on standard error, whatever the panic hook says.
+//! [`compare`] runs rounds of measurements, each by [`measure`] in a child process, since a failing execution affects later ones
+//! in the peers: shuttle does not free the stacks of unfinished threads, and some thousand of them exhaust the memory maps of a
+//! process.
 //!
-//! Every program has two forms. Where the main thread is one of the threads that take part, and then joins the others,
-//! there is as little to cover as can be. Where it starts them all and joins them, which is how most tests are written,
-//! the peers also cover the orders of its joins. That has nothing to do with the program, and is far worse for them:
-//! whoever compares should look at both.
+//! Each program has two forms. If the main thread is one of the competing threads, there are the fewest schedules. If it only
+//! spawns and joins them, as most tests do, the peers also cover the orders of its joins, which costs them far more. A
+//! comparison should show both.
 
 mod case;
 mod child;
@@ -28,7 +27,7 @@ use case::Job;
 use report::Row;
 use sample::Sample;
 
-/// Takes all measurements, and writes the table of them.
+/// Runs all measurements and writes the table.
 pub(crate) fn compare(args: &ExploreArgs) -> io::Result<()> {
     let mut rows: Vec<Row> = jobs(args).map(Row::new).collect();
     for round in 1..=args.rounds {
@@ -41,7 +40,7 @@ pub(crate) fn compare(args: &ExploreArgs) -> io::Result<()> {
     if args.json { report::json(&mut out, &rows, args) } else { report::table(&mut out, &rows, args) }
 }
 
-/// Takes one measurement in this process, and writes it to standard output.
+/// Runs one measurement in this process and writes it to standard output.
 pub(crate) fn measure(args: &MeasureArgs) -> io::Result<()> {
     let sample: Sample = match args.tool {
         Tool::Raddle | Tool::RaddleShrunk | Tool::RaddleDpor => raddle::measure(args),
@@ -51,7 +50,7 @@ pub(crate) fn measure(args: &MeasureArgs) -> io::Result<()> {
     writeln!(io::stdout(), "{}", serde_json::to_string(&sample)?)
 }
 
-/// All lines that `args` ask for, the tools of a case one after the other.
+/// Returns the lines that `args` select, grouped by case.
 fn jobs(args: &ExploreArgs) -> impl Iterator<Item = Job> {
     let tables = chosen(&args.main).flat_map(|main| chosen(&args.goal).map(move |goal| (main, goal)));
     tables.flat_map(move |(main, goal)| {

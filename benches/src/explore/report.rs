@@ -1,4 +1,4 @@
-//! The table, and the same as JSON.
+//! Results as a table and as JSON.
 
 use std::io::{self, Write};
 
@@ -9,19 +9,19 @@ use super::sample::Sample;
 use crate::args::ExploreArgs;
 use crate::version::version;
 
-/// What the numbers are, and what they are not.
+/// Notes below the table.
 const NOTES: &str = "\
-Main takes part: it is one of the program's two or three threads. Main joins: it starts them all and joins them; the
-peers also cover the orders of that. Each measurement is a process of its own that runs its explorer once before the
-clock starts. Ratio: the time, as a multiple of raddle's. Failing: the executions that failed.
-First bug: executions and time are the mean of a search, of those with seeds one for each seed.
-Every schedule, shuttle: failing executions panic; each is caught, and a new runner goes on with the same scheduler.
-Every schedule, loom: it cannot go on after a panic. The program notices its failure where loom would, counts it, calls
-skip_branch, and comes to an end; that may cost loom a few executions more. loom also covers what a weak memory shows.
-Waiters: shuttle's notify_one wakes any of them, the others' the one that has waited longest.
+Main takes part: the main thread is one of the two or three threads. Main joins: it only spawns and joins them; the peers
+also cover the orders of the joins. Each measurement runs in its own process, after one warm-up exploration.
+Ratio: the time as a multiple of that of raddle. Failing: the number of failing executions.
+First bug: executions and time are the mean of all searches, one per seed.
+Every schedule, shuttle: the panic of a failing execution is caught, and a new runner continues with the same scheduler.
+Every schedule, loom: loom cannot continue after a panic. The program detects its failure itself, counts it, calls
+skip_branch and terminates; this may cost loom a few more executions. loom also covers weak memory.
+Waiters: shuttle's notify_one wakes any waiter, the others wake the one that has waited longest.
 ";
 
-/// One line of the table.
+/// A line of the table.
 pub(crate) struct Row {
     pub(crate) job: Job,
     samples: Vec<Sample>,
@@ -40,12 +40,12 @@ impl Row {
         }
     }
 
-    /// Whether a round was not complete: then there is no time to compare, and no use in more rounds.
+    /// Returns whether a round was incomplete. Then the time is unknown, and further rounds are skipped.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop().is_some()
     }
 
-    /// Why there is no time to compare.
+    /// Returns the reason why the time is unknown.
     fn stop(&self) -> Option<String> {
         let unfinished = || self.samples.iter().find(|sample| !sample.complete);
         self.trouble.clone().or_else(|| unfinished().map(|sample| stopped(self.job.goal, sample)))
@@ -55,7 +55,7 @@ impl Row {
         if self.is_stopped() { None } else { Times::of(&self.samples) }
     }
 
-    /// Executions of one try: the same in each round.
+    /// Returns the executions per exploration.
     fn executions(&self) -> Option<f64> {
         let last = self.samples.last().filter(|_| !self.is_stopped())?;
         #[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
@@ -74,7 +74,7 @@ fn stopped(goal: Goal, sample: &Sample) -> String {
     }
 }
 
-/// Seconds of one try.
+/// Returns the seconds per exploration.
 struct Times {
     median: f64,
     min: f64,
@@ -97,7 +97,7 @@ impl Times {
     }
 }
 
-/// The time as a multiple of the reference's in the same case.
+/// Returns the time as a multiple of the reference in the same case.
 fn ratio(row: &Row, rows: &[Row]) -> Option<f64> {
     let reference = rows.iter().find(|it| it.job.tool.is_reference() && it.job.is_same_case(row.job))?;
     Some(row.times()?.median / reference.times()?.median)
@@ -178,7 +178,7 @@ fn time(seconds: f64) -> String {
     }
 }
 
-/// With a comma after each three digits.
+/// Formats a number with thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> = digits
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_of_one_try_each() {
+    fn times_are_per_exploration() {
         let sample = |tries, seconds| Sample { tries, seconds, ..Sample::default() };
         let times = Times::of(&[sample(2, 6.0), sample(1, 1.0), sample(4, 8.0)]).unwrap();
         assert_eq!([times.min, times.median, times.max].map(time), ["1.00 s", "2.00 s", "3.00 s"]);

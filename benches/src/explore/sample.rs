@@ -1,4 +1,4 @@
-//! What a measurement saw.
+//! The result of a measurement.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,26 +11,26 @@ use crate::clock::Clock;
 /// One measurement.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Sample {
-    /// How often the explorer was run: once to cover, once a seed to find.
+    /// Number of explorations: one to cover, one per seed to find.
     pub(crate) tries: u64,
-    /// Executions of the program, in all tries.
+    /// Executions of the program in all explorations.
     pub(crate) executions: u64,
     /// Executions that failed.
     pub(crate) failures: u64,
-    /// Classes of equivalent schedules, where the explorer tells.
+    /// Classes of equivalent schedules, if the explorer counts them.
     pub(crate) classes: Option<u64>,
-    /// The time of all tries.
+    /// The time of all explorations.
     pub(crate) seconds: f64,
-    /// Whether each try found the bug, or the whole space was covered.
+    /// Whether each exploration found the bug, or all schedules were covered.
     pub(crate) complete: bool,
 }
 
-/// Keeps the panics of failing executions off standard error, and the time to format them out of the measurement.
+/// Suppresses the output of panics in failing executions, and its cost.
 pub(super) fn silence_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
-/// Counts from inside of a program that an explorer runs again and again.
+/// A counter for use inside an explored program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counter(Arc<AtomicU64>);
 
@@ -44,11 +44,11 @@ impl Counter {
     }
 }
 
-/// How long a search without seeds, which goes the same way each time, is repeated to get a better mean.
+/// How long a deterministic search is repeated to improve the mean, in seconds.
 const ENOUGH: f64 = 0.2;
 
-/// Looks for the first bug again and again. `search` is given a seed and what is left of the time, and returns the
-/// number of executions and whether it found the bug.
+/// Repeats the search for the first bug. `search` gets a seed and the remaining time, and returns the number of executions and
+/// whether it found the bug.
 pub(crate) fn to_the_first_bug(
     limits: &Limits,
     is_seeded: bool,

@@ -1,4 +1,4 @@
-//! The comparison of the toolkit, as its command prints and draws it.
+//! The output of the comparison of the toolkit.
 
 use std::env;
 use std::fs;
@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 
 use serde_json::Value;
 
-/// What a short run of the command prints.
+/// Runs a short comparison and returns its output.
 fn short(args: &[&str]) -> String {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
     bench.args(["--short", "--rounds", "1", "--no-python"]).args(args);
@@ -17,7 +17,7 @@ fn short(args: &[&str]) -> String {
 }
 
 #[test]
-fn every_case_has_raddle_and_a_peer_and_a_sample_of_each() {
+fn every_case_has_samples_of_raddle_and_a_peer() {
     let table: Value =
         serde_json::from_str(&short(&["--json", "--case", "lock/", "--case", "1p1c"])).unwrap();
     let cases = table["cases"].as_array().unwrap();
@@ -35,7 +35,7 @@ fn every_case_has_raddle_and_a_peer_and_a_sample_of_each() {
 }
 
 #[test]
-fn the_table_names_the_best_peer_and_the_goal() {
+fn table_names_the_best_peer_and_the_goal() {
     let table = short(&["--case", "pool/futures"]);
     let goal = if available_parallelism().unwrap().get() > 1 { "goal 0.8" } else { "goal 1.5" };
     for part in ["raddle ThreadPoolExecutor", "rusty_pool", "best", goal, "goals reached"] {
@@ -44,7 +44,7 @@ fn the_table_names_the_best_peer_and_the_goal() {
 }
 
 #[test]
-fn beside_busy_processes_every_ratio_has_the_same_goal() {
+fn busy_processes_set_the_same_goal_for_every_ratio() {
     let table = short(&["--case", "event/unc", "--busy", "1"]);
     for part in ["goal 1.5", "only used the processors meanwhile: 1."] {
         assert!(table.contains(part), "{part}: {table}");
@@ -52,7 +52,7 @@ fn beside_busy_processes_every_ratio_has_the_same_goal() {
 }
 
 #[test]
-fn every_case_is_measured_somehow() {
+fn every_case_is_measured() {
     let table: Value = serde_json::from_str(&short(&["--json"])).unwrap();
     let is_sampled = |it: &Value| it["samples"].as_array().unwrap().len() == 1;
     for case in table["cases"].as_array().unwrap() {
@@ -62,7 +62,7 @@ fn every_case_is_measured_somehow() {
 }
 
 #[test]
-fn the_chart_closes_every_element() {
+fn chart_closes_every_element() {
     let path = env::temp_dir().join(format!("raddle-bench-{}.svg", std::process::id()));
     short(&["--case", "lock/", "--svg", path.to_str().unwrap()]);
     let svg = fs::read_to_string(&path).unwrap();
@@ -80,7 +80,7 @@ fn the_chart_closes_every_element() {
 }
 
 #[test]
-fn an_unknown_case_is_an_error() {
+fn unknown_case_is_an_error() {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
     let output = bench.args(["--case", "no such case"]).output().unwrap();
     assert!(!output.status.success());

@@ -1,9 +1,9 @@
-//! The costs, as their command prints them.
+//! The output of `costs`.
 
 use std::process::Command;
 
 #[test]
-fn every_table_has_its_lines_and_values() {
+fn every_cost_table_has_its_lines_and_values() {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
     let output = bench.args(["costs", "--short"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,10 +1,10 @@
-//! The comparison of the explorers, as its command prints it.
+//! The output of `explore`.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The table of one round and two seeds, as JSON.
+/// Runs one round with two seeds and returns the table.
 fn explore(more: &[&str]) -> Value {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
     bench.args(["explore", "--json", "--rounds", "1", "--seeds", "2"]).args(more);
@@ -27,7 +27,7 @@ fn every_tool_finds_a_lost_update() {
 }
 
 #[test]
-fn every_tool_goes_on_past_failures_and_finds_none_in_what_is_repaired() {
+fn every_tool_continues_after_failures_and_finds_none_in_repaired_programs() {
     let cases = [("lost-update", "takes-part"), ("lost-update", "joins"), ("philosophers", "takes-part")];
     for (program, main) in cases {
         let goals = ["--goal", "cover", "--goal", "cover-repaired"];
@@ -43,7 +43,7 @@ fn every_tool_goes_on_past_failures_and_finds_none_in_what_is_repaired() {
 }
 
 #[test]
-fn what_takes_too_long_is_stopped_and_says_so() {
+fn measurement_beyond_the_timeout_is_stopped_and_reported() {
     let shuttle = ["--tool", "shuttle-dfs", "--program", "buffer", "--main", "joins"];
     let table = explore(&[&shuttle[..], &["--goal", "cover-repaired", "--limit", "1"]].concat());
     let [row] = &rows(&table)[..] else { panic!("{table:#}") };

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use modules::{Tree, cycles, dependencies, read, tokens};
 
-/// Where `unsafe` may be written. Each block gives its reason there.
+/// The files of raddle that may contain `unsafe`.
 const UNSAFE: &[&str] = &[
     "erase.rs",              // forgets what a closure borrows
     "sys/prefetch.rs",       // tells the processor what comes next
@@ -79,7 +79,7 @@ const DEPENDENCIES: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-/// Calls that change the host program, and the files that may make them all the same.
+/// Calls that change the host program, with the files that may contain them.
 const CHANGES: &[(&str, &[&str])] = &[
     ("sched_setaffinity", &[]),
     ("sched_setscheduler", &[]),
@@ -110,7 +110,7 @@ fn unsafe_files(tree: &Tree) -> Vec<&str> {
     tree.iter().filter(|(_, text)| has_unsafe(text)).map(|(file, _)| file.as_str()).collect()
 }
 
-/// A made-up tree.
+/// Creates a tree for a test.
 fn tree<const N: usize>(files: [(&str, &str); N]) -> Tree {
     files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect()
 }
@@ -137,7 +137,7 @@ fn no_crate_has_a_cycle_between_modules() {
 }
 
 #[test]
-fn unsafe_is_where_it_may_be() {
+fn unsafe_is_only_in_listed_files() {
     let sources = sources();
     let elsewhere: Vec<_> =
         unsafe_files(&sources).into_iter().filter(|file| !UNSAFE.contains(file)).collect();
@@ -158,7 +158,7 @@ fn nothing_changes_the_host_program() {
 }
 
 #[test]
-fn unsafe_is_found_in_code_alone() {
+fn unsafe_is_found_only_in_code() {
     let tree = tree([
         ("attribute.rs", "#![deny(unsafe_code)]"),
         ("block.rs", "fn f() { unsafe { g() } }"),
@@ -174,7 +174,7 @@ fn unsafe_is_found_in_code_alone() {
 }
 
 #[test]
-fn a_tree_has_no_cycle() {
+fn dependencies_follow_reexports_without_a_cycle() {
     let tree = tree([
         ("lib.rs", "mod a; mod b; pub use a::A; pub use crate::b::B;"),
         ("a/mod.rs", "mod one; mod two; pub use one::A; pub(crate) use two::Two;"),
@@ -187,14 +187,13 @@ fn a_tree_has_no_cycle() {
     let of = |file| depends[file].iter().copied().collect::<Vec<_>>();
     assert_eq!(of("lib.rs"), ["a/mod.rs", "a/one.rs", "b.rs"]);
     assert_eq!(of("a/mod.rs"), ["a/one.rs", "a/two.rs"]);
-    assert_eq!(of("b.rs"), ["a/one.rs", "a/two.rs"], "what a module passes on is looked for where it is");
+    assert_eq!(of("b.rs"), ["a/one.rs", "a/two.rs"], "a re-export is resolved to its origin");
     assert_eq!(of("a/one.rs"), ["a/two.rs"]);
     assert_eq!(of("a/two.rs"), Vec::<&str>::new());
 }
 
-/// Each way to write a circle.
 #[test]
-fn a_cycle_is_found() {
+fn cycle_is_found_in_every_form() {
     let found =
         |a: &str, b: &str| cycles(&tree([("lib.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", b)])).len();
     assert_eq!(found("use crate::b::B;", "use super::a::A;"), 1);
@@ -208,7 +207,7 @@ fn a_cycle_is_found() {
 }
 
 #[test]
-fn a_child_that_uses_what_its_parent_passes_on_is_a_cycle() {
+fn child_that_uses_a_reexport_of_its_parent_is_a_cycle() {
     let of = |child: &str| {
         let tree = tree([
             ("lib.rs", "mod a; pub use a::One;"),
@@ -226,7 +225,7 @@ fn a_child_that_uses_what_its_parent_passes_on_is_a_cycle() {
 }
 
 #[test]
-fn a_longer_cycle_is_found_once() {
+fn longer_cycle_is_found_once() {
     let tree = tree([
         ("lib.rs", "mod a; mod b; mod c;"),
         ("a.rs", "use crate::b::B;"),
@@ -236,7 +235,7 @@ fn a_longer_cycle_is_found_once() {
     assert_eq!(cycles(&tree), [["a.rs", "b.rs", "c.rs"]]);
 }
 
-/// The rows of a table of promises: the number of the line, and what the last cell says of the tests.
+/// Returns the rows of a table of promises: the line number and the cell with the tests.
 fn promises(table: &str) -> Vec<(usize, &str)> {
     let mut rows = Vec::new();
     for (number, line) in table.lines().enumerate() {
@@ -249,19 +248,19 @@ fn promises(table: &str) -> Vec<(usize, &str)> {
     rows
 }
 
-/// Whether the function has the attribute `#[test]`, or its name is that of a test which a program of its own runs.
+/// Returns whether the function has the attribute `#[test]`, or is listed as a test that runs in a child process.
 fn is_test(text: &str, name: &str) -> bool {
     let declared = format!("fn {name}(");
     let attributes = text.split_once(&declared).map(|(before, _)| {
         let before = before.rsplit_once('}').map_or(before, |(_, attributes)| attributes);
         before.contains("#[test]")
     });
-    // Of a pair such as `main_returns/daemon`, each part is listed.
+    // Of a name such as `main_returns/daemon`, each part is listed.
     let listed = |part| text.contains(&format!("\"{part}\""));
     attributes == Some(true) || text.contains("use crate::child::") && name.split('/').all(listed)
 }
 
-/// Whether the documentation of the item, or of the file's `module`, has an example.
+/// Returns whether the documentation of the item, or of the `module`, has an example.
 fn has_example(text: &str, item: &str) -> bool {
     if item == "module" {
         return text.lines().filter(|line| line.starts_with("//! ```")).count() >= 2;
@@ -278,12 +277,12 @@ fn has_example(text: &str, item: &str) -> bool {
     })
 }
 
-/// What is wrong with a table of promises; `read` returns the text of a file.
+/// Returns the errors in a table of promises. `read` returns the text of a file.
 fn untested(table: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut wrong = Vec::new();
     for (line, tests) in promises(table) {
         let (mut file, mut found) = (None, 0);
-        // Every second piece stands between backquotes.
+        // Every second part is between backticks.
         for word in tests.split('`').skip(1).step_by(2) {
             if Path::new(word).extension().is_some_and(|extension| extension == "rs") {
                 file = read(word);
@@ -352,7 +351,7 @@ fn other_crates_forbid_unsafe_code() {
 fn every_promise_has_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let table = std::fs::read_to_string(root.join("docs/promises.md")).expect("the table of promises");
-    assert!(promises(&table).len() > 100, "the table is not understood");
+    assert!(promises(&table).len() > 100, "the table cannot be parsed");
     let wrong = untested(&table, |file| std::fs::read_to_string(root.join("crates").join(file)).ok());
     assert!(wrong.is_empty(), "docs/promises.md names tests that do not exist:\n{}", wrong.join("\n"));
 }

@@ -1,13 +1,13 @@
-//! Flags that can be waited for.
+//! Events of raddle and its peers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 
 use event_listener::Listener;
 
-/// An event, whatever it is made of.
+/// The interface of an event.
 pub(super) trait Flag: Default + Sync {
-    /// How often it is set in a sample, all by itself.
+    /// The number of uncontended operations per sample.
     const STEPS: u64 = 2_000_000;
 
     fn set(&self);
@@ -29,7 +29,7 @@ impl Flag for raddle::Event {
     }
 }
 
-/// The event that one writes oneself.
+/// The event as programs write it by hand.
 #[derive(Default)]
 pub(super) struct ParkingLot {
     flag: parking_lot::Mutex<bool>,
@@ -78,7 +78,7 @@ impl Flag for Standard {
     }
 }
 
-/// A flag, and event-listener for those who wait for it.
+/// A flag, with event-listener for its waiters.
 #[derive(Default)]
 pub(super) struct Listened {
     flag: AtomicBool,

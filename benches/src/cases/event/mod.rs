@@ -1,4 +1,4 @@
-//! Events: set, waited for and cleared by one thread, and between two threads that answer each other.
+//! Events: set, awaited and cleared by one thread, and a ping-pong of two threads.
 
 mod flag;
 
@@ -65,7 +65,7 @@ fn channels(scale: Scale) -> Sample {
     rounds(scale, (|| send(&call), || receive(&answers)), (|| receive(&calls), || send(&answer)))
 }
 
-/// Times two threads, each of which takes its two steps again and again.
+/// Measures two threads that repeat two steps each.
 fn rounds(
     scale: Scale,
     (a, b): (impl Fn() + Send, impl Fn() + Send),

@@ -22,7 +22,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Adds all pools to `case`: that of each is started, and `measure` looks at it while it has nothing to do.
+/// Adds all pools to `case`, each measured by `measure` while it is idle.
 pub(super) fn idle(case: Case, measure: fn(Scale) -> Sample) -> Case {
     all(case, Idle(measure))
 }

@@ -1,4 +1,4 @@
-//! The pool that one writes oneself: boxed closures in a channel, and a channel for each result.
+//! The pool as programs write it by hand: boxed closures in a channel, and a channel for each result.
 
 use std::thread::{self, JoinHandle};
 

@@ -1,4 +1,4 @@
-//! The pools of other crates. Those without futures of their own send the result by a channel for one item.
+//! Pools of other crates. Those without futures send the result through a channel of capacity 1.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use executors::Executor;
 
 use super::work::{Pool, WORKERS};
 
-/// A task that sends its result, and where the result comes.
+/// Returns a task that sends its result, and the receiver.
 fn with_channel(
     task: impl FnOnce() -> u64 + Send + 'static,
 ) -> (impl FnOnce() + Send + 'static, Receiver<u64>) {
@@ -124,7 +124,7 @@ impl Pool for Tokio {
     }
 }
 
-/// The crate's pool that begins tasks in the order in which they came.
+/// The pool of the crate that starts tasks in FIFO order.
 pub(super) struct Executors(executors::crossbeam_channel_pool::ThreadPool);
 
 impl Pool for Executors {

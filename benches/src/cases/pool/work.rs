@@ -9,34 +9,34 @@ use crate::compare::drive::alone;
 
 pub(super) const WORKERS: usize = 2;
 
-/// What a pool can do.
+/// The interface of a pool.
 pub(super) trait Pool: Sized + 'static {
     const NAME: &'static str;
     type Future;
 
-    /// A pool with two workers.
+    /// Starts a pool with two workers.
     fn start() -> Self;
 
-    /// Has `task` run, and gives what will have its result.
+    /// Submits `task` and returns its future.
     fn submit(&self, task: impl FnOnce() -> u64 + Send + 'static) -> Self::Future;
 
-    /// Waits for a result.
+    /// Blocks until the result is available.
     fn result(&self, future: Self::Future) -> u64;
 
-    /// Has `task` run `count` times, each a task of its own whose result nobody wants, and waits for all.
+    /// Runs `task` as `count` tasks without results, and blocks until all have run.
     fn run_all(self, count: u64, task: impl Fn() + Copy + Send + Sync + 'static);
 }
 
-/// What is done with a pool, whichever it is.
+/// Work for any pool.
 pub(super) trait Work: Copy + 'static {
     fn with<P: Pool>(self, pool: P, scale: Scale) -> Sample;
 }
 
-/// Many tasks, which are waited for together.
+/// Many tasks, awaited together.
 #[derive(Clone, Copy)]
 pub(super) struct Tasks {
     pub(super) count: u64,
-    /// How long each takes, in microseconds.
+    /// The duration of each task in microseconds.
     pub(super) micros: u64,
 }
 
@@ -47,7 +47,7 @@ impl Work for Tasks {
     }
 }
 
-/// One task after the other: submitted, and its result waited for.
+/// One task at a time: submitted, and its result awaited.
 #[derive(Clone, Copy)]
 pub(super) struct RoundTrips;
 
@@ -63,7 +63,7 @@ impl Work for RoundTrips {
     }
 }
 
-/// All tasks submitted first, and then all results taken.
+/// All tasks are submitted first, then all results are awaited.
 #[derive(Clone, Copy)]
 pub(super) struct Futures;
 
@@ -78,7 +78,7 @@ impl Work for Futures {
     }
 }
 
-/// Nothing at all.
+/// An idle pool.
 #[derive(Clone, Copy)]
 pub(super) struct Idle(pub(super) fn(Scale) -> Sample);
 
@@ -90,7 +90,7 @@ impl Work for Idle {
     }
 }
 
-/// Keeps a processor busy; not inlined, so that it takes as long wherever it is called.
+/// Keeps a processor busy. Not inlined, so that it has the same speed everywhere.
 #[inline(never)]
 fn turn(turns: u64) {
     for n in 0..turns {
@@ -98,7 +98,7 @@ fn turn(turns: u64) {
     }
 }
 
-/// How often to turn to be busy for a microsecond: the best of several attempts.
+/// Returns the number of iterations per microsecond, the best of several attempts.
 fn turns_of_a_microsecond() -> u64 {
     static TURNS: OnceLock<u64> = OnceLock::new();
     const ATTEMPT: u64 = 1_000_000;

@@ -1,4 +1,4 @@
-//! The same work in Python, in a process of its own that is started for each sample; its start is not measured.
+//! The same work in Python, in a process per sample whose start is not measured.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -17,7 +17,7 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// The `python3` of this machine, if there is one.
+    /// Finds the `python3` of this machine.
     pub(crate) fn find() -> Option<Self> {
         let question = "import sys, platform; print(sys.executable); print(platform.python_version())";
         let answer = Command::new("python3").args(["-c", question]).output().ok()?;
@@ -26,7 +26,7 @@ impl Python {
         Some(Self { path: lines.next()?, version: lines.next()? })
     }
 
-    /// Has the script do `work` of `ops` operations.
+    /// Runs `work` with `ops` operations in the script.
     fn measure(&self, work: &str, ops: u64) -> Sample {
         let script = include_str!("peers.py");
         let output = Command::new(&self.path).args(["-c", script, work, &ops.to_string()]).output();
@@ -51,7 +51,7 @@ pub(super) fn cases(python: &Python) -> Vec<Case> {
         peer("1p1c", "an item, from one thread to another", 16_000).raddle("raddle Queue", one_to_one),
         peer("round-trip", "to submit a task and get its result", 1_600)
             .raddle("raddle ThreadPoolExecutor", round_trip),
-        peer("semaphore", "to take a permit and give it back", 24_000).raddle("raddle Semaphore", semaphore),
+        peer("semaphore", "to acquire and release a permit", 24_000).raddle("raddle Semaphore", semaphore),
         peer("event", "to set it, wait for it and clear it", 24_000).raddle("raddle Event", event),
     ]
 }

@@ -1,7 +1,6 @@
-//! Queues: threads that put numbers in, and threads that take them out.
+//! Queues with producers and consumers.
 //!
-//! Producers and consumers exist before the clock starts. Each consumer takes its share of the items, so that nothing
-//! has to be said at the end.
+//! All threads are started before the clock. Each consumer dequeues a fixed number of items, so that no end marker is needed.
 
 mod naive;
 mod peers;

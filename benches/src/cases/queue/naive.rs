@@ -1,4 +1,4 @@
-//! The queue that one writes oneself.
+//! The queue as programs write it by hand.
 
 use parking_lot::{Condvar, Mutex};
 
@@ -10,7 +10,7 @@ pub(in crate::cases) struct Naive<S> {
     not_full: Condvar,
 }
 
-/// What holds the items.
+/// The storage of the items.
 pub(in crate::cases) trait Store {
     fn len(&self) -> usize;
     fn push(&mut self, item: u64);

@@ -10,7 +10,7 @@ use super::naive::Naive;
 use super::shape::Shape;
 use crate::compare::case::{Case, Sample, Scale};
 
-/// Why no channel closes while the clock runs.
+/// The reason why no channel is closed during the measurement.
 const OPEN: &str = "both ends are there";
 
 pub(super) fn add(case: Case, shape: Shape) -> Case {
@@ -18,7 +18,7 @@ pub(super) fn add(case: Case, shape: Shape) -> Case {
         let case = case.peer("std mpsc", move |scale| standard(shape, scale));
         case.extra("crossfire spsc", move |scale| crossfire_spsc(shape, scale))
     } else {
-        case // the standard library's stable channels have one consumer
+        case // stable channels of the standard library have a single consumer
     };
     case.peer("crossbeam-channel", move |scale| {
         let ends = shape.capacity.map_or_else(crossbeam_channel::unbounded, crossbeam_channel::bounded);
@@ -65,7 +65,7 @@ fn crossfire(shape: Shape, scale: Scale) -> Sample {
     }
 }
 
-/// It guarantees less, one thread at each end, and so does not count.
+/// Limited to one thread at each end, and therefore not compared.
 fn crossfire_spsc(shape: Shape, scale: Scale) -> Sample {
     use crossfire::spsc;
     if let Some(capacity) = shape.capacity {
@@ -79,7 +79,7 @@ fn crossfire_spsc(shape: Shape, scale: Scale) -> Sample {
     }
 }
 
-/// Tries again and again, and yields in between, but never sleeps.
+/// Retries and yields, but never parks.
 fn spins(shape: Shape, scale: Scale) -> Sample {
     if let Some(capacity) = shape.capacity {
         let queue = Arc::new(ArrayQueue::new(capacity));

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::compare::case::{Sample, Scale};
 use crate::compare::drive::{Part, together};
 
-/// What all contenders of a case have in common.
+/// The parameters of a case.
 #[derive(Clone, Copy)]
 pub(in crate::cases) struct Shape {
-    /// How many items fit in; nothing if there is no limit.
+    /// The capacity; `None` if unbounded.
     pub(in crate::cases) capacity: Option<usize>,
-    /// How many threads put, and how many take.
+    /// The number of producers, and of consumers.
     pub(in crate::cases) threads: usize,
 }
 
@@ -20,7 +20,7 @@ impl Shape {
         Arc::new(self.capacity.map_or_else(raddle::Queue::unbounded, raddle::Queue::bounded))
     }
 
-    /// Times the way of items from `put` to `get`, each of which is cloned for its threads.
+    /// Measures the flow of items from `put` to `get`, which are cloned for each thread.
     pub(in crate::cases) fn flow<P, G>(self, scale: Scale, put: P, get: G) -> Sample
     where
         P: Fn(u64) + Clone + Send,
@@ -29,7 +29,7 @@ impl Shape {
         self.flow_of(scale, vec![put; self.threads], vec![get; self.threads])
     }
 
-    /// Times the way of items from `puts` to `gets`, each of which is for one thread.
+    /// Measures the flow of items from `puts` to `gets`, one per thread.
     pub(in crate::cases) fn flow_of<P, G>(self, scale: Scale, puts: Vec<P>, gets: Vec<G>) -> Sample
     where
         P: Fn(u64) + Send,
@@ -52,7 +52,7 @@ impl Shape {
         sample
     }
 
-    /// So many that the best take some 20 ms, and the worst not half a second.
+    /// Chosen so that the fastest contenders take about 20 ms, and the slowest less than half a second.
     fn items(self, scale: Scale) -> u64 {
         scale.ops(match (self.capacity, self.threads) {
             (Some(1), 1) => 80_000,

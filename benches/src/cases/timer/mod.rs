@@ -1,4 +1,4 @@
-//! Timers: those that are cancelled, as most are, and how late the others are.
+//! Timers: the cost of scheduling and cancelling, and the delay of calls.
 
 mod peers;
 
@@ -87,7 +87,7 @@ fn wakes_of<T: Timers>(scale: Scale) -> Sample {
     sample
 }
 
-/// raddle's timers, which share a service thread.
+/// Timers of raddle, which share a service thread.
 struct Raddle;
 
 impl Timers for Raddle {

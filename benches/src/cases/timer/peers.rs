@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// What has things done later.
+/// The interface of a timer service.
 pub(super) trait Timers: 'static {
-    /// What cancels.
+    /// Cancels a timer.
     type Handle;
 
-    /// How many are scheduled and cancelled in a sample.
+    /// The number of timers per sample.
     const MANY: u64 = 40_000;
 
-    /// A service that runs.
+    /// Starts the service.
     fn start() -> Self;
 
-    /// Has `task` run after `delay`.
+    /// Schedules `task` after `delay`.
     fn schedule(&self, delay: Duration, task: impl FnOnce() + Send + 'static) -> Self::Handle;
 
     fn cancel(&self, handle: Self::Handle);
@@ -44,7 +44,7 @@ impl Timers for Crate {
     }
 }
 
-/// A sleeping task each, in a runtime with a thread.
+/// A sleeping task per timer, in a runtime with one thread.
 pub(super) struct Tokio(tokio::runtime::Runtime);
 
 impl Timers for Tokio {
@@ -67,7 +67,7 @@ impl Timers for Tokio {
     }
 }
 
-/// A thread each, which waits for a word with a time limit: what Python's `Timer` is.
+/// A thread per timer that waits with a timeout, as Python's `Timer` does.
 pub(super) struct Threads;
 
 pub(super) struct Waiting {

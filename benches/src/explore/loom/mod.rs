@@ -1,4 +1,4 @@
-//! loom: its partial-order reduction, without bounds.
+//! loom, without bounds.
 
 mod programs;
 mod watch;
@@ -14,7 +14,7 @@ use crate::args::MeasureArgs;
 use crate::clock::Clock;
 use watch::OnFailure;
 
-/// After how many executions loom looks at its limits.
+/// The number of executions between checks of the limits.
 const INTERVAL: usize = 100;
 
 pub(crate) fn measure(args: &MeasureArgs) -> Sample {
@@ -42,8 +42,8 @@ fn find(args: &MeasureArgs) -> Sample {
     })
 }
 
-/// A failing execution panics out of loom, and what loom knows is lost. So here the programs notice their failures
-/// themselves, count them and come to an end; see [`watch`].
+/// A failing execution panics out of loom and loses its state. Here, the programs detect their failures themselves, count them and
+/// terminate; see [`watch`].
 fn cover(args: &MeasureArgs) -> Sample {
     let program = programs::choose(args.program, args.main, args.goal);
     let (executions, failures) = (Counter::default(), Counter::default());
@@ -64,7 +64,7 @@ fn cover(args: &MeasureArgs) -> Sample {
     }
 }
 
-/// Whatever the environment says.
+/// Overrides the environment.
 fn unbounded(time: Duration) -> Builder {
     let mut builder = Builder::new();
     builder.max_duration = Some(time);

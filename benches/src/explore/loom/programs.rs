@@ -1,6 +1,6 @@
 //! The programs, written for loom.
 //!
-//! The pointers that share are the standard library's: loom's own are one more thing whose order it explores.
+//! They use `std::sync::Arc`, since loom would also explore the order of operations on its own `Arc`.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(super) fn choose(
     }
 }
 
-/// The main thread plays `first` itself, or has it played by a thread that it starts before the others.
+/// Runs `first` on the main thread, or on a thread that is spawned before the others.
 fn play(
     main: Main,
     first: impl FnOnce() + Send + 'static,
@@ -73,7 +73,7 @@ struct Table {
 }
 
 impl Table {
-    /// Takes a fork and then the other one. Who has taken its first waits: if all have, nobody gets a second.
+    /// Acquires both forks. A thread with its first fork counts as waiting: if all threads have one, none gets a second.
     fn dine(&self, (first, second): (usize, usize)) {
         let held = self.forks[first].lock().unwrap();
         if self.watch.waits() {
@@ -104,7 +104,7 @@ struct Buffer {
 }
 
 impl Buffer {
-    /// Nothing if there was a failure, and it is time to end.
+    /// Returns `None` after a failure: the thread must terminate.
     fn wait_while(&self, unfit: u32) -> Option<MutexGuard<'_, u32>> {
         let mut items = self.items.lock().unwrap();
         while *items == unfit {
@@ -130,7 +130,7 @@ impl Buffer {
         self.watch.all_go_on();
     }
 
-    /// The last thing a thread does.
+    /// The last step of a thread.
     fn end(&self) {
         if self.watch.ends() {
             self.changed.notify_all();

@@ -1,27 +1,26 @@
-//! Failures that loom can go on after.
+//! Failures after which loom can continue.
 //!
-//! A deadlock panics out of `loom::model`, and the search is lost. To cover a space with deadlocks in it, the program
-//! keeps account of who waits, in variables that loom does not know of. Where loom would find that everybody waits,
-//! it counts a failure, tells loom with `skip_branch` to try no other order in what comes, and lets everybody go.
-//! Up to there the execution is that of the program without the account. What comes after belongs to no schedule of
-//! the program, but is one execution, not several; the orders in which it meets what was before may cost loom a few
-//! executions more than it would need if it could go on after a deadlock.
+//! A deadlock panics out of `loom::model`, and the search is lost. To cover schedules with deadlocks, the program counts its waiting
+//! threads in variables that loom does not observe. Where loom would detect that all threads wait, the program counts a failure,
+//! calls `skip_branch` so that loom tries no other order of the following steps, and wakes all threads. Up to this point, the
+//! execution is that of the unmodified program. The rest belongs to no schedule of the program and is one execution; it may
+//! cost loom a few more executions than a deadlock after which it could continue.
 
 use std::sync::Mutex;
 
 use crate::explore::sample::Counter;
 
-/// What a failing execution does.
+/// The effect of a failing execution.
 #[derive(Clone)]
 pub(super) enum OnFailure {
-    /// It panics, as it does for loom's users.
+    /// It panics, as in a test with loom.
     Panic,
     /// It is counted.
     Count(Counter),
 }
 
 impl OnFailure {
-    /// Checks what must hold at the end of an execution.
+    /// Checks the invariant at the end of an execution.
     pub(super) fn check(&self, holds: bool) {
         match self {
             Self::Panic => assert!(holds),
@@ -31,9 +30,9 @@ impl OnFailure {
     }
 }
 
-/// Counts those who are stuck, or will be at their next step.
+/// Counts the threads that are blocked, or will be after their next step.
 ///
-/// loom switches threads at its own operations only, so what is done here between two of them is one step with them.
+/// loom only switches threads at its own operations, so the code between two of them is one step.
 pub(super) struct Watch {
     on_failure: OnFailure,
     state: Mutex<State>,
@@ -51,27 +50,27 @@ impl Watch {
         Self { on_failure: on_failure.clone(), state: Mutex::new(state) }
     }
 
-    /// One more thread waits. Says whether that is all of them, and so a failure which was counted.
+    /// Records that a thread waits. Returns whether all threads do, which counts as a failure.
     pub(super) fn waits(&self) -> bool {
         self.change(|state| state.waiting += 1)
     }
 
-    /// One thread, if any, waits no longer.
+    /// Records that one waiting thread, if any, is woken.
     pub(super) fn goes_on(&self) {
         self.change(|state| state.waiting = state.waiting.saturating_sub(1));
     }
 
-    /// No thread waits any longer.
+    /// Records that all waiting threads are woken.
     pub(super) fn all_go_on(&self) {
         self.change(|state| state.waiting = 0);
     }
 
-    /// One thread has ended. Says whether all the others wait, and so a failure which was counted.
+    /// Records that a thread has terminated. Returns whether all others wait, which counts as a failure.
     pub(super) fn ends(&self) -> bool {
         self.change(|state| state.threads -= 1)
     }
 
-    /// Whether there was a failure, after which all threads are to come to an end.
+    /// Returns whether there was a failure. Then all threads terminate.
     pub(super) fn is_over(&self) -> bool {
         self.state.lock().unwrap().is_over
     }

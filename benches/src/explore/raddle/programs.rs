@@ -19,7 +19,7 @@ pub(super) fn choose(program: Program, main: Main, goal: Goal) -> impl Fn() + Co
     }
 }
 
-/// The main thread plays `first` itself, or has it played by a thread that it starts before the others.
+/// Runs `first` on the main thread, or on a thread that is spawned before the others.
 fn play(
     main: Main,
     first: impl FnOnce() + Send + 'static,

@@ -1,4 +1,4 @@
-//! shuttle: random schedules, priorities, and depth first.
+//! shuttle: random schedules, PCT, and depth-first search.
 
 mod programs;
 
@@ -15,7 +15,7 @@ use super::sample::{Counter, Sample, silence_panics, to_the_first_bug};
 use crate::args::MeasureArgs;
 use crate::clock::Clock;
 
-/// The bugs here need two changes of priority at most.
+/// The bugs need at most two changes of priority.
 const DEPTH: usize = 3;
 
 pub(crate) fn measure(args: &MeasureArgs) -> Sample {
@@ -42,8 +42,8 @@ fn find(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) -
     })
 }
 
-/// A failing execution panics out of the runner. It is caught and counted, and a new runner goes on with the same
-/// depth-first scheduler, which knows where it was.
+/// A failing execution panics out of the runner. The panic is caught and counted, and a new runner continues with the same
+/// depth-first scheduler.
 fn cover(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) -> Sample {
     let clock = Clock::start();
     let scheduler = Going(Rc::new(RefCell::new(DfsScheduler::new(None, false))));
@@ -57,7 +57,7 @@ fn cover(args: &MeasureArgs, program: impl Fn() + Copy + Send + Sync + 'static) 
     Sample { tries: 1, executions, failures, classes: None, seconds, complete }
 }
 
-/// An error is a failing execution.
+/// Runs the program; an error is a failing execution.
 fn run<S: Scheduler + 'static>(
     scheduler: S,
     left: Duration,
@@ -76,13 +76,13 @@ fn run<S: Scheduler + 'static>(
     catch_unwind(AssertUnwindSafe(|| Runner::new(scheduler, config).run(program)))
 }
 
-/// The first run installs a panic hook, which is to make room for the silent one.
+/// The first run installs a panic hook, which is then replaced by the silent one.
 fn warm_up() {
     let _ = run(RandomScheduler::new_from_seed(0, 1), Duration::MAX, || (), &Counter::default());
     silence_panics();
 }
 
-/// Keeps what a scheduler knows when its runner panics.
+/// Keeps the state of a scheduler when its runner panics.
 struct Going<S>(Rc<RefCell<S>>);
 
 impl<S> Clone for Going<S> {

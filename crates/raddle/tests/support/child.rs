@@ -1,5 +1,5 @@
-//! Tests that need a program of their own, because it ends or hangs as a whole: the test binary runs itself
-//! again, and the name of a scenario in the environment makes it that program. Its `main` is the real one.
+//! Tests that need a process of their own, since the whole process exits or hangs. The test binary runs itself again with the
+//! name of a scenario in the environment; the scenario runs on the real main thread.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::io::Read;
@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use raddle::{Mutex, thread, time};
 
-/// Names the scenario that this process is to be.
+/// The environment variable with the scenario of this process.
 const SCENARIO: &str = "RADDLE_TEST_SCENARIO";
 
-/// Longer than any scenario takes on a busy machine.
+/// The timeout of a scenario, ample for a busy machine.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A test and its name.
 pub type Test = (String, Box<dyn Fn() + Send + Sync>);
 
-/// Makes a test of a name and a function.
+/// Creates a test.
 pub fn test(name: impl Into<String>, run: impl Fn() + Send + Sync + 'static) -> Test {
     (name.into(), Box::new(run))
 }
@@ -41,7 +41,7 @@ pub fn find(scenarios: impl IntoIterator<Item = (&'static str, fn())>, name: &st
     scenarios.into_iter().find(|(known, _)| *known == name).map(|(_, run)| Box::new(run) as Scenario)
 }
 
-/// The whole `main` of such a test binary: the scenario, if the environment names one, otherwise the tests.
+/// The `main` function of such a test binary: runs the scenario in the environment, or else the tests.
 pub fn main(modules: &[Module]) -> ExitCode {
     if let Ok(name) = std::env::var(SCENARIO) {
         let run = modules.iter().find_map(|module| (module.scenario)(&name)).expect("a known scenario");
@@ -64,7 +64,7 @@ pub fn main(modules: &[Module]) -> ExitCode {
     if run(&tests) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The part of the test runners' command line that matters here.
+/// The supported part of the command line of test runners.
 #[derive(Default)]
 struct Wanted {
     filters: Vec<String>,
@@ -100,7 +100,7 @@ impl Wanted {
     }
 }
 
-/// Runs the tests, several at once, since they mostly wait for their children; says whether all passed.
+/// Runs the tests, several at once, since they mostly wait for child processes. Returns whether all passed.
 fn run(tests: &[&Test]) -> bool {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
@@ -118,10 +118,10 @@ fn run(tests: &[&Test]) -> bool {
     failed.is_empty()
 }
 
-/// How a child ended.
+/// The outcome of a child process.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its exit status; `None`: a signal ended it.
+    /// Its exit status; `None` if a signal terminated it.
     pub status: Option<i32>,
     /// Its standard output.
     pub out: String,
@@ -130,7 +130,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The lines of its standard output, in alphabetic order.
+    /// Returns the sorted lines of its standard output.
     pub fn sorted(&self) -> Vec<&str> {
         let mut lines: Vec<_> = self.out.lines().collect();
         lines.sort_unstable();
@@ -138,7 +138,7 @@ impl Ended {
     }
 }
 
-/// Runs a scenario to its end, which must come within the limit.
+/// Runs a scenario, which must terminate within the timeout.
 pub fn ended(scenario: &str, watch: Option<&str>) -> Ended {
     match ended_within(scenario, watch, LIMIT) {
         (true, ended) => ended,
@@ -146,7 +146,7 @@ pub fn ended(scenario: &str, watch: Option<&str>) -> Ended {
     }
 }
 
-/// Runs a scenario for `limit` at most, then kills it; says whether it ended by itself.
+/// Runs a scenario for at most `limit`, then kills it. Returns whether it terminated by itself.
 pub fn ended_within(scenario: &str, watch: Option<&str>, limit: Duration) -> (bool, Ended) {
     let mut child = command(scenario, watch).spawn().expect("the test binary starts again");
     let (mut out, mut err) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
@@ -158,7 +158,7 @@ pub fn ended_within(scenario: &str, watch: Option<&str>, limit: Duration) -> (bo
     })
 }
 
-/// The command that runs a scenario; `watch` is the value of `RADDLE_WATCH`, unset if `None`.
+/// Returns the command that runs a scenario. `watch` is the value of `RADDLE_WATCH`, unset if `None`.
 pub fn command(scenario: &str, watch: Option<&str>) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test binary's path"));
     command.env(SCENARIO, scenario).env_remove("RADDLE_WATCH").env_remove("RUST_BACKTRACE");

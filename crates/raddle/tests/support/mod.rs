@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use raddle::thread::{self, JoinTimeoutError};
 use raddle::{JoinHandle, Thread};
 
-/// Longer than any scenario takes, even under valgrind on a busy machine.
+/// The timeout of a scenario, ample for valgrind on a busy machine.
 pub const LIMIT: Duration = Duration::from_mins(2);
 
 /// Runs a scenario `times` times, all within [`LIMIT`]; a hang is a failure, not a hung test run.
@@ -14,13 +14,13 @@ pub fn repeat(times: usize, scenario: impl Fn() + Send + 'static) {
     within_limit(move || (0..times).for_each(|_| scenario()));
 }
 
-/// Runs `body`, which must be over within [`LIMIT`], and returns what it returns.
+/// Runs `body`, which must return within [`LIMIT`], and returns its result.
 pub fn within_limit<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let handle = Thread::new(body).daemon(true).start().expect("a thread for the test");
     finish(handle)
 }
 
-/// Joins a thread that must be over within [`LIMIT`]; its panic is the test's.
+/// Joins a thread, which must terminate within [`LIMIT`]. Its panic is resumed.
 pub fn finish<T>(handle: JoinHandle<T>) -> T {
     match handle.join_timeout(LIMIT) {
         Ok(value) => value,
@@ -32,7 +32,7 @@ pub fn finish<T>(handle: JoinHandle<T>) -> T {
     }
 }
 
-/// Lets other threads run until `condition` holds, which must be within [`LIMIT`].
+/// Yields to other threads until `condition` holds, which must happen within [`LIMIT`].
 #[track_caller]
 pub fn until(condition: impl Fn() -> bool) {
     let deadline = raddle::time::now() + LIMIT;
@@ -42,8 +42,8 @@ pub fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// Runs the tests of these modules once more with the watch turned off: where it is on, threads sleep in slices, so that a
-/// wake-up which never comes is only late.
+/// Runs the tests of these modules once more with the watch off. With the watch on, threads park in slices, so that a lost
+/// wake-up is only a delay.
 pub fn again_without_the_watch(modules: &[&str]) {
     if cfg!(debug_assertions) && std::env::var_os("RADDLE_WATCH").is_none() {
         let mut again = std::process::Command::new(std::env::current_exe().expect("the test binary's path"));

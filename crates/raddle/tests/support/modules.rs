@@ -1,16 +1,16 @@
-//! Reads a tree of Rust files far enough to say which file depends on which.
+//! Finds the dependencies between the files of a crate.
 #![allow(unreachable_pub, reason = "shared between test binaries")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The files of a crate by their path below `src`, with `/` between the parts.
+/// The files of a crate by their path in `src`, with `/` as the separator.
 pub type Tree = BTreeMap<String, String>;
 
-/// The modules on the way from the crate's root to one of them, or to an item.
+/// The path from the root of the crate to a module or an item.
 type Names = Vec<String>;
 
-/// Reads every Rust file below `src`.
+/// Reads all Rust files in `src`.
 pub fn read(src: &Path) -> Tree {
     let mut tree = Tree::new();
     let mut folders = vec![src.to_owned()];
@@ -29,7 +29,7 @@ pub fn read(src: &Path) -> Tree {
     tree
 }
 
-/// The words and signs of a file, without comments, texts, characters and lifetimes.
+/// Splits a file into tokens, without comments, literals and lifetimes.
 pub fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -56,7 +56,7 @@ pub fn tokens(text: &str) -> Vec<&str> {
     tokens
 }
 
-/// The length of a comment that may have others in it.
+/// Returns the length of a block comment, which may be nested.
 fn comment(text: &str) -> usize {
     let (mut depth, mut at) = (0_u32, 0);
     while at < text.len() {
@@ -72,7 +72,7 @@ fn comment(text: &str) -> usize {
     at
 }
 
-/// The length of a text, a character or a lifetime, if one begins here.
+/// Returns the length of the string, character or lifetime that begins here, if any.
 fn literal(text: &str) -> Option<usize> {
     let plain = text.trim_start_matches(['b', 'c']);
     let prefix = text.len() - plain.len();
@@ -107,7 +107,7 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Which files each file names.
+/// Returns the files that each file refers to.
 pub fn dependencies(tree: &Tree) -> BTreeMap<&str, BTreeSet<&str>> {
     let modules: BTreeMap<Names, &str> = tree.keys().map(|file| (module(file), file.as_str())).collect();
     let find = |(module, file): (&Names, &&str)| Mentioned::find(module, &modules, &tokens(&tree[*file]));
@@ -133,14 +133,14 @@ struct Crate<'a> {
 }
 
 impl<'a> Crate<'a> {
-    /// The file that a path leads to, for the module `user`: the deepest module on it; where that one passes on what
-    /// others have, the file that has it, but not for those below it: to them it is the module above.
+    /// Resolves a path in the module `user` to the file of its deepest module. A re-export is resolved to its origin, except in the
+    /// descendants of the re-exporting module.
     fn file_of(&self, path: &[String], user: &Names, depth: usize) -> &'a str {
         let known = (0..=path.len()).rev().find(|length| self.modules.contains_key(&path[..*length]));
         let known = known.expect("every crate has a root");
         let inside = path[..known].to_vec();
-        let passed_on = path.get(known).and_then(|item| self.mentioned[&inside].passed_on.get(item));
-        match passed_on {
+        let reexports = path.get(known).and_then(|item| self.mentioned[&inside].reexports.get(item));
+        match reexports {
             Some(origin) if !user.starts_with(&inside) && depth < 8 => {
                 let whole = [origin.as_slice(), &path[known + 1..]].concat();
                 self.file_of(&whole, user, depth + 1)
@@ -150,18 +150,18 @@ impl<'a> Crate<'a> {
     }
 }
 
-/// What a file mentions, as paths from the crate's root.
+/// The paths in a file, from the root of the crate.
 #[derive(Default)]
 struct Mentioned {
     paths: BTreeSet<Names>,
-    /// What it re-exports under which name.
-    passed_on: BTreeMap<String, Names>,
+    /// Its re-exports by name.
+    reexports: BTreeMap<String, Names>,
 }
 
 impl Mentioned {
     fn find(module: &Names, modules: &BTreeMap<Names, &str>, tokens: &[&str]) -> Self {
         let mut found = Self::default();
-        // The modules written out in this file that we are in, each with the depth of its braces.
+        // The inline modules at the present position, each with the depth of its braces.
         let (mut here, mut inner, mut depth) = (module.clone(), Vec::new(), 0_usize);
         let mut at = 0;
         while at < tokens.len() {
@@ -173,7 +173,7 @@ impl Mentioned {
                     for (path, name) in imports {
                         let Some(path) = absolute(&path, &here, modules) else { continue };
                         if matches!(before, "pub" | ")") {
-                            found.passed_on.insert(name.to_owned(), path.clone());
+                            found.reexports.insert(name.to_owned(), path.clone());
                         }
                         found.paths.insert(path);
                     }
@@ -211,7 +211,7 @@ impl Mentioned {
     }
 }
 
-/// Reads a tree of imports from `at` on, below `path`: each with the name that it gives; returns where it ends.
+/// Parses a tree of imports from `at` below `path`, each with its name. Returns the position after it.
 fn imported<'a>(
     tokens: &[&'a str],
     mut at: usize,
@@ -255,7 +255,7 @@ fn is_name(word: &str) -> bool {
     word.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// A path from the crate's root, if it leads into the crate.
+/// Returns the path from the root of the crate, if it is a path in the crate.
 fn absolute(path: &[&str], here: &Names, modules: &BTreeMap<Names, &str>) -> Option<Names> {
     let (first, mut rest) = path.split_first()?;
     let mut whole = match *first {
@@ -277,15 +277,15 @@ fn absolute(path: &[&str], here: &Names, modules: &BTreeMap<Names, &str>) -> Opt
     Some(whole)
 }
 
-/// The shortest way from each file that depends on itself back to it; each set of files once.
+/// Returns the shortest cycle of each file that depends on itself; each set of files once.
 pub fn cycles(tree: &Tree) -> Vec<Vec<&str>> {
     let depends = dependencies(tree);
     let mut known = BTreeSet::new();
-    let ways = depends.keys().filter_map(|file| way_back(file, &depends));
+    let ways = depends.keys().filter_map(|file| shortest_cycle(file, &depends));
     ways.filter(|way| known.insert(way.iter().copied().collect::<BTreeSet<_>>())).collect()
 }
 
-fn way_back<'a>(file: &'a str, depends: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<Vec<&'a str>> {
+fn shortest_cycle<'a>(file: &'a str, depends: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<Vec<&'a str>> {
     let mut came_from = BTreeMap::new();
     let mut next = std::collections::VecDeque::from([file]);
     while let Some(here) = next.pop_front() {
