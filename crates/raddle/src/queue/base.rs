@@ -45,7 +45,6 @@ use crate::rt::{self, Kind, Op, Place};
 /// ```
 pub struct BaseQueue<T, O: Order<T>> {
     blocking: Blocking<T, O>,
-    maxsize: usize,
 }
 
 /// # Creating a queue
@@ -76,7 +75,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
             maxsize > 0,
             "cannot create a queue for 0 items: use `unbounded` for a queue without a limit"
         );
-        Self { blocking: Blocking::new(maxsize), maxsize }
+        Self { blocking: Blocking::new(maxsize) }
     }
 
     /// Creates a queue without a limit. A put never blocks.
@@ -91,7 +90,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// # Ok::<(), raddle::queue::ShutDownError<Vec<i32>>>(())
     /// ```
     pub const fn unbounded() -> Self {
-        Self { blocking: Blocking::new(usize::MAX), maxsize: 0 }
+        Self { blocking: Blocking::new(usize::MAX) }
     }
 }
 
@@ -767,7 +766,10 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// assert_eq!(Queue::<u8>::unbounded().maxsize(), 0);
     /// ```
     pub fn maxsize(&self) -> usize {
-        self.maxsize
+        match self.blocking.limit() {
+            usize::MAX => 0,
+            limit => limit,
+        }
     }
 
     /// Returns the number of items in the queue.
@@ -916,7 +918,7 @@ impl<T, O: Order<T>> fmt::Debug for BaseQueue<T, O> {
             self.look(|state, len| (len, state.unfinished, state.is_shut_down()));
         f.debug_struct(O::NAME)
             .field("len", &len)
-            .field("maxsize", &self.maxsize)
+            .field("maxsize", &self.maxsize())
             .field("unfinished", &unfinished)
             .field("shut_down", &shut_down)
             .finish_non_exhaustive()

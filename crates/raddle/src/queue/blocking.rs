@@ -24,7 +24,6 @@ pub(super) struct Blocking<T, O: Order<T>> {
     pub(super) show: Show<T>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "a queue is not moved, and its flavors are kept in place")]
 enum Flavor<T, O: Order<T>> {
     Locked(Locked<T, O::Store>),
     TwoLock(TwoLock<T>),
@@ -283,6 +282,11 @@ impl<T, O: Order<T>> Blocking<T, O> {
         let items = each!(self, flavor => flavor.shut_down_now());
         rt::value(&op, || self.show.many(items.iter()));
         items
+    }
+
+    /// Returns the greatest number of items; `usize::MAX` if there is no limit.
+    pub(super) fn limit(&self) -> usize {
+        each!(self, flavor => flavor.limit())
     }
 
     /// Looks at the state and the number of items.

@@ -116,6 +116,11 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
         look(&inner.state, inner.store.len())
     }
 
+    /// Returns the greatest number of items; `usize::MAX` if there is no limit.
+    pub(in crate::queue) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Returns whether a put may find room, as a hint.
     #[inline]
     pub(in crate::queue) fn may_have_room(&self) -> bool {

@@ -29,9 +29,6 @@ use crate::rt;
 use crate::sys::prefetch;
 
 pub(in crate::queue) struct Ring<T> {
-    /// Allocated at the first use, so that a queue can be a constant.
-    slots: OnceLock<Box<[Slot<T>]>>,
-    limit: usize,
     /// Where the next item is put.
     tail: End,
     /// Where the next item is taken.
@@ -48,14 +45,20 @@ struct End {
     count: AtomicU64,
 }
 
-/// In cache lines of its own, too.
-#[repr(align(128))]
-struct Back<T>(Guarded<Counted<T>>);
+/// In cache lines of its own, too. The fast paths read the slots from the last one, which changes only while threads wait.
+#[repr(C, align(128))]
+struct Back<T> {
+    inner: Guarded<Counted<T>>,
+    /// Allocated at the first use, so that a queue can be a constant.
+    slots: OnceLock<Box<[Slot<T>]>>,
+    limit: usize,
+}
 
+#[repr(C)]
 struct Counted<T> {
-    state: QueueState<T>,
     /// The number of items put that are counted in `state.unfinished`.
     counted: u64,
+    state: QueueState<T>,
 }
 
 /// The ring with both ends frozen.
@@ -81,13 +84,14 @@ impl<T> Ring<T> {
     }
 
     pub(in crate::queue) const fn new(limit: usize) -> Self {
-        let back = Back(Guarded::new(Counted { state: QueueState::new(limit), counted: 0 }));
-        Self { slots: OnceLock::new(), limit, tail: End::new(), head: End::new(), back }
+        let inner = Guarded::new(Counted { counted: 0, state: QueueState::new(limit) });
+        let back = Back { inner, slots: OnceLock::new(), limit };
+        Self { tail: End::new(), head: End::new(), back }
     }
 
     #[inline]
     fn slots(&self) -> &[Slot<T>] {
-        self.slots.get_or_init(|| (0..self.limit).map(|_| Slot::new()).collect())
+        self.back.slots.get_or_init(|| (0..self.back.limit).map(|_| Slot::new()).collect())
     }
 
     /// Puts an item if the slot at the tail is empty and unlocked and the ring is not frozen; otherwise returns it.
@@ -133,7 +137,7 @@ impl<T> Ring<T> {
     /// Marks one task done if the state's lock is free and no thread has to be woken for it.
     #[inline]
     pub(in crate::queue) fn task_done_fast(&self, observer: impl Observer) -> bool {
-        observer.try_lock(&self.back.0).is_some_and(|mut back| {
+        observer.try_lock(&self.back.inner).is_some_and(|mut back| {
             let Counted { state, counted } = &mut *back;
             observer.atom(&self.tail.at);
             state.unfinished += self.count_new(counted);
@@ -200,8 +204,9 @@ impl<T> Ring<T> {
         self.tail.at.load(Relaxed) & FROZEN != 0
     }
 
+    /// Returns the greatest number of items; `usize::MAX` if there is no limit.
     pub(in crate::queue) fn limit(&self) -> usize {
-        self.limit
+        self.back.limit
     }
 
     /// Waits while a burst of free slots goes on.
@@ -226,7 +231,7 @@ impl<T> Ring<T> {
         step: impl FnOnce(&mut QueueState<T>, &mut Frozen<'_, T>, &mut WakeList<T>) -> R,
     ) -> R {
         let mut wake = WakeList::new();
-        let mut back = self.back.0.lock();
+        let mut back = self.back.inner.lock();
         let Counted { state, counted } = &mut *back;
         self.freeze();
         state.unfinished += self.count_new(counted);

@@ -290,6 +290,11 @@ impl<T> TwoLock<T> {
         look(&tail.state, tail.store.len())
     }
 
+    /// Returns the greatest number of items; `usize::MAX` if there is no limit.
+    pub(in crate::queue) fn limit(&self) -> usize {
+        self.tail.limit
+    }
+
     /// Returns whether a put may find room, as a hint.
     #[inline]
     pub(in crate::queue) fn may_have_room(&self) -> bool {
