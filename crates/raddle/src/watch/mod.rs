@@ -14,7 +14,7 @@
 //! | [`OwnLock`](Finding::OwnLock) | a thread waits, without a deadline, for a [`Mutex`](crate::Mutex) that it holds |
 //! | [`Cycle`](Finding::Cycle) | threads wait for each other in a cycle, without deadlines: each for a `Mutex`, [`RLock`](crate::RLock) or [`ReentrantMutex`](crate::ReentrantMutex) that the next one holds, or in a join of the next one |
 //! | [`EveryThread`](Finding::EveryThread) | every thread of the process waits without a deadline, including threads that raddle did not start, and the program has no signal handlers (Linux only) |
-//! | [`Pool`](Finding::Pool) | all workers of a pool wait for tasks of that pool; the pool ends one of the waits with [`FutureError::Deadlock`](crate::FutureError::Deadlock), and no further action is taken |
+//! | [`Pool`](Finding::Pool) | all workers of a pool wait for tasks of that pool; the pool ends one of the waits with [`FutureError::Deadlock`](crate::future::FutureError::Deadlock), and no further action is taken |
 //!
 //! # Suspected deadlocks
 //!
