@@ -714,7 +714,7 @@ const NONE: &[(&str, &[&str])] = &[
             "Drop for Once",
             "Drop for Packet",
             "Drop for Payload",
-            "Drop for Retake",
+            "Drop for RestoreOwner",
             "Drop for ResultSlot",
             "Drop for Settling",
             "Drop for PoolInner",
