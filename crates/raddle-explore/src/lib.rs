@@ -6,6 +6,9 @@
 //! chooses which thread takes the next step. It runs the test again and again, with a virtual clock, until it has seen
 //! every relevant schedule or one fails.
 //!
+//! The [guide](_guide) has a first test, step by step, how to read a report, replay and CI, and tables for users of loom and
+//! shuttle.
+//!
 //! # A test
 //!
 //! ```should_panic
