@@ -1,14 +1,14 @@
-//! A thread takes a lock that it holds already, and so waits for ever; raddle says so.
+//! A thread acquires a lock that it already holds. It blocks forever, and raddle reports the deadlock.
 //!
 //! ```text
 //! cargo run --example deadlock
 //! RADDLE_WATCH=1 cargo run --release --example deadlock
 //! ```
 //!
-//! Watch for: the second `acquire` never returns, so `acquired lock twice` never comes. But the program does
-//! not hang: the watch reports which lock it is, on which line it was taken and on which it is awaited, and
-//! ends the program with status 101. The watch is on in debug builds; `RADDLE_WATCH=1` turns it on in
-//! release builds, `RADDLE_WATCH=0` turns it off (then this hangs: press Ctrl-C).
+//! Watch for: the second `acquire` never returns, so `acquired lock twice` is never printed. But the program does
+//! not hang: the watch reports the lock, the line on which it was acquired and the line on which the thread waits,
+//! and ends the program with status 101. The watch is on in debug builds. `RADDLE_WATCH=1` turns it on in release
+//! builds, and `RADDLE_WATCH=0` turns it off: then the program hangs until you press Ctrl-C.
 mod support;
 
 use log::info;

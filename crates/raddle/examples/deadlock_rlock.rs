@@ -1,11 +1,11 @@
-//! A re-entrant lock: the thread that holds it may take it again.
+//! A re-entrant lock: the thread that holds it may acquire it again.
 //!
 //! ```text
 //! cargo run --example deadlock_rlock
 //! ```
 //!
-//! Watch for: what hangs in `deadlock` goes on here: `acquired lock twice`. The lock must be released as
-//! often as it was taken; once more is an error that says what is wrong.
+//! Watch for: `acquired lock twice`, where the example `deadlock` blocks. The lock must be released as often as it
+//! was acquired. Another release is an error.
 mod support;
 
 use log::info;

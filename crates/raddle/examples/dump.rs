@@ -1,12 +1,12 @@
-//! What every thread does, at any time: shown by the program itself, or on SIGQUIT.
+//! A dump of all threads, requested by the program itself or by SIGQUIT.
 //!
 //! ```text
 //! cargo run --example dump
 //! cargo run --example dump -- wait      # then press Ctrl-\, as often as you like, and Enter to end it
 //! ```
 //!
-//! Watch for: who waits for which object, on which line and for how long, and who holds it. The dump needs the watch,
-//! which is on in debug builds; without it the dump says so.
+//! Watch for: which thread waits for which object, on which line and for how long, and which thread holds it. The dump
+//! needs the watch, which is on in debug builds. Without the watch, the dump says so.
 use raddle::watch::{self, Dump};
 use raddle::{Event, Mutex, Thread, thread};
 use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! Two threads take two locks in opposite orders. This time nothing hangs; the watch warns that it can.
+//! Two threads acquire two locks in opposite orders. This time there is no deadlock, but the watch warns of it.
 //!
 //! ```text
 //! RADDLE_WATCH=order cargo run --example lock_order
 //! ```
 //!
-//! Watch for: the program ends well, since the second thread begins when the first one is over. All the same the
-//! watch says which two lines of which threads contradict each other.
+//! Watch for: the program completes, because the second thread starts when the first one has terminated. Nevertheless
+//! the watch reports which lines of which threads acquire the locks in inconsistent orders.
 use raddle::{Mutex, Thread};
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
-//! What the watch costs: each operation with the watch off, on, and on with the order of locks watched.
+//! The cost of the watch: each operation with the watch off, on, and on with lock orders checked.
 //!
 //! ```text
 //! cargo run --release --example watch_cost
 //! ```
 //!
-//! Only the ratios mean something, and only those of one run. Contended: two threads that take and release one mutex
-//! as fast as they can; the watch makes the time between two takings longer, so they meet more rarely. A hand-over:
-//! two threads wake each other in turn, and what the watch adds is small beside that.
+//! Only the ratios within one run are meaningful. Contended: two threads acquire and release one mutex without a pause;
+//! the watch makes the time between two acquisitions longer, so they collide less often. Hand-over: two threads wake
+//! each other in turn, and the watch adds little to that.
 
 use std::hint::black_box;
 use std::process::ExitCode;

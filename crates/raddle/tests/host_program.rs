@@ -1,5 +1,5 @@
-//! The toolkit leaves its host program as it is: processors, priorities, signals, limits and timer slack of all threads that it
-//! did not start, and processors and priorities of those that it did.
+//! The toolkit does not change its host program: affinity, priorities, signals, limits and timer slack of threads that it
+//! did not start, and affinity and priorities of those that it did.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -16,7 +16,7 @@ use raddle::{
 };
 use support::{finish, within_limit};
 
-/// What the operating system tells of the calling thread and its process.
+/// The state of the calling thread and its process in the operating system.
 fn state() -> BTreeMap<String, String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let status = read("/proc/thread-self/status");
@@ -37,7 +37,7 @@ fn state() -> BTreeMap<String, String> {
     state.insert("limits".to_owned(), read("/proc/thread-self/limits"));
     state.insert("directory".to_owned(), fs::read_link("/proc/self/cwd").unwrap().display().to_string());
     state.insert("environment".to_owned(), format!("{:?}", std::env::vars_os().collect::<Vec<_>>()));
-    // Not to be read where the kernel is built without it.
+    // Not available if the kernel is built without it.
     let slack = fs::read_to_string("/proc/thread-self/timerslack_ns")
         .or_else(|_| fs::read_to_string("/proc/self/timerslack_ns"))
         .unwrap_or_default();
@@ -45,14 +45,14 @@ fn state() -> BTreeMap<String, String> {
     state
 }
 
-/// The state of a thread that the toolkit started, as far as it inherited it from the one that started it.
+/// The state of a thread that the toolkit started, as far as it is inherited.
 fn inherited() -> BTreeMap<String, String> {
     let mut state = state();
     state.remove("timer slack"); // the timers' own threads have one of their own
     state
 }
 
-/// Takes and gives everything there is, from several threads at once, with waits of every kind.
+/// Uses all primitives from several threads at once, with waits of every kind.
 fn use_everything() {
     let total = Arc::new(AtomicU64::new(0));
     let parts = Arc::new((Lock::new(), RLock::new(), Mutex::new(0), Condition::new(), Semaphore::new(1)));
@@ -69,7 +69,7 @@ fn use_everything() {
                     *parts.2.lock() += 1;
                     drop(parts.0.lock_timeout(Duration::from_millis(1)));
                     barrier.wait().unwrap();
-                    // Two of them wait for each other in turn, which once made one of them move.
+                    // Two of them wait for each other in turn, which must not change their affinity.
                     if number == 0 {
                         there.put(turn).unwrap();
                         assert_eq!(back.get().unwrap(), turn);
@@ -113,7 +113,7 @@ fn use_everything() {
 #[test]
 fn toolkit_leaves_its_host_program_as_it_is() {
     within_limit(|| {
-        // Threads that the toolkit did not start: one that uses it, and one that never meets it.
+        // Threads that the toolkit did not start: one that uses it, and one that does not.
         let (ask, asked) = std::sync::mpsc::channel::<()>();
         let (answer, answers) = std::sync::mpsc::channel();
         #[expect(clippy::disallowed_methods, reason = "the threads must be the program's own")]

@@ -1,6 +1,6 @@
-//! The tutorial's programs, one by one: each example is run as a child process and must keep what it promises.
+//! The tutorial's programs: each example runs as a child process, and its output is checked.
 //!
-//! The order in which threads run is theirs; what is asserted is what the program guarantees.
+//! Only what a program guarantees is asserted, not the order in which its threads run.
 
 #[path = "support/program.rs"]
 mod program;
@@ -105,7 +105,7 @@ fn fixrace_loses_none() {
             let steps = ["about to lock", "has lock", "about to release lock", "after release"];
             log.in_order(&steps.map(|step| format!("Thread {n} {step}")).each_ref().map(String::as_str));
         }
-        // Whoever has the lock is the one to release it before the other has it.
+        // The holder releases the lock before the other thread acquires it.
         let held =
             |message: &&&str| message.ends_with(" has lock") || message.ends_with(" about to release lock");
         let turns: Vec<&str> = log.messages.iter().filter(held).map(|message| &message[..8]).collect();
@@ -117,7 +117,7 @@ fn fixrace_loses_none() {
     updates(&example("fixrace").run().good(), START, END);
 }
 
-/// The log is that of two updates between `start` and `end`, and nothing else.
+/// Asserts that the log contains two updates between `start` and `end`, and nothing else.
 fn updates(log: &Log<'_>, start: &str, end: &str) {
     for n in 0..2 {
         log.in_order(&[
@@ -150,13 +150,13 @@ fn deadlock_is_reported_and_ends_the_program() {
 
 #[test]
 #[cfg(debug_assertions)]
-fn deadlock_is_watched_for_by_default_in_debug_builds() {
+fn watch_is_on_by_default_in_debug_builds() {
     let run = example("deadlock").run();
     assert_eq!(run.status, Some(101), "{run:?}");
 }
 
 #[test]
-fn lock_order_warns_if_asked() {
+fn lock_order_warns_on_request() {
     let asked = example("lock_order").env("RADDLE_WATCH", "order").run();
     assert_eq!((asked.status, asked.stdout.as_str()), (Some(0), "80 and 120\n"), "{asked:?}");
     for (thread, line) in [("there", "accounts.0.lock()"), ("back", "accounts.1.lock()")] {
@@ -174,7 +174,7 @@ fn path_to(example: &str) -> String {
 }
 
 #[test]
-fn dump_shows_who_waits_for_whom() {
+fn dump_shows_waiters_and_holders() {
     let run = example("dump").env("RADDLE_WATCH", "1").run();
     assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""), "{run:?}");
     let held = line_of("dump.rs", "let held");
@@ -192,7 +192,7 @@ fn dump_shows_who_waits_for_whom() {
 }
 
 #[test]
-fn deadlock_rlock_goes_on() {
+fn deadlock_rlock_completes() {
     let run = example("deadlock_rlock").run();
     let log = run.good();
     log.in_order(&[
@@ -255,7 +255,7 @@ fn pipeline_is_drained(run: &Run, size: &str) {
 }
 
 #[test]
-fn semaphore_never_gives_a_fourth_connection() {
+fn semaphore_grants_at_most_three_connections() {
     let run = example("semaphore").run();
     let log = run.good();
     let counts: Vec<usize> = log.messages.iter().filter_map(|message| in_use(message)).collect();
@@ -283,7 +283,7 @@ fn in_use(message: &str) -> Option<usize> {
 
 #[test]
 fn timer_is_cancelled_by_an_answer() {
-    // Had the timer not been cancelled, the program would have waited for it, and it would have said so.
+    // If the timer were not cancelled, the program would wait for it and print its message.
     let run = example("timer").arg("30").input("Ada\n").run();
     assert!(run.good().messages.is_empty(), "{run:?}");
     assert!(run.stdout.contains("Hello, Ada! The timer is cancelled"), "{run:?}");
@@ -291,7 +291,7 @@ fn timer_is_cancelled_by_an_answer() {
 
 #[test]
 fn timer_runs_once_on_another_thread_and_not_early() {
-    // Nobody types anything; then, the input ends.
+    // No input arrives; then the input ends.
     for program in [example("timer").input(""), example("timer")] {
         let run = program.arg("0.4").run();
         assert!(run.took >= Duration::from_millis(400), "{run:?}");
@@ -316,7 +316,7 @@ fn timer_refuses_a_wrong_argument() {
 }
 
 #[test]
-fn barrier_lets_nobody_work_before_all_are_ready() {
+fn barrier_holds_all_until_the_last_is_ready() {
     let run = example("barrier").run();
     let log = run.good();
     let mut turns = Vec::new();
@@ -328,7 +328,7 @@ fn barrier_lets_nobody_work_before_all_are_ready() {
     assert_eq!(turns, ["0)", "1)", "2)", "3)"]);
     let first_working = log.messages.iter().position(|message| message.contains(": working ")).unwrap();
     assert!(first_working > log.place("Barrier : all are here"), "{run:?}");
-    // Broken by an abort, then by a time limit.
+    // Broken by an abort, then by a timeout.
     log.place("Main    : cannot initialise, aborts");
     assert!(log.after("Thread 4: ")[1].contains("broken"), "{run:?}");
     assert!(log.after("Main    : nobody came within 0.1 s: ")[0].contains("broken"), "{run:?}");
@@ -347,7 +347,7 @@ fn the_log_has_local_time_and_debug_lines_on_demand() {
     assert!((330..335).contains(&ahead), "{ahead} minutes");
 }
 
-/// The number of the first line of an example's source that contains `text`.
+/// Returns the number of the first line of an example's source that contains `text`.
 fn line_of(example: &str, text: &str) -> usize {
     let path = format!("{}/examples/{example}", env!("CARGO_MANIFEST_DIR"));
     let source = std::fs::read_to_string(path).unwrap();

@@ -154,7 +154,7 @@ pub trait Scheduler: Send + Sync {
         let _ = payload;
     }
 
-    /// Called for a panic or a refused task whose result nobody receives; `text` is a sentence that describes it.
+    /// Called for a panic or a refused task whose result is not received; `text` is a sentence that describes it.
     ///
     /// Without a scheduler, the excepthook is called.
     fn unhandled(&self, text: &str, payload: &(dyn Any + Send)) {

@@ -19,7 +19,7 @@ use crate::watch::{lock_order, waiting};
 
 /// Returns whether a scheduler, the watch or a recording observes the process.
 ///
-/// If not, operations are reported to nobody, so a binding need not [intern](Place::intern) their places.
+/// If not, no observer receives operations, so a binding need not [intern](Place::intern) their places.
 ///
 /// # Examples
 /// ```
@@ -340,7 +340,7 @@ pub(crate) fn panicked(payload: &(dyn Any + Send)) {
     }
 }
 
-/// Reports a panic whose payload nobody receives; `text` is a sentence that says where it occurred.
+/// Reports a panic whose payload is not received; `text` is a sentence that says where it occurred.
 pub(crate) fn unhandled(text: &str, payload: &(dyn Any + Send)) {
     if let Some(scheduler) = scheduler::current() {
         scheduler.unhandled(text, payload);

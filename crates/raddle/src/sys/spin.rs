@@ -317,7 +317,7 @@ mod tests {
         debts.lose(3_000_000, 3_000_000);
         assert!(debts.forbids_yields(|| 3_000_000) && debts.forbids_yields(|| 3_000_000 * 33 - 1));
         assert!(!debts.forbids_yields(|| 3_000_000 * 33));
-        assert!(!debts.forbids_yields(|| 0), "once it has passed, it is over");
+        assert!(!debts.forbids_yields(|| 0), "it has passed");
         debts.lose(500_000, 500_000);
         assert!(debts.forbids_yields(|| 500_000), "the debt is still there");
     }

@@ -41,9 +41,9 @@
 //!
 //! | Word | Effect |
 //! |---|---|
-//! | `0` | turns the watch off, whatever the program does |
+//! | `0` | turns the watch off, overriding the program |
 //! | `1` | turns it on |
-//! | `report`, `panic`, `end` | turns it on with that [`Action`], whatever the program does |
+//! | `report`, `panic`, `end` | turns it on with that [`Action`], overriding the program |
 //! | `order` | turns it on and checks [lock orders](Watch::lock_order) |
 //!
 //! # Performance

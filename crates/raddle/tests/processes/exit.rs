@@ -1,4 +1,4 @@
-//! How a program ends: every way for it to end, paired with everything that may be going on meanwhile.
+//! Program exit: every way to end a program, paired with everything that may run meanwhile.
 
 use std::cell::RefCell;
 use std::os::fd::AsRawFd;
@@ -11,7 +11,7 @@ use raddle::{Barrier, Event, JoinHandle, Mutex, RLock, ShutdownMode, Thread, Thr
 
 use crate::child::{Scenario, Test, ended, find, test};
 
-/// Ways to end a program, with the statuses that may come of it.
+/// Ways to end a program, with the possible statuses.
 const ENDINGS: [(&str, &[i32]); 8] = [
     ("main_returns", &[0]),
     ("main_panics", &[101]),
@@ -19,12 +19,12 @@ const ENDINGS: [(&str, &[i32]); 8] = [
     ("worker_exits_main_runs", &[3]),
     ("worker_exits_main_sleeps", &[3]),
     ("worker_exits_main_joins", &[3]),
-    // The standard library parks whoever calls `exit` second, so its status cannot count.
+    // The standard library parks the second thread that calls `exit`, so its status does not count.
     ("worker_exits_after_main", &[0]),
     ("two_workers_exit", &[3, 4]),
 ];
 
-/// What goes on meanwhile, with the lines that must be printed, in alphabetic order.
+/// What runs meanwhile, with the lines that it must print, in alphabetic order.
 const SITUATIONS: [(&str, &[&str]); 6] = [
     ("non_daemon", &["finished"]),
     ("daemon", &["daemon runs"]),
@@ -64,7 +64,7 @@ pub(crate) fn scenario(name: &str) -> Option<Scenario> {
     find(SINGLE.iter().map(|&(known, _, _, run)| (known, run)), name)
 }
 
-/// The threads that will end the program, other than main, and what lets them do it.
+/// The threads that end the program, other than main, and the event that they wait for.
 #[derive(Default)]
 struct Stage {
     go: Event,
@@ -169,7 +169,7 @@ fn meanwhile(situation: &str, stage: &Arc<Stage>) {
     }
 }
 
-/// A thread that starts the next one and ends.
+/// Starts the next thread and returns.
 fn link(number: u32) {
     println!("link {number}");
     if number < 4 {
@@ -181,7 +181,7 @@ thread_local! {
     static LOCAL: RefCell<Option<Slow>> = const { RefCell::new(None) };
 }
 
-/// A local that takes its time to be dropped.
+/// A thread-local whose drop takes long.
 struct Slow;
 
 impl Drop for Slow {
@@ -191,28 +191,33 @@ impl Drop for Slow {
     }
 }
 
-/// Programs that stand alone: status, lines printed, and what to do.
+/// Single programs: status, printed lines, and function.
 type Single = (&'static str, i32, &'static [&'static str], fn());
 
 const SINGLE: &[Single] = &[
-    ("main_never_met_raddle", 0, &["main is over"], main_never_met_raddle),
-    ("scoped_thread_exits_in_a_local", 3, &["the scope is left"], scoped_thread_exits_in_a_local),
-    ("main_returns_after_an_exit", 3, &["main is over"], main_returns_after_an_exit),
+    ("main_never_used_raddle", 0, &["main has terminated"], main_never_used_raddle),
+    ("scoped_thread_exits_in_a_destructor", 3, &["the scope is left"], scoped_thread_exits_in_a_destructor),
+    ("main_returns_after_an_exit", 3, &["main has terminated"], main_returns_after_an_exit),
     ("scoped_thread_exits", 3, &["the scope's thread is gone"], scoped_thread_exits),
-    ("scoped_thread_of_main_exits", 3, &["main is over"], scoped_thread_of_main_exits),
+    ("scoped_thread_of_main_exits", 3, &["main has terminated"], scoped_thread_of_main_exits),
     ("thread_of_nested_scopes_exits", 3, &["the scope's thread is gone"], thread_of_nested_scopes_exits),
     ("foreign_thread_exits", 5, &["finished"], foreign_thread_exits),
-    ("a_thread_may_pause", 0, &["paused", "woken"], a_thread_may_pause),
+    ("paused_thread_is_not_exiting", 0, &["paused", "woken"], paused_thread_is_not_exiting),
     ("pool_of_its_workers_local", 0, &["dropped", "ended"], pool_of_its_workers_local),
     ("handlers_run_last", 0, &["finished", "handler"], handlers_run_last),
-    ("too_late_to_start", 0, &["finished", "the program is ending", "came back"], too_late_to_start),
+    (
+        "start_during_exit_fails",
+        0,
+        &["finished", "the program is ending", "came back"],
+        start_during_exit_fails,
+    ),
     ("daemon_starts_a_non_daemon", 0, &["finished"], daemon_starts_a_non_daemon),
     ("daemon_is_inherited", 0, &["daemon", "daemon", "not a daemon"], daemon_is_inherited),
-    ("rest_of_a_line", 0, &["the rest of a line"], rest_of_a_line),
+    ("buffered_output_is_flushed", 0, &["the rest of a line"], buffered_output_is_flushed),
     ("many_meanwhile", 0, &["200 threads ran"], many_meanwhile),
-    ("exit_in_a_local", 3, &["finished"], exit_in_a_local),
-    ("holder_stays_holder", 3, &["still the holder"], holder_stays_holder),
-    ("registry_is_empty_again", 0, &["1 alive", "2 alive", "1 alive", "1 alive"], registry_is_empty_again),
+    ("exit_in_a_destructor", 3, &["finished"], exit_in_a_destructor),
+    ("holder_keeps_its_lock", 3, &["still the holder"], holder_keeps_its_lock),
+    ("registry_is_emptied", 0, &["1 alive", "2 alive", "1 alive", "1 alive"], registry_is_emptied),
     ("worker_panics", 0, &["finished"], worker_panics),
     (
         "barrier_action_exits",
@@ -238,10 +243,10 @@ const SINGLE: &[Single] = &[
         &["the child's", "status 0", "finished"],
         forked_child_waits_for_its_own,
     ),
-    ("standard_error_is_gone", 0, &["reported"], standard_error_is_gone),
+    ("standard_error_is_closed", 0, &["reported"], standard_error_is_closed),
 ];
 
-/// Prints a line once `thread` is over.
+/// Prints a line once `thread` has terminated.
 fn after(thread: thread::ThreadHandle, line: &'static str) {
     let body = move || {
         thread.wait().unwrap();
@@ -250,7 +255,7 @@ fn after(thread: thread::ThreadHandle, line: &'static str) {
     drop(Thread::new(body).daemon(false).start().unwrap());
 }
 
-/// A thread that raddle did not start.
+/// Starts a thread without raddle.
 #[expect(clippy::disallowed_methods, reason = "the thread must be unknown to raddle")]
 fn foreign<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
     std::thread::spawn(body)
@@ -272,14 +277,14 @@ fn sleep_for_ever() -> ! {
     }
 }
 
-fn main_never_met_raddle() {
-    foreign(|| after(thread::main_thread(), "main is over")).join().unwrap();
+fn main_never_used_raddle() {
+    foreign(|| after(thread::main_thread(), "main has terminated")).join().unwrap();
 }
 
 fn main_returns_after_an_exit() {
     let go = Arc::new(Event::new());
     let worker = worker(&go, 3);
-    after(thread::main_thread(), "main is over");
+    after(thread::main_thread(), "main has terminated");
     go.set();
     worker.wait().unwrap();
 }
@@ -306,7 +311,7 @@ fn scoped_thread_exits() {
 }
 
 /// Its function has returned, so nothing that it has borrowed is in use.
-fn scoped_thread_exits_in_a_local() {
+fn scoped_thread_exits_in_a_destructor() {
     struct Exits;
     impl Drop for Exits {
         fn drop(&mut self) {
@@ -324,7 +329,7 @@ fn scoped_thread_exits_in_a_local() {
 }
 
 fn scoped_thread_of_main_exits() {
-    after(thread::main_thread(), "main is over");
+    after(thread::main_thread(), "main has terminated");
     thread::scope(|s| {
         s.spawn(|| exit(3));
     });
@@ -368,16 +373,16 @@ fn foreign_thread_exits() {
     sleep_for_ever();
 }
 
-/// Has `handler` called by the C library at the end.
+/// Registers an exit handler with the C library.
 #[expect(unsafe_code, reason = "the standard library has no exit handlers")]
 fn at_exit(handler: extern "C" fn()) {
     // SAFETY: the handler is a plain function that does not unwind.
     assert_eq!(unsafe { libc::atexit(handler) }, 0);
 }
 
-/// The system call in which the standard library parks threads that call `exit` second is one that a program may use, too.
+/// A program may use the same system call in which the standard library parks the second thread that calls `exit`.
 #[expect(unsafe_code, reason = "the standard library does not pause")]
-fn a_thread_may_pause() {
+fn paused_thread_is_not_exiting() {
     extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: the handler does nothing.
     unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(libc::c_int) as usize) };
@@ -390,11 +395,11 @@ fn a_thread_may_pause() {
         let wakes = move || {
             thread::main_thread().wait().unwrap();
             begun.wait();
-            // Longer than the end of the program takes to look for threads that called `exit`.
+            // Longer than the interval in which the ending program looks for threads that called `exit`.
             thread::sleep(Duration::from_millis(300));
             go.set();
             loop {
-                // SAFETY: the thread runs until it has heard of this.
+                // SAFETY: the thread runs until it has received this.
                 unsafe { libc::pthread_kill(me, libc::SIGUSR1) };
                 thread::sleep(Duration::from_millis(10));
             }
@@ -410,7 +415,7 @@ fn a_thread_may_pause() {
     drop(Thread::spawn(pauses_itself));
 }
 
-/// The last handle of a pool, in a local of its own worker: that cannot wait for itself there.
+/// The last handle of a pool is in a thread-local of its own worker, which cannot wait for itself.
 fn pool_of_its_workers_local() {
     struct Owner(Option<Arc<ThreadPoolExecutor>>, Arc<Event>);
     impl Drop for Owner {
@@ -449,7 +454,7 @@ fn handlers_run_last() {
     after(thread::main_thread(), "finished");
 }
 
-fn too_late_to_start() {
+fn start_during_exit_fails() {
     extern "C" fn handler() {
         let error = Thread::new(|| "came back").daemon(false).start().unwrap_err();
         println!("{}", error.io_error());
@@ -491,7 +496,7 @@ fn daemon_is_inherited() {
     inner.daemon(true).start().unwrap().join().unwrap();
 }
 
-fn rest_of_a_line() {
+fn buffered_output_is_flushed() {
     drop(Thread::spawn(|| {
         print!("the rest ");
         thread::main_thread().wait().unwrap();
@@ -515,7 +520,7 @@ fn many_meanwhile() {
     }));
 }
 
-fn exit_in_a_local() {
+fn exit_in_a_destructor() {
     struct Exits;
     impl Drop for Exits {
         fn drop(&mut self) {
@@ -536,8 +541,8 @@ fn exit_in_a_local() {
     sleep_for_ever();
 }
 
-/// A thread that calls `exit` is the same thread for those handlers that run last.
-fn holder_stays_holder() {
+/// A thread that calls `exit` keeps its identity in exit handlers.
+fn holder_keeps_its_lock() {
     static HELD: RLock = RLock::new();
     extern "C" fn handler() {
         if HELD.try_acquire() && HELD.release().is_ok() && HELD.release().is_ok() {
@@ -552,7 +557,7 @@ fn holder_stays_holder() {
     sleep_for_ever();
 }
 
-fn registry_is_empty_again() {
+fn registry_is_emptied() {
     let say = || println!("{} alive", thread::active_count());
     say();
     let go = Arc::new(Event::new());
@@ -579,7 +584,7 @@ fn worker_panics() {
     after(worker.thread().clone(), "finished");
 }
 
-/// Whatever limits the parties of the round asked for, or one that comes while the action runs.
+/// With any timeouts of the waiting parties, and for a party that arrives while the action runs.
 fn barrier_action_exits() {
     let acts = Arc::new((Event::new(), Event::new()));
     let action = acts.clone();
@@ -635,7 +640,7 @@ fn barrier_action_exits_after_a_reset() {
     sleep_for_ever();
 }
 
-/// Runs `child` in a copy of the process that has this thread alone, and returns its status.
+/// Runs `child` in a forked process and returns its status.
 #[expect(unsafe_code, reason = "the standard library does not fork")]
 fn fork(child: fn()) -> i32 {
     // SAFETY: the child has no other threads, and allocates with a C library that allows for that.
@@ -650,7 +655,7 @@ fn fork(child: fn()) -> i32 {
     libc::WEXITSTATUS(status)
 }
 
-/// A copy of the process has copies of the obligations, but not the threads that would end them.
+/// A forked child has copies of the keep-alive tokens, but not the threads that would release them.
 fn forked_child_ends() {
     after(thread::main_thread(), "finished");
     println!("status {}", fork(|| exit(9)));
@@ -667,14 +672,14 @@ fn forked_child_waits_for_its_own() {
     forks.join().unwrap();
 }
 
-/// Nobody reads what is written there; a panic must be reported without another one for that reason.
+/// Standard error is a broken pipe. The report of a panic must not panic for that reason.
 #[expect(unsafe_code, reason = "the standard library cannot redirect standard error")]
-fn standard_error_is_gone() {
+fn standard_error_is_closed() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     // SAFETY: both descriptors are open; standard error is the broken pipe from now on.
     assert_eq!(unsafe { libc::dup2(writer.as_raw_fd(), libc::STDERR_FILENO) }, libc::STDERR_FILENO);
-    let thread = Thread::spawn(|| panic!("nobody will read this"));
+    let thread = Thread::spawn(|| panic!("not readable"));
     thread.wait().unwrap();
     drop(thread);
     println!("reported");

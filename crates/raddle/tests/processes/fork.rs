@@ -1,4 +1,4 @@
-//! Forked children: what is left of the parent's threads in them, and that nothing blocks.
+//! Forked children: the state of the parent's threads in them, and that no operation blocks.
 
 use std::process::exit;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use raddle::{
 
 use crate::child::{Scenario, Test, ended, find, test};
 
-/// Longer than any child takes on a busy machine; then a signal ends it.
+/// Longer than any child takes on a busy machine. After that a signal ends it.
 const LIMIT: u32 = 40;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Programs that fork, and end with status 0 and without a word.
+/// Programs that fork, and end with status 0 and no output.
 const WORKS: &[(&str, fn())] = &[
     ("only_the_forking_thread_is_left", only_the_forking_thread_is_left),
     ("any_thread_becomes_the_main_thread", any_thread_becomes_the_main_thread),
-    ("results_that_were_left_can_be_joined", results_that_were_left_can_be_joined),
+    ("finished_results_can_be_joined", finished_results_can_be_joined),
     ("child_starts_threads_and_waits_for_them", child_starts_threads_and_waits_for_them),
     ("child_that_only_exits_does_not_block", child_that_only_exits_does_not_block),
-    ("timers_begin_anew", timers_begin_anew),
+    ("timers_are_reset", timers_are_reset),
     ("timer_function_forks", timer_function_forks),
     ("inherited_pool_refuses_tasks", inherited_pool_refuses_tasks),
     ("task_forks", task_forks),
@@ -37,8 +37,8 @@ const WORKS: &[(&str, fn())] = &[
     ("items_go_to_threads_that_exist", items_go_to_threads_that_exist),
     ("room_goes_to_threads_that_exist", room_goes_to_threads_that_exist),
     ("notifications_go_to_threads_that_exist", notifications_go_to_threads_that_exist),
-    ("parties_of_the_parent_have_not_arrived", parties_of_the_parent_have_not_arrived),
-    ("locks_wanted_in_the_parent_can_be_acquired", locks_wanted_in_the_parent_can_be_acquired),
+    ("parties_of_the_parent_do_not_count", parties_of_the_parent_do_not_count),
+    ("contended_locks_of_the_parent_can_be_acquired", contended_locks_of_the_parent_can_be_acquired),
     ("watch_reports_a_deadlock_in_the_child", watch_reports_a_deadlock_in_the_child),
     ("dump_lists_threads_that_exist", dump_lists_threads_that_exist),
     ("sigquit_is_not_lost", sigquit_is_not_lost),
@@ -64,7 +64,7 @@ pub(crate) fn tests() -> Vec<Test> {
     tests
 }
 
-/// Runs `child` in a copy of the process that has this thread alone; returns its status, or `None` if it was ended.
+/// Runs `child` in a forked process. Returns its status, or `None` if a signal ended it.
 #[expect(unsafe_code, reason = "the standard library does not fork")]
 fn status_of(child: impl FnOnce()) -> Option<i32> {
     // SAFETY: the C library's allocator can be used in the child.
@@ -92,7 +92,7 @@ fn in_child(child: impl FnOnce()) {
     assert_eq!(status_of(child), Some(0));
 }
 
-/// A daemon that waits in `wait` for good, after the parent has waited for `waits` to be true.
+/// Starts a daemon that blocks forever in `wait`. Returns once `waits` is true.
 #[track_caller]
 fn waiter(wait: impl FnOnce() + Send + 'static, waits: impl Fn() -> bool) -> JoinHandle<()> {
     let waiter = Thread::new(wait).name("waiter").daemon(true).start().unwrap();
@@ -106,7 +106,7 @@ fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// A daemon that waits for good.
+/// Starts a daemon that blocks forever.
 fn sleeper() -> JoinHandle<()> {
     let go = Arc::new(Event::new());
     let begun = Arc::new(Event::new());
@@ -164,7 +164,7 @@ fn any_thread_becomes_the_main_thread() {
     forks.name("forks").start().unwrap().join().unwrap();
     foreign({
         let main = main.clone();
-        move || becomes_main("MainThread", main) // raddle has not met the thread before
+        move || becomes_main("MainThread", main) // raddle does not know the thread yet
     });
     foreign(move || {
         thread::current();
@@ -172,13 +172,13 @@ fn any_thread_becomes_the_main_thread() {
     });
 }
 
-/// Runs `body` in a thread that raddle did not start.
+/// Runs `body` in a thread started without raddle.
 #[expect(clippy::disallowed_methods, reason = "the thread must be unknown to raddle")]
 fn foreign(body: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().name("known".to_owned()).spawn(body).unwrap().join().unwrap();
 }
 
-fn results_that_were_left_can_be_joined() {
+fn finished_results_can_be_joined() {
     let (value, panic) = (Thread::spawn(|| 7), Thread::spawn(|| std::panic::resume_unwind(Box::new("text"))));
     until(|| value.is_finished() && panic.is_finished());
     let join = || {
@@ -210,7 +210,7 @@ fn child_starts_threads_and_waits_for_them() {
 
 fn child_that_only_exits_does_not_block() {
     let keeps = Arc::new(Event::new());
-    // Obligations of the parent: a thread, a timer, a pool.
+    // Keep-alive tokens of the parent: a thread, a timer, a pool.
     drop(
         Thread::new({
             let keeps = keeps.clone();
@@ -233,7 +233,7 @@ fn child_that_only_exits_does_not_block() {
     task.result().unwrap();
 }
 
-fn timers_begin_anew() {
+fn timers_are_reset() {
     let ran = Arc::new(AtomicBool::new(false));
     Timer::after(Duration::ZERO, || ()).wait().unwrap(); // the service runs
     let pending = Timer::builder().daemon(true).after(HOUR, || ()).unwrap();
@@ -279,7 +279,7 @@ fn timer_function_forks() {
     assert!(forked.is_set());
 }
 
-/// In the parent, the child's number; in the child, `None`.
+/// Returns the identifier of the child in the parent, and `None` in the child.
 #[expect(unsafe_code, reason = "the standard library does not fork")]
 fn fork_and_return() -> Option<libc::pid_t> {
     // SAFETY: the C library's allocator can be used in the child.
@@ -327,7 +327,7 @@ fn inherited_pool_refuses_tasks() {
         let own = ThreadPoolExecutor::new(2);
         assert_eq!(own.submit(|| 6 * 7).result().unwrap(), 42);
     });
-    // Whichever asks first.
+    // In either order.
     in_child(|| assert_eq!(wait([running, waiting], ReturnWhen::FirstCompleted).0.len(), 2));
     in_child(|| assert_eq!(as_completed([running, waiting]).count(), 2));
     in_child(|| assert!(running.exception().is_some() && waiting.result_timeout(HOUR).is_err()));
@@ -478,7 +478,7 @@ fn notifications_go_to_threads_that_exist() {
     assert_eq!(condition.notify_all(&mutex.lock()), 1);
 }
 
-fn parties_of_the_parent_have_not_arrived() {
+fn parties_of_the_parent_do_not_count() {
     let (barrier, acts) = (leak(Barrier::new(2)), leak((Event::new(), Event::new())));
     waiter(|| assert!(barrier.wait().is_err()), || barrier.n_waiting() == 1);
     let acting = leak(Barrier::new(1).action(|| {
@@ -491,14 +491,14 @@ fn parties_of_the_parent_have_not_arrived() {
         let other = Thread::spawn(|| barrier.wait().unwrap());
         let index = barrier.wait().unwrap();
         assert_eq!(index + other.join().unwrap(), 1);
-        // The thread that runs the action is not here: a round begins anew.
+        // The thread that runs the action does not exist here, so a new round begins.
         acts.1.set();
         assert_eq!(acting.wait(), Ok(0));
     });
     acts.1.set();
 }
 
-fn locks_wanted_in_the_parent_can_be_acquired() {
+fn contended_locks_of_the_parent_can_be_acquired() {
     let (mutex, lock, rlock) = (leak(Mutex::new(0)), leak(Lock::new()), leak(RLock::new()));
     let guard = mutex.lock();
     lock.acquire();
@@ -506,7 +506,7 @@ fn locks_wanted_in_the_parent_can_be_acquired() {
     let waiting: [Box<dyn FnOnce() + Send>; 3] =
         [Box::new(|| *mutex.lock() += 1), Box::new(|| lock.acquire()), Box::new(|| rlock.acquire())];
     let threads = waiting.map(|wait| Thread::new(wait).daemon(true).start().unwrap());
-    // Long enough for them to insist.
+    // Long enough for the lock to be handed over.
     thread::sleep(Duration::from_millis(20));
     in_child(|| {
         assert!(threads.iter().all(|thread| thread.is_finished()));
@@ -555,7 +555,7 @@ fn watch_reports_a_deadlock_in_the_child() {
         let _held = own.lock();
         drop(own.lock());
     });
-    // One that is none: a thread of the child works.
+    // Not a deadlock: a thread of the child runs.
     in_child(|| {
         watch::set_hook(|report| panic!("{report}"));
         let event = leak(Event::new());
@@ -589,7 +589,7 @@ fn dump_lists_threads_that_exist() {
 #[cfg(not(target_os = "linux"))]
 fn sigquit_is_not_lost() {}
 
-/// The thread that answers it is the parent's.
+/// The thread that writes dumps exists in the parent only.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the standard library sends no signals")]
 fn sigquit_is_not_lost() {
@@ -631,7 +631,7 @@ fn child_of_a_child() {
     });
 }
 
-/// Runs `work` again and again in two daemons, and forks meanwhile; each child must be able to do `child`.
+/// Runs `work` repeatedly in two daemons and forks meanwhile. Each child must complete `child`.
 fn beside(forks: usize, work: fn(), child: fn()) {
     for _ in 0..2 {
         let works = move || loop {

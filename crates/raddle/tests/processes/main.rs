@@ -1,4 +1,4 @@
-//! Programs that end, hang or fork as a whole, each in a process of its own: see [`child`].
+//! Programs that end, deadlock or fork, each in a process of its own: see [`child`].
 
 mod exit;
 mod fork;

@@ -1,5 +1,5 @@
-//! What happens while the operating system has no thread to give. Each scenario is a process of its own, in which
-//! `pthread_create` fails as long as it is told to.
+//! Behavior while the operating system cannot start threads. Each scenario is a process of its own, in which
+//! `pthread_create` fails on request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -12,9 +12,9 @@ use raddle::{Barrier, Event, Future, Priority, Promise, Thread, ThreadPoolExecut
 use crate::child::{Scenario, Test, ended, find, test};
 use crate::support::{finish, until, within_limit};
 
-/// The system has no thread to give.
+/// Whether thread creation fails.
 static NO_THREADS: AtomicBool = AtomicBool::new(false);
-/// How many threads it did not give.
+/// The number of failed thread creations.
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
 type Run = extern "C" fn(*mut libc::c_void) -> *mut libc::c_void;
@@ -25,7 +25,7 @@ type Create = unsafe extern "C" fn(
     *mut libc::c_void,
 ) -> libc::c_int;
 
-/// Takes the place of the C library's.
+/// Replaces the function of the C library.
 // SAFETY: it has the C library's signature, and nothing else in the program has this name.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn pthread_create(
@@ -46,16 +46,16 @@ unsafe extern "C" fn pthread_create(
     }
     // SAFETY: this is the address of the C library's function, which has this signature.
     let real: Create = unsafe { std::mem::transmute(REAL.load(SeqCst)) };
-    // SAFETY: the caller keeps to the function's contract.
+    // SAFETY: the caller upholds the function's contract.
     unsafe { real(thread, attributes, run, argument) }
 }
 
-/// From now on there are none.
+/// Makes thread creation fail from now on.
 fn no_threads() {
     NO_THREADS.store(true, SeqCst);
 }
 
-/// There are threads again, after `times` more were asked for in vain.
+/// Lets thread creation succeed again, after `times` more failures.
 fn threads_again_after(times: usize) {
     let before = REFUSED.load(SeqCst);
     until(|| REFUSED.load(SeqCst) >= before + times);
@@ -76,7 +76,7 @@ fn busy(pool: &ThreadPoolExecutor) -> (Arc<Event>, Future<()>) {
     (go, task)
 }
 
-/// How a task comes into a pool.
+/// A way to submit a task.
 type Submit = fn(&ThreadPoolExecutor, Box<dyn FnOnce() + Send>);
 
 const WAYS: [Submit; 5] = [
@@ -87,7 +87,7 @@ const WAYS: [Submit; 5] = [
     |pool, task| drop(pool.submit_timeout(Duration::MAX, task).unwrap()),
 ];
 
-/// In each way, the only worker waits for what a task does that no worker was free for.
+/// For each way, the only worker waits for a task for which no worker was free.
 fn a_task_that_waits_gets_a_worker_later() {
     for submit in WAYS {
         NO_THREADS.store(false, SeqCst);
@@ -170,7 +170,7 @@ fn without_any_worker_the_submitter_is_told() {
     assert_eq!(pool.submit(|| 6).result().unwrap(), 6);
 }
 
-/// The program ends while its only worker, which called `exit`, can only be replaced later.
+/// The program ends while its only worker has called `exit` and cannot be replaced yet.
 fn what_was_accepted_is_run_by_the_worker_after_a_lost_one() {
     static POOL: std::sync::LazyLock<ThreadPoolExecutor> =
         std::sync::LazyLock::new(|| ThreadPoolExecutor::new(1));
@@ -256,7 +256,7 @@ fn a_due_timer_without_a_thread_is_reported_once_and_runs_later() {
     first.cancel();
 }
 
-/// Threads come and go while four submit; what was accepted is run, each task once.
+/// Four threads submit tasks while thread creation fails now and then. Each accepted task runs once.
 fn nothing_accepted_is_lost() {
     let pool = Arc::new(ThreadPoolExecutor::new(4));
     let (ran, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));

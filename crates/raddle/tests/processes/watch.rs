@@ -1,4 +1,4 @@
-//! The watch: it reports a program that hangs, says why, and never cries wolf.
+//! The watch detects deadlocked programs, reports the cause, and raises no false alarm.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -12,16 +12,20 @@ use raddle::{
 
 use crate::child::{Scenario, Test, command, ended, ended_within, find, test};
 
-/// Longer than the watch takes to be certain of a wait.
+/// Longer than the watch needs to prove a wait.
 const LONG: Duration = Duration::from_millis(300);
 
-/// A program by name that hangs, and what the report must say, besides the lines that the program prints first.
+/// The name of a program that deadlocks, and the parts of its report. The lines that it prints must be in the report, too.
 type Hang = (&'static str, fn(), &'static [&'static str]);
 
 const HANGS: &[Hang] = &[
     ("mutex_twice", mutex_twice, &["a lock that it holds", "\"twice\" waits for Mutex", "held by itself"]),
     ("lock_twice", lock_twice, &["every thread", "\"MainThread\" waits for Lock", "held by itself"]),
-    ("lock_of_the_dead", lock_of_the_dead, &["\"MainThread\" waits for Lock", "held by thread \"gone\""]),
+    (
+        "lock_of_a_terminated_thread",
+        lock_of_a_terminated_thread,
+        &["\"MainThread\" waits for Lock", "held by thread \"gone\""],
+    ),
     (
         "abba",
         abba,
@@ -43,15 +47,15 @@ const HANGS: &[Hang] = &[
         rlocks,
         &["\"MainThread\" waits for RLock", "held by thread \"other\"", "\"other\" waits for Event"],
     ),
-    ("event_that_nobody_sets", event_that_nobody_sets, &["\"MainThread\" waits for Event"]),
+    ("event_that_is_never_set", event_that_is_never_set, &["\"MainThread\" waits for Event"]),
     (
         "each_joins_the_other",
         each_joins_the_other,
         &["\"MainThread\" waits for thread \"worker\"", "\"worker\" waits for thread \"MainThread\""],
     ),
     (
-        "condition_that_nobody_notifies",
-        condition_that_nobody_notifies,
+        "condition_that_is_never_notified",
+        condition_that_is_never_notified,
         &["\"MainThread\" waits for Condition"],
     ),
     (
@@ -78,24 +82,24 @@ const HANGS: &[Hang] = &[
     ),
 ];
 
-/// Programs that do not hang, though at some moment it looks like it.
+/// Programs that do not deadlock, although their threads are all blocked for a while.
 const WORKS: &[(&str, fn())] = &[
     ("foreign_thread_releases", foreign_thread_releases),
     ("sleeper_releases", sleeper_releases),
-    ("wait_with_a_limit_releases", wait_with_a_limit_releases),
-    ("limit_passes", limit_passes),
-    ("main_is_waited_for", main_is_waited_for),
+    ("wait_with_a_timeout_releases", wait_with_a_timeout_releases),
+    ("timeout_expires", timeout_expires),
+    ("main_is_joined", main_is_joined),
     ("a_thousand_wait_for_a_sleeper", a_thousand_wait_for_a_sleeper),
-    ("a_hold_without_its_object", a_hold_without_its_object),
-    ("a_forgotten_guard", a_forgotten_guard),
+    ("lock_dropped_while_held", lock_dropped_while_held),
+    ("forgotten_guard", forgotten_guard),
     ("busy", busy),
-    ("short_waits_on_a_crowded_machine", short_waits_on_a_crowded_machine),
+    ("short_waits_on_a_busy_machine", short_waits_on_a_busy_machine),
 ];
 
 pub(crate) fn scenario(name: &str) -> Option<Scenario> {
     let hangs = HANGS.iter().map(|(name, run, _)| (*name, *run));
     let works = WORKS.iter().copied();
-    let others = [("accepts", accepts as fn()), ("sleeps_for_ever", sleeps_for_ever)];
+    let others = [("accepts", accepts as fn()), ("sleeps_forever", sleeps_forever)];
     find(hangs.chain(works).chain(others), name)
 }
 
@@ -123,9 +127,9 @@ pub(crate) fn tests() -> Vec<Test> {
             assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{ended:?}");
         }));
     }
-    tests.push(test("who_accepts_may_release", who_accepts_may_release));
-    tests.push(test("who_sleeps_may_release", || still_runs("sleeps_for_ever", Some("1"))));
-    tests.push(test("off_if_asked", || {
+    tests.push(test("accepting_thread_may_release", accepting_thread_may_release));
+    tests.push(test("who_sleeps_may_release", || still_runs("sleeps_forever", Some("1"))));
+    tests.push(test("off_on_request", || {
         for name in ["mutex_twice", "lock_twice"] {
             still_runs(name, Some("0"));
         }
@@ -134,7 +138,7 @@ pub(crate) fn tests() -> Vec<Test> {
     tests
 }
 
-/// The scenario hangs and is left to hang.
+/// The scenario blocks forever, without a report.
 fn still_runs(name: &str, watch: Option<&str>) {
     let (by_itself, ended) = ended_within(name, watch, Duration::from_millis(1500));
     assert!(!by_itself && ended.err.is_empty(), "{ended:?}");
@@ -142,13 +146,13 @@ fn still_runs(name: &str, watch: Option<&str>) {
 
 fn on_in_debug_builds() {
     if cfg!(debug_assertions) {
-        assert_eq!(ended("event_that_nobody_sets", None).status, Some(101));
+        assert_eq!(ended("event_that_is_never_set", None).status, Some(101));
     } else {
-        still_runs("event_that_nobody_sets", None);
+        still_runs("event_that_is_never_set", None);
     }
 }
 
-/// Prints the line that the report must name.
+/// Prints the line that the report must contain.
 macro_rules! here {
     ($done:expr) => {{
         println!("{}", line!());
@@ -156,18 +160,18 @@ macro_rules! here {
     }};
 }
 
-/// A thread with a name.
+/// Starts a named thread.
 fn named<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> raddle::JoinHandle<T> {
     Thread::new(body).name(name).start().unwrap()
 }
 
-/// A thread that raddle did not start.
+/// Starts a thread without raddle.
 #[expect(clippy::disallowed_methods, reason = "the thread must be unknown to raddle")]
 fn foreign(body: impl FnOnce() + Send + 'static) {
     drop(std::thread::spawn(body));
 }
 
-/// A sleep that raddle does not know of.
+/// Sleeps without raddle.
 #[expect(clippy::disallowed_methods, reason = "the sleep must be unknown to raddle")]
 fn foreign_sleep(time: Duration) {
     std::thread::sleep(time);
@@ -195,7 +199,7 @@ fn lock_twice() {
     here!(lock.acquire());
 }
 
-fn lock_of_the_dead() {
+fn lock_of_a_terminated_thread() {
     let lock = Arc::new(Lock::new());
     let gone = named("gone", {
         let lock = lock.clone();
@@ -257,7 +261,7 @@ fn rlocks() {
     other.join().unwrap();
 }
 
-fn event_that_nobody_sets() {
+fn event_that_is_never_set() {
     here!(Event::new().wait());
 }
 
@@ -266,7 +270,7 @@ fn each_joins_the_other() {
     here!(worker.join()).unwrap();
 }
 
-fn condition_that_nobody_notifies() {
+fn condition_that_is_never_notified() {
     let (mutex, condition) = (Mutex::new(0), Condition::new());
     here!(condition.wait_for(&mut mutex.lock(), |n| *n > 0));
 }
@@ -326,7 +330,7 @@ fn sleeper_releases() {
     waits.join().unwrap();
 }
 
-fn wait_with_a_limit_releases() {
+fn wait_with_a_timeout_releases() {
     let (event, never) = (Arc::new(Event::new()), Event::new());
     drop(Thread::spawn({
         let event = event.clone();
@@ -338,19 +342,19 @@ fn wait_with_a_limit_releases() {
     event.wait();
 }
 
-fn limit_passes() {
+fn timeout_expires() {
     let lock = Lock::new();
     lock.acquire();
     assert!(!lock.acquire_timeout(LONG));
     assert!(!lock.acquire_timeout(Duration::from_millis(1200)));
 }
 
-fn main_is_waited_for() {
+fn main_is_joined() {
     drop(Thread::spawn(|| thread::main_thread().wait().unwrap()));
     foreign_sleep(LONG);
 }
 
-/// For longer than the second slice of a wait, so that all of them are certain.
+/// Sleeps for longer than the second slice of a wait, so that all waits are proven.
 fn a_thousand_wait_for_a_sleeper() {
     let (event, lock, ready) = (Event::new(), Lock::new(), Semaphore::new(0));
     let (event, lock, ready): &'static _ = Box::leak(Box::new((event, lock, ready)));
@@ -376,8 +380,8 @@ fn a_thousand_wait_for_a_sleeper() {
     }
 }
 
-/// A lock that is dropped while it is held leaves a hold behind; a mutex at its address is another thing.
-fn a_hold_without_its_object() {
+/// A lock that is dropped while it is held leaves its entry behind, which is not that of a mutex at the same address.
+fn lock_dropped_while_held() {
     for _ in 0..1_000 {
         let lock = Box::new(Lock::new());
         lock.acquire();
@@ -393,8 +397,8 @@ fn a_hold_without_its_object() {
     panic!("memory is never used again here");
 }
 
-/// The same with a mutex whose guard was forgotten; the next one there is held by another thread for a while.
-fn a_forgotten_guard() {
+/// The same with a mutex whose guard was forgotten. The next mutex there is held by another thread for a while.
+fn forgotten_guard() {
     for _ in 0..1_000 {
         let mutex = Box::new(Mutex::new(()));
         std::mem::forget(mutex.lock());
@@ -419,7 +423,7 @@ fn a_forgotten_guard() {
     panic!("memory is never used again here");
 }
 
-/// Locks, conditions and semaphores as fast as eight threads can.
+/// Eight threads use locks, conditions and semaphores without a pause.
 fn busy() {
     let (lock, mutex, ready) = (Lock::new(), Mutex::new(0), Condition::new());
     let (permits, rlock, round) = (Semaphore::new(2), RLock::new(), Barrier::new(8));
@@ -454,8 +458,8 @@ fn busy() {
     });
 }
 
-/// Waits that are about as long as the watch's first slice, so that proofs and wakes meet.
-fn short_waits_on_a_crowded_machine() {
+/// Waits that are about as long as the watch's first slice, so that proofs and wake-ups coincide.
+fn short_waits_on_a_busy_machine() {
     let tokens: Vec<_> = (0..4).map(|_| (Semaphore::new(0), Event::new())).collect();
     let tokens: &'static [(Semaphore, Event)] = Box::leak(tokens.into_boxed_slice());
     let spin = |time: Duration| {
@@ -496,8 +500,8 @@ fn accepts() {
     event.wait();
 }
 
-/// Nothing in the process can go on, but somebody may connect.
-fn who_accepts_may_release() {
+/// No thread of the process can run, but another process may connect.
+fn accepting_thread_may_release() {
     let mut child = command("accepts", Some("1")).spawn().unwrap();
     let mut port = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
@@ -509,7 +513,7 @@ fn who_accepts_may_release() {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
-fn sleeps_for_ever() {
+fn sleeps_forever() {
     let daemon = Thread::new(|| thread::sleep(Duration::MAX)).daemon(true);
     drop(daemon.start().unwrap());
     Event::new().wait();

@@ -1,4 +1,4 @@
-//! The watch: deadlocks while other threads go on, what it does about them, and what it only suspects.
+//! The watch: deadlocks of some threads while others run, its actions, and suspected deadlocks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,59 +13,58 @@ use raddle::{
 
 use crate::child::{Ended, Scenario, Test, ended, ended_within, find, test};
 use crate::threads::{
-    LIMIT, LONG, TWO_SLICES, daemon, foreign, foreign_sleep, here, named, nothing_more, reports,
-    somebody_works,
+    LIMIT, LONG, TWO_SLICES, busy_thread, daemon, foreign, foreign_sleep, here, named, nothing_more, reports,
 };
 
-/// A program by name that hangs, and what the report must say, besides the lines that the program prints first.
+/// The name of a program that deadlocks, and the parts of its report.
 type Hang = (&'static str, fn(), &'static [&'static str]);
 
 /// Programs that end with status 101.
 const ENDS: &[Hang] = &[
     (
-        "circle_of_mutexes",
-        circle_of_mutexes,
+        "cycle_of_mutexes",
+        cycle_of_mutexes,
         &["in a cycle", "\"first\" waits for Mutex", "held by thread \"second\"", "ends with status 101"],
     ),
-    ("circle_of_rlocks", circle_of_rlocks, &["in a cycle", "\"first\" waits for RLock"]),
+    ("cycle_of_rlocks", cycle_of_rlocks, &["in a cycle", "\"first\" waits for RLock"]),
     (
-        "circle_of_three_kinds",
-        circle_of_three_kinds,
+        "cycle_of_three_kinds",
+        cycle_of_three_kinds,
         &["in a cycle", "\"one\" waits for RLock", "\"two\" waits for RLock", "\"three\" waits for Mutex"],
     ),
     (
-        "joined_by_who_holds",
-        joined_by_who_holds,
+        "joined_by_the_holder",
+        joined_by_the_holder,
         &["in a cycle", "\"MainThread\" waits for thread \"needs\"", "\"needs\" waits for Mutex"],
     ),
     ("nothing_to_panic_for", nothing_to_panic_for, &["every thread", "\"MainThread\" waits for Event"]),
 ];
 
-/// Programs that judge themselves, and end with status 0 and without a word.
+/// Programs that contain their own assertions, and end with status 0 and no output.
 const WORKS: &[(&str, fn())] = &[
     ("reported_once", reported_once),
-    ("panics_in_one_of_the_circle", panics_in_one_of_the_circle),
-    ("panics_where_all_wait", panics_where_all_wait),
-    ("panics_in_who_takes_its_own", panics_in_who_takes_its_own),
-    ("panics_not_in_a_wait_that_must_end_well", panics_not_in_a_wait_that_must_end_well),
-    ("suspects_a_circle_of_locks", suspects_a_circle_of_locks),
-    ("suspects_a_lock_taken_twice", suspects_a_lock_taken_twice),
-    ("suspects_who_waits_for_the_dead", suspects_who_waits_for_the_dead),
-    ("suspects_no_turns", suspects_no_turns),
-    ("handler_may_wake_who_waits", handler_may_wake_who_waits),
-    ("handlers_for_faults_and_dumps_wake_nobody", handlers_for_faults_and_dumps_wake_nobody),
-    ("suspects_a_wait_for_a_handler_once", suspects_a_wait_for_a_handler_once),
+    ("panic_breaks_the_cycle", panic_breaks_the_cycle),
+    ("panic_where_every_thread_waits", panic_where_every_thread_waits),
+    ("panic_in_the_thread_that_waits_for_itself", panic_in_the_thread_that_waits_for_itself),
+    ("no_panic_in_a_no_panic_scope", no_panic_in_a_no_panic_scope),
+    ("cycle_of_locks_is_suspected", cycle_of_locks_is_suspected),
+    ("lock_acquired_twice_is_suspected", lock_acquired_twice_is_suspected),
+    ("lock_of_a_terminated_holder_is_suspected", lock_of_a_terminated_holder_is_suspected),
+    ("transferred_lock_is_not_suspected", transferred_lock_is_not_suspected),
+    ("signal_handler_may_wake_a_waiter", signal_handler_may_wake_a_waiter),
+    ("handlers_for_faults_and_dumps_do_not_count", handlers_for_faults_and_dumps_do_not_count),
+    ("wait_for_a_handler_is_suspected_once", wait_for_a_handler_is_suspected_once),
     ("pool_that_waits_for_itself", pool_that_waits_for_itself),
     ("task_that_waits_for_itself", task_that_waits_for_itself),
-    ("limits_and_timers_may_help", limits_and_timers_may_help),
+    ("timeouts_and_timers_may_help", timeouts_and_timers_may_help),
     ("known_and_unknown_threads_may_help", known_and_unknown_threads_may_help),
-    ("a_lock_taken_again_is_fine", a_lock_taken_again_is_fine),
+    ("lock_can_be_acquired_again", lock_can_be_acquired_again),
     ("hook_may_use_locks", hook_may_use_locks),
 ];
 
-/// Programs for tests of their own.
+/// Programs with tests of their own.
 const OTHERS: &[(&str, fn())] = &[
-    ("circle_in_daemons", circle_in_daemons),
+    ("cycle_of_daemons", cycle_of_daemons),
     ("hook_panics", hook_panics),
     ("hangs", hangs),
     ("hangs_after_main", hangs_after_main),
@@ -96,8 +95,8 @@ pub(crate) fn tests() -> Vec<Test> {
             assert_eq!((ended.status, err), (Some(0), vec![]), "{ended:?}");
         }));
     }
-    tests.push(test("the_environment_has_the_last_word", the_environment_has_the_last_word));
-    tests.push(test("a_wrong_value_is_told", a_wrong_value_is_told));
+    tests.push(test("environment_overrides_the_program", environment_overrides_the_program));
+    tests.push(test("invalid_value_is_reported", invalid_value_is_reported));
     tests.push(test("a_hook_that_panics_is_told", a_hook_that_panics_is_told));
     tests.push(test("the_same_lines_are_said_once", the_same_lines_are_said_once));
     tests.push(test("a_hang_is_said_once", a_hang_is_said_once));
@@ -111,13 +110,13 @@ fn says(ended: &Ended, parts: &[&str]) {
     }
 }
 
-/// The text of a panic that the scenario wants: the report, with a line above it and perhaps one below.
+/// The text of an expected panic: the report, with a line above it and perhaps one below.
 fn is_of_a_panic(line: &str) -> bool {
     let begins = ["thread '", "raddle: deadlock", "note: run with"];
     line.is_empty() || line.starts_with("  ") || begins.iter().any(|begin| line.starts_with(begin))
 }
 
-/// Two threads, each of which takes its own object and, once both have, the other's.
+/// Starts two threads that each acquire their own lock and, once both have, the other's.
 fn circle<T: Send + Sync + 'static>(
     make: fn() -> T,
     take: fn(&T, &dyn Fn()),
@@ -156,13 +155,13 @@ fn locks() -> (JoinHandle<()>, JoinHandle<()>) {
     })
 }
 
-fn circle_of_mutexes() {
-    somebody_works();
+fn cycle_of_mutexes() {
+    busy_thread();
     drop(mutexes());
 }
 
-fn circle_of_rlocks() {
-    somebody_works();
+fn cycle_of_rlocks() {
+    busy_thread();
     drop(circle(RLock::new, |lock, then| {
         lock.acquire();
         let _twice = lock.lock();
@@ -170,8 +169,8 @@ fn circle_of_rlocks() {
     }));
 }
 
-fn circle_of_three_kinds() {
-    somebody_works();
+fn cycle_of_three_kinds() {
+    busy_thread();
     let all = (Mutex::new(1), RLock::new(), ReentrantMutex::new(2), Barrier::new(3));
     let (mutex, rlock, reentrant, ready): &'static _ = Box::leak(Box::new(all));
     drop(named("one", || {
@@ -191,8 +190,8 @@ fn circle_of_three_kinds() {
     }));
 }
 
-fn joined_by_who_holds() {
-    somebody_works();
+fn joined_by_the_holder() {
+    busy_thread();
     let mutex: &'static _ = Box::leak(Box::new(Mutex::new(0)));
     let _held = here!(mutex.lock());
     let needs = named("needs", || drop(here!(mutex.lock())));
@@ -207,7 +206,7 @@ fn nothing_to_panic_for() {
 fn reported_once() {
     Watch::new().action(Action::Report).start();
     let reports = reports();
-    somebody_works();
+    busy_thread();
     daemon("makes", || {
         let (first, _second) = mutexes_of_daemons();
         drop(first.join());
@@ -227,12 +226,12 @@ fn reported_once() {
     nothing_more(&reports);
 }
 
-/// Made by a daemon, so that they are daemons too.
+/// Started by a daemon, so that they are daemons too.
 fn mutexes_of_daemons() -> (JoinHandle<()>, JoinHandle<()>) {
     mutexes()
 }
 
-/// One of the two ends with the report, the other one well.
+/// One of the two panics with the report, and the other one completes.
 #[track_caller]
 fn one_panicked((first, second): (JoinHandle<()>, JoinHandle<()>), says: &str) {
     match (first.join(), second.join()) {
@@ -244,20 +243,20 @@ fn one_panicked((first, second): (JoinHandle<()>, JoinHandle<()>), says: &str) {
     }
 }
 
-fn panics_in_one_of_the_circle() {
+fn panic_breaks_the_cycle() {
     Watch::new().action(Action::Panic).start();
-    somebody_works();
+    busy_thread();
     one_panicked(mutexes(), "in a cycle");
 }
 
-fn panics_where_all_wait() {
+fn panic_where_every_thread_waits() {
     Watch::new().action(Action::Panic).start();
     one_panicked(locks(), "every thread");
 }
 
-fn panics_in_who_takes_its_own() {
+fn panic_in_the_thread_that_waits_for_itself() {
     Watch::new().action(Action::Panic).start();
-    somebody_works();
+    busy_thread();
     let twice = named("twice", || {
         let mutex = Mutex::new(0);
         let _held = mutex.lock();
@@ -266,10 +265,10 @@ fn panics_in_who_takes_its_own() {
     assert!(twice.join().unwrap_err().to_string().contains("a lock that it holds"));
 }
 
-/// A condition's wait takes its lock back, and its guard must not be left without it: the other thread panics.
-fn panics_not_in_a_wait_that_must_end_well() {
+/// The wait of a condition must reacquire its lock, because its guard relies on that. So the other thread panics.
+fn no_panic_in_a_no_panic_scope() {
     Watch::new().action(Action::Panic).start();
-    somebody_works();
+    busy_thread();
     let all = (Mutex::new(false), Mutex::new(()), Condition::new(), Event::new());
     let (ready, other, condition, waits): &'static _ = Box::leak(Box::new(all));
     let firm = named("firm", || {
@@ -289,10 +288,10 @@ fn panics_not_in_a_wait_that_must_end_well() {
     firm.join().unwrap();
 }
 
-fn suspects_a_circle_of_locks() {
+fn cycle_of_locks_is_suspected() {
     Watch::new().suspect_after(LONG).start();
     let reports = reports();
-    somebody_works();
+    busy_thread();
     daemon("makes", || drop(locks()));
     let report = reports.recv_timeout(LIMIT).unwrap();
     assert_eq!((report.finding, report.threads.len()), (Finding::Suspicion, 2), "{report}");
@@ -301,10 +300,10 @@ fn suspects_a_circle_of_locks() {
     nothing_more(&reports);
 }
 
-fn suspects_a_lock_taken_twice() {
+fn lock_acquired_twice_is_suspected() {
     Watch::new().suspect_after(LONG).start();
     let reports = reports();
-    somebody_works();
+    busy_thread();
     daemon("twice", || {
         let lock = Lock::new();
         lock.acquire();
@@ -316,10 +315,10 @@ fn suspects_a_lock_taken_twice() {
     nothing_more(&reports);
 }
 
-fn suspects_who_waits_for_the_dead() {
+fn lock_of_a_terminated_holder_is_suspected() {
     Watch::new().suspect_after(LONG).start();
     let reports = reports();
-    somebody_works();
+    busy_thread();
     let mutex: &'static _ = Box::leak(Box::new(Mutex::new(0)));
     named("gone", || std::mem::forget(mutex.lock())).join().unwrap();
     daemon("waits", || drop(mutex.lock()));
@@ -336,11 +335,11 @@ fn suspects_who_waits_for_the_dead() {
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the standard library has no signal handlers")]
 fn on_signal(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
-    // SAFETY: the handlers of these tests do what may be done in one.
+    // SAFETY: the handlers of these tests are async-signal-safe.
     assert_ne!(unsafe { libc::signal(signal, handler as usize) }, libc::SIG_ERR);
 }
 
-/// Has another process send `signal` to this one after a while: none of this process's threads runs then.
+/// Makes another process send `signal` to this one after a while, so that no thread of this process runs meanwhile.
 #[cfg(target_os = "linux")]
 fn signal_later(signal: libc::c_int) {
     let id = std::process::id();
@@ -349,17 +348,17 @@ fn signal_later(signal: libc::c_int) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn handler_may_wake_who_waits() {}
+fn signal_handler_may_wake_a_waiter() {}
 
 #[cfg(not(target_os = "linux"))]
-fn handlers_for_faults_and_dumps_wake_nobody() {}
+fn handlers_for_faults_and_dumps_do_not_count() {}
 
 #[cfg(not(target_os = "linux"))]
-fn suspects_a_wait_for_a_handler_once() {}
+fn wait_for_a_handler_is_suspected_once() {}
 
-/// Nothing of raddle's may be used in a handler. That it can end a wait nevertheless must not end the program.
+/// A handler must not use raddle. If it ends a wait nevertheless, the watch must not end the program.
 #[cfg(target_os = "linux")]
-fn handler_may_wake_who_waits() {
+fn signal_handler_may_wake_a_waiter() {
     static STOP: Event = Event::new();
     extern "C" fn stop(_: libc::c_int) {
         STOP.set();
@@ -369,9 +368,9 @@ fn handler_may_wake_who_waits() {
     STOP.wait();
 }
 
-/// Those the runtime has installed itself.
+/// The handlers of the runtime itself do not count.
 #[cfg(target_os = "linux")]
-fn handlers_for_faults_and_dumps_wake_nobody() {
+fn handlers_for_faults_and_dumps_do_not_count() {
     extern "C" fn nothing(_: libc::c_int) {}
     watch::dump_on_sigquit().unwrap();
     on_signal(libc::SIGFPE, nothing);
@@ -389,7 +388,7 @@ fn handlers_for_faults_and_dumps_wake_nobody() {
 }
 
 #[cfg(target_os = "linux")]
-fn suspects_a_wait_for_a_handler_once() {
+fn wait_for_a_handler_is_suspected_once() {
     static GO: Event = Event::new();
     extern "C" fn go(_: libc::c_int) {
         GO.set();
@@ -410,11 +409,11 @@ fn suspects_a_wait_for_a_handler_once() {
     assert!(founds.try_recv().is_err());
 }
 
-/// A lock that is released by others than its taker is for turns, and its wait may be long.
-fn suspects_no_turns() {
+/// A lock that other threads than its holder release is used to hand over turns, and waits for it may be long.
+fn transferred_lock_is_not_suspected() {
     Watch::new().suspect_after(Duration::ZERO).start();
     let reports = reports();
-    somebody_works();
+    busy_thread();
     let turn: &'static _ = Box::leak(Box::new(Lock::new()));
     turn.acquire();
     named("releases", || turn.release().unwrap()).join().unwrap();
@@ -483,8 +482,8 @@ fn the_same_lines_are_said_once() {
     says(&ended, &["FutureError::Deadlock", "ThreadPoolExecutor", "waits for Future"]);
 }
 
-/// Circles that a limit ends, and conditions that a timer notifies.
-fn limits_and_timers_may_help() {
+/// Cycles that a timeout ends, and conditions that a timer notifies.
+fn timeouts_and_timers_may_help() {
     Watch::new().suspect_after(Duration::ZERO).start();
     let all = (Mutex::new(1), Mutex::new(2), Barrier::new(2));
     let (a, b, both): &'static _ = Box::leak(Box::new(all));
@@ -507,7 +506,7 @@ fn limits_and_timers_may_help() {
     ready.1.wait_for(&mut ready.0.lock(), |ready| *ready);
 }
 
-/// A worker that takes long, and a thread of the standard library, release what others wait for.
+/// A slow worker and a thread of the standard library release what others wait for.
 fn known_and_unknown_threads_may_help() {
     let (mutex, lock): &'static _ = Box::leak(Box::new((Mutex::new(0), Lock::new())));
     let taken = Event::new();
@@ -528,14 +527,14 @@ fn known_and_unknown_threads_may_help() {
     lock.acquire();
 }
 
-fn a_lock_taken_again_is_fine() {
+fn lock_can_be_acquired_again() {
     let (lock, mutex) = (RLock::new(), Mutex::new(0));
     let _levels = (lock.lock(), lock.lock(), lock.try_lock().unwrap());
     let _held = mutex.lock();
     assert!(mutex.try_lock().is_none() && mutex.lock_timeout(LONG).is_none());
 }
 
-/// What a hook does is not watched, and the thread in which it runs counts as one that works.
+/// The waits of a hook are not watched, and the thread that runs it counts as running.
 fn hook_may_use_locks() {
     let event: &'static _ = Box::leak(Box::new((Event::new(), Mutex::new(0))));
     Watch::new().action(Action::Report).start();
@@ -551,15 +550,15 @@ fn hook_may_use_locks() {
     assert_eq!(*event.1.lock(), 1);
 }
 
-fn circle_in_daemons() {
+fn cycle_of_daemons() {
     Watch::new().action(Action::Report).start();
-    somebody_works();
+    busy_thread();
     daemon("makes", || drop(mutexes()));
     foreign_sleep(TWO_SLICES);
 }
 
-fn the_environment_has_the_last_word() {
-    let with = |watch| ended("circle_in_daemons", Some(watch));
+fn environment_overrides_the_program() {
+    let with = |watch| ended("cycle_of_daemons", Some(watch));
     let ended = with("end");
     assert_eq!(ended.status, Some(101), "{ended:?}");
     let ended = with("report");
@@ -581,7 +580,7 @@ fn hangs_after_main() {
     drop(Thread::spawn(|| Event::new().wait()));
 }
 
-/// No action is taken, so it hangs on, in silence.
+/// No action is taken, so it stays blocked.
 fn a_hang_is_said_once() {
     for name in ["hangs", "hangs_after_main"] {
         let (by_itself, ended) = ended_within(name, Some("report"), TWO_SLICES);
@@ -595,7 +594,7 @@ fn starts_the_watch() {
     println!("{}", watch::is_on());
 }
 
-fn a_wrong_value_is_told() {
+fn invalid_value_is_reported() {
     let debug = cfg!(debug_assertions);
     for (value, expected) in [
         (Some("yes"), format!("{debug}\ntrue\n")),

@@ -1,4 +1,4 @@
-//! The watch: a dump of all threads, when the program asks for it and when a signal does.
+//! The watch: dumps of all threads, requested by the program or by a signal.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -11,12 +11,12 @@ use crate::child::{Scenario, Test, command, ended, find, test};
 use crate::threads::{daemon, foreign, here, named};
 
 const SCENARIOS: &[(&str, fn())] = &[
-    ("shows_who_waits", shows_who_waits),
-    ("shows_limits_and_sleeps", shows_limits_and_sleeps),
-    ("a_wait_lets_go", a_wait_lets_go),
-    ("shows_what_it_can_when_off", shows_what_it_can_when_off),
-    ("runs_until_told", runs_until_told),
-    ("hangs_but_answers", hangs_but_answers),
+    ("waiting_threads_are_shown", waiting_threads_are_shown),
+    ("timeouts_and_sleeps_are_shown", timeouts_and_sleeps_are_shown),
+    ("lock_is_not_held_during_a_wait", lock_is_not_held_during_a_wait),
+    ("unwatched_dump_lists_threads", unwatched_dump_lists_threads),
+    ("runs_until_requested", runs_until_requested),
+    ("blocked_program_writes_a_dump", blocked_program_writes_a_dump),
 ];
 
 pub(crate) fn scenario(name: &str) -> Option<Scenario> {
@@ -31,13 +31,13 @@ pub(crate) fn tests() -> Vec<Test> {
         })
     };
     vec![
-        judges_itself("shows_who_waits", "1"),
-        judges_itself("shows_limits_and_sleeps", "1"),
-        judges_itself("a_wait_lets_go", "1"),
-        judges_itself("shows_what_it_can_when_off", "0"),
-        test("sigquit_asks_for_a_dump", sigquit_asks_for_a_dump),
+        judges_itself("waiting_threads_are_shown", "1"),
+        judges_itself("timeouts_and_sleeps_are_shown", "1"),
+        judges_itself("lock_is_not_held_during_a_wait", "1"),
+        judges_itself("unwatched_dump_lists_threads", "0"),
+        test("sigquit_writes_a_dump", sigquit_writes_a_dump),
         test("who_waits_for_signals_hides_no_deadlock", || {
-            let ended = ended("hangs_but_answers", Some("1"));
+            let ended = ended("blocked_program_writes_a_dump", Some("1"));
             assert_eq!(ended.status, Some(101), "{ended:?}");
             assert!(ended.err.contains("\"MainThread\" waits for Event"), "{ended:?}");
             assert!(!ended.err.contains("SIGQUIT"), "{ended:?}");
@@ -49,7 +49,7 @@ fn of<'a>(dump: &'a Dump, name: &str) -> &'a ThreadState {
     dump.threads.iter().find(|thread| &*thread.name == name).unwrap_or_else(|| panic!("{name}: {dump}"))
 }
 
-/// A dump in which all of these threads wait: they do, sooner or later.
+/// Returns a dump in which all of these threads wait.
 fn once_they_wait(names: &[&str]) -> Dump {
     loop {
         let dump = watch::dump();
@@ -60,7 +60,7 @@ fn once_they_wait(names: &[&str]) -> Dump {
     }
 }
 
-fn shows_who_waits() {
+fn waiting_threads_are_shown() {
     let all = (Mutex::new(0), RLock::new(), Event::new());
     let (mutex, rlock, go): &'static _ = Box::leak(Box::new(all));
     let (_held, taken) = (mutex.lock(), line!());
@@ -97,7 +97,7 @@ fn shows_who_waits() {
     join.join().unwrap();
 }
 
-fn shows_limits_and_sleeps() {
+fn timeouts_and_sleeps_are_shown() {
     let never: &'static _ = Box::leak(Box::new(Event::new()));
     daemon("waits", || assert!(!never.wait_timeout(Duration::from_hours(1))));
     daemon("sleeps", || thread::sleep(Duration::from_hours(1)));
@@ -109,12 +109,12 @@ fn shows_limits_and_sleeps() {
         assert!(wait.remaining.unwrap() > Duration::from_mins(50), "{dump}");
     }
     while watch::dump().threads.len() < 4 {
-        thread::yield_now(); // the foreign thread is met when it waits
+        thread::yield_now(); // the foreign thread is known once it waits
     }
 }
 
-/// Who waits on a condition holds the condition's lock before and afterwards, and not meanwhile.
-fn a_wait_lets_go() {
+/// A thread that waits for a condition does not hold the lock of the condition during the wait.
+fn lock_is_not_held_during_a_wait() {
     let all = (Mutex::new(false), Lock::new(), RLock::new(), [const { Condition::new() }; 3]);
     let (mutex, lock, rlock, conditions): &'static _ = Box::leak(Box::new(all));
     let holds = || of(&watch::dump(), &thread::current().name()).holds.len();
@@ -146,7 +146,7 @@ fn a_wait_lets_go() {
     assert_eq!(threads.map(|thread| thread.join().unwrap()), [1, 1, 1]);
 }
 
-fn shows_what_it_can_when_off() {
+fn unwatched_dump_lists_threads() {
     let held = Mutex::new(0);
     let _held = held.lock();
     let dump = watch::dump();
@@ -154,7 +154,7 @@ fn shows_what_it_can_when_off() {
     assert!(dump.to_string().contains("The watch is off"), "{dump}");
 }
 
-fn runs_until_told() {
+fn runs_until_requested() {
     watch::dump_on_sigquit().unwrap();
     watch::dump_on_sigquit().unwrap();
     let all = (Mutex::new(0), Event::new());
@@ -172,9 +172,9 @@ fn runs_until_told() {
     waits.join().unwrap();
 }
 
-/// Twice, and the program goes on to a good end.
-fn sigquit_asks_for_a_dump() {
-    let mut child = command("runs_until_told", Some("1")).stdin(Stdio::piped()).spawn().unwrap();
+/// Twice, and the program completes.
+fn sigquit_writes_a_dump() {
+    let mut child = command("runs_until_requested", Some("1")).stdin(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut err = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = out.next().unwrap().unwrap();
@@ -192,7 +192,7 @@ fn sigquit_asks_for_a_dump() {
     assert!(child.wait().unwrap().success());
 }
 
-fn hangs_but_answers() {
+fn blocked_program_writes_a_dump() {
     watch::dump_on_sigquit().unwrap();
     Event::new().wait();
 }

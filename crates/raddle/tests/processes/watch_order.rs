@@ -1,4 +1,4 @@
-//! The watch: locks taken in orders that contradict each other are told before they deadlock, and nothing else is.
+//! The watch: inconsistent lock orders are reported before they deadlock, and nothing else is.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use raddle::{Condition, Lock, Mutex, RLock, ReentrantMutex, Thread, thread};
 use crate::child::{Scenario, Test, ended, find, test};
 use crate::threads::{here, named, reports};
 
-/// Programs that judge themselves, and end well and without a word.
+/// Programs that contain their own assertions, and end with status 0 and no output.
 const WORKS: &[(&str, fn())] = &[
     ("every_kind_of_lock", every_kind_of_lock),
-    ("a_circle_of_three", a_circle_of_three),
-    ("a_condition_takes_its_lock_back", a_condition_takes_its_lock_back),
-    ("one_order_is_fine", one_order_is_fine),
-    ("tries_and_limits_do_not_wait", tries_and_limits_do_not_wait),
-    ("what_was_tried_is_held", what_was_tried_is_held),
-    ("taking_again_is_no_taking", taking_again_is_no_taking),
-    ("a_lock_around_both", a_lock_around_both),
-    ("memory_is_used_again", memory_is_used_again),
-    ("locks_move", locks_move),
-    ("not_unless_asked", not_unless_asked),
+    ("cycle_of_three", cycle_of_three),
+    ("condition_reacquires_its_lock", condition_reacquires_its_lock),
+    ("consistent_order_is_not_reported", consistent_order_is_not_reported),
+    ("tries_and_timeouts_do_not_count", tries_and_timeouts_do_not_count),
+    ("lock_acquired_by_a_try_is_held", lock_acquired_by_a_try_is_held),
+    ("reentrant_acquire_does_not_count", reentrant_acquire_does_not_count),
+    ("common_lock_is_not_reported", common_lock_is_not_reported),
+    ("reused_memory_is_another_lock", reused_memory_is_another_lock),
+    ("moved_lock_is_the_same_lock", moved_lock_is_the_same_lock),
+    ("off_by_default", off_by_default),
 ];
 
 pub(crate) fn scenario(name: &str) -> Option<Scenario> {
@@ -69,7 +69,7 @@ fn two_orders_are_told_once() {
     }
 }
 
-/// Runs `body` with the order of locks watched; returns how many warnings it gave.
+/// Runs `body` while lock orders are checked. Returns the number of warnings.
 fn warnings(body: impl FnOnce()) -> usize {
     Watch::new().lock_order(true).start();
     let reports = reports();
@@ -96,7 +96,7 @@ fn every_kind_of_lock() {
     assert_eq!(found, 3);
 }
 
-fn a_circle_of_three() {
+fn cycle_of_three() {
     let (a, b, c) = (Mutex::new(0), Mutex::new(0), Mutex::new(0));
     let found = warnings(|| {
         drop((a.lock(), b.lock()));
@@ -106,8 +106,8 @@ fn a_circle_of_three() {
     assert_eq!(found, 1);
 }
 
-/// Who waits on a condition with another lock held takes the condition's lock while it holds the other.
-fn a_condition_takes_its_lock_back() {
+/// A thread that waits for a condition while it holds another lock reacquires the condition's lock under that lock.
+fn condition_reacquires_its_lock() {
     let (a, b, condition) = (Mutex::new(0), Mutex::new(0), Condition::new());
     let found = warnings(|| {
         let mut a = a.lock();
@@ -117,7 +117,7 @@ fn a_condition_takes_its_lock_back() {
     assert_eq!(found, 1);
 }
 
-fn one_order_is_fine() {
+fn consistent_order_is_not_reported() {
     let locks: Vec<_> = (0..4).map(|_| Mutex::new(0)).collect();
     let found = warnings(|| {
         thread::scope(|s| {
@@ -135,7 +135,7 @@ fn one_order_is_fine() {
     assert_eq!(found, 0);
 }
 
-fn tries_and_limits_do_not_wait() {
+fn tries_and_timeouts_do_not_count() {
     let (a, b) = (Mutex::new(0), Lock::new());
     let found = warnings(|| {
         drop((a.lock(), b.lock()));
@@ -145,7 +145,7 @@ fn tries_and_limits_do_not_wait() {
     assert_eq!(found, 0);
 }
 
-fn what_was_tried_is_held() {
+fn lock_acquired_by_a_try_is_held() {
     let (a, b) = (Mutex::new(0), Lock::new());
     let found = warnings(|| {
         drop((a.lock(), b.lock()));
@@ -154,7 +154,7 @@ fn what_was_tried_is_held() {
     assert_eq!(found, 1);
 }
 
-fn taking_again_is_no_taking() {
+fn reentrant_acquire_does_not_count() {
     let (a, b) = (RLock::new(), Mutex::new(0));
     let found = warnings(|| {
         let _held = (a.lock(), b.lock(), a.lock());
@@ -162,7 +162,7 @@ fn taking_again_is_no_taking() {
     assert_eq!(found, 0);
 }
 
-fn a_lock_around_both() {
+fn common_lock_is_not_reported() {
     let (around, a, b) = (Mutex::new(0), Mutex::new(0), Mutex::new(0));
     let found = warnings(|| {
         for _ in 0..2 {
@@ -176,8 +176,8 @@ fn a_lock_around_both() {
     assert_eq!(found, 0);
 }
 
-/// New locks where old ones were, taken the other way round.
-fn memory_is_used_again() {
+/// New locks at the addresses of old ones, acquired in the opposite order.
+fn reused_memory_is_another_lock() {
     let mut place = Box::new((Mutex::new(0), Mutex::new(0)));
     let found = warnings(|| {
         for round in 0..1_000 {
@@ -189,8 +189,8 @@ fn memory_is_used_again() {
     assert_eq!(found, 0);
 }
 
-/// A lock is the same lock wherever it is moved, and what comes to its old place is another one.
-fn locks_move() {
+/// A lock keeps its identity when it is moved, and a lock at its old address is another one.
+fn moved_lock_is_the_same_lock() {
     let found = warnings(|| {
         let mut pair = [Mutex::new(0), Mutex::new(0)];
         {
@@ -206,7 +206,7 @@ fn locks_move() {
     assert_eq!(found, 0);
 }
 
-fn not_unless_asked() {
+fn off_by_default() {
     Watch::new().start();
     let reports = reports();
     let (a, b): &'static _ = Box::leak(Box::new((Mutex::new(0), Mutex::new(0))));

@@ -35,7 +35,7 @@ impl Program {
         self
     }
 
-    /// Types `input` at once, and leaves standard input open until the program is over.
+    /// Types `input` at once, and leaves standard input open until the program ends.
     pub(crate) fn input(mut self, input: &'static str) -> Self {
         self.command.stdin(Stdio::piped());
         self.input = Some(input);

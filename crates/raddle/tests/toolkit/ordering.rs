@@ -1,8 +1,8 @@
-//! What a thread did before it released, set, put or settled something is seen by the thread that acquired it, waited for it, got
-//! it or asked for it, as the sections on memory ordering promise.
+//! The happens-before edges that the sections on memory ordering promise: from release to acquire, from set to wait, from put
+//! to get, and so on.
 //!
-//! What is seen is plain memory, not an atomic. So `ThreadSanitizer`, under which `.ci/sanitize` runs this, reports each
-//! pair of accesses that nothing orders, on every processor and whatever the values are.
+//! The tests access plain memory, not atomics. So `ThreadSanitizer`, under which `.ci/sanitize` runs them, reports each
+//! unordered pair of accesses, on every processor and for all values.
 
 use std::cell::{Cell, UnsafeCell};
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use raddle::{
 
 use crate::support::{LIMIT, repeat, until};
 
-/// Memory that nothing but the object under test orders.
+/// Memory whose accesses are ordered only by the object under test.
 #[derive(Default)]
 struct Plain(UnsafeCell<u32>);
 
-// SAFETY: each use is ordered by the object under test; where that fails to order them, the test is to find out.
+// SAFETY: accesses are ordered by the object under test, unless it has the defect that the test looks for.
 #[expect(unsafe_code, reason = "plain memory shared by threads is what is tested")]
 unsafe impl Sync for Plain {}
 
@@ -43,7 +43,7 @@ impl Plain {
     }
 }
 
-/// What one thread does before `gives` is seen by another one after `takes`, which returns only because of `gives`.
+/// Asserts that writes before `gives` are visible after `takes`, which returns only because of `gives` on another thread.
 fn is_seen<S: Send + Sync + 'static>(make: fn() -> S, gives: fn(&S), takes: fn(&S)) {
     repeat(100, move || {
         let parts = Arc::new((make(), Plain::default()));
@@ -52,7 +52,7 @@ fn is_seen<S: Send + Sync + 'static>(make: fn() -> S, gives: fn(&S), takes: fn(&
             move || {
                 parts.1.write();
                 gives(&parts.0);
-                parts // dropped by the thread that joins: nothing is ordered by a count before
+                parts // dropped by the joining thread, so that no reference count orders anything
             }
         });
         takes(&parts.0);
@@ -186,7 +186,7 @@ fn release_store_of_an_atomic_is_seen_by_the_acquire_load() {
     );
 }
 
-/// Of two threads that store into one cell each and then load the other one, at least one sees the other's store.
+/// If two threads each store into one cell and then load the other, at least one reads the other's store.
 #[test]
 fn loads_and_stores_of_cells_are_in_one_total_order() {
     repeat(1_000, || {
@@ -220,7 +220,7 @@ fn put_is_seen_by_the_get_of_the_item() {
 }
 
 #[test]
-fn task_done_is_seen_by_join_and_shutdown_by_who_is_refused() {
+fn task_done_is_seen_by_join_and_shutdown_by_refused_threads() {
     let unfinished = || {
         let queue = Queue::unbounded();
         queue.put(1).unwrap();

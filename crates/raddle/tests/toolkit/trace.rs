@@ -1,4 +1,4 @@
-//! `Shared` and the trace: what the threads did, in the order in which they did it.
+//! `Shared` and recordings: the operations of threads, in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use raddle::{Lock, Mutex, Shared, Thread, thread};
 
 use crate::support::{finish, repeat, until, within_limit};
 
-/// The steps of the threads of that name.
+/// Returns the steps of the threads of that name.
 fn steps_of<'a>(steps: &'a [Step], name: &str) -> Vec<&'a Step> {
     steps.iter().filter(|step| &*step.thread == name).collect()
 }
 
 #[test]
-fn a_cell_is_as_racy_as_it_looks() {
+fn cell_updates_can_be_lost() {
     let value = Shared::new(5);
     value.set(value.get() + 1);
     assert_eq!(value.get(), 6);
     assert_eq!(format!("{value:?} {:?}", Shared::<u8>::default()), "Shared(6) Shared(0)");
-    // An update that another one falls into is lost.
+    // An update is lost if another one happens between its load and its store.
     let (first, second) = (value.get(), value.get());
     value.set(first + 1);
     value.set(second + 1);
@@ -27,7 +27,7 @@ fn a_cell_is_as_racy_as_it_looks() {
 }
 
 #[test]
-fn a_recording_has_every_step_with_its_values() {
+fn recording_has_every_step_with_its_values() {
     let recording = Recording::start();
     let value = Arc::new(Shared::new(1));
     let line = line!() + 3;
@@ -51,7 +51,7 @@ fn a_recording_has_every_step_with_its_values() {
 }
 
 #[test]
-fn a_recording_has_the_steps_of_locks_and_threads() {
+fn recording_has_steps_of_locks_and_threads() {
     let recording = Recording::start();
     let body = || {
         let lock = Lock::new();
@@ -74,7 +74,7 @@ fn a_recording_has_the_steps_of_locks_and_threads() {
 }
 
 #[test]
-fn stores_are_recorded_in_the_order_in_which_they_happened() {
+fn stores_are_recorded_in_their_order() {
     repeat(10, || {
         let recording = Recording::start();
         let value = Shared::new(0_u64);
@@ -100,7 +100,7 @@ fn stores_are_recorded_in_the_order_in_which_they_happened() {
 }
 
 #[test]
-fn time_only_goes_on() {
+fn time_never_decreases() {
     within_limit(|| {
         let recording = Recording::start();
         let value = Shared::new(0);
@@ -147,17 +147,17 @@ fn recordings_are_independent() {
         run("both");
         assert_eq!(labels(inner.finish()), ["both"]);
         run("outer again");
-        drop(Recording::start()); // which ends it without a look
+        drop(Recording::start()); // which ends it
         run("still");
         assert_eq!(labels(outer.finish()), ["outer", "both", "outer again", "still"]);
         let value = Shared::new(0);
-        value.set(1); // with nobody to record it
+        value.set(1); // not recorded
         assert!(format!("{value:?}").contains('1'));
     });
 }
 
 #[test]
-fn a_recording_may_be_finished_while_others_record() {
+fn recording_can_finish_while_others_record() {
     within_limit(|| {
         let (value, done) = (Shared::new(0), raddle::Event::new());
         thread::scope(|s| {
@@ -180,7 +180,7 @@ fn a_recording_may_be_finished_while_others_record() {
 }
 
 #[test]
-fn a_step_is_recorded_when_it_happens() {
+fn step_is_recorded_when_it_happens() {
     let recording = Recording::start();
     thread::sleep(Duration::from_millis(2));
     note("after a while", thread::ident());
