@@ -1,4 +1,4 @@
-//! Who hears of a panic that nobody asked about.
+//! Panics that no caller can observe: the excepthook, and guards against panicking destructors.
 
 use std::any::Any;
 use std::fmt;
@@ -13,19 +13,40 @@ type Hook = Arc<dyn Fn(&UnhandledPanic<'_>) + Send + Sync>;
 
 static HOOK: ForkSafe<Option<Hook>> = ForkSafe::new(Rank::Leaf, None);
 
-/// A panic that ended a thread nobody joined, or a task whose future nobody looked at; a task refused by a
-/// pool, with the reason, whose future nobody looked at; or a timer or pool that is held up because the operating system
-/// has no thread for it.
+/// An event that no caller can observe, as the excepthook gets it; see [`set_excepthook`].
+///
+/// It is one of:
+///
+/// - a panic of a thread that was not joined, or of a task whose result was never retrieved;
+/// - a panic of a callback, a timer's function or a destructor, which have no result;
+/// - a task that a pool rejected, if its future was never asked for the reason;
+/// - a timer or a pool that is delayed because the operating system has no thread for it.
+///
+/// The [`Display`](fmt::Display) form is a line for a log.
+#[non_exhaustive]
 pub struct UnhandledPanic<'a> {
-    /// What panicked or is held up: `thread "poller"`, `a task of thread "db_0"`, `timer "Timer-3"`.
+    /// The source of the event, such as `thread "poller"`, `a task of thread "db_0"` or `timer "Timer-3"`.
     pub what: &'a str,
-    /// What the panic carried; otherwise a `String` with the reason.
+    /// The panic's payload, or a `String` with the reason.
     pub payload: &'a (dyn Any + Send),
-    happened: &'static str,
+    event: &'static str,
 }
 
 impl UnhandledPanic<'_> {
-    /// The panic's message, if it carried a text.
+    /// Returns the message of the panic, or the reason.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Thread, thread};
+    /// use std::sync::mpsc;
+    ///
+    /// let (sender, messages) = mpsc::channel();
+    /// thread::set_excepthook(move |panic| sender.send(panic.message().to_owned()).unwrap());
+    /// drop(Thread::spawn(|| panic!("page {}", 3)));
+    /// assert_eq!(messages.recv()?, "page 3");
+    /// thread::reset_excepthook();
+    /// # Ok::<(), mpsc::RecvError>(())
+    /// ```
     pub fn message(&self) -> &str {
         message(self.payload)
     }
@@ -42,30 +63,29 @@ impl fmt::Debug for UnhandledPanic<'_> {
 
 impl fmt::Display for UnhandledPanic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.what, self.happened, self.message())
+        write!(f, "{} {}: {}", self.what, self.event, self.message())
     }
 }
 
-/// Has `hook` called for every panic that nobody asks about, in place of a line on standard error.
+/// Sets the function that is called for each panic that no caller can observe, instead of a line on standard error.
 ///
-/// That is: a thread whose [`JoinHandle`](crate::JoinHandle) was dropped without a join, a pool's task or
-/// another future whose result was never looked at, a timer's function, a done-callback; and the destructor of a result,
-/// closure or payload that nobody took and that the toolkit drops, wherever that is: the thread that drops a handle or
-/// cancels does not panic. The hook runs on the thread that finds out. A panic inside the hook is caught and written to
-/// standard error.
+/// [`UnhandledPanic`] lists the events. They include the panics of destructors that raddle runs for values that nobody
+/// took: the thread that drops a handle or cancels a task does not panic. The hook runs on the thread that detects the
+/// event. A panic of the hook itself is caught and written to standard error.
 ///
-/// The hook belongs to the process. To an explorer, setting it is no step, and it outlives the execution.
+/// The hook belongs to the process. Under a scheduler, setting it is not a step, and it outlives the execution.
 ///
+/// # Examples
 /// ```
 /// use raddle::{Thread, thread};
 /// use std::sync::mpsc;
 ///
-/// let (report, reports) = mpsc::channel();
-/// thread::set_excepthook(move |panic| report.send(panic.to_string()).unwrap());
+/// let (sender, reports) = mpsc::channel();
+/// thread::set_excepthook(move |panic| sender.send(panic.to_string()).unwrap());
 /// drop(Thread::new(|| panic!("out of paper")).name("printer").start()?);
 /// assert_eq!(
 ///     reports.recv()?,
-///     "thread \"printer\" panicked and nobody asked for its result: out of paper"
+///     "thread \"printer\" panicked and its result was never retrieved: out of paper"
 /// );
 /// thread::reset_excepthook();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -74,47 +94,54 @@ pub fn set_excepthook(hook: impl Fn(&UnhandledPanic<'_>) + Send + Sync + 'static
     replace(Some(Arc::new(hook)));
 }
 
-/// Goes back to the default: one line on standard error.
+/// Restores the default: one line on standard error for each event.
+///
+/// # Examples
+/// ```
+/// use raddle::thread;
+///
+/// thread::set_excepthook(|_| std::process::abort());
+/// thread::reset_excepthook();
+/// ```
 pub fn reset_excepthook() {
     replace(None);
 }
 
 fn replace(hook: Option<Hook>) {
-    let before = std::mem::replace(&mut *HOOK.lock(), hook);
-    dropped(before); // after the lock is released: it is the user's code
+    let old = std::mem::replace(&mut *HOOK.lock(), hook);
+    drop_hook(old); // after the lock is released, because it runs the user's code
 }
 
-/// Drops a hook, or a reference to it.
-fn dropped(hook: Option<Hook>) {
+fn drop_hook(hook: Option<Hook>) {
     drop_guarded("the destructor of an excepthook", hook);
 }
 
-/// Reports a panic that nobody will ask about.
+/// Reports a panic whose result nobody can retrieve any more.
 pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
-    tell(&UnhandledPanic { what, payload, happened: "panicked and nobody asked for its result" });
+    notify(&UnhandledPanic { what, payload, event: "panicked and its result was never retrieved" });
 }
 
-/// Reports a panic of code that has no result to ask for.
+/// Reports a panic of code that has no result.
 pub(crate) fn report_call(what: &str, payload: &(dyn Any + Send)) {
-    tell(&UnhandledPanic { what, payload, happened: "panicked" });
+    notify(&UnhandledPanic { what, payload, event: "panicked" });
 }
 
-/// Reports a task that was refused, which nobody will ask about.
+/// Reports a rejected task whose result nobody can retrieve any more.
 pub(crate) fn report_refusal(reason: &str) {
-    tell(&UnhandledPanic {
+    notify(&UnhandledPanic {
         what: "a task",
         payload: &reason.to_owned(),
-        happened: "was refused and nobody asked for its result",
+        event: "was rejected and its result was never retrieved",
     });
 }
 
-/// Reports that `what` is held up because the system has no thread for it; that is tried again.
+/// Reports that `what` is delayed because the operating system has no thread for it. The start is retried.
 pub(crate) fn report_shortage(what: &str, error: &io::Error) {
-    let payload = &format!("no thread could be started, which is tried again: {error}");
-    tell(&UnhandledPanic { what, payload, happened: "is held up" });
+    let payload = &format!("failed to start a thread: {error}; retrying");
+    notify(&UnhandledPanic { what, payload, event: "is delayed" });
 }
 
-/// Runs the user's `code`; a panic is reported and harms nobody.
+/// Runs `code` of the user and reports its panic.
 pub(crate) fn guarded(what: &str, code: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
         report_call(&format!("{what} in thread \"{}\"", rt::record().name()), &*payload);
@@ -122,7 +149,7 @@ pub(crate) fn guarded(what: &str, code: impl FnOnce()) {
     }
 }
 
-/// Drops a value of the user's that nobody takes; a panic of its destructor is reported and harms nobody.
+/// Drops a value of the user and reports a panic of its destructor.
 #[inline]
 pub(crate) fn drop_guarded<T>(what: &str, value: T) {
     if std::mem::needs_drop::<T>() {
@@ -130,7 +157,7 @@ pub(crate) fn drop_guarded<T>(what: &str, value: T) {
     }
 }
 
-/// A value of the user's in something that may be dropped in any thread: a panic of its destructor is reported there.
+/// A value of the user whose destructor may panic, in an object that any thread may drop. The panic is reported.
 pub(crate) struct Careful<T>(Option<T>);
 
 impl<T> Careful<T> {
@@ -143,31 +170,31 @@ impl<T> Deref for Careful<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("it is there until it is dropped")
+        self.0.as_ref().expect("only the destructor takes the value")
     }
 }
 
 impl<T> DerefMut for Careful<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("it is there until it is dropped")
+        self.0.as_mut().expect("only the destructor takes the value")
     }
 }
 
 impl<T> Drop for Careful<T> {
     fn drop(&mut self) {
-        drop_guarded("the destructor of something that is no longer used", self.0.take());
+        drop_guarded("the destructor of an unused value", self.0.take());
     }
 }
 
-/// Drops what a panic carried. Its destructor may panic as well, which is reported.
+/// Drops the payload of a panic and reports a panic of its destructor.
 pub(crate) fn dispose(payload: Box<dyn Any + Send>) {
-    let what = "the destructor of what a panic carried";
+    let what = "the destructor of a panic's payload";
     rt::drop_payload(payload, |payload| {
         report_call(&format!("{what} in thread \"{}\"", rt::record().name()), payload);
     });
 }
 
-/// What a panic carried, for whoever takes it; [disposed](dispose) of if nobody does.
+/// The payload of a panic. If it is not taken, it is [disposed](dispose) of.
 pub(crate) struct Payload(Option<Box<dyn Any + Send>>);
 
 impl Payload {
@@ -188,38 +215,38 @@ impl Drop for Payload {
     }
 }
 
-fn tell(panic: &UnhandledPanic<'_>) {
+fn notify(panic: &UnhandledPanic<'_>) {
     if panic.payload.is::<Abandoned>() {
-        return; // a scheduler's doing, not the program's
+        return; // a scheduler unwound the thread
     }
     rt::unhandled(&panic.to_string(), panic.payload);
     let hook = HOOK.lock().clone();
     match hook {
-        None if rt::explored() => {} // the report of the exploration tells it
-        None => say(&format!("raddle: {panic}\n")),
+        None if rt::explored() => {} // the explorer's report has it
+        None => write_error(&format!("raddle: {panic}\n")),
         Some(hook) => {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(panic))) {
-                say(&format!("raddle: the excepthook itself panicked; it was told: {panic}\n"));
-                rt::drop_payload(payload, |_| ()); // to tell the hook would be in vain
+                write_error(&format!("raddle: the excepthook panicked while handling: {panic}\n"));
+                rt::drop_payload(payload, |_| ()); // the hook cannot be trusted with another panic
             }
-            dropped(Some(hook)); // it may have been replaced meanwhile
+            drop_hook(Some(hook)); // the last reference, if another hook was set meanwhile
         }
     }
 }
 
-/// In one piece, so that it stands on a line of its own; and unlike `eprint`, this does not panic where nobody
-/// can be told: it runs in destructors.
-fn say(text: &str) {
+/// Writes `text` in one call, so that lines of several threads do not mix. Unlike `eprint!`, it does not panic if standard
+/// error is closed, because it runs in destructors.
+fn write_error(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// The text that a panic carried.
+/// Returns the message of a panic.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         text
     } else if let Some(text) = payload.downcast_ref::<String>() {
         text
     } else {
-        "a panic without a text"
+        "the payload is not a string"
     }
 }

@@ -1,40 +1,43 @@
-//! Threads: starting, naming, waiting for them, and seeing which there are.
+//! Threads: starting and joining them, and listing those that are alive.
 //!
-//! [`Thread`] prepares and starts one, [`scope`] starts threads that borrow. The functions here
-//! are those of Python's `threading` module.
+//! [`Thread`] prepares and starts a thread, [`scope`] starts threads that borrow. The functions of this module are those
+//! of Python's `threading` module.
 //!
 //! # The end of the program
 //!
-//! The program ends once every thread that is not a daemon is over, its thread-locals dropped, whether `main` returned,
-//! panicked, or some thread called [`std::process::exit`]. Details that matter when it is a thread other than `main`:
+//! The program ends when every thread that is not a daemon has terminated and its thread-locals have been dropped. This
+//! holds whether `main` returns, `main` panics, or a thread calls [`std::process::exit`]. The details matter when a
+//! thread other than `main` calls `exit`:
 //!
-//! - Who calls `exit` is over for all others: a `join` of it gives [`JoinError::Exited`], and so does that of a
-//!   thread which waits in a [`scope`] for it. Its guards are never dropped, so a lock that it holds stays held: let
-//!   go of locks before `exit`, or threads that wait for them keep the program from ending.
-//! - The exit status is that of the first `exit`, or of `main` if that ended before. The standard library parks for
-//!   ever whoever comes second; such threads count as over, within some 50 ms. A thread that waits in `pause(2)` by
-//!   itself does not, except for the main thread, where that cannot be told from the end of `main`.
-//! - Handlers that were given to C's `atexit` before the first thread was started run after the last one is over.
+//! - To other threads, the calling thread has terminated. A `join` of it returns [`JoinError::Exited`], and so does a
+//!   `join` of a thread that is blocked in a [`scope`] because of it.
+//! - Its guards are never dropped, so the locks that it holds stay held. Release them before `exit`; otherwise a
+//!   thread that waits for one keeps the program from ending.
+//! - The first call of `exit` determines the exit status, or `main` if that ended before. The standard library blocks
+//!   every later caller forever. raddle detects such a thread within about 50 ms and counts it as terminated. A
+//!   thread that calls `pause(2)` itself is not mistaken for one, except for the main thread.
+//! - Handlers that were registered with C's `atexit` before the first thread was started run after the last thread has
+//!   terminated.
 //!
 //! # Forked children
 //!
-//! A child that was created by `fork` has one thread: the one that called it, which is the [`main_thread`] of the child.
-//! Much as in Python:
+//! A child created by `fork` has one thread, the one that called it. That thread is the [`main_thread`] of the child. As
+//! in Python:
 //!
-//! - Every other thread of the parent counts as terminated: [`enumerate`] does not list it, and a `join` returns, with
-//!   [`JoinError::Exited`] if the thread had not left its result yet. A [`scope`] does not wait for it either.
-//! - The child waits for the threads that it started itself, not for those of its parent. One that only exits never blocks.
-//! - No lock of the toolkit's own is left held: threads can be started, timers and pools created, and the watch works.
-//! - Timers of the parent do not run in the child; its pools accept no tasks there and say so. The futures of their
-//!   tasks are abandoned.
-//! - No thread of the parent is left in a wait queue: permits, items, room and notifications go to threads that exist. A
-//!   party that waits at a barrier in the parent has not arrived in the child.
-//! - A lock that the forking thread holds is still held by it in the child. One that another thread holds is
-//!   held forever, as is the inside of an object, such as a queue, that another thread is just changing. So do not
-//!   share those with a child while other threads use them, or hold a lock around both their use and `fork`.
+//! - Every other thread of the parent counts as terminated. [`enumerate`] does not list it, a [`scope`] does not wait
+//!   for it, and a `join` returns [`JoinError::Exited`] unless the thread had stored its result before the fork.
+//! - The child waits for its own threads at its end, not for those of the parent.
+//! - No internal lock is left held. The child can start threads and timers and create pools, and the watch works.
+//! - Timers of the parent do not run in the child. Its pools reject tasks there with an error that says why, and the
+//!   futures of their tasks are abandoned.
+//! - Wait queues contain no thread of the parent, so permits, items and notifications go to threads that exist. A thread
+//!   that waits at a barrier in the parent has not arrived at it in the child.
+//! - A lock held by the forking thread is held by it in the child, too. A lock held by another thread stays held
+//!   forever, and an object that another thread was changing stays half changed. Do not share such objects with a child
+//!   unless a lock is held around both their use and the `fork`.
 //!
-//! This holds for `fork` of the C library, which runs the handlers that `pthread_atfork` has installed. After `vfork`,
-//! `_Fork` or a bare `clone`, a child may only call `exec` or `_exit`. In an exploration, do not fork.
+//! This holds for `fork` of the C library, which runs the handlers installed by `pthread_atfork`. After `vfork`, `_Fork`
+//! or a bare `clone`, a child may only call `exec` or `_exit`. Do not fork under a scheduler.
 
 mod hook;
 mod join;
@@ -56,10 +59,14 @@ pub use scope::{Scope, ScopedBuilder, ScopedJoinHandle, scope};
 pub(crate) use start::{ProgramEnding, Spawned, launch};
 pub use start::{SpawnError, Thread};
 
-/// The calling thread. One that raddle did not start gets a stand-in, so this always has an answer.
+/// Returns a handle of the calling thread.
 ///
+/// A thread that raddle did not start is registered on the first call.
+///
+/// # Examples
 /// ```
 /// use raddle::{Thread, thread};
+///
 /// let name = Thread::new(|| thread::current().name()).name("worker").start()?.join()?;
 /// assert_eq!(name, "worker");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -68,20 +75,50 @@ pub fn current() -> ThreadHandle {
     ThreadHandle(rt::record())
 }
 
-/// The calling thread's number in this process, never used again.
+/// Returns the calling thread's number in this process, which is never reused.
+///
+/// # Examples
+/// ```
+/// use raddle::thread;
+///
+/// assert_eq!(thread::ident(), thread::current().ident());
+/// ```
 pub fn ident() -> u64 {
     rt::ident()
 }
 
-/// The thread in which the program began.
+/// Returns a handle of the thread in which the program started.
+///
+/// # Examples
+/// ```
+/// use raddle::{Thread, thread};
+///
+/// assert_eq!(Thread::spawn(thread::main_thread).join()?, thread::main_thread());
+/// # Ok::<(), raddle::thread::JoinError>(())
+/// ```
 pub fn main_thread() -> ThreadHandle {
     rt::with_program(|program| ThreadHandle(program.main()))
 }
 
-/// The threads alive: main, and then those that raddle started or met, in the order in which it did.
+/// Returns the threads that are alive: the main thread, then the others in the order in which they were started.
 ///
-/// To an explorer this is a step, and threads that start and end elsewhere come before or after it. The order among
-/// threads that different threads start at the same time is not explored, nor are the numbers in their default names.
+/// It lists threads that raddle started and those that have called it.
+///
+/// Under a scheduler this is a step, so starts and terminations of other threads come before or after it. The order of
+/// threads that were started concurrently is not explored, and neither are the numbers in their default names.
+///
+/// # Examples
+/// ```
+/// use raddle::{Event, Thread, thread};
+/// use std::sync::Arc;
+///
+/// let stop = Arc::new(Event::new());
+/// let worker = Thread::spawn({ let stop = stop.clone(); move || stop.wait() });
+/// assert!(thread::enumerate().contains(worker.thread()));
+/// stop.set();
+/// # worker.join()?;
+/// # Ok::<(), raddle::thread::JoinError>(())
+/// ```
 #[track_caller]
 pub fn enumerate() -> Vec<ThreadHandle> {
     main_thread();
@@ -92,19 +129,48 @@ pub fn enumerate() -> Vec<ThreadHandle> {
     threads.into_iter().filter(|record| !record.internal).map(ThreadHandle).collect()
 }
 
-/// How many threads [`enumerate`] would list.
+/// Returns the number of threads that [`enumerate`] would list.
+///
+/// # Examples
+/// ```
+/// use raddle::thread;
+///
+/// assert!(thread::active_count() >= 1); // at least the main thread
+/// ```
 #[track_caller]
 pub fn active_count() -> usize {
     enumerate().len()
 }
 
-/// Blocks the calling thread for at least `duration`; the same as [`time::sleep`].
+/// Blocks the calling thread for at least `duration`.
+///
+/// This is [`time::sleep`](crate::time::sleep).
+///
+/// # Examples
+/// ```
+/// use raddle::{thread, time};
+/// use std::time::Duration;
+///
+/// let start = time::now();
+/// thread::sleep(Duration::from_millis(1));
+/// assert!(time::now() - start >= Duration::from_millis(1));
+/// ```
 #[track_caller]
 pub fn sleep(duration: Duration) {
     time::sleep(duration);
 }
 
-/// Lets other threads go first, if any are ready.
+/// Offers the rest of the time slice to other threads.
+///
+/// # Examples
+/// ```
+/// use raddle::{Thread, thread};
+///
+/// let worker = Thread::spawn(|| ());
+/// while !worker.is_finished() {
+///     thread::yield_now(); // `worker.wait()` would park instead of spinning
+/// }
+/// ```
 pub fn yield_now() {
     rt::yield_now();
 }

@@ -8,19 +8,23 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::hook::drop_guarded;
 use super::join::{JoinError, JoinHandle, Packet, ThreadHandle};
-use super::start::{SpawnError, Spawned, caught, launch, record_for};
+use super::start::{SpawnError, Spawned, catch, launch, new_record};
 use crate::erase::erase;
 use crate::raw::Guarded;
 use crate::rt::{self, HeldToken, Kind, Object, Op};
 
-/// Runs `f`, which can start threads that borrow from outside, and returns when all of them have terminated.
+/// Creates a scope for threads that borrow, and returns when all of them have terminated.
 ///
-/// As for a `join`, a thread has terminated once its thread-locals have been dropped. What the threads did, the destructors of
-/// those included, happens before this returns. (In the standard library, a scope does not wait for those.)
+/// As for [`JoinHandle::join`], a thread has terminated once its thread-locals have been dropped. (A scope of the
+/// standard library does not wait for those.)
+///
+/// # Memory ordering
+/// Everything that the threads did, including the destructors of their thread-locals, happens before `scope` returns.
 ///
 /// # Panics
-/// With the panic of `f`; or, if `f` returned, when a thread panicked that was not joined.
+/// Resumes the panic of `f`. If `f` returns, panics if a thread that was not joined has panicked.
 ///
+/// # Examples
 /// ```
 /// use raddle::thread;
 ///
@@ -37,21 +41,21 @@ pub fn scope<'env, F, R>(f: F) -> R
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
-    let scope = Scope { tally: Arc::new(Tally::default()), here: PhantomData, around: PhantomData };
-    let all_over = Op::new(&*scope.tally, "thread scope", Kind::Await);
+    let scope = Scope { data: Arc::new(ScopeData::default()), own: PhantomData, env: PhantomData };
+    let await_all = Op::new(&*scope.data, "thread scope", Kind::Await);
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    // A scheduler may throw out of the wait, but as long as a thread runs it borrows from the caller.
-    let mut thrown = Vec::new(); // to be dropped later, which may throw, too
-    while let Err(payload) = catch_unwind(AssertUnwindSafe(|| scope.tally.wait(all_over))) {
-        thrown.push(payload);
+    // A scheduler may unwind the wait. The threads borrow from the caller, so the scope waits again all the same.
+    let mut unwound = Vec::new(); // payloads to be dropped later, because their destructors may unwind, too
+    while let Err(payload) = catch_unwind(AssertUnwindSafe(|| scope.data.wait(await_all))) {
+        unwound.push(payload);
     }
-    match (result, thrown.pop()) {
+    match (result, unwound.pop()) {
         (Err(payload), _) => resume_unwind(payload),
         (Ok(value), Some(payload)) => {
-            drop_guarded(RETURNED, value); // not while it unwinds, where a panic of the destructor would abort
+            drop_guarded(RETURNED, value); // a panic of its destructor during the unwinding would abort the process
             resume_unwind(payload)
         }
-        (Ok(value), None) if scope.tally.has_panicked() => {
+        (Ok(value), None) if scope.data.has_panicked() => {
             drop_guarded(RETURNED, value);
             panic!("a scoped thread panicked")
         }
@@ -59,20 +63,36 @@ where
     }
 }
 
-const RETURNED: &str = "the destructor of what a scope's function returned";
+const RETURNED: &str = "the destructor of the result of a scope's closure";
 
-/// Where threads that borrow are started; see [`scope`].
+/// A scope in which threads that borrow are started; see [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
-    tally: Arc<Tally>,
-    here: PhantomData<&'scope mut &'scope ()>,
-    around: PhantomData<&'env mut &'env ()>,
+    data: Arc<ScopeData>,
+    own: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
 }
 
 impl<'scope, 'env> Scope<'scope, 'env> {
-    /// Starts a thread that runs `run`. The handle may be dropped: the scope waits for the thread in any case.
+    /// Starts a thread that runs `run` and may borrow from outside the scope.
+    ///
+    /// The handle may be dropped: the scope waits for the thread in any case.
     ///
     /// # Panics
-    /// If the operating system cannot start the thread; a [`builder`](Self::builder) returns that as an error.
+    /// Panics if the thread cannot be started; the [`builder`](Self::builder) returns an error instead.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Mutex, thread};
+    ///
+    /// let total = Mutex::new(0);
+    /// thread::scope(|s| {
+    ///     for number in 1..=4 {
+    ///         let total = &total;
+    ///         s.spawn(move || *total.lock() += number);
+    ///     }
+    /// });
+    /// assert_eq!(total.into_inner(), 10);
+    /// ```
     #[track_caller]
     pub fn spawn<F, T>(&'scope self, run: F) -> ScopedJoinHandle<'scope, T>
     where
@@ -85,7 +105,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         }
     }
 
-    /// Begins a thread with a name or a stack size of its own, or one whose start may fail.
+    /// Returns a builder for a thread with a name or a stack size, or whose start may fail.
     ///
     /// # Examples
     /// ```
@@ -96,7 +116,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     ///     let count = || words.iter().map(|word| word.len()).sum::<usize>();
     ///     match s.builder().name("counter").stack_size(64 << 10).spawn(count) {
     ///         Ok(counter) => counter.join().unwrap(),
-    ///         Err(refused) => refused.into_inner()(), // here, then
+    ///         Err(error) => error.into_inner()(), // no thread available: count on this one
     ///     }
     /// });
     /// assert_eq!(length, 8);
@@ -106,8 +126,15 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     }
 }
 
-/// The settings of a scoped thread that is not started yet; see [`Scope::builder`].
-#[must_use = "it starts nothing until `spawn`"]
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        rt::point(Op::new(&*self.data, "thread scope", Kind::Read));
+        f.debug_struct("Scope").field("data", &self.data).finish_non_exhaustive()
+    }
+}
+
+/// The settings of a scoped thread that has not been started; see [`Scope::builder`].
+#[must_use = "a builder starts nothing until `spawn` is called"]
 pub struct ScopedBuilder<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     name: Option<String>,
@@ -115,59 +142,96 @@ pub struct ScopedBuilder<'scope, 'env> {
 }
 
 impl<'scope> ScopedBuilder<'scope, '_> {
-    /// Names the thread; the operating system shows the first 15 bytes. Otherwise `Thread-N (function)`.
+    /// Sets the thread's name. The default is `Thread-N (function)`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::thread;
+    ///
+    /// thread::scope(|s| {
+    ///     let worker = s.builder().name("worker").spawn(|| thread::current().name())?;
+    ///     assert_eq!(worker.join().unwrap(), "worker");
+    ///     Ok::<(), std::io::Error>(())
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Sets the size of the thread's stack, in bytes; the operating system rounds up. Otherwise what std gives.
+    /// Sets the size of the thread's stack in bytes, which the operating system may round up.
+    ///
+    /// The default is the standard library's.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::thread;
+    ///
+    /// thread::scope(|s| {
+    ///     let worker = s.builder().stack_size(8 << 20).spawn(|| [1_u8; 1 << 20].len())?;
+    ///     assert_eq!(worker.join().unwrap(), 1 << 20);
+    ///     Ok::<(), std::io::Error>(())
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    /// Starts a thread that runs `run`; see [`Scope::spawn`].
+    /// Starts a thread that runs `run` and may borrow from outside the scope; see [`Scope::spawn`].
     ///
     /// # Errors
     /// Returns a [`SpawnError`], which gives the closure back, if the operating system has no more threads or memory,
     /// if the name contains a NUL byte, or if the program is ending.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::thread;
+    ///
+    /// let text = String::from("warp");
+    /// thread::scope(|s| {
+    ///     let error = s.builder().name("a\0b").spawn(|| text.len()).unwrap_err();
+    ///     assert_eq!(error.into_inner()(), 4); // the closure is intact
+    /// });
+    /// ```
     #[track_caller]
     pub fn spawn<F, T>(self, run: F) -> Result<ScopedJoinHandle<'scope, T>, SpawnError<F>>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let record = record_for(self.name.as_deref(), None, std::any::type_name::<F>());
+        let record = new_record(self.name.as_deref(), None, std::any::type_name::<F>());
         rt::point(Op::new(&*record, "Thread", Kind::Start));
-        let tally = &self.scope.tally;
-        let packet = Packet::new(record.clone(), Some(tally.panicked.clone()));
-        let room: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(run)));
+        let data = &self.scope.data;
+        let packet = Packet::new(record.clone(), Some(data.panicked.clone()));
+        let slot: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(run)));
         let task: Box<dyn FnOnce() + Send + 'scope> = {
-            let (room, packet) = (room.clone(), packet.clone());
+            let (slot, packet) = (slot.clone(), packet.clone());
             Box::new(move || {
-                let run = room.lock().take();
-                drop(room);
+                let run = slot.lock().take();
+                drop(slot);
                 if let Some(run) = run {
-                    packet.put(caught(run));
+                    packet.put(catch(run));
                 }
             })
         };
-        // SAFETY: the task and all that it owns are gone when its `Done` is dropped, and only after that the thread's place
-        // in the tally is given up; `scope` waits for every place before it returns, whatever happens in between. What
-        // else refers to the closure's room is this function, which ends before the scope does.
+        // SAFETY: the task and everything it owns are dropped before its `TaskGuard` is, and only then is the thread
+        // removed from the scope's count. `scope` waits until that count is zero before it returns, also when it
+        // unwinds. The only other reference to the slot is in this function, which returns before the scope does.
         #[expect(unsafe_code, reason = "the scope waits for the thread")]
         let task = unsafe { erase(task) };
-        let place = Place::take(tally);
-        let lent = Lent { task, done: Done(place.clone()) };
-        record.add_token(place);
-        match launch(&record, self.stack_size, Box::new(|| lent.run())) {
+        let member = ScopeMember::new(data);
+        let task = ScopedTask { task, guard: TaskGuard(member.clone()) };
+        record.add_token(member);
+        match launch(&record, self.stack_size, Box::new(|| task.run())) {
             Ok(()) => {
                 let handle = JoinHandle { thread: ThreadHandle(record), packet };
                 Ok(ScopedJoinHandle { handle, scope: PhantomData })
             }
             Err(error) => {
-                let run = room.lock().take().expect("a thread that did not start has not run");
+                let run = slot.lock().take().expect("a thread that was not started has not run");
                 Err(SpawnError::new(Spawned::Thread, self.name.map(Into::into), error, run))
             }
         }
@@ -183,48 +247,71 @@ impl fmt::Debug for ScopedBuilder<'_, '_> {
     }
 }
 
-/// A task that borrows, and the word that it does. The order matters: fields are dropped from first to last.
-struct Lent {
-    task: Box<dyn FnOnce() + Send>,
-    done: Done,
-}
-
-impl Lent {
-    fn run(self) {
-        let Self { task, done } = self;
-        done.begins();
-        task();
-        drop(done); // on a panic, too, it goes last
-    }
-}
-
-impl fmt::Debug for Scope<'_, '_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        rt::point(Op::new(&*self.tally, "thread scope", Kind::Read));
-        f.debug_struct("Scope").field("tally", &self.tally).finish_non_exhaustive()
-    }
-}
-
-/// A scoped thread, and the right to its result.
+/// An owned permission to join a scoped thread and to take its result.
+///
+/// # Examples
+/// ```
+/// use raddle::thread;
+///
+/// let text = String::from("warp");
+/// let length = thread::scope(|s| s.spawn(|| text.len()).join())?;
+/// assert_eq!(length, 4);
+/// # Ok::<(), raddle::thread::JoinError>(())
+/// ```
 pub struct ScopedJoinHandle<'scope, T> {
     handle: JoinHandle<T>,
     scope: PhantomData<&'scope ()>,
 }
 
 impl<T> ScopedJoinHandle<'_, T> {
-    /// Waits until the thread is over and returns what it returned.
+    /// Blocks until the thread has terminated and returns its result.
     ///
     /// # Errors
-    /// As for [`JoinHandle::join`].
+    /// As [`JoinHandle::join`]. A panic that is returned here does not make the scope panic.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::thread;
+    ///
+    /// thread::scope(|s| {
+    ///     let printer = s.spawn(|| panic!("out of paper"));
+    ///     assert!(printer.join().unwrap_err().to_string().ends_with("out of paper"));
+    /// });
+    /// ```
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
-        self.handle.thread.wait().map_err(|_| JoinError::SelfJoin)?;
-        self.handle.packet.take()
+        self.handle.join()
     }
 
-    /// The thread, without the right to its result.
+    /// Returns whether the thread has terminated and its thread-locals have been dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, thread};
+    ///
+    /// let stop = Event::new();
+    /// thread::scope(|s| {
+    ///     let worker = s.spawn(|| stop.wait());
+    ///     assert!(!worker.is_finished());
+    ///     stop.set();
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Returns a reference to the thread, which can be cloned and does not own the result.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::thread;
+    ///
+    /// let worker = thread::scope(|s| s.spawn(|| ()).thread().clone());
+    /// assert!(worker.is_finished());
+    /// ```
     pub fn thread(&self) -> &ThreadHandle {
-        &self.handle.thread
+        self.handle.thread()
     }
 }
 
@@ -234,138 +321,151 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
     }
 }
 
-/// What a scope and its threads share.
+/// The state that a scope and its threads share.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    /// How many threads run, plus `LOST` and `AWAITED`.
+struct ScopeData {
+    /// The number of threads that have not terminated, plus the flags `EXITED` and `AWAITED`.
     running: AtomicU32,
-    /// The process in which they run, by its forks. A forked child does not have the threads of its parent.
+    /// The process in which they run, by its number of forks. A forked child does not have the threads of its parent.
     process: AtomicU32,
     /// A thread panicked and was not joined.
     panicked: Arc<AtomicBool>,
 }
 
-/// A thread has called `exit`: it will run no more, but what it borrows must stay as long as the program does.
-const LOST: u32 = 1 << 31;
-/// A thread sleeps on the word, or is about to.
+/// A thread has called `exit`. It will run no more, but what it borrows must live as long as the program.
+const EXITED: u32 = 1 << 31;
+/// The scope is parked on the word, or is about to park.
 const AWAITED: u32 = 1 << 30;
 const COUNT: u32 = AWAITED - 1;
 
-impl Tally {
-    /// Returns when every thread of the scope has terminated.
-    pub(super) fn wait(&self, op: Op) {
+impl ScopeData {
+    /// Blocks until every thread of the scope has terminated.
+    fn wait(&self, op: Op) {
         if self.process.load(Ordering::Relaxed) != rt::forks() {
             return;
         }
         rt::point_until(op, None, &self.running, || {
             let running = self.running.load(Ordering::Acquire);
-            running & COUNT == 0 || running & LOST != 0
+            running & COUNT == 0 || running & EXITED != 0
         });
         loop {
             rt::atom(&self.running);
             let running = self.running.load(Ordering::Acquire);
-            if running & LOST != 0 {
+            if running & EXITED != 0 {
                 rt::block_forever();
             }
             if running & COUNT == 0 {
                 return;
             }
             rt::atom(&self.running);
-            let waits = self.running.compare_exchange(
-                running,
-                running | AWAITED,
-                Ordering::Acquire,
-                Ordering::Acquire,
-            );
-            if waits.is_ok() {
-                rt::wait(&self.running, running | AWAITED, None);
+            let awaited = running | AWAITED;
+            let announced =
+                self.running.compare_exchange(running, awaited, Ordering::Acquire, Ordering::Acquire);
+            if announced.is_ok() {
+                rt::wait(&self.running, awaited, None);
             }
         }
     }
 
-    /// A thread panicked, and nobody joined it.
-    pub(super) fn panicked(&self) {
+    fn panicked(&self) {
         self.panicked.store(true, Ordering::Relaxed);
     }
 
-    /// To be asked after the wait.
-    pub(super) fn has_panicked(&self) -> bool {
+    /// Returns whether a thread panicked and was not joined. Exact once `wait` has returned.
+    fn has_panicked(&self) -> bool {
         self.panicked.load(Ordering::Relaxed)
     }
 }
 
-/// A thread's place in the tally, which is given up when the thread terminates.
-pub(super) struct Place {
-    tally: Arc<Tally>,
-    taken: AtomicBool,
-    /// The thread's function and all that it borrows are gone. What is left of the thread are its thread-locals.
-    done: AtomicBool,
-    /// The thread has begun to run, and so it will terminate.
-    begun: AtomicBool,
+/// One thread in the scope's count, which it leaves when it terminates.
+struct ScopeMember {
+    data: Arc<ScopeData>,
+    counted: AtomicBool,
+    /// The thread's closure and all that it borrows have been dropped. Only thread-locals are left.
+    task_dropped: AtomicBool,
+    /// The thread has begun to run, so it will terminate.
+    began: AtomicBool,
     process: u32,
 }
 
-impl Place {
-    /// Counts a thread that is about to be started as running.
-    pub(super) fn take(tally: &Arc<Tally>) -> Arc<Self> {
+impl ScopeMember {
+    /// Counts a thread that is about to be started.
+    fn new(data: &Arc<ScopeData>) -> Arc<Self> {
         let process = rt::forks();
-        if tally.process.swap(process, Ordering::Relaxed) != process {
-            tally.running.store(0, Ordering::Relaxed);
+        if data.process.swap(process, Ordering::Relaxed) != process {
+            data.running.store(0, Ordering::Relaxed);
         }
-        tally.running.fetch_add(1, Ordering::Relaxed);
-        let (taken, done, begun) = (AtomicBool::new(true), AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { tally: tally.clone(), taken, done, begun, process })
+        data.running.fetch_add(1, Ordering::Relaxed);
+        let (counted, task_dropped, began) =
+            (AtomicBool::new(true), AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { data: data.clone(), counted, task_dropped, began, process })
     }
 
-    /// The thread has terminated, or never will have run.
-    fn give_up(&self) {
-        if self.is_left() {
-            rt::commutative_change(Object::of(&*self.tally, "thread scope"));
-            rt::signal(&self.tally.running); // nobody but the scope waits for it
-            // Release: what the thread did happens before the end of the scope.
-            let before = self.tally.running.fetch_sub(1, Ordering::Release);
+    /// Removes a thread that has terminated, or that could not be started, from the count.
+    fn leave(&self) {
+        if self.uncount() {
+            rt::commutative_change(Object::of(&*self.data, "thread scope"));
+            rt::signal(&self.data.running); // only the scope waits for it
+            // Release: what the thread did happens before `scope` returns.
+            let before = self.data.running.fetch_sub(1, Ordering::Release);
             if before & COUNT == 1 && before & AWAITED != 0 {
-                rt::wake(&self.tally.running, u32::MAX);
+                rt::wake(&self.data.running, u32::MAX);
             }
         }
     }
 
-    fn is_left(&self) -> bool {
-        self.taken.swap(false, Ordering::Relaxed) && self.process == rt::forks()
+    /// Returns `true` to the one caller that must update the count.
+    fn uncount(&self) -> bool {
+        self.counted.swap(false, Ordering::Relaxed) && self.process == rt::forks()
     }
 }
 
-impl HeldToken for Place {
-    /// The thread has terminated, or has called `exit`: its function may not have returned then.
+impl HeldToken for ScopeMember {
+    /// The thread has terminated, or it has called `exit`, in which case its closure may not have returned.
     fn abandon(&self) {
-        if self.done.load(Ordering::Acquire) {
-            self.give_up();
-        } else if self.is_left() {
-            rt::atom(&self.tally.running);
-            self.tally.running.fetch_or(LOST, Ordering::Release);
-            rt::wake(&self.tally.running, u32::MAX);
+        if self.task_dropped.load(Ordering::Acquire) {
+            self.leave();
+        } else if self.uncount() {
+            rt::atom(&self.data.running);
+            self.data.running.fetch_or(EXITED, Ordering::Release);
+            rt::wake(&self.data.running, u32::MAX);
         }
     }
 }
 
-/// Dropped when the thread's task and all that it borrows are gone.
-pub(super) struct Done(pub(super) Arc<Place>);
+/// A closure that borrows, and a guard that is dropped after it: fields are dropped in the order of declaration.
+struct ScopedTask {
+    task: Box<dyn FnOnce() + Send>,
+    guard: TaskGuard,
+}
 
-impl Done {
-    /// To be called by the thread, before its task.
-    pub(super) fn begins(&self) {
-        self.0.begun.store(true, Ordering::Relaxed);
+impl ScopedTask {
+    fn run(self) {
+        let Self { task, guard } = self;
+        guard.begin();
+        task();
+        drop(guard); // after the task, also if that panics
     }
 }
 
-impl Drop for Done {
+/// Marks the closure of a scoped thread as dropped.
+struct TaskGuard(Arc<ScopeMember>);
+
+impl TaskGuard {
+    /// Called by the thread before its closure.
+    fn begin(&self) {
+        self.0.began.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for TaskGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.tally.panicked();
+            self.0.data.panicked();
         }
-        self.0.done.store(true, Ordering::Release);
-        if !self.0.begun.load(Ordering::Relaxed) {
-            self.0.give_up(); // it could not be started
+        self.0.task_dropped.store(true, Ordering::Release);
+        if !self.0.began.load(Ordering::Relaxed) {
+            self.0.leave(); // the thread could not be started
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Threads that are not started yet, and their start.
+//! Preparing and starting threads, and the error when a start fails.
 
 use std::fmt;
 use std::io;
@@ -9,11 +9,13 @@ use super::join::{JoinHandle, Packet, ThreadHandle};
 use crate::raw::Guarded;
 use crate::rt::{self, Kind, Op, ThreadRecord};
 
-/// A thread that is not started yet: what it will run, its name, whether it is a daemon.
+/// A thread that has not been started: its closure, its name, and whether it is a daemon.
 ///
-/// [`start`](Thread::start) uses it up, so that a thread cannot be started twice, nor joined before its start.
-/// A thread that is not a daemon keeps the program alive after `main` has returned.
+/// [`start`](Thread::start) consumes it, so a thread can neither be started twice nor be joined before its start.
+/// A thread that is not a daemon keeps the program alive after `main` returns; see
+/// [the end of the program](crate::thread#the-end-of-the-program).
 ///
+/// # Examples
 /// ```
 /// use raddle::Thread;
 ///
@@ -23,7 +25,7 @@ use crate::rt::{self, Kind, Op, ThreadRecord};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// What Python finds out at run time does not compile:
+/// What Python reports at run time does not compile:
 ///
 /// ```compile_fail,E0382
 /// let thread = raddle::Thread::new(|| ());
@@ -45,25 +47,68 @@ pub struct Thread<F> {
 }
 
 impl<F> Thread<F> {
-    /// Prepares a thread that will run `run`.
+    /// Creates a thread that will run `run`, without starting it.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let thread = Thread::new(|| 6 * 7); // nothing runs yet
+    /// assert_eq!(thread.start()?.join()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(run: F) -> Self {
         Self { run, name: None, daemon: None, stack_size: None }
     }
 
-    /// Names the thread; the operating system shows the first 15 bytes. Otherwise `Thread-N (function)`.
+    /// Sets the thread's name. The default is `Thread-N (function)`.
+    ///
+    /// Linux shows the first 15 bytes of it in tools such as `top`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Thread, thread};
+    ///
+    /// let worker = Thread::new(|| thread::current().name()).name("worker").start()?;
+    /// assert_eq!(worker.join()?, "worker");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Whether the program may end without the thread. Otherwise inherited from the thread that starts it; one that
-    /// raddle did not start counts as a daemon, as in Python, unless it is the main thread.
+    /// Sets whether the program may end without waiting for the thread.
+    ///
+    /// The default is inherited from the thread that calls [`start`](Thread::start). As in Python, a thread that raddle
+    /// did not start counts as a daemon, except for the main thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Event, Thread};
+    ///
+    /// // The program ends although this thread blocks forever.
+    /// let poller = Thread::new(|| Event::new().wait()).daemon(true).start()?;
+    /// assert!(poller.is_daemon());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = Some(daemon);
         self
     }
 
-    /// Room for the thread's stack, in bytes; the operating system rounds up. Otherwise what std gives.
+    /// Sets the size of the thread's stack in bytes, which the operating system may round up.
+    ///
+    /// The default is the standard library's.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let worker = Thread::new(|| [1_u8; 1 << 20].len()).stack_size(8 << 20).start()?;
+    /// assert_eq!(worker.join()?, 1 << 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -88,10 +133,19 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    /// Starts a thread that runs `run`, in one step.
+    /// Creates and starts a thread that runs `run`.
     ///
     /// # Panics
-    /// If it cannot be started; [`start`](Thread::start) returns that as an error.
+    /// Panics if the thread cannot be started; [`start`](Thread::start) returns an error instead.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let answer = Thread::spawn(|| 6 * 7);
+    /// assert_eq!(answer.join()?, 42);
+    /// # Ok::<(), raddle::thread::JoinError>(())
+    /// ```
     #[track_caller]
     pub fn spawn(run: F) -> JoinHandle<T> {
         match Thread::new(run).start() {
@@ -100,44 +154,65 @@ where
         }
     }
 
-    /// Starts the thread. What the caller did before happens before what the thread does.
+    /// Starts the thread.
+    ///
+    /// # Memory ordering
+    /// Everything that the caller did before happens before the closure runs.
     ///
     /// # Errors
     /// Returns a [`SpawnError`], which gives the closure back, if the operating system has no more threads or memory,
     /// if the name contains a NUL byte, or if the program is ending and the thread is not a daemon.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Thread;
+    ///
+    /// let count = || 1 + 2;
+    /// let sum = match Thread::new(count).name("counter").start() {
+    ///     Ok(counter) => counter.join()?,
+    ///     Err(error) => error.into_inner()(), // no thread available: count on this one
+    /// };
+    /// assert_eq!(sum, 3);
+    /// # Ok::<(), raddle::thread::JoinError>(())
+    /// ```
     #[track_caller]
     pub fn start(self) -> Result<JoinHandle<T>, SpawnError<F>> {
-        let record = self.record();
+        let record = new_record(self.name.as_deref(), self.daemon, std::any::type_name::<F>());
         rt::point(Op::new(&*record, "Thread", Kind::Start));
         let packet = Packet::new(record.clone(), None);
-        let room: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(self.run)));
+        let slot: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(self.run)));
         let body = {
-            let (room, packet) = (room.clone(), packet.clone());
+            let (slot, packet) = (slot.clone(), packet.clone());
             Box::new(move || {
-                let run = room.lock().take();
-                drop(room);
+                let run = slot.lock().take();
+                drop(slot);
                 if let Some(run) = run {
-                    packet.put(caught(run));
+                    packet.put(catch(run));
                 }
             })
         };
         match launch(&record, self.stack_size, body) {
             Ok(()) => Ok(JoinHandle { thread: ThreadHandle(record), packet }),
             Err(error) => {
-                let run = room.lock().take().expect("a thread that did not start has not run");
+                let run = slot.lock().take().expect("a thread that was not started has not run");
                 Err(SpawnError::new(Spawned::Thread, self.name.map(Into::into), error, run))
             }
         }
     }
+}
 
-    fn record(&self) -> Arc<ThreadRecord> {
-        record_for(self.name.as_deref(), self.daemon, std::any::type_name::<F>())
+impl<F> fmt::Debug for Thread<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thread")
+            .field("name", &self.name)
+            .field("daemon", &self.daemon)
+            .field("stack_size", &self.stack_size)
+            .finish_non_exhaustive()
     }
 }
 
-/// The record of a thread to be started: its name from `function` and its daemon from the caller, if not given.
-/// Runs a thread's function.
-pub(super) fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
+/// Runs a thread's closure and catches its panic, which an observer is notified of.
+pub(super) fn catch<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
     let outcome = catch_unwind(AssertUnwindSafe(run));
     if let Err(payload) = &outcome {
         rt::panicked(&**payload);
@@ -145,16 +220,19 @@ pub(super) fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
     outcome
 }
 
-pub(super) fn record_for(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<ThreadRecord> {
+/// Creates the record of a thread to be started.
+///
+/// Without a `name`, the thread is named after `function`; without `daemon`, it inherits the caller's flag.
+pub(super) fn new_record(name: Option<&str>, daemon: Option<bool>, function: &str) -> Arc<ThreadRecord> {
     let daemon = daemon.unwrap_or_else(rt::daemon_default);
     if let Some(name) = name {
         return ThreadRecord::new(name, daemon, false);
     }
     let number = rt::with_program(rt::Program::next_name);
-    ThreadRecord::new(&format!("Thread-{number} ({})", short(function)), daemon, false)
+    ThreadRecord::new(&format!("Thread-{number} ({})", short_name(function)), daemon, false)
 }
 
-/// Starts a thread that runs `body` as `record`; on failure, `body` is dropped without having run.
+/// Starts a thread that runs `body` as `record`. On failure, `body` is dropped without having run.
 #[track_caller]
 pub(crate) fn launch(
     record: &Arc<ThreadRecord>,
@@ -190,39 +268,30 @@ pub(crate) fn launch(
     started
 }
 
-/// `crate::module::function::{{closure}}` → `function`; `<Type<T> as Trait>::method` → `method`.
-fn short(function: &str) -> &str {
+/// Extracts a function's name: `crate::module::function::{{closure}}` becomes `function`, and
+/// `<Type<T> as Trait>::method` becomes `method`.
+fn short_name(function: &str) -> &str {
     let (mut depth, mut before) = (0, ' ');
     let segments = function.split(|c| {
         match c {
             '<' | '(' => depth += 1,
-            '>' if before == '-' => {} // of an arrow
+            '>' if before == '-' => {} // part of an arrow
             '>' | ')' => depth -= 1,
             _ => {}
         }
         before = c;
         c == ':' && depth == 0
     });
-    let named = |segment: &&str| !segment.is_empty() && !segment.starts_with(['{', '<']);
-    let name = segments.filter(named).last().unwrap_or(function);
+    let is_name = |segment: &&str| !segment.is_empty() && !segment.starts_with(['{', '<']);
+    let name = segments.filter(is_name).last().unwrap_or(function);
     name.split('<').next().unwrap_or(name)
 }
 
-impl<F> fmt::Debug for Thread<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Thread")
-            .field("name", &self.name)
-            .field("daemon", &self.daemon)
-            .field("stack_size", &self.stack_size)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A thread, or what needs one, could not be started.
+/// An error of starting a thread, a timer or a pool's worker.
 ///
-/// Threads, timers and pools fail with this one type. Its message names what could not be started, the cause and a
-/// remedy; the cause is also its [`source`](std::error::Error::source). [`into_inner`](SpawnError::into_inner) gives
-/// the closure back, to be retried or called on the spot.
+/// The message names what failed to start, the cause and a remedy. The cause is also the error's
+/// [`source`](std::error::Error::source). [`into_inner`](SpawnError::into_inner) gives the closure back, to be retried
+/// or called in place.
 ///
 /// # Examples
 /// ```
@@ -239,7 +308,7 @@ pub struct SpawnError<F> {
     closure: F,
 }
 
-/// What could not be started.
+/// What failed to start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Spawned {
     Thread,
@@ -257,7 +326,7 @@ impl Spawned {
     }
 }
 
-/// The program no longer waits for threads that are not daemons.
+/// The cause of a [`SpawnError`] at the end of the program, which no longer waits for threads that are not daemons.
 #[derive(Debug)]
 pub(crate) struct ProgramEnding;
 
@@ -367,7 +436,7 @@ impl<F> std::error::Error for SpawnError<F> {
     }
 }
 
-/// Keeps the kind of the cause and the whole message; the closure is dropped.
+/// Keeps the kind of the cause and the message, and drops the closure.
 ///
 /// # Examples
 /// ```

@@ -238,7 +238,7 @@ fn a_due_timer_without_a_thread_is_reported_once_and_runs_later() {
         let reports = reports.clone();
         move |report| {
             let text = report.to_string();
-            assert!(text.starts_with("timer \"tea\" is held up: no thread could be started"), "{text}");
+            assert!(text.starts_with("timer \"tea\" is delayed: failed to start a thread"), "{text}");
             reports.fetch_add(1, SeqCst);
         }
     });

@@ -566,7 +566,7 @@ fn environment_overrides_the_program() {
     says(&ended, &["No action is taken"]);
     let ended = with("panic");
     assert_eq!((ended.status, ended.err.matches("in a cycle").count()), (Some(0), 2), "{ended:?}");
-    says(&ended, &["panicked and nobody asked for its result"]);
+    says(&ended, &["panicked and its result was never retrieved"]);
     let ended = with("0");
     assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{ended:?}");
 }

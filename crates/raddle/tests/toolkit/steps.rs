@@ -45,6 +45,7 @@ const TRAITS: &[&str] = &[
 /// The public functions of a crate, and the implementations of [`TRAITS`]: `Type::function`, `module::function`,
 /// `Trait for Type`.
 fn functions(tree: &Tree) -> BTreeSet<String> {
+    let public = public_types(tree);
     let mut found = BTreeSet::new();
     let inside =
         |file: &&String| ["rt/", "raw/", "sys/", "watch/"].iter().all(|below| !file.starts_with(below));
@@ -58,7 +59,7 @@ fn functions(tree: &Tree) -> BTreeSet<String> {
             match *token {
                 "impl" if item => {
                     let (of, of_trait) = implemented(&tokens[at + 1..]);
-                    if let Some(name) = of_trait.filter(|name| TRAITS.contains(name)) {
+                    if let Some(name) = of_trait.filter(|name| TRAITS.contains(name) && public.contains(of)) {
                         found.insert(format!("{name} for {of}"));
                     }
                     header = of_trait.is_none().then(|| of.to_owned());
@@ -74,6 +75,23 @@ fn functions(tree: &Tree) -> BTreeSet<String> {
                     }
                 }
                 _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// The names of the public types, and `name`, by which a macro's declarations go.
+fn public_types(tree: &Tree) -> BTreeSet<&str> {
+    let mut found = BTreeSet::from(["name"]);
+    for text in tree.values() {
+        let tokens = tokens(text);
+        for at in 0..tokens.len().saturating_sub(2) {
+            if tokens[at] == "pub" && matches!(tokens[at + 1], "struct" | "enum" | "union") {
+                found.insert(tokens[at + 2]);
+            }
+            if tokens[at].starts_with("Atomic") {
+                found.insert(tokens[at]);
             }
         }
     }
@@ -475,6 +493,12 @@ const SCOPED: Steps = &[
             count(|| handle.join())
         })
     }),
+    ("ScopedJoinHandle::is_finished", || {
+        thread::scope(|scope| {
+            let handle = scope.spawn(|| ());
+            count(|| handle.is_finished())
+        })
+    }),
     ("ThreadPoolExecutor::scope", || count(|| pool().scope(|_| ()))),
     ("TaskScope::submit", || pool().scope(|scope| count(|| scope.submit(|| ())))),
     ("Debug for TaskScope", || pool().scope(|scope| count(|| format!("{scope:?}")))),
@@ -663,7 +687,6 @@ const NONE: &[(&str, &[&str])] = &[
             "Display for NotHeldError",
             "Display for NotOwnerError",
             "Display for PermitError",
-            "Display for ProgramEnding",
             "Display for PutError",
             "Display for ShutDownError",
             "Display for SpawnError",
@@ -690,36 +713,6 @@ const NONE: &[(&str, &[&str])] = &[
     (
         "blocks, and then is a step; others like it are counted here",
         &["Condition::wait", "Condition::wait_for"],
-    ),
-    (
-        "private",
-        &[
-            "Deref for CachePadded",
-            "Deref for Careful",
-            "Deref for Shared",
-            "DerefMut for Careful",
-            "Iterator for ItemListIter",
-            "Drop for Abandon",
-            "Drop for Again",
-            "Drop for ReturnValue",
-            "Drop for Careful",
-            "Drop for SmallClosure",
-            "Drop for FutureCore",
-            "Drop for Done",
-            "Drop for Dropped",
-            "Drop for WorkerGuard",
-            "Drop for Borrowed",
-            "Drop for WakeList",
-            "Drop for NestingLevel",
-            "Drop for Once",
-            "Drop for Packet",
-            "Drop for Payload",
-            "Drop for RestoreOwner",
-            "Drop for ResultSlot",
-            "Drop for Settling",
-            "Drop for PoolInner",
-            "Drop for TaskToken",
-        ],
     ),
 ];
 

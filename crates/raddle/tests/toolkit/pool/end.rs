@@ -289,7 +289,7 @@ fn unobserved_panic_is_reported_before_the_end() {
     if let Some(output) = child("unobserved_panic_is_reported_before_the_end", part) {
         check(&output, 0, 0);
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(errors.matches("nobody asked for its result").count(), 10, "{errors}");
+        assert_eq!(errors.matches("its result was never retrieved").count(), 10, "{errors}");
     }
 }
 
