@@ -1,28 +1,28 @@
-//! Functions that run later: any number of timers on one service thread.
+//! Timers: functions that run later, any number of them on one service thread.
 //!
-//! A [`Timer`] is all that most programs need. What happens behind it:
+//! [`Timer`] is all that most programs need. This page describes the threads behind it.
 //!
-//! - One thread, the service, waits for all timers of the program. It is started by the first timer, sleeps until the
-//!   next one is due, and is woken early only for one that is due sooner. With no timer pending it sleeps without limit.
-//! - Functions never run on the service thread. A due timer is handed to a runner: an idle one if there is one, or
-//!   a new thread while there are fewer than twice the processors. When all are busy, and for a millisecond fewer
-//!   functions begin than there are runners, one more is started, so that slow functions, however many, hold the
-//!   others up by little. A runner that has been idle for three seconds ends.
-//!   Under an explorer, time that passes while these threads are idle is not explored: runners stay, and a due timer
-//!   gets a new one as long as there are fewer than 64.
-//! - Timers are handed out in the order of their due times, equal ones in the order in which they were started:
-//!   when a timer's function runs, no timer that is due before it can still be cancelled. As several functions may
-//!   run at once, what they *do* can happen in any order.
-//! - If the operating system refuses a thread, the timers that are due stay in line: the runners that exist take them
-//!   as they come free, and the service tries again every ten milliseconds. Nothing is lost, it comes later, and
-//!   [`lateness`](Timer::lateness) tells by how much. If there is no runner at all, the
-//!   [excepthook](crate::thread::set_excepthook) hears of it, once until there is one again.
-//! - Inside a function, [`thread::current`](crate::thread::current) has the timer's name and daemon flag; but the
-//!   thread is lent: `ident`, thread-locals and the end of the thread are those of a runner that runs other timers'
-//!   functions before and after. [`enumerate`](crate::thread::enumerate) lists neither service nor runners.
+//! - **Service thread.** One thread waits for all timers of the program. The first timer starts it. It parks until the next
+//!   timer is due, and is woken early only for a timer that is due earlier.
+//! - **Runners.** The service thread never runs a function. It passes a due timer to an idle runner, or to a new one while
+//!   there are fewer runners than twice the processors. Beyond that, one more runner is started whenever all of them have
+//!   been busy for a millisecond and few functions have begun meanwhile. Slow functions therefore delay the others by a few
+//!   milliseconds only. A runner that has been idle for three seconds terminates.
+//! - **Order.** Timers are passed to runners in the order of their due times, and in the order of their starts if those
+//!   are equal. Once a timer's function runs, no timer that is due before it can be cancelled any more. Because several
+//!   functions run concurrently, their effects have no order.
+//! - **Shortage.** If the operating system cannot start a runner, due timers wait for one that exists, and the start is
+//!   retried every ten milliseconds. No timer is lost; [`lateness`](Timer::lateness) says by how much it was late. If
+//!   there is no runner at all, the [excepthook](crate::thread::set_excepthook) is called once until there is one again.
+//! - **Identity.** While a function runs, [`thread::current`](crate::thread::current) has the timer's name and daemon flag.
+//!   The `ident` and the thread-locals are those of the runner, which runs functions of other timers before and after.
+//!   [`thread::enumerate`](crate::thread::enumerate) lists neither the service thread nor the runners.
 //!
-//! Starting and cancelling cost a lock and a place in a heap. A cancelled timer's function is dropped at once, and what
-//! it leaves in the heap is cleared away before it is more than half of it.
+//! Starting or cancelling a timer costs a lock and an operation on a binary heap. The function of a cancelled timer is
+//! dropped at once. Heap entries of cancelled timers are removed before they are more than half of the heap.
+//!
+//! Under a scheduler, the idle time of these threads is not explored: runners do not terminate, and up to 64 of them are
+//! started without delay.
 
 mod builder;
 mod handle;
