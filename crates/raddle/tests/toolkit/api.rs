@@ -416,7 +416,7 @@ mod traits {
     const UNNAMED: [&str; 1] = ["queue::Heap"];
 
     #[test]
-    fn every_type_has_these() {
+    fn auto_traits_are_as_listed() {
         let wrong: Vec<_> =
             every_type().into_iter().filter(|(_, traits, promised)| traits != promised).collect();
         assert!(wrong.is_empty(), "{wrong:#?}");
@@ -455,7 +455,7 @@ mod traits {
 
     /// With a parameter, the traits depend on it as those of the standard library's type do.
     #[test]
-    fn parameters_matter_as_in_the_standard_library() {
+    fn auto_traits_depend_on_parameters_as_in_std() {
         macro_rules! same {
             ($($parameter:ty),*) => {$(
                 assert_eq!(
@@ -488,7 +488,7 @@ mod traits {
 
     #[test]
     #[expect(clippy::mutable_key_type, reason = "the hash is that of a number which never changes")]
-    fn errors_are_errors_and_threads_can_be_counted() {
+    fn errors_implement_error_and_handles_are_hashable() {
         fn error<E: std::error::Error + Send + Sync + 'static>() {}
         error::<raddle::NotHeldError>();
         error::<raddle::NotOwnerError>();

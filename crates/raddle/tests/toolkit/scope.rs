@@ -1,4 +1,4 @@
-//! Threads that borrow: their scope waits for them, whatever happens.
+//! Threads that borrow: their scope waits for them in any case.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,17 +12,17 @@ use raddle::{Event, Mutex};
 use crate::scheduler::{Unkind, under};
 use crate::support::{alone, repeat, until, within_limit};
 
-/// What `body` panics with.
+/// Returns the message of the panic of `body`.
 fn panic_of<R>(body: impl FnOnce() -> R) -> String {
     let payload = catch_unwind(AssertUnwindSafe(body)).err().expect("it panics");
     match payload.downcast::<String>() {
         Ok(text) => *text,
-        Err(payload) => (*payload.downcast::<&str>().expect("a text")).to_owned(),
+        Err(payload) => (*payload.downcast::<&str>().expect("a string")).to_owned(),
     }
 }
 
 #[test]
-fn threads_borrow_and_change_what_is_outside() {
+fn scoped_threads_borrow_mutably() {
     repeat(100, || {
         let (mut left, mut right, shared) = (vec![1, 2], vec![3], Mutex::new(0));
         let lengths = thread::scope(|s| {
@@ -42,7 +42,7 @@ fn threads_borrow_and_change_what_is_outside() {
 }
 
 #[test]
-fn scoped_threads_can_be_named_and_sized_and_a_refused_start_gives_the_closure_back() {
+fn scoped_builder_sets_name_and_size_and_its_error_gives_the_closure_back() {
     within_limit(|| {
         let text = String::from("borrowed");
         thread::scope(|s| {
@@ -62,7 +62,7 @@ fn scoped_threads_can_be_named_and_sized_and_a_refused_start_gives_the_closure_b
 }
 
 #[test]
-fn a_scope_waits_for_threads_that_nobody_joins() {
+fn scope_waits_for_unjoined_threads() {
     repeat(100, || {
         let ended = AtomicUsize::new(0);
         thread::scope(|s| {
@@ -81,7 +81,7 @@ fn a_scope_waits_for_threads_that_nobody_joins() {
 }
 
 #[test]
-fn a_panic_of_the_scope_waits_for_the_threads() {
+fn panicking_scope_waits_for_its_threads() {
     within_limit(|| {
         let (go, ended) = (Event::new(), AtomicBool::new(false));
         let text = panic_of(|| {
@@ -100,7 +100,7 @@ fn a_panic_of_the_scope_waits_for_the_threads() {
 }
 
 #[test]
-fn a_joined_panic_is_the_joiners() {
+fn joined_panic_does_not_panic_the_scope() {
     within_limit(|| {
         let name = thread::scope(|s| {
             let thread = s.spawn(|| panic!("mine"));
@@ -109,36 +109,36 @@ fn a_joined_panic_is_the_joiners() {
             assert_eq!((panic.message(), panic.thread_name()), ("mine", name.as_str()));
             name
         });
-        assert!(name.ends_with("(a_joined_panic_is_the_joiners)"), "{name}");
+        assert!(name.ends_with("(joined_panic_does_not_panic_the_scope)"), "{name}");
     });
 }
 
 #[test]
-fn a_panic_that_nobody_joins_is_the_scopes() {
-    alone("scope::a_panic_that_nobody_joins_is_the_scopes", || {
-        let told = Arc::new(AtomicUsize::new(0));
+fn unjoined_panic_panics_the_scope() {
+    alone("scope::unjoined_panic_panics_the_scope", || {
+        let reports = Arc::new(AtomicUsize::new(0));
         thread::set_excepthook({
-            let told = told.clone();
+            let reports = reports.clone();
             move |_| {
-                told.fetch_add(1, SeqCst);
+                reports.fetch_add(1, SeqCst);
             }
         });
         repeat(2_000, || {
             let text = panic_of(|| {
                 thread::scope(|s| {
                     let thread = s.spawn(|| std::panic::resume_unwind(Box::new("nobody's")));
-                    drop(thread); // at about the same moment
+                    drop(thread); // about when the thread panics
                 });
             });
             assert_eq!(text, "a scoped thread panicked");
         });
         thread::reset_excepthook();
-        assert_eq!(told.load(SeqCst), 0, "the scope's own panic says it already");
+        assert_eq!(reports.load(SeqCst), 0, "the panic of the scope is the report");
     });
 }
 
 #[test]
-fn joining_oneself_is_an_error() {
+fn self_join_of_a_scoped_thread_fails() {
     within_limit(|| {
         thread::scope(|s| {
             let (send, receive) = mpsc::channel::<thread::ScopedJoinHandle<'_, ()>>();
@@ -154,7 +154,7 @@ fn joining_oneself_is_an_error() {
 }
 
 #[test]
-fn a_local_may_outlive_the_scope_but_not_the_join() {
+fn join_of_a_scoped_thread_waits_for_its_locals() {
     struct Local(Arc<AtomicBool>);
     impl Drop for Local {
         fn drop(&mut self) {
@@ -171,17 +171,17 @@ fn a_local_may_outlive_the_scope_but_not_the_join() {
     });
 }
 
-/// The scope must not return by a panic either, as long as a thread borrows.
+/// The scope must not unwind either while a thread borrows.
 #[test]
-fn a_scheduler_that_throws_does_not_end_the_borrow() {
+fn scheduler_that_unwinds_does_not_end_the_borrow() {
     let (running, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let thrown = Arc::new(AtomicUsize::new(0));
+    let unwound = Arc::new(AtomicUsize::new(0));
     let unkind = Unkind {
         wait: Some(Box::new({
-            let (running, thrown) = (running.clone(), thrown.clone());
+            let (running, unwound) = (running.clone(), unwound.clone());
             move |_| {
-                if running.load(SeqCst) && thrown.fetch_add(1, SeqCst) < 100 {
-                    std::panic::resume_unwind(Box::new("thrown"));
+                if running.load(SeqCst) && unwound.fetch_add(1, SeqCst) < 100 {
+                    std::panic::resume_unwind(Box::new("unwound"));
                 }
                 Wait::Woken
             }
@@ -193,23 +193,23 @@ fn a_scheduler_that_throws_does_not_end_the_borrow() {
             thread::scope(|s| {
                 s.spawn(|| {
                     running.store(true, SeqCst);
-                    until(|| thrown.load(SeqCst) >= 100);
+                    until(|| unwound.load(SeqCst) >= 100);
                     ended.store(true, SeqCst);
                 });
                 until(|| running.load(SeqCst));
             });
         });
     });
-    assert_eq!(text, "thrown");
-    assert!(ended.load(SeqCst), "the scope was left while its thread ran");
+    assert_eq!(text, "unwound");
+    assert!(ended.load(SeqCst), "the scope returned while its thread ran");
 }
 
 #[test]
-fn a_scheduler_that_throws_at_the_end_of_a_thread_does_not_keep_the_scope() {
+fn scheduler_that_unwinds_a_terminating_thread_does_not_block_the_scope() {
     let unkind = Unkind {
         point: Some(Box::new(|op| {
             if op.kind == Kind::Terminate {
-                std::panic::resume_unwind(Box::new("thrown"));
+                std::panic::resume_unwind(Box::new("unwound"));
             }
         })),
         ..Unkind::default()
@@ -217,17 +217,17 @@ fn a_scheduler_that_throws_at_the_end_of_a_thread_does_not_keep_the_scope() {
     within_limit(|| under(unkind, || thread::scope(|s| drop(s.spawn(|| ())))));
 }
 
-/// What a thread borrows must be gone before the scope is left, even if the thread never ran.
+/// The closure must be dropped before the scope returns, even if the thread never ran.
 #[test]
-fn a_scheduler_that_drops_a_thread_unrun_does_not_end_the_borrow() {
-    static LEFT: AtomicBool = AtomicBool::new(false);
+fn scheduler_that_drops_an_unrun_thread_does_not_end_the_borrow() {
+    static RETURNED: AtomicBool = AtomicBool::new(false);
     struct Slow<'a>(&'a AtomicBool);
     impl Drop for Slow<'_> {
         fn drop(&mut self) {
             for _ in 0..1_000 {
                 thread::yield_now();
             }
-            assert!(!LEFT.load(SeqCst), "the scope was left while its thread's closure lived");
+            assert!(!RETURNED.load(SeqCst), "the scope returned before its thread's closure was dropped");
             self.0.store(true, SeqCst);
         }
     }
@@ -238,7 +238,7 @@ fn a_scheduler_that_drops_a_thread_unrun_does_not_end_the_borrow() {
         thread::scope(|s| {
             s.spawn(move || drop(slow));
         });
-        LEFT.store(true, SeqCst);
+        RETURNED.store(true, SeqCst);
     });
     assert!(dropped.into_inner());
 }

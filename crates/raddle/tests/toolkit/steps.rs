@@ -737,7 +737,7 @@ fn every_function_is_listed() {
 }
 
 #[test]
-fn what_is_listed_as_a_step_takes_one() {
+fn listed_steps_are_taken() {
     within_limit(|| {
         let without: Vec<&str> = TAKE
             .iter()
@@ -751,7 +751,7 @@ fn what_is_listed_as_a_step_takes_one() {
 
 /// What can be tried while another thread has it, or while there is nothing to get or no room.
 #[test]
-fn what_is_tried_never_waits() {
+fn try_forms_never_block() {
     within_limit(|| {
         // Held by a thread that is not under the scheduler.
         let parts = Arc::new((RLock::new(), ReentrantMutex::new(0), Event::new(), Event::new()));

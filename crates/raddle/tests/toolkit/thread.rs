@@ -1,4 +1,4 @@
-//! Threads: starting, joining, names, numbers, daemons, the registry, the hook.
+//! Threads: start, join, names, numbers, daemons, the registry, the excepthook.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -19,8 +19,8 @@ fn foreign<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> std:
     std::thread::spawn(body)
 }
 
-/// A thread that runs until the event is set.
-fn waiting() -> (JoinHandle<()>, Arc<Event>) {
+/// A thread that blocks until the event is set.
+fn blocked() -> (JoinHandle<()>, Arc<Event>) {
     let go = Arc::new(Event::new());
     let body = {
         let go = go.clone();
@@ -30,13 +30,13 @@ fn waiting() -> (JoinHandle<()>, Arc<Event>) {
 }
 
 #[test]
-fn join_gives_the_value() {
+fn join_returns_the_value() {
     assert_eq!(finish(Thread::spawn(|| 6 * 7)), 42);
     assert_eq!(Thread::spawn(|| "text".to_owned()).join().unwrap(), "text");
 }
 
 #[test]
-fn join_gives_the_panic() {
+fn join_returns_the_panic() {
     let missing = "paper".to_owned();
     let thread = Thread::new(move || panic!("no {missing}")).name("printer").start().unwrap();
     let error = thread.join().unwrap_err();
@@ -52,7 +52,7 @@ fn join_gives_the_panic() {
 }
 
 #[test]
-fn errors_of_a_join_go_with_any_other() {
+fn join_error_converts_to_a_boxed_error() {
     fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Thread::spawn(|| panic!("oh")).join()?;
         Ok(())
@@ -61,7 +61,7 @@ fn errors_of_a_join_go_with_any_other() {
 }
 
 #[test]
-fn join_sees_what_the_thread_did() {
+fn thread_happens_before_its_join_returns() {
     repeat(200, || {
         let value = Arc::new(std::sync::atomic::AtomicU32::new(0));
         let thread = Thread::spawn({
@@ -74,7 +74,7 @@ fn join_sees_what_the_thread_did() {
 }
 
 #[test]
-fn joining_oneself_is_an_error_in_every_form() {
+fn self_join_fails_in_every_form() {
     within_limit(|| {
         let (send, receive) = mpsc::channel::<JoinHandle<()>>();
         let (answer, answers) = mpsc::channel();
@@ -107,31 +107,31 @@ fn joining_oneself_is_an_error_in_every_form() {
 }
 
 #[test]
-fn a_join_with_a_limit_gives_the_handle_back() {
+fn join_that_times_out_gives_the_handle_back() {
     within_limit(|| {
-        let (thread, go) = waiting();
-        for limit in [Duration::ZERO, Duration::from_millis(5)] {
-            assert!(!thread.wait_timeout(limit));
+        let (thread, go) = blocked();
+        for timeout in [Duration::ZERO, Duration::from_millis(5)] {
+            assert!(!thread.wait_timeout(timeout));
         }
         let past = time::now().checked_sub(Duration::from_secs(1)).unwrap();
         assert!(!thread.wait_deadline(past));
         let JoinTimeoutError::TimedOut(thread) = thread.join_timeout(Duration::ZERO).unwrap_err() else {
-            panic!("it cannot be over");
+            panic!("it cannot have terminated");
         };
         let error = thread.join_deadline(past).unwrap_err();
         assert!(error.to_string().contains(" timed out; "), "{error}");
-        let JoinTimeoutError::TimedOut(thread) = error else { panic!("it cannot be over") };
+        let JoinTimeoutError::TimedOut(thread) = error else { panic!("it cannot have terminated") };
         go.set();
-        thread.wait().unwrap(); // and not used up by it
+        thread.wait().unwrap(); // the handle is still usable
         assert!(thread.is_finished() && thread.wait_timeout(Duration::ZERO) && thread.wait_deadline(past));
         thread.join_timeout(Duration::ZERO).unwrap();
     });
 }
 
 #[test]
-fn a_limit_beyond_all_time_is_none() {
+fn timeout_beyond_the_clock_never_elapses() {
     within_limit(|| {
-        let (thread, go) = waiting();
+        let (thread, go) = blocked();
         let other = Thread::spawn({
             let thread = thread.thread().clone();
             move || thread.wait_timeout(Duration::MAX)
@@ -143,7 +143,7 @@ fn a_limit_beyond_all_time_is_none() {
 }
 
 #[test]
-fn a_thread_is_over_once_its_locals_are_dropped() {
+fn thread_terminates_after_its_locals_are_dropped() {
     struct Local(Arc<AtomicBool>);
     impl Drop for Local {
         fn drop(&mut self) {
@@ -164,8 +164,8 @@ fn a_thread_is_over_once_its_locals_are_dropped() {
 }
 
 #[test]
-fn the_closure_is_dropped_as_soon_as_it_has_run() {
-    // Keeps the thread from its end, long after its closure.
+fn closure_is_dropped_when_it_returns() {
+    // Keeps the thread from terminating, long after its closure has returned.
     struct Local(Arc<Event>);
     impl Drop for Local {
         fn drop(&mut self) {
@@ -189,7 +189,7 @@ fn the_closure_is_dropped_as_soon_as_it_has_run() {
 }
 
 #[test]
-fn names_are_given_or_made() {
+fn default_name_contains_the_function() {
     fn poll() {}
     struct Reader<T>(T);
     trait Run {
@@ -216,7 +216,7 @@ fn names_are_given_or_made() {
         function.to_owned()
     };
     assert_eq!(part(&Thread::spawn(poll).name()), "(poll)");
-    assert_eq!(part(&Thread::spawn(|| ()).name()), "(names_are_given_or_made)");
+    assert_eq!(part(&Thread::spawn(|| ()).name()), "(default_name_contains_the_function)");
     let boxed: Box<dyn FnOnce() -> String + Send> = Box::new(String::new);
     assert_eq!(part(&Thread::spawn(boxed).name()), "(Box)");
     assert_eq!(part(&Reader(1).run()), "(run)");
@@ -230,7 +230,7 @@ fn names_are_given_or_made() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn names_and_numbers_reach_the_operating_system() {
+fn name_and_number_are_those_of_the_operating_system() {
     let body = || {
         let id = thread::current().native_id().unwrap();
         (id, fs::read_to_string(format!("/proc/self/task/{id}/comm")).unwrap())
@@ -270,7 +270,7 @@ fn failed_start_gives_the_closure_back() {
 }
 
 #[test]
-fn the_stack_is_as_large_as_asked() {
+fn stack_has_the_requested_size() {
     fn depth(left: usize) -> usize {
         let room = std::hint::black_box([left; 128]);
         if left == 0 { 0 } else { depth(left - 1) + usize::from(room[left % 128] == left) }
@@ -282,7 +282,7 @@ fn the_stack_is_as_large_as_asked() {
 }
 
 #[test]
-fn daemon_is_inherited_unless_said_otherwise() {
+fn daemon_flag_is_inherited_by_default() {
     within_limit(|| {
         for daemon in [true, false] {
             let outer = Thread::new(move || {
@@ -299,7 +299,7 @@ fn daemon_is_inherited_unless_said_otherwise() {
 }
 
 #[test]
-fn every_thread_has_its_own_number() {
+fn numbers_are_unique() {
     let numbers: Vec<_> = (0..50).map(|_| Thread::spawn(thread::ident)).map(finish).collect();
     let mut unique = numbers.clone();
     unique.sort_unstable();
@@ -308,17 +308,17 @@ fn every_thread_has_its_own_number() {
     assert!(!numbers.contains(&thread::ident()));
     assert_eq!(thread::ident(), thread::current().ident());
     assert_eq!(thread::current(), thread::current());
-    let (thread, go) = waiting();
+    let (thread, go) = blocked();
     assert_ne!(*thread.thread(), thread::current());
     go.set();
     finish(thread);
 }
 
 #[test]
-fn enumerate_lists_the_threads_alive() {
+fn enumerate_lists_live_threads() {
     within_limit(|| {
         let listed = |thread: &ThreadHandle| thread::enumerate().contains(thread);
-        let (thread, go) = waiting();
+        let (thread, go) = blocked();
         let handle = thread.thread().clone();
         assert!(listed(&handle) && listed(&thread::current()) && listed(&thread::main_thread()));
         assert!(handle.native_id().is_some() || !handle.is_finished());
@@ -334,9 +334,9 @@ fn enumerate_lists_the_threads_alive() {
 }
 
 #[test]
-fn enumerate_lists_main_and_then_the_oldest_thread_first() {
+fn enumerate_lists_main_then_the_others_by_start() {
     within_limit(|| {
-        let started: Vec<_> = (0..5).map(|_| waiting()).collect();
+        let started: Vec<_> = (0..5).map(|_| blocked()).collect();
         let mut expected = vec![thread::main_thread()];
         expected.extend(started.iter().map(|(thread, _)| thread.thread().clone()));
         let listed = thread::enumerate().into_iter().filter(|thread| expected.contains(thread));
@@ -349,7 +349,7 @@ fn enumerate_lists_main_and_then_the_oldest_thread_first() {
 }
 
 #[test]
-fn a_thread_that_raddle_did_not_start_gets_a_stand_in() {
+fn foreign_thread_is_registered_until_it_terminates() {
     within_limit(|| {
         let (send, receive) = mpsc::channel();
         let go = Arc::new(Event::new());
@@ -361,26 +361,26 @@ fn a_thread_that_raddle_did_not_start_gets_a_stand_in() {
                 thread::current()
             }
         });
-        let stand_in = receive.recv().unwrap();
-        assert!(thread::enumerate().contains(&stand_in));
-        assert!(stand_in.name().starts_with("Dummy-") && stand_in.is_daemon() && !stand_in.is_finished());
-        assert!(!stand_in.wait_timeout(Duration::ZERO));
+        let handle = receive.recv().unwrap();
+        assert!(thread::enumerate().contains(&handle));
+        assert!(handle.name().starts_with("Dummy-") && handle.is_daemon() && !handle.is_finished());
+        assert!(!handle.wait_timeout(Duration::ZERO));
         go.set();
-        assert_eq!(foreign.join().unwrap(), stand_in);
-        stand_in.wait().unwrap();
-        assert!(stand_in.is_finished() && !thread::enumerate().contains(&stand_in));
+        assert_eq!(foreign.join().unwrap(), handle);
+        handle.wait().unwrap();
+        assert!(handle.is_finished() && !thread::enumerate().contains(&handle));
     });
 }
 
 #[test]
-fn a_foreign_name_is_kept() {
+fn foreign_thread_keeps_its_name() {
     #[expect(clippy::disallowed_methods, reason = "the thread must be unknown to raddle")]
     let foreign =
         std::thread::Builder::new().name("abroad".into()).spawn(|| thread::current().name()).unwrap();
     assert_eq!(foreign.join().unwrap(), "abroad");
 }
 
-/// Starts and ends threads with as many helpers as it takes, a few at a time.
+/// Starts and ends `count` threads, fifty at a time.
 fn in_waves(count: usize, start: impl Fn() -> JoinHandle<()>, end: impl Fn(JoinHandle<()>)) {
     for _ in 0..count / 50 {
         let wave: Vec<_> = (0..50).map(|_| start()).collect();
@@ -396,8 +396,8 @@ fn resident_kib() -> usize {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn ten_thousand_threads_leave_nothing_behind() {
-    alone("thread::ten_thousand_threads_leave_nothing_behind", || {
+fn ten_thousand_threads_do_not_leak() {
+    alone("thread::ten_thousand_threads_do_not_leak", || {
         within_limit(|| {
             let ran = Arc::new(AtomicUsize::new(0));
             let start = || {
@@ -408,10 +408,10 @@ fn ten_thousand_threads_leave_nothing_behind() {
                 Thread::new(body).name("one of many").start().unwrap()
             };
             let ours = |thread: &ThreadHandle| thread.name() == "one of many";
-            in_waves(1_000, start, |thread| thread.join().unwrap()); // what the process keeps in any case
+            in_waves(1_000, start, |thread| thread.join().unwrap()); // memory that the process keeps in any case
             let before = resident_kib();
             in_waves(10_000, start, |thread| thread.join().unwrap());
-            assert!(!thread::enumerate().iter().any(ours), "joined threads stay in the registry");
+            assert!(!thread::enumerate().iter().any(ours), "joined threads are still registered");
             in_waves(10_000, start, drop);
             until(|| ran.load(SeqCst) == 21_000 && !thread::enumerate().iter().any(ours));
             assert!(resident_kib() < before + 20_000, "{before} KiB became {} KiB", resident_kib());
@@ -420,8 +420,8 @@ fn ten_thousand_threads_leave_nothing_behind() {
 }
 
 #[test]
-fn the_hook_hears_of_every_panic_that_nobody_joins_exactly_once() {
-    alone("thread::the_hook_hears_of_every_panic_that_nobody_joins_exactly_once", || {
+fn excepthook_is_called_once_per_unjoined_panic() {
+    alone("thread::excepthook_is_called_once_per_unjoined_panic", || {
         within_limit(|| {
             let (report, reports) = mpsc::channel();
             thread::set_excepthook(move |panic| {
@@ -431,42 +431,42 @@ fn the_hook_hears_of_every_panic_that_nobody_joins_exactly_once() {
                     .send((panic.what.to_owned(), panic.message().to_owned(), payload.is::<&str>()))
                     .unwrap();
             });
-            let heard = || {
+            let reported = || {
                 let report = reports.recv().unwrap();
                 assert!(reports.try_recv().is_err());
                 report
             };
-            let expected = ("thread \"loser\"".to_owned(), "lost".to_owned(), true);
+            let expected = ("thread \"worker\"".to_owned(), "lost".to_owned(), true);
             let go = Arc::new(Event::new());
-            let loser = || {
+            let panicking = || {
                 let go = go.clone();
                 let body = move || {
                     go.wait();
                     panic!("lost")
                 };
-                Thread::new(body).name("loser").start().unwrap()
+                Thread::new(body).name("worker").start().unwrap()
             };
-            // The handle is dropped first; the thread finds out.
-            let thread: JoinHandle<()> = loser();
-            let over = thread.thread().clone();
+            // The handle is dropped first, so the thread reports the panic.
+            let thread: JoinHandle<()> = panicking();
+            let handle = thread.thread().clone();
             drop(thread);
             go.set();
-            assert_eq!(heard(), expected);
-            over.wait().unwrap();
-            // The thread panics first; whoever drops the handle finds out.
-            let thread = loser();
+            assert_eq!(reported(), expected);
+            handle.wait().unwrap();
+            // The thread panics first, so dropping the handle reports it.
+            let thread = panicking();
             thread.wait().unwrap();
             assert!(reports.try_recv().is_err());
             drop(thread);
-            assert_eq!(heard(), expected);
-            // Both at once.
+            assert_eq!(reported(), expected);
+            // Both at the same time.
             for _ in 0..200 {
-                drop(loser());
-                assert_eq!(heard(), expected);
+                drop(panicking());
+                assert_eq!(reported(), expected);
             }
-            // Joined: nobody hears, since the joiner did.
-            assert!(loser().join().is_err());
-            assert!(loser().join_timeout(Duration::MAX).is_err());
+            // A joined panic is not reported.
+            assert!(panicking().join().is_err());
+            assert!(panicking().join_timeout(Duration::MAX).is_err());
             assert!(reports.try_recv().is_err());
             thread::reset_excepthook();
         });
@@ -474,8 +474,8 @@ fn the_hook_hears_of_every_panic_that_nobody_joins_exactly_once() {
 }
 
 #[test]
-fn a_hook_that_panics_harms_nobody() {
-    alone("thread::a_hook_that_panics_harms_nobody", || {
+fn panic_of_the_excepthook_is_caught() {
+    alone("thread::panic_of_the_excepthook_is_caught", || {
         within_limit(|| {
             let called = Arc::new(Event::new());
             thread::set_excepthook({
@@ -495,8 +495,8 @@ fn a_hook_that_panics_harms_nobody() {
 }
 
 #[test]
-fn a_hook_may_use_threads_and_hooks() {
-    alone("thread::a_hook_may_use_threads_and_hooks", || {
+fn excepthook_may_start_threads_and_reset_itself() {
+    alone("thread::excepthook_may_start_threads_and_reset_itself", || {
         within_limit(|| {
             let done = Arc::new(Event::new());
             thread::set_excepthook({
@@ -514,7 +514,7 @@ fn a_hook_may_use_threads_and_hooks() {
 }
 
 #[test]
-fn sleep_is_never_shorter() {
+fn sleep_lasts_at_least_its_duration() {
     for time in [Duration::ZERO, Duration::from_micros(200), Duration::from_millis(5)] {
         let start = time::now();
         thread::sleep(time);
@@ -523,7 +523,7 @@ fn sleep_is_never_shorter() {
 }
 
 #[test]
-fn starting_happens_before_running() {
+fn start_happens_before_the_closure() {
     repeat(200, || {
         let lock = Arc::new(Lock::new());
         lock.acquire();
@@ -536,7 +536,7 @@ fn starting_happens_before_running() {
 }
 
 #[test]
-fn threads_may_be_started_and_joined_in_a_locals_destructor() {
+fn destructor_of_a_local_may_start_and_join_threads() {
     struct Local(mpsc::Sender<(u32, bool)>);
     impl Drop for Local {
         fn drop(&mut self) {
@@ -550,7 +550,7 @@ fn threads_may_be_started_and_joined_in_a_locals_destructor() {
         let also = send.clone();
         finish(Thread::new(move || LOCAL.set(Some(Local(send)))).daemon(false).start().unwrap());
         assert_eq!(receive.recv().unwrap(), (1, false));
-        // In a foreign thread the stand-in may be gone by then.
+        // The record of a foreign thread may have been removed by then.
         foreign(move || {
             LOCAL.set(Some(Local(also)));
             thread::ident()

@@ -52,7 +52,7 @@ impl Tally {
 }
 
 #[test]
-fn a_timer_runs_once_and_never_early() {
+fn timer_runs_once_and_never_early() {
     within_limit(|| {
         let timers: Vec<_> = (0..300)
             .map(|i: u32| {
@@ -72,7 +72,7 @@ fn a_timer_runs_once_and_never_early() {
 }
 
 #[test]
-fn what_is_due_already_runs_at_once() {
+fn overdue_timer_runs_at_once() {
     within_limit(|| {
         let tally = Tally::default();
         let past = now().checked_sub(Duration::from_secs(5)).expect("the machine is up for a while");
@@ -86,7 +86,7 @@ fn what_is_due_already_runs_at_once() {
 
 /// When a timer's function runs, nothing that was due before can be cancelled any more.
 #[test]
-fn timers_start_in_the_order_of_their_due_times() {
+fn timers_start_by_due_time() {
     within_limit(|| while !in_order_of_due_times() {});
 }
 
@@ -118,7 +118,7 @@ fn in_order_of_due_times() -> bool {
 }
 
 #[test]
-fn a_cancelled_timer_never_runs_and_its_function_is_dropped() {
+fn cancelled_timer_never_runs_and_drops_its_function() {
     within_limit(|| {
         let tally = Tally::default();
         let timer = Timer::after(ms(20), tally.function());
@@ -133,7 +133,7 @@ fn a_cancelled_timer_never_runs_and_its_function_is_dropped() {
 }
 
 #[test]
-fn a_timer_is_run_or_cancelled_never_both() {
+fn timer_runs_or_is_cancelled_never_both() {
     let (tally, round) = (Tally::default(), AtomicUsize::new(0));
     repeat(3_000, move || {
         let before = tally.calls();
@@ -151,7 +151,7 @@ fn a_timer_is_run_or_cancelled_never_both() {
 }
 
 #[test]
-fn dropping_the_handle_cancels_nothing() {
+fn dropping_the_handle_does_not_cancel() {
     within_limit(|| {
         let tally = Tally::default();
         drop(Timer::after(ms(5), tally.function()));
@@ -160,7 +160,7 @@ fn dropping_the_handle_cancels_nothing() {
 }
 
 #[test]
-fn never_is_pending_and_can_be_cancelled() {
+fn timer_beyond_the_clock_is_pending_and_can_be_cancelled() {
     within_limit(|| {
         let tally = Tally::default();
         let repeating = Timer::every(NEVER, tally.function());
@@ -175,7 +175,7 @@ fn never_is_pending_and_can_be_cancelled() {
 }
 
 #[test]
-fn a_repeating_timer_keeps_to_its_grid_one_run_at_a_time() {
+fn repeating_timer_keeps_to_its_grid_and_never_overlaps() {
     within_limit(|| {
         let (period, me) = (ms(2), Arc::new(OnceLock::<Timer>::new()));
         let (running, runs) = (AtomicBool::new(false), Arc::new(AtomicUsize::new(0)));
@@ -204,7 +204,7 @@ fn a_repeating_timer_keeps_to_its_grid_one_run_at_a_time() {
 }
 
 #[test]
-fn a_period_of_zero_runs_without_pause() {
+fn period_of_zero_runs_without_pause() {
     within_limit(|| {
         let tally = Tally::default();
         let timer = Timer::every(Duration::ZERO, tally.function());
@@ -216,7 +216,7 @@ fn a_period_of_zero_runs_without_pause() {
 }
 
 #[test]
-fn a_function_may_cancel_its_own_timer() {
+fn function_may_cancel_its_own_timer() {
     within_limit(|| {
         let answers = Arc::new(Mutex::new(Vec::new()));
         let own = |repeats: bool| {
@@ -245,8 +245,8 @@ fn a_function_may_cancel_its_own_timer() {
 }
 
 #[test]
-fn a_panic_is_reported_and_ends_the_timer() {
-    alone("timer::a_panic_is_reported_and_ends_the_timer", || {
+fn panic_is_reported_and_finishes_the_timer() {
+    alone("timer::panic_is_reported_and_finishes_the_timer", || {
         within_limit(|| {
             let reports = Arc::new(Mutex::new(Vec::new()));
             let log = reports.clone();

@@ -17,7 +17,7 @@ fn all_over(timers: &[Timer]) {
 }
 
 #[test]
-fn ten_thousand_due_at_once_all_run_on_few_threads() {
+fn ten_thousand_simultaneous_timers_run_on_few_threads() {
     within_limit(|| {
         let (threads, calls) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(AtomicUsize::new(0)));
         let due = time::now() + Duration::from_millis(50);
@@ -37,7 +37,7 @@ fn ten_thousand_due_at_once_all_run_on_few_threads() {
 }
 
 #[test]
-fn slow_functions_delay_nobody() {
+fn slow_functions_do_not_block_others() {
     repeat(5, || {
         let (gate, begun) = (Arc::new(Event::new()), Arc::new(AtomicUsize::new(0)));
         let timers: Vec<Timer> = (0..40)
@@ -59,7 +59,7 @@ fn slow_functions_delay_nobody() {
 
 /// Started and cancelled by many threads at once, some due soon, some late.
 #[test]
-fn whatever_happens_at_once_each_timer_runs_or_is_cancelled() {
+fn each_of_many_concurrent_timers_runs_or_is_cancelled() {
     within_limit(|| {
         let runs = Arc::new(AtomicUsize::new(0));
         let cancels: usize = thread::scope(|s| {

@@ -59,8 +59,8 @@ fn expect(ended: Option<(i32, String)>, status: i32, text: &str) {
 }
 
 #[test]
-fn the_program_waits_for_a_pending_timer_and_for_what_that_starts() {
-    let ended = ends("the_program_waits_for_a_pending_timer_and_for_what_that_starts", || {
+fn program_waits_for_pending_timers_and_their_threads() {
+    let ended = ends("program_waits_for_pending_timers_and_their_threads", || {
         let last = || drop(Thread::new(|| eprint!("three")).start().expect("not a daemon, as its starter"));
         let inner = move || {
             eprint!("two ");
@@ -76,8 +76,8 @@ fn the_program_waits_for_a_pending_timer_and_for_what_that_starts() {
 }
 
 #[test]
-fn the_program_does_not_wait_for_daemons_nor_for_cancelled_timers() {
-    let ended = ends("the_program_does_not_wait_for_daemons_nor_for_cancelled_timers", || {
+fn program_does_not_wait_for_daemon_or_cancelled_timers() {
+    let ended = ends("program_does_not_wait_for_daemon_or_cancelled_timers", || {
         Timer::builder().daemon(true).after(HOUR, || eprint!("daemon")).expect("it starts");
         Timer::every(HOUR, || eprint!("repeating"));
         let early = awaited().after(HOUR, || eprint!("early")).expect("it starts");
@@ -89,8 +89,8 @@ fn the_program_does_not_wait_for_daemons_nor_for_cancelled_timers() {
 }
 
 #[test]
-fn the_program_waits_for_a_repeating_timer_that_is_no_daemon() {
-    let ended = ends("the_program_waits_for_a_repeating_timer_that_is_no_daemon", || {
+fn program_waits_for_repeating_timer_that_is_not_a_daemon() {
+    let ended = ends("program_waits_for_repeating_timer_that_is_not_a_daemon", || {
         let (me, runs) = (Arc::new(OnceLock::<Timer>::new()), AtomicUsize::new(0));
         let own = me.clone();
         let function = move || {
@@ -106,8 +106,8 @@ fn the_program_waits_for_a_repeating_timer_that_is_no_daemon() {
 }
 
 #[test]
-fn a_function_that_panics_does_not_keep_the_program() {
-    let ended = ends("a_function_that_panics_does_not_keep_the_program", || {
+fn panicking_function_does_not_keep_the_program_alive() {
+    let ended = ends("panicking_function_does_not_keep_the_program_alive", || {
         awaited().every(ms(20), || panic!("out of paper")).expect("it starts");
     });
     if let Some((status, text)) = ended {
@@ -117,8 +117,8 @@ fn a_function_that_panics_does_not_keep_the_program() {
 }
 
 #[test]
-fn a_function_may_end_the_program_which_waits_for_the_others() {
-    let ended = ends("a_function_may_end_the_program_which_waits_for_the_others", || {
+fn function_may_exit_and_the_program_waits_for_other_timers() {
+    let ended = ends("function_may_exit_and_the_program_waits_for_other_timers", || {
         let leaves = awaited().after(ms(20), || exit(7)).expect("it starts");
         let waits = move || {
             leaves.wait().expect("another's timer");
@@ -139,7 +139,7 @@ fn a_function_may_end_the_program_which_waits_for_the_others() {
 
 /// An exit handler that was registered before raddle's runs after it, when nothing is waited for any more.
 #[test]
-fn a_timer_that_comes_too_late_is_refused_or_a_daemon() {
+fn timer_started_at_exit_fails_or_is_a_daemon() {
     extern "C" fn late() {
         let error = awaited().after(HOUR, || eprint!("never")).expect_err("nobody would wait for it");
         eprint!("{error}: ");
@@ -147,7 +147,7 @@ fn a_timer_that_comes_too_late_is_refused_or_a_daemon() {
         let short = Timer::after(HOUR, || ());
         eprint!("; daemon: {}, cancelled: {}", short.is_daemon(), short.cancel());
     }
-    let ended = ends("a_timer_that_comes_too_late_is_refused_or_a_daemon", || {
+    let ended = ends("timer_started_at_exit_fails_or_is_a_daemon", || {
         // SAFETY: the handler is a plain function that lives as long as the program and does not unwind.
         unsafe { libc::atexit(late) };
         awaited().after(ms(20), || eprint!("in time; ")).expect("it starts");
@@ -158,8 +158,8 @@ fn a_timer_that_comes_too_late_is_refused_or_a_daemon() {
 }
 
 #[test]
-fn a_million_timers_scheduled_and_cancelled_leave_nothing() {
-    let ended = ends("a_million_timers_scheduled_and_cancelled_leave_nothing", || {
+fn million_cancelled_timers_do_not_leak() {
+    let ended = ends("million_cancelled_timers_do_not_leak", || {
         let (held, one) = (Arc::new(()), Timer::after(HOUR, || ()));
         let start = || {
             let held = held.clone();

@@ -121,7 +121,7 @@ impl Scheduler for TestHost {
 }
 
 #[test]
-fn without_a_service_nothing_starts_and_the_function_comes_back() {
+fn failed_start_of_the_service_gives_the_function_back() {
     let host = TestHost::new();
     let _entered = rt::enter(host.clone());
     host.refuse.store(2, SeqCst);
@@ -139,7 +139,7 @@ fn without_a_service_nothing_starts_and_the_function_comes_back() {
 }
 
 #[test]
-fn a_due_timer_waits_for_a_thread_and_is_not_lost() {
+fn due_timer_waits_for_a_thread() {
     let host = TestHost::new();
     let _entered = rt::enter(host.clone());
     let first = Timer::after(HOUR, || ()); // starts the service
@@ -156,7 +156,7 @@ fn a_due_timer_waits_for_a_thread_and_is_not_lost() {
 }
 
 #[test]
-fn the_service_sleeps_without_limit_only_while_nothing_is_pending() {
+fn service_parks_without_deadline_only_while_nothing_is_pending() {
     let host = TestHost::new();
     let _entered = rt::enter(host.clone());
     let far = Timer::after(Duration::MAX, || ());
@@ -172,7 +172,7 @@ fn the_service_sleeps_without_limit_only_while_nothing_is_pending() {
 }
 
 #[test]
-fn the_service_is_woken_only_for_a_timer_that_is_due_sooner() {
+fn service_is_woken_only_for_an_earlier_timer() {
     let host = TestHost::new();
     let _entered = rt::enter(host.clone());
     let first = Timer::after(HOUR, || ());
@@ -188,7 +188,7 @@ fn the_service_is_woken_only_for_a_timer_that_is_due_sooner() {
 }
 
 #[test]
-fn every_program_has_timers_of_its_own() {
+fn programs_do_not_share_timers() {
     let names = || {
         let host = TestHost::new();
         let _entered = rt::enter(host.clone());
@@ -205,7 +205,7 @@ fn every_program_has_timers_of_its_own() {
 }
 
 #[test]
-fn a_runner_is_used_again_and_ends_when_it_was_idle_for_long() {
+fn idle_runner_is_reused_and_then_terminates() {
     let host = TestHost::new();
     let _entered = rt::enter(host.clone());
     let run = || assert!(Timer::after(Duration::ZERO, || ()).wait_timeout(crate::support::LIMIT));
@@ -224,7 +224,7 @@ fn a_runner_is_used_again_and_ends_when_it_was_idle_for_long() {
 }
 
 #[test]
-fn an_hour_passes_on_the_clock_of_the_host() {
+fn timers_follow_the_clock_of_the_scheduler() {
     let host = TestHost::new();
     let _entered = rt::enter(host.clone());
     let timer = Timer::after(HOUR, || ());

@@ -26,7 +26,7 @@ fn identity(builder: TimerBuilder) -> (String, bool, bool, Timer) {
 }
 
 #[test]
-fn a_function_runs_under_the_timers_name_and_daemon_flag() {
+fn function_runs_under_the_timers_name_and_daemon_flag() {
     within_limit(|| {
         for daemon in [true, false, true] {
             let (name, own, child, timer) = identity(Timer::builder().name("alarm").daemon(daemon));
@@ -41,7 +41,7 @@ fn a_function_runs_under_the_timers_name_and_daemon_flag() {
 }
 
 #[test]
-fn the_daemon_flag_is_inherited_from_the_thread_that_starts_the_timer() {
+fn timer_inherits_the_daemon_flag() {
     within_limit(|| {
         for daemon in [true, false] {
             let starter = Thread::new(|| {
@@ -74,7 +74,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 }
 
 #[test]
-fn a_function_may_use_timers_while_it_is_dropped() {
+fn destructor_of_a_function_may_use_timers() {
     within_limit(|| {
         let (say, said) = mpsc::channel();
         let other = Timer::after(HOUR, || ());
@@ -89,8 +89,8 @@ fn a_function_may_use_timers_while_it_is_dropped() {
 }
 
 #[test]
-fn a_function_that_panics_while_it_is_dropped_harms_nobody() {
-    alone("timer_identity::a_function_that_panics_while_it_is_dropped_harms_nobody", || {
+fn panic_in_the_destructor_of_a_function_is_reported() {
+    alone("timer_identity::panic_in_the_destructor_of_a_function_is_reported", || {
         within_limit(|| {
             let (report, reports) = mpsc::channel();
             thread::set_excepthook(move |panic| report.send(panic.to_string()).expect("the test waits"));
