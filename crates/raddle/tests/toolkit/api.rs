@@ -372,6 +372,7 @@ mod traits {
             "rt::Kind" rt::Kind => ALL,
             "rt::Op" rt::Op => ALL,
             "rt::Place" rt::Place => ALL,
+            "rt::LockId" rt::LockId => ALL,
             "rt::Wait" rt::Wait => ALL,
             "rt::Program" rt::Program => ALL,
             "watch::Dump" watch::Dump => ALL,
