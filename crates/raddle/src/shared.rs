@@ -92,6 +92,12 @@ impl<T: Copy + fmt::Debug + Default> Default for Shared<T> {
     }
 }
 
+impl<T> From<T> for Shared<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
 // A store is not interrupted by a panic.
 impl<T> UnwindSafe for Shared<T> {}
 impl<T> RefUnwindSafe for Shared<T> {}

@@ -593,6 +593,7 @@ const NONE: &[(&str, &[&str])] = &[
             "Deref for ReentrantMutexGuard",
             "DerefMut for MutexGuard",
             "Display for MutexGuard",
+            "Display for ReentrantMutexGuard",
         ],
     ),
     (
