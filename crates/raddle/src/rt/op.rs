@@ -8,6 +8,14 @@ use super::place::Place;
 /// The object of an operation: its address range and the name of its type.
 ///
 /// An address identifies an object only while the object lives and is not moved.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::Object;
+///
+/// let word = 0_u32;
+/// assert!(Object::of(&word, "Event").to_string().starts_with("Event 0x"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Object {
@@ -59,6 +67,15 @@ impl fmt::Display for Object {
 ///
 /// Two operations on one object commute only if [neither of them changes it](Kind::is_read). The kind alone decides: the
 /// name of the object and the verb of the operation are for display.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::Kind;
+///
+/// let commute = |first: Kind, second: Kind| first.is_read() && second.is_read();
+/// assert!(commute(Kind::Read, Kind::Await));
+/// assert!(!commute(Kind::Read, Kind::Write));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -145,6 +162,16 @@ impl Kind {
 }
 
 /// An operation: its kind, its object, and its place in the program.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Kind, Op};
+///
+/// let flag = 0_u32;
+/// let op = Op::new(&flag, "Flag", Kind::Read);
+/// assert_eq!(format!("{} a {}", op.verb(), op.object.type_name), "reads a Flag");
+/// rt::point(op);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Op {
@@ -236,6 +263,15 @@ impl Op {
 }
 
 /// The memory ordering of an atomic access or a fence, in the terms of the C++20 memory model.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::Memory;
+/// use std::sync::atomic::Ordering;
+///
+/// let swap = Memory::Update(Ordering::AcqRel);
+/// assert!(swap.acquires() && swap.releases());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Memory {
     /// A load, or a compare-and-exchange that failed.
