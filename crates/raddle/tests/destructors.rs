@@ -1,5 +1,5 @@
-//! Destructors that panic, and panics whose payload's destructor panics, at every place where the toolkit calls or drops
-//! what is the user's: nothing that comes after is lost, the thread at hand notices nothing, the excepthook hears of it.
+//! Panicking destructors of the user's values, and of the payloads of panics, wherever raddle drops them. Each is reported
+//! to the excepthook once, does not unwind the thread that drops the value, and does not prevent what follows.
 
 mod support;
 
@@ -20,7 +20,7 @@ use support::{finish, until, within_limit};
 
 static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-fn hear_of_everything() {
+fn record_reports() {
     static ONCE: Once = Once::new();
     ONCE.call_once(install);
 }
@@ -32,17 +32,17 @@ fn install() {
     });
 }
 
-/// How many reports tell of the bomb with that name.
-fn heard(name: &str) -> usize {
+/// Returns the number of reports about the bomb `name`.
+fn reports_of(name: &str) -> usize {
     let reports = REPORTS.lock().unwrap_or_else(PoisonError::into_inner);
     reports.iter().filter(|report| report.ends_with(&format!(": {name} went off"))).count()
 }
 
-/// The excepthook hears of the bomb once.
+/// Checks that the bomb `name` is reported exactly once.
 #[track_caller]
-fn goes_off(name: &str) {
-    until(|| heard(name) > 0);
-    assert_eq!(heard(name), 1, "{name}");
+fn assert_reported_once(name: &str) {
+    until(|| reports_of(name) > 0);
+    assert_eq!(reports_of(name), 1, "{name}");
 }
 
 /// Its destructor panics.
@@ -54,25 +54,25 @@ impl Drop for Bomb {
     }
 }
 
-/// Something that captures a bomb and does nothing.
+/// Returns a closure that captures a bomb and does nothing.
 fn captures(name: &'static str) -> impl FnOnce() + Send {
-    hear_of_everything();
+    record_reports();
     let bomb = Bomb(name);
     move || std::mem::forget(bomb)
 }
 
 /// Panics with a bomb.
 fn throw(name: &'static str) {
-    hear_of_everything();
+    record_reports();
     panic_any(Bomb(name))
 }
 
 fn bomb(name: &'static str) -> Bomb {
-    hear_of_everything();
+    record_reports();
     Bomb(name)
 }
 
-/// The name of the bomb that was thrown, which does not go off.
+/// Returns the name of a thrown bomb, without running its destructor.
 fn defuse(payload: Box<dyn Any + Send>) -> &'static str {
     let bomb = payload.downcast::<Bomb>().expect("a bomb");
     let name = bomb.0;
@@ -81,45 +81,45 @@ fn defuse(payload: Box<dyn Any + Send>) -> &'static str {
 }
 
 #[test]
-fn of_a_threads_result() {
+fn panic_in_the_destructor_of_a_threads_result_is_reported() {
     drop(Thread::spawn(|| bomb("result dropped by the thread")));
-    goes_off("result dropped by the thread");
+    assert_reported_once("result dropped by the thread");
     let handle = Thread::spawn(|| bomb("result dropped by the handle"));
     assert!(handle.wait_timeout(support::LIMIT));
     drop(handle);
-    goes_off("result dropped by the handle");
+    assert_reported_once("result dropped by the handle");
 }
 
 #[test]
-fn of_what_a_thread_panicked_with() {
+fn panic_in_the_destructor_of_a_threads_payload_is_reported() {
     drop(Thread::spawn(|| throw("payload dropped by the thread")));
-    goes_off("payload dropped by the thread");
+    assert_reported_once("payload dropped by the thread");
     let handle = Thread::spawn(|| throw("payload dropped by the handle"));
     assert!(handle.wait_timeout(support::LIMIT));
     drop(handle);
-    goes_off("payload dropped by the handle");
+    assert_reported_once("payload dropped by the handle");
     let joined = Thread::spawn(|| throw("payload in an error")).join();
     drop(joined.unwrap_err());
-    goes_off("payload in an error");
+    assert_reported_once("payload in an error");
     match Thread::spawn(|| throw("payload taken")).join().unwrap_err() {
         JoinError::Panicked(panic) => assert_eq!(defuse(panic.into_payload()), "payload taken"),
         error => panic!("{error}"),
     }
-    assert_eq!(heard("payload taken"), 0);
+    assert_eq!(reports_of("payload taken"), 0);
 }
 
 #[test]
-fn of_scoped_threads() {
+fn panic_in_a_destructor_of_a_scoped_thread_is_reported() {
     let go = Event::new();
     thread::scope(|s| {
         let thread = s.spawn(|| {
             go.wait();
             bomb("scoped result")
         });
-        drop(thread); // so that the thread itself drops the result
+        drop(thread); // the thread itself drops the result
         go.set();
     });
-    goes_off("scoped result");
+    assert_reported_once("scoped result");
     let scope = catch_unwind(|| {
         thread::scope(|s| {
             drop(s.spawn(|| throw("scoped payload")));
@@ -128,51 +128,51 @@ fn of_scoped_threads() {
     });
     let payload = scope.err().expect("a scoped thread panicked");
     assert_eq!(*payload.downcast::<&str>().unwrap(), "a scoped thread panicked");
-    goes_off("scoped payload");
-    goes_off("result of the scope");
+    assert_reported_once("scoped payload");
+    assert_reported_once("result of the scope");
 }
 
 #[test]
-fn of_a_futures_value() {
+fn panic_in_the_destructor_of_a_futures_value_is_reported() {
     let pool = ThreadPoolExecutor::new(1);
     let task = pool.submit(|| bomb("value of a task"));
     assert!(task.exception().is_none());
     drop(task);
-    goes_off("value of a task");
+    assert_reported_once("value of a task");
     drop(pool.submit(|| bomb("value of a task without a future")));
-    goes_off("value of a task without a future");
+    assert_reported_once("value of a task without a future");
     let promise = Promise::new();
     drop(promise.future());
     assert!(promise.set_result(bomb("value of a promise")).is_ok());
-    goes_off("value of a promise");
+    assert_reported_once("value of a promise");
     assert_eq!(pool.submit(|| 1).result().unwrap(), 1);
 }
 
 #[test]
-fn of_what_a_task_panicked_with() {
+fn panic_in_the_destructor_of_a_tasks_payload_is_reported() {
     let pool = ThreadPoolExecutor::new(1);
-    let task = pool.submit(|| throw("payload nobody looked at"));
+    let task = pool.submit(|| throw("payload never retrieved"));
     raddle::wait([&task], raddle::ReturnWhen::AllCompleted);
     drop(task);
-    goes_off("payload nobody looked at");
+    assert_reported_once("payload never retrieved");
     let error = pool.submit(|| throw("payload in a future's error")).result().unwrap_err();
     assert!(error.is_panic());
     drop(error);
-    goes_off("payload in a future's error");
+    assert_reported_once("payload in a future's error");
     pool.execute(|| throw("payload of an executed task")).unwrap();
     pool.execute(captures("captured by an executed task")).unwrap();
-    goes_off("payload of an executed task");
+    assert_reported_once("payload of an executed task");
     let promise = Promise::<()>::new();
     let future = promise.future();
     assert!(promise.set_panic(Box::new(bomb("payload of a promise"))).is_ok());
     drop(future);
-    goes_off("payload of a promise");
+    assert_reported_once("payload of a promise");
     assert_eq!(pool.submit(|| 1).result().unwrap(), 1);
-    assert_eq!(heard("captured by an executed task"), 0, "it was run");
+    assert_eq!(reports_of("captured by an executed task"), 0, "the closure ran");
 }
 
 #[test]
-fn of_done_callbacks() {
+fn panicking_done_callback_does_not_stop_the_others() {
     let promise = Promise::new();
     let future: Future<i32> = promise.future();
     let ran = Arc::new(AtomicUsize::new(0));
@@ -193,13 +193,13 @@ fn of_done_callbacks() {
     promise.set_result(3).unwrap();
     assert_eq!((ran.load(SeqCst), future.result().unwrap()), (12, 3));
     for name in ["thrown by callback 1", "thrown by callback 2", "captured by a callback"] {
-        goes_off(name);
+        assert_reported_once(name);
     }
     future.add_done_callback(|_| throw("thrown by a late callback"));
-    goes_off("thrown by a late callback");
+    assert_reported_once("thrown by a late callback");
 }
 
-/// A waker whose wake throws a bomb, and which may be a bomb itself.
+/// Returns a waker whose wake panics, and with `is_live` its destructor, too.
 fn waker(is_live: bool) -> Waker {
     fn clone(data: *const ()) -> RawWaker {
         RawWaker::new(data, if data.is_null() { &CALM } else { &LIVE })
@@ -219,7 +219,7 @@ fn waker(is_live: bool) -> Waker {
 }
 
 #[test]
-fn of_wakers() {
+fn panicking_waker_does_not_stop_callbacks() {
     let promise = Promise::new();
     let (first, second) = (promise.future(), promise.future());
     let ran = Arc::new(AtomicUsize::new(0));
@@ -231,7 +231,7 @@ fn of_wakers() {
         count.fetch_add(1, SeqCst);
     });
     promise.set_result(3).unwrap();
-    goes_off("thrown by a waker");
+    assert_reported_once("thrown by a waker");
     assert_eq!((ran.load(SeqCst), second.result().unwrap()), (1, 3));
 
     let promise = Promise::<i32>::new();
@@ -239,7 +239,7 @@ fn of_wakers() {
     let live = std::mem::ManuallyDrop::new(waker(true));
     assert!(left.as_mut().poll_now(&live).is_pending());
     drop(left);
-    goes_off("dropped waker");
+    assert_reported_once("dropped waker");
     drop(promise);
 }
 
@@ -254,12 +254,12 @@ impl PollNow for std::pin::Pin<&mut Future<i32>> {
 }
 
 #[test]
-fn of_cancelled_tasks() {
+fn panic_in_the_destructor_of_a_cancelled_task_is_reported() {
     let pool = ThreadPoolExecutor::new(1);
     let (begun, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
-    let (tell, wait) = (begun.clone(), go.clone());
+    let (started, wait) = (begun.clone(), go.clone());
     let busy = pool.submit(move || {
-        tell.set();
+        started.set();
         wait.wait();
     });
     begun.wait();
@@ -271,63 +271,63 @@ fn of_cancelled_tasks() {
         throw("thrown when cancelled");
     });
     assert!(task.cancel());
-    goes_off("captured by a cancelled task");
-    goes_off("thrown when cancelled");
+    assert_reported_once("captured by a cancelled task");
+    assert_reported_once("thrown when cancelled");
     assert_eq!(called.load(SeqCst), 1);
-    // And all that a shutdown cancels.
+    // The tasks that a shutdown cancels.
     let first = pool.submit(captures("cancelled by a shutdown 1"));
     pool.execute(captures("cancelled by a shutdown 2")).unwrap();
     let last = pool.submit(captures("cancelled by a shutdown 3"));
     assert!(!pool.try_shutdown(ShutdownMode::CancelPending));
     assert!(first.cancelled() && last.cancelled());
     for n in ["cancelled by a shutdown 1", "cancelled by a shutdown 2", "cancelled by a shutdown 3"] {
-        goes_off(n);
+        assert_reported_once(n);
     }
-    // And what comes too late.
+    // A task that is submitted too late.
     assert!(matches!(pool.submit(captures("refused")).result(), Err(FutureError::ShutDown)));
-    goes_off("refused");
+    assert_reported_once("refused");
     go.set();
     busy.result().unwrap();
 }
 
 #[test]
-fn of_the_work_of_a_promise() {
+fn panic_in_the_destructor_of_a_promises_work_is_reported() {
     let promise = Promise::new();
     assert!(promise.future().cancel());
     promise.run(captures("work that is not wanted"));
-    goes_off("work that is not wanted");
+    assert_reported_once("work that is not wanted");
     let promise = Promise::new();
     let future = promise.future();
     promise.run(|| throw("thrown by the work of a promise"));
     drop(future);
-    goes_off("thrown by the work of a promise");
+    assert_reported_once("thrown by the work of a promise");
 }
 
 #[test]
-fn of_timers() {
+fn panic_in_the_destructor_of_a_timers_function_is_reported() {
     let hour = Duration::from_hours(1);
     assert!(Timer::after(hour, captures("captured by a cancelled timer")).cancel());
-    goes_off("captured by a cancelled timer");
+    assert_reported_once("captured by a cancelled timer");
     let ticking = bomb("captured by a cancelled clock");
     let clock = Timer::every(hour, move || {
         let _ = &ticking;
     });
     assert!(clock.cancel());
     assert!(clock.wait_timeout(support::LIMIT));
-    goes_off("captured by a cancelled clock");
+    assert_reported_once("captured by a cancelled clock");
     let once = Timer::after(Duration::ZERO, || throw("thrown by a timer"));
     let again = Timer::every(Duration::ZERO, || throw("thrown by a clock"));
     assert!(once.wait_timeout(support::LIMIT) && again.wait_timeout(support::LIMIT));
-    goes_off("thrown by a timer");
-    goes_off("thrown by a clock");
+    assert_reported_once("thrown by a timer");
+    assert_reported_once("thrown by a clock");
     let captured = bomb("captured by a clock that panics");
     let clock = Timer::every(Duration::ZERO, move || {
         let _ = &captured;
         throw("thrown by a clock with a bomb");
     });
     assert!(clock.wait_timeout(support::LIMIT));
-    goes_off("captured by a clock that panics");
-    goes_off("thrown by a clock with a bomb");
+    assert_reported_once("captured by a clock that panics");
+    assert_reported_once("thrown by a clock with a bomb");
     let ran = Arc::new(Event::new());
     let run = ran.clone();
     Timer::after(Duration::ZERO, move || run.set());
@@ -335,16 +335,16 @@ fn of_timers() {
 }
 
 #[test]
-fn of_hooks() {
+fn panicking_hook_does_not_stop_its_thread() {
     let captured = bomb("captured by a hook of the watch");
     watch::set_hook(move |_| {
         let _ = &captured;
     });
-    watch::reset_hook(); // written to standard error, as what becomes of the watch's hook is
-    // Others of this binary rely on the hook: a process of its own.
+    watch::reset_hook(); // the panic is written to standard error, as everything about the watch's hook
+    // The other tests rely on the excepthook, so this part runs in its own process.
     if std::env::var_os("RADDLE_TEST_HOOKS").is_none() {
         let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "of_hooks", "--nocapture"])
+            .args(["--exact", "panicking_hook_does_not_stop_its_thread", "--nocapture"])
             .env("RADDLE_TEST_HOOKS", "1")
             .output()
             .unwrap();
@@ -358,11 +358,11 @@ fn of_hooks() {
         let _ = &captured;
         throw_quietly("thrown by a hook");
     });
-    finish(Thread::spawn(|| drop(Thread::spawn(|| panic!("told to a hook that panics")))));
-    let timer = Timer::after(Duration::ZERO, || panic!("told to a hook that panics"));
+    finish(Thread::spawn(|| drop(Thread::spawn(|| panic!("reported to a panicking hook")))));
+    let timer = Timer::after(Duration::ZERO, || panic!("reported to a panicking hook"));
     timer.wait().unwrap();
     install();
-    goes_off("captured by a hook");
+    assert_reported_once("captured by a hook");
 }
 
 fn throw_quietly(name: &'static str) {
@@ -370,7 +370,7 @@ fn throw_quietly(name: &'static str) {
 }
 
 #[test]
-fn of_initializers() {
+fn panic_in_the_destructor_of_an_initializer_is_reported() {
     let captured = bomb("captured by an initializer");
     let pool = ThreadPoolExecutor::builder()
         .max_workers(1)
@@ -381,7 +381,7 @@ fn of_initializers() {
         .unwrap();
     assert_eq!(pool.submit(|| 1).result().unwrap(), 1);
     drop(pool);
-    goes_off("captured by an initializer");
+    assert_reported_once("captured by an initializer");
     let broken = ThreadPoolExecutor::builder()
         .max_workers(1)
         .initializer(|| throw("thrown by an initializer"))
@@ -389,11 +389,11 @@ fn of_initializers() {
         .unwrap();
     assert!(matches!(broken.submit(|| 1).result(), Err(FutureError::Broken(_))));
     broken.shutdown(ShutdownMode::Drain).unwrap();
-    goes_off("thrown by an initializer");
+    assert_reported_once("thrown by an initializer");
 }
 
 #[test]
-fn of_maps() {
+fn panic_in_a_destructor_of_a_map_is_reported() {
     struct Items(#[expect(dead_code, reason = "it is dropped")] Bomb);
     impl Iterator for Items {
         type Item = u8;
@@ -412,20 +412,20 @@ fn of_maps() {
     assert_eq!(map.next().unwrap().unwrap(), 1);
     drop(map);
     drop(pool);
-    goes_off("captured by a map");
-    goes_off("iterator of a map");
+    assert_reported_once("captured by a map");
+    assert_reported_once("iterator of a map");
 }
 
 #[test]
-fn of_a_pools_scope() {
+fn pool_scope_resumes_the_first_panic_and_reports_the_others() {
     let pool = ThreadPoolExecutor::new(1);
     pool.scope(|s| drop(s.submit(|| bomb("result of a scoped task"))));
-    goes_off("result of a scoped task");
+    assert_reported_once("result of a scoped task");
     pool.scope(|s| {
         let task = s.submit(|| bomb("result of a scoped task that is over"));
         until(|| task.done());
     });
-    goes_off("result of a scoped task that is over");
+    assert_reported_once("result of a scoped task that is over");
     let scope = catch_unwind(AssertUnwindSafe(|| {
         pool.scope(|s| {
             drop(s.submit(|| throw("first to fail")));
@@ -435,15 +435,15 @@ fn of_a_pools_scope() {
     }));
     let payload = scope.err().expect("a task panicked");
     assert_eq!(defuse(payload), "first to fail", "the task's own payload");
-    goes_off("result of a scope");
-    until(|| heard("second to fail") == 1);
-    assert_eq!(heard("first to fail"), 0);
+    assert_reported_once("result of a scope");
+    until(|| reports_of("second to fail") == 1);
+    assert_eq!(reports_of("first to fail"), 0);
     assert_eq!(pool.submit(|| 1).result().unwrap(), 1);
 }
 
 #[test]
-fn of_barriers_and_looks_the_panic_is_the_callers() {
-    hear_of_everything();
+fn barrier_action_and_with_result_panic_in_their_caller() {
+    record_reports();
     within_limit(|| {
         let barrier = Arc::new(Barrier::new(2).action(|| throw("thrown by an action")));
         let other = Thread::spawn({
@@ -453,7 +453,11 @@ fn of_barriers_and_looks_the_panic_is_the_callers() {
         let mine = catch_unwind(AssertUnwindSafe(|| barrier.wait())).map_err(defuse);
         let both = [mine, finish(other)];
         assert_eq!(both.iter().filter(|one| **one == Err("thrown by an action")).count(), 1, "{both:?}");
-        assert_eq!(both.iter().filter(|one| matches!(one, Ok(Err(_)))).count(), 1, "the other is told");
+        assert_eq!(
+            both.iter().filter(|one| matches!(one, Ok(Err(_)))).count(),
+            1,
+            "the other waiter gets an error"
+        );
     });
     let promise = Promise::new();
     let future = promise.future();
@@ -464,7 +468,7 @@ fn of_barriers_and_looks_the_panic_is_the_callers() {
 }
 
 #[test]
-fn of_items_in_a_queue_the_others_are_dropped_too() {
+fn queue_drops_its_other_items_after_a_panicking_destructor() {
     struct Item(Arc<AtomicUsize>, bool);
     impl Drop for Item {
         fn drop(&mut self) {
@@ -477,7 +481,7 @@ fn of_items_in_a_queue_the_others_are_dropped_too() {
         for n in 0..4 {
             assert!(queue.put(Item(dropped.clone(), n == 1)).is_ok());
         }
-        assert!(catch_unwind(AssertUnwindSafe(|| drop(queue))).is_err(), "it is its owner's, like a Vec's");
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(queue))).is_err(), "the owner panics, as with a Vec");
         assert_eq!(dropped.load(SeqCst), 4);
     }
 }

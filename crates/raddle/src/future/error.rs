@@ -194,7 +194,15 @@ impl TaskPanic {
     /// Returns the name of the thread that panicked.
     ///
     /// # Examples
-    /// See [`TaskPanic`].
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    /// use raddle::future::FutureError;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).thread_name_prefix("db").build().unwrap();
+    /// let result = pool.submit(|| panic!("no paper")).result();
+    /// let Err(FutureError::Panicked(panic)) = result else { unreachable!() };
+    /// assert!(panic.thread_name().starts_with("db"));
+    /// ```
     pub fn thread_name(&self) -> &str {
         &self.0.thread_name
     }
@@ -202,7 +210,15 @@ impl TaskPanic {
     /// Returns the message of the panic, if its payload is a string.
     ///
     /// # Examples
-    /// See [`TaskPanic`].
+    /// ```
+    /// use raddle::ThreadPoolExecutor;
+    /// use raddle::future::FutureError;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).thread_name_prefix("db").build().unwrap();
+    /// let result = pool.submit(|| panic!("no paper")).result();
+    /// let Err(FutureError::Panicked(panic)) = result else { unreachable!() };
+    /// assert_eq!(panic.message(), "no paper");
+    /// ```
     pub fn message(&self) -> &str {
         &self.0.message
     }

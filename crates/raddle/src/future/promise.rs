@@ -42,7 +42,12 @@ impl<T: 'static> Promise<T> {
     /// Creates a promise, whose future is pending.
     ///
     /// # Examples
-    /// See [`Promise`].
+    /// ```
+    /// use raddle::Promise;
+    ///
+    /// let promise = Promise::<i32>::new();
+    /// assert!(!promise.future().done());
+    /// ```
     pub fn new() -> Self {
         Self { core: Arc::new(FutureCore::new(NO_POOL, ())) }
     }
@@ -203,7 +208,13 @@ impl<T> CancelledError<T> {
     /// Returns the value or the payload.
     ///
     /// # Examples
-    /// See [`Promise::set_result`].
+    /// ```
+    /// use raddle::Promise;
+    ///
+    /// let promise = Promise::new();
+    /// promise.future().cancel();
+    /// assert_eq!(promise.set_result(42).unwrap_err().into_inner(), 42);
+    /// ```
     pub fn into_inner(self) -> T {
         self.0
     }

@@ -23,6 +23,19 @@
 //!
 //! Under a scheduler, the idle time of these threads is not explored: runners do not terminate, and up to 64 of them are
 //! started without delay.
+//!
+//! # Examples
+//! ```
+//! use raddle::Timer;
+//! use std::time::Duration;
+//!
+//! let timers = [3, 1, 2].map(|ms| Timer::after(Duration::from_millis(ms), || ()));
+//! for timer in &timers {
+//!     timer.wait()?; // one service thread waits for all of them
+//! }
+//! assert!(timers.iter().all(|timer| timer.runs() == 1));
+//! # Ok::<(), raddle::thread::SelfJoinError>(())
+//! ```
 
 mod builder;
 mod handle;

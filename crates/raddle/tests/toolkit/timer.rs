@@ -17,22 +17,22 @@ fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-fn over(timer: &Timer) {
-    timer.wait().expect("not from inside its function");
+fn wait_for(timer: &Timer) {
+    timer.wait().expect("not called by its own function");
 }
 
-fn all_over(timers: &[Timer]) {
-    timers.iter().for_each(over);
+fn wait_for_all(timers: &[Timer]) {
+    timers.iter().for_each(wait_for);
 }
 
-/// What counts how often it was called, and how often it was dropped.
+/// Counts the calls and the destructors of its functions.
 #[derive(Clone, Default)]
-struct Tally {
+struct CallCount {
     calls: Arc<AtomicUsize>,
     held: Arc<()>,
 }
 
-impl Tally {
+impl CallCount {
     fn function(&self) -> impl Fn() + Send + 'static {
         let this = self.clone();
         move || {
@@ -45,7 +45,7 @@ impl Tally {
         self.calls.load(SeqCst)
     }
 
-    /// How many functions are not dropped yet.
+    /// Returns the number of functions that have not been dropped.
     fn functions(&self) -> usize {
         Arc::strong_count(&self.held) - 1
     }
@@ -63,7 +63,7 @@ fn timer_runs_once_and_never_early() {
             })
             .collect();
         for (timer, began, due) in timers {
-            over(&timer);
+            wait_for(&timer);
             assert!(*began.get().expect("it has run") >= due);
             assert!(timer.is_finished() && timer.runs() == 1 && timer.missed() == 0);
             assert!(timer.lateness().is_some() && !timer.cancel());
@@ -74,13 +74,13 @@ fn timer_runs_once_and_never_early() {
 #[test]
 fn overdue_timer_runs_at_once() {
     within_limit(|| {
-        let tally = Tally::default();
+        let count = CallCount::default();
         let past = now().checked_sub(Duration::from_secs(5)).expect("the machine is up for a while");
-        let late = Timer::at(past, tally.function());
-        over(&late);
+        let late = Timer::at(past, count.function());
+        wait_for(&late);
         assert!(late.lateness().is_some_and(|late| late >= Duration::from_secs(5)));
-        over(&Timer::after(Duration::ZERO, tally.function()));
-        assert_eq!((tally.calls(), tally.functions()), (2, 0));
+        wait_for(&Timer::after(Duration::ZERO, count.function()));
+        assert_eq!((count.calls(), count.functions()), (2, 0));
     });
 }
 
@@ -90,7 +90,7 @@ fn timers_start_by_due_time() {
     within_limit(|| while !in_order_of_due_times() {});
 }
 
-/// False: the machine was too busy to start all timers before the first was due.
+/// Returns `false` if the machine was too busy to start all timers before the first was due.
 fn in_order_of_due_times() -> bool {
     const COUNT: usize = 120;
     let (all, ready) = (Arc::new(OnceLock::<Vec<Timer>>::new()), Arc::new(Event::new()));
@@ -112,7 +112,7 @@ fn in_order_of_due_times() -> bool {
     let in_time = now() < start;
     assert!(all.set(timers).is_ok());
     ready.set();
-    all_over(all.get().expect("just set"));
+    wait_for_all(all.get().expect("just set"));
     assert!(!in_time || overtaken.load(SeqCst) == 0, "a timer was still pending when a later one ran");
     in_time
 }
@@ -120,57 +120,57 @@ fn in_order_of_due_times() -> bool {
 #[test]
 fn cancelled_timer_never_runs_and_drops_its_function() {
     within_limit(|| {
-        let tally = Tally::default();
-        let timer = Timer::after(ms(20), tally.function());
-        assert_eq!((tally.functions(), timer.is_finished(), timer.lateness()), (1, false, None));
+        let count = CallCount::default();
+        let timer = Timer::after(ms(20), count.function());
+        assert_eq!((count.functions(), timer.is_finished(), timer.lateness()), (1, false, None));
         assert!(timer.cancel());
-        assert_eq!((tally.functions(), timer.is_finished(), timer.runs()), (0, true, 0));
-        over(&timer);
+        assert_eq!((count.functions(), timer.is_finished(), timer.runs()), (0, true, 0));
+        wait_for(&timer);
         assert!(!timer.cancel() && !timer.clone().cancel());
-        over(&Timer::after(ms(60), || ())); // long after the first was due
-        assert_eq!((tally.calls(), timer.runs(), timer.lateness()), (0, 0, None));
+        wait_for(&Timer::after(ms(60), || ())); // long after the first was due
+        assert_eq!((count.calls(), timer.runs(), timer.lateness()), (0, 0, None));
     });
 }
 
 #[test]
 fn timer_runs_or_is_cancelled_never_both() {
-    let (tally, round) = (Tally::default(), AtomicUsize::new(0));
+    let (count, round) = (CallCount::default(), AtomicUsize::new(0));
     repeat(3_000, move || {
-        let before = tally.calls();
+        let before = count.calls();
         let delay = Duration::from_micros(round.fetch_add(1, SeqCst) as u64 % 150);
-        let timer = Timer::after(delay, tally.function());
+        let timer = Timer::after(delay, count.function());
         let rival = timer.clone();
         let rival = Thread::new(move || usize::from(rival.cancel())).start().expect("a thread");
         thread::yield_now();
         let cancels = usize::from(timer.cancel()) + finish(rival);
-        over(&timer);
-        let runs = tally.calls() - before;
+        wait_for(&timer);
+        let runs = count.calls() - before;
         assert_eq!(runs + cancels, 1, "{runs} runs, {cancels} cancels");
-        assert_eq!((tally.functions(), timer.runs()), (0, runs as u64));
+        assert_eq!((count.functions(), timer.runs()), (0, runs as u64));
     });
 }
 
 #[test]
 fn dropping_the_handle_does_not_cancel() {
     within_limit(|| {
-        let tally = Tally::default();
-        drop(Timer::after(ms(5), tally.function()));
-        until(|| tally.calls() == 1 && tally.functions() == 0);
+        let count = CallCount::default();
+        drop(Timer::after(ms(5), count.function()));
+        until(|| count.calls() == 1 && count.functions() == 0);
     });
 }
 
 #[test]
 fn timer_beyond_the_clock_is_pending_and_can_be_cancelled() {
     within_limit(|| {
-        let tally = Tally::default();
-        let repeating = Timer::every(NEVER, tally.function());
-        let once = Timer::after(NEVER, tally.function());
-        over(&Timer::after(ms(2), || ()));
+        let count = CallCount::default();
+        let repeating = Timer::every(NEVER, count.function());
+        let once = Timer::after(NEVER, count.function());
+        wait_for(&Timer::after(ms(2), || ()));
         for timer in [once, repeating] {
             assert!(!timer.is_finished() && !timer.wait_timeout(Duration::ZERO));
             assert!(!timer.wait_deadline(now()) && timer.cancel() && timer.is_finished());
         }
-        assert_eq!((tally.calls(), tally.functions()), (0, 0));
+        assert_eq!((count.calls(), count.functions()), (0, 0));
     });
 }
 
@@ -194,24 +194,24 @@ fn repeating_timer_keeps_to_its_grid_and_never_overlaps() {
         assert!(me.set(timer.clone()).is_ok());
         until(|| timer.runs() >= 12);
         assert!(timer.cancel() && !timer.cancel());
-        over(&timer);
+        wait_for(&timer);
         let counted = runs.load(SeqCst);
         assert_eq!(timer.runs(), counted as u64, "it panicked");
         assert!(timer.missed() >= 4, "two runs of three periods each");
-        over(&Timer::after(period * 5, || ()));
-        assert_eq!(runs.load(SeqCst), counted, "it ran after it was over");
+        wait_for(&Timer::after(period * 5, || ()));
+        assert_eq!(runs.load(SeqCst), counted, "it ran after it had finished");
     });
 }
 
 #[test]
 fn period_of_zero_runs_without_pause() {
     within_limit(|| {
-        let tally = Tally::default();
-        let timer = Timer::every(Duration::ZERO, tally.function());
+        let count = CallCount::default();
+        let timer = Timer::every(Duration::ZERO, count.function());
         until(|| timer.runs() >= 1_000);
         assert!(timer.cancel());
-        over(&timer);
-        assert_eq!((timer.runs(), timer.missed(), tally.functions()), (tally.calls() as u64, 0, 0));
+        wait_for(&timer);
+        assert_eq!((timer.runs(), timer.missed(), count.functions()), (count.calls() as u64, 0, 0));
     });
 }
 
@@ -233,7 +233,7 @@ fn function_may_cancel_its_own_timer() {
             };
             let timer = if repeats { Timer::every(ms(1), function) } else { Timer::after(ms(1), function) };
             assert!(me.set(timer.clone()).is_ok());
-            over(&timer);
+            wait_for(&timer);
             assert_eq!(timer.runs(), 1);
         };
         own(false);
@@ -257,7 +257,7 @@ fn panic_is_reported_and_finishes_the_timer() {
             let once = once.after(ms(1), || panic!("out of paper")).expect("it starts");
             let again = again.every(ms(1), || panic!("again")).expect("it starts");
             for timer in [once, again] {
-                over(&timer);
+                wait_for(&timer);
                 assert!(timer.runs() == 1 && timer.is_finished() && !timer.cancel());
             }
             thread::reset_excepthook();
@@ -265,7 +265,7 @@ fn panic_is_reported_and_finishes_the_timer() {
             reports.sort();
             let said = |name: &str, message: &str| (format!("timer \"{name}\""), message.to_owned());
             assert_eq!(reports, [said("again", "again"), said("once", "out of paper")]);
-            over(&Timer::after(ms(1), || ()));
+            wait_for(&Timer::after(ms(1), || ()));
         });
     });
 }

@@ -1,4 +1,4 @@
-//! Timers: many at once, quick ones and slow ones.
+//! Many simultaneous timers, with short and with slow functions.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use raddle::{Event, Mutex, Timer, thread, time};
 
 use crate::support::{repeat, until, within_limit};
 
-fn all_over(timers: &[Timer]) {
+fn wait_for_all(timers: &[Timer]) {
     for timer in timers {
-        timer.wait().expect("not from inside its function");
+        timer.wait().expect("not called by its own function");
     }
 }
 
@@ -30,7 +30,7 @@ fn ten_thousand_simultaneous_timers_run_on_few_threads() {
                 })
             })
             .collect();
-        all_over(&timers);
+        wait_for_all(&timers);
         assert_eq!((calls.load(SeqCst), Arc::strong_count(&calls)), (10_000, 1));
         assert!(threads.lock().len() < 1_000, "nearly a thread for each timer");
     });
@@ -50,10 +50,10 @@ fn slow_functions_do_not_block_others() {
             })
             .collect();
         until(|| begun.load(SeqCst) == 40); // all of them run at once
-        all_over(&[Timer::after(Duration::from_millis(1), || ())]); // while they do
+        wait_for_all(&[Timer::after(Duration::from_millis(1), || ())]); // while they do
         assert!(timers.iter().all(|timer| !timer.is_finished() && timer.runs() == 1));
         gate.set();
-        all_over(&timers);
+        wait_for_all(&timers);
     });
 }
 
@@ -73,7 +73,7 @@ fn each_of_many_concurrent_timers_runs_or_is_cancelled() {
                     };
                     let timers: Vec<Timer> = (0..2_000).map(start).collect();
                     let cancels = timers.iter().rev().filter(|timer| timer.cancel()).count();
-                    all_over(&timers);
+                    wait_for_all(&timers);
                     cancels
                 })
             });

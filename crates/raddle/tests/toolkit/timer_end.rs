@@ -18,13 +18,13 @@ fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// A timer for which the program waits; the thread of a test is not main, and so is a daemon.
+/// Returns the builder of a timer that is not a daemon, although the thread of a test is one.
 fn awaited() -> TimerBuilder {
     Timer::builder().daemon(false)
 }
 
-/// Runs the test `name` again in a process of its own, and there `program` alone, to its end.
-/// Returns the exit status and what it wrote to standard error; in that other process, nothing.
+/// Runs `program` in a child process, which runs the test `name` only.
+/// Returns its exit status and standard error, or `None` in the child.
 fn ends(name: &str, program: impl FnOnce()) -> Option<(i32, String)> {
     if std::env::var(CHILD).is_ok_and(|test| test == name) {
         program();
@@ -121,7 +121,7 @@ fn function_may_exit_and_the_program_waits_for_other_timers() {
     let ended = ends("function_may_exit_and_the_program_waits_for_other_timers", || {
         let leaves = awaited().after(ms(20), || exit(7)).expect("it starts");
         let waits = move || {
-            leaves.wait().expect("another's timer");
+            leaves.wait().expect("a timer of another function");
             eprint!("over ");
         };
         drop(Thread::new(waits).daemon(false).start().expect("a thread"));
@@ -141,7 +141,8 @@ fn function_may_exit_and_the_program_waits_for_other_timers() {
 #[test]
 fn timer_started_at_exit_fails_or_is_a_daemon() {
     extern "C" fn late() {
-        let error = awaited().after(HOUR, || eprint!("never")).expect_err("nobody would wait for it");
+        let error =
+            awaited().after(HOUR, || eprint!("never")).expect_err("the program would not wait for it");
         eprint!("{error}: ");
         error.into_inner()();
         let short = Timer::after(HOUR, || ());
@@ -182,7 +183,7 @@ fn million_cancelled_timers_do_not_leak() {
     expect(ended, 0, "bounded");
 }
 
-/// The most memory that this process has had so far, in KiB; 0 where nobody says.
+/// Returns the peak memory of this process in KiB, or 0 if that is unknown.
 fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

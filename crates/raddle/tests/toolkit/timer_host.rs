@@ -1,5 +1,5 @@
-//! Timers on a host of the test's own: what they ask of it, and what they do when it refuses.
-#![allow(clippy::disallowed_methods, reason = "a host is what the rest goes through")]
+//! Timers under a scheduler of the test: their waits, and failed starts of threads.
+#![allow(clippy::disallowed_methods, reason = "a scheduler uses the operating system directly")]
 
 use std::collections::HashMap;
 use std::io;
@@ -17,23 +17,23 @@ use crate::support::until;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// The operating system by simple means; it counts, and refuses threads.
-struct TestHost {
-    me: Weak<TestHost>,
+/// A simple scheduler that counts operations and can refuse to start threads.
+struct TestScheduler {
+    me: Weak<TestScheduler>,
     program: Arc<Program>,
-    /// How many threads it refuses to start from now on.
+    /// The number of threads that it will refuse to start.
     refuse: AtomicU32,
     started: AtomicU32,
     ended: AtomicU32,
     wakes: AtomicU32,
-    /// How far its clock is ahead of the real one.
+    /// The time by which its clock is ahead of the real one.
     ahead: Mutex<Duration>,
-    /// The limit of each thread's present or last wait, and how many waits it began.
+    /// The deadline of the last wait of each thread, and the number of its waits.
     waits: Mutex<HashMap<String, (Option<Instant>, u32)>>,
     parked: Condvar,
 }
 
-impl TestHost {
+impl TestScheduler {
     fn new() -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -48,20 +48,20 @@ impl TestHost {
         })
     }
 
-    /// Lets time go by.
+    /// Advances the clock.
     fn advance(&self, time: Duration) {
         *self.ahead.lock().unwrap() += time;
         let _waits = self.waits.lock().unwrap();
         self.parked.notify_all();
     }
 
-    /// The limit of the service's present wait, and which of its waits that is.
+    /// Returns the deadline of the last wait of the service thread, and the number of its waits.
     fn service(&self) -> (Option<Instant>, u32) {
         self.waits.lock().unwrap().get("timer service").copied().unwrap_or_default()
     }
 }
 
-impl Scheduler for TestHost {
+impl Scheduler for TestScheduler {
     fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
         let name = thread::current().name();
         let mut waits = self.waits.lock().unwrap();
@@ -122,9 +122,9 @@ impl Scheduler for TestHost {
 
 #[test]
 fn failed_start_of_the_service_gives_the_function_back() {
-    let host = TestHost::new();
-    let _entered = rt::enter(host.clone());
-    host.refuse.store(2, SeqCst);
+    let scheduler = TestScheduler::new();
+    let _entered = rt::enter(scheduler.clone());
+    scheduler.refuse.store(2, SeqCst);
     let error = Timer::builder().name("tea").after(HOUR, || 42_u8.to_string().clear());
     let error = error.expect_err("no thread");
     assert!(error.to_string().starts_with("failed to start timer \"tea\": "), "{error}");
@@ -133,21 +133,21 @@ fn failed_start_of_the_service_gives_the_function_back() {
     let panic = catch_unwind(|| Timer::every(HOUR, || ())).expect_err("no thread");
     let text = panic.downcast_ref::<String>().expect("a text");
     assert!(text.starts_with("failed to start timer: "), "{text}");
-    assert_eq!((host.started.load(SeqCst), Timer::pending()), (0, 0));
+    assert_eq!((scheduler.started.load(SeqCst), Timer::pending()), (0, 0));
     let timer = Timer::after(Duration::ZERO, || ());
     assert!(timer.wait_timeout(crate::support::LIMIT), "the next one tries again");
 }
 
 #[test]
 fn due_timer_waits_for_a_thread() {
-    let host = TestHost::new();
-    let _entered = rt::enter(host.clone());
+    let scheduler = TestScheduler::new();
+    let _entered = rt::enter(scheduler.clone());
     let first = Timer::after(HOUR, || ()); // starts the service
-    host.refuse.store(3, SeqCst);
+    scheduler.refuse.store(3, SeqCst);
     let alone = Timer::after(Duration::ZERO, || ());
     assert!(alone.wait_timeout(crate::support::LIMIT) && alone.runs() == 1, "it is tried again");
-    assert_eq!(host.refuse.load(SeqCst), 0, "it ran before the last refusal");
-    host.refuse.store(u32::MAX, SeqCst); // from now on one runner has to do
+    assert_eq!(scheduler.refuse.load(SeqCst), 0, "it ran before the last refusal");
+    scheduler.refuse.store(u32::MAX, SeqCst); // from now on one runner has to do
     let timers: Vec<Timer> = (0..100).map(|_| Timer::after(Duration::ZERO, || ())).collect();
     for timer in timers {
         assert!(timer.wait_timeout(crate::support::LIMIT) && timer.runs() == 1);
@@ -157,43 +157,43 @@ fn due_timer_waits_for_a_thread() {
 
 #[test]
 fn service_parks_without_deadline_only_while_nothing_is_pending() {
-    let host = TestHost::new();
-    let _entered = rt::enter(host.clone());
+    let scheduler = TestScheduler::new();
+    let _entered = rt::enter(scheduler.clone());
     let far = Timer::after(Duration::MAX, || ());
-    until(|| host.service().0.is_some());
+    until(|| scheduler.service().0.is_some());
     assert!(far.cancel());
     let begun = time::now();
     let soon = Timer::after(Duration::from_millis(1), || ());
     assert!(soon.wait_timeout(crate::support::LIMIT));
-    until(|| host.service().0.is_none());
+    until(|| scheduler.service().0.is_none());
     let later = Timer::after(HOUR, || ());
-    until(|| host.service().0.is_some_and(|limit| limit >= begun + HOUR));
+    until(|| scheduler.service().0.is_some_and(|limit| limit >= begun + HOUR));
     assert!(later.cancel());
 }
 
 #[test]
 fn service_is_woken_only_for_an_earlier_timer() {
-    let host = TestHost::new();
-    let _entered = rt::enter(host.clone());
+    let scheduler = TestScheduler::new();
+    let _entered = rt::enter(scheduler.clone());
     let first = Timer::after(HOUR, || ());
-    until(|| host.service().0.is_some());
-    let (wakes, (limit, waits)) = (host.wakes.load(SeqCst), host.service());
+    until(|| scheduler.service().0.is_some());
+    let (wakes, (limit, waits)) = (scheduler.wakes.load(SeqCst), scheduler.service());
     let later: Vec<Timer> = (1..=1_000).map(|i| Timer::after(HOUR * (1 + i % 7), || ())).collect();
     assert!(later.iter().all(Timer::cancel));
-    assert_eq!((host.wakes.load(SeqCst), host.service()), (wakes, (limit, waits)));
+    assert_eq!((scheduler.wakes.load(SeqCst), scheduler.service()), (wakes, (limit, waits)));
     let sooner = Timer::after(HOUR / 2, || ());
-    until(|| host.service().0 < limit);
-    assert_eq!(host.wakes.load(SeqCst), wakes + 1);
+    until(|| scheduler.service().0 < limit);
+    assert_eq!(scheduler.wakes.load(SeqCst), wakes + 1);
     assert!(first.cancel() && sooner.cancel());
 }
 
 #[test]
 fn programs_do_not_share_timers() {
     let names = || {
-        let host = TestHost::new();
-        let _entered = rt::enter(host.clone());
+        let scheduler = TestScheduler::new();
+        let _entered = rt::enter(scheduler.clone());
         let timers = [Timer::after(HOUR, || ()), Timer::after(HOUR, || ())];
-        assert_eq!((Timer::pending(), host.started.load(SeqCst)), (2, 1));
+        assert_eq!((Timer::pending(), scheduler.started.load(SeqCst)), (2, 1));
         let names = timers.each_ref().map(Timer::name);
         assert!(timers.iter().all(Timer::cancel));
         names
@@ -206,32 +206,32 @@ fn programs_do_not_share_timers() {
 
 #[test]
 fn idle_runner_is_reused_and_then_terminates() {
-    let host = TestHost::new();
-    let _entered = rt::enter(host.clone());
+    let scheduler = TestScheduler::new();
+    let _entered = rt::enter(scheduler.clone());
     let run = || assert!(Timer::after(Duration::ZERO, || ()).wait_timeout(crate::support::LIMIT));
     run();
-    let idle = || host.waits.lock().unwrap().get("timer runner").is_some_and(|wait| wait.0.is_some());
+    let idle = || scheduler.waits.lock().unwrap().get("timer runner").is_some_and(|wait| wait.0.is_some());
     until(idle);
-    assert_eq!((host.started.load(SeqCst), host.ended.load(SeqCst)), (2, 0));
-    host.waits.lock().unwrap().remove("timer runner");
+    assert_eq!((scheduler.started.load(SeqCst), scheduler.ended.load(SeqCst)), (2, 0));
+    scheduler.waits.lock().unwrap().remove("timer runner");
     run();
     until(idle);
-    assert_eq!(host.started.load(SeqCst), 2, "the runner was there already");
-    host.advance(Duration::from_secs(10));
-    until(|| host.ended.load(SeqCst) == 1);
+    assert_eq!(scheduler.started.load(SeqCst), 2, "the runner was there already");
+    scheduler.advance(Duration::from_secs(10));
+    until(|| scheduler.ended.load(SeqCst) == 1);
     run();
-    assert_eq!(host.started.load(SeqCst), 3);
+    assert_eq!(scheduler.started.load(SeqCst), 3);
 }
 
 #[test]
 fn timers_follow_the_clock_of_the_scheduler() {
-    let host = TestHost::new();
-    let _entered = rt::enter(host.clone());
+    let scheduler = TestScheduler::new();
+    let _entered = rt::enter(scheduler.clone());
     let timer = Timer::after(HOUR, || ());
     let never = Timer::after(Duration::MAX, || ());
-    until(|| host.service().0.is_some());
+    until(|| scheduler.service().0.is_some());
     assert!(!timer.is_finished());
-    host.advance(HOUR * 2);
+    scheduler.advance(HOUR * 2);
     assert!(timer.wait_timeout(crate::support::LIMIT));
     assert!(timer.lateness().is_some_and(|late| late >= HOUR), "it was an hour late");
     assert!(!never.is_finished() && never.cancel());

@@ -1,4 +1,4 @@
-//! Timers: who a function thinks it is, and code of the user's in unlikely places.
+//! The identity of the thread that runs a function, and timers in destructors.
 
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::support::{alone, finish, until, within_limit};
 const HOUR: Duration = Duration::from_hours(1);
 const SOON: Duration = Duration::from_millis(2);
 
-/// What a function finds out about its thread, and what a thread that it starts inherits.
+/// Returns what a function observes of its thread, and the daemon flag that its threads inherit.
 fn identity(builder: TimerBuilder) -> (String, bool, bool, Timer) {
-    let (say, said) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let timer = builder.after(SOON, move || {
         let me = thread::current();
         assert!(!thread::enumerate().contains(&me), "a thread of the toolkit's own is listed");
         let child = Thread::new(|| thread::current().is_daemon()).start().expect("a thread");
-        say.send((me.name(), me.is_daemon(), finish(child))).expect("the test waits");
+        sender.send((me.name(), me.is_daemon(), finish(child))).expect("the test waits");
     });
     let timer = timer.expect("it starts");
-    let (name, daemon, child) = said.recv().expect("the function says it");
+    let (name, daemon, child) = receiver.recv().expect("the function runs");
     (name, daemon, child, timer)
 }
 
@@ -51,20 +51,20 @@ fn timer_inherits_the_daemon_flag() {
             let flags = finish(starter.daemon(daemon).start().expect("a thread"));
             assert_eq!(flags, [(daemon, true), (true, true)], "a repeating timer is a daemon");
         }
-        let (say, said) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let outer = move || {
             let inner = Timer::after(HOUR, || ());
-            say.send((inner.is_daemon(), inner.cancel())).expect("the test waits");
+            sender.send((inner.is_daemon(), inner.cancel())).expect("the test waits");
         };
         let timer = Timer::builder().daemon(false).after(SOON, outer).expect("it starts");
-        assert_eq!(said.recv(), Ok((false, true)), "from the function of a timer as well");
+        assert_eq!(receiver.recv(), Ok((false, true)), "from the function of a timer as well");
         assert!(timer.wait_timeout(crate::support::LIMIT));
         let kept = Timer::builder().daemon(false).every(HOUR, || ()).expect("it starts");
         assert!(!kept.is_daemon() && kept.cancel());
     });
 }
 
-/// Does something to timers when it is dropped.
+/// Calls a closure when it is dropped.
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
@@ -76,15 +76,15 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 #[test]
 fn destructor_of_a_function_may_use_timers() {
     within_limit(|| {
-        let (say, said) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let other = Timer::after(HOUR, || ());
         let cancels = OnDrop(move || {
-            Timer::after(Duration::ZERO, || ()).wait().expect("another's timer");
-            say.send(other.cancel()).expect("the test waits");
+            Timer::after(Duration::ZERO, || ()).wait().expect("a timer of another function");
+            sender.send(other.cancel()).expect("the test waits");
         });
         let timer = Timer::after(HOUR, move || drop(cancels));
         assert!(timer.cancel());
-        assert_eq!(said.try_recv(), Ok(true), "the function is dropped before cancel returns");
+        assert_eq!(receiver.try_recv(), Ok(true), "the function is dropped before cancel returns");
     });
 }
 
@@ -115,7 +115,7 @@ fn panic_in_the_destructor_of_a_function_is_reported() {
             };
             let stopped = Timer::builder().name("bomb").every(SOON, function).expect("it starts");
             assert!(me.set(stopped.clone()).is_ok());
-            stopped.wait().expect("another's timer");
+            stopped.wait().expect("a timer of another function");
             let said = reports.recv().expect("the runner reports it");
             thread::reset_excepthook();
             assert!(said.starts_with("timer \"bomb\" panicked") && said.ends_with("dropped badly"), "{said}");
