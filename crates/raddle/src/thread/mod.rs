@@ -144,7 +144,7 @@ pub fn active_count() -> usize {
 
 /// Blocks the calling thread for at least `duration`.
 ///
-/// This is [`time::sleep`](crate::time::sleep).
+/// This is [`time::sleep`].
 ///
 /// # Examples
 /// ```
