@@ -203,7 +203,7 @@ fn excepthook_receives_panics_and_tasks_not_run() {
             go.set();
             assert!(waiting.result().is_err());
             let text = reports.recv().unwrap();
-            assert!(text.contains("refused") && text.contains("no key"), "{text}");
+            assert!(text.contains("rejected") && text.contains("no key"), "{text}");
             until(|| watched.strong_count() == 0);
             assert!(matches!(pool.execute(|| ()), Err(SubmitError::Broken(..))));
             thread::reset_excepthook();
