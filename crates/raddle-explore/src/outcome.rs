@@ -109,7 +109,8 @@ impl Outcome {
             Outcome::Exhausted { .. } => panic!("{INDEPENDENT}"),
             Outcome::Inconclusive { executions } => panic!(
                 "the exploration is inconclusive after {executions} executions: not every schedule was run; raise \
-                 `Explorer::max_executions` or `max_time`, make the program smaller, or use `assert_no_failure`"
+                 `Explorer::max_executions` or `max_time`, make the program smaller, or use `assert_no_failure`; a loop that polls is never exhausted, \
+                 so let it wait for an event or a condition instead"
             ),
             Outcome::Failed(report) => panic!("{report}"),
         }

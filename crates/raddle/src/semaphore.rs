@@ -732,13 +732,12 @@ pub enum PermitError {
 impl fmt::Display for PermitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PermitError::Surplus { bound } => write!(
-                f,
-                "cannot release more permits than were acquired: the semaphore is bounded to {bound} permits"
-            ),
+            PermitError::Surplus { bound } => {
+                write!(f, "cannot release more permits than were acquired: the semaphore's bound is {bound}")
+            }
             PermitError::NoPermits => NoPermitsError.fmt(f),
             PermitError::TooMany { requested, bound } => {
-                write!(f, "cannot acquire {requested} permits: the semaphore is bounded to {bound} permits")
+                write!(f, "cannot acquire {requested} permits: the semaphore's bound is {bound}")
             }
         }
     }

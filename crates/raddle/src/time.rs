@@ -1,9 +1,9 @@
 //! The clock that raddle's timeouts use.
 //!
 //! In production this is the clock of the operating system: [`now`] is [`Instant::now`] and [`sleep`] is
-//! [`std::thread::sleep`]. Under an explorer it is the clock of the execution. That clock is virtual, it advances only
-//! when no thread can run, and a sleep takes no real time. A program that reads the time through this module can
-//! therefore be explored, and its tests are deterministic.
+//! [`std::thread::sleep`]. Under an explorer it is the clock of the execution. That clock is virtual. It advances when a
+//! sleep ends or a wait times out, which an explorer may let happen between any two steps, and a sleep takes no real time. A
+//! program that reads the time through this module can therefore be explored, and its tests are deterministic.
 //!
 //! # Examples
 //! ```
@@ -33,7 +33,10 @@ use crate::rt::{self, Kind, Op};
 /// ```
 #[inline]
 #[must_use = "reading the clock has no effect"]
+#[track_caller]
 pub fn now() -> Instant {
+    static CLOCK: u8 = 0;
+    rt::point(Op::new(&CLOCK, "clock", Kind::Clock));
     rt::now()
 }
 

@@ -86,7 +86,7 @@ impl Numbers {
         let story = report.story();
         let clocks = steps
             .iter()
-            .filter(|step| step.record.kind == Some(Kind::Sleep))
+            .filter(|step| matches!(step.record.kind, Some(Kind::Sleep | Kind::Clock)))
             .filter_map(|step| step.record.object);
         let clocks: Vec<u32> = clocks.chain([CLOCK]).collect();
         let hidden = |object: &u32| clocks.contains(object) || story.is_thread(*object);

@@ -70,8 +70,9 @@ impl<'a> Story<'a> {
             }
             Some(verb) => verb,
         };
-        let object =
-            record.object.filter(|_| record.kind != Some(Kind::Sleep) && !self.is_end_of_thread(record));
+        let object = record.object.filter(|_| {
+            !matches!(record.kind, Some(Kind::Sleep | Kind::Clock)) && !self.is_end_of_thread(record)
+        });
         let text = match object {
             Some(object) => format!("{verb} {}", self.object(object)),
             None => verb.to_owned(),

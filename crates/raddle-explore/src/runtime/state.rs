@@ -216,6 +216,7 @@ impl ExecutionState {
     pub(crate) fn access(&mut self, op: &Op) -> Option<Access> {
         let mode = match op.kind {
             Kind::Sleep => return Some(Access { object: CLOCK, mode: Mode::Commute }),
+            Kind::Clock => return Some(Access { object: CLOCK, mode: Mode::Read }),
             Kind::Terminate => Mode::Commute,
             kind if kind.is_read() => Mode::Read,
             _ => Mode::Write,

@@ -75,9 +75,12 @@ impl Trace {
         let is_life = |op: &Op| matches!(op.kind, Kind::Start | Kind::Terminate);
         let threads: HashSet<_> = ops().filter(|(_, op)| is_life(op)).map(|(_, op)| op.object).collect();
         let mut touched = HashMap::new();
-        ops()
-            .filter(|(_, op)| op.kind != Kind::Sleep && !threads.contains(&op.object))
-            .any(|(thread, op)| touched.insert(op.object, thread).is_some_and(|other| other != thread))
+        let shared = ops()
+            .filter(|(_, op)| !matches!(op.kind, Kind::Sleep | Kind::Clock) && !threads.contains(&op.object))
+            .any(|(thread, op)| touched.insert(op.object, thread).is_some_and(|other| other != thread));
+        // A thread that reads the clock finds out whether another one has slept.
+        let of_kind = |kind| ops().filter(move |(_, op)| op.kind == kind).map(|(thread, _)| thread);
+        shared || of_kind(Kind::Clock).any(|reader| of_kind(Kind::Sleep).any(|sleeper| sleeper != reader))
     }
 
     /// For each task, the task that started it.

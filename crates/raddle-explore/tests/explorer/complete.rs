@@ -218,6 +218,37 @@ fn equal_deadlines_can_expire_in_either_order() {
 type Cells = Arc<(Shared<i32>, Shared<i32>)>;
 
 #[test]
+fn clock_can_advance_between_two_reads() {
+    let sleepers: [fn(); 4] = [
+        || time::sleep(ms(2)),
+        || time::sleep_until(time::now() + ms(2)),
+        || assert!(!Event::new().wait_timeout(ms(2))),
+        || drop(Semaphore::new(0).acquire_timeout(ms(2))),
+    ];
+    for (index, sleeper) in sleepers.into_iter().enumerate() {
+        let program = move || {
+            let expires = time::now() + ms(1);
+            thread::scope(|s| {
+                s.spawn(sleeper);
+                if time::now() < expires {
+                    assert!(time::now() < expires, "expired");
+                }
+            });
+        };
+        assert_both(&format!("sleeper {index}"), program);
+    }
+    let outcome = Explorer::new().strategy(Strategy::Depth).run(|| {
+        thread::scope(|s| {
+            s.spawn(|| time::sleep(ms(5)));
+            let before = time::now();
+            time::sleep(ms(1));
+            assert!(time::now() - before >= ms(1));
+        });
+    });
+    outcome.assert_exhausted();
+}
+
+#[test]
 fn daemon_can_take_any_of_its_steps_before_the_program_ends() {
     let daemons: [fn(Cells); 5] = [
         |cells| {

@@ -115,6 +115,8 @@ pub enum Kind {
     Terminate,
     /// Sleeps until a deadline.
     Sleep,
+    /// Reads the clock.
+    Clock,
     /// One atomic access inside a primitive. Only fine-grained schedulers receive these.
     Atom,
 }
@@ -130,7 +132,7 @@ impl Kind {
     /// assert!(!Kind::Acquire.is_read());
     /// ```
     pub fn is_read(self) -> bool {
-        matches!(self, Kind::Read | Kind::Load | Kind::Await | Kind::Join | Kind::Signal)
+        matches!(self, Kind::Read | Kind::Load | Kind::Await | Kind::Join | Kind::Signal | Kind::Clock)
     }
 
     /// Returns the verb that reports use for the kind. An operation may have a [more specific one](Op::with_verb).
@@ -156,6 +158,7 @@ impl Kind {
             Kind::Start => "starts",
             Kind::Terminate => "terminates",
             Kind::Sleep => "sleeps",
+            Kind::Clock => "reads the clock",
             Kind::Atom => "accesses a word of",
         }
     }

@@ -403,7 +403,7 @@ impl<F> SpawnError<F> {
                 "make it a daemon, or start it before the program ends"
             }
             _ if self.cause.kind() == io::ErrorKind::InvalidInput => {
-                "choose a name without NUL bytes and a smaller stack"
+                "choose a name without NUL bytes, or another stack size"
             }
             _ => "retry later, or call the closure that `into_inner` returns",
         }

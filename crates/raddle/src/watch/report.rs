@@ -280,7 +280,7 @@ impl View {
     fn object(&self, op: &Op) -> String {
         match self.names.get(&op.object.address) {
             Some(name) => format!("thread \"{name}\""),
-            None if op.kind == Kind::Sleep => "the clock".to_owned(),
+            None if matches!(op.kind, Kind::Sleep | Kind::Clock) => "the clock".to_owned(),
             None => op.object.to_string(),
         }
     }
