@@ -109,7 +109,7 @@ pub(crate) fn position_of_exit() -> Option<SourceLocation> {
     Some((file.trim_start_matches("./").to_owned(), line.parse().ok()?, column.parse().ok()?))
 }
 
-/// The message and the position of the panic that the calling thread has just caught, in whichever thread it began.
+/// Returns the message and the position of the panic that the calling thread has just caught. The panic may have begun in another thread.
 pub(crate) fn last_panic(payload: &(dyn Any + Send)) -> (String, Option<SourceLocation>) {
     (text(payload), LAST.take().or_else(|| position_of(payload)))
 }

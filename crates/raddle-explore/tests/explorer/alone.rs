@@ -81,6 +81,8 @@ fn memory() -> usize {
 pub(crate) fn in_a_process(test: &str) -> (Option<i32>, String) {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     let output = command.args(["--exact", test, "--ignored"]).output().unwrap();
+    let started = String::from_utf8_lossy(&output.stdout).contains("running 1 test");
+    assert!(started, "there is no ignored test {test}");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 

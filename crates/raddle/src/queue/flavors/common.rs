@@ -6,7 +6,7 @@ use crate::raw::{Guard, Guarded, Slot, SlotGuard};
 use crate::rt;
 use crate::sys::spin;
 
-/// The observer of a fast path: it is told of each atomic access before the access is made.
+/// The observer of a fast path. It is notified before each atomic access.
 ///
 /// Every fast path is written once. A thread that is not observed runs it with [`Unobserved`], which compiles to nothing.
 /// A thread that is observed runs it with [`Observed`]. So an explorer interleaves the accesses of the code that ships.
@@ -67,7 +67,7 @@ const MOST: usize = 256;
 /// The number of times that it looks for twice as many as there are.
 const LOOKS: usize = 8;
 
-/// Waits while a burst of items, or free slots, goes on: until there are [`MOST`], or `most`, or more arrive too slowly.
+/// Waits during a burst of items or of free slots: until there are [`MOST`], or `most`, or more arrive too slowly.
 ///
 /// A thread that took the first item at once would be right behind the thread that puts them, and both would fight for
 /// the same cache lines with each item.

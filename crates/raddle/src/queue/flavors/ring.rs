@@ -209,12 +209,12 @@ impl<T> Ring<T> {
         self.back.limit
     }
 
-    /// Waits while a burst of free slots goes on.
+    /// Waits during a burst of free slots.
     pub(in crate::queue) fn gather_room(&self) {
         self.gather_at(&self.tail, |slot| !slot.is_full());
     }
 
-    /// Waits while a burst of items goes on.
+    /// Waits during a burst of items.
     pub(in crate::queue) fn gather_items(&self) {
         self.gather_at(&self.head, Slot::is_full);
     }

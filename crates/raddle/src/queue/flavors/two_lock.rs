@@ -312,7 +312,7 @@ impl<T> TwoLock<T> {
         self.tail.len.load(Relaxed) >= BATCH
     }
 
-    /// Waits while a burst of items goes on.
+    /// Waits during a burst of items.
     pub(in crate::queue) fn gather_items(&self) {
         gather(self.tail.limit, |count| self.tail.len.load(Relaxed) as usize >= count);
     }

@@ -304,7 +304,7 @@ fn submission_after_the_end_is_refused() {
     thread_local!(static LATE: Late = const { Late });
     let part = || {
         submit(1);
-        // A daemon thread goes on while the program ends, and is told so instead of being forgotten.
+        // A daemon thread keeps running while the program ends; its submit is refused, not dropped.
         LATE.with(|_| ());
     };
     if let Some(output) = child("submission_after_the_end_is_refused", part) {

@@ -167,7 +167,7 @@ fn excepthook_receives_panics_and_tasks_not_run() {
             pool.execute(|| panic!("small, without a future")).unwrap();
             let large = [1; 100];
             pool.execute(move || panic!("large: {}, without a future", large.len())).unwrap();
-            pool.execute(|| ()).unwrap(); // the worker goes on
+            pool.execute(|| ()).unwrap(); // the worker survives
             gate.open();
             pool.shutdown(ShutdownMode::Drain).unwrap();
             let texts = [reports.recv().unwrap(), reports.recv().unwrap()];
