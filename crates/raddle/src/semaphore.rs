@@ -853,7 +853,7 @@ impl Core {
             }
             Update::Refused | Update::Contended => false,
         };
-        rt::value(&op, || if acquired { "acquired" } else { "not acquired" }.to_owned());
+        rt::tried(op, acquired);
         acquired
     }
 

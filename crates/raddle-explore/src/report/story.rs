@@ -88,7 +88,8 @@ impl<'a> Story<'a> {
         let values = &item.unwrap_or(record).values;
         let mut value = (!values.is_empty()).then(|| values.join("; "));
         if record.kind == Some(Kind::TryAcquire) && value.is_none() {
-            value = Some(if record.acquires.is_empty() { "not acquired" } else { ACQUIRED }.to_owned());
+            let acquired = record.acquired.unwrap_or(!record.acquires.is_empty());
+            value = Some(if acquired { "acquired" } else { "not acquired" }.to_owned());
         }
         let wakes = self.wakes(record);
         let pair =
@@ -305,7 +306,7 @@ impl<'a> Story<'a> {
                 (Some(Kind::Acquire), Some(at)) if !record.timed_out && !self.blocks(record) => {
                     holds.push(Hold { by: record.thread, since: at });
                 }
-                (Some(Kind::TryAcquire), Some(at)) if record.values.iter().any(|value| value == ACQUIRED) => {
+                (Some(Kind::TryAcquire), Some(at)) if record.acquired == Some(true) => {
                     holds.push(Hold { by: record.thread, since: at });
                 }
                 (Some(Kind::Release), _) => {
@@ -383,9 +384,6 @@ pub(super) fn waits_for(wait: &BlockedTask) -> &'static str {
         _ => wait.verb,
     }
 }
-
-/// The value of a `try_` operation that succeeded.
-const ACQUIRED: &str = "acquired";
 
 const NOT_REPEATABLE: &str = "the program is not repeatable: after the same choices it took different steps";
 

@@ -80,6 +80,8 @@ pub(crate) struct StepRecord {
     /// Values that were read or written, and notes.
     pub(crate) values: Vec<String>,
     pub(crate) timed_out: bool,
+    /// Whether the step acquired its object, if that is not a lock and the step did not wait for it.
+    pub(crate) acquired: Option<bool>,
     /// The enabled thread that was preempted.
     pub(crate) preempts: Option<usize>,
     pub(crate) acquires: Vec<u32>,
@@ -106,6 +108,7 @@ impl StepRecord {
             taken_at: None,
             values: Vec::new(),
             timed_out: false,
+            acquired: None,
             preempts: None,
             acquires: Vec::new(),
             releases: Vec::new(),

@@ -130,6 +130,15 @@ impl Scheduler for Execution {
         }
     }
 
+    fn tried(&self, _: &Op, acquired: bool) {
+        if self.rules.record && !EVALUATING.get() {
+            let me = CURRENT.get();
+            if let Some(record) = self.lock().records.last_mut().filter(|record| record.thread == me) {
+                record.acquired = Some(acquired);
+            }
+        }
+    }
+
     fn atom(&self, word: &AtomicU32) {
         if EVALUATING.get() {
             return;

@@ -138,6 +138,31 @@ fn cycle_through_semaphores_is_shown() {
 }
 
 #[test]
+fn cycle_through_permits_acquired_without_blocking_is_shown() {
+    let text = text(|| {
+        let forks = Arc::new((Semaphore::new(1), Semaphore::new(1)));
+        let theirs = forks.clone();
+        let other = move || {
+            let Some(permit) = theirs.1.try_acquire() else { return };
+            permit.forget();
+            assert!(theirs.1.try_acquire().is_none());
+            theirs.0.acquire().forget();
+        };
+        let other = Thread::new(other).name("other").start().unwrap();
+        if let Some(permit) = forks.0.try_acquire() {
+            permit.forget();
+            forks.1.acquire().forget();
+        }
+        other.join().unwrap();
+    });
+    assert_contains(
+        &text,
+        &["tries to acquire Semaphore 1: acquired", "tries to acquire Semaphore 2: not acquired", "cycle: "],
+    );
+    assert_contains(&text, &["acquired by thread \"other\" at", "acquired by thread \"MainThread\" at"]);
+}
+
+#[test]
 fn cycle_through_a_lock_and_a_semaphore_is_shown() {
     let text = text(|| {
         let both = Arc::new((Lock::new(), Semaphore::new(1)));

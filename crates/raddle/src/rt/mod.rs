@@ -174,7 +174,7 @@ pub use scheduler::{Abandoned, Scheduler};
 pub(crate) use scheduler::{drop_payload, with_program};
 pub use seam::{
     acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step, point,
-    point_until, releasing, releasing_for_wait, sleep_until, spawn, wait, wait_for_lock, yield_now,
+    point_until, releasing, releasing_for_wait, sleep_until, spawn, tried, wait, wait_for_lock, yield_now,
 };
 pub(crate) use seam::{enqueue_is_step, explored, panicked, reads_waiters, returned, unhandled, watched};
 pub(crate) use show::Show;

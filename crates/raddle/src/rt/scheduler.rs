@@ -112,6 +112,12 @@ pub trait Scheduler: Send + Sync {
         let _ = op;
     }
 
+    /// Called when the calling thread has performed `op`, a [`TryAcquire`](super::Kind::TryAcquire) of an object that is not a
+    /// lock. `acquired` tells whether it succeeded. For a lock, a call of [`acquired`](Scheduler::acquired) tells that.
+    fn tried(&self, op: &Op, acquired: bool) {
+        let _ = (op, acquired);
+    }
+
     /// Called before an atomic access inside a primitive, if the scheduler is [fine-grained](Scheduler::fine_grained).
     fn atom(&self, word: &AtomicU32) {
         let _ = word;

@@ -166,6 +166,28 @@ pub fn acquired_transferable(op: Op, id: &LockId) {
     }
 }
 
+/// Reports whether `op`, a [`TryAcquire`](Kind::TryAcquire), has succeeded, for an object that is not a lock: a semaphore, say.
+///
+/// For a lock, a call of [`acquired`] tells that.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Kind, Op};
+/// use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+///
+/// let permits = AtomicU32::new(1);
+/// let op = Op::new(&permits, "Permits", Kind::TryAcquire);
+/// rt::point(op);
+/// let before = permits.fetch_update(SeqCst, SeqCst, |permits| permits.checked_sub(1));
+/// rt::tried(op, before.is_ok());
+/// ```
+#[inline]
+pub fn tried(op: Op, acquired: bool) {
+    if !flags::quiet() {
+        observed_tried(&op, acquired);
+    }
+}
+
 /// Reports that the calling thread is about to release the lock `op.object`. For a scheduler this is a [`point`].
 ///
 /// # Examples
@@ -435,6 +457,14 @@ fn observed_acquired(
         scheduler.acquired(&op);
     } else if flags::watching() {
         lock_order::on_acquire(&current::record(), &op, id, owned);
+    }
+}
+
+#[cold]
+fn observed_tried(op: &Op, acquired: bool) {
+    match scheduler::current() {
+        Some(scheduler) => scheduler.tried(op, acquired),
+        None => trace::value(op, || if acquired { "acquired" } else { "not acquired" }.to_owned()),
     }
 }
 
