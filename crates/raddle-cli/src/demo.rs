@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use raddle::{Event, Thread, time};
-use raddle_ingest::{Burst, Pipeline, PipelineOptions, SendError, SqliteSink, TcpOptions, TcpSource, verify};
+use raddle_ingest::old::{
+    Burst, Pipeline, PipelineOptions, SendError, SqliteSink, TcpOptions, TcpSource, verify,
+};
 
 use crate::args::DemoArgs;
 use crate::failure::Failure;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use raddle::Event;
-use raddle_ingest::{Outcome, Pipeline, PipelineOptions, SqliteSink, TcpOptions, TcpSource};
+use raddle_ingest::old::{Outcome, Pipeline, PipelineOptions, SqliteSink, TcpOptions, TcpSource};
 
 use crate::args::IngestArgs;
 use crate::failure::Failure;

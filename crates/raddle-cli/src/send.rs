@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use raddle::time;
-use raddle_ingest::Burst;
+use raddle_ingest::old::Burst;
 
 use crate::args::SendArgs;
 use crate::failure::Failure;

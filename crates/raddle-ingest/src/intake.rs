@@ -1,52 +1,257 @@
-//! The entrance from a source into the queue.
+//! The entrance from the sources into the queue, which is bounded in messages and in bytes.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use raddle::Queue;
+use raddle::{Condition, Mutex, Queue};
 
-use crate::account::Counts;
-use crate::arrival::Arrival;
+use crate::books::Books;
+use crate::message::Parcel;
+use crate::settlement::Failure;
 
-/// Enqueues the messages of a source. Clones share the queue.
+/// The capacity of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages. 10,000.
+    pub messages: usize,
+    /// Bytes of the messages. 16 MiB.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { messages: 10_000, bytes: 16 << 20 }
+    }
+}
+
+/// What happens to a message when the queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The source stops reading, and its peers are slowed down.
+    #[default]
+    Block,
+    /// The message is refused and counted; a sender that is acknowledged is told.
+    Shed,
+}
+
+/// Is told that there is room in the queue again.
+pub trait RoomListener: Send + Sync {
+    /// There is room: a parcel that did not fit may be put again.
+    fn room(&self);
+}
+
+/// Enqueues the messages of sources. Clones share the queue.
 #[derive(Clone)]
-pub struct Intake {
-    queue: Arc<Queue<Arrival>>,
-    counts: Arc<Counts>,
+pub struct Intake(Arc<Shared>);
+
+struct Shared {
+    queue: Queue<Parcel>,
+    room: Mutex<Room>,
+    /// Notified when there is room, for [`Intake::put`].
+    freed: Condition,
+    books: Books,
+}
+
+struct Room {
+    limits: Limits,
+    when_full: WhenFull,
+    messages: usize,
+    bytes: usize,
+    closed: bool,
+    listeners: Vec<Arc<dyn RoomListener>>,
+    /// A parcel did not fit since the listeners were last told of room.
+    refused: bool,
+}
+
+impl Room {
+    /// Returns whether the parcel fits. One that is larger than the queue fits into the empty queue.
+    fn fits(&self, parcel: &Parcel) -> bool {
+        self.messages == 0
+            || (self.messages + parcel.len() <= self.limits.messages
+                && self.bytes + parcel.bytes() <= self.limits.bytes)
+    }
 }
 
 impl Intake {
-    pub(crate) fn new(queue: Arc<Queue<Arrival>>, counts: Arc<Counts>) -> Self {
-        Self { queue, counts }
+    pub(crate) fn new(limits: Limits, when_full: WhenFull, books: Books) -> Self {
+        let room = Room {
+            limits,
+            when_full,
+            messages: 0,
+            bytes: 0,
+            closed: false,
+            listeners: Vec::new(),
+            refused: false,
+        };
+        Self(Arc::new(Shared {
+            queue: Queue::unbounded(),
+            room: Mutex::new(room),
+            freed: Condition::new(),
+            books,
+        }))
     }
 
-    /// Enqueues messages in order, blocking while the queue is full.
+    /// Returns the books, in which the messages are counted.
+    pub fn books(&self) -> &Books {
+        &self.0.books
+    }
+
+    /// Returns what sources do when the queue is full.
+    pub fn when_full(&self) -> WhenFull {
+        self.0.room.lock().when_full
+    }
+
+    /// Enqueues a parcel if it fits. Its messages count as received from then on.
     ///
-    /// The messages count as received.
+    /// If it does not fit, every [`RoomListener`] is told when there is room.
     ///
     /// # Errors
-    /// [`WriterGoneError`] if the writer has terminated. The messages are lost.
-    pub fn put(&self, arrivals: Vec<Arrival>) -> Result<(), WriterGoneError> {
-        self.counts.received.fetch_add(arrivals.len() as u64, Ordering::AcqRel);
-        self.queue.put_many(arrivals).map_err(|_| WriterGoneError)
+    /// [`RefusedError`] with the parcel, if the queue is full or closed. Its messages are not counted.
+    pub fn try_put(&self, parcel: Parcel) -> Result<(), RefusedError> {
+        let mut room = self.0.room.lock();
+        if room.closed {
+            return Err(RefusedError { parcel: Box::new(parcel), closed: true });
+        }
+        if !room.fits(&parcel) {
+            room.refused = true;
+            return Err(RefusedError { parcel: Box::new(parcel), closed: false });
+        }
+        self.admit(&mut room, parcel);
+        Ok(())
+    }
+
+    /// Enqueues a parcel, blocking while it does not fit.
+    ///
+    /// # Errors
+    /// [`RefusedError`] with the parcel, if the queue is closed.
+    pub fn put(&self, parcel: Parcel) -> Result<(), RefusedError> {
+        let mut room = self.0.room.lock();
+        while !room.closed && !room.fits(&parcel) {
+            self.0.freed.wait(&mut room);
+        }
+        if room.closed {
+            return Err(RefusedError { parcel: Box::new(parcel), closed: true });
+        }
+        self.admit(&mut room, parcel);
+        Ok(())
+    }
+
+    /// Counts the parcel and enqueues it. The lock is held, so that the queue cannot be closed in between.
+    fn admit(&self, room: &mut Room, parcel: Parcel) {
+        room.messages += parcel.len();
+        room.bytes += parcel.bytes();
+        let (source, count) = (parcel.source(), parcel.len() as u64);
+        self.0.books.update(|accounts| {
+            let account = accounts.of(source);
+            account.received += count;
+            account.queued += count;
+        });
+        // The queue is unlimited, and it is shut down only after `closed` is set.
+        let put = self.0.queue.put(parcel);
+        debug_assert!(put.is_ok(), "the queue is open");
+    }
+
+    /// Counts the messages of a parcel that did not fit as received and shed, and tells its sender.
+    pub fn shed(&self, parcel: &Parcel) {
+        let (source, count) = (parcel.source(), parcel.len() as u64);
+        self.0.books.update(|accounts| {
+            let account = accounts.of(source);
+            account.received += count;
+            account.shed += count;
+        });
+        if let Some(receipt) = parcel.receipt() {
+            receipt
+                .settle(crate::settlement::Settlement { failure: Some(Failure::Full), ..Default::default() });
+        }
+    }
+
+    /// Adds a listener that is told when there is room after a parcel did not fit.
+    pub fn add_listener(&self, listener: Arc<dyn RoomListener>) {
+        self.0.room.lock().listeners.push(listener);
+    }
+
+    /// Changes the capacity and what happens when the queue is full.
+    pub fn set_limits(&self, limits: Limits, when_full: WhenFull) {
+        let mut room = self.0.room.lock();
+        (room.limits, room.when_full) = (limits, when_full);
+        self.tell_of_room(room);
+    }
+
+    /// Closes the queue: no parcel is accepted any more; those in it remain.
+    pub fn close(&self) {
+        let mut room = self.0.room.lock();
+        room.closed = true;
+        self.0.queue.shutdown();
+        self.tell_of_room(room);
+    }
+
+    /// Returns the queue, for the writer, which calls [`taken`](Self::taken) for each parcel it takes.
+    pub(crate) fn queue(&self) -> &Queue<Parcel> {
+        &self.0.queue
+    }
+
+    /// Records that the writer has taken the parcel.
+    pub(crate) fn taken(&self, parcel: &Parcel) {
+        let (source, count) = (parcel.source(), parcel.len() as u64);
+        let mut room = self.0.room.lock();
+        room.messages -= parcel.len();
+        room.bytes -= parcel.bytes();
+        self.0.books.update(|accounts| {
+            let account = accounts.of(source);
+            account.queued -= count;
+            account.in_flight += count;
+        });
+        self.tell_of_room(room);
+    }
+
+    fn tell_of_room(&self, mut room: raddle::MutexGuard<'_, Room>) {
+        self.0.freed.notify_all(&room);
+        if std::mem::take(&mut room.refused) {
+            let listeners = room.listeners.clone();
+            drop(room);
+            for listener in listeners {
+                listener.room();
+            }
+        }
     }
 }
 
 impl fmt::Debug for Intake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Intake").field("queued", &self.queue.len()).field("counts", &self.counts).finish()
+        let room = self.0.room.lock();
+        let (messages, bytes, closed) = (room.messages, room.bytes, room.closed);
+        f.debug_struct("Intake")
+            .field("messages", &messages)
+            .field("bytes", &bytes)
+            .field("closed", &closed)
+            .finish_non_exhaustive()
     }
 }
 
-/// The error of [`Intake::put`]: the writer has terminated, and the messages are counted as lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WriterGoneError;
+/// The error of [`Intake::try_put`] and [`Intake::put`], with the parcel.
+#[derive(Debug)]
+pub struct RefusedError {
+    parcel: Box<Parcel>,
+    closed: bool,
+}
 
-impl fmt::Display for WriterGoneError {
+impl RefusedError {
+    /// Returns whether the queue is closed; otherwise it is full.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Returns the parcel.
+    pub fn into_inner(self) -> Parcel {
+        *self.parcel
+    }
+}
+
+impl fmt::Display for RefusedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cannot enqueue messages: the writer has terminated")
+        let why = if self.closed { "closed" } else { "full" };
+        write!(f, "cannot enqueue {} messages: the queue is {why}", self.parcel.len())
     }
 }
 
-impl std::error::Error for WriterGoneError {}
+impl std::error::Error for RefusedError {}

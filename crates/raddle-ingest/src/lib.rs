@@ -17,7 +17,7 @@
 //! use std::sync::Arc;
 //! use std::sync::atomic::AtomicU64;
 //! use raddle::Event;
-//! use raddle_ingest::{Burst, Pipeline, PipelineOptions, SqliteSink, TcpOptions, TcpSource, verify};
+//! use raddle_ingest::old::{Burst, Pipeline, PipelineOptions, SqliteSink, TcpOptions, TcpSource, verify};
 //!
 //! # let directory = std::env::temp_dir().join(format!("raddle-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&directory)?;
@@ -48,35 +48,24 @@
 //! Unix only: sockets are polled together with the stop event.
 #![forbid(unsafe_code)]
 
-mod account;
-mod arrival;
-mod connection;
+pub mod old;
+
+mod books;
 mod intake;
-mod lines;
+mod message;
 mod pipeline;
-mod schema;
-mod send;
+mod protocol;
+mod settlement;
 mod sink;
-mod source;
-mod spill;
-mod sqlite;
-mod tcp;
-mod verify;
-mod wake;
 mod writer;
 
-pub use account::Account;
-pub use arrival::{Arrival, Content, Reason, Rejected};
-pub use intake::{Intake, WriterGoneError};
-pub use lines::{Ending, Lines};
-pub use pipeline::{Outcome, Pipeline, PipelineOptions, Progress};
-pub use schema::OpenError;
-pub use send::{Burst, SendError};
-pub use sink::{Sink, StoreError};
-pub use source::Source;
-pub use sqlite::SqliteSink;
-pub use tcp::{TcpOptions, TcpSource};
-pub use verify::{MismatchError, verify};
+pub use books::{Account, Books, SourceId};
+pub use intake::{Intake, Limits, RefusedError, RoomListener, WhenFull};
+pub use message::{Content, Header, Parcel, Reason, Row, Sequence};
+pub use pipeline::{Outcome, Pipeline, PipelineOptions};
+pub use settlement::{Acknowledge, Failure, Receipt, Settlement};
+pub use sink::{Batch, RowOutcome, Sink, StoreError, Stored};
+pub use writer::{BatchOptions, Unstored};
 
 /// The program in the README is tested.
 #[cfg(doctest)]

@@ -1,138 +1,106 @@
-//! The pipeline: source, queue, writer and sink, and the event that stops them in this order.
+//! The pipeline: the queue, the writer and the sink, and their end.
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle::{Event, JoinHandle, Queue, Thread};
+use raddle::{JoinHandle, Mutex, Thread, time};
 
-use crate::account::{Account, Counts};
-use crate::arrival::Arrival;
-use crate::intake::Intake;
+use crate::books::{Account, Books};
+use crate::intake::{Intake, Limits, WhenFull};
 use crate::sink::Sink;
-use crate::source::Source;
-use crate::spill::Spill;
-use crate::writer::{FailureLog, Writer};
+use crate::writer::{BatchOptions, FailureLog, Stop, Unstored, Writer};
 
 /// The options of a [`Pipeline`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PipelineOptions {
-    /// Capacity of the queue, in messages. 10,000.
-    pub queue: usize,
-    /// Maximum number of messages per batch. 1000.
-    pub batch: usize,
-    /// Maximum time the writer waits for a batch to fill after its first message. 20 ms.
-    pub linger: Duration,
-    /// File for messages that the sink fails to store until the end.
-    pub spill: PathBuf,
+    /// The capacity of the queue.
+    pub queue: Limits,
+    /// What happens when the queue is full.
+    pub when_full: WhenFull,
+    /// The limits of a batch.
+    pub batch: BatchOptions,
 }
 
-impl Default for PipelineOptions {
-    fn default() -> Self {
-        Self {
-            queue: 10_000,
-            batch: 1000,
-            linger: Duration::from_millis(20),
-            spill: PathBuf::from("messages.unstored"),
-        }
-    }
-}
-
-/// Moves messages from a [`Source`] through a bounded queue into a [`Sink`].
+/// Moves messages from an [`Intake`] through a bounded queue into a [`Sink`].
 ///
-/// One thread runs the source, another one stores batches from the queue. The stop event ends the pipeline in order: the
-/// source reads what has arrived, the queue is drained, and the sink is closed. [`finish`](Self::finish) waits for that and
-/// returns the account.
+/// A thread stores batches from the queue, and retries each until the sink has stored it. Sources put parcels with [`intake`](Self::intake).
+/// The end has an order: the sources stop, then [`finish`](Self::finish) closes the queue and blocks until everything in it is stored.
 pub struct Pipeline {
-    queue: Arc<Queue<Arrival>>,
-    counts: Arc<Counts>,
-    stop: Arc<Event>,
-    source: JoinHandle<io::Result<()>>,
+    intake: Intake,
+    options: Arc<Mutex<BatchOptions>>,
+    stop: Arc<Stop>,
     writer: JoinHandle<Vec<String>>,
 }
 
 impl Pipeline {
-    /// Starts a pipeline that runs until `stop` is set.
+    /// Starts the writer. `unstored` keeps what the sink fails to store until the end.
     ///
     /// # Errors
     /// If the operating system cannot start a thread.
     pub fn start(
-        source: impl Source,
-        sink: impl Sink,
+        sink: Box<dyn Sink>,
+        unstored: Box<dyn Unstored>,
+        books: Books,
         options: &PipelineOptions,
-        stop: Arc<Event>,
     ) -> io::Result<Self> {
-        let queue = Arc::new(Queue::bounded(options.queue.max(1)));
-        let counts = Arc::new(Counts::default());
+        let intake = Intake::new(options.queue, options.when_full, books);
+        let batch = Arc::new(Mutex::new(options.batch));
+        let stop = Arc::new(Stop::default());
         let writer = Writer {
-            queue: queue.clone(),
-            counts: counts.clone(),
+            intake: intake.clone(),
             stop: stop.clone(),
             sink,
-            batch: options.batch.max(1),
-            linger: options.linger,
-            spill: Spill::at(&options.spill),
+            options: batch.clone(),
+            unstored,
             failures: FailureLog::default(),
-            sink_abandoned: false,
+            carry: None,
+            abandoned: false,
         };
         let writer = Thread::new(move || writer.run()).name("writer").start()?;
-        let intake = Intake::new(queue.clone(), counts.clone());
-        let stopping = stop.clone();
-        let source = Thread::new(move || {
-            let outcome = source.run(intake, &stopping);
-            stopping.set(); // a source that fails stops the pipeline, too
-            outcome
-        });
-        match source.name("source").start() {
-            Ok(source) => Ok(Self { queue, counts, stop, source, writer }),
-            Err(error) => {
-                queue.shutdown();
-                let _ = writer.join();
-                Err(error.into())
-            }
-        }
+        Ok(Self { intake, options: batch, stop, writer })
     }
 
-    /// Returns the present state.
-    pub fn progress(&self) -> Progress {
-        Progress { account: self.counts.account(), queued: self.queue.len(), stopping: self.stop.is_set() }
+    /// Returns the entrance of the queue.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
     }
 
-    /// Blocks until the stop event is set and everything is stored, and returns the outcome.
-    pub fn finish(self) -> Outcome {
-        let mut problems = Vec::new();
-        match self.source.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => problems.push(format!("receiving: {error}")),
-            Err(error) => problems.push(error.to_string()),
-        }
-        self.stop.set(); // in case the source panicked
-        self.queue.shutdown();
-        match self.writer.join() {
-            Ok(more) => problems.extend(more),
-            Err(error) => problems.push(error.to_string()),
-        }
-        Outcome { account: self.counts.account(), problems }
+    /// Returns the sum of all accounts.
+    pub fn account(&self) -> Account {
+        self.intake.books().total()
+    }
+
+    /// Returns whether the writer has terminated: it panicked, or the queue was closed.
+    pub fn is_finished(&self) -> bool {
+        self.writer.is_finished()
+    }
+
+    /// Changes the options. No message is lost, and no source is interrupted.
+    pub fn reload(&self, options: &PipelineOptions) {
+        *self.options.lock() = options.batch;
+        self.intake.set_limits(options.queue, options.when_full);
+    }
+
+    /// Closes the queue and blocks until everything in it is stored; what the sink has not stored within `deadline` is kept elsewhere.
+    pub fn finish(self, deadline: Duration) -> Outcome {
+        *self.stop.deadline.lock() = time::now().checked_add(deadline);
+        self.stop.event.set();
+        self.intake.close();
+        let problems = match self.writer.join() {
+            Ok(problems) => problems,
+            Err(error) => vec![error.to_string()],
+        };
+        Outcome { account: self.intake.books().total(), problems }
     }
 }
 
 impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pipeline").field("progress", &self.progress()).finish_non_exhaustive()
+        f.debug_struct("Pipeline").field("intake", &self.intake).finish_non_exhaustive()
     }
-}
-
-/// The state of a running [`Pipeline`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The account so far.
-    pub account: Account,
-    /// The number of messages in the queue.
-    pub queued: usize,
-    /// Whether the stop event is set.
-    pub stopping: bool,
 }
 
 /// The outcome of a [`Pipeline`].
@@ -146,8 +114,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Returns whether every message is in the database and nothing failed.
+    /// Returns whether every message is accounted for in the database, and nothing failed.
     pub fn is_good(&self) -> bool {
-        self.account.balances() && self.problems.is_empty()
+        self.account.lost() == 0 && self.account.unstored == 0 && self.problems.is_empty()
     }
 }

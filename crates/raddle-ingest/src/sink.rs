@@ -3,21 +3,106 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::arrival::Arrival;
+use crate::message::{Parcel, Row};
 
 /// Stores messages in batches.
+///
+/// A sink has one user, the writer, which passes it every batch until it is stored.
 pub trait Sink: Send + 'static {
-    /// Stores the whole batch or none of it. After a success, the batch is durable even across a power failure.
+    /// Stores the whole batch, or nothing of it.
+    ///
+    /// After a success, the batch is durable even across a power failure. Messages that a source rejected are stored as such,
+    /// with the reason. A message that the database refuses (a constraint, a trigger) is stored as rejected with the
+    /// database's reason, and its neighbours are stored. For numbered messages, the last number is updated in the same transaction.
     ///
     /// # Errors
-    /// The reason why nothing was stored. The writer retries the same batch.
-    fn store(&mut self, batch: &[Arrival]) -> Result<(), StoreError>;
+    /// An outage: nothing was stored, and the reason does not lie in a message. The writer passes the same batch again.
+    fn store(&mut self, batch: &Batch) -> Result<Stored, StoreError>;
+
+    /// Does what is due between batches: retention, checkpoints. It is called after each batch, and about every second.
+    ///
+    /// # Errors
+    /// The reason why it failed, which is logged.
+    fn maintain(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Closes the sink.
     ///
     /// # Errors
     /// The reason why the sink could not be closed properly. Stored messages remain stored.
-    fn close(self) -> Result<(), StoreError>;
+    fn close(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Messages that are stored together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    parcels: Vec<Parcel>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Creates a batch of parcels.
+    pub fn new(parcels: Vec<Parcel>) -> Self {
+        let mut batch = Self::default();
+        for parcel in parcels {
+            batch.push(parcel);
+        }
+        batch
+    }
+
+    pub(crate) fn push(&mut self, parcel: Parcel) {
+        self.rows += parcel.len();
+        self.bytes += parcel.bytes();
+        self.parcels.push(parcel);
+    }
+
+    /// Returns the number of messages.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Returns whether there are no messages.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Returns the number of bytes of all messages.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the parcels in order.
+    pub fn parcels(&self) -> &[Parcel] {
+        &self.parcels
+    }
+
+    /// Returns the messages of all parcels in order.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.parcels.iter().flat_map(Parcel::rows)
+    }
+}
+
+/// The outcome of a stored batch: every message is stored as it is, but for these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The exceptions: the index of a message in the batch, and its outcome, by ascending index.
+    pub exceptions: Vec<(usize, RowOutcome)>,
+}
+
+/// What became of a message that was not stored as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowOutcome {
+    /// A message with the same sender and number is stored already.
+    Duplicate,
+    /// The database refused the message, and it is stored as rejected with this reason.
+    Refused(String),
+    /// The message's number is not the one that follows the sender's last. It is not stored, nor is any other message of its parcel.
+    OutOfSequence {
+        /// The number that must be next.
+        expected: u64,
+    },
 }
 
 /// The error of a sink that did not store a batch.

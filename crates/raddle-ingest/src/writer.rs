@@ -1,151 +1,288 @@
-//! The writer: stores batches from the queue in the sink.
+//! The writer: stores batches from the queue in the sink, and settles their receipts.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use raddle::{Event, Queue, thread, time};
+use raddle::queue::GetError;
+use raddle::{Event, Mutex, thread, time};
 
-use crate::account::Counts;
-use crate::arrival::Arrival;
-use crate::sink::Sink;
-use crate::spill::Spill;
+use crate::books::Account;
+use crate::intake::Intake;
+use crate::message::{Content, Parcel};
+use crate::settlement::{Acknowledge, Failure, Settlement};
+use crate::sink::{Batch, RowOutcome, Sink, Stored};
 
 /// Pauses between attempts to store a batch, doubled after each attempt up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The number of attempts after the stop, and the pause between them.
-const LAST_ATTEMPTS: u32 = 5;
-const LAST_PAUSE: Duration = Duration::from_millis(200);
+/// How long the writer waits for a message before the sink may do its maintenance.
+const MAINTENANCE: Duration = Duration::from_secs(1);
 
 /// How long the sink must have worked before the same failure is logged again.
 const CALM: Duration = Duration::from_secs(10);
 
-/// Dequeues batches and stores them in the sink, until the queue is shut down and empty.
-///
-/// While the sink fails, the writer retries the batch; the queue fills and exerts backpressure on the source. After the stop, the
-/// number of attempts is limited: messages that the sink does not store are written to the spill file.
-pub(crate) struct Writer<S> {
-    pub(crate) queue: Arc<Queue<Arrival>>,
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) stop: Arc<Event>,
-    pub(crate) sink: S,
-    pub(crate) batch: usize,
-    pub(crate) linger: Duration,
-    pub(crate) spill: Spill,
-    pub(crate) failures: FailureLog,
-    /// The sink has failed its last attempt, and the remaining messages are spilled.
-    pub(crate) sink_abandoned: bool,
+/// Keeps messages that the sink failed to store until the end.
+pub trait Unstored: Send + 'static {
+    /// Keeps the messages durably, all or none.
+    ///
+    /// # Errors
+    /// If they cannot be kept: they are lost.
+    fn add(&mut self, parcels: &[&Parcel]) -> std::io::Result<()>;
+
+    /// Returns where they are kept, as text.
+    fn place(&self) -> String;
 }
 
-impl<S: Sink> Writer<S> {
-    /// Runs until the queue is shut down and empty. Returns messages about what failed.
+/// The settings of the writer that may change while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchOptions {
+    /// Maximum number of messages per batch. A request that is acknowledged as a whole may exceed it. 10,000.
+    pub messages: usize,
+    /// Maximum number of bytes per batch; the message that reaches it is the last. 4 MiB.
+    pub bytes: usize,
+    /// Maximum time the writer waits for a batch to fill after its first message. Zero.
+    pub linger: Duration,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self { messages: 10_000, bytes: 4 << 20, linger: Duration::ZERO }
+    }
+}
+
+/// The deadline after the stop, set at most once.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    pub(crate) event: Event,
+    pub(crate) deadline: Mutex<Option<Instant>>,
+}
+
+impl Stop {
+    /// Returns whether the time after the stop is over.
+    fn is_over(&self) -> bool {
+        self.event.is_set() && self.deadline.lock().is_none_or(|deadline| time::now() >= deadline)
+    }
+}
+
+pub(crate) struct Writer {
+    pub(crate) intake: Intake,
+    pub(crate) stop: Arc<Stop>,
+    pub(crate) sink: Box<dyn Sink>,
+    pub(crate) options: Arc<Mutex<BatchOptions>>,
+    pub(crate) unstored: Box<dyn Unstored>,
+    pub(crate) failures: FailureLog,
+    /// The rest of a parcel that did not fit into the last batch.
+    pub(crate) carry: Option<Parcel>,
+    /// The sink has failed until the deadline, and the remaining messages are not stored.
+    pub(crate) abandoned: bool,
+}
+
+impl Writer {
+    /// Runs until the queue is closed and empty. Returns messages about what failed.
     pub(crate) fn run(mut self) -> Vec<String> {
-        let _close_on_drop = CloseOnDrop { queue: self.queue.clone(), stop: self.stop.clone() };
-        let mut lost = None;
-        loop {
-            let batch = self.queue.get_many(self.batch, self.linger);
-            if batch.is_empty() {
-                break;
+        let _close_on_drop = CloseOnDrop(self.intake.clone());
+        let mut problems = Vec::new();
+        while let Some(batch) = self.next_batch() {
+            if !batch.is_empty()
+                && let Err(error) = self.store(&batch)
+            {
+                // The messages are lost: accept no more, so that the peers notice.
+                self.intake.close();
+                problems.push(format!("messages are lost: they cannot be written to any file: {error}"));
             }
-            if let Err(error) = self.store(&batch) {
-                // The messages are lost: refuse more, so that the peers notice.
-                self.queue.shutdown();
-                lost.get_or_insert(format!("messages are lost: they cannot be written to any file: {error}"));
+            if let Err(error) = self.sink.maintain() {
+                log::warn!("{error}");
             }
         }
-        let mut problems: Vec<String> = lost.into_iter().chain(self.spill_message()).collect();
+        let unstored = self.intake.books().total().unstored;
+        if unstored > 0 {
+            let place = self.unstored.place();
+            problems.push(format!("{unstored} messages could not be stored and were written to {place}"));
+        }
         if let Err(error) = self.sink.close() {
             problems.push(format!("cannot close the database: {error}"));
         }
         problems
     }
 
-    /// Stores the batch in the sink or in the spill file.
-    fn store(&mut self, batch: &[Arrival]) -> io::Result<()> {
-        if !self.sink_abandoned && self.store_in_sink(batch).is_ok() {
-            let stored = batch.iter().filter(|arrival| arrival.content.is_ok()).count();
-            self.counts.stored.fetch_add(stored as u64, Ordering::AcqRel);
-            self.counts.rejected.fetch_add((batch.len() - stored) as u64, Ordering::AcqRel);
-            return Ok(());
+    /// Blocks for a parcel and takes what else is queued, up to the limits. The batch is empty if nothing came for a while.
+    ///
+    /// Returns `None` if the queue is closed and empty.
+    fn next_batch(&mut self) -> Option<Batch> {
+        let options = *self.options.lock();
+        let mut batch = Batch::default();
+        let first = match self.carry.take() {
+            Some(parcel) => Ok(parcel),
+            None => self.intake.queue().get_timeout(MAINTENANCE).inspect(|parcel| self.intake.taken(parcel)),
+        };
+        match first {
+            Ok(parcel) => self.add(&mut batch, parcel, &options),
+            Err(GetError::Empty) => return Some(batch),
+            Err(_) => return None,
         }
-        self.sink_abandoned = true;
-        self.spill.add(batch)?;
-        self.counts.unstored.fetch_add(batch.len() as u64, Ordering::AcqRel);
-        Ok(())
+        let until = time::now().checked_add(options.linger);
+        while self.carry.is_none() && batch.len() < options.messages && batch.bytes() < options.bytes {
+            let next = match until {
+                Some(until) if !options.linger.is_zero() => self.intake.queue().get_deadline(until).ok(),
+                _ => self.intake.queue().try_get().ok(),
+            };
+            let Some(parcel) = next else { break };
+            self.intake.taken(&parcel);
+            self.add(&mut batch, parcel, &options);
+        }
+        Some(batch)
     }
 
-    /// Retries until the sink has stored the batch; after the stop, only a few times.
-    fn store_in_sink(&mut self, batch: &[Arrival]) -> Result<(), SinkAbandoned> {
-        let mut retries: Option<Retries> = None;
-        while let Err(error) = self.sink.store(batch) {
-            if let Some(line) = self.failures.failed(&error.to_string(), time::now()) {
-                log::warn!("{line}");
+    /// Adds the parcel to the batch, up to the maximum number of messages; carries the rest over.
+    fn add(&mut self, batch: &mut Batch, mut parcel: Parcel, options: &BatchOptions) {
+        self.carry = parcel.split_off(options.messages.max(1).saturating_sub(batch.len()));
+        batch.push(parcel);
+    }
+
+    /// Stores the batch in the sink, or keeps it elsewhere if the sink fails until the deadline.
+    fn store(&mut self, batch: &Batch) -> std::io::Result<()> {
+        if !self.abandoned {
+            if let Some(stored) = self.store_in_sink(batch) {
+                self.settle(batch, &stored);
+                return Ok(());
             }
-            retries.get_or_insert_default().pause(&self.stop)?;
+            self.abandoned = true;
         }
-        if let Some(line) = self.failures.stored(time::now()) {
-            log::warn!("{line}");
+        // An acknowledged sender keeps its messages: it is told that they are not stored.
+        let kept: Vec<&Parcel> = batch.parcels().iter().filter(|it| it.receipt().is_none()).collect();
+        let outcome = if kept.is_empty() { Ok(()) } else { self.unstored.add(&kept) };
+        self.intake.books().update(|accounts| {
+            for parcel in batch.parcels() {
+                let (account, count) = (accounts.of(parcel.source()), parcel.len() as u64);
+                account.in_flight -= count;
+                match (parcel.receipt(), &outcome) {
+                    (Some(_), _) => account.shed += count,
+                    (None, Ok(())) => account.unstored += count,
+                    (None, Err(_)) => {} // lost, as the account shows
+                }
+            }
+        });
+        let failure = Settlement { failure: Some(Failure::Unavailable), ..Settlement::default() };
+        acknowledge(batch.parcels().iter().map(|parcel| (parcel, failure.clone())));
+        outcome
+    }
+
+    /// Retries until the sink has stored the batch. Returns `None` if it fails until the deadline after the stop.
+    fn store_in_sink(&mut self, batch: &Batch) -> Option<Stored> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.sink.store(batch) {
+                Ok(stored) => {
+                    if let Some(line) = self.failures.stored(time::now()) {
+                        log::warn!("{line}");
+                    }
+                    return Some(stored);
+                }
+                Err(error) => {
+                    if let Some(line) = self.failures.failed(&error.to_string(), time::now()) {
+                        log::warn!("{line}");
+                    }
+                }
+            }
+            if self.stop.is_over() {
+                return None;
+            }
+            if self.stop.event.is_set() {
+                thread::sleep(pause.min(Duration::from_millis(200)));
+            } else {
+                self.stop.event.wait_timeout(pause);
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        Ok(())
     }
 
-    fn spill_message(&self) -> Option<String> {
-        let count = self.counts.unstored.load(Ordering::Acquire);
-        let files = self.spill.files();
-        (count > 0).then(|| {
-            format!("{count} messages could not be stored and were written to {files}, as lines of JSON")
-        })
-    }
-}
-
-/// The retries of a batch that the sink failed to store.
-struct Retries {
-    pause: Duration,
-    last_attempts: u32,
-}
-
-/// The sink has failed its last attempt.
-struct SinkAbandoned;
-
-impl Default for Retries {
-    fn default() -> Self {
-        Self { pause: FIRST_PAUSE, last_attempts: LAST_ATTEMPTS }
-    }
-}
-
-impl Retries {
-    /// Waits before the next attempt, if one is left.
-    fn pause(&mut self, stop: &Event) -> Result<(), SinkAbandoned> {
-        if stop.is_set() {
-            self.last_attempts = self.last_attempts.checked_sub(1).ok_or(SinkAbandoned)?;
-            thread::sleep(LAST_PAUSE);
-        } else {
-            stop.wait_timeout(self.pause);
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    /// Counts the stored messages and settles the receipts.
+    fn settle(&self, batch: &Batch, stored: &Stored) {
+        let mut exceptions = stored.exceptions.iter().peekable();
+        let mut begin = 0;
+        let mut settled: Vec<(&Parcel, Settlement)> = Vec::with_capacity(batch.parcels().len());
+        for parcel in batch.parcels() {
+            let end = begin + parcel.len();
+            let mut settlement = Settlement::default();
+            for (index, row) in parcel.rows().enumerate() {
+                if let Content::Rejected { reason, .. } = row.content {
+                    settlement.rejected.push((index, reason.to_string()));
+                }
+            }
+            while let Some((index, outcome)) = exceptions.next_if(|(index, _)| *index < end) {
+                let index = index - begin;
+                match outcome {
+                    RowOutcome::Duplicate => {
+                        settlement.duplicates += 1;
+                        settlement.rejected.retain(|(rejected, _)| *rejected != index);
+                    }
+                    RowOutcome::Refused(reason) => settlement.rejected.push((index, reason.clone())),
+                    RowOutcome::OutOfSequence { expected } => {
+                        settlement.failure = Some(Failure::OutOfSequence { expected: *expected });
+                    }
+                }
+            }
+            settlement.rejected.sort();
+            settlement.stored =
+                parcel.len() as u64 - settlement.duplicates - settlement.rejected.len() as u64;
+            begin = end;
+            settled.push((parcel, settlement));
         }
-        Ok(())
+        self.intake.books().update(|accounts| {
+            for (parcel, settlement) in &settled {
+                let account = accounts.of(parcel.source());
+                account.in_flight -= parcel.len() as u64;
+                if settlement.failure.is_some() {
+                    account.shed += parcel.len() as u64;
+                } else {
+                    account.stored += settlement.stored;
+                    account.duplicate += settlement.duplicates;
+                    account.rejected += settlement.rejected.len() as u64;
+                }
+            }
+        });
+        acknowledge(settled);
     }
 }
 
-/// Shuts the queue down when the writer terminates, so that no thread blocks on it forever.
+/// Settles the receipts of the parcels that have one.
+fn acknowledge<'a>(settled: impl IntoIterator<Item = (&'a Parcel, Settlement)>) {
+    let mut receivers: Vec<Arc<dyn Acknowledge>> = Vec::new();
+    for (parcel, mut settlement) in settled {
+        let Some(receipt) = parcel.receipt() else { continue };
+        if settlement.failure.is_some() {
+            settlement = Settlement { failure: settlement.failure, ..Settlement::default() };
+        }
+        receipt.settle(settlement);
+        if !receivers.iter().any(|known| Arc::ptr_eq(known, receipt.receiver())) {
+            receivers.push(receipt.receiver().clone());
+        }
+    }
+    for receiver in receivers {
+        receiver.flush();
+    }
+}
+
+/// Closes the queue when the writer terminates, so that no source blocks on it forever.
 ///
-/// In a normal stop, the queue is shut down and empty by then. If the writer panicked, blocked sources get an error, and the messages in
-/// the queue are lost; the account shows this, since they count as received.
-struct CloseOnDrop {
-    queue: Arc<Queue<Arrival>>,
-    stop: Arc<Event>,
-}
+/// If the writer panicked, the messages in the queue are lost; the account shows this, since they stay in it.
+struct CloseOnDrop(Intake);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.stop.set();
-        drop(self.queue.shutdown_now());
+        self.0.close();
+        while let Ok(parcel) = self.0.queue().try_get() {
+            self.0.taken(&parcel);
+            self.0.books().update(|accounts| {
+                let account: &mut Account = accounts.of(parcel.source());
+                account.in_flight -= parcel.len() as u64;
+            });
+            let failure = Settlement { failure: Some(Failure::Unavailable), ..Settlement::default() };
+            acknowledge(std::iter::once((&parcel, failure)));
+        }
     }
 }
-
 /// Decides which failures of the sink are logged.
 ///
 /// On a disk that is almost full, success and failure alternate, and a line for each would hide all others.

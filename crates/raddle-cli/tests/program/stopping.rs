@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use raddle::{JoinHandle, Thread};
-use raddle_ingest::{Burst, SendError};
+use raddle_ingest::old::{Burst, SendError};
 
 use crate::support::{Ended, Ingest, Scratch, check_prefixes, number, until, within_limit};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use raddle_ingest::{Burst, PipelineOptions, SqliteSink, TcpOptions, verify};
+use raddle_ingest::old::{Burst, PipelineOptions, SqliteSink, TcpOptions, verify};
 
 use crate::support::{Running, Scratch, number, open, send, texts, until, within_limit};
 

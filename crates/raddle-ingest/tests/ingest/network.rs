@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use raddle::{Event, Thread, thread, time};
-use raddle_ingest::{Burst, Outcome, PipelineOptions, SqliteSink, TcpOptions, verify};
+use raddle_ingest::old::{Burst, Outcome, PipelineOptions, SqliteSink, TcpOptions, verify};
 
 use crate::support::{Running, Scratch, number, rejected, send, texts, until, within_limit};
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use raddle::{Event, Mutex, Semaphore};
-use raddle_ingest::{Arrival, Burst, PipelineOptions, Sink, StoreError, TcpOptions};
+use raddle_ingest::old::{Arrival, Burst, PipelineOptions, Sink, StoreError, TcpOptions};
 
 use crate::support::{Running, Scratch, all_texts, send, until, within_limit};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use raddle::thread::{self, JoinError, JoinTimeoutError};
 use raddle::{Event, Thread};
-use raddle_ingest::{
+use raddle_ingest::old::{
     Account, Arrival, Burst, Content, Outcome, Pipeline, PipelineOptions, Rejected, SendError, Sink,
     SqliteSink, TcpOptions, TcpSource,
 };

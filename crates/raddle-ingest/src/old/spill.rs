@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::arrival::{Arrival, micros};
+use crate::old::arrival::{Arrival, micros};
 
 /// A file of JSON lines, one per message, created with the first message.
 ///

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use raddle::{Event, time};
 
-use crate::arrival::{Arrival, Content};
-use crate::intake::{Intake, WriterGoneError};
-use crate::lines::{Ending, Lines};
-use crate::wake::{Wake, readable_within};
+use crate::old::arrival::{Arrival, Content};
+use crate::old::intake::{Intake, WriterGoneError};
+use crate::old::lines::{Ending, Lines};
+use crate::old::wake::{Wake, readable_within};
 
 /// Buffers start small, since idle connections should use little memory, and grow while reads fill them.
 const FIRST_READ: usize = 4 << 10;

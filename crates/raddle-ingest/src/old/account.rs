@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Counts what became of the received messages.
 ///
 /// ```
-/// use raddle_ingest::Account;
+/// use raddle_ingest::old::Account;
 ///
 /// let account = Account { received: 10, stored: 8, rejected: 2, unstored: 0 };
 /// assert!(account.balances());

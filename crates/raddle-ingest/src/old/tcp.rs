@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use raddle::{Event, JoinHandle, Thread, time};
 
-use crate::connection::{Common, Connection};
-use crate::intake::Intake;
-use crate::source::Source;
-use crate::wake::{Wake, readable_within};
+use crate::old::connection::{Common, Connection};
+use crate::old::intake::Intake;
+use crate::old::source::Source;
+use crate::old::wake::{Wake, readable_within};
 
 /// Length of the queue of connections that are not accepted yet.
 const BACKLOG: i32 = 4096;

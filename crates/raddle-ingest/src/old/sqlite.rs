@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use crate::arrival::{Arrival, micros};
-use crate::schema::{self, FileId, OpenError, Purpose};
-use crate::sink::{Sink, StoreError};
+use crate::old::arrival::{Arrival, micros};
+use crate::old::schema::{self, FileId, OpenError, Purpose};
+use crate::old::sink::{Sink, StoreError};
 
 /// Allocates ids for a batch and returns the last. No id is allocated twice, and none that a row inserted by hand has.
 const ALLOCATE_IDS: &str = "
@@ -129,9 +129,9 @@ mod tests {
     use raddle::{Event, thread};
 
     use super::*;
-    use crate::intake::Intake;
-    use crate::pipeline::{Pipeline, PipelineOptions};
-    use crate::source::Source;
+    use crate::old::intake::Intake;
+    use crate::old::pipeline::{Pipeline, PipelineOptions};
+    use crate::old::source::Source;
 
     /// A sink whose file cannot grow while `room` is false.
     struct OnDisk {

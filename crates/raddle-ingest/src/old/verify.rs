@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::send::Burst;
+use crate::old::send::Burst;
 
 /// Verifies that the database at `path` contains exactly the messages of `burst`: each text once, those of each connection in
 /// the order in which they were sent, and none rejected.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use raddle::Event;
 
-use crate::intake::Intake;
+use crate::old::intake::Intake;
 
 /// Receives messages until it is stopped.
 pub trait Source: Send + 'static {

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::arrival::{Content, Reason, Rejected};
+use crate::old::arrival::{Content, Reason, Rejected};
 
 /// The end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Ending {
 /// oversized line is counted and discarded, and the line is one rejected message.
 ///
 /// ```
-/// use raddle_ingest::{Ending, Lines};
+/// use raddle_ingest::old::{Ending, Lines};
 ///
 /// let (mut lines, mut texts) = (Lines::new(100), Vec::new());
 /// lines.feed(b"first\r\nsec", |content| texts.push(content.unwrap()));

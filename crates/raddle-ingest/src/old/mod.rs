@@ -1,0 +1,30 @@
+//! The previous pipeline, until the new one has replaced it.
+mod account;
+mod arrival;
+mod connection;
+mod intake;
+mod lines;
+mod pipeline;
+mod schema;
+mod send;
+mod sink;
+mod source;
+mod spill;
+mod sqlite;
+mod tcp;
+mod verify;
+mod wake;
+mod writer;
+
+pub use account::Account;
+pub use arrival::{Arrival, Content, Reason, Rejected};
+pub use intake::{Intake, WriterGoneError};
+pub use lines::{Ending, Lines};
+pub use pipeline::{Outcome, Pipeline, PipelineOptions, Progress};
+pub use schema::OpenError;
+pub use send::{Burst, SendError};
+pub use sink::{Sink, StoreError};
+pub use source::Source;
+pub use sqlite::SqliteSink;
+pub use tcp::{TcpOptions, TcpSource};
+pub use verify::{MismatchError, verify};
