@@ -144,9 +144,14 @@ pub(crate) fn report_shortage(what: &str, error: &io::Error) {
 /// Runs `code` of the user and reports its panic.
 pub(crate) fn guarded(what: &str, code: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
-        report_call(&format!("{what} in thread \"{}\"", rt::record().name()), &*payload);
-        dispose(payload);
+        report_and_dispose(what, payload);
     }
+}
+
+#[cold]
+fn report_and_dispose(what: &str, payload: Box<dyn Any + Send>) {
+    report_call(&format!("{what} in thread \"{}\"", rt::record().name()), &*payload);
+    dispose(payload);
 }
 
 /// Drops a value of the user and reports a panic of its destructor.

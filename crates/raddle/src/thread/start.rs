@@ -302,10 +302,15 @@ fn short_name(function: &str) -> &str {
 /// assert_eq!(error.into_inner()(), 42); // the closure is intact
 /// ```
 pub struct SpawnError<F> {
+    failure: SpawnFailure,
+    closure: F,
+}
+
+/// A [`SpawnError`] without its closure, so that its code exists once.
+struct SpawnFailure {
     spawned: Spawned,
     name: Option<Box<str>>,
     cause: io::Error,
-    closure: F,
 }
 
 /// What failed to start.
@@ -346,12 +351,12 @@ impl From<ProgramEnding> for io::Error {
 
 impl<F> SpawnError<F> {
     pub(crate) fn new(spawned: Spawned, name: Option<Box<str>>, cause: io::Error, closure: F) -> Self {
-        Self { spawned, name, cause, closure }
+        Self { failure: SpawnFailure { spawned, name, cause }, closure }
     }
 
     /// The same error, with another closure.
     pub(crate) fn with_closure<G>(self, closure: G) -> SpawnError<G> {
-        SpawnError { spawned: self.spawned, name: self.name, cause: self.cause, closure }
+        SpawnError { failure: self.failure, closure }
     }
 
     /// Returns the closure that was to run.
@@ -380,7 +385,7 @@ impl<F> SpawnError<F> {
     /// assert_eq!(error.name(), Some("huge"));
     /// ```
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.failure.name.as_deref()
     }
 
     /// Returns the cause, usually the operating system's error.
@@ -394,9 +399,11 @@ impl<F> SpawnError<F> {
     /// assert_eq!(error.io_error().kind(), ErrorKind::InvalidInput);
     /// ```
     pub fn io_error(&self) -> &io::Error {
-        &self.cause
+        &self.failure.cause
     }
+}
 
+impl SpawnFailure {
     fn remedy(&self) -> &'static str {
         match self.cause.get_ref() {
             Some(cause) if cause.is::<ProgramEnding>() => {
@@ -410,7 +417,7 @@ impl<F> SpawnError<F> {
     }
 }
 
-impl<F> fmt::Display for SpawnError<F> {
+impl fmt::Display for SpawnFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "failed to start {}", self.spawned.as_str())?;
         if let Some(name) = &self.name {
@@ -420,19 +427,25 @@ impl<F> fmt::Display for SpawnError<F> {
     }
 }
 
+impl<F> fmt::Display for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
 impl<F> fmt::Debug for SpawnError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpawnError")
-            .field("spawned", &self.spawned)
-            .field("name", &self.name)
-            .field("cause", &self.cause)
+            .field("spawned", &self.failure.spawned)
+            .field("name", &self.failure.name)
+            .field("cause", &self.failure.cause)
             .finish_non_exhaustive()
     }
 }
 
 impl<F> std::error::Error for SpawnError<F> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.cause)
+        Some(&self.failure.cause)
     }
 }
 
@@ -451,7 +464,7 @@ impl<F> std::error::Error for SpawnError<F> {
 /// ```
 impl<F> From<SpawnError<F>> for io::Error {
     fn from(error: SpawnError<F>) -> Self {
-        io::Error::new(error.cause.kind(), error.to_string())
+        io::Error::new(error.failure.cause.kind(), error.to_string())
     }
 }
 

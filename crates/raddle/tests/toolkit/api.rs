@@ -264,35 +264,35 @@ mod traits {
 
     type Items = std::vec::IntoIter<u8>;
 
-    /// Whether a type without parameters implements a trait.
-    macro_rules! implements {
-        ($type:ty: $trait:ident) => {{
-            struct Of<T: ?Sized>(PhantomData<T>);
-            #[allow(dead_code, reason = "some types implement it")]
-            trait Otherwise {
-                const ANSWER: bool = false;
-            }
-            impl<T: ?Sized> Otherwise for Of<T> {}
-            #[allow(dead_code, reason = "not every type implements it")]
-            impl<T: ?Sized + $trait> Of<T> {
-                const ANSWER: bool = true;
-            }
-            <Of<$type>>::ANSWER
-        }};
+    /// The constant that applies where the inherent one of [`Is`] does not.
+    trait Otherwise {
+        const ANSWER: bool = false;
     }
 
-    macro_rules! auto_traits {
-        ($type:ty) => {{
-            let all = [
-                ("Send", implements!($type: Send)),
-                ("Sync", implements!($type: Sync)),
-                ("Unpin", implements!($type: Unpin)),
-                ("UnwindSafe", implements!($type: UnwindSafe)),
-                ("RefUnwindSafe", implements!($type: RefUnwindSafe)),
-            ];
-            let names: Vec<_> = all.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
-            names.join(" ")
-        }};
+    /// `Is<T, N>::ANSWER` tells whether `T`, a type without parameters, implements the trait of number `N`.
+    struct Is<T, const TRAIT: usize>(PhantomData<T>);
+
+    impl<T, const TRAIT: usize> Otherwise for Is<T, TRAIT> {}
+
+    macro_rules! traits {
+        ($($number:literal $trait:ident),*) => {
+            $(impl<T: $trait> Is<T, $number> {
+                const ANSWER: bool = true;
+            })*
+
+            macro_rules! auto_traits {
+                ($type:ty) => {
+                    names([$((stringify!($trait), <Is<$type, $number>>::ANSWER)),*])
+                };
+            }
+        };
+    }
+
+    traits!(0 Send, 1 Sync, 2 Unpin, 3 UnwindSafe, 4 RefUnwindSafe);
+
+    fn names(all: [(&str, bool); 5]) -> String {
+        let names: Vec<_> = all.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
+        names.join(" ")
     }
 
     macro_rules! table {
