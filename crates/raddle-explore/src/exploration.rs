@@ -117,8 +117,9 @@ impl Exploration {
 
     /// Runs the whole search. A program that is not repeatable is a failure.
     fn search(&self, stop: bool) -> Survey {
-        let Some((mut survey, not_repeated)) = self.search_all(stop) else {
-            return self.with_arrivals().search(stop);
+        let (mut survey, not_repeated) = match self.search_all(stop) {
+            Ok(found) => found,
+            Err(rules) => return self.with(rules).search(stop),
         };
         if let Some(choices) = not_repeated
             && survey.first.is_none()
@@ -129,19 +130,18 @@ impl Exploration {
         survey
     }
 
-    /// The same exploration, in which enqueueing as a waiter is a step of its own.
-    fn with_arrivals(&self) -> Self {
+    fn with(&self, rules: Rules) -> Self {
         let mut with = self.clone();
-        with.options.rules.arrivals = true;
+        with.options.rules = rules;
         with
     }
 
     /// Returns the result, and choices after which the program did not repeat itself.
     ///
-    /// Returns `None` if the program reads the number of waiters: the search must begin again with
-    /// [arrivals](Self::with_arrivals).
+    /// # Errors
+    /// Returns other rules if the program [requires](required_by) them: the search must begin again with these.
     #[expect(clippy::disallowed_methods, reason = "the search is limited in real time")]
-    fn search_all(&self, stop: bool) -> Option<(Survey, Option<Vec<usize>>)> {
+    fn search_all(&self, stop: bool) -> Result<(Survey, Option<Vec<usize>>), Rules> {
         let runner = &self.runner;
         let options = &self.options;
         let bound = options.preemption_bound.unwrap_or(usize::MAX);
@@ -155,8 +155,9 @@ impl Exploration {
             && began.elapsed() < options.max_time
         {
             let (trace, strategy) = portfolio.run(runner, options.rules);
-            if trace.reads_waiters && !options.rules.arrivals {
-                return None;
+            let required = required_by(&trace, options.rules);
+            if required != options.rules {
+                return Err(required);
             }
             survey.executions += 1;
             bounded |= trace.bounded;
@@ -164,7 +165,7 @@ impl Exploration {
             interleaved = interleaved || trace.interleaves();
             options.observer.iter().for_each(|observer| observer.see(end_of(&trace)));
             if portfolio.diverged() {
-                return Some((survey, Some(trace.choices)));
+                return Ok((survey, Some(trace.choices)));
             }
             if trace.failure.is_some() {
                 survey.failures += 1;
@@ -184,7 +185,7 @@ impl Exploration {
         survey.independent = several && !interleaved && survey.classes <= 1;
         survey.exhausted = portfolio.is_exhausted() && portfolio.is_complete() && !bounded;
         let not_repeated = first.filter(|first| survey.failures == 0 && !self.is_repeated(first));
-        Some((survey, not_repeated.map(|first| first.choices)))
+        Ok((survey, not_repeated.map(|first| first.choices)))
     }
 
     /// Whether the program, run once more, takes the same steps as in its first execution. Otherwise no result of the
@@ -282,9 +283,9 @@ impl Exploration {
     fn replay_token(&self, token: &Token) -> Result<Survey, String> {
         let rules = Rules { record: true, ..self.options.rules };
         let (mut trace, mut policy) = self.runner.run(rules, Replay::new(token.choices.clone()));
-        if trace.reads_waiters {
-            let rules = Rules { arrivals: true, ..rules };
-            (trace, policy) = self.runner.run(rules, Replay::new(token.choices.clone()));
+        let required = required_by(&trace, rules);
+        if required != rules {
+            (trace, policy) = self.runner.run(required, Replay::new(token.choices.clone()));
         }
         let changed = policy.diverged || fingerprint(&trace, token.steps) != token.fingerprint;
         if trace.failure.is_none() {
@@ -299,6 +300,15 @@ impl Exploration {
         survey.first = survey.first.map(|report| Box::new(report.replayed().warning(warning)));
         Ok(survey)
     }
+}
+
+/// The rules by which the steps of a program are explored that did this: if it reads the number of waiters, enqueueing
+/// as one is a step of its own; if it reads the clock, it matters when a deadline is computed. Both would multiply the
+/// schedules of other programs.
+fn required_by(trace: &Trace, rules: Rules) -> Rules {
+    let arrivals = rules.arrivals || trace.reads_waiters;
+    let deadlines = rules.deadlines || trace.reads_clock;
+    Rules { arrivals, deadlines, ..rules }
 }
 
 /// How an execution ended, for an observer.

@@ -154,6 +154,8 @@ pub(crate) struct Rules {
     pub(crate) races: bool,
     /// Enqueueing as a waiter is a step of its own.
     pub(crate) arrivals: bool,
+    /// Computing a deadline reads the clock.
+    pub(crate) deadlines: bool,
     /// Record what a report needs.
     pub(crate) record: bool,
 }
@@ -174,6 +176,7 @@ impl Default for Rules {
             panics_allowed: false,
             races: false,
             arrivals: false,
+            deadlines: false,
             record: false,
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! In production this is the clock of the operating system: [`now`] is [`Instant::now`] and [`sleep`] is
 //! [`std::thread::sleep`]. Under an explorer it is the clock of the execution. That clock is virtual. It advances when a
-//! sleep ends or a wait times out, which an explorer may let happen between any two steps, and a sleep takes no real time. A
-//! program that reads the time through this module can therefore be explored, and its tests are deterministic.
+//! sleep ends or a wait times out, which an explorer may let happen between any two steps, and while a thread polls it. A
+//! sleep takes no real time. A program that reads the time through this module can therefore be explored, and its tests are
+//! deterministic.
 //!
 //! # Examples
 //! ```

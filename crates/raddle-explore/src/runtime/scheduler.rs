@@ -20,7 +20,7 @@ use raddle::rt::{Abandoned, Kind, Memory, Object, Op, Place, Program, Scheduler,
 
 use super::current::{CURRENT, EVALUATING};
 use super::execution::Execution;
-use super::objects::{Access, CLOCK, Mode};
+use super::objects::{Access, Mode};
 use super::panic_hook;
 use super::record::{Failure, Hold};
 use super::run_token::{Arrival, evaluate};
@@ -64,6 +64,9 @@ impl Scheduler for Execution {
         let access = state.access(op);
         drop(state);
         self.arrive(Arrival { status, op: Some(*op), access, ready: None });
+        if op.kind == Kind::Clock {
+            self.lock().polls_clock(CURRENT.get(), op);
+        }
     }
 
     fn point_until(&self, op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
@@ -251,13 +254,20 @@ impl Scheduler for Execution {
 
     fn now(&self) -> Instant {
         let mut state = self.lock();
-        state.touches(Access { object: CLOCK, mode: Mode::Read });
+        state.reads_clock = true;
+        state.reads_time();
         self.began + state.clock
     }
 
-    /// Does not read the clock: the result is used as a deadline only, and deadlines may expire at any time.
+    /// Under [`Time::Explored`], a deadline may expire at any time, so its value matters only in programs that read the
+    /// clock: what it was computed from decides how far the clock advances. Under [`Time::Quiescent`], the clock
+    /// advances only when every task waits for it, so no other order of steps computes another deadline.
     fn deadline(&self, timeout: Duration) -> Option<Instant> {
-        (self.began + self.lock().clock).checked_add(timeout)
+        let mut state = self.lock();
+        if self.rules.deadlines && self.rules.time == Time::Explored {
+            state.reads_time();
+        }
+        (self.began + state.clock).checked_add(timeout)
     }
 
     fn idle_deadline(&self, _: Duration) -> Option<Instant> {

@@ -67,6 +67,8 @@ pub(crate) struct ExecutionState {
     pub(crate) finished: bool,
     /// The program read a number of waiters.
     pub(crate) reads_waiters: bool,
+    /// The program, or a timer service, read the clock.
+    pub(crate) reads_clock: bool,
     /// How many tasks in a row could not be unwound.
     pub(crate) stalled: usize,
     pub(crate) records: Vec<StepRecord>,
@@ -107,6 +109,7 @@ impl ExecutionState {
             bounded: false,
             finished: false,
             reads_waiters: false,
+            reads_clock: false,
             stalled: 0,
             records: Vec::new(),
             waits: Vec::new(),
@@ -182,6 +185,16 @@ impl ExecutionState {
             && let Some(event) = self.events.last_mut()
         {
             event.touches(access);
+        }
+    }
+
+    /// Records that the current step reads the clock, also if a task does so in a poll round: it runs after this step
+    /// and before the next choice.
+    pub(super) fn reads_time(&mut self) {
+        if !self.ending
+            && let Some(event) = self.events.last_mut()
+        {
+            event.touches(Access { object: CLOCK, mode: Mode::Read });
         }
     }
 
@@ -278,6 +291,25 @@ impl ExecutionState {
 }
 
 impl ExecutionState {
+    /// Advances the clock if `thread` polls it on one line of the program while it stands still, by twice as much each
+    /// time: a loop that waits for a moment terminates.
+    pub(super) fn polls_clock(&mut self, thread: usize, op: &Op) {
+        const MAX_DOUBLINGS: u32 = 36;
+        let clock = self.clock;
+        let polls = &mut self.tasks[thread].clock_polls;
+        if polls.clock != clock {
+            polls.clock = clock;
+            polls.reads.clear();
+        }
+        let reads = polls.reads.entry((op.at.line(), op.at.column())).or_default();
+        *reads += 1;
+        if *reads > MAX_POLLS && !self.ending {
+            self.clock += Duration::from_millis(1 << polls.advances.min(MAX_DOUBLINGS));
+            polls.advances += 1;
+            self.touches(Access { object: CLOCK, mode: Mode::Write });
+        }
+    }
+
     pub(super) fn set_status(
         &mut self,
         me: usize,

@@ -57,6 +57,17 @@ pub(crate) struct LentLock {
     pub(crate) object: u32,
 }
 
+/// How a task has polled the clock.
+#[derive(Debug, Default)]
+pub(crate) struct ClockPolls {
+    /// The time that it read last.
+    pub(crate) clock: Duration,
+    /// How often it read this time on each line of the program.
+    pub(crate) reads: HashMap<(u32, u32), usize>,
+    /// How often the clock was advanced for it.
+    pub(crate) advances: u32,
+}
+
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) name: String,
@@ -94,6 +105,7 @@ pub(crate) struct Task {
     pub(crate) panicked_at: Option<usize>,
     /// How often it polled an object on a line of the program since another task took a step.
     pub(crate) polls: HashMap<(usize, u32, u32), usize>,
+    pub(crate) clock_polls: ClockPolls,
     /// The program may end.
     pub(crate) may_exit: bool,
     /// Values noted before its first step.
@@ -126,6 +138,7 @@ impl Task {
             spurious: 0,
             panicked_at: None,
             polls: HashMap::new(),
+            clock_polls: ClockPolls::default(),
             may_exit: false,
             notes: Vec::new(),
             unwind_attempts: 0,

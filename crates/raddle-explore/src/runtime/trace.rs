@@ -10,6 +10,7 @@ use super::state::ExecutionState;
 use super::task::Task;
 
 /// What an execution did.
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(crate) struct Trace {
     pub(crate) events: Vec<Event>,
     pub(crate) objects: Objects,
@@ -25,6 +26,8 @@ pub(crate) struct Trace {
     pub(crate) bounded: bool,
     /// The program read a number of waiters, so the order in which they enqueued matters.
     pub(crate) reads_waiters: bool,
+    /// The program read the clock, so it matters when a deadline is computed.
+    pub(crate) reads_clock: bool,
     pub(crate) records: Vec<StepRecord>,
     pub(crate) waits: Vec<BlockedTask>,
     /// The next steps of all tasks when the execution ended.
@@ -55,6 +58,7 @@ impl Trace {
             redundant: state.redundant,
             bounded: state.bounded,
             reads_waiters: state.reads_waiters,
+            reads_clock: state.reads_clock,
             records: take(&mut state.records),
             waits: take(&mut state.waits),
             pending,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raddle::rt::{self, Kind, Op};
 use raddle::time;
@@ -246,6 +246,59 @@ fn clock_can_advance_between_two_reads() {
         });
     });
     outcome.assert_exhausted();
+}
+
+#[test]
+fn moment_at_which_a_deadline_is_computed_decides() {
+    // How far the clock advances depends on whether the other sleep has ended before the second one begins.
+    assert_both("sleeps", || {
+        let cell = Shared::new(0);
+        thread::scope(|s| {
+            s.spawn(|| time::sleep(ms(5)));
+            let before = time::now();
+            cell.set(1);
+            time::sleep(ms(1));
+            assert!(time::now() - before < ms(6), "slept while the other thread had slept");
+        });
+    });
+}
+
+#[test]
+fn loop_that_polls_the_clock_terminates() {
+    let polls: [fn(Instant); 3] = [
+        |end| while time::now() < end {},
+        |end| {
+            while time::now() < end {
+                thread::yield_now();
+            }
+        },
+        |end| {
+            let lock = Lock::new();
+            while time::now() < end {
+                drop(lock.lock());
+            }
+        },
+    ];
+    for time in [Time::Explored, Time::Quiescent] {
+        for poll in polls {
+            let explorer = Explorer::new().time(time).strategy(Strategy::Dpor).max_executions(20);
+            let outcome = explorer.clone().run(move || poll(time::now() + Duration::from_hours(1)));
+            assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+            // Two of them, whose steps alternate, do so, too.
+            let outcome = explorer.run(move || {
+                let end = time::now() + Duration::from_hours(1);
+                thread::scope(|s| {
+                    s.spawn(move || poll(end));
+                    poll(end);
+                });
+            });
+            assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+        }
+    }
+    let endless = Explorer::new().max_steps(500).run(|| {
+        while time::now() >= rt::now() {} // for ever
+    });
+    assert_eq!(endless.expect_failure().kind(), "livelock");
 }
 
 #[test]

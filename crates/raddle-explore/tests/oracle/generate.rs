@@ -30,6 +30,7 @@ const FAMILIES: &[Family] = &[
     family(6, &[Op::Put, Op::Pop, Op::Put, Op::Pop, Op::Len, Op::Getters]),
     family(3, &[Op::Put, Op::Pop, Op::Done, Op::Drained, Op::Shut, Op::ShutNow]),
     family(3, &[Op::Join, Op::Alive, Op::Sleep, Op::Yield]),
+    family(2, &[Op::Now, Op::Now, Op::Sleep, Op::Get]),
     family(1, &[Op::PanicIf, Op::Set]),
     family(2, &[Op::Fulfil, Op::Future, Op::Settled, Op::Refuse]),
     family(1, &[Op::After, Op::Cancel, Op::Over]),
@@ -37,7 +38,7 @@ const FAMILIES: &[Family] = &[
 ];
 
 /// The index of the first family that only main can use.
-const SERVICES: usize = 14;
+const SERVICES: usize = 15;
 const CONDITIONS: usize = 5;
 
 struct Generator {
@@ -49,6 +50,8 @@ struct Generator {
     threads: usize,
     /// Whether blocking operations may have timeouts.
     limits: bool,
+    /// Whether any body may read the clock.
+    clock: bool,
     scoped: bool,
 }
 
@@ -77,8 +80,9 @@ pub(crate) fn generate(seed: u64) -> Program {
     };
     let queue = rng.usize(..QUEUES);
     let limits = rng.bool();
+    let clock = rng.u8(..4) == 0;
     let scoped = rng.u8(..5) == 0;
-    Generator { rng, families, queue, fulfilled: 0, threads, limits, scoped }.program()
+    Generator { rng, families, queue, fulfilled: 0, threads, limits, clock, scoped }.program()
 }
 
 impl Generator {
@@ -169,6 +173,7 @@ impl Generator {
             };
             let ops = if family >= SERVICES { FAMILIES[0].ops } else { FAMILIES[family].ops };
             let op = ops[self.rng.usize(..ops.len())];
+            let op = if self.clock && self.rng.u8(..4) == 0 { Op::Now } else { op };
             // The panic of a scoped thread is resumed by its scope, and would be main's.
             if (op == Op::Fulfil && self.fulfilled == 2) || (op == Op::PanicIf && (body == 0 || self.scoped))
             {

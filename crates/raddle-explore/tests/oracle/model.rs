@@ -449,6 +449,7 @@ impl<'a> Model<'a> {
         let place = instr.object();
         let value = match instr.op {
             Op::Get => world.cells[place].into(),
+            Op::Now => to_i16(world.clock.into()),
             Op::Set => {
                 world.cells[place] = second;
                 return NOTHING;

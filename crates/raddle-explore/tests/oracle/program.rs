@@ -83,6 +83,7 @@ ops! {
     Alive "alive" 1 false false,
     Sleep "sleep" 1 false false,
     Yield "yield" 0 false false,
+    Now "now" 0 false false,
     PanicIf "panic-if" 2 false false,
     After "timer" 2 false false,
     Cancel "timer-cancel" 1 false false,

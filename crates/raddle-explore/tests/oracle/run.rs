@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raddle::atomic::{AtomicI8, Ordering::SeqCst};
 use raddle::queue::{GetError, PutError};
@@ -10,7 +10,7 @@ use raddle::thread::{JoinError, JoinTimeoutError, Scope, ScopedJoinHandle, Threa
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, Held, JoinHandle, LifoQueue, Lock, LockGuard, Mutex,
     MutexGuard, PriorityQueue, Promise, Queue, RLock, RLockGuard, ReentrantMutex, ReentrantMutexGuard,
-    Semaphore, Shared, SimpleQueue, Thread, ThreadPoolExecutor, Timer, thread,
+    Semaphore, Shared, SimpleQueue, Thread, ThreadPoolExecutor, Timer, rt, thread, time,
 };
 use raddle_explore::{Explorer, Strategy};
 
@@ -187,6 +187,8 @@ struct Context {
     program: Arc<Program>,
     objects: Arc<Objects>,
     record: Arc<Record>,
+    /// The time at the start of the execution.
+    began: Instant,
     me: usize,
     /// The threads that were started before this one.
     threads: Vec<Option<ThreadHandle>>,
@@ -211,6 +213,7 @@ fn main(program: &Arc<Program>, objects: Arc<Objects>, record: &Arc<Record>) {
         program: program.clone(),
         objects,
         record: record.clone(),
+        began: rt::now(),
         me: 0,
         threads: vec![None; program.bodies.len()],
     };
@@ -356,6 +359,7 @@ impl Context {
                     How::Timeout(time) => yes(inner.wait(Some(ms(time)))),
                     _ => yes(inner.wait(None)),
                 }),
+                Op::Now => i16::try_from((time::now() - self.began).as_millis()).ok(),
                 Op::Notify => inner.as_mut().map(|inner| to_i16(inner.notify(instr.object()))),
                 _ => operate(instr, &objects),
             };
