@@ -108,7 +108,8 @@ impl Condition {
 
     /// Releases the lock, blocks until notified or for at most `timeout`, and reacquires the lock.
     ///
-    /// Returns whether the thread was notified. The reacquisition of the lock is not limited by the timeout.
+    /// Returns whether the thread was notified. The reacquisition of the lock is not limited by the timeout. A notification
+    /// that comes after the timeout and before the lock is reacquired counts as well: then this returns true.
     ///
     /// # Panics
     /// Panics as [`wait`](Condition::wait) does.
@@ -128,7 +129,8 @@ impl Condition {
 
     /// Releases the lock, blocks until notified or until `deadline`, and reacquires the lock.
     ///
-    /// Returns whether the thread was notified. The reacquisition of the lock is not limited by the deadline.
+    /// Returns whether the thread was notified. The reacquisition of the lock is not limited by the deadline. A notification
+    /// that comes after the deadline and before the lock is reacquired counts as well: then this returns true.
     ///
     /// # Panics
     /// Panics as [`wait`](Condition::wait) does.

@@ -68,71 +68,36 @@ impl<T: ?Sized> sealed::Unlock for MutexGuard<'_, T> {
     }
 }
 
-impl Held for LockGuard<'_> {
-    type Data = Self;
+/// A guard without data of its own: the lock it belongs to, and whether that is still held on its behalf.
+macro_rules! guard_without_data {
+    ($($guard:ty $([$parameter:ident])?: $lock:ident, $is_held:ident;)*) => {
+        $(impl$(<$parameter: ?Sized>)? Held for $guard {
+            type Data = Self;
 
-    fn data(&mut self) -> &mut Self {
-        self
-    }
+            fn data(&mut self) -> &mut Self {
+                self
+            }
+        }
+
+        impl$(<$parameter: ?Sized>)? sealed::Unlock for $guard {
+            #[track_caller]
+            fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
+                self.$lock().unlocked(f)
+            }
+
+            fn key(&self) -> usize {
+                std::ptr::from_ref(self.$lock()).addr()
+            }
+
+            fn is_held(&self) -> bool {
+                self.$lock().$is_held()
+            }
+        })*
+    };
 }
 
-impl sealed::Unlock for LockGuard<'_> {
-    #[track_caller]
-    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        self.lock().unlocked(f)
-    }
-
-    fn key(&self) -> usize {
-        std::ptr::from_ref(self.lock()) as usize
-    }
-
-    fn is_held(&self) -> bool {
-        self.lock().is_held()
-    }
-}
-
-impl Held for RLockGuard<'_> {
-    type Data = Self;
-
-    fn data(&mut self) -> &mut Self {
-        self
-    }
-}
-
-impl sealed::Unlock for RLockGuard<'_> {
-    #[track_caller]
-    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        self.lock().unlocked(f)
-    }
-
-    fn key(&self) -> usize {
-        std::ptr::from_ref(self.lock()) as usize
-    }
-
-    fn is_held(&self) -> bool {
-        self.lock().is_mine()
-    }
-}
-
-impl<T: ?Sized> Held for ReentrantMutexGuard<'_, T> {
-    type Data = Self;
-
-    fn data(&mut self) -> &mut Self {
-        self
-    }
-}
-
-impl<T: ?Sized> sealed::Unlock for ReentrantMutexGuard<'_, T> {
-    #[track_caller]
-    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        self.rlock().unlocked(f)
-    }
-
-    fn key(&self) -> usize {
-        std::ptr::from_ref(self.rlock()) as usize
-    }
-
-    fn is_held(&self) -> bool {
-        self.rlock().is_mine()
-    }
+guard_without_data! {
+    LockGuard<'_>: lock, is_held;
+    RLockGuard<'_>: lock, is_mine;
+    ReentrantMutexGuard<'_, T> [T]: rlock, is_mine;
 }

@@ -132,8 +132,7 @@ impl ThreadPoolExecutor {
 
     /// Submits a task and returns its future.
     ///
-    /// If the task queue is [full](ThreadPoolBuilder::queue_limit), blocks until there is space. If the pool does not
-    /// accept the task, because it is shut down or broken, the future fails at once.
+    /// If the task queue is [full](ThreadPoolBuilder::queue_limit), blocks until there is space.
     ///
     /// The result is `#[must_use]`, since an error that the task returns is in it:
     ///
@@ -148,6 +147,12 @@ impl ThreadPoolExecutor {
     /// # Memory ordering
     /// What happened before the submission happens before the task. What the task did happens before the return of every
     /// method that finds the future done.
+    ///
+    /// # Errors
+    /// If the pool does not accept the task, the future fails at once, with an error that names the reason: the pool is shut
+    /// down or broken, no worker can be spawned, or the task queue is full and every worker of the pool waits for the pool,
+    /// which is [`FutureError::Deadlock`](crate::future::FutureError::Deadlock). [`try_submit`](Self::try_submit),
+    /// [`submit_timeout`](Self::submit_timeout) and [`execute`](Self::execute) return the task instead.
     ///
     /// # Examples
     /// ```

@@ -1,4 +1,9 @@
 //! The current operation: recorded by the thread when it reports the operation, and read by the watch when it waits.
+//!
+//! These are thread-locals rather than parameters because the seam is the futex's: [`wait`](super::wait) has a word, a value
+//! and a deadline. Between an operation and its waits lie a wait queue or a `RawMutex`, which serve locks that are not
+//! reported at all, and, for a primitive outside this crate, code that knows nothing of the watch. They are read only while
+//! the watch is on.
 
 use std::cell::Cell;
 

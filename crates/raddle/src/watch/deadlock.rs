@@ -176,10 +176,12 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
+/// Returns the states of all threads in the order in which they were started, the toolkit's own threads last.
 fn all_threads(table: &Table, program: &Program) -> Vec<ThreadState> {
     let view = View::of(program);
-    let threads = table.all().filter(|waiting| waiting.is_relevant());
-    threads.map(|waiting| view.waiting(waiting)).collect()
+    let mut threads: Vec<_> = table.all().filter(|waiting| waiting.is_relevant()).collect();
+    threads.sort_by_key(|waiting| (waiting.thread.internal, waiting.thread.ident));
+    threads.into_iter().map(|waiting| view.waiting(waiting)).collect()
 }
 
 /// Returns the remedy for a deadlock, or `None` if another of the threads will apply it: one where a panic helps.

@@ -17,7 +17,8 @@ use crate::thread;
 pub struct Dump {
     /// Whether the watch is on. If not, waits and held locks are unknown, and all threads seem to run.
     pub is_watched: bool,
-    /// The main thread, and then the other threads that raddle knows, in the order in which it came to know them.
+    /// The main thread, then the other threads that raddle knows, in the order in which it came to know them, and then the
+    /// threads that raddle has started for itself.
     pub threads: Vec<ThreadState>,
     /// The identifiers in the operating system of the threads that raddle does not know, where available.
     pub unknown: Vec<u64>,
@@ -52,7 +53,8 @@ pub fn dump() -> Dump {
     let _me = current::record(); // so that the calling thread is included
     let program = scheduler::default_program();
     program.main();
-    let (known, view) = (program.threads(), View::of(program));
+    let (mut known, view) = (program.threads(), View::of(program));
+    known.sort_by_key(|thread| thread.internal); // stable
     let table = table();
     let listed: BTreeSet<u64> = known.iter().map(|thread| thread.ident).collect();
     let state = |thread: &_| view.thread(thread, table.of_thread(thread.ident).map(|(_, waiting)| waiting));

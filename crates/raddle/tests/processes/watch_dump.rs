@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use raddle::watch::{self, Dump, ThreadState};
-use raddle::{Condition, Event, Lock, Mutex, RLock, thread};
+use raddle::{Condition, Event, Lock, Mutex, RLock, Timer, thread};
 
 use crate::child::{Scenario, Test, command, ended, find, test};
 use crate::threads::{daemon, foreign, here, named};
@@ -14,6 +14,7 @@ const SCENARIOS: &[(&str, fn())] = &[
     ("waiting_threads_are_shown", waiting_threads_are_shown),
     ("timeouts_and_sleeps_are_shown", timeouts_and_sleeps_are_shown),
     ("lock_is_not_held_during_a_wait", lock_is_not_held_during_a_wait),
+    ("threads_of_the_toolkit_are_listed_last", threads_of_the_toolkit_are_listed_last),
     ("unwatched_dump_lists_threads", unwatched_dump_lists_threads),
     ("runs_until_requested", runs_until_requested),
     ("blocked_program_writes_a_dump", blocked_program_writes_a_dump),
@@ -35,6 +36,14 @@ pub(crate) fn tests() -> Vec<Test> {
         judges_itself("timeouts_and_sleeps_are_shown", "1"),
         judges_itself("lock_is_not_held_during_a_wait", "1"),
         judges_itself("unwatched_dump_lists_threads", "0"),
+        test("threads_of_the_toolkit_are_listed_last", || {
+            let ended = ended("threads_of_the_toolkit_are_listed_last", Some("1"));
+            assert_eq!(ended.status, Some(101), "{ended:?}");
+            let lines = ended.err.lines();
+            assert_timers_are_last(
+                lines.filter_map(|line| line.strip_prefix("  thread \"")?.split('"').next()),
+            );
+        }),
         test("sigquit_writes_a_dump", sigquit_writes_a_dump),
         test("who_waits_for_signals_hides_no_deadlock", || {
             let ended = ended("blocked_program_writes_a_dump", Some("1"));
@@ -144,6 +153,27 @@ fn lock_is_not_held_during_a_wait() {
     conditions[1].notify_one(&lock.lock());
     conditions[2].notify_one(&rlock.lock());
     assert_eq!(threads.map(|thread| thread.join().unwrap()), [1, 1, 1]);
+}
+
+fn threads_of_the_toolkit_are_listed_last() {
+    let all = (Event::new(), Event::new());
+    let (ran, never): &'static _ = Box::leak(Box::new(all));
+    let _timer = Timer::after(Duration::ZERO, || ran.set());
+    ran.wait();
+    daemon("started later", || never.wait());
+    let dump = once_they_wait(&["started later"]);
+    assert_timers_are_last(dump.threads.iter().map(|thread| &*thread.name));
+    never.wait();
+}
+
+#[track_caller]
+fn assert_timers_are_last<'a>(threads: impl Iterator<Item = &'a str>) {
+    let threads: Vec<_> = threads.collect();
+    let timers = threads.iter().filter(|name| name.starts_with("timer ")).count();
+    assert!(
+        timers > 0 && threads[..threads.len() - timers] == ["MainThread", "started later"],
+        "{threads:?}"
+    );
 }
 
 fn unwatched_dump_lists_threads() {
