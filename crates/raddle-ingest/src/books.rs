@@ -149,6 +149,13 @@ impl Accounts {
     pub(crate) fn of(&mut self, source: SourceId) -> &mut Account {
         &mut self.sources[usize::from(source.0)].1
     }
+
+    /// Records that nobody is storing messages any more: those in flight are lost.
+    pub(crate) fn lose_in_flight(&mut self) {
+        for (_, account) in &mut self.sources {
+            account.in_flight = 0;
+        }
+    }
 }
 
 #[cfg(test)]

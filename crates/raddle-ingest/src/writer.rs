@@ -1,12 +1,13 @@
 //! The writer: stores batches from the queue in the sink, and settles their receipts.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use raddle::queue::GetError;
 use raddle::{Event, Mutex, thread, time};
 
-use crate::books::Account;
+use crate::books::Accounts;
 use crate::intake::Intake;
 use crate::message::{Content, Parcel};
 use crate::settlement::{Acknowledge, Failure, Settlement};
@@ -266,23 +267,25 @@ fn acknowledge<'a>(settled: impl IntoIterator<Item = (&'a Parcel, Settlement)>) 
 
 /// Closes the queue when the writer terminates, so that no source blocks on it forever.
 ///
-/// If the writer panicked, the messages in the queue are lost; the account shows this, since they stay in it.
+/// If the writer panicked, the messages in the queue and in the batch are lost: the account shows it, and their senders are told.
 struct CloseOnDrop(Intake);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.close();
-        while let Ok(parcel) = self.0.queue().try_get() {
-            self.0.taken(&parcel);
-            self.0.books().update(|accounts| {
-                let account: &mut Account = accounts.of(parcel.source());
-                account.in_flight -= parcel.len() as u64;
-            });
+        let Self(intake) = self;
+        intake.close();
+        while let Ok(parcel) = intake.queue().try_get() {
+            intake.taken(&parcel);
             let failure = Settlement { failure: Some(Failure::Unavailable), ..Settlement::default() };
-            acknowledge(std::iter::once((&parcel, failure)));
+            let told = AssertUnwindSafe(|| acknowledge([(&parcel, failure)]));
+            if catch_unwind(told).is_err() {
+                log::error!("a receipt could not be settled: its receiver panicked");
+            }
         }
+        intake.books().update(Accounts::lose_in_flight);
     }
 }
+
 /// Decides which failures of the sink are logged.
 ///
 /// On a disk that is almost full, success and failure alternate, and a line for each would hide all others.
