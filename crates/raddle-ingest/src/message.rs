@@ -21,7 +21,8 @@ pub struct Parcel {
     records: Vec<Record>,
     sequence: Option<Sequence>,
     receipt: Option<Receipt>,
-    /// Bytes of rejected messages, which are not in `texts`.
+    /// The number of rejected messages, and their bytes, which are not in `texts`.
+    rejected: usize,
     rejected_bytes: usize,
 }
 
@@ -175,6 +176,7 @@ impl Parcel {
             records: Vec::new(),
             sequence: None,
             receipt: None,
+            rejected: 0,
             rejected_bytes: 0,
         }
     }
@@ -210,6 +212,7 @@ impl Parcel {
 
     /// Adds a rejected message of `length` bytes, of which `bytes` are kept.
     pub fn push_rejected(&mut self, reason: Reason, length: u64, bytes: Vec<u8>) {
+        self.rejected += 1;
         self.rejected_bytes += bytes.len();
         self.records.push(Record::Rejected(Box::new(Rejected { reason, length, bytes })));
     }
@@ -277,6 +280,15 @@ impl Parcel {
         (0..self.len()).map(|index| self.row(index))
     }
 
+    /// Returns the messages that the source rejected: their index and the reason.
+    pub fn rejected(&self) -> impl Iterator<Item = (usize, Reason)> {
+        let records = if self.rejected == 0 { &[][..] } else { &self.records[..] };
+        records.iter().enumerate().filter_map(|(index, record)| match record {
+            Record::Text { .. } => None,
+            Record::Rejected(it) => Some((index, it.reason)),
+        })
+    }
+
     /// Splits off the messages from `index` on, unless the parcel is acknowledged as a whole.
     pub(crate) fn split_off(&mut self, index: usize) -> Option<Self> {
         if self.receipt.is_some() || index == 0 || index >= self.len() {
@@ -295,9 +307,13 @@ impl Parcel {
         for record in &mut rest.records {
             match record {
                 Record::Text { range, .. } => *range = range.start - cut..range.end - cut,
-                Record::Rejected(it) => rest.rejected_bytes += it.bytes.len(),
+                Record::Rejected(it) => {
+                    rest.rejected += 1;
+                    rest.rejected_bytes += it.bytes.len();
+                }
             }
         }
+        self.rejected -= rest.rejected;
         self.rejected_bytes -= rest.rejected_bytes;
         Some(rest)
     }
@@ -359,6 +375,7 @@ mod tests {
             assert_eq!((front.len(), back.len()), (index, 4 - index));
             assert_eq!(front.bytes() + back.bytes(), parcel().bytes());
             assert_eq!([shown(&front), shown(&back)].concat(), whole, "split at {index}");
+            assert_eq!(front.rejected().count() + back.rejected().count(), 1);
         }
         assert!(parcel().split_off(0).is_none());
         assert!(parcel().split_off(4).is_none());

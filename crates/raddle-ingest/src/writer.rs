@@ -9,7 +9,7 @@ use raddle::{Event, Mutex, thread, time};
 
 use crate::books::Accounts;
 use crate::intake::Intake;
-use crate::message::{Content, Parcel};
+use crate::message::Parcel;
 use crate::settlement::{Acknowledge, Failure, Settlement};
 use crate::sink::{Batch, RowOutcome, Sink, Stored};
 
@@ -206,11 +206,7 @@ impl Writer {
         for parcel in batch.parcels() {
             let end = begin + parcel.len();
             let mut settlement = Settlement::default();
-            for (index, row) in parcel.rows().enumerate() {
-                if let Content::Rejected { reason, .. } = row.content {
-                    settlement.rejected.push((index, reason.to_string()));
-                }
-            }
+            settlement.rejected.extend(parcel.rejected().map(|(index, reason)| (index, reason.to_string())));
             while let Some((index, outcome)) = exceptions.next_if(|(index, _)| *index < end) {
                 let index = index - begin;
                 match outcome {

@@ -45,12 +45,8 @@ struct MemorySink {
 }
 
 impl MemorySink {
-    fn new(committed: &Committed, script: impl IntoIterator<Item = Next>) -> Box<Self> {
-        Box::new(Self {
-            committed: committed.clone(),
-            script: script.into_iter().collect(),
-            delayed: Vec::new(),
-        })
+    fn new(committed: &Committed, script: impl IntoIterator<Item = Next>) -> Self {
+        Self { committed: committed.clone(), script: script.into_iter().collect(), delayed: Vec::new() }
     }
 }
 
@@ -122,7 +118,7 @@ impl Scenario {
         options.queue = Limits { messages, bytes: usize::MAX };
         options.when_full = when_full;
         let sink = MemorySink::new(&committed, script);
-        let pipeline = Pipeline::start(sink, Box::new(kept.clone()), books, &options).unwrap();
+        let pipeline = Pipeline::start(Box::new(sink), Box::new(kept.clone()), books, &options).unwrap();
         Self { pipeline, source, committed, kept }
     }
 
