@@ -57,6 +57,7 @@ mod pipeline;
 mod protocol;
 mod settlement;
 mod sink;
+mod syslog;
 mod writer;
 
 pub use books::{Account, Books, SourceId};
