@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use crate::ingest::args::IngestArgs;
 use crate::output::print_line;
 use crate::values;
 
@@ -35,7 +36,7 @@ struct Raddle {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(DemoArgs),
-    Ingest(IngestArgs),
+    Ingest(Box<IngestArgs>),
     Send(SendArgs),
 }
 
@@ -67,60 +68,6 @@ pub(crate) struct DemoArgs {
     /// Capacity of the queue, in messages; a full queue slows the senders down
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = values::count)]
     pub(crate) queue: usize,
-}
-
-/// Receives messages over TCP, one per line, and stores them in an SQLite database.
-///
-/// Runs until SIGINT (Ctrl-C) or SIGTERM. Then it reads what has arrived on its
-/// connections, stores everything in the queue, and accounts for every message on
-/// the last line: received = stored + rejected. Further signals have no effect.
-///
-/// A line ends with \n or \r\n. An unterminated last line is a message if the peer
-/// closed the connection. Table messages has id, received (microseconds since 1970,
-/// UTC), peer and text. Messages that are oversized, not UTF-8, contain NUL or are
-/// incomplete are in table rejected, with the reason and the bytes. An id is unique
-/// across both tables and across restarts.
-///
-/// While the database is slow or fails, the queue fills and the peers are slowed
-/// down; no message is dropped. Messages that cannot be stored by the end are written
-/// to FILE.unstored as lines of JSON or, if that fails, to the temporary directory.
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment, allow_negative_numbers = true, after_help = format!("Example:
-  raddle ingest --listen 0.0.0.0:5140 --database messages.db
-  sqlite3 messages.db 'SELECT * FROM readable ORDER BY id DESC LIMIT 10'
-
-{EXIT}
-It is 0 only if every received message is in the database and no peer was
-disconnected while it was still sending.
-
-Messages are not acknowledged: a peer cannot know which of them a crash or
-kill -9 has lost."))]
-pub(crate) struct IngestArgs {
-    /// Address and port to listen on; port 0 selects a free port
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5140", value_parser = values::host_and_port)]
-    pub(crate) listen: String,
-    /// Database file; created if missing, otherwise extended
-    #[arg(long, value_name = "FILE", default_value = "messages.db")]
-    pub(crate) database: PathBuf,
-    /// Capacity of the queue, in messages; a full queue slows the peers down
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = values::count)]
-    pub(crate) queue: usize,
-    /// Maximum number of messages per transaction
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = values::count)]
-    pub(crate) batch: usize,
-    /// Maximum time a message waits for others to share its transaction
-    #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = values::time)]
-    pub(crate) linger: Duration,
-    /// Maximum length of a message; of a longer one, the beginning is stored as rejected
-    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = values::message_size)]
-    pub(crate) max_message: usize,
-    /// Maximum number of open connections; further ones wait
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = values::count)]
-    pub(crate) max_connections: usize,
-    /// How long a peer that keeps sending is read after the stop; silent peers are
-    /// disconnected at once, and a peer that is still sending then is a failure
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::time)]
-    pub(crate) grace: Duration,
 }
 
 /// Sends numbered messages over TCP, one per line, to test a receiver.
@@ -187,6 +134,8 @@ fn in_one_line(error: &clap::Error) -> String {
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
     let what = lines.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
     let what = what.strip_prefix("error: ").unwrap_or(&what);
-    let command = std::env::args().nth(1).filter(|command| ["demo", "ingest", "send"].contains(&&**command));
-    format!("{what}. See 'raddle {}--help'", command.map(|command| command + " ").unwrap_or_default())
+    let known = ["demo", "ingest", "send", "check", "query", "rejected", "import"];
+    let words = std::env::args().skip(1).take(2).take_while(|word| known.contains(&&**word));
+    let command: String = words.map(|word| word + " ").collect();
+    format!("{what}. See 'raddle {command}--help'")
 }

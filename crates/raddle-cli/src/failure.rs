@@ -1,17 +1,37 @@
-//! The failure of a command.
+//! The failure of a command, and its exit status.
 
 use std::fmt::Display;
 
-/// A failed command, with the message that has not been reported yet, if any.
+/// Exit status of a command that failed; standard error has the cause.
+const FAILURE: u8 = 1;
+/// Exit status of an invalid command line or invalid settings.
+pub(crate) const USAGE: u8 = 2;
+
+/// A failed command.
 #[derive(Debug)]
-pub(crate) struct Failure(pub(crate) Option<String>);
+pub(crate) struct Failure {
+    /// The message that has not been reported yet, if any.
+    pub(crate) message: Option<String>,
+    /// The exit status.
+    pub(crate) status: u8,
+}
 
 impl Failure {
     /// All messages have been reported already.
-    pub(crate) const REPORTED: Self = Self(None);
+    pub(crate) const REPORTED: Self = Self::status(FAILURE);
 
     pub(crate) fn new(message: impl Display) -> Self {
-        Self(Some(message.to_string()))
+        Self { message: Some(message.to_string()), status: FAILURE }
+    }
+
+    /// The command line or the settings are invalid.
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self { message: Some(message.to_string()), status: USAGE }
+    }
+
+    /// All messages have been reported already, and this is the exit status.
+    pub(crate) const fn status(status: u8) -> Self {
+        Self { message: None, status }
     }
 }
 

@@ -8,6 +8,7 @@ mod ingest;
 mod output;
 mod progress;
 mod send;
+mod settings;
 mod signals;
 mod values;
 
@@ -17,11 +18,6 @@ use args::Command;
 use failure::Failure;
 use output::report_error;
 
-/// Exit status of a command that failed; standard error has the cause.
-const FAILURE: u8 = 1;
-/// Exit status of an invalid command line.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     output::log_to_standard_error();
     let command = match args::parse() {
@@ -29,7 +25,7 @@ fn main() -> ExitCode {
         Err(args::Stop::HelpShown) => return ExitCode::SUCCESS,
         Err(args::Stop::Invalid(message)) => {
             report_error(&message);
-            return ExitCode::from(USAGE);
+            return ExitCode::from(failure::USAGE);
         }
     };
     let outcome = match command {
@@ -39,11 +35,11 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(message)) => {
+        Err(Failure { message, status }) => {
             if let Some(message) = message {
                 report_error(&message);
             }
-            ExitCode::from(FAILURE)
+            ExitCode::from(status)
         }
     }
 }

@@ -3,6 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// The kinds of listeners.
+pub(crate) const KINDS: &[&str] = &["tcp", "udp", "relp", "http", "admin"];
+
 /// Parses a whole number in a range.
 pub(crate) fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     let (from, to) = (range.start(), range.end());
@@ -58,7 +61,50 @@ pub(crate) fn message_size(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Parses a duration: `20ms`, `1s`, `1.5s`, `0`.
+/// Parses a truth value.
+pub(crate) fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "expected true or false".to_owned())
+}
+
+/// Parses the permissions of a file, as octal digits.
+pub(crate) fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .ok_or_else(|| "expected permissions as octal digits, such as 0640".to_owned())
+}
+
+/// Checks the name of a time zone: `UTC`, `local`, `Europe/Berlin`, `+02:00`.
+pub(crate) fn zone(text: &str) -> Result<String, String> {
+    if text == "UTC" || text == "local" || is_offset(text) || jiff::tz::TimeZone::get(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("expected UTC, local, an offset such as +02:00, or a known zone such as Europe/Berlin".to_owned())
+}
+
+/// Returns whether the text is an offset from UTC: `+02:00`, `-03:30`.
+fn is_offset(text: &str) -> bool {
+    let digits = |text: &str, below: u32| text.len() == 2 && text.parse::<u32>().is_ok_and(|it| it < below);
+    let parts = text.strip_prefix(['+', '-']).and_then(|text| text.split_once(':'));
+    parts.is_some_and(|(hours, minutes)| digits(hours, 24) && digits(minutes, 60))
+}
+
+/// Parses an address to listen on, with its kind in front unless it is TCP: `127.0.0.1:5140`, `udp://127.0.0.1:5140`.
+pub(crate) fn listener(text: &str) -> Result<(String, String), String> {
+    let (kind, address) = text.split_once("://").unwrap_or(("tcp", text));
+    if !KINDS.contains(&kind) {
+        return Err(format!("expected one of the kinds {}, such as udp://127.0.0.1:5140", KINDS.join(", ")));
+    }
+    Ok((kind.to_owned(), host_and_port(address)?))
+}
+
+/// Returns a parser that checks a text, and keeps it as it is.
+pub(crate) fn checked<T>(
+    parse: fn(&str) -> Result<T, String>,
+) -> impl Fn(&str) -> Result<String, String> + Clone {
+    move |text| parse(text).map(|_| text.to_owned())
+}
+
+/// Parses a duration: `20ms`, `1s`, `1.5s`, `30d`, `0`.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let factor = match unit {
@@ -66,8 +112,10 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
         "ms" => 1e-3,
         "s" => 1.0,
         "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
         "" if number == "0" => 1.0,
-        _ => return Err("expected a duration in us, ms, s or min, such as 20ms".to_owned()),
+        _ => return Err("expected a duration in us, ms, s, min, h or d, such as 20ms".to_owned()),
     };
     let number: f64 = number
         .parse()
@@ -119,11 +167,41 @@ mod tests {
     }
 
     #[test]
+    fn listeners_have_a_kind() {
+        let pair = |kind: &str, address: &str| Ok((kind.to_owned(), address.to_owned()));
+        assert_eq!(listener("127.0.0.1:1"), pair("tcp", "127.0.0.1:1"));
+        assert_eq!(listener("udp://[::1]:1"), pair("udp", "[::1]:1"));
+        assert!(
+            listener("tls://127.0.0.1:1").unwrap_err().starts_with("expected one of the kinds tcp, udp, ")
+        );
+        assert!(listener("udp://127.0.0.1").unwrap_err().starts_with("expected HOST:PORT"));
+    }
+
+    #[test]
+    fn permissions_are_octal() {
+        assert_eq!((mode("0640"), mode("600")), (Ok(0o640), Ok(0o600)));
+        for wrong in ["", "0888", "1777", "rw", "+640", "0o640"] {
+            assert!(mode(wrong).unwrap_err().starts_with("expected permissions"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn zones_are_known() {
+        for right in ["UTC", "local", "+02:00", "-11:30"] {
+            assert_eq!(zone(right).as_deref(), Ok(right));
+        }
+        for wrong in ["", "Nowhere/Town", "+2", "+24:00", "2:00", "+02:60"] {
+            assert!(zone(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn durations_have_a_unit() {
         assert_eq!(time("20ms"), Ok(Duration::from_millis(20)));
         assert_eq!(time("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(time("30d"), Ok(Duration::from_hours(720)));
         assert_eq!(time("0"), Ok(Duration::ZERO));
-        for wrong in ["", "20", "ms", "-1s", "1.2.3s", "1h", "99999999999999999999999min"] {
+        for wrong in ["", "20", "ms", "-1s", "1.2.3s", "1w", "99999999999999999999999min"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }
     }

@@ -98,7 +98,10 @@ pub struct Ingest {
     child: Child,
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
+    /// The address of the first listener.
     pub address: SocketAddr,
+    /// The addresses of all listeners, in order.
+    pub addresses: Vec<SocketAddr>,
 }
 
 impl Ingest {
@@ -107,11 +110,18 @@ impl Ingest {
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("a line");
-        let address = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next());
-        let address = address.and_then(|address| address.parse().ok());
-        Self { child, stdout, stderr, address: address.unwrap_or_else(|| panic!("not an address: {line:?}")) }
+        let mut addresses = Vec::new();
+        loop {
+            let mut line = String::new();
+            stdout.read_line(&mut line).expect("a line");
+            if line.starts_with("storing in ") {
+                break;
+            }
+            let address = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next());
+            let address = address.and_then(|address| address.parse().ok());
+            addresses.push(address.unwrap_or_else(|| panic!("not an address: {line:?}")));
+        }
+        Self { child, stdout, stderr, address: addresses[0], addresses }
     }
 
     /// Sends a signal: TERM, INT, KILL.

@@ -1,0 +1,196 @@
+//! The command line of `raddle ingest`.
+#![allow(clippy::doc_markdown, reason = "the help shows this text as it is")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::settings::FromFlags;
+use crate::values;
+
+/// Receives messages from a network, and stores them in a database.
+///
+/// Runs until SIGINT (Ctrl-C) or SIGTERM. Then it reads what has arrived on its
+/// connections, stores everything in the queue, and accounts for every message on
+/// the last line: received = stored + rejected. A second signal ends it at once.
+/// SIGHUP reads the settings again, and loses no message. SIGUSR1 logs the books.
+///
+/// A TCP port takes lines, octet-counted frames, RELP and HTTP, and recognises them
+/// by their first bytes. Over plain TCP nothing that was read is lost; over RELP and
+/// HTTP nothing that was acknowledged is lost, not even by kill -9.
+///
+/// Table messages has the columns of a syslog message and its whole text; table
+/// rejected has what is oversized, not UTF-8, contains NUL, is incomplete or was
+/// refused by the database, with the reason.
+///
+/// While the database is slow or fails, the queue fills and the peers are slowed
+/// down; no message is dropped. Messages that cannot be stored by the end are written
+/// to FILE.unstored, which is imported at the next start.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    allow_negative_numbers = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_value_name = "COMMAND",
+    after_help = "Example:
+  raddle ingest --listen 0.0.0.0:5140 --listen udp://0.0.0.0:5140 --database messages.db
+  raddle ingest check --config /etc/raddle/ingest.toml
+  raddle ingest query --database messages.db
+  sqlite3 messages.db 'SELECT * FROM readable ORDER BY id DESC LIMIT 10'
+
+Exit status: 0 if every received message is stored, 1 on failure, 2 for an invalid
+command line or settings, 3 if messages were rejected, 4 if the deadline after the
+stop passed with messages left, or with peers that were still sending."
+)]
+pub(crate) struct IngestArgs {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    #[command(subcommand)]
+    pub(crate) command: Option<IngestCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IngestCommand {
+    Check(CheckArgs),
+}
+
+/// Explains every setting: its value, where it comes from, and what it means.
+///
+/// It starts nothing. The exit status is 2 if the settings are invalid.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Example:
+  raddle ingest check --config /etc/raddle/ingest.toml
+
+Exit status: 0 for valid settings, 2 for an invalid command line or settings."
+)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+/// The flags over the settings file.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Flags {
+    /// Settings file in TOML; flags have precedence over it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address and port to listen on, repeatable; port 0 selects a free port. KIND is tcp,
+    /// udp, relp, http or admin [default: 127.0.0.1:5140]
+    #[arg(long, value_name = "[KIND://]HOST:PORT", value_parser = values::listener)]
+    listen: Vec<(String, String)>,
+    /// Database file; created if missing, otherwise extended [default: messages.db]
+    #[arg(long, value_name = "FILE", conflicts_with = "postgres")]
+    database: Option<String>,
+    /// Address of a PostgreSQL server, instead of a database file
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
+    /// Capacity of the queue, in messages [default: 10000]
+    #[arg(long, value_name = "N", value_parser = values::checked(values::count))]
+    queue: Option<String>,
+    /// Capacity of the queue, in bytes [default: 16MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::checked(values::size))]
+    queue_bytes: Option<String>,
+    /// What happens when the queue is full: block slows the peers down, shed refuses
+    /// the newest messages and counts them [default: block]
+    #[arg(long, value_name = "POLICY", value_parser = ["block", "shed"])]
+    when_full: Option<String>,
+    /// Maximum number of messages per transaction [default: 10000]
+    #[arg(long, value_name = "N", value_parser = values::checked(values::count))]
+    batch: Option<String>,
+    /// Maximum time a message waits for others to share its transaction [default: 0]
+    #[arg(long, value_name = "DURATION", value_parser = values::checked(values::time))]
+    linger: Option<String>,
+    /// Maximum length of a message; of a longer one, the beginning is stored as
+    /// rejected [default: 64KiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::checked(values::message_size))]
+    max_message: Option<String>,
+    /// Maximum number of open connections; further ones wait [default: 10000]
+    #[arg(long, value_name = "N", value_parser = values::checked(values::count))]
+    max_connections: Option<String>,
+    /// Maximum number of open connections of one address [default: 1000]
+    #[arg(long, value_name = "N", value_parser = values::checked(values::count))]
+    max_per_peer: Option<String>,
+    /// File for messages that cannot be stored until the end [default: the database
+    /// with .unstored appended]
+    #[arg(long, value_name = "FILE")]
+    unstored: Option<String>,
+    /// How long a peer that keeps sending is read after the stop [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = values::checked(values::time))]
+    grace: Option<String>,
+    /// How long the database is tried after the stop [default: 1min]
+    #[arg(long, value_name = "DURATION", value_parser = values::checked(values::time))]
+    deadline: Option<String>,
+    /// Form of the log: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
+    log_format: Option<String>,
+    /// Least severe records in the log [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    log_level: Option<String>,
+    /// How often the books are logged while running; 0 for never [default: 1min]
+    #[arg(long, value_name = "DURATION", value_parser = values::checked(values::time))]
+    status: Option<String>,
+}
+
+impl Flags {
+    /// Returns the flags as values of settings.
+    pub(crate) fn settings(&self) -> FromFlags {
+        let values = [
+            ("sqlite", "path", "--database", &self.database),
+            ("postgres", "url", "--postgres", &self.postgres),
+            ("queue", "messages", "--queue", &self.queue),
+            ("queue", "bytes", "--queue-bytes", &self.queue_bytes),
+            ("queue", "when_full", "--when-full", &self.when_full),
+            ("batch", "messages", "--batch", &self.batch),
+            ("batch", "linger", "--linger", &self.linger),
+            ("listen", "max_message", "--max-message", &self.max_message),
+            ("limits", "connections", "--max-connections", &self.max_connections),
+            ("limits", "per_peer", "--max-per-peer", &self.max_per_peer),
+            ("unstored", "path", "--unstored", &self.unstored),
+            ("stop", "grace", "--grace", &self.grace),
+            ("stop", "deadline", "--deadline", &self.deadline),
+            ("log", "format", "--log-format", &self.log_format),
+            ("log", "level", "--log-level", &self.log_level),
+            ("status", "interval", "--status", &self.status),
+        ];
+        let given = values
+            .into_iter()
+            .filter_map(|(section, name, flag, text)| text.clone().map(|text| (section, name, flag, text)));
+        FromFlags { config: self.config.clone(), listeners: self.listen.clone(), values: given.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::keys;
+
+    #[test]
+    fn every_flag_is_a_setting() {
+        let given = Some("x".to_owned());
+        let all = Flags {
+            config: None,
+            listen: Vec::new(),
+            database: given.clone(),
+            postgres: given.clone(),
+            queue: given.clone(),
+            queue_bytes: given.clone(),
+            when_full: given.clone(),
+            batch: given.clone(),
+            linger: given.clone(),
+            max_message: given.clone(),
+            max_connections: given.clone(),
+            max_per_peer: given.clone(),
+            unstored: given.clone(),
+            grace: given.clone(),
+            deadline: given.clone(),
+            log_format: given.clone(),
+            log_level: given.clone(),
+            status: given,
+        };
+        for (section, name, flag, _) in all.settings().values {
+            assert!(keys::find(section, name).is_some(), "{flag}: {section}.{name}");
+        }
+    }
+}

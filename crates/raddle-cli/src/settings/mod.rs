@@ -1,0 +1,10 @@
+//! The settings of `raddle ingest`.
+
+#[cfg(test)]
+mod example;
+mod explain;
+mod file;
+pub(crate) mod keys;
+mod resolve;
+
+pub(crate) use resolve::{FromFlags, SinkSettings, resolve, unstored_path};
