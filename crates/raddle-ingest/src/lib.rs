@@ -65,6 +65,8 @@ pub use intake::{Intake, Limits, RefusedError, RoomListener, WhenFull};
 pub use message::{Content, Header, Parcel, Reason, Row, Sequence};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use settlement::{Acknowledge, Failure, Receipt, Settlement};
+#[cfg(feature = "postgres")]
+pub use sink::postgres::{ConnectError, PostgresOptions, PostgresSink};
 pub use sink::{Batch, RowOutcome, Sink, StoreError, Stored};
 pub use writer::{BatchOptions, Unstored};
 

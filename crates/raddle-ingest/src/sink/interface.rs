@@ -1,0 +1,146 @@
+//! The interface of sinks: a batch in, the outcome of each of its messages out.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::message::{Parcel, Row};
+
+/// Stores messages in batches.
+///
+/// A sink has one user, the writer, which passes it every batch until it is stored.
+pub trait Sink: Send + 'static {
+    /// Stores the whole batch, or nothing of it.
+    ///
+    /// After a success, the batch is durable even across a power failure. Messages that a source rejected are stored as such,
+    /// with the reason. A message that the database refuses (a constraint, a trigger) is stored as rejected with the
+    /// database's reason, and its neighbours are stored. For numbered messages, the last number is updated in the same transaction.
+    ///
+    /// # Errors
+    /// An outage: nothing was stored, and the reason does not lie in a message. The writer passes the same batch again.
+    fn store(&mut self, batch: &Batch) -> Result<Stored, StoreError>;
+
+    /// Does what is due between batches: retention, checkpoints. It is called after each batch, and about every second.
+    ///
+    /// # Errors
+    /// The reason why it failed, which is logged.
+    fn maintain(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Closes the sink.
+    ///
+    /// # Errors
+    /// The reason why the sink could not be closed properly. Stored messages remain stored.
+    fn close(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Messages that are stored together.
+#[derive(Debug)]
+pub struct Batch {
+    number: u64,
+    parcels: Vec<Parcel>,
+    rows: usize,
+    bytes: usize,
+}
+
+/// Creates an empty batch, with a number of its own.
+impl Default for Batch {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // The number only has to be different from all others.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { number, parcels: Vec::new(), rows: 0, bytes: 0 }
+    }
+}
+
+impl Batch {
+    /// Creates a batch of parcels.
+    pub fn new(parcels: Vec<Parcel>) -> Self {
+        let mut batch = Self::default();
+        for parcel in parcels {
+            batch.push(parcel);
+        }
+        batch
+    }
+
+    pub(crate) fn push(&mut self, parcel: Parcel) {
+        self.rows += parcel.len();
+        self.bytes += parcel.bytes();
+        self.parcels.push(parcel);
+    }
+
+    /// Returns the number by which a sink recognises a batch that is passed again. No other batch of the process has it; it is not 0.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns the number of messages.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Returns whether there are no messages.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Returns the number of bytes of all messages.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the parcels in order.
+    pub fn parcels(&self) -> &[Parcel] {
+        &self.parcels
+    }
+
+    /// Returns the messages of all parcels in order.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.parcels.iter().flat_map(Parcel::rows)
+    }
+}
+
+/// The outcome of a stored batch: every message is stored as it is, but for these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The exceptions: the index of a message in the batch, and its outcome, by ascending index.
+    pub exceptions: Vec<(usize, RowOutcome)>,
+}
+
+/// What became of a message that was not stored as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowOutcome {
+    /// A message with the same sender and number is stored already.
+    Duplicate,
+    /// The database refused the message, and it is stored as rejected with this reason.
+    Refused(String),
+    /// The message's number is not the one that follows the sender's last. It is not stored, nor is any other message of its parcel.
+    OutOfSequence {
+        /// The number that must be next.
+        expected: u64,
+    },
+}
+
+/// The error of a sink that did not store a batch.
+#[derive(Debug)]
+pub struct StoreError(Box<dyn Error + Send + Sync>);
+
+impl StoreError {
+    /// Creates an error with its cause.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
