@@ -21,7 +21,7 @@ mod promise;
 mod state;
 mod wait;
 
-pub(crate) use callback::{DEADLOCK, SETTLED, run_nested, run_unnested};
+pub(crate) use callback::{DEADLOCK, SETTLED};
 pub use completed::{AsCompleted, AsCompletedTimeout, UnfinishedError, as_completed, as_completed_timeout};
 pub use error::{FutureError, TaskPanic};
 pub use handle::Future;

@@ -21,12 +21,12 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Instant;
 
-use super::callback::{Listener, Listeners, Watcher, notify, run_nested};
+use super::callback::{Listener, Listeners, Watcher, notify};
 use super::error::FutureError;
 use crate::raw::{Guard, Guarded, Waiter};
 use crate::rt::{self, Op, Wait};
 use crate::sys::spin::SpinBudget;
-use crate::thread::{drop_guarded, guarded};
+use crate::thread::{drop_guarded, guarded, run_nested};
 use crate::watch::report_own_task;
 
 const PENDING: u32 = 0;
@@ -75,7 +75,7 @@ pub(super) enum UserCode<T> {
     DropValue(T),
 }
 
-/// Runs user code, now or a little later; see [`callback`](super::callback).
+/// Runs user code, now or, in a long chain of futures, a little later.
 fn run<T: 'static>(code: UserCode<T>) {
     run_nested(move || match code {
         UserCode::Callbacks(future, callbacks) => {

@@ -9,11 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use super::small_closure::SmallClosure;
-use crate::future::{FutureCore, FutureError, Handle, TaskPanic, Work, run_callbacks, run_nested};
+use crate::future::{FutureCore, FutureError, Handle, TaskPanic, Work, run_callbacks};
 use crate::raw::Guarded;
 use crate::rt::{self, Kind, Op};
 use crate::sys::prefetch;
-use crate::thread::{drop_guarded, guarded};
+use crate::thread::{drop_guarded, guarded, run_nested};
 
 /// The closure of a task, until it is run or dropped.
 ///
@@ -183,7 +183,7 @@ impl QueuedTask {
         match self {
             QueuedTask::Task(task) => task.refuse(error),
             QueuedTask::Closure(closure) => {
-                guarded(UNRUN_DESTRUCTOR, || drop(closure));
+                drop_closure(closure);
                 error.report_unseen();
             }
         }
@@ -193,7 +193,7 @@ impl QueuedTask {
     pub(super) fn cancel(self) {
         match self {
             QueuedTask::Task(task) => task.cancel(),
-            QueuedTask::Closure(closure) => guarded(UNRUN_DESTRUCTOR, || drop(closure)),
+            QueuedTask::Closure(closure) => drop_closure(closure),
         }
     }
 
@@ -203,6 +203,11 @@ impl QueuedTask {
             prefetch::prefetch(Arc::as_ptr(task).cast());
         }
     }
+}
+
+/// Drops a closure that will not be run. Its destructor may drop the next one.
+fn drop_closure(closure: SmallClosure) {
+    run_nested(move || guarded(UNRUN_DESTRUCTOR, || drop(closure)));
 }
 
 /// The address that identifies a task.

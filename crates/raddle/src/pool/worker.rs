@@ -22,11 +22,11 @@ use super::state::{
     Blocked, Deferred, DeferredAction, NextAction, POOL, PoolInner, PoolState, fail_with_deadlock,
 };
 use super::task::{LimitedQueue, QueuedTask, RunObserver, Task};
-use crate::future::{self, DEADLOCK, FutureError, WorkerContext, run_unnested};
+use crate::future::{self, DEADLOCK, FutureError, WorkerContext};
 use crate::raw::{Guarded, Waiter};
 use crate::rt::{self, HeldToken, Kind, Op, ThreadRecord};
 use crate::sys::spin::SpinBudget;
-use crate::thread::{self, SpawnError, guarded};
+use crate::thread::{self, SpawnError, guarded, run_unnested};
 use crate::timer::{self, Retry};
 
 /// Does what was decided under the lock. Returns whether all workers could be spawned.

@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::nesting::run_nested;
 use crate::rt::{self, Abandoned, ForkSafe, Rank};
 
 type Hook = Arc<dyn Fn(&UnhandledPanic<'_>) + Send + Sync>;
@@ -194,8 +195,11 @@ impl<T> Drop for Careful<T> {
 /// Drops the payload of a panic and reports a panic of its destructor.
 pub(crate) fn dispose(payload: Box<dyn Any + Send>) {
     let what = "the destructor of a panic's payload";
-    rt::drop_payload(payload, |payload| {
-        report_call(&format!("{what} in thread \"{}\"", rt::record().name()), payload);
+    // A payload may own the future of another panic.
+    run_nested(move || {
+        rt::drop_payload(payload, |payload| {
+            report_call(&format!("{what} in thread \"{}\"", rt::record().name()), payload);
+        });
     });
 }
 

@@ -41,6 +41,7 @@
 
 mod hook;
 mod join;
+mod nesting;
 mod scope;
 mod start;
 
@@ -55,6 +56,7 @@ pub(crate) use hook::{
 };
 pub use hook::{UnhandledPanic, reset_excepthook, set_excepthook};
 pub use join::{JoinError, JoinHandle, JoinTimeoutError, SelfJoinError, ThreadHandle, ThreadPanic};
+pub(crate) use nesting::{run_nested, run_unnested};
 pub use scope::{Scope, ScopedBuilder, ScopedJoinHandle, scope};
 pub(crate) use start::{ProgramEnding, Spawned, launch};
 pub use start::{SpawnError, Thread};

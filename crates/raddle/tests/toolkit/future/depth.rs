@@ -1,12 +1,14 @@
 //! Long chains of futures, each settled, cancelled or dropped by the one before, on a thread with a small stack.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use raddle::future::FutureError;
-use raddle::{Future, Promise, Thread, ThreadPoolExecutor};
+use raddle::{Event, Future, Promise, ShutdownMode, Thread, ThreadPoolExecutor};
 
 use crate::support::{finish, within_limit};
 
@@ -155,6 +157,65 @@ fn chain_is_dropped() {
         }
         drop(first);
         assert_eq!(dropped.load(SeqCst), LENGTH);
+    });
+}
+
+#[test]
+fn chain_of_payloads_is_dropped() {
+    in_little_room(|| {
+        let mut payload: Box<dyn Any + Send> = Box::new(());
+        for _ in 0..LENGTH {
+            let promise = Promise::<()>::new();
+            let future = promise.future();
+            promise.set_panic(payload).unwrap();
+            assert!(future.exception().unwrap().is_panic(), "it is observed, so it is not reported");
+            payload = Box::new(future);
+        }
+        drop(payload);
+    });
+}
+
+#[test]
+fn closures_that_cancel_closures_nest_to_a_bounded_depth() {
+    const POOLS: usize = 30;
+    thread_local! {
+        static DEPTH: Cell<usize> = const { Cell::new(0) };
+        static SEEN: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    }
+    /// Cancels the tasks of a pool.
+    struct Cancels(ThreadPoolExecutor);
+    impl Drop for Cancels {
+        fn drop(&mut self) {
+            DEPTH.set(DEPTH.get() + 1);
+            let (count, deepest) = SEEN.get();
+            SEEN.set((count + 1, deepest.max(DEPTH.get())));
+            self.0.try_shutdown(ShutdownMode::CancelPending);
+            DEPTH.set(DEPTH.get() - 1);
+        }
+    }
+    within_limit(|| {
+        let go = Arc::new(Event::new());
+        let (mut pools, mut next) = (Vec::new(), None);
+        for _ in 0..POOLS {
+            let (pool, started, held) = (ThreadPoolExecutor::new(1), Arc::new(Event::new()), go.clone());
+            let starts = started.clone();
+            pool.execute(move || {
+                starts.set();
+                held.wait();
+            })
+            .unwrap();
+            started.wait();
+            if let Some(captured) = next.take() {
+                pool.execute(move || drop::<Cancels>(captured)).unwrap();
+            }
+            next = Some(Cancels(pool.clone()));
+            pools.push(pool);
+        }
+        drop(next);
+        let (count, deepest) = SEEN.get();
+        assert_eq!(count, POOLS);
+        assert!(deepest < 12, "{deepest}");
+        go.set();
     });
 }
 
