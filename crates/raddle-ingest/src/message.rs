@@ -59,6 +59,8 @@ pub enum Reason {
     NotUtf8,
     /// Contains NUL, which SQL functions and tools would treat as the end of the text.
     ContainsNul,
+    /// Neither a string nor an object in JSON, where one of them is expected.
+    NotJson,
     /// The connection was lost, or the source was stopped, before the end of the message.
     Incomplete,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Reason {
             Reason::Oversized => "oversized",
             Reason::NotUtf8 => "not UTF-8",
             Reason::ContainsNul => "contains NUL",
+            Reason::NotJson => "not a JSON string or object",
             Reason::Incomplete => "incomplete",
         })
     }

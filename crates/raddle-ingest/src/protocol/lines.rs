@@ -25,20 +25,22 @@ pub(crate) struct LineOptions {
 impl LineOptions {
     /// Adds a message to a parcel: as text with its columns, or as rejected.
     pub(crate) fn push(&self, parcel: &mut Parcel, bytes: &[u8], parser: &Parser<'_>) {
-        let reject = |parcel: &mut Parcel, reason| {
-            let kept = &bytes[..bytes.len().min(self.max_message)];
-            parcel.push_rejected(reason, bytes.len() as u64, kept.to_vec());
-        };
         if bytes.len() > self.max_message {
-            return reject(parcel, Reason::Oversized);
+            return self.reject(parcel, Reason::Oversized, bytes);
         }
         if memchr(0, bytes).is_some() {
-            return reject(parcel, Reason::ContainsNul);
+            return self.reject(parcel, Reason::ContainsNul, bytes);
         }
         match std::str::from_utf8(bytes) {
             Ok(text) => parcel.push(text, |text| parser.header(text)),
-            Err(_) => reject(parcel, Reason::NotUtf8),
+            Err(_) => self.reject(parcel, Reason::NotUtf8, bytes),
         }
+    }
+
+    /// Adds a message to a parcel as rejected.
+    pub(crate) fn reject(&self, parcel: &mut Parcel, reason: Reason, bytes: &[u8]) {
+        let kept = &bytes[..bytes.len().min(self.max_message)];
+        parcel.push_rejected(reason, bytes.len() as u64, kept.to_vec());
     }
 
     /// Adds the message of a datagram, without the `\n`, `\r\n` or NUL that some senders append.
