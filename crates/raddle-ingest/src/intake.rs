@@ -136,6 +136,19 @@ impl Intake {
         Ok(())
     }
 
+    /// Enqueues a parcel even if the queue is full. A source that stops does so with what it has read.
+    ///
+    /// # Errors
+    /// [`RefusedError`] with the parcel, if the queue is closed. Its messages are not counted.
+    pub fn put_beyond(&self, parcel: Parcel) -> Result<(), RefusedError> {
+        let mut room = self.0.room.lock();
+        if room.closed {
+            return Err(RefusedError { parcel: Box::new(parcel), closed: true });
+        }
+        self.admit(&mut room, parcel);
+        Ok(())
+    }
+
     /// Counts the parcel and enqueues it. The lock is held, so that the queue cannot be closed in between.
     fn admit(&self, room: &mut Room, parcel: Parcel) {
         room.messages += parcel.len();

@@ -55,6 +55,7 @@ mod intake;
 mod message;
 mod pipeline;
 mod protocol;
+mod server;
 mod settlement;
 mod sink;
 mod syslog;
@@ -64,6 +65,10 @@ pub use books::{Account, Books, SourceId};
 pub use intake::{Intake, Limits, RefusedError, RoomListener, WhenFull};
 pub use message::{Content, Header, Parcel, Reason, Row, Sequence};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
+pub use server::{
+    Counters, Counts, DrainReport, FinishReport, Listener, ListenerKind, ListenerOptions, Server,
+    ServerError, ServerOptions, SourceCounts, raise_descriptor_limit,
+};
 pub use settlement::{Acknowledge, Failure, Receipt, Settlement};
 #[cfg(feature = "postgres")]
 pub use sink::postgres::{ConnectError, PostgresOptions, PostgresSink};

@@ -1,0 +1,621 @@
+//! A connection of the server: what is read goes through its protocol into the queue, and replies come back.
+//!
+//! An idle connection owns no buffer. Bytes are read into the buffer of the event loop; a connection keeps only what its protocol has not
+//! consumed, replies that its peer has not taken, and parcels that wait for room in the queue.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use mio::net::TcpStream;
+use raddle::time;
+
+use crate::intake::WhenFull;
+use crate::message::Parcel;
+use crate::protocol::interface::{Ending, Io, Protocol};
+use crate::server::counters::{add, subtract};
+use crate::server::drain::Drain;
+use crate::server::endpoint::{Endpoint, Shared};
+use crate::server::limits::Class;
+use crate::settlement::{Acknowledge, Settlement};
+
+/// The most that one read takes.
+pub(super) const READ_BYTES: usize = 128 << 10;
+
+/// The most that a connection is read before the others have their turn.
+const TURN_BYTES: usize = 256 << 10;
+
+/// The most that is read while many parcels wait for room: enough for a protocol to recognise its peer and to refuse.
+const SCARCE_BYTES: usize = 2 << 10;
+
+/// A rest that is longer is not copied in front of what is read.
+const SHORT_REST: usize = 64 << 10;
+
+/// The length of the loop's buffer.
+pub(super) const BUFFER_BYTES: usize = SHORT_REST + READ_BYTES;
+
+/// A peer with more unread replies than this is not read.
+const UNREAD_BYTES: usize = 64 << 10;
+
+/// A rest of this size is not read on while the protocol waits for settlements.
+const LARGE_REST: usize = 256 << 10;
+
+/// How long a closed connection waits for its peer to close, so that the peer gets the last reply.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What the turn of a connection needs of its loop.
+pub(super) struct Work<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) acknowledge: &'a Arc<dyn Acknowledge>,
+    pub(super) buffer: &'a mut [u8],
+    /// Parcels of other connections wait for room, and must not be overtaken.
+    pub(super) full: bool,
+    /// So many bytes wait for room that no more is read than necessary.
+    pub(super) scarce: bool,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It is read.
+    Open,
+    /// It is not read any more, but has parcels to enqueue, settlements to wait for or replies to write.
+    Ending,
+    /// Everything is written, and the peer is to close.
+    Lingering(Instant),
+}
+
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the two directions")]
+pub(super) struct Connection {
+    pub(super) id: u64,
+    pub(super) class: Class,
+    pub(super) endpoint: Arc<Endpoint>,
+    socket: TcpStream,
+    peer: Arc<str>,
+    protocol: Box<dyn Protocol>,
+    phase: Phase,
+    /// What the protocol has not consumed.
+    rest: Vec<u8>,
+    /// Parcels that wait for room in the queue.
+    pending: VecDeque<Parcel>,
+    /// Replies, from `written` on.
+    out: Vec<u8>,
+    written: usize,
+    /// There may be something to read.
+    readable: bool,
+    /// The operating system has said that the end of the stream has arrived.
+    closing: bool,
+    /// The protocol may consume more of the rest, since a parcel is settled.
+    again: bool,
+    /// The peer sends no more.
+    peer_closed: bool,
+    /// Nothing can be sent to the peer any more.
+    broken: bool,
+    /// Replies have been written, which the peer may still have to read.
+    replied: bool,
+    /// It has been read at all.
+    begun: bool,
+    /// It is in the list of connections to be read.
+    pub(super) scheduled: bool,
+    /// It waits for room in the queue since then.
+    pub(super) waiting: Option<Instant>,
+    /// It is in the list of connections with a time limit.
+    pub(super) timed: bool,
+    /// When the peer last took something of its replies, while some are left.
+    stalled: Option<Instant>,
+    /// Bytes that are counted in the total.
+    held: usize,
+    pub(super) drain: Option<Drain>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        id: u64,
+        socket: TcpStream,
+        peer: Arc<str>,
+        class: Class,
+        endpoint: Arc<Endpoint>,
+        protocol: Box<dyn Protocol>,
+    ) -> Self {
+        Self {
+            id,
+            class,
+            endpoint,
+            socket,
+            peer,
+            protocol,
+            phase: Phase::Open,
+            rest: Vec::new(),
+            pending: VecDeque::new(),
+            out: Vec::new(),
+            written: 0,
+            readable: true,
+            closing: false,
+            again: false,
+            peer_closed: false,
+            broken: false,
+            replied: false,
+            begun: false,
+            scheduled: false,
+            waiting: None,
+            timed: false,
+            stalled: None,
+            held: 0,
+            drain: None,
+        }
+    }
+
+    /// Records what the operating system says about the socket.
+    pub(super) fn ready(&mut self, event: &mio::event::Event) {
+        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.closing |= event.is_read_closed() || event.is_error();
+    }
+
+    /// Returns whether a turn would do something.
+    pub(super) fn wants_turn(&self) -> bool {
+        match self.phase {
+            Phase::Open => self.pending.is_empty() && (self.again || (self.readable && self.may_read())),
+            Phase::Ending => false,
+            Phase::Lingering(_) => self.readable,
+        }
+    }
+
+    /// Returns whether more may be read, as far as this connection is concerned.
+    fn may_read(&self) -> bool {
+        self.pending.is_empty()
+            && !self.peer_closed
+            && self.unwritten() < UNREAD_BYTES
+            && (self.rest.len() < LARGE_REST || self.protocol.unsettled() == 0)
+    }
+
+    /// Returns whether the connection must not be read, since too many parcels wait for room.
+    pub(super) fn must_wait(&self, scarce: bool) -> bool {
+        scarce && self.phase == Phase::Open && self.begun && !self.protocol.refuses_when_full()
+    }
+
+    /// Returns whether parcels wait for room in the queue.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Returns whether the connection is still read.
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Returns the number of bytes that wait for room.
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.pending.iter().map(Parcel::bytes).sum()
+    }
+
+    fn unwritten(&self) -> usize {
+        self.out.len() - self.written
+    }
+
+    /// Reads and serves what has arrived, up to a limit that is fair to other connections.
+    pub(super) fn turn(&mut self, work: &mut Work<'_>) {
+        if let Phase::Lingering(_) = self.phase {
+            return self.discard(work);
+        }
+        if std::mem::take(&mut self.again) {
+            self.receive_again(work);
+        }
+        let mut budget = TURN_BYTES;
+        while budget > 0 && self.phase == Phase::Open && self.readable && self.may_read() {
+            if self.must_wait(work.scarce) {
+                break;
+            }
+            let limit = if work.scarce { SCARCE_BYTES } else { READ_BYTES.min(budget) };
+            budget = budget.saturating_sub(self.read(work, limit).max(1));
+            self.admit(work);
+        }
+        self.write(work);
+    }
+
+    /// Reads once. Returns the number of bytes.
+    fn read(&mut self, work: &mut Work<'_>, limit: usize) -> usize {
+        let front = if self.rest.len() <= SHORT_REST { self.rest.len() } else { 0 };
+        work.buffer[..front].copy_from_slice(&self.rest[..front]);
+        let count = match self.socket.read(&mut work.buffer[front..front + limit]) {
+            Ok(0) => {
+                (self.readable, self.peer_closed) = (false, true);
+                self.end_if_settled(work);
+                return 0;
+            }
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                if let Some(drain) = &mut self.drain {
+                    drain.is_empty(time::now());
+                }
+                self.pause(work);
+                return 0;
+            }
+            Err(error) => {
+                log::info!("{}: connection lost: {error}", self.peer);
+                self.break_off(work);
+                return 0;
+            }
+        };
+        self.begun = true;
+        add(&self.endpoint.counters.bytes, count as u64);
+        match &mut self.drain {
+            Some(drain) => drain.read(count),
+            // The socket is empty. It becomes readable again when more arrives, the end included.
+            None if count < limit && !self.closing => self.readable = false,
+            None => {}
+        }
+        if front == self.rest.len() {
+            let input = &work.buffer[..front + count];
+            let used = self.call(work.acknowledge, |protocol, io| protocol.receive(input, io));
+            let left = &input[used.unwrap_or(input.len()).min(input.len())..];
+            self.rest.clear();
+            if self.rest.capacity() > 2 * left.len() {
+                self.rest = Vec::new();
+            }
+            self.rest.extend_from_slice(left);
+        } else {
+            self.rest.extend_from_slice(&work.buffer[..count]);
+            self.receive_rest(work, false);
+        }
+        if !self.readable {
+            self.pause(work);
+        }
+        count
+    }
+
+    /// Tells the protocol that there is nothing more to read for the moment.
+    fn pause(&mut self, work: &Work<'_>) {
+        if self.phase == Phase::Open && !self.rest.is_empty() {
+            self.receive_rest(work, true);
+        }
+    }
+
+    /// Passes the rest to the protocol. Returns whether something of it was consumed.
+    fn receive_rest(&mut self, work: &Work<'_>, pause: bool) -> bool {
+        let mut rest = std::mem::take(&mut self.rest);
+        let used = self.call(work.acknowledge, |protocol, io| {
+            if pause { protocol.pause(&rest, io) } else { protocol.receive(&rest, io) }
+        });
+        let used = used.unwrap_or(rest.len()).min(rest.len());
+        rest.drain(..used);
+        if !rest.is_empty() {
+            self.rest = rest;
+        }
+        used > 0
+    }
+
+    /// Passes the rest to the protocol again, which may have waited for a settlement.
+    fn receive_again(&mut self, work: &mut Work<'_>) {
+        while self.phase == Phase::Open && !self.rest.is_empty() && self.receive_rest(work, false) {
+            self.admit(work);
+        }
+        self.end_if_settled(work);
+    }
+
+    /// Ends the stream, if the peer has closed it. A protocol that waits for a settlement may have left requests in the rest.
+    fn end_if_settled(&mut self, work: &mut Work<'_>) {
+        let waits = !self.rest.is_empty() && self.protocol.unsettled() > 0;
+        if self.peer_closed && self.phase == Phase::Open && !waits {
+            self.end(Ending::Closed, work);
+        }
+    }
+
+    /// Ends the stream: nothing more is read.
+    pub(super) fn end(&mut self, ending: Ending, work: &mut Work<'_>) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        let rest = std::mem::take(&mut self.rest);
+        self.phase = Phase::Ending;
+        self.call(work.acknowledge, |protocol, io| protocol.end(&rest, ending, io));
+        self.admit(work);
+        self.write(work);
+    }
+
+    /// Ends the connection, since nothing can be sent to the peer any more. What was read is kept.
+    fn break_off(&mut self, work: &mut Work<'_>) {
+        (self.broken, self.readable) = (true, false);
+        self.end(Ending::Cut, work);
+        (self.out, self.written, self.stalled) = (Vec::new(), 0, None);
+    }
+
+    /// Closes the connection for a reason that is logged. What was read is kept.
+    pub(super) fn expel(&mut self, why: &str, work: &mut Work<'_>) {
+        log::warn!("{}: closed: {why}", self.peer);
+        self.break_off(work);
+    }
+
+    /// Calls the protocol, and keeps what it produces.
+    fn call<R>(
+        &mut self,
+        acknowledge: &Arc<dyn Acknowledge>,
+        function: impl FnOnce(&mut dyn Protocol, &mut Io<'_>) -> R,
+    ) -> Option<R> {
+        let mut io = Io {
+            source: self.endpoint.source,
+            peer: &self.peer,
+            received: SystemTime::now(),
+            connection: self.id,
+            acknowledge,
+            parcels: Vec::new(),
+            out: Vec::new(),
+            close: false,
+            doubtful: 0,
+        };
+        let protocol = &mut *self.protocol;
+        // An error in a protocol costs its connection, not the server.
+        let outcome = catch_unwind(AssertUnwindSafe(|| function(protocol, &mut io)));
+        let Io { parcels, out, close, doubtful, .. } = io;
+        self.pending.extend(parcels);
+        if self.out.is_empty() {
+            self.out = out;
+        } else {
+            self.out.extend_from_slice(&out);
+        }
+        if close && self.phase == Phase::Open {
+            self.phase = Phase::Ending;
+        }
+        if doubtful > 0 {
+            add(&self.endpoint.counters.doubtful, doubtful);
+        }
+        if outcome.is_err() {
+            log::error!("{}: closed: its protocol panicked, which is an error of this program", self.peer);
+            self.phase = Phase::Ending;
+            (self.broken, self.readable) = (true, false);
+        }
+        outcome.ok()
+    }
+
+    /// Enqueues parcels, until one must wait for room.
+    pub(super) fn admit(&mut self, work: &Work<'_>) {
+        while let Some(parcel) = self.pending.pop_front() {
+            if parcel.is_empty() {
+                if let Some(receipt) = parcel.receipt() {
+                    receipt.settle(Settlement::default());
+                }
+                continue;
+            }
+            let intake = &work.shared.intake;
+            let refuses = self.protocol.refuses_when_full();
+            let parcel = if work.full {
+                parcel
+            } else {
+                match intake.try_put(parcel) {
+                    Ok(()) => continue,
+                    Err(error) if error.is_closed() => {
+                        if !self.broken {
+                            log::warn!("{}: closed, since the writer has terminated", self.peer);
+                        }
+                        (self.phase, self.broken, self.readable) = (Phase::Ending, true, false);
+                        self.pending.clear();
+                        return;
+                    }
+                    Err(error) => error.into_inner(),
+                }
+            };
+            if refuses || intake.when_full() == WhenFull::Shed {
+                intake.shed(&parcel);
+            } else {
+                self.pending.push_front(parcel);
+                return;
+            }
+        }
+    }
+
+    /// Enqueues parcels beyond the capacity of the queue: the server stops, and they have been read.
+    pub(super) fn force(&mut self, work: &Work<'_>) {
+        for parcel in std::mem::take(&mut self.pending) {
+            if !parcel.is_empty()
+                && let Err(refused) = work.shared.intake.put_beyond(parcel)
+            {
+                log::warn!("{}: {refused}", self.peer);
+            }
+        }
+    }
+
+    /// Passes a settlement to the protocol.
+    pub(super) fn settled(&mut self, ticket: u64, settlement: &Settlement, work: &mut Work<'_>) {
+        self.call(work.acknowledge, |protocol, io| protocol.settled(ticket, settlement, io));
+        self.again |= self.phase == Phase::Open && (!self.rest.is_empty() || self.peer_closed);
+        self.admit(work);
+    }
+
+    /// Begins to drain the connection.
+    pub(super) fn begin_drain(&mut self, work: &mut Work<'_>) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        self.drain = Some(Drain::begin(&self.socket));
+        self.readable = true;
+        self.call(work.acknowledge, |protocol, io| protocol.drain(io));
+        self.admit(work);
+        self.write(work);
+    }
+
+    /// Writes replies, until the peer's buffer is full.
+    pub(super) fn write(&mut self, work: &mut Work<'_>) {
+        while self.unwritten() > 0 && !self.broken {
+            match self.socket.write(&self.out[self.written..]) {
+                Ok(count) => {
+                    self.written += count;
+                    self.replied = true;
+                    self.stalled = None;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stalled.get_or_insert_with(time::now);
+                    return;
+                }
+                Err(error) => {
+                    log::info!("{}: connection lost: {error}", self.peer);
+                    return self.break_off(work);
+                }
+            }
+        }
+        (self.out, self.written, self.stalled) = (Vec::new(), 0, None);
+    }
+
+    /// Reads and forgets what the peer sends until it closes.
+    fn discard(&mut self, work: &mut Work<'_>) {
+        for _ in 0..TURN_BYTES / READ_BYTES {
+            match self.socket.read(&mut work.buffer[..READ_BYTES]) {
+                Ok(0) => (self.readable, self.peer_closed) = (false, true),
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(_) => (self.readable, self.broken) = (false, true),
+            }
+            return;
+        }
+    }
+
+    /// Returns whether the connection is to be closed now. A connection with replies begins to linger first.
+    pub(super) fn is_over(&mut self) -> bool {
+        match self.phase {
+            Phase::Open => false,
+            Phase::Ending => {
+                let waits = !self.pending.is_empty()
+                    || (!self.broken && (self.unwritten() > 0 || self.protocol.unsettled() > 0));
+                if waits {
+                    return false;
+                }
+                if self.broken
+                    || self.peer_closed
+                    || !self.replied
+                    || self.socket.shutdown(Shutdown::Write).is_err()
+                {
+                    return true;
+                }
+                self.phase = Phase::Lingering(time::now() + LINGER);
+                self.readable = true;
+                false
+            }
+            Phase::Lingering(_) => self.broken || self.peer_closed,
+        }
+    }
+
+    /// Returns whether the connection has a time limit, which [`expired`](Self::expired) checks.
+    pub(super) fn has_limit(&self) -> bool {
+        self.stalled.is_some() || matches!(self.phase, Phase::Lingering(_))
+    }
+
+    /// Returns what the time limit of the connection was for, if it has passed.
+    pub(super) fn expired(&self, now: Instant, reply_timeout: Duration) -> Option<Expired> {
+        match self.phase {
+            Phase::Lingering(until) if now >= until => Some(Expired::Lingered),
+            Phase::Lingering(_) => None,
+            _ => self.stalled.is_some_and(|since| now - since >= reply_timeout).then_some(Expired::Unread),
+        }
+    }
+
+    /// Updates the total of bytes held. Returns by how much it has grown, and the present number.
+    pub(super) fn account(&mut self, shared: &Shared) -> (bool, usize) {
+        let held = self.rest.capacity() + self.out.capacity() + self.pending_bytes() + self.protocol.memory();
+        let before = std::mem::replace(&mut self.held, held);
+        let total = shared.counters.buffered();
+        match held.checked_sub(before) {
+            Some(0) => (false, held),
+            Some(more) => {
+                add(total, more as u64);
+                (true, held)
+            }
+            None => {
+                subtract(total, (before - held) as u64);
+                (false, held)
+            }
+        }
+    }
+
+    /// Counts the connection out, before it is closed.
+    pub(super) fn leave(&mut self, shared: &Shared) {
+        subtract(shared.counters.buffered(), std::mem::take(&mut self.held) as u64);
+        subtract(&self.endpoint.counters.open, 1);
+        shared.places.leave(self.class);
+    }
+
+    /// Continues the drain: ends the connection if its peer is silent, or the grace period is over. Returns whether it is cut off while
+    /// its peer is still sending.
+    pub(super) fn drain_on(&mut self, now: Instant, over: bool, stalled: bool, work: &mut Work<'_>) -> bool {
+        let Some(drain) = self.drain.as_ref().filter(|_| self.phase == Phase::Open) else { return false };
+        if self.waiting.is_some() || !self.pending.is_empty() {
+            return false;
+        }
+        if !(stalled || (over && !drain.is_owed()) || (drain.is_silent(now) && !self.readable)) {
+            return false;
+        }
+        match self.look() {
+            Look::Bytes if over => {
+                self.end(Ending::Cut, work);
+                return true;
+            }
+            Look::Silent => self.end(Ending::Cut, work),
+            Look::Bytes | Look::Closed | Look::Lost => self.readable = true,
+        }
+        false
+    }
+
+    /// Records that the connection was not read since then.
+    pub(super) fn held_back(&mut self, since: Instant) {
+        if let Some(drain) = &mut self.drain {
+            drain.held_back(time::now() - since);
+        }
+    }
+
+    /// Returns whether the connection began with a token that is not valid any more.
+    pub(super) fn is_outdated(&self, endpoint: &Endpoint) -> bool {
+        self.endpoint.is_same(endpoint) && self.endpoint.options.token != endpoint.options.token
+    }
+
+    /// Closes the connection once what has been read is served.
+    pub(super) fn retire(&mut self, work: &mut Work<'_>) {
+        self.call(work.acknowledge, |protocol, io| protocol.drain(io));
+        self.admit(work);
+        self.write(work);
+    }
+
+    /// Closes the connection without further ado.
+    pub(super) fn give_up(&mut self) {
+        self.broken = true;
+    }
+
+    /// Returns whether replies are due that are not written.
+    pub(super) fn owes_replies(&self) -> bool {
+        !self.broken && (self.unwritten() > 0 || self.protocol.unsettled() > 0)
+    }
+
+    /// Returns whether there is something to read, or the end of the stream; otherwise the peer is silent.
+    fn look(&mut self) -> Look {
+        loop {
+            match self.socket.peek(&mut [0]) {
+                Ok(0) => return Look::Closed,
+                Ok(_) => return Look::Bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Look::Silent,
+                Err(_) => return Look::Lost,
+            }
+        }
+    }
+}
+
+/// What was found by looking at a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Bytes,
+    Closed,
+    Silent,
+    Lost,
+}
+
+/// The time limit that has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    /// The peer has not read its replies.
+    Unread,
+    /// The peer has had the time to read the last reply.
+    Lingered,
+}

@@ -1,0 +1,276 @@
+//! The server: receives messages from the network and enqueues them.
+
+mod command;
+mod connection;
+mod counters;
+mod descriptors;
+mod drain;
+mod endpoint;
+mod event_loop;
+mod inbox;
+mod limits;
+mod listener;
+mod options;
+mod udp;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::{Poll, Waker};
+use raddle::{JoinHandle, Mutex, Thread};
+
+use crate::intake::Intake;
+use crate::server::command::Command;
+use crate::server::counters::SourceCounters;
+use crate::server::endpoint::{Endpoint, Shared};
+use crate::server::event_loop::{EventLoop, WAKE};
+use crate::server::inbox::Inbox;
+use crate::server::limits::Places;
+use crate::server::listener::{Bound, Opened};
+
+pub use counters::{Counters, Counts, SourceCounts};
+pub use descriptors::raise_descriptor_limit;
+pub use listener::{Listener, ListenerKind, ListenerOptions, ServerError};
+pub use options::ServerOptions;
+
+/// What a [`drain`](Server::drain) could not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "the report says whether peers were cut off"]
+pub struct DrainReport {
+    /// Connections that were closed at the end of the grace period while their peers were still sending.
+    pub cut_off: usize,
+    /// Messages about what failed; empty on success.
+    pub problems: Vec<String>,
+}
+
+/// What became of the replies, when the server [finished](Server::finish).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "the report says whether replies are missing"]
+pub struct FinishReport {
+    /// Connections that were closed before all replies had been written.
+    pub unwritten: usize,
+    /// Messages about what failed; empty on success.
+    pub problems: Vec<String>,
+}
+
+/// Receives messages from the network and enqueues them.
+///
+/// One thread, or as many as the options say, serves all connections. While the queue is full, connections are not read, and TCP slows the
+/// peers down; or messages are refused, as [`WhenFull`](crate::WhenFull) says.
+///
+/// The end has an order: [`drain`](Self::drain) reads what has arrived, then [`Pipeline::finish`](crate::Pipeline::finish) stores it, then
+/// [`finish`](Self::finish) sends the replies. A server that is dropped closes all connections at once.
+pub struct Server {
+    shared: Arc<Shared>,
+    endpoints: Mutex<Vec<Arc<Endpoint>>>,
+    loops: Arc<[Arc<Inbox>]>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the listeners and starts to serve them.
+    ///
+    /// # Errors
+    /// If a listener cannot be opened, or the operating system refuses a thread or the means to wait for sockets.
+    pub fn start(
+        listeners: Vec<Listener>,
+        intake: Intake,
+        options: &ServerOptions,
+    ) -> Result<Self, ServerError> {
+        let bound: Vec<Bound> = listeners.into_iter().map(Listener::bind).collect::<Result<_, _>>()?;
+        let fails = |error: io::Error| ServerError::new("cannot start the server", error);
+        let mut polls = Vec::new();
+        let mut inboxes = Vec::new();
+        for _ in 0..options.threads.max(1) {
+            let poll = Poll::new().map_err(fails)?;
+            let waker = Waker::new(poll.registry(), WAKE).map_err(fails)?;
+            inboxes.push(Arc::new(Inbox::new(waker)));
+            polls.push(poll);
+        }
+        let loops: Arc<[Arc<Inbox>]> = inboxes.into();
+        let shared = Arc::new(Shared { intake, counters: Counters::new(), places: Places::default() });
+        let mut runs: Vec<EventLoop> = polls
+            .into_iter()
+            .enumerate()
+            .map(|(index, poll)| EventLoop::new(poll, index, loops.clone(), shared.clone(), options.clone()))
+            .collect();
+        let mut endpoints = Vec::new();
+        let last = runs.len() - 1;
+        for bound in bound {
+            let (endpoint, socket) = enter(&shared, bound);
+            endpoints.push(endpoint.clone());
+            let datagrams = matches!(socket, Opened::Datagrams(_));
+            runs[if datagrams { last } else { 0 }].add_source(endpoint, socket).map_err(fails)?;
+        }
+        set_limits(&shared, options);
+        for inbox in loops.iter() {
+            shared.intake.add_listener(inbox.clone());
+        }
+        let mut server = Self { shared, endpoints: Mutex::new(endpoints), loops, threads: Vec::new() };
+        for (index, run) in runs.into_iter().enumerate() {
+            let thread = Thread::new(move || run.run()).name(format!("server {}", index + 1)).start();
+            server.threads.push(thread.map_err(|error| fails(io::Error::other(error.to_string())))?);
+        }
+        Ok(server)
+    }
+
+    /// Returns the name, kind and address of each listener.
+    pub fn addresses(&self) -> Vec<(Arc<str>, ListenerKind, SocketAddr)> {
+        self.endpoints.lock().iter().map(|it| (it.name.clone(), it.kind, it.actual)).collect()
+    }
+
+    /// Returns the counters.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Returns whether a thread of the server has terminated, which it does before [`finish`](Self::finish) only on a failure.
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Changes the options and the listeners, without losing a connection.
+    ///
+    /// A listener with the same name, kind and address as before keeps its socket, and its new connections have the new options. A
+    /// listener that is not in the list is closed; its connections remain.
+    ///
+    /// # Errors
+    /// If a listener cannot be opened. Then nothing is changed.
+    pub fn reload(&self, listeners: Vec<Listener>, options: &ServerOptions) -> Result<(), ServerError> {
+        let mut endpoints = self.endpoints.lock();
+        let mut kept = Vec::new();
+        let mut new = Vec::new();
+        for listener in listeners {
+            match endpoints.iter().find(|it| it.is_listener(&listener)) {
+                Some(known) => kept.push(Endpoint { options: listener.options, ..Endpoint::clone(known) }),
+                None => new.push(listener),
+            }
+        }
+        let bound: Vec<Bound> = new.into_iter().map(Listener::bind).collect::<Result<_, _>>()?;
+        let mut changes: Vec<(Arc<Endpoint>, Option<Opened>)> =
+            kept.into_iter().map(|endpoint| (Arc::new(endpoint), None)).collect();
+        changes.extend(bound.into_iter().map(|bound| {
+            let (endpoint, socket) = enter(&self.shared, bound);
+            (endpoint, Some(socket))
+        }));
+        *endpoints = changes.iter().map(|(endpoint, _)| endpoint.clone()).collect();
+        set_limits(&self.shared, options);
+        let mut parts: Vec<Vec<_>> = self.loops.iter().map(|_| Vec::new()).collect();
+        let last = parts.len() - 1;
+        for (endpoint, socket) in changes {
+            // The others hear of the endpoint, too, since they may have its connections.
+            let owner = if endpoint.kind == ListenerKind::Udp { last } else { 0 };
+            for (index, part) in parts.iter_mut().enumerate().filter(|(index, _)| *index != owner) {
+                let _ = index;
+                part.push((endpoint.clone(), None));
+            }
+            parts[owner].push((endpoint, socket));
+        }
+        for (inbox, part) in self.loops.iter().zip(parts) {
+            inbox.send(Command::Reload(options.clone(), part));
+        }
+        Ok(())
+    }
+
+    /// Stops listening, and reads and enqueues what has arrived: connections that the operating system has completed, and what is in its
+    /// buffers. Blocks until that is done.
+    ///
+    /// A peer that keeps sending is read for at most `grace`, and then counted as cut off. If the queue takes nothing any more after that
+    /// time, the messages that have been read are enqueued beyond its capacity. Connections stay open while replies are due.
+    pub fn drain(&self, grace: Duration) -> DrainReport {
+        let mut report = DrainReport::default();
+        // The first loop passes connections to the others: it must stop doing so before they begin.
+        for inbox in self.loops.iter() {
+            inbox.send(Command::Drain(grace));
+            inbox.wait_for(|progress| progress.draining);
+        }
+        for (index, inbox) in self.loops.iter().enumerate() {
+            match inbox.wait_for(|progress| progress.drained.is_some()).drained {
+                Some(cut_off) => report.cut_off += cut_off,
+                None => report.problems.push(format!("the thread server {} terminated early", index + 1)),
+            }
+        }
+        report
+    }
+
+    /// Writes the replies that are due and closes all connections, within a time limit; then the threads terminate.
+    ///
+    /// It is called after [`Pipeline::finish`](crate::Pipeline::finish), which settles everything.
+    pub fn finish(mut self, timeout: Duration) -> FinishReport {
+        let mut report = FinishReport::default();
+        self.loops.iter().for_each(|inbox| inbox.send(Command::Finish(timeout)));
+        for (thread, inbox) in std::mem::take(&mut self.threads).into_iter().zip(self.loops.iter()) {
+            if let Err(error) = thread.join() {
+                report.problems.push(error.to_string());
+            }
+            report.unwritten += inbox.wait_for(|_| false).terminated.unwrap_or(0);
+        }
+        report
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.loops.iter().for_each(|inbox| inbox.send(Command::Stop));
+        }
+        for thread in self.threads.drain(..) {
+            if let Err(error) = thread.join() {
+                log::error!("{error}");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
+/// Opens the account and the counters of a listener.
+fn enter(shared: &Shared, bound: Bound) -> (Arc<Endpoint>, Opened) {
+    let counters: Arc<SourceCounters> = shared.counters.source(&bound.name);
+    if let Opened::Datagrams(socket) = &bound.socket {
+        let granted = listener::receive_buffer(socket);
+        counters.receive_buffer.store(granted as u64, std::sync::atomic::Ordering::Relaxed);
+        let wanted = bound.options.receive_buffer;
+        if granted < wanted {
+            let name = &bound.name;
+            log::warn!(
+                "{name}: the receive buffer has {granted} bytes instead of {wanted}, so that bursts may be dropped: \
+                 raise net.core.rmem_max"
+            );
+        }
+    }
+    let endpoint = Endpoint {
+        source: shared.intake.books().open(&bound.name),
+        name: bound.name,
+        kind: bound.kind,
+        options: bound.options,
+        counters,
+        requested: bound.requested,
+        actual: bound.actual,
+    };
+    (Arc::new(endpoint), bound.socket)
+}
+
+/// Sets the limits of connections, which fit into the limit of open files.
+fn set_limits(shared: &Shared, options: &ServerOptions) {
+    let fit =
+        descriptors::connections_that_fit(options.reserved_descriptors).saturating_add(shared.places.open());
+    let total = options.max_connections.min(fit);
+    if total < options.max_connections {
+        let wanted = options.max_connections;
+        log::warn!(
+            "at most {total} connections instead of {wanted}: the limit of open files permits no more"
+        );
+    }
+    let per_peer = options.max_per_peer.unwrap_or((total / 4).max(1));
+    shared.places.set(total, per_peer);
+}

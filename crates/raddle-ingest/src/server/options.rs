@@ -1,0 +1,38 @@
+//! The options of the server.
+
+use std::time::Duration;
+
+/// The options of a [`Server`](crate::Server). All but the number of threads may change while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Threads that serve the connections. 1.
+    pub threads: usize,
+    /// Maximum number of open connections. 10,000, or as many as the limit of open files permits.
+    pub max_connections: usize,
+    /// Maximum number of open connections of one peer. A quarter of those that may be open.
+    ///
+    /// The peers of a listener that expects the PROXY protocol are not limited, since they all have the address of the proxy.
+    pub max_per_peer: Option<usize>,
+    /// Maximum number of bytes kept in memory for one connection. 32 MiB.
+    pub max_buffered: usize,
+    /// Maximum number of bytes kept in memory for all connections. 256 MiB.
+    pub max_buffered_total: usize,
+    /// How long a peer may leave its replies unread. One minute.
+    pub reply_timeout: Duration,
+    /// Descriptors that connections leave for the database and other files. 24.
+    pub reserved_descriptors: usize,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            max_connections: 10_000,
+            max_per_peer: None,
+            max_buffered: 32 << 20,
+            max_buffered_total: 256 << 20,
+            reply_timeout: Duration::from_mins(1),
+            reserved_descriptors: 24,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Datagrams: each is a message.
+//!
+//! The operating system drops datagrams when its buffer is full, and tells how many with the next datagram. While the queue is full and the
+//! server blocks, the socket is not read, so that it is the operating system that drops, and counts.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use mio::net::UdpSocket;
+
+use crate::intake::{Intake, WhenFull};
+use crate::message::Parcel;
+use crate::server::connection::Work;
+use crate::server::counters::add;
+use crate::server::endpoint::Endpoint;
+use crate::syslog::Parser;
+
+/// Datagrams that are read at once, and the size of the largest possible.
+const BATCH: usize = 32;
+const LARGEST: usize = 64 << 10;
+
+/// The number of batches that are read before others have their turn.
+const TURN_BATCHES: usize = 8;
+
+pub(super) struct Datagrams {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) socket: UdpSocket,
+    pub(super) readable: bool,
+    pub(super) waiting: Option<Instant>,
+    pending: VecDeque<Parcel>,
+    /// The socket has been found empty.
+    empty: bool,
+    /// Nothing more is to be received than what has arrived.
+    ending: bool,
+    /// The number of dropped datagrams that the operating system told last. It wraps around.
+    dropped: u32,
+    /// The peer of the last datagram, and its name.
+    last: Option<(SocketAddr, Arc<str>)>,
+    /// Memory that is never written to is not occupied.
+    buffer: Vec<u8>,
+}
+
+impl Datagrams {
+    pub(super) fn new(endpoint: Arc<Endpoint>, socket: UdpSocket) -> Self {
+        Self {
+            endpoint,
+            socket,
+            readable: true,
+            waiting: None,
+            pending: VecDeque::new(),
+            empty: false,
+            ending: false,
+            dropped: 0,
+            last: None,
+            buffer: vec![0; BATCH * LARGEST],
+        }
+    }
+
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    pub(super) fn wants_turn(&self) -> bool {
+        self.readable && self.pending.is_empty()
+    }
+
+    /// Returns whether everything that the operating system had has been read and enqueued.
+    pub(super) fn is_drained(&self) -> bool {
+        self.ending && self.empty && self.pending.is_empty()
+    }
+
+    /// The server stops, or the listener is removed: what has arrived is read.
+    pub(super) fn begin_drain(&mut self) {
+        (self.readable, self.empty, self.ending) = (true, false, true);
+    }
+
+    /// Reads and enqueues some datagrams.
+    pub(super) fn turn(&mut self, work: &Work<'_>) {
+        for _ in 0..TURN_BATCHES {
+            if !self.pending.is_empty() {
+                return;
+            }
+            match self.read() {
+                Ok(count) => {
+                    self.empty = false;
+                    add(&self.endpoint.counters.datagrams, count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    (self.readable, self.empty) = (false, true);
+                    return;
+                }
+                // An error that an earlier datagram from this socket caused, or an interrupted call.
+                Err(error) => log::debug!("{}: cannot receive: {error}", self.endpoint.name),
+            }
+            self.admit(work);
+        }
+    }
+
+    /// Enqueues what has been read, until something must wait for room.
+    pub(super) fn admit(&mut self, work: &Work<'_>) {
+        let intake = &work.shared.intake;
+        while let Some(parcel) = self.pending.pop_front() {
+            let parcel = if work.full {
+                parcel
+            } else {
+                match intake.try_put(parcel) {
+                    Ok(()) => continue,
+                    Err(refused) if refused.is_closed() => {
+                        log::warn!("{}: messages are not stored: {refused}", self.endpoint.name);
+                        self.pending.clear();
+                        return;
+                    }
+                    Err(refused) => refused.into_inner(),
+                }
+            };
+            if intake.when_full() == WhenFull::Shed {
+                intake.shed(&parcel);
+            } else {
+                self.pending.push_front(parcel);
+                return;
+            }
+        }
+    }
+
+    /// Enqueues what has been read beyond the capacity of the queue: the server stops.
+    pub(super) fn force(&mut self, intake: &Intake) {
+        for parcel in std::mem::take(&mut self.pending) {
+            if let Err(refused) = intake.put_beyond(parcel) {
+                log::warn!("{}: {refused}", self.endpoint.name);
+            }
+        }
+    }
+
+    /// Adds datagrams to the parcels to be enqueued: one for each run of datagrams of a peer.
+    fn push<'a>(&mut self, datagrams: impl Iterator<Item = (SocketAddr, &'a [u8])>) {
+        let received = SystemTime::now();
+        let options = self.endpoint.lines();
+        let parser = Parser::new(&options.zone, received);
+        let mut bytes = 0;
+        for (peer, datagram) in datagrams {
+            let same = self.last.as_ref().is_some_and(|(last, _)| *last == peer);
+            if !same {
+                let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                self.last = Some((peer, address.to_string().into()));
+            }
+            if !same || self.pending.is_empty() {
+                let name = &self.last.as_ref().expect("the name of the peer").1;
+                self.pending.push_back(Parcel::new(self.endpoint.source, name.clone(), received));
+            }
+            let parcel = self.pending.back_mut().expect("a parcel");
+            options.push_datagram(parcel, datagram, &parser);
+            bytes += datagram.len() as u64;
+        }
+        add(&self.endpoint.counters.bytes, bytes);
+    }
+
+    /// Records the number of dropped datagrams that the operating system tells.
+    fn count_dropped(&mut self, dropped: u32) {
+        let more = dropped.wrapping_sub(self.dropped);
+        if more > 0 {
+            self.dropped = dropped;
+            add(&self.endpoint.counters.dropped, u64::from(more));
+        }
+    }
+
+    /// Reads a batch of datagrams. Returns their number.
+    #[cfg(target_os = "linux")]
+    fn read(&mut self) -> io::Result<usize> {
+        use std::io::IoSliceMut;
+        use std::os::fd::AsRawFd;
+
+        use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
+
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut received = Vec::with_capacity(BATCH);
+        let mut dropped = None;
+        {
+            let mut headers =
+                MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(nix::cmsg_space!(u32)));
+            let mut slices: Vec<_> =
+                buffer.chunks_mut(LARGEST).map(|slice| [IoSliceMut::new(slice)]).collect();
+            let outcome = recvmmsg(
+                self.socket.as_raw_fd(),
+                &mut headers,
+                slices.iter_mut(),
+                MsgFlags::MSG_DONTWAIT,
+                None,
+            );
+            match outcome {
+                Ok(datagrams) => {
+                    for datagram in datagrams {
+                        for message in datagram.cmsgs().into_iter().flatten() {
+                            if let ControlMessageOwned::RxqOvfl(count) = message {
+                                dropped = Some(count);
+                            }
+                        }
+                        received.push((datagram.address.and_then(to_address), datagram.bytes));
+                    }
+                }
+                Err(error) => {
+                    self.buffer = buffer;
+                    return Err(error.into());
+                }
+            }
+        }
+        if let Some(count) = dropped {
+            self.count_dropped(count);
+        }
+        self.push(received.iter().zip(buffer.chunks(LARGEST)).map(|((peer, length), bytes)| {
+            let unknown = || SocketAddr::new(IpAddr::V4([0, 0, 0, 0].into()), 0);
+            (peer.unwrap_or_else(unknown), &bytes[..*length])
+        }));
+        self.buffer = buffer;
+        Ok(received.len())
+    }
+
+    /// Reads a datagram.
+    #[cfg(not(target_os = "linux"))]
+    fn read(&mut self) -> io::Result<usize> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let outcome = self.socket.recv_from(&mut buffer[..LARGEST]);
+        if let Ok((length, peer)) = outcome {
+            self.push(std::iter::once((peer, &buffer[..length])));
+        }
+        self.buffer = buffer;
+        outcome.map(|_| 1)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn to_address(address: nix::sys::socket::SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
+    }
+    address.as_sockaddr_in6().map(|v6| SocketAddr::new(IpAddr::V6(v6.ip()), v6.port()))
+}
