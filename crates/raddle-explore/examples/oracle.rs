@@ -7,7 +7,7 @@
 mod oracle;
 
 use std::collections::BTreeMap;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -79,35 +79,11 @@ fn effort(seed: u64) -> Effort {
     }
 }
 
-/// An exploration whose main task leaves something in its thread-locals keeps its thread until the process ends. So a process
-/// compares no more programs than this.
-const PER_PROCESS: u64 = 5_000;
-
-/// Compares the programs in several processes, one after the other. Returns whether all of them found no difference.
-fn in_processes(options: &Options) -> bool {
-    let own = std::env::current_exe().expect("the path of this program is known");
-    let end = options.seed + options.programs;
-    let mut same = true;
-    for seed in (options.seed..end).step_by(usize::try_from(PER_PROCESS).unwrap_or(usize::MAX)) {
-        println!("seeds from {seed}:");
-        let status = Command::new(&own)
-            .args(std::env::args().skip(1)) // of two options of the same name, the latter counts
-            .args(["--seed", &seed.to_string(), "--programs", &PER_PROCESS.min(end - seed).to_string()])
-            .status()
-            .expect("this program can be started again");
-        same &= status.success();
-    }
-    same
-}
-
 fn main() -> ExitCode {
     let options = options();
     if let Some(path) = &options.show {
         show(&std::fs::read_to_string(path).expect("the file can be read"));
         return ExitCode::SUCCESS;
-    }
-    if options.programs > PER_PROCESS {
-        return if in_processes(&options) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let (next, tally) = (Arc::new(AtomicU64::new(options.seed)), Arc::new(Mutex::new(Tally::default())));
     let end = options.seed + options.programs;

@@ -12,7 +12,7 @@ use crate::outcome::{Outcome, Survey};
 use crate::report::{Found, Report, Token, fingerprint};
 use crate::runtime::{
     Failure, ForeignStep, StallDetector, Trace, has_foreign_threads, listen, locals_are_unchanged,
-    own_locals, park_forever, remember_locals, report_stalled,
+    own_locals, remember_locals, report_stalled,
 };
 use crate::search::{Portfolio, Program, Replay, Runner, Shrinker};
 
@@ -70,13 +70,16 @@ impl Exploration {
         let job = move || {
             remember_locals(&own_locals());
             let survey = work(&mine);
-            let clean = !mine.runner.has_left_locals();
+            let left_locals = mine.runner.left_locals();
             drop(mine); // may drop what the program's closure owns
             let _ = sender.send(survey);
-            if !clean {
-                park_forever();
+            match left_locals {
+                Some(ended) => {
+                    ended.until_terminated();
+                    false
+                }
+                None => locals_are_unchanged(),
             }
-            locals_are_unchanged()
         };
         self.runner.os_threads.run(Box::new(job)).expect("a thread for the search");
         let (strategy, rules, name) = (self.options.strategy, self.options.rules, self.name.clone());

@@ -126,7 +126,7 @@
 //! |---|---|
 //! | threads alive at the same time | 128 |
 //! | executions, steps per execution, time | 20,000, 20,000, one minute; see [`Explorer`] |
-//! | OS threads kept until the process ends | one for each exploration whose main task leaves values in its thread-locals |
+//! | OS threads left behind by an exploration | none, except those of a failure `blocked outside`, and those that block for good in a destructor |
 //! | detection of blocking outside the toolkit | half a second on Linux; [`Explorer::stuck_after`] elsewhere |
 #![forbid(unsafe_code)]
 

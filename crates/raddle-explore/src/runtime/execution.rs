@@ -75,6 +75,29 @@ impl Execution {
         })
     }
 
+    /// An execution that has ended: its only task is the calling thread.
+    pub(crate) fn ended(
+        policy: Box<dyn Policy>,
+        os_threads: &OsThreads,
+        monitor: &Arc<Monitor>,
+    ) -> Arc<Self> {
+        let execution = Self::new(Rules::default(), policy, os_threads, monitor);
+        let mut state = execution.lock();
+        state.tasks.push(Task::new("MainThread", None));
+        state.end();
+        drop(state);
+        execution
+    }
+
+    /// Keeps the calling thread under this execution, which has ended, until the thread terminates. Its thread-locals are
+    /// what an earlier execution has left, whose steps have been repeated on another thread. Their destructors take no
+    /// steps here, and one that waits for an event of that execution parks the thread forever.
+    pub(crate) fn until_terminated(self: Arc<Self>) {
+        CURRENT.set(MAIN);
+        BODY_DONE.set(true);
+        rt::enter(self.clone()).until_terminated(move || drop(self));
+    }
+
     /// Runs the program to its end. The state holds the result then.
     pub(crate) fn run(self: &Arc<Self>, program: Arc<dyn Fn() + Send + Sync>) {
         let here = self.clone();

@@ -4,7 +4,6 @@
 //! attributed to an exploration by the timer slack that it inherits from the thread which started it; see
 //! [`os_threads`](super::os_threads).
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
@@ -56,16 +55,9 @@ pub(crate) fn listen(number: u32, listener: &Arc<impl ForeignListener + 'static>
     all.insert(number, listener);
 }
 
-/// A thread that descends from no exploration.
-#[derive(Clone, Copy)]
-struct Unrelated;
-
 /// The exploration from which the calling thread descends.
 fn exploration() -> Option<Arc<dyn ForeignListener>> {
-    thread_local!(static STARTED_BY: Cell<Option<Result<u32, Unrelated>>> = const { Cell::new(None) });
-    let number = STARTED_BY.get().unwrap_or_else(|| started_by().ok_or(Unrelated));
-    STARTED_BY.set(Some(number));
-    number.ok().and_then(|number| listeners().as_ref()?.get(&number)?.upgrade())
+    started_by().and_then(|number| listeners().as_ref()?.get(&number)?.upgrade())
 }
 
 /// The name of the calling thread, if it has one of its own.

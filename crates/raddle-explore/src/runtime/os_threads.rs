@@ -1,14 +1,14 @@
 //! The OS threads on which tasks run.
 //!
-//! Starting a thread takes longer than many an execution, so threads are reused. All threads of a pool run on one
-//! processor: only one of them runs at a time, and passing the run token is ten times as fast if the next thread need
+//! Starting a thread takes longer than many an execution, so threads are reused by later executions. They terminate with
+//! the exploration. All threads of a pool run on one processor: only one of them runs at a time, and passing the run token is ten times as fast if the next thread need
 //! not be woken on another processor.
 //!
 //! A thread is reused only if its thread-locals are unchanged, bit by bit, since it started. Otherwise it terminates,
 //! which drops the program's thread-locals, so that every task finds fresh ones.
 #![expect(clippy::disallowed_methods, reason = "below the seam: the threads that raddle's threads run on")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
@@ -16,8 +16,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use raddle::rt::LocalsImage;
 
-/// Pools that no exploration uses.
-static IDLE_POOLS: Mutex<Vec<OsThreads>> = Mutex::new(Vec::new());
+/// Numbers of pools that no exploration uses.
+static FREE_NUMBERS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
 /// The work of a thread. Returns whether the thread can be reused.
 pub(crate) type Job = Box<dyn FnOnce() -> bool + Send>;
@@ -26,8 +26,8 @@ pub(crate) type Job = Box<dyn FnOnce() -> bool + Send>;
 #[derive(Clone, Debug)]
 pub(crate) struct OsThreads {
     idle: Arc<Mutex<Vec<OsThread>>>,
-    processor: usize,
-    number: u32,
+    /// The number of the pool, which chooses its processor, and identifies the threads that descend from its threads.
+    number: usize,
 }
 
 /// A handle to an idle thread, which terminates when the handle is dropped. The thread itself holds none while it is
@@ -141,29 +141,22 @@ impl std::fmt::Debug for PreparedThread {
 }
 
 impl OsThreads {
-    /// Returns an idle pool, or a new one.
-    pub(crate) fn acquire() -> Self {
-        let idle = lock(&IDLE_POOLS).pop();
-        idle.unwrap_or_else(Self::new)
-    }
-
-    /// Returns the pool for reuse. Not for a pool some of whose threads may be lost.
-    pub(crate) fn release(self) {
-        lock(&IDLE_POOLS).push(self);
-    }
-
-    /// Creates a pool on the next processor, round robin.
-    fn new() -> Self {
+    /// Creates a pool. The processors of pools that are in use at the same time alternate.
+    pub(crate) fn new() -> Self {
         use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let processor = NEXT.fetch_add(1, Relaxed);
-        let number = u32::try_from(processor % TIMER_SLACKS as usize).unwrap_or_default();
-        Self { idle: Arc::default(), processor, number }
+        let free = lock(&FREE_NUMBERS).pop();
+        Self { idle: Arc::default(), number: free.unwrap_or_else(|| NEXT.fetch_add(1, Relaxed)) }
+    }
+
+    /// Drops the pool, and lets another one have its number. Not for a pool some of whose threads may be lost.
+    pub(crate) fn release(self) {
+        lock(&FREE_NUMBERS).push(self.number);
     }
 
     /// A number that few other pools share.
     pub(crate) fn number(&self) -> u32 {
-        self.number
+        u32::try_from(self.number % TIMER_SLACKS as usize).unwrap_or_default()
     }
 
     /// Runs `job` on an idle thread.
@@ -193,12 +186,13 @@ impl OsThreads {
     fn start_thread(&self, stack_size: Option<usize>) -> io::Result<OsThread> {
         let mailbox = Arc::new(Mailbox::default());
         let thread = OsThread(mailbox.clone());
-        let (processor, number) = (self.processor, self.number);
+        let (processor, number) = (self.number, self.number());
         let mut builder = std::thread::Builder::new().name("explored".to_owned());
         if let Some(bytes) = stack_size {
             builder = builder.stack_size(bytes);
         }
         builder.spawn(move || {
+            ORIGIN.set(Origin::Elsewhere); // its operations are those of its task
             let _registered = Registered::new();
             pin(processor);
             while let Some(Work { job, thread, pool }) = mailbox.get() {
@@ -263,9 +257,29 @@ fn set_timer_slack(os_threads: u32) {
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(slack));
 }
 
-/// The number of the pool from whose threads the calling thread descends.
-#[cfg(target_os = "linux")]
+/// From where a thread descends.
+#[derive(Clone, Copy)]
+enum Origin {
+    Unknown,
+    Pool(u32),
+    Elsewhere,
+}
+
+thread_local!(static ORIGIN: Cell<Origin> = const { Cell::new(Origin::Unknown) });
+
+/// The number of the pool from whose threads the calling thread descends, unless it is one of a pool itself.
 pub(crate) fn started_by() -> Option<u32> {
+    if matches!(ORIGIN.get(), Origin::Unknown) {
+        ORIGIN.set(pool_of_ancestor().map_or(Origin::Elsewhere, Origin::Pool));
+    }
+    match ORIGIN.get() {
+        Origin::Pool(number) => Some(number),
+        _ => None,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn pool_of_ancestor() -> Option<u32> {
     let slack = rustix::thread::current_timer_slack().ok()?;
     u32::try_from(slack.checked_sub(SLACK)?).ok().filter(|os_threads| *os_threads < TIMER_SLACKS)
 }
@@ -274,7 +288,7 @@ pub(crate) fn started_by() -> Option<u32> {
 fn set_timer_slack(_: u32) {}
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn started_by() -> Option<u32> {
+fn pool_of_ancestor() -> Option<u32> {
     None
 }
 

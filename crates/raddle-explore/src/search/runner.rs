@@ -39,7 +39,7 @@ impl Runner {
     pub(crate) fn new(program: Program) -> Self {
         Self {
             program,
-            os_threads: OsThreads::acquire(),
+            os_threads: OsThreads::new(),
             monitor: Arc::new(Monitor::new()),
             root: Arc::default(),
         }
@@ -79,9 +79,11 @@ impl Runner {
         Self::result(&execution)
     }
 
-    /// The program has left something in the thread-locals of the search thread.
-    pub(crate) fn has_left_locals(&self) -> bool {
-        self.root.left_locals.load(Relaxed)
+    /// If the program has left something in the thread-locals of the search thread, returns an execution under which it
+    /// can be [dropped](Execution::until_terminated).
+    pub(crate) fn left_locals(&self) -> Option<Arc<Execution>> {
+        let any = self.root.left_locals.load(Relaxed);
+        any.then(|| Execution::ended(Box::new(NoPolicy), &self.os_threads, &self.monitor))
     }
 
     fn result<P: Policy + 'static>(execution: &Execution) -> (Trace, P) {
