@@ -3,5 +3,7 @@
 mod database;
 mod explored;
 mod network;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sinks;
 mod support;

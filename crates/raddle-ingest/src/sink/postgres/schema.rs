@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use postgres::Client;
 use postgres::types::Type;
+use postgres::{Client, Transaction};
 
 use super::options::PostgresOptions;
 use super::part::{MESSAGE_COLUMNS, REJECTED_COLUMNS};
@@ -103,52 +103,43 @@ impl Sql {
         )
     }
 
-    /// Creates what is missing, if `create` is set, and checks the tables.
+    /// Creates what is missing, if `create` is set, and checks the tables. Nothing is created if a table has another shape.
     pub(super) fn prepare(&self, client: &mut Client, create: bool) -> Result<(), Trouble> {
+        let mut transaction = client.transaction()?;
         if create {
-            self.create(client)?;
+            self.create(&mut transaction)?;
         }
         for (table, columns, _) in &self.tables {
-            check(client, table, columns)?;
+            check(&mut transaction, table, columns)?;
         }
         // What writers that are gone have left. A month is longer than any outage.
         let old = format!("DELETE FROM {} WHERE at < now() - interval '1 month'", self.commits);
-        Ok(client.batch_execute(&old)?)
+        transaction.batch_execute(&old)?;
+        Ok(transaction.commit()?)
     }
 
-    fn create(&self, client: &mut Client) -> Result<(), Trouble> {
-        let mut transaction = client.transaction()?;
+    fn create(&self, transaction: &mut Transaction<'_>) -> Result<(), Trouble> {
         transaction.batch_execute(&format!("SELECT pg_advisory_xact_lock({CREATION_LOCK})"))?;
+        let mut exists = |question: &str, name: &str| -> Result<bool, Trouble> {
+            Ok(transaction.query_typed_one(question, &[(&name, Type::TEXT)])?.get(0))
+        };
         // Rights to create are only necessary if something is missing.
         let mut missing = String::new();
-        if !exists(
-            transaction
-                .query_typed_one("SELECT to_regnamespace($1) IS NOT NULL", &[(&self.schema, Type::TEXT)]),
-        )? {
+        if !exists("SELECT to_regnamespace($1) IS NOT NULL", &self.schema)? {
             let _ = write!(missing, "CREATE SCHEMA {};", self.schema);
         }
         for (table, _, create) in &self.tables {
-            if !exists(
-                transaction.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(table, Type::TEXT)]),
-            )? {
+            if !exists("SELECT to_regclass($1) IS NOT NULL", table)? {
                 let _ = write!(missing, "{create};");
             }
         }
-        if !missing.is_empty() {
-            transaction.batch_execute(&missing)?;
-        }
-        Ok(transaction.commit()?)
+        Ok(transaction.batch_execute(&missing)?)
     }
 }
 
-/// Returns the answer to a question.
-fn exists(answer: Result<postgres::Row, postgres::Error>) -> Result<bool, Trouble> {
-    Ok(answer?.get(0))
-}
-
 /// Checks that the table has the columns, of the types that the binary format requires.
-fn check(client: &mut Client, table: &str, columns: &str) -> Result<(), Trouble> {
-    let statement = match client.prepare(&format!("SELECT {columns} FROM {table}")) {
+fn check(transaction: &mut Transaction<'_>, table: &str, columns: &str) -> Result<(), Trouble> {
+    let statement = match transaction.prepare(&format!("SELECT {columns} FROM {table}")) {
         Ok(statement) => statement,
         Err(error) if error.code() == Some(&postgres::error::SqlState::UNDEFINED_COLUMN) => {
             let why = Trouble::from(error);
