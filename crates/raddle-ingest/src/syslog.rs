@@ -137,3 +137,169 @@ fn after_slice<'t>(text: &'t str, part: &str) -> &'t str {
     let begin = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize);
     begin.and_then(|begin| text.get(begin + part.len()..)).unwrap_or("")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::books::SourceId;
+    use crate::message::{Content, Parcel};
+
+    /// 2026-11-29 20:30:03 UTC.
+    const RECEIVED: u64 = 1_795_984_203;
+
+    /// Shows the columns of a text that arrives at `RECEIVED`, and the time as text.
+    fn columns_in(zone: &str, text: &str) -> String {
+        columns_at(zone, RECEIVED, text)
+    }
+
+    fn columns_at(zone: &str, received: u64, text: &str) -> String {
+        let zone = if zone == "UTC" { TimeZone::UTC } else { TimeZone::get(zone).unwrap() };
+        let header = Parser::new(&zone, UNIX_EPOCH + Duration::from_secs(received)).header(text);
+        let Header { facility, severity, sent, host, app, process, message_id, body } = header;
+        let number = |number: Option<u8>| number.map_or("-".to_owned(), |number| number.to_string());
+        let sent = sent.map_or("-".to_owned(), |sent| Timestamp::from_microsecond(sent).unwrap().to_string());
+        let [host, app, process, message_id] =
+            [host, app, process, message_id].map(|column| column.unwrap_or("-"));
+        let (facility, severity) = (number(facility), number(severity));
+        format!("{facility}.{severity} {sent} {host} {app} {process} {message_id} {body:?}")
+    }
+
+    #[track_caller]
+    fn check(text: &str, columns: &str) {
+        assert_eq!(columns_in("UTC", text), columns, "{text}");
+    }
+
+    #[test]
+    fn text_without_priority_has_no_header() {
+        for text in [
+            "",
+            "plain",
+            "<",
+            "<>",
+            "<13",
+            "<a>b",
+            "<1234>a",
+            "<192>a",
+            "<999>1 - - - - - - a",
+            "<+1>a",
+            "< 1>a",
+            " <13>a",
+            "<é>",
+            "Nov 29 20:30:03 vm root: one",
+            "1 2026-11-29T20:30:03Z vm root - - - one",
+            "{\"a\": 1}",
+        ] {
+            check(text, &format!("-.- - - - - - {text:?}"));
+        }
+    }
+
+    #[test]
+    fn text_with_a_priority_alone_has_a_body() {
+        check("<13>", "1.5 - - - - - \"\"");
+        check("<191>hi", "23.7 - - - - - \"hi\"");
+        check("<11>app: x", "1.3 - - - - - \"app: x\"");
+        check("<0> 42 is the answer", "0.0 - - - - - \"42 is the answer\"");
+        check("<13>Nov 31 20:30:03 vm root: one", "1.5 - - - - - \"Nov 31 20:30:03 vm root: one\"");
+        check("<13>[a b=\"c\"] x", "1.5 - - - - - \"[a b=\\\"c\\\"] x\"");
+    }
+
+    #[test]
+    fn columns_of_rfc_5424() {
+        check(
+            "<13>1 2026-11-29T20:30:03.423142+00:00 vm root - - [timeQuality tzKnown=\"1\" isSynced=\"0\"] one",
+            "1.5 2026-11-29T20:30:03.423142Z vm root - - \"one\"",
+        );
+        check(
+            "<165>1 2003-10-11T22:14:15.003-07:00 host.example app 21473 ID47 [a@1 b=\"\\\"]\"][c@2] \u{feff}tëxt",
+            "20.5 2003-10-12T05:14:15.003Z host.example app 21473 ID47 \"tëxt\"",
+        );
+        check("<13>1 - - root - - - one", "1.5 - - root - - \"one\"");
+        check("<13>1 - - - 0042 - - one", "1.5 - - - 0042 - \"one\"");
+        check("<13>1 - - - worker-1 - - one", "1.5 - - - worker-1 - \"one\"");
+        check("<13>1 - - - - - -", "1.5 - - - - - \"\"");
+        check(
+            "<13>1 2026-11-29T20:31:52Z vm app - - -  two\nlines\n",
+            "1.5 2026-11-29T20:31:52Z vm app - - \"two\\nlines\"",
+        );
+    }
+
+    #[test]
+    fn columns_of_rfc_3164() {
+        check("<13>Nov 29 20:30:03 vm root: one", "1.5 2026-11-29T20:30:03Z vm root - - \"one\"");
+        check("<34>Nov  9 20:30:03 vm su[231]: a: b", "4.2 2026-11-09T20:30:03Z vm su 231 - \"a: b\"");
+        check("<34>Nov  9 20:30:03 vm su[0231]: a", "4.2 2026-11-09T20:30:03Z vm su 0231 - \"a\"");
+        check("<34>Nov  9 20:30:03 vm su[x]: a", "4.2 2026-11-09T20:30:03Z vm su x - \"a\"");
+        check("<13>Nov 29 20:30:03 app: one", "1.5 2026-11-29T20:30:03Z - app - - \"one\"");
+        check("<13>Nov 29 2024 20:30:03 vm app: one", "1.5 2024-11-29T20:30:03Z vm app - - \"one\"");
+        // rsyslog's forward format
+        check(
+            "<13>2026-11-29T20:30:03.5+01:00 vm app[7]: one",
+            "1.5 2026-11-29T19:30:03.5Z vm app 7 - \"one\"",
+        );
+    }
+
+    #[test]
+    fn year_is_the_nearest() {
+        let year = |received: &str, date: &str| {
+            let received = received.parse::<Timestamp>().unwrap().as_second().unsigned_abs();
+            let columns = columns_at("UTC", received, &format!("<13>{date} 00:00:01 vm app: x"));
+            columns.split(' ').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(year("2026-01-01T00:00:00Z", "Dec 31"), "2025-12-31T00:00:01Z");
+        assert_eq!(year("2025-12-31T23:59:59Z", "Jan  1"), "2026-01-01T00:00:01Z");
+        assert_eq!(year("2026-07-01T00:00:00Z", "Jan  2"), "2026-01-02T00:00:01Z");
+        assert_eq!(year("2026-07-01T00:00:00Z", "Dec 30"), "2026-12-30T00:00:01Z");
+        assert_eq!(year("2024-03-01T00:00:00Z", "Feb 29"), "2024-02-29T00:00:01Z");
+        assert_eq!(year("2024-12-31T00:00:00Z", "Feb 29"), "-", "more than half a year ago");
+        assert_eq!(year("2026-03-01T00:00:00Z", "Feb 29"), "-", "no such day");
+        // The other columns are there.
+        check("<13>Feb 29 20:30:03 vm app: x", "1.5 - vm app - - \"x\"");
+    }
+
+    #[test]
+    fn time_without_a_zone_is_in_the_zone_of_the_source() {
+        let berlin = |text: &str| columns_in("Europe/Berlin", text);
+        assert_eq!(berlin("<13>Nov 29 21:30:03 vm a: x"), "1.5 2026-11-29T20:30:03Z vm a - - \"x\"");
+        assert_eq!(berlin("<13>Jul  1 2026 21:30:03 vm a: x"), "1.5 2026-07-01T19:30:03Z vm a - - \"x\"");
+        assert_eq!(
+            berlin("<13>1 2026-11-29T21:30:03Z vm a - - - x"),
+            "1.5 2026-11-29T21:30:03Z vm a - - \"x\""
+        );
+        assert_eq!(berlin("<13>2026-11-29T21:30:03Z vm a: x"), "1.5 2026-11-29T21:30:03Z vm a - - \"x\"");
+        // twice, and not at all, in the nights in which the clocks change
+        assert_eq!(berlin("<13>Oct 25 2026 02:30:00 vm a: x"), "1.5 - vm a - - \"x\"");
+        assert_eq!(berlin("<13>Mar 29 2026 02:30:00 vm a: x"), "1.5 - vm a - - \"x\"");
+    }
+
+    /// A year that is nearest in the zone, though not in UTC.
+    #[test]
+    fn nearest_year_is_counted_in_the_zone() {
+        let received = "2026-12-31T20:00:00Z".parse::<Timestamp>().unwrap().as_second().unsigned_abs();
+        assert_eq!(
+            columns_at("Asia/Tokyo", received, "<13>Jan  1 05:00:00 vm a: x"),
+            "1.5 2026-12-31T20:00:00Z vm a - - \"x\""
+        );
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+        /// The columns are parts of the text, whatever it is; `push` panics if one is not.
+        #[test]
+        fn columns_are_parts_of_the_text(
+            text in "(<[0-9]{1,3}>)?([0-9]{1,2}|Nov [ 0-9]{1,2}|Feb 29)? ?([ 0-9:TZ+.-]{0,22}|12:13:14|2026-11-29T20:30:03Z)( ([a-z:é]{0,5}(\\[[0-9a]{0,4}\\])?:?|-|[0-9]{1,12})){0,5}( \\[[a-z=\" \\\\\\]]{0,9})?.{0,9}",
+        ) {
+            let zone = TimeZone::UTC;
+            let parser = Parser::new(&zone, UNIX_EPOCH + Duration::from_secs(RECEIVED));
+            let mut parcel = Parcel::new(SourceId::FIRST, "peer".into(), UNIX_EPOCH);
+            parcel.push(&text, |text| parser.header(text));
+            let Content::Text(kept, header) = parcel.row(0).content else { unreachable!() };
+            proptest::prop_assert_eq!(kept, text);
+            if header.facility.is_none() {
+                proptest::prop_assert_eq!(header, Header { body: kept, ..Header::default() });
+            }
+        }
+    }
+}

@@ -5,7 +5,13 @@
 pub(crate) mod http;
 pub(crate) mod interface;
 pub(crate) mod json;
+#[cfg(test)]
+mod line_tests;
 pub(crate) mod lines;
+pub(crate) mod proxy;
+pub(crate) mod recognise;
+#[cfg(test)]
+mod recognition_tests;
 pub(crate) mod relp;
 #[cfg(test)]
 pub(crate) mod testing;
