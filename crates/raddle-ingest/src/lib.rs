@@ -59,6 +59,7 @@ mod server;
 mod settlement;
 mod sink;
 mod syslog;
+mod unstored;
 mod writer;
 
 pub use books::{Account, Books, SourceId};
@@ -72,7 +73,11 @@ pub use server::{
 pub use settlement::{Acknowledge, Failure, Receipt, Settlement};
 #[cfg(feature = "postgres")]
 pub use sink::postgres::{ConnectError, PostgresOptions, PostgresSink};
+pub use sink::memory::{MemorySink, Remembered};
+pub use sink::sqlite::{OpenError, Retention, SqliteOptions, SqliteSink};
 pub use sink::{Batch, RowOutcome, Sink, StoreError, Stored};
+pub use unstored::UnstoredFile;
+pub use unstored::import::{ImportError, Imported, import};
 pub use writer::{BatchOptions, Unstored};
 
 /// The program in the README is tested.

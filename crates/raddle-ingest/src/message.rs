@@ -65,6 +65,15 @@ pub enum Reason {
     Incomplete,
 }
 
+impl Reason {
+    const ALL: [Self; 4] = [Self::Oversized, Self::NotUtf8, Self::ContainsNul, Self::Incomplete];
+
+    /// Returns the reason that is displayed as this text.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.to_string() == text)
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,9 +1,11 @@
 //! The pipeline by its public interface: connections, the database, sinks that fail.
 
+mod conformance;
 mod database;
 mod explored;
 mod network;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sinks;
+mod sqlite;
 mod support;

@@ -1,0 +1,264 @@
+//! The database file: how it is opened, whom it belongs to, and whether it is still there.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::{File, Metadata, Permissions, metadata};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::schema;
+
+/// The permission bits of a new file, less those of the process's umask.
+const MODE: u32 = 0o640;
+
+/// The name is not parsed as a URI, and one thread at a time uses the connection.
+const ACCESS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// How long the first access waits for another writer, before the caller decides whether to wait longer.
+const FIRST_BUSY_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// How long a batch waits for another writer, before it fails and is retried.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The kind of messages that the file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Real messages, added to the existing ones. No demo may open the file from now on.
+    Ingest,
+    /// Messages of a demo, which replace those of an earlier demo.
+    Demo,
+}
+
+/// How the file is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    pub(crate) purpose: Purpose,
+    /// The permission bits that the files get; if absent, new files get the default, and the others keep theirs.
+    pub(crate) mode: Option<u32>,
+    /// Whether every page is checked.
+    pub(crate) check: bool,
+}
+
+/// Opens the database at `path`, creating it if it is missing.
+pub(crate) fn open(path: &Path, opening: Opening) -> Result<(Connection, Files), OpenError> {
+    let fail = |why| OpenError { path: path.to_owned(), why };
+    // An absolute path is never a special name such as `:memory:`.
+    let absolute = std::path::absolute(path).map_err(|error| fail(Why::File(error)))?;
+    probe(&absolute, opening.mode).map_err(|error| fail(Why::File(error)))?;
+    let mut db =
+        Connection::open_with_flags(&absolute, ACCESS).map_err(|error| fail(Why::from(error)))?;
+    prepare(&mut db, opening).map_err(fail)?;
+    let files = Files::of(&absolute).map_err(|error| fail(Why::File(error)))?;
+    Ok((db, files))
+}
+
+/// Checks the file, since the errors of the operating system are clearer than those of SQLite. Creates it if it is missing.
+///
+/// An existing file is not opened: closing it would release the locks of every other connection in this process.
+fn probe(path: &Path, mode: Option<u32>) -> io::Result<()> {
+    match metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            let what = if metadata.is_dir() { "it is a directory" } else { "it is not a regular file" };
+            return Err(io::Error::other(what));
+        }
+        Ok(_) => {
+            use nix::unistd::{AccessFlags, access};
+            access(path, AccessFlags::R_OK | AccessFlags::W_OK)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut options = File::options();
+            options.write(true).create_new(true).mode(mode.unwrap_or(MODE));
+            match options.open(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => drop(created?),
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    if let Some(mode) = mode {
+        for path in names(path) {
+            match std::fs::set_permissions(path, Permissions::from_mode(mode)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the names of the database file, its write-ahead log, and the log's index, which get the same permissions from SQLite.
+fn names(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| beside(path, suffix))
+}
+
+/// Returns the name of a file beside the database.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn prepare(db: &mut Connection, opening: Opening) -> Result<(), Why> {
+    let behavior = match opening.purpose {
+        Purpose::Ingest => {
+            db.busy_timeout(FIRST_BUSY_TIMEOUT)?;
+            TransactionBehavior::Immediate
+        }
+        Purpose::Demo => {
+            // Locked from the first access until it is closed: a demo deletes rows and must be the only user.
+            db.busy_timeout(Duration::ZERO)?;
+            db.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+            TransactionBehavior::Exclusive
+        }
+    };
+    // Has an effect on a new file only: the space of deleted messages can be given back in steps.
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let start = db.transaction_with_behavior(behavior)?;
+    schema::establish(&start, opening.purpose)?;
+    start.commit()?;
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Why::NoWal(mode));
+    }
+    if opening.check {
+        let problems = schema::integrity(db)?;
+        if !problems.is_empty() {
+            return Err(Why::Damaged(problems.join("; ")));
+        }
+    }
+    // Commits survive a power failure. The second pragma only has an effect on macOS.
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "fullfsync", true)?;
+    // The sink decides when to copy the log into the database.
+    db.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    if opening.purpose == Purpose::Ingest {
+        db.busy_timeout(BUSY_TIMEOUT)?;
+    }
+    Ok(())
+}
+
+/// The identities of the database file and of those beside it.
+#[derive(Debug)]
+pub(crate) struct Files(Vec<(PathBuf, Option<(u64, u64)>)>);
+
+impl Files {
+    fn of(path: &Path) -> io::Result<Self> {
+        metadata(path)?;
+        let files = names(path).into_iter().map(|path| {
+            let found = metadata(&path).ok().as_ref().map(number);
+            (path, found)
+        });
+        Ok(Self(files.collect()))
+    }
+
+    /// Returns the first file that was deleted or replaced. No file is opened: closing it would release its locks.
+    pub(crate) fn changed(&mut self) -> Option<&Path> {
+        for (path, known) in &mut self.0 {
+            let found = metadata(&*path).ok().as_ref().map(number);
+            // The log and its index come with the first transaction, and stay while the database is open.
+            if known.is_none() {
+                *known = found;
+            } else if found != *known {
+                return Some(path);
+            }
+        }
+        None
+    }
+}
+
+/// Returns the device and the inode of a file.
+fn number(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// The error of opening a database. The file is unchanged.
+#[derive(Debug)]
+pub struct OpenError {
+    path: PathBuf,
+    why: Why,
+}
+
+#[derive(Debug)]
+pub(crate) enum Why {
+    File(io::Error),
+    Database(rusqlite::Error),
+    InUse,
+    Full,
+    Foreign,
+    OtherLayout { found: i64, known: i64 },
+    Altered(String),
+    Damaged(String),
+    NotADemo,
+    NoWal(String),
+}
+
+impl OpenError {
+    #[allow(dead_code, reason = "for readers, which are being written")]
+    pub(crate) fn new(path: &Path, why: Why) -> Self {
+        Self { path: path.to_owned(), why }
+    }
+
+    /// Returns whether the reason may go away by itself: another program has locked the database, or the disk is full.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.why, Why::InUse | Why::Full)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.why {
+            Why::File(error) => write!(f, "cannot open {path}: {error}"),
+            Why::Database(error) => write!(f, "cannot use {path}: {error}"),
+            Why::InUse => write!(f, "{path} is in use by another program"),
+            Why::Full => write!(f, "cannot use {path}: the disk is full"),
+            Why::Foreign => write!(f, "{path} is not a database of messages: choose another file"),
+            Why::OtherLayout { found, known } => {
+                write!(f, "{path} has schema version {found}, expected {known}: choose another file")
+            }
+            Why::Altered(what) => {
+                write!(f, "{path} has other tables than expected: {what}: restore them, or choose another file")
+            }
+            Why::Damaged(what) => {
+                write!(f, "{path} is damaged: {what}: restore it from a backup, or move it away")
+            }
+            Why::NotADemo => {
+                write!(f, "{path} contains messages that are not from a demo: choose another file")
+            }
+            Why::NoWal(mode) => write!(
+                f,
+                "{path} is on a file system without support for write-ahead logs (journal mode {mode}): choose another directory"
+            ),
+        }
+    }
+}
+
+impl Error for OpenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.why {
+            Why::File(error) => Some(error),
+            Why::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Why {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Why::Foreign,
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed,
+            ) => Why::InUse,
+            Some(ErrorCode::DiskFull) => Why::Full,
+            Some(ErrorCode::DatabaseCorrupt) => Why::Damaged(error.to_string()),
+            _ => Why::Database(error),
+        }
+    }
+}

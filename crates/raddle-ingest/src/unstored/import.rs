@@ -1,0 +1,411 @@
+//! Imports files of unstored messages.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{Heading, Line, MAX_FILES, VERSION, absolute, hash, lock, numbered, sync_directory};
+use crate::books::{Books, SourceId};
+use crate::message::{Header, Parcel, Reason, Sequence};
+use crate::sink::{Batch, RowOutcome, Sink, StoreError};
+
+/// The limits of a batch.
+const MESSAGES: usize = 10_000;
+const BYTES: usize = 4 << 20;
+
+/// The longest line.
+const LONGEST: u64 = 256 << 20;
+
+/// Sources that are named after the file; the rest are named `import`, since each has an account.
+const SOURCES: usize = 100;
+
+/// What became of the messages of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Imported {
+    /// Messages stored as text.
+    pub stored: u64,
+    /// Messages stored as rejected.
+    pub rejected: u64,
+    /// Messages that had been stored before, by an import that was interrupted.
+    pub duplicates: u64,
+    /// Lines that are damaged or cannot be stored, and are kept in a file of their own.
+    pub damaged: u64,
+    /// The file of damaged lines.
+    pub damaged_file: Option<PathBuf>,
+}
+
+impl fmt::Display for Imported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} messages stored", self.stored)?;
+        if self.rejected > 0 {
+            write!(f, ", {} rejected", self.rejected)?;
+        }
+        if self.duplicates > 0 {
+            write!(f, ", {} stored before", self.duplicates)?;
+        }
+        if let Some(path) = &self.damaged_file {
+            write!(f, ", {} damaged lines kept in {}", self.damaged, path.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// Stores the messages of a file of unstored messages, and removes the file.
+///
+/// Each message is stored once, even if an import of the file is interrupted and repeated. Damaged lines are kept in a file of their own.
+/// If the sink fails, the import continues as long as `keep_trying` returns true, which is called after each failure.
+///
+/// The books are those that the sink was opened with. Imported messages are not counted in them.
+///
+/// # Errors
+/// If the file cannot be read or is in use, or the sink fails. The file remains, and can be imported again.
+pub fn import(
+    path: impl AsRef<Path>,
+    sink: &mut dyn Sink,
+    books: &Books,
+    keep_trying: &mut dyn FnMut(&StoreError) -> bool,
+) -> Result<Imported, ImportError> {
+    let path = path.as_ref();
+    let mut import = Import {
+        sink,
+        books,
+        keep_trying,
+        imported: Imported::default(),
+        sender: Arc::from(""),
+        next: 1,
+        batch: Batch::default(),
+        lines: Vec::new(),
+        parcel: None,
+        damaged: Vec::new(),
+        sources: Vec::new(),
+    };
+    import.run(path).map_err(|why| ImportError { path: path.to_owned(), why })?;
+    Ok(import.imported)
+}
+
+/// Returns whether a file in a shared directory was written by this user, for this database.
+pub(super) fn is_own(path: &Path, database: &Path) -> bool {
+    let read = || -> io::Result<bool> {
+        let file = open(path)?;
+        let own = nix::unistd::geteuid().as_raw();
+        let mut first = Vec::new();
+        let is_own = file.metadata()?.uid() == own;
+        BufReader::new(file).take(1 << 16).read_until(b'\n', &mut first)?;
+        let heading: Heading<'_> = serde_json::from_slice(&first)?;
+        Ok(is_own && absolute(Path::new(&*heading.database)) == database)
+    };
+    read().unwrap_or(false)
+}
+
+/// Opens a regular file, not what a symbolic link names.
+fn open(path: &Path) -> io::Result<File> {
+    // Without O_NONBLOCK, opening a pipe would block.
+    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+struct Import<'a> {
+    sink: &'a mut dyn Sink,
+    books: &'a Books,
+    keep_trying: &'a mut dyn FnMut(&StoreError) -> bool,
+    imported: Imported,
+    /// The name under which the messages of the file are numbered.
+    sender: Arc<str>,
+    /// The number of the next message.
+    next: u64,
+    batch: Batch,
+    /// The lines of the batch.
+    lines: Vec<Vec<u8>>,
+    /// The parcel that grows.
+    parcel: Option<Parcel>,
+    damaged: Vec<u8>,
+    sources: Vec<(String, SourceId)>,
+}
+
+impl Import<'_> {
+    fn run(&mut self, path: &Path) -> Result<(), Why> {
+        let mut file = open(path)?;
+        lock(&file)?;
+        let mut first = Vec::new();
+        BufReader::new(&file).take(1 << 16).read_until(b'\n', &mut first)?;
+        file.rewind()?;
+        let mut reader = BufReader::with_capacity(1 << 16, &file);
+        if let Ok(heading) = serde_json::from_slice::<Heading<'_>>(&first) {
+            if heading.unstored != VERSION {
+                return Err(Why::Version(heading.unstored));
+            }
+            self.sender = heading.id.into();
+            reader.read_until(b'\n', &mut Vec::new())?;
+        } else {
+            // The first version has no heading, and is not extended any more: the content identifies it.
+            let mut content = Vec::new();
+            reader.read_to_end(&mut content)?;
+            self.sender = format!("unstored-{:x}-{:016x}", content.len(), hash(&content)).into();
+            reader.rewind()?;
+        }
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            if !self.add(&line) {
+                self.keep_damaged(&line);
+            }
+            if self.lines.len() >= MESSAGES || self.pending_bytes() >= BYTES {
+                self.store()?;
+            }
+        }
+        self.store()?;
+        if !self.damaged.is_empty() {
+            self.imported.damaged_file = Some(write_damaged(path, &file, &self.damaged)?);
+        }
+        std::fs::remove_file(path)?;
+        sync_directory(path)?;
+        Ok(())
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.batch.bytes() + self.parcel.as_ref().map_or(0, Parcel::bytes)
+    }
+
+    fn keep_damaged(&mut self, line: &[u8]) {
+        self.imported.damaged += 1;
+        self.damaged.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        self.damaged.push(b'\n');
+    }
+
+    /// Adds a line to the batch. Returns whether it is a message.
+    fn add(&mut self, bytes: &[u8]) -> bool {
+        let Ok(line) = serde_json::from_slice::<Line<'_>>(bytes) else { return false };
+        let Some(received) = time(line.received) else { return false };
+        let Some(content) = Content::of(&line) else { return false };
+        let source = self.source(line.source.as_deref().unwrap_or("tcp"));
+        // A message that its sender numbered keeps its number.
+        let (sequence, is_own) = match (&line.sender, line.number) {
+            (Some(sender), Some(first)) => (Sequence { sender: Arc::from(&**sender), first }, true),
+            (None, None) => (Sequence { sender: self.sender.clone(), first: self.next }, false),
+            _ => return false,
+        };
+        let parcel = match &mut self.parcel {
+            Some(parcel) if !is_own && continues(parcel, source, &line, &sequence) => parcel,
+            parcel => {
+                if let Some(parcel) = parcel.take() {
+                    self.batch.push(parcel);
+                }
+                let mut new = Parcel::new(source, Arc::from(&*line.peer), received);
+                new.set_sequence(sequence);
+                parcel.insert(new)
+            }
+        };
+        match content {
+            Content::Text(text) => parcel.push(text, |text| header(&line, text)),
+            Content::Rejected(reason, length, bytes) => parcel.push_rejected(reason, length, bytes),
+        }
+        if !is_own {
+            self.next += 1;
+        }
+        self.lines.push(bytes.to_owned());
+        true
+    }
+
+    fn source(&mut self, name: &str) -> SourceId {
+        if let Some((_, source)) = self.sources.iter().find(|(known, _)| known == name) {
+            return *source;
+        }
+        if self.sources.len() >= SOURCES {
+            return self.books.open("import");
+        }
+        let source = self.books.open(name);
+        self.sources.push((name.to_owned(), source));
+        source
+    }
+
+    /// Stores the batch.
+    fn store(&mut self) -> Result<(), Why> {
+        if let Some(parcel) = self.parcel.take() {
+            self.batch.push(parcel);
+        }
+        let batch = std::mem::take(&mut self.batch);
+        let lines = std::mem::take(&mut self.lines);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let stored = loop {
+            match self.sink.store(&batch) {
+                Ok(stored) => break stored,
+                Err(error) if (self.keep_trying)(&error) => {
+                    raddle::thread::sleep(Duration::from_millis(200));
+                }
+                Err(error) => return Err(Why::Sink(error)),
+            }
+        };
+        let mut count = Imported { stored: batch.len() as u64, ..Imported::default() };
+        for row in batch.rows() {
+            if matches!(row.content, crate::message::Content::Rejected { .. }) {
+                count.rejected += 1;
+            }
+        }
+        let rows: Vec<_> = batch.rows().collect();
+        for (index, outcome) in &stored.exceptions {
+            let is_rejected = matches!(rows[*index].content, crate::message::Content::Rejected { .. });
+            match outcome {
+                RowOutcome::Refused(_) => count.rejected += 1,
+                RowOutcome::Duplicate => {
+                    count.duplicates += 1;
+                    count.rejected -= u64::from(is_rejected);
+                }
+                RowOutcome::OutOfSequence { .. } => {
+                    self.keep_damaged(&lines[*index]);
+                    count.stored -= 1;
+                    count.rejected -= u64::from(is_rejected);
+                }
+            }
+        }
+        self.imported.stored += count.stored - count.rejected - count.duplicates;
+        self.imported.rejected += count.rejected;
+        self.imported.duplicates += count.duplicates;
+        if let Err(error) = self.sink.maintain() {
+            log::warn!("{error}");
+        }
+        Ok(())
+    }
+}
+
+/// The content of a line.
+enum Content<'a> {
+    Text(&'a str),
+    Rejected(Reason, u64, Vec<u8>),
+}
+
+impl<'a> Content<'a> {
+    fn of(line: &'a Line<'_>) -> Option<Self> {
+        if let Some(text) = &line.text {
+            if text.contains('\0') {
+                let bytes = text.as_bytes().to_owned();
+                return Some(Self::Rejected(Reason::ContainsNul, bytes.len() as u64, bytes));
+            }
+            return Some(Self::Text(text));
+        }
+        let digits = line.bytes.as_deref()?;
+        if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        let bytes = (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16));
+        let reason = Reason::from_text(line.reason.as_deref()?)?;
+        Some(Self::Rejected(reason, line.length?, bytes.collect::<Result<_, _>>().ok()?))
+    }
+}
+
+/// Returns the columns of a line as parts of the text.
+fn header<'a>(line: &Line<'_>, text: &'a str) -> Header<'a> {
+    let part = |part: &Option<Cow<'_, str>>| {
+        let part = part.as_deref()?;
+        text.find(part).map(|at| &text[at..at + part.len()])
+    };
+    let body = match line.body.as_deref() {
+        None => text,
+        Some(body) => match text.rfind(body) {
+            Some(at) => &text[at..at + body.len()],
+            None => text,
+        },
+    };
+    Header {
+        facility: line.facility,
+        severity: line.severity,
+        sent: line.sent,
+        host: part(&line.host),
+        app: part(&line.app),
+        process: part(&line.process),
+        message_id: part(&line.message_id),
+        body,
+    }
+}
+
+/// Returns whether the message belongs into the same parcel.
+fn continues(parcel: &Parcel, source: SourceId, line: &Line<'_>, sequence: &Sequence) -> bool {
+    let first = parcel.row(0);
+    parcel.source() == source
+        && first.received == line.received
+        && first.peer == line.peer
+        && parcel.sequence().is_some_and(|it| it.sender == sequence.sender)
+        && parcel.bytes() < BYTES
+}
+
+fn time(micros: i64) -> Option<SystemTime> {
+    let distance = Duration::from_micros(micros.unsigned_abs());
+    if micros < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+}
+
+/// Writes damaged lines to a new file with the permissions of the imported one.
+fn write_damaged(path: &Path, original: &File, lines: &[u8]) -> io::Result<PathBuf> {
+    let mut base = path.as_os_str().to_owned();
+    base.push(".damaged");
+    let base = PathBuf::from(base);
+    for number in 1..=MAX_FILES {
+        let path = numbered(&base, number);
+        match File::options().append(true).create_new(true).mode(0o600).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            file => {
+                let mut file = file?;
+                file.set_permissions(original.metadata()?.permissions())?;
+                file.write_all(lines)?;
+                file.sync_all()?;
+                sync_directory(&path)?;
+                return Ok(path);
+            }
+        }
+    }
+    Err(io::Error::other(format!("{} has too many successors: remove them", base.display())))
+}
+
+/// The error of [`import`]. The file remains.
+#[derive(Debug)]
+pub struct ImportError {
+    path: PathBuf,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    File(io::Error),
+    Sink(StoreError),
+    Version(u32),
+}
+
+impl From<io::Error> for Why {
+    fn from(error: io::Error) -> Self {
+        Why::File(error)
+    }
+}
+
+impl fmt::Display for ImportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.why {
+            Why::File(error) => write!(f, "cannot import {path}: {error}"),
+            Why::Sink(error) => write!(f, "cannot store the messages of {path}: {error}"),
+            Why::Version(version) => {
+                write!(f, "cannot import {path}: it has format {version}, expected {VERSION}: use a newer program")
+            }
+        }
+    }
+}
+
+impl Error for ImportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.why {
+            Why::File(error) => Some(error),
+            Why::Sink(error) => Some(error),
+            Why::Version(_) => None,
+        }
+    }
+}
