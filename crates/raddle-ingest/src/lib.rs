@@ -71,13 +71,12 @@ pub use server::{
     ServerError, ServerOptions, SourceCounts, raise_descriptor_limit,
 };
 pub use settlement::{Acknowledge, Failure, Receipt, Settlement};
+pub use sink::memory::{MemorySink, Remembered};
 #[cfg(feature = "postgres")]
 pub use sink::postgres::{ConnectError, PostgresOptions, PostgresSink};
-pub use sink::memory::{MemorySink, Remembered};
 pub use sink::sqlite::{OpenError, Retention, SqliteOptions, SqliteSink};
 pub use sink::{Batch, RowOutcome, Sink, StoreError, Stored};
-pub use unstored::UnstoredFile;
-pub use unstored::import::{ImportError, Imported, import};
+pub use unstored::{ImportError, Imported, UnstoredFile, import};
 pub use writer::{BatchOptions, Unstored};
 
 /// The program in the README is tested.

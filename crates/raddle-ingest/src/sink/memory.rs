@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use raddle::Mutex;
 
+use super::interface::{Batch, RowOutcome, Sink, StoreError, Stored};
 use super::sequence::plan;
-use super::{Batch, RowOutcome, Sink, StoreError, Stored};
 use crate::books::SourceId;
 use crate::message::Content;
 

@@ -1,6 +1,6 @@
 //! Sinks: where messages are stored.
 
-mod interface;
+pub(crate) mod interface;
 pub(crate) mod memory;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Batch, RowOutcome};
+use super::interface::{Batch, RowOutcome};
 use crate::message::{Parcel, Row, Sequence};
 
 /// What is to be stored of a batch.
@@ -35,10 +35,7 @@ impl<'a> Place<'a> {
 
 /// Decides what is to be stored. `last_of` looks up the number of the last message that is stored of a sender, 0 if there is none;
 /// it is called once for each sender.
-pub(crate) fn plan<'a, E>(
-    batch: &'a Batch,
-    mut last_of: impl FnMut(&str) -> Result<u64, E>,
-) -> Result<Plan<'a>, E> {
+pub(crate) fn plan<E>(batch: &Batch, mut last_of: impl FnMut(&str) -> Result<u64, E>) -> Result<Plan<'_>, E> {
     let mut plan = Plan { new: Vec::with_capacity(batch.len()), exceptions: Vec::new(), last: Vec::new() };
     let mut last: HashMap<&str, (u64, bool)> = HashMap::new();
     let mut begin = 0;
@@ -52,15 +49,13 @@ pub(crate) fn plan<'a, E>(
                     entry.insert((last, false))
                 }
             };
-            match known(*last, sequence, parcel.len()) {
-                Some(known) => skipped = known,
-                None => {
-                    let outcome = RowOutcome::OutOfSequence { expected: *last + 1 };
-                    plan.exceptions.extend((begin..begin + parcel.len()).map(|index| (index, outcome.clone())));
-                    begin += parcel.len();
-                    continue;
-                }
-            }
+            let Some(known) = known(*last, sequence, parcel.len()) else {
+                let outcome = RowOutcome::OutOfSequence { expected: *last + 1 };
+                plan.exceptions.extend((begin..begin + parcel.len()).map(|index| (index, outcome.clone())));
+                begin += parcel.len();
+                continue;
+            };
+            skipped = known;
             plan.exceptions.extend((begin..begin + skipped).map(|index| (index, RowOutcome::Duplicate)));
             if skipped < parcel.len() {
                 *last = sequence.first + parcel.len() as u64 - 1;

@@ -5,15 +5,15 @@ use std::error::Error;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Heading, Line, MAX_FILES, VERSION, absolute, hash, lock, numbered, sync_directory};
+use super::format::{Heading, Line, MAX_FILES, VERSION, hash, lock, numbered, open, sync_directory};
 use crate::books::{Books, SourceId};
 use crate::message::{Header, Parcel, Reason, Sequence};
-use crate::sink::{Batch, RowOutcome, Sink, StoreError};
+use crate::sink::interface::{Batch, RowOutcome, Sink, StoreError};
 
 /// The limits of a batch.
 const MESSAGES: usize = 10_000;
@@ -88,28 +88,6 @@ pub fn import(
     };
     import.run(path).map_err(|why| ImportError { path: path.to_owned(), why })?;
     Ok(import.imported)
-}
-
-/// Returns whether a file in a shared directory was written by this user, for this database.
-pub(super) fn is_own(path: &Path, database: &Path) -> bool {
-    let read = || -> io::Result<bool> {
-        let file = open(path)?;
-        let own = nix::unistd::geteuid().as_raw();
-        let mut first = Vec::new();
-        let is_own = file.metadata()?.uid() == own;
-        BufReader::new(file).take(1 << 16).read_until(b'\n', &mut first)?;
-        let heading: Heading<'_> = serde_json::from_slice(&first)?;
-        Ok(is_own && absolute(Path::new(&*heading.database)) == database)
-    };
-    read().unwrap_or(false)
-}
-
-/// Opens a regular file, not what a symbolic link names.
-fn open(path: &Path) -> io::Result<File> {
-    // Without O_NONBLOCK, opening a pipe would block.
-    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
-    let file = File::options().read(true).custom_flags(flags.bits()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 struct Import<'a> {
@@ -394,7 +372,10 @@ impl fmt::Display for ImportError {
             Why::File(error) => write!(f, "cannot import {path}: {error}"),
             Why::Sink(error) => write!(f, "cannot store the messages of {path}: {error}"),
             Why::Version(version) => {
-                write!(f, "cannot import {path}: it has format {version}, expected {VERSION}: use a newer program")
+                write!(
+                    f,
+                    "cannot import {path}: it has format {version}, expected {VERSION}: use a newer program"
+                )
             }
         }
     }

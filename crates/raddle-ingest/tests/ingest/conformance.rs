@@ -1,13 +1,18 @@
 //! What every sink must do, by one suite.
 //!
 //! A sink passes if [`conformance`] passes for its [`Place`]: a new, empty place to store messages, and what can happen to it.
-#![allow(unreachable_pub, clippy::cast_possible_truncation, reason = "a test, of which other tests use parts")]
+#![allow(
+    unreachable_pub,
+    clippy::cast_possible_truncation,
+    reason = "a test, of which other tests use parts"
+)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use raddle_ingest::{
-    Batch, Books, Header, MemorySink, Parcel, Reason, Remembered, RowOutcome, Sequence, Sink, SourceId, Stored,
+    Batch, Books, Header, MemorySink, Parcel, Reason, Remembered, RowOutcome, Sequence, Sink, SourceId,
+    Stored,
 };
 
 /// Texts that contain this are refused after [`Place::refuse`].
@@ -71,8 +76,11 @@ pub fn conformance<P: Place>(place: impl Fn(&str) -> P) {
 }
 
 pub fn parcel(source: SourceId, texts: &[&str]) -> Parcel {
-    let mut parcel = Parcel::new(source, "127.0.0.1:1000".into(), UNIX_EPOCH + Duration::from_micros(1234567));
-    texts.iter().for_each(|text| parcel.push_text(text));
+    let mut parcel =
+        Parcel::new(source, "127.0.0.1:1000".into(), UNIX_EPOCH + Duration::from_micros(1_234_567));
+    for text in texts {
+        parcel.push_text(text);
+    }
     parcel
 }
 
@@ -105,7 +113,8 @@ fn columns_of_every_kind_of_message_are_stored(place: &impl Place) {
     let (tcp, udp) = (books.open("tcp"), books.open("udp ü"));
     let mut sink = place.open(&books);
     let text = "<165>1 2003-10-11T22:14:15.003Z höst app 12 ID47 - the body ü";
-    let mut first = Parcel::new(tcp, "[::1]:5000".into(), UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456));
+    let mut first =
+        Parcel::new(tcp, "[::1]:5000".into(), UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456));
     first.push(text, |text| {
         let part = |part: &str| text.find(part).map(|at| &text[at..at + part.len()]);
         Header {
@@ -143,7 +152,9 @@ fn in_memory(memory: &MemorySink) -> Contents {
 }
 
 fn refused_messages_are_rejected_and_their_neighbours_stored<P: Place>(place: &impl Fn(&str) -> P) {
-    for (every, offset, count) in [(1, 0, 20), (2, 0, 20), (3, 2, 700), (7, 6, 700), (100, 0, 1000), (2000, 999, 1000)] {
+    for (every, offset, count) in
+        [(1, 0, 20), (2, 0, 20), (3, 2, 700), (7, 6, 700), (100, 0, 1000), (2000, 999, 1000)]
+    {
         let place = place(&format!("refused-{every}-{offset}"));
         let books = Books::new();
         let source = books.open("tcp");
@@ -169,7 +180,10 @@ fn refused_messages_are_rejected_and_their_neighbours_stored<P: Place>(place: &i
         assert_eq!(contents.rejected.len(), bad.len());
         for it in &contents.rejected {
             let text = std::str::from_utf8(&it.bytes).unwrap();
-            assert!(text.contains(REFUSED) && it.length == text.len() as u64 && !it.reason.is_empty(), "{it:?}");
+            assert!(
+                text.contains(REFUSED) && it.length == text.len() as u64 && !it.reason.is_empty(),
+                "{it:?}"
+            );
             assert_eq!((it.source, &*it.peer, it.received), (Some(source), "127.0.0.1:1000", 1_234_567));
         }
         sink.close().unwrap();
@@ -188,7 +202,8 @@ fn numbered_messages_are_stored_once(place: &impl Place) {
     // An unknown sender begins with 1.
     let stored = store(&mut *sink, vec![numbered(source, "a", 2, &["a2"])]);
     assert_eq!(exceptions(stored), out(0..1, 1).collect::<Vec<_>>());
-    let stored = store(&mut *sink, vec![numbered(source, "a", 1, &["a1", "a2"]), numbered(source, "b", 1, &["b1"])]);
+    let stored =
+        store(&mut *sink, vec![numbered(source, "a", 1, &["a1", "a2"]), numbered(source, "b", 1, &["b1"])]);
     assert_eq!(exceptions(stored), []);
     // The whole parcel again, a part of it, and what follows.
     let parcels = vec![
@@ -238,10 +253,7 @@ fn batch_is_stored_after_an_outage<P: Place>(place: &impl Fn(&str) -> P) {
         let source = books.open("tcp");
         let mut sink = place.open(&books);
         let _ = store(&mut *sink, vec![parcel(source, &["before"])]);
-        let batch = Batch::new(vec![
-            parcel(source, &["one", "two"]),
-            numbered(source, "a", 1, &["three"]),
-        ]);
+        let batch = Batch::new(vec![parcel(source, &["one", "two"]), numbered(source, "a", 1, &["three"])]);
         let outage = place.outage(name);
         for _ in 0..3 {
             let error = sink.store(&batch).expect_err(name).to_string();
@@ -372,7 +384,7 @@ fn random_message(random: &mut Random, parcel: &mut Parcel) {
             parcel.push(&text, |text| Header {
                 facility: (kind > 3).then_some(kind as u8),
                 severity: (kind > 4).then_some(7),
-                sent: (kind > 5).then_some(-(kind as i64)),
+                sent: (kind > 5).then_some(-kind.cast_signed()),
                 host: (kind > 6).then(|| &text[host.0..host.1]),
                 app: (kind > 7).then(|| &text[app.0..app.1]),
                 process: (kind > 8).then(|| &text[app.0..app.1]),
@@ -423,7 +435,11 @@ fn random_batches_are_stored_as_in_memory<P: Place>(place: &impl Fn(&str) -> P) 
             }
         }
         let plain = |mut contents: Contents| {
-            contents.rejected.iter_mut().filter(|it| it.bytes.ends_with(REFUSED.as_bytes())).for_each(|it| it.reason.clear());
+            contents
+                .rejected
+                .iter_mut()
+                .filter(|it| it.bytes.ends_with(REFUSED.as_bytes()))
+                .for_each(|it| it.reason.clear());
             contents.sorted()
         };
         assert_eq!(plain(place.contents(&books)), plain(in_memory(&memory)), "seed {seed}");

@@ -1,5 +1,9 @@
 //! The SQLite sink: the suite of all sinks, and what is particular to a file.
-#![allow(unreachable_pub, clippy::cast_possible_truncation, reason = "a test, of which other tests use parts")]
+#![allow(
+    unreachable_pub,
+    clippy::cast_possible_truncation,
+    reason = "a test, of which other tests use parts"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -63,12 +67,16 @@ impl Place for File {
         // A statement of a trigger is not checked when it is created.
         let (begin, end) = match name {
             "locked" => ("BEGIN IMMEDIATE", "ROLLBACK"),
-            "renamed table" => ("ALTER TABLE messages RENAME TO other", "ALTER TABLE other RENAME TO messages"),
+            "renamed table" => {
+                ("ALTER TABLE messages RENAME TO other", "ALTER TABLE other RENAME TO messages")
+            }
             "renamed column" => (
                 "DROP VIEW readable; ALTER TABLE messages RENAME COLUMN host TO server",
                 "ALTER TABLE messages RENAME COLUMN server TO host",
             ),
-            "renamed sources" => ("ALTER TABLE sources RENAME TO other", "ALTER TABLE other RENAME TO sources"),
+            "renamed sources" => {
+                ("ALTER TABLE sources RENAME TO other", "ALTER TABLE other RENAME TO sources")
+            }
             "broken trigger" => (
                 "CREATE TRIGGER broken AFTER INSERT ON messages BEGIN INSERT INTO missing VALUES (1); END",
                 "DROP TRIGGER broken",
@@ -140,9 +148,8 @@ pub fn contents(path: &Path, books: &Books) -> Contents {
         message
     });
     let mut statement = db.prepare("SELECT sender, last_seq FROM sources").unwrap();
-    let last = statement.query_map([], |row| {
-        Ok((row.get::<_, String>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap()))
-    });
+    let last = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap())));
     let last = last.unwrap().map(Result::unwrap).collect();
     Contents { messages, rejected, last }
 }

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use raddle::time;
 use rusqlite::Connection;
 
-use crate::sink::StoreError;
 use super::file::{BUSY_TIMEOUT, beside};
+use crate::sink::interface::StoreError;
 
 /// Sizes of the log in bytes.
 const SOFT: u64 = 16 << 20;
@@ -72,7 +72,9 @@ impl Checkpoints {
             }
             self.restart(db)
         });
-        outcome.map_err(|error| StoreError::new(format!("cannot copy the write-ahead log into the database: {error}")))
+        outcome.map_err(|error| {
+            StoreError::new(format!("cannot copy the write-ahead log into the database: {error}"))
+        })
     }
 
     /// Fails if the log has reached its limit, and cannot be begun anew.
@@ -124,7 +126,8 @@ impl Checkpoints {
             self.page = db.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?.into();
         }
         let mut statement = db.prepare_cached(sql)?;
-        let (pages, copied) = statement.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+        let (pages, copied) =
+            statement.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
         // Negative if the checkpoint could not begin.
         let bytes = |pages: i64| u64::try_from(pages).ok().map(|pages| pages * self.page);
         if let (Some(size), Some(copied)) = (bytes(pages), bytes(copied)) {

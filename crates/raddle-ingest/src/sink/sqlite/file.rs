@@ -1,16 +1,15 @@
 //! The database file: how it is opened, whom it belongs to, and whether it is still there.
 
-use std::error::Error;
-use std::fmt;
 use std::fs::{File, Metadata, Permissions, metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::schema;
+use super::error::{OpenError, Why};
+use super::schema::{self, Purpose};
 
 /// The permission bits of a new file, less those of the process's umask.
 const MODE: u32 = 0o640;
@@ -24,15 +23,6 @@ const FIRST_BUSY_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a batch waits for another writer, before it fails and is retried.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The kind of messages that the file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Real messages, added to the existing ones. No demo may open the file from now on.
-    Ingest,
-    /// Messages of a demo, which replace those of an earlier demo.
-    Demo,
-}
-
 /// How the file is opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening {
@@ -45,12 +35,11 @@ pub(crate) struct Opening {
 
 /// Opens the database at `path`, creating it if it is missing.
 pub(crate) fn open(path: &Path, opening: Opening) -> Result<(Connection, Files), OpenError> {
-    let fail = |why| OpenError { path: path.to_owned(), why };
+    let fail = |why| OpenError::new(path, why);
     // An absolute path is never a special name such as `:memory:`.
     let absolute = std::path::absolute(path).map_err(|error| fail(Why::File(error)))?;
     probe(&absolute, opening.mode).map_err(|error| fail(Why::File(error)))?;
-    let mut db =
-        Connection::open_with_flags(&absolute, ACCESS).map_err(|error| fail(Why::from(error)))?;
+    let mut db = Connection::open_with_flags(&absolute, ACCESS).map_err(|error| fail(Why::from(error)))?;
     prepare(&mut db, opening).map_err(fail)?;
     let files = Files::of(&absolute).map_err(|error| fail(Why::File(error)))?;
     Ok((db, files))
@@ -173,92 +162,4 @@ impl Files {
 /// Returns the device and the inode of a file.
 fn number(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
-}
-
-/// The error of opening a database. The file is unchanged.
-#[derive(Debug)]
-pub struct OpenError {
-    path: PathBuf,
-    why: Why,
-}
-
-#[derive(Debug)]
-pub(crate) enum Why {
-    File(io::Error),
-    Database(rusqlite::Error),
-    InUse,
-    Full,
-    Foreign,
-    OtherLayout { found: i64, known: i64 },
-    Altered(String),
-    Damaged(String),
-    NotADemo,
-    NoWal(String),
-}
-
-impl OpenError {
-    #[allow(dead_code, reason = "for readers, which are being written")]
-    pub(crate) fn new(path: &Path, why: Why) -> Self {
-        Self { path: path.to_owned(), why }
-    }
-
-    /// Returns whether the reason may go away by itself: another program has locked the database, or the disk is full.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self.why, Why::InUse | Why::Full)
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.why {
-            Why::File(error) => write!(f, "cannot open {path}: {error}"),
-            Why::Database(error) => write!(f, "cannot use {path}: {error}"),
-            Why::InUse => write!(f, "{path} is in use by another program"),
-            Why::Full => write!(f, "cannot use {path}: the disk is full"),
-            Why::Foreign => write!(f, "{path} is not a database of messages: choose another file"),
-            Why::OtherLayout { found, known } => {
-                write!(f, "{path} has schema version {found}, expected {known}: choose another file")
-            }
-            Why::Altered(what) => {
-                write!(f, "{path} has other tables than expected: {what}: restore them, or choose another file")
-            }
-            Why::Damaged(what) => {
-                write!(f, "{path} is damaged: {what}: restore it from a backup, or move it away")
-            }
-            Why::NotADemo => {
-                write!(f, "{path} contains messages that are not from a demo: choose another file")
-            }
-            Why::NoWal(mode) => write!(
-                f,
-                "{path} is on a file system without support for write-ahead logs (journal mode {mode}): choose another directory"
-            ),
-        }
-    }
-}
-
-impl Error for OpenError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.why {
-            Why::File(error) => Some(error),
-            Why::Database(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Why {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Why::Foreign,
-            Some(
-                ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::FileLockingProtocolFailed,
-            ) => Why::InUse,
-            Some(ErrorCode::DiskFull) => Why::Full,
-            Some(ErrorCode::DatabaseCorrupt) => Why::Damaged(error.to_string()),
-            _ => Why::Database(error),
-        }
-    }
 }

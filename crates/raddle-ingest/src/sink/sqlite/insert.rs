@@ -17,10 +17,10 @@ use std::sync::Arc;
 use rusqlite::ffi::SQLITE_ERROR;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
 
-use crate::sink::sequence::{Place, Plan, plan};
-use crate::sink::{Batch, RowOutcome, StoreError, Stored};
 use crate::books::{Books, SourceId};
 use crate::message::{Content, Header, Row};
+use crate::sink::interface::{Batch, RowOutcome, StoreError, Stored};
+use crate::sink::sequence::{Place, Plan, plan};
 use crate::unstored::Aside;
 
 /// Messages that are inserted under one savepoint.
@@ -164,16 +164,15 @@ fn exceptions(
             exceptions.push((*index, RowOutcome::Refused(format!("{reason}{place}"))));
         }
     }
-    aside.flush().map_err(|error| {
-        StoreError::new(format!("cannot write {}: {error}", aside.path().display()))
-    })?;
+    aside
+        .flush()
+        .map_err(|error| StoreError::new(format!("cannot write {}: {error}", aside.path().display())))?;
     exceptions.sort_by_key(|(index, _)| *index);
     Ok(exceptions)
 }
 
 fn last_of(db: &Connection, sender: &str) -> rusqlite::Result<u64> {
-    let last: Option<i64> =
-        db.prepare_cached(LAST_OF)?.query_row([sender], |row| row.get(0)).optional()?;
+    let last: Option<i64> = db.prepare_cached(LAST_OF)?.query_row([sender], |row| row.get(0)).optional()?;
     Ok(last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0))
 }
 
@@ -279,7 +278,8 @@ impl<'a> Statements<'a> {
         self.save.execute([])?;
         let inserted = self.rejected(names, id, &row, reason.as_deref())?;
         if let Some(beyond) = self.end(place, inserted, refused)? {
-            refused.entry(place.index).or_insert(Refusal { reason: None, beyond: None }).beyond = Some(beyond);
+            refused.entry(place.index).or_insert(Refusal { reason: None, beyond: None }).beyond =
+                Some(beyond);
         }
         Ok(())
     }
@@ -445,7 +445,9 @@ impl Search<'_> {
             Err(error) if extended(&error) == Some(rusqlite::ffi::SQLITE_CONSTRAINT_COMMITHOOK) => Ok(true),
             Err(error) if is_constraint(&error) => Ok(false),
             Err(error) => Err(error.into()),
-            Ok(()) => Err(Stop::Outage(StoreError::new("a transaction was committed that should have been rolled back"))),
+            Ok(()) => Err(Stop::Outage(StoreError::new(
+                "a transaction was committed that should have been rolled back",
+            ))),
         }
     }
 }

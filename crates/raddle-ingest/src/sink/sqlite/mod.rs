@@ -7,20 +7,22 @@ use raddle::{thread, time};
 use rusqlite::Connection;
 
 use self::checkpoint::Checkpoints;
-use self::file::{Files, Opening, Purpose};
+use self::file::{Files, Opening};
 use self::insert::Names;
 use self::retention::Sweeper;
-use super::{Batch, Sink, StoreError, Stored};
+use self::schema::Purpose;
+use super::interface::{Batch, Sink, StoreError, Stored};
 use crate::books::Books;
 use crate::unstored::Aside;
 
 mod checkpoint;
+pub(crate) mod error;
 mod file;
 mod insert;
 mod retention;
 pub(crate) mod schema;
 
-pub use self::file::OpenError;
+pub use self::error::OpenError;
 pub use self::retention::Retention;
 
 /// Pause between attempts to open a database that is in use.

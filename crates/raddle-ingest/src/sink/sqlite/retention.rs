@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 use raddle::time;
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::sink::StoreError;
 use crate::message::micros;
+use crate::sink::interface::StoreError;
 
 /// Ids that are looked at in one step.
 const STEP: i64 = 20_000;

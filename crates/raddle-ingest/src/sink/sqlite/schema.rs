@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction};
 
-use super::file::{Purpose, Why};
+use super::error::Why;
 
 /// Identifies the file format: "radl" in the header of the file.
 const APPLICATION: i64 = 0x7261_646c;
@@ -104,6 +104,15 @@ const USED: [(&str, &str); 4] = [
     ("ingest", "only, last_id, is_demo"),
     ("sources", "sender, last_seq"),
 ];
+
+/// The kind of messages that the file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Real messages, added to the existing ones. No demo may open the file from now on.
+    Ingest,
+    /// Messages of a demo, which replace those of an earlier demo.
+    Demo,
+}
 
 /// Creates the tables in an empty file, and migrates those of version 1. Any other file must have this schema.
 pub(crate) fn establish(db: &Transaction<'_>, purpose: Purpose) -> Result<(), Why> {
