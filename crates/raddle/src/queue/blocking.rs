@@ -9,13 +9,14 @@
 //! puts. While it spins it is in no wait queue, so threads that wait are served first. It does not spin on a single processor,
 //! where no other thread runs meanwhile, nor under a scheduler, which decides what runs.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use super::error::{GetError, PutError, TooManyTasksDoneError};
 use super::flavors::{Locked, Observed, Ring, TwoLock, Unobserved};
-use super::order::Order;
+use super::order::{self, Order};
 use super::state::{AttemptOutcome, ItemList, QueueState};
-use crate::rt::{self, Op, Show};
+use crate::rt::{self, Abandoned, Op, Show};
 use crate::sys::spin::SpinBudget;
 
 pub(super) struct Blocking<T, O: Order<T>> {
@@ -41,6 +42,19 @@ macro_rules! each {
             _ => unreachable!("a flavor that does not keep the order was chosen"),
         }
     };
+}
+
+/// Fills a batch. If a comparison panics, the items that are in the batch already are not lost: the panic is reported to the
+/// excepthook instead of raised, and the next call will meet it first. Returns `None` then.
+fn keep_batch<T, R>(batch: &mut Vec<T>, fill: impl FnOnce(&mut Vec<T>) -> R) -> Option<R> {
+    match catch_unwind(AssertUnwindSafe(|| fill(batch))) {
+        Ok(filled) => Some(filled),
+        Err(payload) if batch.is_empty() || payload.is::<Abandoned>() => resume_unwind(payload),
+        Err(payload) => {
+            order::report_comparison(payload);
+            None
+        }
+    }
 }
 
 /// How long a thread may wait.
@@ -231,7 +245,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
         assert!(max > 0, "cannot get a batch of at most 0 items: `max` must be greater than 0");
         rt::point(op);
         let mut batch = Vec::new();
-        each!(self, flavor => flavor.get_many(&mut batch, max));
+        keep_batch(&mut batch, |batch| each!(self, flavor => flavor.get_many(batch, max)));
         rt::value(&op, || self.show.many(batch.iter()));
         batch
     }
@@ -239,12 +253,11 @@ impl<T, O: Order<T>> Blocking<T, O> {
     /// Waits for at most `linger` until the batch has `max` items.
     fn fill(&self, op: Op, mut batch: Vec<T>, max: usize, linger: Duration) -> Vec<T> {
         if linger.is_zero() {
-            each!(self, flavor => flavor.get_many(&mut batch, max));
+            keep_batch(&mut batch, |batch| each!(self, flavor => flavor.get_many(batch, max)));
             return batch;
         }
-        let AttemptOutcome::Enqueued(waiter) = each!(self, flavor => flavor.fill(&mut batch, max)) else {
-            return batch;
-        };
+        let filled = keep_batch(&mut batch, |batch| each!(self, flavor => flavor.fill(batch, max)));
+        let Some(AttemptOutcome::Enqueued(waiter)) = filled else { return batch };
         if waiter.wait(op, rt::deadline(linger)).is_none() {
             each!(self, flavor => flavor.update(|state, _| state.fillers.remove(&waiter)));
         }

@@ -80,8 +80,12 @@ pub type LifoQueue<T> = BaseQueue<T, Lifo>;
 /// are compared by the get that makes room for them.
 ///
 /// # Panics
-/// If `Ord::cmp` panics, the put or get that called it panics, and the queue is as it was before. Of a batch, the items put
-/// before the panic stay in the queue, and those got before it are dropped.
+/// If `Ord::cmp` panics, the put or get that called it panics, and the queue is as it was before. No item of the queue is lost:
+///
+/// - Of a batch, the items put before the panic stay in the queue.
+/// - The items got before it are returned, and the panic is reported to the
+///   [excepthook](crate::thread::set_excepthook) instead.
+/// - [`shutdown_now`](BaseQueue::shutdown_now) returns all items in any order, and reports the panic likewise.
 ///
 /// # Examples
 /// ```

@@ -1,7 +1,11 @@
 //! The order in which a queue gives its items out, and the stores for orders other than first in, first out.
 
+use std::any::Any;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::thread;
 
 /// The order in which a [`BaseQueue`](crate::queue::BaseQueue) gives its items out: [`Fifo`], [`Lifo`] or
 /// [`SmallestFirst`].
@@ -296,11 +300,20 @@ impl<T: Ord> Store<T> for Heap<T> {
     }
 }
 
+/// Reports a panic of a comparison that is not raised, because items would be lost.
+pub(super) fn report_comparison(payload: Box<dyn Any + Send>) {
+    thread::report_call("a comparison of items in a priority queue", &*payload);
+    thread::dispose(payload);
+}
+
 impl<T: Ord> OwnedStore<T> for Heap<T> {
     const EMPTY: Self = Heap { entries: Vec::new(), arrivals: 0 };
 
     fn into_items(mut self) -> Vec<T> {
-        self.entries.sort_by(HeapEntry::cmp);
+        // A sort that panics keeps all items, in some order.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.entries.sort_by(HeapEntry::cmp))) {
+            report_comparison(payload);
+        }
         self.entries.into_iter().map(|entry| entry.item).collect()
     }
 }

@@ -1,12 +1,14 @@
 //! Recordings of what each thread does, and reports of values and names to observers.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::fork::{ForkSafe, Rank, locked};
 use super::op::{Kind, Memory, Object, Op};
 use super::place::Place;
+use super::scheduler::drop_payload;
 use super::thread_record::ThreadRecord;
 use super::{current, flags, scheduler};
 use crate::sys::os;
@@ -177,8 +179,17 @@ fn saw(op: &Op, value: impl Fn() -> String) {
         return scheduler.value(op, &value);
     }
     if flags::tracing() {
-        add(&current::record(), op, Some(&value()));
+        add(&current::record(), op, Some(&shown(value)));
     }
+}
+
+/// Returns the text of a value. A panic of the program's code that formats it must not end the operation, which may have
+/// removed an item.
+fn shown(value: impl Fn() -> String) -> String {
+    catch_unwind(AssertUnwindSafe(value)).unwrap_or_else(|payload| {
+        drop_payload(payload, |_| ());
+        "<its text panicked>".to_owned()
+    })
 }
 
 pub(crate) fn step(thread: &ThreadRecord, op: &Op) {

@@ -3,12 +3,13 @@
 use std::cmp::{Ordering, Reverse};
 use std::panic::catch_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use raddle::queue::ShutDownError;
-use raddle::{PriorityQueue, Thread};
+use raddle::{PriorityQueue, Queue, Thread, thread, trace};
 
-use crate::support::{finish, until};
+use crate::support::{alone, finish, until};
 
 /// Compared by the first number only.
 #[derive(Debug, Clone, Copy)]
@@ -212,4 +213,77 @@ fn panicking_batch_put_wakes_the_served_getters() {
     assert_eq!((queue.len(), queue.unfinished()), (1, 3));
     queue.shutdown();
     assert_eq!(queue.put(touchy(9, &calm)).map_err(|ShutDownError(item)| item.rank), Err(9));
+}
+
+/// Counts the comparisons, and panics in the one at which the count reaches zero.
+#[derive(Debug)]
+struct Fused {
+    rank: u32,
+    left: Arc<AtomicUsize>,
+}
+
+impl Ord for Fused {
+    fn cmp(&self, other: &Self) -> Ordering {
+        assert!(self.left.fetch_sub(1, Relaxed) != 1, "the fuse has blown");
+        self.rank.cmp(&other.rank)
+    }
+}
+impl PartialOrd for Fused {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl PartialEq for Fused {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Fused {}
+
+/// A count of comparisons that is never used up.
+const UNLIMITED: usize = usize::MAX / 2;
+
+/// Panics in each comparison in turn.
+#[test]
+fn no_item_is_lost_to_a_panicking_comparison() {
+    type Get = fn(&PriorityQueue<Fused>) -> Vec<Fused>;
+    const WAYS: [Get; 3] = [
+        |queue| queue.try_get_many(6),
+        |queue| queue.get_many(6, Duration::from_millis(1)),
+        PriorityQueue::shutdown_now,
+    ];
+    alone("queue::priority::no_item_is_lost_to_a_panicking_comparison", || {
+        let reports = Arc::new(AtomicUsize::new(0));
+        let count = reports.clone();
+        thread::set_excepthook(move |_| _ = count.fetch_add(1, Relaxed));
+        for get in WAYS {
+            for fuse in 1..40 {
+                let left = Arc::new(AtomicUsize::new(UNLIMITED));
+                let queue = PriorityQueue::unbounded();
+                let ranks = [5, 3, 8, 1, 9, 2, 7, 4, 6, 0];
+                queue.put_many(ranks.map(|rank| Fused { rank, left: left.clone() })).unwrap();
+                left.store(fuse, Relaxed);
+                let got = catch_unwind(|| get(&queue)).unwrap_or_default();
+                left.store(UNLIMITED, Relaxed);
+                let rest = queue.try_get_many(10);
+                let mut all: Vec<_> = got.iter().chain(&rest).map(|item| item.rank).collect();
+                all.sort_unstable();
+                assert_eq!(all, (0..10).collect::<Vec<_>>(), "comparison {fuse}");
+            }
+        }
+        assert!(reports.load(Relaxed) > 15, "{reports:?}");
+    });
+}
+
+#[test]
+fn items_survive_a_panic_of_the_function_that_shows_them() {
+    let queue = Queue::unbounded();
+    trace::name_with(&queue, "queue", |_: &u32| panic!("cannot be shown"));
+    let recording = trace::Recording::start();
+    queue.put_many([1, 2, 3]).unwrap();
+    queue.put(4).unwrap();
+    assert_eq!(queue.get(), Ok(1));
+    assert_eq!(queue.get_many(9, Duration::ZERO), [2, 3, 4]);
+    let steps = recording.finish();
+    assert!(steps.iter().filter(|step| step.value.is_some()).count() >= 4, "they were shown: {steps:?}");
 }
