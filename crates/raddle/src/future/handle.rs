@@ -149,6 +149,7 @@ impl<T> Future<T> {
     #[track_caller]
     pub fn try_result(&self) -> Result<T, FutureError> {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("tries to take the result of"));
+        self.core.abandon_if_inherited();
         match self.core.take() {
             Taken::Value(value) => Ok(value),
             Taken::Failed(error) => Err(error),
@@ -281,6 +282,7 @@ impl<T> Future<T> {
     #[track_caller]
     pub fn running(&self) -> bool {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Read));
+        self.core.abandon_if_inherited();
         self.core.is_running()
     }
 
@@ -299,6 +301,7 @@ impl<T> Future<T> {
     #[track_caller]
     pub fn done(&self) -> bool {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Read));
+        self.core.abandon_if_inherited();
         self.core.is(settled)
     }
 
@@ -333,6 +336,7 @@ impl<T> Future<T> {
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + Send + 'static) {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("adds a callback to"));
+        self.core.abandon_if_inherited();
         let callback =
             Listener::Callback(
                 Box::new(move |core: &Handle<T>| callback(&Future::of(core.clone()))) as Box<_>
@@ -419,6 +423,7 @@ impl<T> std::future::Future for Future<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("polls"));
+        self.core.abandon_if_inherited();
         loop {
             match self.core.take() {
                 Taken::Value(value) => return Poll::Ready(Ok(value)),

@@ -1,8 +1,11 @@
 //! Forked children: the state of the parent's threads in them, and that no operation blocks.
 
+use std::pin::pin;
 use std::process::exit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::channel;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use raddle::future::FutureError;
@@ -331,6 +334,18 @@ fn inherited_pool_refuses_tasks() {
     in_child(|| assert_eq!(wait([running, waiting], ReturnWhen::FirstCompleted).0.len(), 2));
     in_child(|| assert_eq!(as_completed([running, waiting]).count(), 2));
     in_child(|| assert!(running.exception().is_some() && waiting.result_timeout(HOUR).is_err()));
+    in_child(|| assert!(!running.running() && running.done() && waiting.done()));
+    in_child(|| assert!(matches!(waiting.try_result(), Err(FutureError::Abandoned))));
+    in_child(|| {
+        let polled =
+            std::future::Future::poll(pin!(waiting.clone()), &mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Err(FutureError::Abandoned))), "{polled:?}");
+    });
+    in_child(|| {
+        let (called, calls) = channel();
+        running.add_done_callback(move |future| called.send(future.try_result()).unwrap());
+        assert!(matches!(calls.try_recv(), Ok(Err(FutureError::Abandoned))));
+    });
     go.set();
 }
 
