@@ -8,6 +8,7 @@ use raddle::{Condition, Mutex, Queue};
 use crate::books::Books;
 use crate::message::Parcel;
 use crate::settlement::Failure;
+use crate::status::Status;
 
 /// The capacity of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,7 @@ struct Shared {
     /// Notified when there is room, for [`Intake::put`].
     freed: Condition,
     books: Books,
+    status: Status,
 }
 
 struct Room {
@@ -88,12 +90,33 @@ impl Intake {
             room: Mutex::new(room),
             freed: Condition::new(),
             books,
+            status: Status::default(),
         }))
     }
 
     /// Returns the books, in which the messages are counted.
     pub fn books(&self) -> &Books {
         &self.0.books
+    }
+
+    /// Returns the status of the pipeline.
+    pub fn status(&self) -> &Status {
+        &self.0.status
+    }
+
+    /// Returns the capacity of the queue.
+    pub fn limits(&self) -> Limits {
+        self.0.room.lock().limits
+    }
+
+    /// Returns the number of bytes of the messages in the queue.
+    pub fn queued_bytes(&self) -> usize {
+        self.0.room.lock().bytes
+    }
+
+    /// Returns whether the queue is closed: the pipeline is finished, or its writer has terminated.
+    pub fn is_closed(&self) -> bool {
+        self.0.room.lock().closed
     }
 
     /// Returns what sources do when the queue is full.

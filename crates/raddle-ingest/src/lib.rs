@@ -58,6 +58,7 @@ mod protocol;
 mod server;
 mod settlement;
 mod sink;
+mod status;
 mod syslog;
 mod unstored;
 mod writer;
@@ -77,6 +78,7 @@ pub use sink::postgres::{ConnectError, PostgresOptions, PostgresSink};
 pub use sink::sqlite::{OpenError, Retention, SqliteOptions, SqliteSink};
 pub use sink::{Batch, RowOutcome, Sink, StoreError, Stored};
 pub use unstored::{ImportError, Imported, UnstoredFile, import};
+pub use status::Status;
 pub use writer::{BatchOptions, Unstored};
 
 /// The program in the README is tested.

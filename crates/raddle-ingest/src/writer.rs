@@ -173,15 +173,21 @@ impl Writer {
     fn store_in_sink(&mut self, batch: &Batch) -> Option<Stored> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.sink.store(batch) {
+            let begun = time::now();
+            let outcome = self.sink.store(batch);
+            let now = time::now();
+            match outcome {
                 Ok(stored) => {
-                    if let Some(line) = self.failures.stored(time::now()) {
+                    self.intake.status().stored(batch.len(), now - begun);
+                    if let Some(line) = self.failures.stored(now) {
                         log::warn!("{line}");
                     }
                     return Some(stored);
                 }
                 Err(error) => {
-                    if let Some(line) = self.failures.failed(&error.to_string(), time::now()) {
+                    let reason = error.to_string();
+                    self.intake.status().failed(&reason);
+                    if let Some(line) = self.failures.failed(&reason, now) {
                         log::warn!("{line}");
                     }
                 }
