@@ -53,6 +53,7 @@ pub mod old;
 mod books;
 mod intake;
 mod message;
+mod metrics;
 mod pipeline;
 mod protocol;
 mod server;
@@ -66,6 +67,7 @@ mod writer;
 pub use books::{Account, Books, SourceId};
 pub use intake::{Intake, Limits, RefusedError, RoomListener, WhenFull};
 pub use message::{Content, Header, Parcel, Reason, Row, Sequence};
+pub use metrics::Metrics;
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use server::{
     Counters, Counts, DrainReport, FinishReport, Listener, ListenerKind, ListenerOptions, Server,
@@ -77,8 +79,8 @@ pub use sink::memory::{MemorySink, Remembered};
 pub use sink::postgres::{ConnectError, PostgresOptions, PostgresSink};
 pub use sink::sqlite::{OpenError, Retention, SqliteOptions, SqliteSink};
 pub use sink::{Batch, RowOutcome, Sink, StoreError, Stored};
-pub use unstored::{ImportError, Imported, UnstoredFile, import};
 pub use status::Status;
+pub use unstored::{ImportError, Imported, UnstoredFile, import};
 pub use writer::{BatchOptions, Unstored};
 
 /// The program in the README is tested.

@@ -1,7 +1,6 @@
 //! The metrics of the program, in the text format of Prometheus.
 
 use std::fmt;
-use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_text::encode;
@@ -103,7 +102,11 @@ impl Metrics {
     fn queue(&self, text: &mut Text<'_>) -> fmt::Result {
         let limits = self.intake.limits();
         text.number("queue_bytes", "Bytes of the messages in the queue", self.intake.queued_bytes() as u64)?;
-        text.number("queue_limit_messages", "Maximum number of messages in the queue", limits.messages as u64)?;
+        text.number(
+            "queue_limit_messages",
+            "Maximum number of messages in the queue",
+            limits.messages as u64,
+        )?;
         text.number("queue_limit_bytes", "Maximum number of bytes in the queue", limits.bytes as u64)
     }
 
@@ -128,9 +131,11 @@ impl Metrics {
             ("received_bytes", "Bytes read", |it| it.bytes),
             ("doubtful_frames", "Lines that may have been meant as octet-counted frames", |it| it.doubtful),
             ("datagrams", "Datagrams read", |it| it.datagrams),
-            ("kernel_drops", "Datagrams that the operating system dropped, since its buffer was full", |it| {
-                it.dropped
-            }),
+            (
+                "kernel_drops",
+                "Datagrams that the operating system dropped, since its buffer was full",
+                |it| it.dropped,
+            ),
         ];
         for (name, help, value) in counters {
             text.counters(name, help, of(value))?;
@@ -148,7 +153,11 @@ impl Metrics {
         let works = u64::from(status.failure().is_none());
         text.number("sink_up", "Whether the last batch was stored", works)?;
         text.number("draining", "Whether the program is stopping", u64::from(status.is_draining()))?;
-        text.counters("sink_errors", "Failed attempts to store a batch", [([("sink", "main")], status.errors())])?;
+        text.counters(
+            "sink_errors",
+            "Failed attempts to store a batch",
+            [([("sink", "main")], status.errors())],
+        )?;
         text.metric("batch_messages", "Messages per stored batch", status.batch_messages())?;
         text.metric("commit_seconds", "Seconds that it took to store a batch", status.commit_seconds())
     }

@@ -68,6 +68,7 @@ impl Service for Probes {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the numbers are whole")]
 mod tests {
     use std::collections::{HashMap, HashSet};
     use std::io;
@@ -120,7 +121,8 @@ mod tests {
     /// Reads a text in the format of Prometheus, and checks it as `promtool check metrics` does. Returns the value of each sample.
     fn samples(text: &str) -> HashMap<String, f64> {
         let is_name = |name: &str| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         };
         let (mut samples, mut helps, mut kind) = (HashMap::new(), HashSet::new(), ("", ""));
         for line in text.lines() {
@@ -137,10 +139,17 @@ mod tests {
                 let (sample, value) = line.rsplit_once(' ').expect("a sample");
                 let (name, labels) = sample.split_once('{').unwrap_or((sample, "}"));
                 let labels = labels.strip_suffix('}').expect("labels");
-                assert!(labels.is_empty() || labels.split(',').all(|label| {
-                    let (name, value) = label.split_once('=').expect("a label");
-                    is_name(name) && value.len() >= 2 && value.starts_with('"') && value.ends_with('"')
-                }), "{line}");
+                assert!(
+                    labels.is_empty()
+                        || labels.split(',').all(|label| {
+                            let (name, value) = label.split_once('=').expect("a label");
+                            is_name(name)
+                                && value.len() >= 2
+                                && value.starts_with('"')
+                                && value.ends_with('"')
+                        }),
+                    "{line}"
+                );
                 let expected = ["", "_bucket", "_sum", "_count"].map(|suffix| format!("{}{suffix}", kind.0));
                 let fits = if kind.1 == "histogram" { &expected[1..] } else { &expected[..1] };
                 assert!(fits.contains(&name.to_owned()), "{line} is not a sample of {kind:?}");
@@ -161,7 +170,8 @@ mod tests {
     #[test]
     fn metrics_balance_in_every_scrape() {
         let books = Books::new();
-        let pipeline = Pipeline::start(Box::new(Picky), Box::new(Nowhere), books, &PipelineOptions::default()).unwrap();
+        let pipeline =
+            Pipeline::start(Box::new(Picky), Box::new(Nowhere), books, &PipelineOptions::default()).unwrap();
         let intake = pipeline.intake().clone();
         let metrics = Metrics::new(intake.clone(), Counters::new());
         let (tcp, odd) = (intake.books().open("tcp"), intake.books().open("a \"b\\"));
@@ -169,7 +179,7 @@ mod tests {
             for number in 0..3000 {
                 let source = if number % 3 == 0 { odd } else { tcp };
                 let mut parcel = Parcel::new(source, "peer".into(), std::time::UNIX_EPOCH);
-                (0..number % 7 + 1).for_each(|_| parcel.push_text("text"));
+                (0..=number % 7).for_each(|_| parcel.push_text("text"));
                 if number % 5 == 0 {
                     intake.shed(&parcel);
                 } else {
@@ -184,12 +194,19 @@ mod tests {
             let (status, text) = ask(&metrics, "GET /metrics");
             assert_eq!(status, 200);
             let samples = samples(&text);
-            let total: f64 = ["tcp", "a \\\"b\\\\"].iter().map(|source| {
-                let of = |metric| sum(&samples, metric, source);
-                let received = of("messages_received_total");
-                assert_eq!(received, of("messages_total") + of("queue_messages") + of("in_flight_messages"), "{text}");
-                received
-            }).sum();
+            let total: f64 = ["tcp", "a \\\"b\\\\"]
+                .iter()
+                .map(|source| {
+                    let of = |metric| sum(&samples, metric, source);
+                    let received = of("messages_received_total");
+                    assert_eq!(
+                        received,
+                        of("messages_total") + of("queue_messages") + of("in_flight_messages"),
+                        "{text}"
+                    );
+                    received
+                })
+                .sum();
             assert!(total >= last, "counters only grow");
             assert_eq!(samples["raddle_messages_total{source=\"tcp\",outcome=\"lost\"}"], 0.0);
             last = total;
@@ -206,14 +223,18 @@ mod tests {
         #[allow(clippy::cast_precision_loss, reason = "the numbers are small")]
         let committed = (stored + refused) as f64;
         assert_eq!(samples["raddle_batch_messages_sum"], committed);
-        assert_eq!(samples["raddle_batch_messages_bucket{le=\"+Inf\"}"], samples["raddle_commit_seconds_count"]);
+        assert_eq!(
+            samples["raddle_batch_messages_bucket{le=\"+Inf\"}"],
+            samples["raddle_commit_seconds_count"]
+        );
         assert_eq!(samples["raddle_queue_limit_messages"], 10_000.0);
     }
 
     #[test]
     fn readiness_has_a_reason() {
         let books = Books::new();
-        let pipeline = Pipeline::start(Box::new(Picky), Box::new(Nowhere), books, &PipelineOptions::default()).unwrap();
+        let pipeline =
+            Pipeline::start(Box::new(Picky), Box::new(Nowhere), books, &PipelineOptions::default()).unwrap();
         let intake = pipeline.intake().clone();
         let metrics = Metrics::new(intake.clone(), Counters::new());
         assert_eq!(ask(&metrics, "GET /ready?verbose"), (200, "ready\n".to_owned()));
@@ -232,7 +253,8 @@ mod tests {
 
     #[test]
     fn other_requests_are_refused() {
-        let metrics = Metrics::new(Intake::new(Limits::default(), WhenFull::Block, Books::new()), Counters::new());
+        let metrics =
+            Metrics::new(Intake::new(Limits::default(), WhenFull::Block, Books::new()), Counters::new());
         assert_eq!(ask(&metrics, "GET /").0, 200);
         assert_eq!(ask(&metrics, "HEAD /health"), (200, String::new()));
         assert_eq!(ask(&metrics, "GET /metric").0, 404);

@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use crate::books::SourceId;
 use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::protocol::admin::Admin;
+use crate::protocol::http::{Budget, Http, HttpOptions};
 use crate::protocol::interface::Protocol;
 use crate::protocol::lines::{LineOptions, Lines};
+use crate::protocol::relp::{Relp, RelpOptions};
 use crate::server::counters::{Counters, SourceCounters};
 use crate::server::limits::Places;
 use crate::server::listener::{Listener, ListenerKind, ListenerOptions};
@@ -44,8 +48,26 @@ impl Endpoint {
     }
 
     /// Creates the protocol of a connection.
-    pub(super) fn protocol(&self) -> Box<dyn Protocol> {
-        Box::new(Lines::new(self.lines()))
+    pub(super) fn protocol(&self, shared: &Shared) -> Box<dyn Protocol> {
+        match self.kind {
+            ListenerKind::Tcp | ListenerKind::Udp => Box::new(Lines::new(self.lines())),
+            ListenerKind::Relp => Box::new(Relp::new(RelpOptions { lines: self.lines() })),
+            ListenerKind::Http => Box::new(Http::new(self.http(shared))),
+            ListenerKind::Admin => Box::new(Admin::new(shared.metrics())),
+        }
+    }
+
+    /// Returns the settings of HTTP connections.
+    pub(super) fn http(&self, shared: &Shared) -> HttpOptions {
+        let defaults = HttpOptions::new(self.lines());
+        HttpOptions {
+            max_body: self.options.max_body,
+            // A request that is larger than the queue would be refused while anything is in it.
+            max_messages: defaults.max_messages.min(shared.intake.limits().messages),
+            token: self.options.token.as_deref().map(Arc::from),
+            budget: shared.bodies.clone(),
+            ..defaults
+        }
     }
 }
 
@@ -54,4 +76,13 @@ pub(super) struct Shared {
     pub(super) intake: Intake,
     pub(super) counters: Counters,
     pub(super) places: Places,
+    /// The bound on the bodies of HTTP requests.
+    pub(super) bodies: Budget,
+}
+
+impl Shared {
+    /// Returns the metrics.
+    pub(super) fn metrics(&self) -> Metrics {
+        Metrics::new(self.intake.clone(), self.counters.clone())
+    }
 }

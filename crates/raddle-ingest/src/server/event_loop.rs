@@ -488,7 +488,7 @@ impl EventLoop {
             return;
         }
         let id = u64::from(self.generations[slot]) << 32 | slot as u64;
-        let protocol = endpoint.protocol();
+        let protocol = endpoint.protocol(&self.shared);
         let peer = SocketAddr::new(address.ip().to_canonical(), address.port()).to_string().into();
         self.connections[slot] = Some(Box::new(Connection::new(id, socket, peer, class, endpoint, protocol)));
         let drains = matches!(self.stage, Stage::Draining(_));

@@ -2,7 +2,7 @@
 
 mod command;
 mod connection;
-mod counters;
+pub(crate) mod counters;
 mod descriptors;
 mod drain;
 mod endpoint;
@@ -23,6 +23,7 @@ use mio::{Poll, Waker};
 use raddle::{JoinHandle, Mutex, Thread};
 
 use crate::intake::Intake;
+use crate::protocol::http::Budget;
 use crate::server::command::Command;
 use crate::server::counters::SourceCounters;
 use crate::server::endpoint::{Endpoint, Shared};
@@ -35,6 +36,9 @@ pub use counters::{Counters, Counts, SourceCounts};
 pub use descriptors::raise_descriptor_limit;
 pub use listener::{Listener, ListenerKind, ListenerOptions, ServerError};
 pub use options::ServerOptions;
+
+/// Bytes of request bodies that are in memory at once, for all connections.
+const MAX_BODIES: usize = 64 << 20;
 
 /// What a [`drain`](Server::drain) could not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,7 +97,12 @@ impl Server {
             polls.push(poll);
         }
         let loops: Arc<[Arc<Inbox>]> = inboxes.into();
-        let shared = Arc::new(Shared { intake, counters: Counters::new(), places: Places::default() });
+        let shared = Arc::new(Shared {
+            intake,
+            counters: Counters::new(),
+            places: Places::default(),
+            bodies: Budget::new(MAX_BODIES),
+        });
         let mut runs: Vec<EventLoop> = polls
             .into_iter()
             .enumerate()
@@ -183,6 +192,7 @@ impl Server {
     /// A peer that keeps sending is read for at most `grace`, and then counted as cut off. If the queue takes nothing any more after that
     /// time, the messages that have been read are enqueued beyond its capacity. Connections stay open while replies are due.
     pub fn drain(&self, grace: Duration) -> DrainReport {
+        self.shared.intake.status().set_draining();
         let mut report = DrainReport::default();
         // The first loop passes connections to the others: it must stop doing so before they begin.
         for inbox in self.loops.iter() {
