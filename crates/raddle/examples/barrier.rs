@@ -1,12 +1,11 @@
-//! Threads that all initialise before any of them starts to work.
+//! Threads that all initialise before any of them starts to work; and two barriers that break.
 //!
 //! ```text
 //! cargo run --example barrier
 //! ```
 //!
-//! Watch for: however long each thread takes, every `initialised` stands before the first `working`. Then
-//! two barriers that break, because a thread gives up or does not come in time: the others are not left
-//! waiting, they are told.
+//! Watch for: however long each thread takes, every `initialised` stands before the first `working`. Then two
+//! barriers break, one by `abort` and one by a timeout. Their other threads get an error instead of waiting forever.
 mod support;
 
 use std::time::Duration;

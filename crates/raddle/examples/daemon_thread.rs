@@ -4,8 +4,7 @@
 //! cargo run --example daemon_thread
 //! ```
 //!
-//! Watch for: `Thread 1: finishing` never comes. The program ends when main does, and leaves its daemons
-//! where they are.
+//! Watch for: `Thread 1: finishing` is never printed. The program ends when main returns, and abandons its daemons.
 mod support;
 
 use std::error::Error;

@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The two threads wait, sooner or later; where the watch is off, nobody can tell.
+/// Waits until both threads wait. While the watch is off, this cannot be detected.
 fn once_both_wait() -> Dump {
     loop {
         let dump = watch::dump();

@@ -1,12 +1,11 @@
-//! The three threads of `multiple_threads` as a pool: nothing to keep in a list, nothing to join.
+//! The three threads of `multiple_threads` as a pool, without a list of threads and without joins.
 //!
 //! ```text
 //! cargo run --example executor
 //! ```
 //!
-//! Watch for: three starts, two seconds, three ends, and then `Main    : all done`: a pool waits for its threads
-//! when it is dropped, at the end of its block. What the functions returned is in the results, in order, and so
-//! is a panic, if there was one.
+//! Watch for: three starts, two seconds, three ends, and then `Main    : all done`. A pool waits for its threads when
+//! it is dropped, at the end of its block. The results are in order, and contain the panic of a function, if any.
 mod support;
 
 use std::time::Duration;

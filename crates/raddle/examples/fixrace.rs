@@ -5,8 +5,8 @@
 //! RUST_LOG=debug cargo run --example fixrace
 //! ```
 //!
-//! Watch for: the ending value is 2, every time. With `RUST_LOG=debug` you see that one thread at a time
-//! `has lock`, and that the other waits for it after its `about to lock`.
+//! Watch for: the ending value is 2, every time. With `RUST_LOG=debug`, one thread at a time `has lock`, and the other
+//! waits for it after `about to lock`.
 mod support;
 
 use std::time::Duration;

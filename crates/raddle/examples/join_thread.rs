@@ -5,8 +5,8 @@
 //! cargo run --example join_thread -- daemon
 //! ```
 //!
-//! Watch for: both runs take two seconds, and `Thread 1: finishing` stands before `Main    : all done`.
-//! Whoever joins a thread waits for it, whatever kind it is.
+//! Watch for: both runs take two seconds, and `Thread 1: finishing` stands before `Main    : all done`. A join waits for
+//! either kind of thread.
 mod support;
 
 use std::error::Error;

@@ -4,8 +4,8 @@
 //! cargo run --example multiple_threads
 //! ```
 //!
-//! Watch for: the joins are done in the order 0, 1, 2, but the threads finish in any order; run it a few
-//! times. The next program, `executor`, does the same with less to write.
+//! Watch for: the joins return in the order 0, 1, 2, but the threads finish in any order. Run it a few times. The next
+//! program, `executor`, does the same with less code.
 mod support;
 
 use std::error::Error;

@@ -4,8 +4,8 @@
 //! cargo run --example prodcom_better_queue
 //! ```
 //!
-//! Watch for: the same as in `prodcom_queue`. A `for` loop over a queue gets its messages until the queue is
-//! shut down and empty.
+//! Watch for: the same as in `prodcom_queue`. A `for` loop over a queue gets its messages until the queue is shut down
+//! and empty.
 mod support;
 
 use std::error::Error;

@@ -5,9 +5,8 @@
 //! RUST_LOG=debug cargo run --example prodcom_lock
 //! ```
 //!
-//! Watch for: the consumer stores the numbers that the producer got, all of them, in the same order. Each
-//! side takes its own lock and releases the other's: a `Lock` may be released by another thread than the one
-//! that took it. With `RUST_LOG=debug` you see the turns change.
+//! Watch for: the consumer stores all numbers that the producer got, in the same order. Each thread acquires its own
+//! lock and releases the other one: a `Lock` can be released by any thread. `RUST_LOG=debug` shows how they alternate.
 mod support;
 
 use std::error::Error;
@@ -15,7 +14,7 @@ use std::error::Error;
 use log::{debug, info};
 use raddle::{Lock, NotHeldError, Shared, thread};
 
-/// What goes through the pipeline: numbers, then the sentinel `None`.
+/// A message of the pipeline: a number, or the sentinel `None` after the last one.
 type Message = Option<u32>;
 
 struct Pipeline {

@@ -5,13 +5,12 @@
 //! RUST_LOG=debug cargo run --example prodcom_queue
 //! ```
 //!
-//! Watch for: the consumer stores every number that the producer got, in the same order, also those that are
-//! still in the queue when main sets the event; the size of the queue never exceeds 10.
+//! Watch for: the consumer stores every number that the producer got, in the same order, including those that are
+//! still in the queue when main sets the event. The size of the queue never exceeds 10.
 //!
-//! Who looks at the event and then at the queue has looked twice, and between the two looks the other side
-//! may put a message, or leave: a message is lost, or somebody waits for ever. So only the producer looks at
-//! the event. It shuts the pipeline down behind its last message, and the consumer leaves when it has come
-//! to that.
+//! A consumer that checked the event and then the queue could miss a message, or block forever: between the two checks
+//! the producer may put a message, or terminate. So only the producer checks the event. It shuts the pipeline down after its
+//! last message, and the consumer stops when the pipeline is shut down and empty.
 mod support;
 
 use std::error::Error;

@@ -4,11 +4,11 @@
 //! cargo run --example racecond
 //! ```
 //!
-//! Watch for: two updates, but the ending value is 1. Both threads read 0 before either of them writes, so
-//! both write 1, and one update is lost. `racecond_steps` shows it step by step, `fixrace` repairs it.
+//! Watch for: two updates, but the ending value is 1. Both threads read 0 before either of them writes, so both write 1,
+//! and one update is lost. `racecond_steps` shows it step by step, and `fixrace` repairs it.
 //!
-//! The sleep gives the other thread time to read. On a busy machine it may not be enough, and this program is
-//! to go wrong every time; so the two also meet after the sleep. Without both, it would go wrong now and then.
+//! The sleep gives the other thread time to read. On a busy machine it may not suffice, so the two threads also meet after
+//! the sleep, and an update is lost in every run. Without both, an update is lost now and then.
 mod support;
 
 use std::time::Duration;

@@ -4,9 +4,9 @@
 //! cargo run --example semaphore
 //! ```
 //!
-//! Watch for: the count in use, which never exceeds 3, although all ten threads want a connection at once.
-//! A semaphore's permits are taken and given back atomically, and a permit gives itself back when it is
-//! dropped. At the end somebody gives back a connection that nobody has: a bounded semaphore refuses it.
+//! Watch for: the number of connections in use, which never exceeds 3, although ten threads request one at the same time.
+//! A permit is released when it is dropped. At the end, the program releases a connection that it does not have, which a
+//! bounded semaphore refuses.
 mod support;
 
 use std::time::Duration;

@@ -1,11 +1,11 @@
-//! One thread besides main, and nobody joins it.
+//! One thread besides main, which is never joined.
 //!
 //! ```text
 //! cargo run --example single_thread
 //! ```
 //!
-//! Watch for: main is "all done" at once, and yet the program ends only two seconds later, after
-//! `Thread 1: finishing`. A thread that is not a daemon keeps its program alive.
+//! Watch for: main is "all done" at once, but the program ends two seconds later, after `Thread 1: finishing`. A thread
+//! that is not a daemon keeps its program alive.
 mod support;
 
 use std::error::Error;

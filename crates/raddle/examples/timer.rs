@@ -1,13 +1,13 @@
-//! Asks something and gives up after a few seconds; an answer cancels the timer.
+//! Asks a question and gives up after a few seconds; an answer cancels the timer.
 //!
 //! ```text
 //! cargo run --example timer
 //! cargo run --example timer -- 1.5
 //! ```
 //!
-//! Watch for: answer in time, and the timer never runs, nor does the program wait for it. Do not answer, and
-//! its function runs, once, on a thread of its own, never before its time; how late it was is said at the
-//! end, for no machine is exact. To cancel it then is no error and has no effect.
+//! Watch for: with an answer in time, the timer never runs, and the program does not wait for it. Without one, its function
+//! runs once, on another thread, never early. The program prints how late it was. A cancellation after that is no error and
+//! has no effect.
 mod support;
 
 use std::error::Error;
@@ -24,7 +24,7 @@ fn give_up() {
     ANSWERS.shutdown();
 }
 
-/// Waits for a line. Where the input ends without one, there is no answer.
+/// Waits for a line. If the input ends without one, there is no answer.
 fn listen() {
     if let Some(Ok(line)) = std::io::stdin().lines().next() {
         let _ = ANSWERS.put(line); // refused if the time is up: nobody waits for it any more
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     print!("What is your name? You have {limit:?} to answer: ");
     std::io::stdout().flush()?;
     let timer = Timer::after(limit, give_up);
-    // A daemon, for nothing can interrupt it: the program ends without it.
+    // A daemon, since a read cannot be interrupted: the program ends without it.
     let _listener = Thread::new(listen).name("listener").daemon(true).start()?;
     match ANSWERS.get() {
         Ok(name) if timer.cancel() => println!("Hello, {name}! The timer is cancelled and never runs."),

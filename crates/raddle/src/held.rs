@@ -28,6 +28,15 @@ pub trait Held: sealed::Unlock {
     type Data: ?Sized;
 
     /// Returns the argument of the predicate.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Held, Mutex};
+    ///
+    /// let mutex = Mutex::new(1);
+    /// *mutex.lock().data() += 1;
+    /// assert_eq!(*mutex.lock(), 2);
+    /// ```
     fn data(&mut self) -> &mut Self::Data;
 }
 

@@ -315,6 +315,16 @@ static FOREIGN_EXIT: ForkSafe<Option<fn() -> bool>> = ForkSafe::new(Rank::Leaf, 
 /// under one. If the hook returns true, the process ends with status 101.
 ///
 /// The calling thread is the one that called [`exit`](std::process::exit) or returned from `main`.
+///
+/// # Examples
+/// ```
+/// use raddle::rt;
+///
+/// rt::on_foreign_exit(|| {
+///     eprintln!("the process ended during an exploration");
+///     true
+/// });
+/// ```
 pub fn on_foreign_exit(hook: fn() -> bool) {
     *FOREIGN_EXIT.lock() = Some(hook);
 }

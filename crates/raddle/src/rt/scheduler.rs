@@ -215,6 +215,15 @@ pub trait Scheduler: Send + Sync {
 /// The payload with which a scheduler unwinds a thread that it no longer needs.
 ///
 /// It is not a panic of the program: neither the panic hook nor the excepthook reports it.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::Abandoned;
+/// use std::panic::{catch_unwind, resume_unwind};
+///
+/// let unwound = catch_unwind(|| resume_unwind(Box::new(Abandoned)));
+/// assert!(unwound.unwrap_err().is::<Abandoned>());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Abandoned;
 

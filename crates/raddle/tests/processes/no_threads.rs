@@ -88,7 +88,7 @@ const WAYS: [Submit; 5] = [
 ];
 
 /// For each way, the only worker waits for a task for which no worker was free.
-fn a_task_that_waits_gets_a_worker_later() {
+fn waiting_task_gets_a_worker_later() {
     for submit in WAYS {
         NO_THREADS.store(false, SeqCst);
         let pool = ThreadPoolExecutor::new(4);
@@ -101,7 +101,7 @@ fn a_task_that_waits_gets_a_worker_later() {
     }
 }
 
-fn several_workers_come_once_there_are_threads() {
+fn workers_start_once_threads_are_available() {
     let pool = ThreadPoolExecutor::new(5);
     let (go, task) = busy(&pool);
     no_threads();
@@ -118,7 +118,7 @@ fn several_workers_come_once_there_are_threads() {
     task.result().unwrap();
 }
 
-fn a_resize_returns_and_the_workers_come_later() {
+fn resize_returns_and_workers_start_later() {
     let pool = ThreadPoolExecutor::new(1);
     let meeting = Arc::new(Barrier::new(4));
     let tasks: Vec<_> = (0..4)
@@ -134,7 +134,7 @@ fn a_resize_returns_and_the_workers_come_later() {
     assert_eq!(tasks.iter().map(|task| task.result().unwrap()).sum::<usize>(), 6);
 }
 
-fn a_caller_who_waits_for_room_is_let_in() {
+fn blocked_submit_is_accepted_later() {
     let pool = Arc::new(ThreadPoolExecutor::builder().max_workers(2).queue_limit(0).build().unwrap());
     let (go, task) = busy(&pool);
     let start = Arc::new(Event::new());
@@ -154,7 +154,7 @@ fn a_caller_who_waits_for_room_is_let_in() {
     assert_eq!(finish(third), 3);
 }
 
-fn without_any_worker_the_submitter_is_told() {
+fn submit_without_any_worker_is_an_error() {
     let pool = ThreadPoolExecutor::new(2);
     no_threads();
     assert!(matches!(pool.submit(|| ()).result(), Err(FutureError::Spawn(_))));
@@ -171,7 +171,7 @@ fn without_any_worker_the_submitter_is_told() {
 }
 
 /// The program ends while its only worker has called `exit` and cannot be replaced yet.
-fn what_was_accepted_is_run_by_the_worker_after_a_lost_one() {
+fn accepted_tasks_run_after_a_worker_is_lost() {
     static POOL: std::sync::LazyLock<ThreadPoolExecutor> =
         std::sync::LazyLock::new(|| ThreadPoolExecutor::new(1));
     let (go, _task) = busy(&POOL);
@@ -191,7 +191,7 @@ fn what_was_accepted_is_run_by_the_worker_after_a_lost_one() {
     Event::new().wait();
 }
 
-fn a_worker_that_waits_for_its_own_pool_hopes_for_another_one() {
+fn deadlocked_worker_waits_for_a_missing_worker() {
     let pool = Arc::new(ThreadPoolExecutor::new(2));
     let (release, released) = (Arc::new(Event::new()), Promise::new());
     let answer = released.future();
@@ -217,7 +217,7 @@ fn a_worker_that_waits_for_its_own_pool_hopes_for_another_one() {
     finish(helper);
 }
 
-fn but_not_for_ever() {
+fn deadlocked_worker_fails_after_a_while() {
     let pool = Arc::new(ThreadPoolExecutor::new(2));
     let outer = pool.submit({
         let pool = pool.clone();
@@ -232,7 +232,7 @@ fn but_not_for_ever() {
     assert_eq!(inner.result().unwrap(), 7, "by the worker that is free now");
 }
 
-fn a_due_timer_without_a_thread_is_reported_once_and_runs_later() {
+fn late_timer_is_reported_once_and_runs_later() {
     let reports = Arc::new(AtomicUsize::new(0));
     thread::set_excepthook({
         let reports = reports.clone();
@@ -257,7 +257,7 @@ fn a_due_timer_without_a_thread_is_reported_once_and_runs_later() {
 }
 
 /// Four threads submit tasks while thread creation fails now and then. Each accepted task runs once.
-fn nothing_accepted_is_lost() {
+fn no_accepted_task_is_lost() {
     let pool = Arc::new(ThreadPoolExecutor::new(4));
     let (ran, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let toggle = Thread::spawn({
@@ -310,28 +310,20 @@ fn nothing_accepted_is_lost() {
 }
 
 const SCENARIOS: [(&str, fn(), &str); 10] = [
-    ("a_task_that_waits_gets_a_worker_later", a_task_that_waits_gets_a_worker_later, ""),
-    ("several_workers_come_once_there_are_threads", several_workers_come_once_there_are_threads, ""),
-    ("a_resize_returns_and_the_workers_come_later", a_resize_returns_and_the_workers_come_later, ""),
-    ("a_caller_who_waits_for_room_is_let_in", a_caller_who_waits_for_room_is_let_in, ""),
-    ("without_any_worker_the_submitter_is_told", without_any_worker_the_submitter_is_told, ""),
+    ("waiting_task_gets_a_worker_later", waiting_task_gets_a_worker_later, ""),
+    ("workers_start_once_threads_are_available", workers_start_once_threads_are_available, ""),
+    ("resize_returns_and_workers_start_later", resize_returns_and_workers_start_later, ""),
+    ("blocked_submit_is_accepted_later", blocked_submit_is_accepted_later, ""),
+    ("submit_without_any_worker_is_an_error", submit_without_any_worker_is_an_error, ""),
     (
-        "what_was_accepted_is_run_by_the_worker_after_a_lost_one",
-        what_was_accepted_is_run_by_the_worker_after_a_lost_one,
+        "accepted_tasks_run_after_a_worker_is_lost",
+        accepted_tasks_run_after_a_worker_is_lost,
         "ran\nran\nran\n",
     ),
-    (
-        "a_worker_that_waits_for_its_own_pool_hopes_for_another_one",
-        a_worker_that_waits_for_its_own_pool_hopes_for_another_one,
-        "",
-    ),
-    ("but_not_for_ever", but_not_for_ever, ""),
-    (
-        "a_due_timer_without_a_thread_is_reported_once_and_runs_later",
-        a_due_timer_without_a_thread_is_reported_once_and_runs_later,
-        "",
-    ),
-    ("nothing_accepted_is_lost", nothing_accepted_is_lost, ""),
+    ("deadlocked_worker_waits_for_a_missing_worker", deadlocked_worker_waits_for_a_missing_worker, ""),
+    ("deadlocked_worker_fails_after_a_while", deadlocked_worker_fails_after_a_while, ""),
+    ("late_timer_is_reported_once_and_runs_later", late_timer_is_reported_once_and_runs_later, ""),
+    ("no_accepted_task_is_lost", no_accepted_task_is_lost, ""),
 ];
 
 pub(crate) fn scenario(name: &str) -> Option<Scenario> {

@@ -128,7 +128,7 @@ pub(crate) fn tests() -> Vec<Test> {
         }));
     }
     tests.push(test("accepting_thread_may_release", accepting_thread_may_release));
-    tests.push(test("who_sleeps_may_release", || still_runs("sleeps_forever", Some("1"))));
+    tests.push(test("sleeping_thread_may_release", || still_runs("sleeps_forever", Some("1"))));
     tests.push(test("off_on_request", || {
         for name in ["mutex_twice", "lock_twice"] {
             still_runs(name, Some("0"));

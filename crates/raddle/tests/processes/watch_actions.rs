@@ -97,9 +97,9 @@ pub(crate) fn tests() -> Vec<Test> {
     }
     tests.push(test("environment_overrides_the_program", environment_overrides_the_program));
     tests.push(test("invalid_value_is_reported", invalid_value_is_reported));
-    tests.push(test("a_hook_that_panics_is_told", a_hook_that_panics_is_told));
+    tests.push(test("panicking_hook_is_reported", panicking_hook_is_reported));
     tests.push(test("the_same_lines_are_said_once", the_same_lines_are_said_once));
-    tests.push(test("a_hang_is_said_once", a_hang_is_said_once));
+    tests.push(test("hang_is_reported_once", hang_is_reported_once));
     tests
 }
 
@@ -581,7 +581,7 @@ fn hangs_after_main() {
 }
 
 /// No action is taken, so it stays blocked.
-fn a_hang_is_said_once() {
+fn hang_is_reported_once() {
     for name in ["hangs", "hangs_after_main"] {
         let (by_itself, ended) = ended_within(name, Some("report"), TWO_SLICES);
         assert!(!by_itself && ended.err.matches("every thread").count() == 1, "{ended:?}");
@@ -615,7 +615,7 @@ fn hook_panics() {
     Event::new().wait();
 }
 
-fn a_hook_that_panics_is_told() {
+fn panicking_hook_is_reported() {
     let ended = ended("hook_panics", Some("1"));
     assert_eq!(ended.status, Some(101), "{ended:?}");
     says(&ended, &["no paper", "the watch hook panicked", "\"MainThread\" waits for Event"]);

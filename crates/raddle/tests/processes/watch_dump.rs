@@ -45,7 +45,7 @@ pub(crate) fn tests() -> Vec<Test> {
             );
         }),
         test("sigquit_writes_a_dump", sigquit_writes_a_dump),
-        test("who_waits_for_signals_hides_no_deadlock", || {
+        test("thread_that_waits_for_signals_hides_no_deadlock", || {
             let ended = ended("blocked_program_writes_a_dump", Some("1"));
             assert_eq!(ended.status, Some(101), "{ended:?}");
             assert!(ended.err.contains("\"MainThread\" waits for Event"), "{ended:?}");
