@@ -36,7 +36,7 @@ impl Exploration {
 
     pub(crate) fn run(self) -> Outcome {
         let allowed = self.options.allow_independent;
-        let survey = self.supervised(|exploration| Ok(exploration.search(true)));
+        let survey = self.search_all_schedules(true);
         match survey.first {
             Some(report) => Outcome::Failed(report),
             None if survey.exhausted => {
@@ -48,22 +48,33 @@ impl Exploration {
     }
 
     pub(crate) fn survey(self) -> Survey {
-        self.supervised(|exploration| Ok(exploration.search(false)))
+        self.search_all_schedules(false)
+    }
+
+    fn search_all_schedules(self, stop: bool) -> Survey {
+        let survey = self.supervised(move |exploration| Ok(exploration.search(stop)));
+        survey.unwrap_or_else(|error| unreachable!("{error}"))
     }
 
     /// Runs the schedule of the token, and no other.
-    pub(crate) fn replay(self, token: &Token) -> Outcome {
+    ///
+    /// # Errors
+    /// Returns a description if the program does not fail and the token is not one of it.
+    pub(crate) fn replay(self, token: &Token) -> Result<Outcome, String> {
         let given = token.clone();
-        let survey = self.supervised(move |exploration| exploration.replay_token(&given));
-        match survey.first {
+        let survey = self.supervised(move |exploration| exploration.replay_token(&given))?;
+        Ok(match survey.first {
             Some(report) => Outcome::Failed(report),
             None => Outcome::Inconclusive { executions: 1 },
-        }
+        })
     }
 
     /// Runs `work` on an OS thread for explored tasks, and reports the execution if it makes no progress.
     #[expect(clippy::disallowed_methods, reason = "progress is measured in real time")]
-    fn supervised(self, work: impl Fn(&Self) -> Result<Survey, String> + Clone + Send + 'static) -> Survey {
+    fn supervised(
+        self,
+        work: impl Fn(&Self) -> Result<Survey, String> + Clone + Send + 'static,
+    ) -> Result<Survey, String> {
         let (sender, receiver) = channel();
         listen(self.runner.os_threads.number(), &self.runner.monitor);
         let (mine, again) = (self.clone(), work.clone());
@@ -92,11 +103,10 @@ impl Exploration {
         let mut stalls = StallDetector::new(self.name.is_some());
         loop {
             match receiver.recv_timeout(PROGRESS_INTERVAL) {
-                Ok(Ok(survey)) => {
+                Ok(survey) => {
                     self.runner.os_threads.release();
                     return survey;
                 }
-                Ok(Err(error)) => panic!("{error}"),
                 Err(RecvTimeoutError::Disconnected) => {
                     panic!("internal error of the explorer: the search thread has panicked")
                 }
@@ -113,7 +123,7 @@ impl Exploration {
             let blocked = now == steps && stalls.sees_blocked_for_good(&self.runner.monitor);
             let stuck = blocked || since.elapsed() >= self.options.stuck_after;
             if stuck && let Some(trace) = report_stalled(&self.runner.monitor, since.elapsed()) {
-                return self.failed(trace, self.options.strategy, false);
+                return Ok(self.failed(trace, self.options.strategy, false));
             }
         }
     }
@@ -211,11 +221,14 @@ impl Exploration {
         let rules = self.options.rules;
         let shrunk_from = failed.preemptions;
         let note = self.note_on_foreign_threads(&mut failed);
+        let mut recurs = true;
         let (shown, pair) = if self.options.shrink {
             let mut shrinker = Shrinker::new(&self.runner, rules, until);
             let simple = shrinker.fewest_preemptions(failed);
             let pair = shrinker.deciding_pair(&simple);
-            (self.recorded(simple), pair)
+            let shown = self.recorded(&simple);
+            recurs = shown.is_some();
+            (shown.unwrap_or(simple), pair)
         } else {
             (failed, None)
         };
@@ -229,6 +242,7 @@ impl Exploration {
         };
         let token = Token::new(&shown, rules);
         let report = Report::new(shown, found, pair, token).of_program(self.name.clone());
+        let note = note.or_else(|| (!recurs).then(|| DOES_NOT_RECUR.to_owned()));
         Box::new(report.noting(note).publish())
     }
 
@@ -256,12 +270,12 @@ impl Exploration {
         Some(FOREIGN.to_owned())
     }
 
-    /// The same execution with the records for a report, or `failed` itself if the failure does not recur.
-    fn recorded(&self, failed: Trace) -> Trace {
+    /// The same execution with the records for a report. Returns `None` if the failure does not recur.
+    fn recorded(&self, failed: &Trace) -> Option<Trace> {
         let rules = Rules { record: true, ..self.options.rules };
         let (shown, _) = self.runner.run(rules, Replay::new(failed.choices.clone()));
         let same = shown.failure.as_ref().zip(failed.failure.as_ref()).is_some_and(|(a, b)| a.is_like(b));
-        if same { shown } else { failed }
+        same.then_some(shown)
     }
 
     /// The report of a failure that is not simplified.
@@ -374,5 +388,8 @@ const FOREIGN: &str = "a thread that raddle did not spawn is alive and may take 
                        spawn it with raddle's `Thread`, scope or pool";
 const LOST_THREAD: &str = "the blocked thread could not be unwound and stays alive; the token replays the schedule up to the \
                            step after which it blocks";
+const DOES_NOT_RECUR: &str = "this failure did not recur when the same schedule was run again, so its steps are not known, and the token may \
+                              not replay it; the program depends on an earlier execution, on time or on chance: a `static` or a \
+                              captured value keeps its state, for example; create all state inside the closure";
 const CHANGED: &str = "is of another program, or the program has changed since it was made: after the same choices, the program \
                        takes different steps";

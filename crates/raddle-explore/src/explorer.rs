@@ -7,6 +7,7 @@ use crate::exploration::Exploration;
 use crate::options::{Ended, Grain, Observer, Options, Strategy, Time};
 use crate::outcome::{Outcome, Survey};
 use crate::report::Token;
+use crate::search::Program;
 
 /// An exploration: its strategy, its rules and its limits.
 ///
@@ -359,11 +360,11 @@ impl Explorer {
     ///
     /// | variable | effect |
     /// |---|---|
-    /// | `RADDLE_REPLAY=TOKEN` | runs the schedule of that token, or of the token in that file, and no other |
+    /// | `RADDLE_REPLAY=TOKEN` | runs the schedule of that token, or of the token in that file, and no other; a program to which the token does not belong is explored as usual |
     /// | `RADDLE_REPORT=DIRECTORY` | writes the HTML page and the JSON of a failure into that directory |
     ///
     /// # Panics
-    /// Panics if `RADDLE_REPLAY` is not a token, or is the token of another program.
+    /// Panics if `RADDLE_REPLAY` is not a token.
     ///
     /// # Examples
     /// ```
@@ -381,11 +382,17 @@ impl Explorer {
     /// let report = Explorer::new().run(lost_update).expect_failure();
     /// assert!(report.title().starts_with("thread \"MainThread\" panicked"));
     /// ```
+    #[track_caller]
     pub fn run(self, program: impl Fn() + Send + Sync + 'static) -> Outcome {
-        match std::env::var("RADDLE_REPLAY") {
-            Ok(token) if !token.is_empty() => self.replay(&token, program),
-            _ => Exploration::new(self.options, Arc::new(program)).run(),
+        let program: Program = Arc::new(program);
+        if let Some(token) = std::env::var("RADDLE_REPLAY").ok().filter(|token| !token.is_empty()) {
+            match self.clone().replay_token(&token_of(&token), program.clone()) {
+                Ok(outcome) => return outcome,
+                // A test may make several explorations, and the token is that of one of them.
+                Err(error) => eprintln!("raddle: explored without the token, because {error}"),
+            }
         }
+        Exploration::new(self.options, program).run()
     }
 
     /// Explores like [`run`](Explorer::run), but counts failures instead of stopping at the first one.
@@ -437,9 +444,24 @@ impl Explorer {
     /// let again = Explorer::new().replay(&token, lost_update).expect_failure();
     /// assert!(again.to_string().contains("replayed from its token"));
     /// ```
-    pub fn replay(mut self, token: &str, program: impl Fn() + Send + Sync + 'static) -> Outcome {
-        let token = Token::read(token).unwrap_or_else(|error| panic!("{error}"));
-        self = self.grain(token.grain).time(token.time);
-        Exploration::new(self.options, Arc::new(program)).replay(&token)
+    #[track_caller]
+    pub fn replay(self, token: &str, program: impl Fn() + Send + Sync + 'static) -> Outcome {
+        match self.replay_token(&token_of(token), Arc::new(program)) {
+            Ok(outcome) => outcome,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn replay_token(self, token: &Token, program: Program) -> Result<Outcome, String> {
+        let this = self.grain(token.grain).time(token.time);
+        Exploration::new(this.options, program).replay(token)
+    }
+}
+
+#[track_caller]
+fn token_of(text: &str) -> Token {
+    match Token::read(text) {
+        Ok(token) => token,
+        Err(error) => panic!("{error}"),
     }
 }

@@ -56,7 +56,7 @@
 //!
 //! * the order of these two steps decides: in the other order, the program does not fail in this way
 //!
-//! to replay this schedule: RADDLE_REPLAY=r2oe-0c103588.8-1.1 cargo test no_update_is_lost
+//! to replay this schedule: RADDLE_REPLAY=r2oe-9f493846.8-1.1 cargo test no_update_is_lost -- --exact
 //! ```
 //!
 //! The token replays this schedule alone, under a debugger for example. With `RADDLE_REPORT=target/reports`, each failure

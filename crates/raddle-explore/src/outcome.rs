@@ -24,7 +24,7 @@ pub enum Outcome {
     #[non_exhaustive]
     Exhausted {
         /// The number of classes of schedules. Schedules in different classes differ in the order of two conflicting
-        /// steps.
+        /// steps. Depth-first search does not count them; the number is 0 then.
         classes: u64,
         /// The number of executions.
         executions: u64,
@@ -121,8 +121,11 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Outcome::Exhausted { classes, executions, independent } => {
-                let classes = counted(*classes, "class of schedules", "classes of schedules");
-                write!(f, "exhausted: {classes}, {}", counted(*executions, "execution", "executions"))?;
+                f.write_str("exhausted: ")?;
+                if *classes > 0 {
+                    write!(f, "{}, ", counted(*classes, "class of schedules", "classes of schedules"))?;
+                }
+                f.write_str(&counted(*executions, "execution", "executions"))?;
                 f.write_str(if *independent { "; nothing was interleaved" } else { "" })
             }
             Outcome::Inconclusive { executions } => {
@@ -162,7 +165,7 @@ pub(crate) const INDEPENDENT: &str = "no two threads accessed the same object, s
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Survey {
-    /// The number of classes of schedules that partial-order reduction ran.
+    /// The number of classes of schedules that partial-order reduction ran; 0 if it ran none.
     pub classes: u64,
     /// The number of executions.
     pub executions: u64,
@@ -190,6 +193,7 @@ mod tests {
             exhausted(1, 1, true),
             "exhausted: 1 class of schedules, 1 execution; nothing was interleaved"
         );
+        assert_eq!(exhausted(0, 6, false), "exhausted: 6 executions", "depth-first search counts no classes");
         assert_eq!(Outcome::Inconclusive { executions: 1 }.to_string(), "inconclusive after 1 execution");
     }
 }

@@ -62,7 +62,7 @@ impl Content {
     /// The command that replays the schedule, or the reason why there is none to show.
     pub(super) fn replay_command(&self) -> String {
         let run = match (&self.program, std::env::current_exe()) {
-            (Some(program), Ok(exe)) if is_test(&exe) => format!("cargo test {program}"),
+            (Some(program), Ok(exe)) if is_test(&exe) => format!("cargo test {program} -- --exact"),
             (_, Ok(exe)) => quoted(&exe),
             (_, Err(_)) => "the program".to_owned(),
         };

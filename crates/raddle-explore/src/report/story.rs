@@ -392,8 +392,9 @@ fn strange(differs: Option<&(usize, String, String)>) -> String {
         format!("the first difference is step {}:\n  in one execution:      {once}\n  in another execution:  {again}\n", step + 1)
     });
     step.unwrap_or_default()
-        + "the program may depend on something that the explorer does not control, such as the real clock, random numbers, \
-           addresses, or threads that raddle did not spawn"
+        + "the program depends on something that the explorer does not control: a `static` or a captured value that keeps \
+           its state from one execution to the next, the real clock, random numbers, addresses, or threads that raddle did \
+           not spawn; create all state inside the closure, and use `raddle::time` and seeded random numbers"
 }
 
 fn kind_of(failure: &Failure) -> &'static str {

@@ -8,6 +8,7 @@ mod page;
 mod programs;
 mod racecond;
 mod races;
+mod readme;
 mod replay;
 mod reports;
 mod tutorial;

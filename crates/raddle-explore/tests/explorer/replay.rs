@@ -3,8 +3,9 @@
 
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use raddle::{Shared, Thread};
+use raddle::{Mutex, Shared, Thread, thread};
 use raddle_explore::{Explorer, Grain, Outcome, Strategy, Time, replay};
 
 fn lost_update(expected: i32) {
@@ -99,10 +100,83 @@ fn no_update_is_lost() {
     raddle_explore::check(|| lost_update(2)).assert_exhausted();
 }
 
+/// Not a test of its own: the other process runs it.
+#[test]
+#[ignore = "run by another test"]
+fn several_explorations() {
+    raddle_explore::check(|| lost_update_of_another_cell(2)).assert_exhausted();
+    raddle_explore::check(|| lost_update(2)).assert_exhausted();
+}
+
+/// Another program than [`lost_update`], and a correct one.
+fn lost_update_of_another_cell(expected: i32) {
+    let total = Arc::new(Mutex::new(0));
+    let other = Thread::spawn({
+        let total = total.clone();
+        move || *total.lock() += 1
+    });
+    *total.lock() += 1;
+    other.join().unwrap();
+    assert_eq!(*total.lock(), expected);
+}
+
 fn child(variables: &[(&str, &str)]) -> Output {
+    child_test("replay::no_update_is_lost", variables)
+}
+
+fn child_test(test: &str, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "replay::no_update_is_lost"]).envs(variables.iter().copied());
+    command.args(["--ignored", "--exact", test]).envs(variables.iter().copied());
     command.env_remove("RUST_BACKTRACE").output().unwrap()
+}
+
+#[test]
+fn token_of_a_later_exploration_of_the_same_test_replays() {
+    let run = |variables: &[(&str, &str)]| {
+        let output = child_test("replay::several_explorations", variables);
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (passes, text) = run(&[]);
+    let (_, command) = text.split_once("RADDLE_REPLAY=").expect(&text);
+    let token = command.split_whitespace().next().unwrap();
+    let (passes_again, again) = run(&[("RADDLE_REPLAY", token)]);
+    assert!(!passes && !passes_again && again.contains("replayed from its token"), "{again}");
+    assert!(again.contains("explored without the token"), "{again}");
+    // The panic points to the line of the test.
+    let line = again.lines().find(|line| line.contains("panicked at")).unwrap();
+    assert!(line.contains("tests/explorer/replay.rs"), "{line}");
+}
+
+#[test]
+fn invalid_token_is_reported_at_the_line_of_the_test() {
+    let output = child(&[("RADDLE_REPLAY", "nonsense")]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find(|line| line.contains("panicked at")).unwrap();
+    assert!(!output.status.success() && line.contains("tests/explorer/replay.rs"), "{text}");
+}
+
+#[test]
+fn failure_that_depends_on_earlier_executions_says_so() {
+    static EXECUTIONS: AtomicUsize = AtomicUsize::new(0);
+    static EARLIER: AtomicUsize = AtomicUsize::new(0);
+    let report = Explorer::new().run(|| {
+        let cell = Shared::new(0);
+        thread::scope(|s| {
+            s.spawn(|| cell.set(1));
+            cell.get();
+        });
+        assert_ne!(EXECUTIONS.fetch_add(1, Relaxed), 1, "the second execution");
+    });
+    let text = report.expect_failure().to_string();
+    assert!(text.contains("did not recur") && text.contains("a `static`"), "{text}");
+    // State that changes the steps is found where they differ.
+    let report = Explorer::new().run(|| {
+        let cell = Shared::new(0);
+        (0..EARLIER.fetch_add(1, Relaxed)).for_each(|number| cell.set(number));
+    });
+    let report = report.expect_failure();
+    assert_eq!(report.kind(), "not repeatable");
+    assert!(report.to_string().contains("create all state inside the closure"), "{report}");
 }
 
 #[test]
@@ -116,7 +190,7 @@ fn token_of_a_failing_test_replays_in_another_process() {
         .find_map(|line| line.strip_prefix("to replay this schedule: RADDLE_REPLAY="))
         .expect(&text);
     let (token, rest) = command.split_once(' ').unwrap();
-    assert_eq!(rest, "cargo test replay::no_update_is_lost");
+    assert_eq!(rest, "cargo test replay::no_update_is_lost -- --exact");
     let page = std::fs::read_to_string(directory.join("replay__no_update_is_lost.html")).unwrap();
     assert!(page.contains("an update was lost") && page.contains(token));
     let json = std::fs::read_to_string(directory.join("replay__no_update_is_lost.json")).unwrap();

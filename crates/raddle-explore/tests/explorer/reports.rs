@@ -454,3 +454,31 @@ fn blocked_worker_has_a_line_of_the_program() {
         "{text}"
     );
 }
+
+#[test]
+fn repeated_steps_of_a_livelock_are_shown_once() {
+    let endless: [fn(); 3] = [
+        || while !Event::new().is_set() {},
+        || {
+            let event = Arc::new(Event::new());
+            let other = Thread::spawn({
+                let event = event.clone();
+                move || while !event.is_set() {}
+            });
+            while !event.is_set() {}
+            other.join().unwrap();
+        },
+        || {
+            let cell = Shared::new(0);
+            loop {
+                cell.set(cell.get() + 1);
+            }
+        },
+    ];
+    for program in endless {
+        let report = Explorer::new().run(program).expect_failure();
+        assert_eq!(report.kind(), "livelock");
+        let text = report.to_string();
+        assert!(text.lines().count() < 50 && text.contains("times …"), "{text}");
+    }
+}

@@ -429,6 +429,10 @@ impl<'a> Model<'a> {
             Some(Code::Do(instr, inner)) => match self.run(world, me, instr, *inner, late) {
                 Came::Waits => {
                     world.threads[me].phase = Phase::Waiting;
+                    // The timeout of a put, get or join begins when the thread enqueues.
+                    if let (Op::Put | Op::Pop | Op::Drained, How::Timeout(time)) = (instr.op, instr.how) {
+                        world.threads[me].deadline = Some(world.clock + u16::from(time));
+                    }
                     false
                 }
                 Came::To(seen) => {

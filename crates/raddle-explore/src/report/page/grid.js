@@ -123,10 +123,10 @@ function fillCell(model, cell, step, k) {
     words.append(": ");
     words.append(named("value", step.value));
   }
-  if (step.hint) words.append(", " + step.hint);
   act.append(words);
   if (step.outcome) act.append(" ", el("span", "outcome", step.outcome));
   if (step.wakes) act.append("; ", el("span", "wakes", step.wakes));
+  if (step.hint) act.append(el("span", "hint", " " + step.hint + " "));
   if (step.at) act.append(place(step.at));
   if (step.pair) act.append(el("span", "decides", "order decides: " + (model.pair[0] === k ? "first" : "second")));
   if (step.ends) act.append(el("span", "tag", "terminates"));
