@@ -56,12 +56,14 @@ mod message;
 mod metrics;
 mod pipeline;
 mod protocol;
+mod query;
 mod server;
 mod settlement;
 mod sink;
 mod status;
 mod syslog;
 mod unstored;
+mod verify;
 mod writer;
 
 pub use books::{Account, Books, SourceId};
@@ -69,6 +71,7 @@ pub use intake::{Intake, Limits, RefusedError, RoomListener, WhenFull};
 pub use message::{Content, Header, Parcel, Reason, Row, Sequence};
 pub use metrics::Metrics;
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
+pub use query::{CountBy, Filter, MessageReader, QueryError, ReasonCount, RejectedMessage, StoredMessage};
 pub use server::{
     Counters, Counts, DrainReport, FinishReport, Listener, ListenerKind, ListenerOptions, Server,
     ServerError, ServerOptions, SourceCounts, raise_descriptor_limit,
@@ -81,6 +84,7 @@ pub use sink::sqlite::{OpenError, Retention, SqliteOptions, SqliteSink};
 pub use sink::{Batch, RowOutcome, Sink, StoreError, Stored};
 pub use status::Status;
 pub use unstored::{ImportError, Imported, UnstoredFile, import};
+pub use verify::{Delivery, MismatchError, Sent, Verified, verify};
 pub use writer::{BatchOptions, Unstored};
 
 /// The program in the README is tested.

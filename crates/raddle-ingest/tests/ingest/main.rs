@@ -6,6 +6,7 @@ mod explored;
 mod network;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod query;
 mod sinks;
 mod sqlite;
 mod support;

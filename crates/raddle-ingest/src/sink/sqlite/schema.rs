@@ -154,7 +154,6 @@ fn version(db: &Connection) -> Result<Version, Why> {
 }
 
 /// Checks that a file is a database of messages of this version, for readers.
-#[allow(dead_code, reason = "for readers, which are being written")]
 pub(crate) fn recognise(db: &Connection) -> Result<(), Why> {
     match version(db)? {
         Version::This => check(db),
