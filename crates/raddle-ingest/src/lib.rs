@@ -62,6 +62,7 @@ mod settlement;
 mod sink;
 mod status;
 mod syslog;
+mod syslog_forms;
 mod unstored;
 mod verify;
 mod writer;

@@ -3,12 +3,13 @@
 use std::cell::{Cell, OnceCell};
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, tz};
+use jiff::tz::{Offset, TimeZone};
 use syslog_loose::{ProcId, Protocol, Variant};
 
 use crate::message::{Header, micros};
+use crate::syslog_forms::{self, Form, Local, Time};
 
 /// The highest priority: facility 23, severity 7.
 const HIGHEST_PRIORITY: u8 = 23 * 8 + 7;
@@ -24,14 +25,19 @@ pub(crate) struct Parser<'a> {
     /// The zone of times that do not name theirs.
     zone: &'a TimeZone,
     received: SystemTime,
-    /// The time of the arrival in the zone, once it is needed.
-    local: OnceCell<Option<DateTime>>,
+    /// The day of the arrival in the zone, once it is needed.
+    today: OnceCell<Option<Date>>,
+    /// The last time without a year and a zone, and what it was: most messages that arrive together have the same.
+    last: Cell<Option<(Local, Option<i64>)>>,
 }
+
+/// The day does not exist in any year.
+struct NoSuchDay;
 
 impl<'a> Parser<'a> {
     /// Creates a parser for texts that were read at the time `received`, from a sender in `zone`.
     pub(crate) fn new(zone: &'a TimeZone, received: SystemTime) -> Self {
-        Self { zone, received, local: OnceCell::new() }
+        Self { zone, received, today: OnceCell::new(), last: Cell::new(None) }
     }
 
     /// Returns the columns of a text.
@@ -39,31 +45,55 @@ impl<'a> Parser<'a> {
         let Some((priority, after)) = priority(text) else {
             return Header { body: text, ..Header::default() };
         };
-        let header = Header {
-            facility: Some(priority / 8),
-            severity: Some(priority % 8),
-            body: after.trim_ascii_start(),
-            ..Header::default()
+        let mut header =
+            Header { facility: Some(priority / 8), severity: Some(priority % 8), ..Header::default() };
+        let Some(form) = syslog_forms::find(after) else {
+            return self.general(text, after, header);
         };
-        // Both kinds of headers begin with a digit, the name of a month, or the absence of a time.
-        match after.trim_ascii_start().as_bytes().first() {
-            Some(first) if first.is_ascii_alphanumeric() || *first == b'-' => {}
-            _ => return header,
+        header.sent = match form.time {
+            Time::Absent => None,
+            Time::Known(sent) => Some(sent),
+            Time::Local(local) => match self.last.get() {
+                Some((last, sent)) if last == local => sent,
+                _ => match self.local(local) {
+                    Ok(sent) => {
+                        self.last.set(Some((local, sent)));
+                        sent
+                    }
+                    Err(NoSuchDay) => return self.general(text, after, header),
+                },
+            },
+        };
+        let Form { host, app, process, message_id, body, .. } = form;
+        Header { host, app, process, message_id, body, ..header }
+    }
+
+    /// Returns the columns that `syslog_loose` finds; `after` is the text behind the priority.
+    fn general<'t>(&self, text: &'t str, after: &'t str, header: Header<'t>) -> Header<'t> {
+        let after = after.trim_start();
+        let header = Header { body: after, ..header };
+        if !syslog_forms::may_begin(after) {
+            return header;
         }
         let unsure = Cell::new(false);
         let year = |(month, day, ..): (u32, u32, u32, u32, u32)| {
-            self.nearest_year(month, day).unwrap_or_else(|| {
-                unsure.set(true);
-                2000 // a leap year, so that the other columns are found
-            })
+            let date = (i8::try_from(month).ok(), i8::try_from(day).ok());
+            let year = if let (Some(month), Some(day)) = date { self.nearest_year(month, day) } else { None };
+            year.map_or_else(
+                || {
+                    unsure.set(true);
+                    2000 // a leap year, so that the other columns are found
+                },
+                i32::from,
+            )
         };
         // A time without a zone is read as if it were UTC, and converted below.
         let parsed =
             syslog_loose::parse_message_with_year_exact_tz(text, year, Some(chrono::Utc), Variant::Either);
         let Ok(message) = parsed else { return header };
-        let is_local = after.trim_ascii_start().starts_with(|first: char| first.is_ascii_alphabetic());
         let sent = message.timestamp.filter(|_| !unsure.get()).map(|time| time.timestamp_micros());
-        let sent = if is_local { sent.and_then(|sent| self.to_utc(sent)) } else { sent };
+        let is_local = after.starts_with(|first: char| first.is_ascii_alphabetic());
+        let sent = if is_local { sent.and_then(|sent| self.utc_of_micros(sent)) } else { sent };
         let (mut host, mut app) = (non_empty(message.hostname), non_empty(message.appname));
         let is_old = message.protocol == Protocol::RFC3164;
         if is_old && app.is_none() && host.is_some_and(|host| after_slice(text, host).starts_with(':')) {
@@ -85,34 +115,44 @@ impl<'a> Parser<'a> {
         Header { sent, host, app, process, message_id: non_empty(message.msgid), body, ..header }
     }
 
+    /// Returns the time in microseconds since 1970, UTC, or `None` if it is unsure.
+    fn local(&self, local: Local) -> Result<Option<i64>, NoSuchDay> {
+        let Local { month, day, hour, minute, second } = local;
+        match self.nearest_year(month, day) {
+            Some(year) => {
+                let time = DateTime::new(year, month, day, hour, minute, second, 0);
+                Ok(self.utc(time.map_err(|_| NoSuchDay)?))
+            }
+            // 29 February exists in the year 2000.
+            None => Date::new(2000, month, day).map(|_| None).map_err(|_| NoSuchDay),
+        }
+    }
+
     /// Returns the year in which the date is nearest to the arrival, if it is near.
-    fn nearest_year(&self, month: u32, day: u32) -> Option<i32> {
-        let today = self.local()?.date();
-        let date = |year| Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok();
-        let distance = |date: Date| Some((date - today).get_days().abs());
+    fn nearest_year(&self, month: i8, day: i8) -> Option<i16> {
+        let today = (*self.today.get_or_init(|| {
+            let received = Timestamp::from_microsecond(micros(self.received)).ok()?;
+            Some(self.zone.to_datetime(received).date())
+        }))?;
+        let distance = |year| Some((Date::new(year, month, day).ok()? - today).get_days().abs());
         [0, -1, 1]
             .into_iter()
             .filter_map(|offset| {
                 let year = today.year().checked_add(offset)?;
-                Some((distance(date(year)?)?, year))
+                Some((distance(year)?, year))
             })
             .min()
             .filter(|(distance, _)| *distance <= HALF_A_YEAR)
-            .map(|(_, year)| year.into())
+            .map(|(_, year)| year)
     }
 
-    /// Returns the time of the arrival in the zone.
-    fn local(&self) -> Option<DateTime> {
-        *self.local.get_or_init(|| {
-            let received = Timestamp::from_microsecond(micros(self.received)).ok()?;
-            Some(self.zone.to_datetime(received))
-        })
+    /// Converts a time of the zone, in microseconds as if it were UTC.
+    fn utc_of_micros(&self, local: i64) -> Option<i64> {
+        self.utc(Offset::UTC.to_datetime(Timestamp::from_microsecond(local).ok()?))
     }
 
-    /// Converts a time of the zone, given as if it were UTC. Returns `None` for a time that exists twice or not at all in the zone.
-    fn to_utc(&self, local: i64) -> Option<i64> {
-        let local = Timestamp::from_microsecond(local).ok()?;
-        let local = tz::Offset::UTC.to_datetime(local);
+    /// Converts a time of the zone. Returns `None` for a time that exists twice or not at all in the zone.
+    fn utc(&self, local: DateTime) -> Option<i64> {
         let utc = self.zone.to_ambiguous_timestamp(local).unambiguous().ok()?;
         Some(utc.as_microsecond())
     }
@@ -273,6 +313,20 @@ mod tests {
         assert_eq!(berlin("<13>Mar 29 2026 02:30:00 vm a: x"), "1.5 - vm a - - \"x\"");
     }
 
+    #[test]
+    fn messages_of_one_read_have_their_own_times() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let parser = Parser::new(&zone, UNIX_EPOCH + Duration::from_secs(RECEIVED));
+        let seconds = |text: &str| parser.header(text).sent.map(|sent| sent / 1_000_000);
+        let sent = Some(i64::try_from(RECEIVED).unwrap());
+        assert_eq!(seconds("<13>Nov 29 21:30:03 vm a: x"), sent);
+        assert_eq!(seconds("<13>Nov 29 21:30:03 vm a: y"), sent);
+        assert_eq!(seconds("<13>Oct 25 02:30:00 vm a: twice"), None);
+        assert_eq!(seconds("<13>Oct 25 02:30:00 vm a: twice"), None);
+        assert_eq!(seconds("<13>Nov 29 21:30:04 vm a: z"), sent.map(|sent| sent + 1));
+        assert_eq!(seconds("<13>Nov 29 21:30:03 vm a: x"), sent);
+    }
+
     /// A year that is nearest in the zone, though not in UTC.
     #[test]
     fn nearest_year_is_counted_in_the_zone() {
@@ -283,23 +337,114 @@ mod tests {
         );
     }
 
-    proptest::proptest! {
-        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+    /// Messages in the usual forms, which the property below changes a little.
+    const USUAL: &[&str] = &[
+        "<13>1 2026-11-29T20:30:03.423142+00:00 vm root - - [timeQuality tzKnown=\"1\" isSynced=\"0\"] one",
+        "<165>1 2003-10-11T22:14:15.003-07:00 host.example app 21473 ID47 [a@1 b=\"\\\"]\"][c@2] \u{feff}tëxt",
+        "<13>1 - - root - - - one",
+        "<13>1 2026-11-29T20:31:52Z vm app - - -  two\nlines\n",
+        "<13>1 2026-11-29T20:31:52Z - - - - -",
+        "<13>Nov 29 20:30:03 vm root: one",
+        "<34>Nov  9 20:30:03 vm su[0231]: a: b",
+        "<34>Feb 29 20:30:03 vm su[x]: [a b=\"c\"] a",
+        "<13>Nov 29 2024 20:30:03 vm app: one",
+        "<13>2026-11-29T20:30:03.5+01:00 vm app[7]: one",
+        "<13>one",
+    ];
 
-        /// The columns are parts of the text, whatever it is; `push` panics if one is not.
+    /// What the changes insert.
+    const INSERTED: &[&str] = &[
+        " ",
+        "  ",
+        "\t",
+        "-",
+        ":",
+        "[",
+        "]",
+        "\"",
+        "\\",
+        "=",
+        "0",
+        "9",
+        "a",
+        "é",
+        "\u{a0}",
+        "\n",
+        "<",
+        ">",
+        "- ",
+        "+",
+        ".",
+        "Z",
+        "T",
+        "app[1]",
+        ": ",
+        "[a b=\"c\"]",
+        "60",
+        "29",
+        "Dec",
+    ];
+
+    fn changed(text: &str, changes: &[(u8, u8, u8)]) -> String {
+        let mut text: Vec<char> = text.chars().collect();
+        for (at, kind, inserted) in changes {
+            let at = usize::from(*at) % (text.len() + 1);
+            if *kind < 128 {
+                let inserted = INSERTED[usize::from(*inserted) % INSERTED.len()];
+                text.splice(at..at, inserted.chars());
+            } else {
+                let end = text.len().min(at + usize::from(*kind % 4));
+                text.drain(at..end);
+            }
+        }
+        text.into_iter().collect()
+    }
+
+    /// The number of inputs is that of the variable `RADDLE_FUZZ_INPUTS`, as before a release.
+    fn config(inputs: u32) -> proptest::test_runner::Config {
+        let cases = std::env::var("RADDLE_FUZZ_INPUTS").ok().and_then(|cases| cases.parse().ok());
+        let cases = cases.unwrap_or(inputs);
+        proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(config(2000))]
+
+        /// The columns are those of the general parser, whether or not the text has a usual form.
         #[test]
-        fn columns_are_parts_of_the_text(
-            text in "(<[0-9]{1,3}>)?([0-9]{1,2}|Nov [ 0-9]{1,2}|Feb 29)? ?([ 0-9:TZ+.-]{0,22}|12:13:14|2026-11-29T20:30:03Z)( ([a-z:é]{0,5}(\\[[0-9a]{0,4}\\])?:?|-|[0-9]{1,12})){0,5}( \\[[a-z=\" \\\\\\]]{0,9})?.{0,9}",
+        fn columns_of_usual_forms_are_those_of_the_general_parser(
+            usual in 0..USUAL.len(),
+            changes in proptest::collection::vec(proptest::prelude::any::<(u8, u8, u8)>(), 0..4),
         ) {
+            let text = changed(USUAL[usual], &changes);
             let zone = TimeZone::UTC;
             let parser = Parser::new(&zone, UNIX_EPOCH + Duration::from_secs(RECEIVED));
+            let header = parser.header(&text);
+            if let Some((priority, after)) = priority(&text) {
+                let known = Header { facility: Some(priority / 8), severity: Some(priority % 8), ..Header::default() };
+                proptest::prop_assert_eq!(header, parser.general(&text, after, known));
+                if !syslog_forms::may_begin(after.trim_start()) {
+                    let parsed = syslog_loose::parse_message_with_year_exact_tz(
+                        &text, |_| 2000, Some(chrono::Utc), Variant::Either,
+                    );
+                    proptest::prop_assert!(parsed.is_err(), "a header is found");
+                }
+            }
+            // Every column is a part of the text: `push` panics if one is not.
             let mut parcel = Parcel::new(SourceId::FIRST, "peer".into(), UNIX_EPOCH);
             parcel.push(&text, |text| parser.header(text));
-            let Content::Text(kept, header) = parcel.row(0).content else { unreachable!() };
-            proptest::prop_assert_eq!(kept, text);
+            let Content::Text(kept, header) = parcel.row(0).content else { unreachable!("a text") };
+            proptest::prop_assert_eq!(kept, &text);
             if header.facility.is_none() {
                 proptest::prop_assert_eq!(header, Header { body: kept, ..Header::default() });
             }
         }
+    }
+
+    /// Otherwise the property above would compare the general parser with itself.
+    #[test]
+    fn usual_forms_are_found() {
+        let found = USUAL.iter().filter(|text| syslog_forms::find(priority(text).unwrap().1).is_some());
+        assert_eq!(found.count(), USUAL.len() - 3);
     }
 }
