@@ -3,10 +3,13 @@
 mod conformance;
 mod database;
 mod explored;
+mod http;
 mod network;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod query;
+mod relp;
+mod serving;
 mod sinks;
 mod sqlite;
 mod support;
