@@ -1,0 +1,219 @@
+//! The stop: what has arrived is read, what has been read is stored.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use raddle::{Thread, thread, time};
+use raddle_ingest::{
+    DrainReport, Limits, Listener, ListenerKind, ListenerOptions, PipelineOptions, ServerOptions,
+};
+
+use crate::support::{Memory, Running, any_port, until, within_limit};
+
+fn tcp_listener() -> Vec<Listener> {
+    vec![Listener::new("tcp", ListenerKind::Tcp, any_port())]
+}
+
+#[test]
+fn stop_in_the_middle_of_a_burst_loses_nothing_that_was_sent() {
+    within_limit(|| {
+        for round in 0..20 {
+            let mut options = PipelineOptions::default();
+            options.queue = Limits { messages: 500, bytes: 1 << 20 };
+            let sink = Memory { pause: Duration::from_micros(200), ..Memory::new() };
+            let server = ServerOptions { threads: 1 + round % 2, ..ServerOptions::default() };
+            let running = Running::new(tcp_listener(), &server, &options, sink.clone());
+            let stop = Arc::new(AtomicBool::new(false));
+            let sent: Arc<[AtomicU64; 4]> = Arc::default();
+            let senders: Vec<_> = (0..4)
+                .map(|peer| {
+                    let (mut socket, stop, sent) = (running.connect(), stop.clone(), sent.clone());
+                    Thread::spawn(move || {
+                        for number in 1.. {
+                            // A peer whose thread does not run for a while counts as silent, and is closed.
+                            if stop.load(Ordering::SeqCst) || writeln!(socket, "{peer} {number}").is_err() {
+                                return;
+                            }
+                            sent[peer].store(number, Ordering::SeqCst);
+                        }
+                    })
+                })
+                .collect();
+            until(|| running.received() > 500 * round as u64 / 4);
+            let before: Vec<u64> = sent.iter().map(|sent| sent.load(Ordering::SeqCst)).collect();
+            let stopper = {
+                let stop = stop.clone();
+                Thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(5));
+                    stop.store(true, Ordering::SeqCst);
+                })
+            };
+            let account = running.stop_well();
+            stopper.join().unwrap();
+            senders.into_iter().for_each(|sender| sender.join().unwrap());
+            let mut stored = [0; 4];
+            for line in sink.lines() {
+                let Ok(text) = line.content else { continue };
+                let (peer, number) = text.split_once(' ').unwrap();
+                let peer: usize = peer.parse().unwrap();
+                stored[peer] += 1;
+                assert_eq!(number.parse(), Ok(stored[peer]), "peer {peer}: in order, without gaps");
+            }
+            assert!(account.rejected <= 4, "{account}");
+            for (stored, before) in stored.iter().zip(&before) {
+                assert!(stored >= before, "{stored} messages are stored, {before} were sent before the stop");
+            }
+        }
+    });
+}
+
+#[test]
+fn connections_that_wait_to_be_accepted_are_served() {
+    within_limit(|| {
+        for _ in 0..5 {
+            let running = Running::usual();
+            let peers: Vec<_> = (0..200)
+                .map(|number| {
+                    let mut peer = running.connect();
+                    writeln!(peer, "{number}").unwrap();
+                    peer
+                })
+                .collect();
+            let account = running.stop_well();
+            assert_eq!(account.stored, 200);
+            drop(peers);
+        }
+    });
+}
+
+#[test]
+fn peer_that_keeps_sending_does_not_delay_the_stop() {
+    within_limit(|| {
+        let running = Running::usual();
+        let sink = running.sink.clone();
+        let mut peer = running.connect();
+        let sender = Thread::spawn(move || {
+            // Ends when the other end is closed.
+            while peer.write_all(b"on and on and on\n").is_ok() {}
+        });
+        until(|| running.received() > 1000);
+        let begin = time::now();
+        let (drained, outcome) = running.stop_within(Duration::from_millis(300), Duration::from_mins(1));
+        assert!(time::now() - begin < Duration::from_secs(20));
+        assert_eq!((drained.cut_off, drained.problems), (1, Vec::new()));
+        sender.join().unwrap();
+        assert!(outcome.account.rejected <= 1, "{}", outcome.account);
+        for line in sink.lines() {
+            match line.content {
+                Ok(text) => assert_eq!(text, "on and on and on"),
+                Err((reason, ..)) => assert_eq!(reason, "incomplete"),
+            }
+        }
+    });
+}
+
+#[test]
+fn what_was_read_is_kept_if_the_sink_fails_until_the_end() {
+    within_limit(|| {
+        let sink = Memory::new();
+        sink.fail(true);
+        let mut options = PipelineOptions::default();
+        options.queue = Limits { messages: 100, bytes: 1 << 20 };
+        let running = Running::new(tcp_listener(), &ServerOptions::default(), &options, sink);
+        let mut peers: Vec<_> = (0..5).map(|_| running.connect()).collect();
+        for peer in &mut peers {
+            peer.write_all("unlucky\n".repeat(200).as_bytes()).unwrap();
+        }
+        // The queue is full, and nothing moves.
+        until(|| running.server.counters().counts().waiting > 0);
+        let (drained, outcome) = running.stop_within(Duration::from_millis(100), Duration::ZERO);
+        // Every byte was read before the stop or stayed in the socket of a peer that was cut off.
+        let missing = 1000 - outcome.account.received;
+        assert_eq!(outcome.account.unstored, outcome.account.received);
+        assert!(missing == 0 || drained.cut_off > 0, "{missing} messages are missing: {drained:?}");
+        drop(peers);
+    });
+}
+
+#[test]
+fn slow_sink_gets_what_was_in_the_sockets_after_the_grace_period() {
+    within_limit(|| {
+        let sink = Memory { pause: Duration::from_millis(5), ..Memory::new() };
+        let mut options = PipelineOptions::default();
+        options.queue = Limits { messages: 100, bytes: 1 << 20 };
+        let running = Running::new(tcp_listener(), &ServerOptions::default(), &options, sink.clone());
+        let mut peers: Vec<_> = (0..5).map(|_| running.connect()).collect();
+        for peer in &mut peers {
+            peer.write_all("patient\n".repeat(2000).as_bytes()).unwrap();
+        }
+        let (drained, outcome) = running.stop_within(Duration::ZERO, Duration::from_mins(1));
+        assert_eq!(drained, DrainReport::default());
+        assert_eq!(outcome.account.stored, 10_000);
+        drop(peers);
+    });
+}
+
+#[test]
+fn server_without_peers_stops() {
+    within_limit(|| {
+        for _ in 0..20 {
+            assert_eq!(Running::usual().stop_well().received, 0);
+        }
+    });
+}
+
+#[test]
+fn idle_peers_do_not_hold_up_the_stop() {
+    within_limit(|| {
+        let running = Running::usual();
+        let idle: Vec<_> = (0..50).map(|_| running.connect()).collect();
+        until(|| running.counts().open == 50);
+        let begin = time::now();
+        running.stop_well();
+        assert!(time::now() - begin < Duration::from_secs(30));
+        drop(idle);
+    });
+}
+
+#[test]
+fn dropped_server_closes_its_connections_and_keeps_what_it_read() {
+    within_limit(|| {
+        let Running { server, pipeline, sink } = Running::usual();
+        let address = server.addresses()[0].2;
+        let mut peer = std::net::TcpStream::connect(address).unwrap();
+        peer.write_all(b"early\n").unwrap();
+        until(|| pipeline.account().received == 1);
+        drop(server);
+        assert!(std::net::TcpStream::connect(address).is_err());
+        assert!(pipeline.finish(Duration::from_mins(1)).is_good());
+        assert_eq!(sink.texts(), ["early"]);
+    });
+}
+
+#[test]
+fn peer_that_trickles_is_read_until_it_is_silent() {
+    within_limit(|| {
+        let running = Running::tcp(ListenerOptions::default(), Memory::new());
+        let sink = running.sink.clone();
+        let mut peer = running.connect();
+        peer.set_nodelay(true).unwrap();
+        let (begun, sender) = (Arc::new(raddle::Event::new()), running.connect());
+        drop(sender);
+        let trickler = {
+            let begun = begun.clone();
+            Thread::spawn(move || {
+                for number in 0..100 {
+                    writeln!(peer, "{number}").expect("not silent yet");
+                    begun.set();
+                }
+                peer
+            })
+        };
+        begun.wait();
+        let account = running.stop_well();
+        drop(trickler.join());
+        assert_eq!(account.stored as usize, sink.texts().len());
+    });
+}

@@ -1,0 +1,8 @@
+//! The server by its public interface: peers on real sockets, the real pipeline, and a sink in memory.
+
+mod drain;
+mod limits;
+mod listeners;
+mod support;
+mod tcp;
+mod udp;
