@@ -167,6 +167,7 @@ impl Connection {
     fn may_read(&self) -> bool {
         self.pending.is_empty()
             && !self.peer_closed
+            && self.drain.as_ref().is_none_or(Drain::may_read)
             && self.unwritten() < UNREAD_BYTES
             && (self.rest.len() < LARGE_REST || self.protocol.unsettled() == 0)
     }
@@ -541,11 +542,14 @@ impl Connection {
     /// Continues the drain: ends the connection if its peer is silent, or the grace period is over. Returns whether it is cut off while
     /// its peer is still sending.
     pub(super) fn drain_on(&mut self, now: Instant, over: bool, stalled: bool, work: &mut Work<'_>) -> bool {
-        let Some(drain) = self.drain.as_ref().filter(|_| self.phase == Phase::Open) else { return false };
+        let Some(drain) = self.drain.as_mut().filter(|_| self.phase == Phase::Open) else { return false };
         if self.waiting.is_some() || !self.pending.is_empty() {
             return false;
         }
-        if !(stalled || (over && !drain.is_owed()) || (drain.is_silent(now) && !self.readable)) {
+        let over = stalled || (over && !drain.is_owed());
+        if over {
+            drain.stop_reading();
+        } else if self.readable || !drain.is_silent(now) {
             return false;
         }
         match self.look() {
@@ -553,10 +557,25 @@ impl Connection {
                 self.end(Ending::Cut, work);
                 return true;
             }
+            // The peer may be about to continue, which counts as sending.
+            Look::Silent if over && !self.is_silent(now) => {}
             Look::Silent => self.end(Ending::Cut, work),
-            Look::Bytes | Look::Closed | Look::Lost => self.readable = true,
+            Look::Closed => {
+                self.peer_closed = true;
+                self.end(Ending::Closed, work);
+            }
+            Look::Lost => self.break_off(work),
+            Look::Bytes => self.readable = true,
         }
         false
+    }
+
+    /// Returns whether the peer has been silent for long enough, given that the socket is empty now.
+    fn is_silent(&mut self, now: Instant) -> bool {
+        self.drain.as_mut().is_none_or(|drain| {
+            drain.is_empty(now);
+            drain.is_silent(now)
+        })
     }
 
     /// Records that the connection was not read since then.

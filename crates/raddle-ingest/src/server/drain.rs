@@ -21,13 +21,15 @@ pub(super) struct Drain {
     empty_since: Option<Instant>,
     /// The longest time for which the connection was not read, since the queue was full.
     held_back: Duration,
+    /// The grace period is over: what arrives is not read any more.
+    over: bool,
 }
 
 impl Drain {
     pub(super) fn begin(socket: impl AsFd) -> Self {
         // If it cannot be known, the grace period alone decides.
         let owed = rustix::io::ioctl_fionread(socket).unwrap_or(0);
-        Self { owed, empty_since: None, held_back: Duration::ZERO }
+        Self { owed, empty_since: None, held_back: Duration::ZERO, over: false }
     }
 
     /// Records that `bytes` have been read.
@@ -45,6 +47,16 @@ impl Drain {
     /// Records that the connection was not read for a time. The peer may take as long to continue.
     pub(super) fn held_back(&mut self, time: Duration) {
         self.held_back = self.held_back.max(time);
+    }
+
+    /// Records that the grace period is over.
+    pub(super) fn stop_reading(&mut self) {
+        self.over = true;
+    }
+
+    /// Returns whether what arrives is still read.
+    pub(super) fn may_read(&self) -> bool {
+        !self.over
     }
 
     /// Returns whether bytes that were buffered at the stop are left.

@@ -1,7 +1,7 @@
 //! What the connections of a listener share, and what all parts of a server share.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::books::SourceId;
 use crate::intake::Intake;
@@ -9,7 +9,9 @@ use crate::metrics::Metrics;
 use crate::protocol::admin::Admin;
 use crate::protocol::http::{Budget, Http, HttpOptions};
 use crate::protocol::interface::Protocol;
-use crate::protocol::lines::{LineOptions, Lines};
+use crate::protocol::lines::LineOptions;
+use crate::protocol::proxy::Proxied;
+use crate::protocol::recognise::{Recognise, RecognitionOptions};
 use crate::protocol::relp::{Relp, RelpOptions};
 use crate::server::counters::{Counters, SourceCounters};
 use crate::server::limits::Places;
@@ -26,6 +28,8 @@ pub(super) struct Endpoint {
     /// The address that was asked for, and that which it has.
     pub(super) requested: Option<SocketAddr>,
     pub(super) actual: SocketAddr,
+    /// The settings of the protocols that are told apart, which all connections share.
+    pub(super) recognition: OnceLock<Arc<RecognitionOptions>>,
 }
 
 impl Endpoint {
@@ -42,6 +46,11 @@ impl Endpoint {
             && (address == self.requested || address == Some(self.actual))
     }
 
+    /// Returns the same listener with other options.
+    pub(super) fn with(&self, options: ListenerOptions) -> Self {
+        Self { options, recognition: OnceLock::new(), ..self.clone() }
+    }
+
     /// Returns the settings of messages.
     pub(super) fn lines(&self) -> LineOptions {
         LineOptions { max_message: self.options.max_message, zone: self.options.zone.clone() }
@@ -49,16 +58,26 @@ impl Endpoint {
 
     /// Creates the protocol of a connection.
     pub(super) fn protocol(&self, shared: &Shared) -> Box<dyn Protocol> {
-        match self.kind {
-            ListenerKind::Tcp | ListenerKind::Udp => Box::new(Lines::new(self.lines())),
+        let protocol: Box<dyn Protocol> = match self.kind {
+            ListenerKind::Tcp | ListenerKind::Udp => Box::new(Recognise::new(self.recognition(shared))),
             ListenerKind::Relp => Box::new(Relp::new(RelpOptions { lines: self.lines() })),
             ListenerKind::Http => Box::new(Http::new(self.http(shared))),
             ListenerKind::Admin => Box::new(Admin::new(shared.metrics())),
-        }
+        };
+        if self.options.proxy { Box::new(Proxied::new(protocol)) } else { protocol }
+    }
+
+    /// Returns the settings of the protocols that are told apart.
+    fn recognition(&self, shared: &Shared) -> Arc<RecognitionOptions> {
+        let create = || {
+            let relp = RelpOptions { lines: self.lines() };
+            Arc::new(RecognitionOptions { lines: self.lines(), relp, http: self.http(shared) })
+        };
+        self.recognition.get_or_init(create).clone()
     }
 
     /// Returns the settings of HTTP connections.
-    pub(super) fn http(&self, shared: &Shared) -> HttpOptions {
+    fn http(&self, shared: &Shared) -> HttpOptions {
         let defaults = HttpOptions::new(self.lines());
         HttpOptions {
             max_body: self.options.max_body,

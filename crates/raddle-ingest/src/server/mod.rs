@@ -16,7 +16,7 @@ mod udp;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mio::{Poll, Waker};
@@ -156,7 +156,7 @@ impl Server {
         let mut new = Vec::new();
         for listener in listeners {
             match endpoints.iter().find(|it| it.is_listener(&listener)) {
-                Some(known) => kept.push(Endpoint { options: listener.options, ..Endpoint::clone(known) }),
+                Some(known) => kept.push(known.with(listener.options)),
                 None => new.push(listener),
             }
         }
@@ -266,6 +266,7 @@ fn enter(shared: &Shared, bound: Bound) -> (Arc<Endpoint>, Opened) {
         counters,
         requested: bound.requested,
         actual: bound.actual,
+        recognition: OnceLock::new(),
     };
     (Arc::new(endpoint), bound.socket)
 }

@@ -1,7 +1,8 @@
 //! Datagrams: each is a message.
 //!
 //! The operating system drops datagrams when its buffer is full, and tells how many with the next datagram. While the queue is full and the
-//! server blocks, the socket is not read, so that it is the operating system that drops, and counts.
+//! server blocks, the socket is not read, so that it is the operating system that drops, and counts. At the stop, the number is read from
+//! `/proc`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -90,6 +91,9 @@ impl Datagrams {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     (self.readable, self.empty) = (false, true);
+                    if self.ending {
+                        self.count_last_dropped();
+                    }
                     return;
                 }
                 // An error that an earlier datagram from this socket caused, or an interrupted call.
@@ -157,12 +161,32 @@ impl Datagrams {
         add(&self.endpoint.counters.bytes, bytes);
     }
 
-    /// Records the number of dropped datagrams that the operating system tells.
+    /// Records the number of datagrams that the operating system has dropped so far.
     fn count_dropped(&mut self, dropped: u32) {
         let more = dropped.wrapping_sub(self.dropped);
         if more > 0 {
             self.dropped = dropped;
             add(&self.endpoint.counters.dropped, u64::from(more));
+        }
+    }
+
+    /// Counts the datagrams that were dropped after the last one that was received.
+    fn count_last_dropped(&mut self) {
+        use std::os::fd::AsRawFd;
+        use std::os::unix::fs::MetadataExt;
+
+        // Systems other than Linux do not have these files.
+        let path = format!("/proc/self/fd/{}", self.socket.as_raw_fd());
+        let Ok(inode) = std::fs::metadata(path).map(|socket| socket.ino().to_string()) else { return };
+        for table in ["/proc/self/net/udp", "/proc/self/net/udp6"] {
+            let table = std::fs::read_to_string(table).unwrap_or_default();
+            // The columns before: number, two addresses, state, queues, timer, retransmissions, user, timeout. After: references, pointer.
+            let mut lines = table.lines().map(|line| line.split_ascii_whitespace().skip(9));
+            if let Some(mut columns) = lines.find_map(|mut it| (it.next() == Some(&inode)).then_some(it))
+                && let Some(Ok(dropped)) = columns.nth(2).map(str::parse)
+            {
+                self.count_dropped(dropped);
+            }
         }
     }
 

@@ -52,7 +52,9 @@ fn stop_in_the_middle_of_a_burst_loses_nothing_that_was_sent() {
             };
             let account = running.stop_well();
             stopper.join().unwrap();
-            senders.into_iter().for_each(|sender| sender.join().unwrap());
+            for sender in senders {
+                sender.join().unwrap();
+            }
             let mut stored = [0; 4];
             for line in sink.lines() {
                 let Ok(text) = line.content else { continue };
@@ -93,18 +95,23 @@ fn peer_that_keeps_sending_does_not_delay_the_stop() {
     within_limit(|| {
         let running = Running::usual();
         let sink = running.sink.clone();
-        let mut peer = running.connect();
-        let sender = Thread::spawn(move || {
-            // Ends when the other end is closed.
-            while peer.write_all(b"on and on and on\n").is_ok() {}
-        });
+        // One whose thread does not run for a while counts as silent.
+        let senders: Vec<_> = (0..4)
+            .map(|_| {
+                let mut peer = running.connect();
+                // Ends when the other end is closed.
+                Thread::spawn(move || while peer.write_all(b"on and on and on\n").is_ok() {})
+            })
+            .collect();
         until(|| running.received() > 1000);
         let begin = time::now();
         let (drained, outcome) = running.stop_within(Duration::from_millis(300), Duration::from_mins(1));
         assert!(time::now() - begin < Duration::from_secs(20));
-        assert_eq!((drained.cut_off, drained.problems), (1, Vec::new()));
-        sender.join().unwrap();
-        assert!(outcome.account.rejected <= 1, "{}", outcome.account);
+        assert!(drained.cut_off >= 1 && drained.problems.is_empty(), "{drained:?}");
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        assert!(outcome.account.rejected <= 4, "{}", outcome.account);
         for line in sink.lines() {
             match line.content {
                 Ok(text) => assert_eq!(text, "on and on and on"),
@@ -214,6 +221,6 @@ fn peer_that_trickles_is_read_until_it_is_silent() {
         begun.wait();
         let account = running.stop_well();
         drop(trickler.join());
-        assert_eq!(account.stored as usize, sink.texts().len());
+        assert_eq!(account.stored, sink.texts().len() as u64);
     });
 }

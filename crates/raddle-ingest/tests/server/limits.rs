@@ -234,7 +234,7 @@ fn connection_that_needs_too_much_memory_is_closed_and_counted() {
         let mut peer = running.connect();
         peer.write_all(b"before\n").unwrap();
         until(|| running.received() == 1);
-        let _ = peer.write_all(&[b'x'; 60_000]);
+        let _ = peer.write_all("x".repeat(60_000).as_bytes());
         assert_closed(&mut peer);
         until(|| running.counts().open == 0);
         assert_eq!(running.counts().closed_for_memory, 1);
@@ -257,7 +257,7 @@ fn total_of_memory_is_bounded() {
         );
         let mut peers: Vec<TcpStream> = (0..10).map(|_| running.connect()).collect();
         for peer in &mut peers {
-            let _ = peer.write_all(&[b'x'; 50_000]);
+            let _ = peer.write_all("x".repeat(50_000).as_bytes());
         }
         until(|| running.counts().closed_for_memory > 0);
         assert!(running.server.counters().counts().buffered <= 200_000 + 300_000);

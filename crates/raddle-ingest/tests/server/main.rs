@@ -3,6 +3,7 @@
 mod drain;
 mod limits;
 mod listeners;
+mod replies;
 mod support;
 mod tcp;
 mod udp;
