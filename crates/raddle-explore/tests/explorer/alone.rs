@@ -247,6 +247,7 @@ impl Drop for Guard {
     }
 }
 
+#[cfg(target_os = "linux")]
 thread_local!(static HELD: RefCell<Vec<Guard>> = const { RefCell::new(Vec::new()) });
 
 #[cfg(target_os = "linux")]
