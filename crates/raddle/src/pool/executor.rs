@@ -875,7 +875,8 @@ fn enqueue_locked(
     state.wake_or_spawn(shared.finishing(), &mut deferred);
     shared.publish_hints(&mut state);
     drop(state);
-    let spawns = std::mem::take(&mut deferred.spawn) > 0;
+    // A task that is refused may have come upon others that lack a worker, which is counted already.
+    let spawns = pushed.is_ok() && std::mem::take(&mut deferred.spawn) > 0;
     perform(shared, deferred);
     pushed?;
     if spawns { spawn_for_task(shared, address) } else { Ok(()) }

@@ -7,5 +7,6 @@ mod execute;
 mod gate;
 mod map;
 mod queue;
+mod random;
 mod scope;
 mod workers;
