@@ -140,6 +140,14 @@ impl Metrics {
         for (name, help, value) in counters {
             text.counters(name, help, of(value))?;
         }
+        let responses = self.counters.responses();
+        let responses = responses.iter().flat_map(|(source, responses)| {
+            let counts = responses.counts().filter(|(_, count)| *count > 0);
+            counts.map(|(status, count)| {
+                ([("source", source.clone()), ("status", status.to_string().into())], count)
+            })
+        });
+        text.counters("http_responses", "Responses to HTTP requests, but for the admin address", responses)?;
         let closed = counts.sources.iter().flat_map(|(source, counts)| {
             let reasons = [("memory", counts.closed_for_memory), ("unread", counts.closed_unread)];
             reasons.map(|(reason, count)| ([("source", source.clone()), ("reason", reason.into())], count))

@@ -1,6 +1,6 @@
 //! The program's own HTTP interface: whether it lives, whether it works, and its metrics.
 
-use super::http::{Budget, Exchange, ExchangeOptions, Head, Response, Served, Service};
+use super::http::{Budget, Exchange, ExchangeOptions, Head, Response, Responses, Served, Service};
 use super::interface::Io;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 
@@ -13,7 +13,8 @@ pub(crate) type Admin = Exchange<Probes>;
 impl Admin {
     pub(crate) fn new(metrics: Metrics) -> Self {
         // Bodies are not kept.
-        let options = ExchangeOptions { max_body: MAX_BODY, budget: Budget::new(MAX_BODY) };
+        let (budget, responses) = (Budget::new(MAX_BODY), Responses::default());
+        let options = ExchangeOptions { max_body: MAX_BODY, budget, responses };
         Self::with_service(Probes { metrics }, options)
     }
 }

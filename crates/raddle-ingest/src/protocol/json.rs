@@ -287,3 +287,85 @@ fn seconds(text: &str) -> Option<i64> {
     let micros = text.parse::<f64>().ok()? * 1e6;
     (micros.abs() < 1e18).then_some(micros.round() as i64)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::books::SourceId;
+    use crate::message::Content;
+
+    #[test]
+    fn columns_are_found_in_an_object() {
+        let whole = |text| Header { body: text, ..Header::default() };
+        let cases = [
+            ("{}", whole("{}")),
+            (
+                r#"{"host":"h","app":"a","pid":12,"severity":3,"facility":"local7","time":"1970-01-01T00:00:01+00:00","message":"m"}"#,
+                Header {
+                    facility: Some(23),
+                    severity: Some(3),
+                    sent: Some(1_000_000),
+                    host: Some("h"),
+                    app: Some("a"),
+                    process: Some("12"),
+                    message_id: None,
+                    body: "m",
+                },
+            ),
+            (
+                r#" { "hostname" : "h", "app_name":"a", "procid":"p", "msgid":"i", "level":"WARN", "@timestamp":"1970-01-01T02:00:00.5+02:00", "msg" : "" , "created": 1.5}"#,
+                Header {
+                    facility: None,
+                    severity: Some(4),
+                    sent: Some(500_000),
+                    host: Some("h"),
+                    app: Some("a"),
+                    process: Some("p"),
+                    message_id: Some("i"),
+                    body: "",
+                },
+            ),
+            // The first of several keys with the same meaning counts.
+            (r#"{"host":"one","hostname":"two"}"#, Header { host: Some("one"), ..whole("") }),
+            // Not the number of a severity, but that of another scale.
+            (r#"{"level":3,"severity":30,"facility":24}"#, whole("")),
+            // Not in the text as it is, or of another type.
+            (r#"{"host":"a\"b","app":["a"],"pid":null,"time":1700000000,"message":"a\nb"}"#, whole("")),
+            (r#"{"time":"2024-01-01 00:00:00","timestamp":"yesterday","created":"x"}"#, whole("")),
+            (
+                r#"{"created":"1.25","process":"7","levelname":"CRITICAL"}"#,
+                Header { severity: Some(2), sent: Some(1_250_000), process: Some("7"), ..whole("") },
+            ),
+            // Only keys of the object itself count.
+            (r#"{"kubernetes":{"host":"h"},"\u0068ost":"k"}"#, Header { host: Some("k"), ..whole("") }),
+        ];
+        for (text, expected) in cases {
+            let found = columns(text);
+            // An empty message says less than the text.
+            let body = if expected.body.is_empty() { text } else { expected.body };
+            let expected = Header { body, ..expected };
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_needs_no_stack() {
+        let depth = 1_000_000;
+        let value = format!("{{\"x\":{}{},\"msg\":\"m\"}}", "[".repeat(depth), "]".repeat(depth));
+        let options = LineOptions { max_message: 3 * depth, zone: TimeZone::UTC };
+        let parser = Parser::new(&options.zone, UNIX_EPOCH);
+        let mut parcel = Parcel::new(SourceId::FIRST, "peer".into(), UNIX_EPOCH);
+        push_line(&mut parcel, value.as_bytes(), &options, &parser);
+        push_document(&mut parcel, format!("[{value},{{}}]").as_bytes(), &options, &parser, 10).unwrap();
+        assert!(push_document(&mut parcel, &vec![b'['; depth], &options, &parser, 10).is_err());
+        let bodies = parcel.rows().map(|row| match row.content {
+            Content::Text(_, header) => header.body,
+            Content::Rejected { .. } => "rejected",
+        });
+        assert_eq!(bodies.collect::<Vec<_>>(), ["m", "m", "{}"]);
+    }
+}

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use raddle::Mutex;
 
+use crate::protocol::http::Responses;
+
 /// The counters of a [`Server`](crate::Server). Clones share them.
 #[derive(Clone, Default)]
 pub struct Counters(Arc<Inner>);
@@ -70,6 +72,7 @@ pub(crate) struct SourceCounters {
     pub(crate) datagrams: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) receive_buffer: AtomicU64,
+    pub(crate) responses: Responses,
 }
 
 impl SourceCounters {
@@ -114,6 +117,12 @@ impl Counters {
             waiting: self.0.waiting.load(Ordering::Relaxed),
             sources: sources.iter().map(|source| (source.name.clone(), source.read())).collect(),
         }
+    }
+
+    /// Returns the numbers of responses of each source to HTTP requests.
+    pub(crate) fn responses(&self) -> Vec<(Arc<str>, Responses)> {
+        let sources = self.0.sources.lock();
+        sources.iter().map(|source| (source.name.clone(), source.responses.clone())).collect()
     }
 
     /// Returns the counters of the source of this name, which are created if there are none.

@@ -85,6 +85,7 @@ impl Endpoint {
             max_messages: defaults.max_messages.min(shared.intake.limits().messages),
             token: self.options.token.as_deref().map(Arc::from),
             budget: shared.bodies.clone(),
+            responses: self.counters.responses.clone(),
             ..defaults
         }
     }

@@ -49,6 +49,7 @@ fn response_follows_the_commit() {
             "raddle_messages_total{source=\"http\",outcome=\"stored\"} 2\n",
             "raddle_messages_total{source=\"http\",outcome=\"rejected\"} 1\n",
             "raddle_connections{source=\"http\"} 1\n",
+            "raddle_http_responses_total{source=\"http\",status=\"200\"} 1\n",
             "raddle_connections_accepted_total{source=\"admin\"} 1\n",
             "raddle_sink_up 1\n",
         ] {

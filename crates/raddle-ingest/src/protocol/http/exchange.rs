@@ -7,7 +7,7 @@ use memchr::memchr;
 
 use super::body::{Body, BodyError, Budget, Use};
 use super::head::{self, Framing, Head, MAX_HEAD};
-use super::reply::{Response, Style};
+use super::reply::{Response, Responses, Style};
 use crate::protocol::interface::{Ending, Io, Protocol};
 use crate::settlement::Settlement;
 
@@ -47,6 +47,8 @@ pub(crate) struct ExchangeOptions {
     pub(crate) max_body: usize,
     /// The bound on the bodies of all connections.
     pub(crate) budget: Budget,
+    /// Where responses are counted.
+    pub(crate) responses: Responses,
 }
 
 /// An HTTP/1 connection, as the server.
@@ -274,7 +276,11 @@ impl<S: Service> Exchange<S> {
                 Content::Continue => io.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"),
                 Content::Ready(response) => {
                     let close = reply.style.close || self.closing && self.replies.len() == 1;
-                    response.write(Style { close, ..reply.style }, io.received, &mut io.out);
+                    if response.status >= 400 {
+                        log::debug!("{}: answered {}", io.peer, response.status);
+                    }
+                    let style = Style { close, ..reply.style };
+                    response.write(style, io.received, &self.options.responses, &mut io.out);
                 }
             }
             self.replies.pop_front();

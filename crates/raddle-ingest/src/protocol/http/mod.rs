@@ -22,6 +22,6 @@ pub(crate) use {
     body::Budget,
     exchange::{Exchange, ExchangeOptions, Served, Service},
     head::Head,
-    reply::Response,
+    reply::{Response, Responses},
     service::{Http, HttpOptions},
 };

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -17,6 +19,42 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
     /// What follows the request cannot be understood, or is not wanted: the connection ends with this response.
     pub(crate) close: bool,
+}
+
+/// The statuses that this program answers with, and their names.
+const STATUSES: [(u16, &str); 14] = [
+    (200, "OK"),
+    (400, "Bad Request"),
+    (401, "Unauthorized"),
+    (404, "Not Found"),
+    (405, "Method Not Allowed"),
+    (409, "Conflict"),
+    (411, "Length Required"),
+    (413, "Content Too Large"),
+    (415, "Unsupported Media Type"),
+    (417, "Expectation Failed"),
+    (431, "Request Header Fields Too Large"),
+    (501, "Not Implemented"),
+    (503, "Service Unavailable"),
+    (505, "HTTP Version Not Supported"),
+];
+
+/// The numbers of responses by status. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Responses(Arc<[AtomicU64; STATUSES.len()]>);
+
+impl Responses {
+    /// Returns each status, and the number of responses with it.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (u16, u64)> {
+        let counts = self.0.iter().map(|it| it.load(Ordering::Relaxed));
+        STATUSES.iter().map(|(status, _)| *status).zip(counts)
+    }
+
+    fn count(&self, status: u16) {
+        if let Some(index) = STATUSES.iter().position(|(known, _)| *known == status) {
+            self.0[index].fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// How a response is written.
@@ -64,7 +102,9 @@ impl Response {
     }
 
     /// Appends the response to `out`.
-    pub(crate) fn write(&self, style: Style, now: SystemTime, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, style: Style, now: SystemTime, responses: &Responses, out: &mut Vec<u8>) {
+        debug_assert!(STATUSES.iter().any(|(known, _)| *known == self.status), "the status is listed");
+        responses.count(self.status);
         let version = if style.old { "HTTP/1.0" } else { "HTTP/1.1" };
         let date = date(now);
         let mut head = format!(
@@ -100,21 +140,5 @@ fn date(now: SystemTime) -> String {
 }
 
 fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        409 => "Conflict",
-        411 => "Length Required",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        417 => "Expectation Failed",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        503 => "Service Unavailable",
-        505 => "HTTP Version Not Supported",
-        _ => "Unknown",
-    }
+    STATUSES.iter().find(|(known, _)| *known == status).map_or("Unknown", |(_, name)| name)
 }

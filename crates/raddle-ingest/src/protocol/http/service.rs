@@ -8,7 +8,7 @@ use super::body::Budget;
 use super::exchange::{Exchange, ExchangeOptions, Served, Service};
 use super::head::Head;
 use super::messages::{Format, add};
-use super::reply::Response;
+use super::reply::{Response, Responses};
 use crate::message::Sequence;
 use crate::protocol::interface::Io;
 use crate::protocol::lines::LineOptions;
@@ -44,12 +44,21 @@ pub(crate) struct HttpOptions {
     pub(crate) token: Option<Arc<str>>,
     /// The bound on the memory of the bodies of all connections. 64 MiB.
     pub(crate) budget: Budget,
+    /// Where responses are counted.
+    pub(crate) responses: Responses,
 }
 
 impl HttpOptions {
     /// Creates options with the defaults.
     pub(crate) fn new(lines: LineOptions) -> Self {
-        Self { lines, max_body: 4 << 20, max_messages: 10_000, token: None, budget: Budget::new(64 << 20) }
+        Self {
+            lines,
+            max_body: 4 << 20,
+            max_messages: 10_000,
+            token: None,
+            budget: Budget::new(64 << 20),
+            responses: Responses::default(),
+        }
     }
 }
 
@@ -58,7 +67,11 @@ pub(crate) type Http = Exchange<Messages>;
 
 impl Http {
     pub(crate) fn new(options: HttpOptions) -> Self {
-        let exchange = ExchangeOptions { max_body: options.max_body, budget: options.budget.clone() };
+        let exchange = ExchangeOptions {
+            max_body: options.max_body,
+            budget: options.budget.clone(),
+            responses: options.responses.clone(),
+        };
         Self::with_service(Messages { options }, exchange)
     }
 }
