@@ -17,8 +17,10 @@ type Outcome = Result<f64, Box<dyn Error>>;
 
 /// The syslog message number `number`, of 200 bytes.
 fn text(number: usize) -> String {
-    let mut text =
-        format!("<13>1 2026-01-02T03:04:05.123456Z host{} app {number} ID47 - message {number} ", number % 10);
+    let mut text = format!(
+        "<13>1 2026-01-02T03:04:05.123456Z host{} app {number} ID47 - message {number} ",
+        number % 10
+    );
     text.push_str(&"x".repeat(200usize.saturating_sub(text.len())));
     text
 }
@@ -68,7 +70,16 @@ fn sqlite(path: &str, messages: usize, batch: usize) -> Outcome {
             )?;
             for (index, text) in texts.iter().take(messages - stored).enumerate() {
                 let id = i64::try_from(stored + index)?;
-                insert.execute(params![id, 1_700_000_000_000_000 + id, id, &text[34..39], "app", "123", "ID47", text])?;
+                insert.execute(params![
+                    id,
+                    1_700_000_000_000_000 + id,
+                    id,
+                    &text[34..39],
+                    "app",
+                    "123",
+                    "ID47",
+                    text
+                ])?;
             }
         }
         transaction.commit()?;
@@ -143,8 +154,7 @@ mod server {
         let query = format!("COPY (SELECT {COLUMNS} FROM raddle.messages) TO STDOUT WITH (FORMAT binary)");
         std::io::Read::read_to_end(&mut client.copy_out(&query)?, &mut data)?;
         client.batch_execute("TRUNCATE raddle.messages")?;
-        let clients =
-            (0..connections).map(|_| Client::connect(url, NoTls)).collect::<Result<Vec<_>, _>>()?;
+        let clients = (0..connections).map(|_| Client::connect(url, NoTls)).collect::<Result<Vec<_>, _>>()?;
         let batches = messages.div_ceil(rows * connections);
         let begin = raddle::time::now();
         raddle::thread::scope(|scope| {

@@ -74,7 +74,7 @@ pub(crate) fn plan<E>(batch: &Batch, mut last_of: impl FnMut(&str) -> Result<u64
 }
 
 /// Returns how many of `count` numbered messages are stored already, all from the front; `None` if the numbers are out of sequence.
-fn known(last: u64, sequence: &Sequence, count: usize) -> Option<usize> {
+pub(crate) fn known(last: u64, sequence: &Sequence, count: usize) -> Option<usize> {
     // Numbers count from 1. What a database can count to is far beyond what can be stored.
     if sequence.first == 0 || sequence.first > last + 1 {
         return None;

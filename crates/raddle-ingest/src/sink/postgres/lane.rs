@@ -13,6 +13,7 @@ use super::part::{HEADER, Part, TRAILER, Table};
 use super::schema::Sql;
 use super::trouble::{Refusal, Trouble};
 use crate::sink::interface::RowOutcome;
+use crate::sink::sequence::known;
 
 /// The most bytes in one message to the server.
 const CHUNK: usize = 128 << 10;
@@ -254,17 +255,17 @@ impl Open {
         let before = last.clone();
         for numbered in part.numbered() {
             let last = last.get_mut(&*numbered.sequence.sender).expect("a row for each sender");
-            let first = numbered.sequence.first;
-            let expected = *last + 1;
-            for (number, row) in (first..).zip(numbered.rows.clone()) {
-                if first > expected {
-                    exceptions.push((part.index(row), RowOutcome::OutOfSequence { expected }));
-                } else if number < expected {
-                    exceptions.push((part.index(row), RowOutcome::Duplicate));
-                } else {
-                    *last = number;
+            let (rows, sequence) = (numbered.rows.clone(), &numbered.sequence);
+            let (others, outcome) = match known(*last, sequence, rows.len()) {
+                Some(known) => {
+                    if known < rows.len() {
+                        *last = sequence.first + rows.len() as u64 - 1;
+                    }
+                    (rows.start..rows.start + known, RowOutcome::Duplicate)
                 }
-            }
+                None => (rows, RowOutcome::OutOfSequence { expected: *last + 1 }),
+            };
+            exceptions.extend(others.map(|row| (part.index(row), outcome.clone())));
         }
         let changed: Vec<&str> = names.iter().copied().filter(|name| last[*name] != before[*name]).collect();
         if !changed.is_empty() {

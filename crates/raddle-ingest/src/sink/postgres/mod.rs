@@ -127,6 +127,13 @@ impl PostgresSink {
         Ok(sink)
     }
 
+    /// Ends the threads of the connections, once they have done what they were given.
+    fn stop(&self) {
+        for lane in &self.lanes {
+            lane.tasks.shutdown();
+        }
+    }
+
     fn give(&self, lane: usize, task: Task) {
         // The queue is shut down only when the sink is closed.
         let given = self.lanes[lane].tasks.put(task);
@@ -214,16 +221,20 @@ impl Sink for PostgresSink {
         Ok(Stored { exceptions })
     }
 
-    fn close(self: Box<Self>) -> Result<(), StoreError> {
-        for lane in &self.lanes {
-            lane.tasks.shutdown();
-        }
+    fn close(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.stop();
         let deadline = time::now() + PATIENCE;
-        for lane in self.lanes {
+        for lane in self.lanes.drain(..) {
             // A thread that waits for a dead server ends with the program.
             let _ = lane.thread.join_deadline(deadline);
         }
         Ok(())
+    }
+}
+
+impl Drop for PostgresSink {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -3,6 +3,7 @@
 mod outages;
 mod rows;
 mod server;
+mod suite;
 
 use std::sync::Arc;
 use std::time::SystemTime;
