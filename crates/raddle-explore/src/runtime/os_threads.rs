@@ -224,6 +224,8 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        // Foreign threads are recognized by the name that they inherit. This thread exists a little longer, and is none.
+        rename_terminating_thread();
         if let Some(id) = &self.0 {
             lock(&REGISTERED).remove(id);
         }
@@ -234,6 +236,14 @@ impl Drop for Registered {
 pub(crate) fn registered() -> BTreeSet<u64> {
     lock(&REGISTERED).clone()
 }
+
+#[cfg(target_os = "linux")]
+fn rename_terminating_thread() {
+    let _ = rustix::thread::set_name(c"terminating"); // cannot fail
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rename_terminating_thread() {}
 
 #[cfg(target_os = "linux")]
 pub(crate) fn native_id() -> Option<u64> {
