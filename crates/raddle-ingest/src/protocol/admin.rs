@@ -74,7 +74,8 @@ mod tests {
     use std::collections::{HashMap, HashSet};
     use std::io;
 
-    use super::super::testing::Wire;
+    use super::super::http::{Http, HttpOptions};
+    use super::super::testing::{Wire, line_options};
     use super::*;
     use crate::books::Books;
     use crate::intake::{Intake, Limits, WhenFull};
@@ -229,6 +230,27 @@ mod tests {
             samples["raddle_commit_seconds_count"]
         );
         assert_eq!(samples["raddle_queue_limit_messages"], 10_000.0);
+    }
+
+    #[test]
+    fn metrics_are_documented() {
+        let intake = Intake::new(Limits::default(), WhenFull::Block, Books::new());
+        intake.books().open("http");
+        let counters = Counters::new();
+        let mut wire = Wire::new(Http::new(HttpOptions {
+            responses: counters.source(&"http".into()).responses.clone(),
+            ..HttpOptions::new(line_options())
+        }));
+        wire.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let text = Metrics::new(intake, counters).text();
+        let described: HashSet<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        let table = include_str!("../../INTERFACES.md").split("| metric |").nth(1).expect("a table");
+        let cells = table.lines().filter_map(|line| line.split('|').nth(1));
+        let documented: HashSet<&str> =
+            cells.flat_map(|cell| cell.split('`')).filter(|name| name.starts_with("raddle_")).collect();
+        let difference: Vec<_> = described.symmetric_difference(&documented).collect();
+        assert!(difference.is_empty(), "{difference:?}");
     }
 
     #[test]
