@@ -57,6 +57,7 @@ mod metrics;
 mod pipeline;
 mod protocol;
 mod query;
+mod send;
 mod server;
 mod settlement;
 mod sink;
@@ -73,6 +74,7 @@ pub use message::{Content, Header, Parcel, Reason, Row, Sequence};
 pub use metrics::Metrics;
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use query::{CountBy, Filter, MessageReader, QueryError, ReasonCount, RejectedMessage, StoredMessage};
+pub use send::{Latency, SendError, SendOptions, SendProgress, SendProtocol, SendReport, send};
 pub use server::{
     Counters, Counts, DrainReport, FinishReport, Listener, ListenerKind, ListenerOptions, Server,
     ServerError, ServerOptions, SourceCounts, raise_descriptor_limit,
