@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use jiff::tz::{Offset, TimeZone};
+
 /// The kinds of listeners.
 pub(crate) const KINDS: &[&str] = &["tcp", "udp", "relp", "http", "admin"];
 
@@ -73,19 +75,26 @@ pub(crate) fn mode(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "expected permissions as octal digits, such as 0640".to_owned())
 }
 
-/// Checks the name of a time zone: `UTC`, `local`, `Europe/Berlin`, `+02:00`.
-pub(crate) fn zone(text: &str) -> Result<String, String> {
-    if text == "UTC" || text == "local" || is_offset(text) || jiff::tz::TimeZone::get(text).is_ok() {
-        return Ok(text.to_owned());
-    }
-    Err("expected UTC, local, an offset such as +02:00, or a known zone such as Europe/Berlin".to_owned())
+/// Parses a time zone: `UTC`, `local`, `Europe/Berlin`, `+02:00`.
+pub(crate) fn zone(text: &str) -> Result<TimeZone, String> {
+    let zone = match text {
+        "UTC" => Some(TimeZone::UTC),
+        "local" => Some(TimeZone::system()),
+        _ => offset(text).or_else(|| TimeZone::get(text).ok()),
+    };
+    zone.ok_or_else(|| {
+        "expected UTC, local, an offset such as +02:00, or a known zone such as Europe/Berlin".to_owned()
+    })
 }
 
-/// Returns whether the text is an offset from UTC: `+02:00`, `-03:30`.
-fn is_offset(text: &str) -> bool {
-    let digits = |text: &str, below: u32| text.len() == 2 && text.parse::<u32>().is_ok_and(|it| it < below);
-    let parts = text.strip_prefix(['+', '-']).and_then(|text| text.split_once(':'));
-    parts.is_some_and(|(hours, minutes)| digits(hours, 24) && digits(minutes, 60))
+/// Parses an offset from UTC: `+02:00`, `-03:30`.
+fn offset(text: &str) -> Option<TimeZone> {
+    let digits =
+        |text: &str, below: i32| text.parse().ok().filter(|it| text.len() == 2 && (0..below).contains(it));
+    let (hours, minutes) = text.strip_prefix(['+', '-'])?.split_once(':')?;
+    let seconds = digits(hours, 24)? * 3600 + digits(minutes, 60)? * 60;
+    let seconds = if text.starts_with('-') { -seconds } else { seconds };
+    Some(TimeZone::fixed(Offset::from_seconds(seconds).ok()?))
 }
 
 /// Parses an address to listen on, with its kind in front unless it is TCP: `127.0.0.1:5140`, `udp://127.0.0.1:5140`.
@@ -188,7 +197,7 @@ mod tests {
     #[test]
     fn zones_are_known() {
         for right in ["UTC", "local", "+02:00", "-11:30"] {
-            assert_eq!(zone(right).as_deref(), Ok(right));
+            assert!(zone(right).is_ok(), "{right}");
         }
         for wrong in ["", "Nowhere/Town", "+2", "+24:00", "2:00", "+02:60"] {
             assert!(zone(wrong).is_err(), "{wrong}");

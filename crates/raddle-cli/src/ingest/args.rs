@@ -106,7 +106,7 @@ pub(crate) struct Flags {
     /// rejected [default: 64KiB]
     #[arg(long, value_name = "SIZE", value_parser = values::checked(values::message_size))]
     max_message: Option<String>,
-    /// Maximum number of open connections; further ones wait [default: 10000]
+    /// Maximum number of open connections; further ones are closed [default: 10000]
     #[arg(long, value_name = "N", value_parser = values::checked(values::count))]
     max_connections: Option<String>,
     /// Maximum number of open connections of one address [default: 1000]

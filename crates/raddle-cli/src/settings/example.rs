@@ -21,6 +21,8 @@ fn sample(key: &Key) -> &'static str {
         ("listen", "token") => "SECRET",
         ("listen", "token_file") => "/etc/raddle/token",
         ("sqlite", "path") => "messages.db",
+        ("limits", "per_peer") => "2500",
+        ("sqlite", "mode") => "0640",
         ("sqlite", "keep") => "30d",
         ("sqlite", "max_size") => "10GiB",
         ("postgres", "url") => "postgresql://raddle@localhost/messages",
@@ -68,7 +70,9 @@ fn example_lists_every_setting_with_its_default() {
     if std::env::var_os("UPDATE_EXAMPLE").is_some() {
         std::fs::write(&path, generate()).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), generate());
+    let (file, generated) = (std::fs::read_to_string(&path).unwrap(), generate());
+    let differs = generated.lines().zip(file.lines()).find(|(new, old)| new != old);
+    assert!(file == generated, "{} is out of date: {differs:?}", path.display());
 }
 
 #[test]

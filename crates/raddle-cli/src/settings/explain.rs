@@ -37,7 +37,6 @@ impl Resolved {
         text
     }
 
-    #[allow(dead_code, reason = "the reload is being built")]
     /// Returns the names of the settings that differ in `other`, and take effect only after a restart.
     pub(crate) fn needs_restart(&self, other: &Self) -> Vec<String> {
         let changed = self.sections.iter().zip(&other.sections).filter(|(one, two)| {
@@ -46,6 +45,16 @@ impl Resolved {
             !one.key.reloads && text(one) != text(two)
         });
         changed.map(|(one, _)| format!("{}.{}", one.key.section, one.key.name)).collect()
+    }
+
+    /// Takes over, from the settings before a reload, what takes effect only after a restart.
+    pub(crate) fn keep_until_restart(&mut self, before: Self) {
+        for (value, old) in self.sections.iter_mut().zip(before.sections) {
+            if !value.key.reloads {
+                *value = old;
+            }
+        }
+        (self.settings.sink, self.settings.unstored) = (before.settings.sink, before.settings.unstored);
     }
 }
 
@@ -70,7 +79,6 @@ impl Explained {
 }
 
 impl Key {
-    #[allow(dead_code, reason = "the reload is being built")]
     fn default_text(&self) -> Option<String> {
         match self.default {
             DefaultValue::Value(text) => Some(text.to_owned()),
@@ -147,8 +155,12 @@ mod tests {
     fn changes_that_need_a_restart_are_named() {
         let before = resolved("[sqlite]\npath = \"a.db\"\n");
         let after =
-            resolved("[sqlite]\npath = \"b.db\"\nmode = \"0640\"\nkeep = \"30d\"\n[queue]\nmessages = 5\n");
+            resolved("[sqlite]\npath = \"b.db\"\ncheck = false\nkeep = \"30d\"\n[queue]\nmessages = 5\n");
         assert_eq!(before.needs_restart(&after), ["sqlite.path", "sqlite.keep", "unstored.path"]);
         assert_eq!(before.needs_restart(&before), Vec::<String>::new());
+        let mut kept = resolved("[sqlite]\npath = \"b.db\"\n[queue]\nmessages = 5\n");
+        kept.keep_until_restart(before);
+        assert_eq!(kept.settings.queue.messages, 5);
+        assert_eq!(kept.needs_restart(&after), ["sqlite.path", "sqlite.keep", "unstored.path"]);
     }
 }

@@ -7,4 +7,6 @@ mod file;
 pub(crate) mod keys;
 mod resolve;
 
-pub(crate) use resolve::{FromFlags, SinkSettings, resolve, unstored_path};
+pub(crate) use resolve::{
+    FromFlags, Kind, ListenSettings, Resolved, Settings, SinkSettings, SqliteSettings, resolve, unstored_path,
+};

@@ -18,7 +18,9 @@ pub(crate) struct Settings {
     pub(crate) when_full: WhenFull,
     pub(crate) batch: BatchOptions,
     pub(crate) connections: usize,
-    pub(crate) per_peer: usize,
+    /// `None`: a quarter of the connections.
+    pub(crate) per_peer: Option<usize>,
+    pub(crate) per_connection: usize,
     pub(crate) memory: usize,
     pub(crate) sink: SinkSettings,
     pub(crate) unstored: PathBuf,
@@ -79,8 +81,19 @@ pub(crate) struct ListenSettings {
 /// The database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SinkSettings {
-    Sqlite { path: PathBuf, mode: u32, keep: Option<Duration>, max_size: Option<u64> },
-    Postgres { url: String, connections: usize },
+    Sqlite(SqliteSettings),
+    Postgres { url: String, connections: usize, schema: String },
+}
+
+/// The SQLite database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SqliteSettings {
+    pub(crate) path: PathBuf,
+    pub(crate) mode: Option<u32>,
+    pub(crate) check: bool,
+    pub(crate) log_limit: u64,
+    pub(crate) keep: Option<Duration>,
+    pub(crate) max_size: Option<u64>,
 }
 
 /// The log.
@@ -131,37 +144,7 @@ pub(crate) fn resolve(flags: &FromFlags) -> Result<Resolved, SettingsError> {
 }
 
 pub(super) fn combine(file: FileValues, flags: &FromFlags) -> Result<Resolved, SettingsError> {
-    let FileValues { mut listeners, sections } = file;
-    let mut values = Values { sections };
-    if !flags.listeners.is_empty() {
-        let given = |text: &String| Given { text: text.clone(), origin: Origin::Flag("--listen") };
-        let section = |(kind, address)| Section::from([("kind", given(kind)), ("address", given(address))]);
-        listeners = flags.listeners.iter().map(|(kind, address)| section((kind, address))).collect();
-    }
-    if listeners.is_empty() {
-        listeners.push(Section::new());
-    }
-    for (section, name, flag, text) in &flags.values {
-        let given = Given { text: text.clone(), origin: Origin::Flag(flag) };
-        if *section == "listen" {
-            for listener in &mut listeners {
-                if keys::applies(name, kind_of(listener)) {
-                    listener.insert(name, given.clone());
-                }
-            }
-        } else {
-            // A flag that names one database also ends the other's.
-            match (*section, *name) {
-                ("sqlite", "path") => drop(values.sections.remove("postgres")),
-                ("postgres", "url") => {
-                    values.sections.remove("sqlite");
-                    values.remove("postgres", "url_file");
-                }
-                _ => {}
-            }
-            values.sections.entry(section).or_default().insert(name, given);
-        }
-    }
+    let (values, listeners) = overlay(file, flags);
     let mut notes = Vec::new();
     let settings = Settings {
         listeners: listeners_of(&listeners, &mut notes)?,
@@ -176,7 +159,8 @@ pub(super) fn combine(file: FileValues, flags: &FromFlags) -> Result<Resolved, S
             linger: values.time("batch", "linger"),
         },
         connections: values.count("limits", "connections"),
-        per_peer: values.count("limits", "per_peer"),
+        per_peer: values.parsed("limits", "per_peer", values::count),
+        per_connection: values.size("limits", "per_connection"),
         memory: values.size("limits", "memory"),
         sink: sink(&values)?,
         unstored: PathBuf::new(),
@@ -224,12 +208,55 @@ pub(super) fn combine(file: FileValues, flags: &FromFlags) -> Result<Resolved, S
     for it in &mut sections {
         let known = match (it.key.section, it.key.name, &settings.sink) {
             ("unstored", "path", _) => &settings.unstored,
-            ("sqlite", "path", SinkSettings::Sqlite { path, .. }) => path,
+            ("sqlite", "path", SinkSettings::Sqlite(it)) => &it.path,
             _ => continue,
         };
         it.given.get_or_insert_with(|| Given { text: known.display().to_string(), origin: Origin::Default });
     }
     Ok(Resolved { settings, listeners, sections, notes })
+}
+
+/// Puts the flags over the file.
+fn overlay(file: FileValues, flags: &FromFlags) -> (Values, Vec<Section>) {
+    let FileValues { mut listeners, sections } = file;
+    let mut values = Values { sections };
+    if !flags.listeners.is_empty() {
+        let given = |text: &String| Given { text: text.clone(), origin: Origin::Flag("--listen") };
+        listeners.clear();
+        for (kind, address) in &flags.listeners {
+            let mut section = Section::from([("kind", given(kind)), ("address", given(address))]);
+            let number = 1 + listeners.iter().filter(|it| kind_of(it) == kind).count();
+            if number > 1 {
+                section.insert("name", given(&format!("{kind}-{number}")));
+            }
+            listeners.push(section);
+        }
+    }
+    if listeners.is_empty() {
+        listeners.push(Section::new());
+    }
+    for (section, name, flag, text) in &flags.values {
+        let given = Given { text: text.clone(), origin: Origin::Flag(flag) };
+        if *section == "listen" {
+            for listener in &mut listeners {
+                if keys::applies(name, kind_of(listener)) {
+                    listener.insert(name, given.clone());
+                }
+            }
+        } else {
+            // A flag that names one database also ends the other's.
+            match (*section, *name) {
+                ("sqlite", "path") => drop(values.sections.remove("postgres")),
+                ("postgres", "url") => {
+                    values.sections.remove("sqlite");
+                    values.remove("postgres", "url_file");
+                }
+                _ => {}
+            }
+            values.sections.entry(section).or_default().insert(name, given);
+        }
+    }
+    (values, listeners)
 }
 
 /// The values of all sections but `listen`.
@@ -405,7 +432,7 @@ fn sink(values: &Values) -> Result<SinkSettings, SettingsError> {
             let what = "[sqlite] and [postgres] exclude each other: messages go to one database";
             return Err(SettingsError::new(&other.origin, what));
         }
-        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") && !url.contains('=') {
             let what = "expected an address such as postgresql://USER@HOST/DATABASE";
             return Err(SettingsError::new(&given.origin, format!("invalid value for postgres.url: {what}")));
         }
@@ -413,27 +440,36 @@ fn sink(values: &Values) -> Result<SinkSettings, SettingsError> {
             let what = "this program was built without PostgreSQL; build it with --features postgres";
             return Err(SettingsError::new(&given.origin, what));
         }
-        return Ok(SinkSettings::Postgres { url, connections: values.count("postgres", "connections") });
+        let schema = values.text("postgres", "schema").expect("a default");
+        return Ok(SinkSettings::Postgres {
+            url,
+            connections: values.count("postgres", "connections"),
+            schema,
+        });
     }
     if let Some(given) = in_section("postgres") {
         return Err(SettingsError::new(&given.origin, "[postgres] needs a url or a url_file"));
     }
     let path = values.text("sqlite", "path").unwrap_or_else(|| "messages.db".to_owned());
-    Ok(SinkSettings::Sqlite {
+    Ok(SinkSettings::Sqlite(SqliteSettings {
         path: path.into(),
-        mode: values.parsed("sqlite", "mode", values::mode).expect("a default"),
+        mode: values.parsed("sqlite", "mode", values::mode),
+        check: values.text("sqlite", "check").as_deref() == Some("true"),
+        log_limit: values.size("sqlite", "log_limit") as u64,
         keep: values.parsed("sqlite", "keep", values::time),
         max_size: values.parsed("sqlite", "max_size", values::size).map(|size| size as u64),
-    })
+    }))
 }
 
 fn unstored(values: &Values, sink: &SinkSettings) -> Result<PathBuf, SettingsError> {
     match (values.given("unstored", "path"), sink) {
-        (Some(given), SinkSettings::Sqlite { path, .. }) if Path::new(&given.text) == path => {
-            Err(SettingsError::new(&given.origin, "unstored.path is the database: it must be another file"))
+        (Some(given), _)
+            if given.text.strip_suffix(".unstored").is_none_or(|it| it.is_empty() || it.ends_with('/')) =>
+        {
+            Err(SettingsError::new(&given.origin, "unstored.path must be a name that ends with .unstored"))
         }
         (Some(given), _) => Ok(given.text.clone().into()),
-        (None, SinkSettings::Sqlite { path, .. }) => Ok(unstored_path(path)),
+        (None, SinkSettings::Sqlite(it)) => Ok(unstored_path(&it.path)),
         (None, SinkSettings::Postgres { .. }) => Ok("raddle.unstored".into()),
     }
 }
@@ -450,7 +486,7 @@ fn check(settings: &Settings, values: &Values, listeners: &[Section]) -> Result<
     let both = |one: (&str, &str), two: (&str, &str)| {
         values.given(one.0, one.1).and(values.given(two.0, two.1)).map(|given| &given.origin)
     };
-    if settings.per_peer > settings.connections
+    if settings.per_peer.is_some_and(|it| it > settings.connections)
         && let Some(origin) = both(("limits", "connections"), ("limits", "per_peer"))
     {
         let what = "limits.per_peer is larger than limits.connections, and would have no effect";
@@ -463,13 +499,20 @@ fn check(settings: &Settings, values: &Values, listeners: &[Section]) -> Result<
         return Err(SettingsError::new(origin, what));
     }
     if let Some((listener, section)) =
-        settings.listeners.iter().zip(listeners).find(|(it, _)| it.max_message > settings.memory)
+        settings.listeners.iter().zip(listeners).find(|(it, _)| it.max_message > settings.per_connection)
     {
-        let given = values.given("limits", "memory").or_else(|| section.get("max_message"));
-        let what = format!("limits.memory is smaller than a message of listener '{}' may be", listener.name);
+        let given = values.given("limits", "per_connection").or_else(|| section.get("max_message"));
+        let what =
+            format!("limits.per_connection is smaller than a message of listener '{}' may be", listener.name);
         return Err(SettingsError::new(given.map_or(&Origin::Default, |given| &given.origin), what));
     }
-    if let SinkSettings::Sqlite { mode, .. } = &settings.sink
+    if settings.per_connection > settings.memory
+        && let Some(origin) = both(("limits", "memory"), ("limits", "per_connection"))
+    {
+        let what = "limits.per_connection is larger than limits.memory, and would have no effect";
+        return Err(SettingsError::new(origin, what));
+    }
+    if let SinkSettings::Sqlite(SqliteSettings { mode: Some(mode), .. }) = settings.sink
         && mode & 0o600 != 0o600
         && let Some(given) = values.given("sqlite", "mode")
     {
@@ -504,8 +547,8 @@ mod tests {
             (Kind::Tcp, "127.0.0.1:5140", "tcp")
         );
         assert_eq!(defaults.unstored, Path::new("messages.db.unstored"));
-        let SinkSettings::Sqlite { path, mode, keep, max_size } = defaults.sink else { panic!("SQLite") };
-        assert_eq!((path, mode, keep, max_size), ("messages.db".into(), 0o640, None, None));
+        let SinkSettings::Sqlite(sqlite) = defaults.sink else { panic!("SQLite") };
+        assert_eq!((sqlite.path, sqlite.mode), ("messages.db".into(), None));
     }
 
     #[test]
@@ -530,7 +573,7 @@ mod tests {
             "[queue]\nmessages = 5\n[[listen]]\nkind = \"udp\"\n[postgres]\nurl = \"postgresql://h/d\"\n";
         let flags = FromFlags {
             config: None,
-            listeners: vec![("tcp".into(), "127.0.0.1:0".into()), ("http".into(), "127.0.0.1:0".into())],
+            listeners: ["tcp", "http", "tcp"].map(|kind| (kind.into(), "127.0.0.1:0".into())).to_vec(),
             values: vec![
                 ("queue", "messages", "--queue", "7".into()),
                 ("listen", "max_message", "--max-message", "1KiB".into()),
@@ -539,8 +582,8 @@ mod tests {
         };
         let settings = resolved(file, &flags).unwrap().settings;
         assert_eq!(settings.queue.messages, 7);
-        let kinds: Vec<Kind> = settings.listeners.iter().map(|it| it.kind).collect();
-        assert_eq!(kinds, [Kind::Tcp, Kind::Http]);
+        let kinds: Vec<(Kind, &str)> = settings.listeners.iter().map(|it| (it.kind, &*it.name)).collect();
+        assert_eq!(kinds, [(Kind::Tcp, "tcp"), (Kind::Http, "http"), (Kind::Tcp, "tcp-2")]);
         assert!(settings.listeners.iter().all(|it| it.max_message == 1024));
         assert_eq!(settings.unstored, Path::new("m.db.unstored"));
     }
@@ -582,8 +625,12 @@ mod tests {
                 "s.toml:3: limits.per_peer is larger than limits.connections, and would have no effect",
             ),
             (
-                "[limits]\nmemory = \"1KiB\"",
-                "s.toml:2: limits.memory is smaller than a message of listener 'tcp' may be",
+                "[limits]\nper_connection = \"1KiB\"",
+                "s.toml:2: limits.per_connection is smaller than a message of listener 'tcp' may be",
+            ),
+            (
+                "[limits]\nper_connection = \"2MiB\"\nmemory = \"1MiB\"",
+                "s.toml:2: limits.per_connection is larger than limits.memory, and would have no effect",
             ),
             (
                 "[stop]\ngrace = \"2s\"\ndeadline = \"1s\"",
@@ -591,8 +638,8 @@ mod tests {
             ),
             ("[sqlite]\nmode = \"0440\"", "s.toml:2: sqlite.mode must let the owner read and write (0600)"),
             (
-                "[sqlite]\npath = \"a\"\n[unstored]\npath = \"a\"",
-                "s.toml:4: unstored.path is the database: it must be another file",
+                "[unstored]\npath = \"messages.db\"",
+                "s.toml:2: unstored.path must be a name that ends with .unstored",
             ),
             ("[postgres]\nconnections = 3", "s.toml:2: [postgres] needs a url or a url_file"),
             (

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use crate::support::{Scratch, number, text, within_limit};
+use crate::support::{Ingest, Scratch, number, text, within_limit};
 
 /// Exactly one line on standard error, nothing on standard output, and the status.
 #[track_caller]
@@ -126,8 +126,9 @@ fn database_of_a_running_demo_is_locked() {
         }
         assert!(raddle::time::now() - begin < Duration::from_secs(5));
         assert!(first.try_wait().unwrap().is_none(), "the first is still running");
-        let line = one_line(&scratch.run("ingest --listen 127.0.0.1:0"), 1);
-        assert_eq!(line, "raddle: messages.db is in use by another program\n");
+        let mut waiting = Ingest::spawn(scratch.raddle("ingest --listen 127.0.0.1:0"));
+        assert_eq!(waiting.read_error_line(), "raddle: messages.db is in use by another program: waiting\n");
+        assert_eq!(waiting.stop().status, Some(0));
         let mut rest = String::new();
         out.read_to_string(&mut rest).unwrap();
         assert!(rest.contains("each of the 9000 messages sent is in messages.db exactly once"), "{rest}");

@@ -1,5 +1,10 @@
 //! The program `raddle`, run as its users run it.
 
 mod command_line;
+mod operating;
+mod reloading;
+mod service;
+mod settings;
+mod signals;
 mod stopping;
 mod support;

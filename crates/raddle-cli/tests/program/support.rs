@@ -2,14 +2,16 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use raddle::Thread;
 use raddle::thread::{self, JoinError, JoinTimeoutError};
+use raddle::{JoinHandle, Thread};
 use rusqlite::Connection;
 
 pub const RADDLE: &str = env!("CARGO_BIN_EXE_raddle");
@@ -95,7 +97,7 @@ pub fn text(bytes: &[u8]) -> String {
 
 /// A running `raddle ingest`, killed should the test end before it does.
 pub struct Ingest {
-    child: Child,
+    process: Process,
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
     /// The address of the first listener.
@@ -105,29 +107,51 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    pub fn start(mut command: Command) -> Self {
+    /// Starts it, and waits until it receives messages.
+    pub fn start(command: Command) -> Self {
+        let mut ingest = Self::spawn(command);
+        ingest.read_addresses();
+        ingest
+    }
+
+    /// Starts it.
+    pub fn spawn(mut command: Command) -> Self {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut addresses = Vec::new();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { process: Process(child), stdout, stderr, address, addresses: Vec::new() }
+    }
+
+    /// Waits until it receives messages.
+    #[track_caller]
+    pub fn read_addresses(&mut self) {
         loop {
             let mut line = String::new();
-            stdout.read_line(&mut line).expect("a line");
+            self.stdout.read_line(&mut line).expect("a line");
             if line.starts_with("storing in ") {
                 break;
             }
             let address = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next());
             let address = address.and_then(|address| address.parse().ok());
-            addresses.push(address.unwrap_or_else(|| panic!("not an address: {line:?}")));
+            self.addresses.push(address.unwrap_or_else(|| {
+                let mut err = String::new();
+                let _ = self.stderr.read_to_string(&mut err);
+                panic!("not an address: {line:?}; {err}")
+            }));
         }
-        Self { child, stdout, stderr, address: addresses[0], addresses }
+        self.address = self.addresses[0];
+    }
+
+    /// Closes both of its outputs, as a terminal does.
+    pub fn abandon_output(self) -> (SocketAddr, Process) {
+        (self.address, self.process)
     }
 
     /// Sends a signal: TERM, INT, KILL.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
-        assert!(status.expect("a shell").success());
+        self.process.signal(name);
     }
 
     /// The next line on standard error.
@@ -137,20 +161,120 @@ impl Ingest {
         line
     }
 
+    /// Reads standard error up to a line with these words.
+    #[track_caller]
+    pub fn read_error_until(&mut self, words: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            let line = self.read_error_line();
+            assert!(!line.is_empty(), "no {words:?} in {seen:?}");
+            if line.contains(words) {
+                return line;
+            }
+            seen.push(line);
+        }
+    }
+
+    /// A connection to the first listener.
+    pub fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).expect("a connection")
+    }
+
+    /// Sends bytes over a connection of its own, and waits until the program has read and closed it.
+    pub fn send(&self, bytes: &[u8]) {
+        let mut peer = self.connect();
+        peer.write_all(bytes).expect("it is written");
+        peer.shutdown(Shutdown::Write).expect("it is closed");
+        io::copy(&mut peer, &mut io::sink()).expect("the program closes it, too");
+    }
+
+    /// Stops it, and waits for its end.
+    pub fn stop(self) -> Ended {
+        self.signal("TERM");
+        self.end()
+    }
+
     /// Waits for its end: the exit status, the lines on standard output and on standard error.
-    pub fn end(mut self) -> Ended {
+    pub fn end(self) -> Ended {
+        let Self { process, mut stdout, mut stderr, .. } = self;
         let (mut out, mut err) = (String::new(), String::new());
-        self.stdout.read_to_string(&mut out).expect("text");
-        self.stderr.read_to_string(&mut err).expect("text");
-        Ended { status: self.child.wait().expect("a status").code(), out, err }
+        stdout.read_to_string(&mut out).expect("text");
+        stderr.read_to_string(&mut err).expect("text");
+        Ended { status: process.wait(), out, err }
     }
 }
 
-impl Drop for Ingest {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// A running program, killed should the test end before it does.
+pub struct Process(Child);
+
+impl Process {
+    /// Sends a signal: TERM, INT, KILL.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.0.id())]).status();
+        assert!(status.expect("a shell").success());
     }
+
+    /// Waits for its end, and returns its exit status.
+    pub fn wait(mut self) -> Option<i32> {
+        self.0.wait().expect("a status").code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Messages on their way over several connections: "connection 3 message 17 ....".
+pub struct Sending {
+    sent: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Sending {
+    pub fn to(address: SocketAddr, messages: u64, connections: u64) -> Self {
+        let sent = Arc::new(AtomicU64::new(0));
+        let start = |connection| {
+            let sent = sent.clone();
+            let messages = messages / connections + u64::from(connection <= messages % connections);
+            Thread::spawn(move || send(address, connection, messages, &sent))
+        };
+        Self { threads: (1..=connections).map(start).collect(), sent }
+    }
+
+    /// Waits until as many messages have been passed to the operating system.
+    #[track_caller]
+    pub fn until_sent(&self, messages: u64) {
+        until(|| self.sent.load(Ordering::Relaxed) >= messages);
+    }
+
+    /// Waits until everything is sent and read, or every connection is cut off. Says which.
+    pub fn end(self) -> io::Result<()> {
+        let ends: Vec<io::Result<()>> =
+            self.threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+        ends.into_iter().collect()
+    }
+}
+
+/// Long enough that the operating system's buffers, which a stop takes in, do not hold too many for a test.
+const SIZE: usize = 200;
+
+fn send(address: SocketAddr, connection: u64, messages: u64, sent: &AtomicU64) -> io::Result<()> {
+    let mut peer = TcpStream::connect(address)?;
+    let mut lines = Vec::new();
+    for message in 1..=messages {
+        let text = format!("connection {connection} message {message} ");
+        lines.extend_from_slice(format!("{text:.<SIZE$}\n").as_bytes());
+        if message % 50 == 0 || message == messages {
+            peer.write_all(&lines)?;
+            lines.clear();
+            sent.fetch_add(if message % 50 == 0 { 50 } else { message % 50 }, Ordering::Relaxed);
+        }
+    }
+    peer.shutdown(Shutdown::Write)?;
+    io::copy(&mut peer, &mut io::sink()).map(drop)
 }
 
 #[derive(Debug)]
@@ -161,6 +285,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// The last line on standard output: the account of all sources.
+    pub fn last_line(&self) -> &str {
+        self.out.lines().last().unwrap_or_default()
+    }
+
     /// The numbers of the last line, by their names: `received`, `stored`, `rejected`, `unstored`.
     #[track_caller]
     pub fn account(&self) -> impl Fn(&str) -> u64 + use<> {

@@ -543,13 +543,15 @@ impl Connection {
     /// its peer is still sending.
     pub(super) fn drain_on(&mut self, now: Instant, over: bool, stalled: bool, work: &mut Work<'_>) -> bool {
         let Some(drain) = self.drain.as_mut().filter(|_| self.phase == Phase::Open) else { return false };
+        let over = stalled || (over && !drain.is_owed());
+        if over {
+            // Also while parcels wait for room, which they always do under backpressure.
+            drain.stop_reading();
+        }
         if self.waiting.is_some() || !self.pending.is_empty() {
             return false;
         }
-        let over = stalled || (over && !drain.is_owed());
-        if over {
-            drain.stop_reading();
-        } else if self.readable || !drain.is_silent(now) {
+        if !over && (self.readable || !drain.is_silent(now)) {
             return false;
         }
         match self.look() {

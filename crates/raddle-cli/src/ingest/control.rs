@@ -1,0 +1,97 @@
+//! What signals do to the running program.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use raddle::{Event, Mutex, Queue};
+
+use super::books::Counted;
+use super::signals::{self, Request};
+use crate::output;
+
+/// Exit status if messages or peers were left.
+pub(crate) const LEFT: u8 = 4;
+
+/// The requests that the main thread carries out. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Control(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    requests: Queue<Request>,
+    stopping: Event,
+    /// What is counted, once messages are received.
+    counted: Mutex<Option<Counted>>,
+}
+
+impl Control {
+    /// Handles signals from now on.
+    pub(crate) fn start() -> io::Result<Self> {
+        let shared =
+            Shared { requests: Queue::unbounded(), stopping: Event::new(), counted: Mutex::new(None) };
+        let control = Self(Arc::new(shared));
+        let own = control.clone();
+        signals::handle(move |request, signal| own.act(request, signal))?;
+        Ok(control)
+    }
+
+    /// Sets what the reports are about.
+    pub(crate) fn count(&self, counted: Counted) {
+        *self.0.counted.lock() = Some(counted);
+    }
+
+    /// Returns whether a stop was requested.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.is_set()
+    }
+
+    /// Blocks until there is something to do, for at most a time.
+    pub(crate) fn next(&self, timeout: Duration) -> Option<Request> {
+        self.0.requests.get_timeout(timeout).ok()
+    }
+
+    /// Acts on a signal, on the thread of the signals: the main thread may be blocked in the drain.
+    fn act(&self, request: Request, signal: &str) {
+        match request {
+            Request::Stop if self.is_stopping() => self.end_at_once(signal),
+            Request::Stop => {
+                log::info!(
+                    "stopping: reading what has arrived, then storing it ({signal}; a second one ends at once)"
+                );
+                self.0.stopping.set();
+                self.request(request);
+            }
+            Request::Reload if self.is_stopping() => log::info!("stopping: the settings are not read again"),
+            Request::Reload => self.request(request),
+            Request::Report => match &*self.0.counted.lock() {
+                Some(counted) => counted.log_now(),
+                None => log::info!("nothing has been received yet"),
+            },
+        }
+    }
+
+    fn request(&self, request: Request) {
+        // The queue is unbounded, and never shut down.
+        let put = self.0.requests.put(request);
+        debug_assert!(put.is_ok(), "the queue is open");
+    }
+
+    /// Ends the program without storing what is left.
+    fn end_at_once(&self, signal: &str) -> ! {
+        output::hide_live();
+        let counted = self.0.counted.lock().clone();
+        let left = counted.as_ref().map_or(0, |it| {
+            let total = it.books.total();
+            total.queued + total.in_flight
+        });
+        output::report_error(&format!(
+            "{signal} again: ended at once; {left} messages that were received are not stored, and what peers have sent was not read"
+        ));
+        if let Some(counted) = counted {
+            counted.announce();
+        }
+        // Without the handlers of `exit`, which wait for the other threads.
+        signal_hook::low_level::exit(LEFT.into())
+    }
+}
