@@ -12,4 +12,7 @@ mod relp;
 mod serving;
 mod sinks;
 mod sqlite;
+mod sqlite_file;
+mod sqlite_upkeep;
 mod support;
+mod unstored;

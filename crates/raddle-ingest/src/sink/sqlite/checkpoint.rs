@@ -3,8 +3,8 @@
 //! SQLite appends each transaction to the log. A checkpoint copies the log into the database; then the next transaction begins the log
 //! anew, if no reader uses it. A reader in a transaction sees the log as it was, so it holds up both. The policy:
 //!
-//! - From [`SOFT`] on, a passive checkpoint copies what it can. It waits for nobody.
-//! - From [`FIRM`] on, the log is begun anew after a short wait for readers. This succeeds between short transactions of readers, however many
+//! - From 16 MiB on, a passive checkpoint copies what it can. It waits for nobody.
+//! - From 64 MiB on, the log is begun anew after a short wait for readers. This succeeds between short transactions of readers, however many
 //!   there are. Otherwise a reader stays in one transaction, and is named in the program's log.
 //! - From the limit on, nothing is stored until that reader is done: a disk that is full would stop other programs as well.
 
@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use super::file::{BUSY_TIMEOUT, beside};
 use crate::sink::interface::StoreError;
 
-/// Sizes of the log in bytes.
+/// Sizes of the log in bytes, less if the limit is low.
 const SOFT: u64 = 16 << 20;
 const FIRM: u64 = 64 << 20;
 
@@ -34,6 +34,8 @@ const REMINDER: Duration = Duration::from_mins(1);
 pub(crate) struct Checkpoints {
     path: PathBuf,
     limit: u64,
+    soft: u64,
+    firm: u64,
     /// The size of the log when it was last looked at.
     size: u64,
     /// What of it had been copied by then.
@@ -57,20 +59,22 @@ enum Mode {
 impl Checkpoints {
     pub(crate) fn new(path: &Path, limit: u64) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Self { path, limit, size: 0, copied: 0, page: 0, waited: None, named: None }
+        let (soft, firm) = (SOFT.min(limit / 4), FIRM.min(limit / 2));
+        Self { path, limit, soft, firm, size: 0, copied: 0, page: 0, waited: None, named: None }
     }
 
     /// Checkpoints if the log has grown.
     pub(crate) fn run(&mut self, db: &Connection) -> Result<(), StoreError> {
         let outcome = self.checkpoint(db, Mode::Noop).and_then(|()| {
-            // Between two sizes, there is nothing to be copied again.
-            if self.size - self.copied >= SOFT {
+            // If all of a large log is copied at a moment without readers, the next transaction begins it anew.
+            let least = if self.size < self.firm { self.soft } else { self.page };
+            if self.size - self.copied >= least {
                 self.checkpoint(db, Mode::Passive)?;
             }
-            if self.size < FIRM || self.waited.is_some_and(|waited| time::now() - waited < PAUSE) {
+            if self.size < self.firm || self.waited.is_some_and(|waited| time::now() - waited < PAUSE) {
                 return Ok(());
             }
-            self.restart(db)
+            self.restart(db, WAIT)
         });
         outcome.map_err(|error| {
             StoreError::new(format!("cannot copy the write-ahead log into the database: {error}"))
@@ -82,7 +86,7 @@ impl Checkpoints {
         if self.size < self.limit {
             return Ok(());
         }
-        self.restart(db).map_err(StoreError::new)?;
+        self.restart(db, BUSY_TIMEOUT).map_err(StoreError::new)?;
         if self.size < self.limit {
             return Ok(());
         }
@@ -95,14 +99,14 @@ impl Checkpoints {
     }
 
     /// Begins the log anew, if the readers are done within a short time. Otherwise they are named.
-    fn restart(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        db.busy_timeout(WAIT)?;
+    fn restart(&mut self, db: &Connection, wait: Duration) -> rusqlite::Result<()> {
+        db.busy_timeout(wait)?;
         let outcome = self.checkpoint(db, Mode::Truncate);
         db.busy_timeout(BUSY_TIMEOUT)?;
         outcome?;
         let now = time::now();
         self.waited = Some(now);
-        if self.size < FIRM {
+        if self.size < self.firm {
             self.named = None;
         } else if self.named.is_none_or(|named| now - named >= REMINDER) {
             self.named = Some(now);

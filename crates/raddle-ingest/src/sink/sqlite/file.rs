@@ -104,8 +104,11 @@ fn prepare(db: &mut Connection, opening: Opening) -> Result<(), Why> {
             TransactionBehavior::Exclusive
         }
     };
-    // Has an effect on a new file only: the space of deleted messages can be given back in steps.
-    db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let pages: i64 = db.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if pages == 0 {
+        // The space of deleted messages can be given back in steps. This can only be chosen for a new file.
+        db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     let start = db.transaction_with_behavior(behavior)?;
     schema::establish(&start, opening.purpose)?;
     start.commit()?;
@@ -113,6 +116,8 @@ fn prepare(db: &mut Connection, opening: Opening) -> Result<(), Why> {
     if mode != "wal" {
         return Err(Why::NoWal(mode));
     }
+    // The first access creates the log and its index, so that they can be watched.
+    db.query_row("SELECT count(*) FROM ingest", [], |_| Ok(()))?;
     if opening.check {
         let problems = schema::integrity(db)?;
         if !problems.is_empty() {
@@ -148,7 +153,7 @@ impl Files {
     pub(crate) fn changed(&mut self) -> Option<&Path> {
         for (path, known) in &mut self.0 {
             let found = metadata(&*path).ok().as_ref().map(number);
-            // The log and its index come with the first transaction, and stay while the database is open.
+            // The log and its index stay while the database is open. An exclusive lock needs no index.
             if known.is_none() {
                 *known = found;
             } else if found != *known {

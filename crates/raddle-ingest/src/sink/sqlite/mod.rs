@@ -194,3 +194,183 @@ impl Sink for SqliteSink {
         files
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use rusqlite::limits::Limit;
+
+    use super::*;
+    use crate::message::{Parcel, Reason};
+    use crate::sink::RowOutcome;
+
+    fn sink(test: &str) -> (SqliteSink, Books, PathBuf) {
+        let path = std::env::temp_dir().join(format!("raddle-sink-{test}-{}.db", std::process::id()));
+        remove(&path);
+        let books = Books::new();
+        let sink = SqliteSink::open(&path, &books, &SqliteOptions::default()).unwrap();
+        (sink, books, path)
+    }
+
+    fn remove(path: &Path) {
+        for suffix in ["", "-wal", "-shm", ".refused"] {
+            let _ = std::fs::remove_file(file::beside(path, suffix));
+        }
+    }
+
+    fn batch(books: &Books, texts: &[&str]) -> Batch {
+        let mut parcel = Parcel::new(books.open("tcp"), "peer".into(), UNIX_EPOCH);
+        for text in texts {
+            parcel.push_text(text);
+        }
+        Batch::new(vec![parcel])
+    }
+
+    fn count(sink: &SqliteSink, sql: &str) -> i64 {
+        sink.db.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn stored_messages_are_committed_to_disk() {
+        let (sink, books, path) = sink("synchronous");
+        let check = |sink: &SqliteSink| {
+            assert_eq!(count(sink, "PRAGMA synchronous"), 2, "FULL");
+            assert_eq!(count(sink, "PRAGMA fullfsync"), 1);
+            let mode = sink.db.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+            assert_eq!(mode.unwrap(), "wal");
+        };
+        check(&sink);
+        drop(sink);
+        remove(&path);
+        check(&SqliteSink::open_demo(&path, &books, &SqliteOptions::default()).unwrap());
+        remove(&path);
+    }
+
+    #[test]
+    fn full_disk_is_an_outage_that_stores_no_part_of_a_batch() {
+        let (mut sink, books, path) = sink("full");
+        let pages = |sink: &SqliteSink, pages: i32| {
+            sink.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        };
+        let text = "x".repeat(300);
+        let mut stored = 0;
+        for _ in 0..3 {
+            // The limit is never below what the file has already.
+            pages(&sink, 1);
+            let batch = batch(&books, &[&*text; 100]);
+            for _ in 0..3 {
+                let error = sink.store(&batch).unwrap_err().to_string();
+                assert!(error.contains("full"), "{error}");
+                assert_eq!(count(&sink, "SELECT count(*) FROM messages"), stored);
+                sink.maintain().unwrap();
+            }
+            pages(&sink, i32::MAX);
+            assert_eq!(sink.store(&batch).unwrap(), Stored::default());
+            stored += 100;
+        }
+        assert_eq!(count(&sink, "SELECT count(*) FROM messages"), stored);
+        assert_eq!(count(&sink, "SELECT count(*) FROM rejected"), 0);
+        Box::new(sink).close().unwrap();
+        remove(&path);
+    }
+
+    #[test]
+    fn message_that_is_too_long_for_the_database_is_rejected() {
+        let (mut sink, books, path) = sink("long");
+        sink.db.set_limit(Limit::SQLITE_LIMIT_LENGTH, 2 << 20).unwrap();
+        let (long, longest) = ("y".repeat((2 << 20) - 10), "x".repeat(3 << 20));
+        let batch = batch(&books, &["one", &longest, "two", &long, &longest]);
+        let stored = sink.store(&batch).unwrap();
+        let refused: Vec<usize> = stored.exceptions.iter().map(|(index, _)| *index).collect();
+        assert_eq!(refused, [1, 3, 4]);
+        for (_, outcome) in stored.exceptions {
+            assert_eq!(outcome, RowOutcome::Refused("string or blob too big".into()));
+        }
+        assert_eq!(count(&sink, "SELECT count(*) FROM messages"), 2);
+        let sql = "SELECT count(*) FROM rejected WHERE length > length(bytes) AND length(bytes) = 1 << 20";
+        assert_eq!(count(&sink, sql), 3, "the beginning is kept");
+        remove(&path);
+    }
+
+    #[test]
+    fn message_that_cannot_be_rejected_is_kept_in_a_file() {
+        let refuse = |table: &str, action: &str| {
+            format!("CREATE TRIGGER {table}_t BEFORE INSERT ON {table} BEGIN SELECT RAISE({action}); END;")
+        };
+        let deferred = "
+            CREATE TABLE allowed (word TEXT PRIMARY KEY);
+            CREATE TABLE words (word TEXT REFERENCES allowed DEFERRABLE INITIALLY DEFERRED);
+            CREATE TRIGGER d AFTER INSERT ON rejected BEGIN INSERT INTO words VALUES ('bad'); END;";
+        for (name, sql) in [
+            ("abort", refuse("rejected", "ABORT, 'not here'")),
+            ("ignore", refuse("rejected", "IGNORE")),
+            ("rollback", refuse("rejected", "ROLLBACK, 'not here'")),
+            (
+                "both",
+                refuse("rejected", "ROLLBACK, 'not here'") + &refuse("messages", "ROLLBACK, 'nor here'"),
+            ),
+            ("key", deferred.to_owned()),
+        ] {
+            let (mut sink, books, path) = sink(&format!("kept-{name}"));
+            let file = file::beside(&path, ".refused");
+            sink.db.execute_batch(&sql).unwrap();
+            sink.db
+                .execute_batch(
+                    "CREATE TRIGGER t BEFORE INSERT ON messages WHEN NEW.text = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END",
+                )
+                .unwrap();
+            let mut parcel = Parcel::new(books.open("tcp"), "peer".into(), UNIX_EPOCH);
+            parcel.push_text("one");
+            parcel.push_text("bad");
+            parcel.push_rejected(Reason::NotUtf8, 1, vec![0xff]);
+            parcel.push_text("two");
+            let batch = Batch::new(vec![parcel]);
+            let stored = sink.store(&batch).unwrap();
+            let lines = std::fs::read_to_string(&file).unwrap();
+            let is_both = name == "both";
+            assert_eq!(lines.lines().count(), 1 + if is_both { 4 } else { 2 }, "{name}: {lines}");
+            assert!(lines.contains("\"text\":\"bad\"") && lines.contains("\"bytes\":\"ff\""), "{lines}");
+            // What the source rejected is no exception, wherever it is.
+            let indices: Vec<usize> = stored.exceptions.iter().map(|(index, _)| *index).collect();
+            assert_eq!(indices, if is_both { vec![0, 1, 3] } else { vec![1] }, "{name}");
+            for (_, outcome) in &stored.exceptions {
+                let RowOutcome::Refused(reason) = outcome else { panic!("{outcome:?}") };
+                assert!(reason.contains("; kept in ") && reason.ends_with(".refused"), "{reason}");
+            }
+            let expected = if is_both { 0 } else { 2 };
+            assert_eq!(count(&sink, "SELECT count(*) FROM messages"), expected, "{name}");
+            assert_eq!(count(&sink, "SELECT count(*) FROM rejected"), 0, "{name}");
+            // If the file cannot be written, nothing is stored.
+            std::fs::remove_file(&file).unwrap();
+            std::fs::create_dir(&file).unwrap();
+            let error = sink.store(&batch).unwrap_err().to_string();
+            assert!(error.contains("cannot write") && error.contains(".refused"), "{error}");
+            assert_eq!(count(&sink, "SELECT count(*) FROM messages"), expected, "{name}");
+            std::fs::remove_dir(&file).unwrap();
+            remove(&path);
+        }
+    }
+
+    #[test]
+    fn many_messages_that_fail_the_commit_are_found() {
+        let (mut sink, books, path) = sink("many");
+        sink.db
+            .execute_batch(
+                "CREATE TABLE allowed (word TEXT PRIMARY KEY);
+                 CREATE TABLE words (word TEXT REFERENCES allowed DEFERRABLE INITIALLY DEFERRED);
+                 CREATE TRIGGER t AFTER INSERT ON messages WHEN NEW.text LIKE '%7%'
+                 BEGIN INSERT INTO words VALUES (NEW.text); END",
+            )
+            .unwrap();
+        let texts: Vec<String> = (0..2000).map(|number| number.to_string()).collect();
+        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+        let stored = sink.store(&batch(&books, &texts)).unwrap();
+        let bad = (0..2000).filter(|number| texts[*number].contains('7'));
+        assert!(stored.exceptions.iter().map(|(index, _)| *index).eq(bad));
+        let count_of = i64::try_from(stored.exceptions.len()).unwrap();
+        assert_eq!(count(&sink, "SELECT count(*) FROM messages"), 2000 - count_of);
+        assert_eq!(count(&sink, "SELECT count(*) FROM rejected"), count_of);
+        remove(&path);
+    }
+}

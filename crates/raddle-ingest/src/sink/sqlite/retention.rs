@@ -8,8 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::message::micros;
 use crate::sink::interface::StoreError;
 
-/// Ids that are looked at in one step.
-const STEP: i64 = 20_000;
+/// Ids that are looked at in one step, fewer if messages are large.
+const STEP: u64 = 20_000;
+
+/// Bytes that are deleted in one step.
+const STEP_BYTES: u64 = 16 << 20;
 
 /// Pages that are given back to the file system in one step.
 const PAGES: i64 = 2_000;
@@ -63,12 +66,13 @@ impl Sweeper {
         let mut deleted = 0;
         if let Some(age) = self.retention.age {
             let before = SystemTime::now().checked_sub(age).map_or(i64::MIN, micros);
-            deleted += delete(db, Some(before))?;
+            deleted += delete(db, Some(before), u64::MAX)?;
         }
-        if let Some(bytes) = self.retention.bytes
-            && used(db)? > bytes
-        {
-            deleted += delete(db, None)?;
+        if let Some(bytes) = self.retention.bytes {
+            let excess = used(db)?.saturating_sub(bytes);
+            if excess > 0 {
+                deleted += delete(db, None, excess)?;
+            }
         }
         Ok(deleted == 0 && shrink(db)?)
     }
@@ -81,18 +85,25 @@ fn used(db: &Connection) -> rusqlite::Result<u64> {
     Ok(u64::try_from(pages * number("PRAGMA page_size")?).unwrap_or(0))
 }
 
-/// Deletes those of the first messages that were received before a time, or all of the first.
-fn delete(db: &mut Connection, before: Option<i64>) -> rusqlite::Result<usize> {
+/// Deletes those of the first messages that were received before a time, or all of the first, of at most about `bytes` bytes.
+fn delete(db: &mut Connection, before: Option<i64>, bytes: u64) -> rusqlite::Result<usize> {
+    let used = used(db)?;
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut deleted = 0;
     {
-        let first: Option<i64> = transaction
+        // Each of these is one look at an end of a table; together in one SELECT they would not be.
+        let bounds = transaction
             .prepare_cached(
-                "SELECT min(id) FROM (SELECT min(id) AS id FROM messages UNION ALL SELECT min(id) FROM rejected)",
+                "SELECT min(coalesce(m, r), coalesce(r, m)), max(coalesce(n, s), coalesce(s, n)) FROM (SELECT
+                    (SELECT min(id) FROM messages) AS m, (SELECT max(id) FROM messages) AS n,
+                    (SELECT min(id) FROM rejected) AS r, (SELECT max(id) FROM rejected) AS s)",
             )?
-            .query_row([], |row| row.get(0))?;
-        let Some(first) = first else { return Ok(0) };
-        let last = first.saturating_add(STEP - 1);
+            .query_row([], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
+        let (Some(first), Some(last)) = bounds else { return Ok(0) };
+        // Ids have gaps, so there are at most as many messages.
+        let average = (used / last.abs_diff(first).saturating_add(1)).max(1);
+        let count = (bytes.min(STEP_BYTES) / average).clamp(1, STEP);
+        let last = first.saturating_add_unsigned(count - 1);
         for sql in [
             "DELETE FROM messages WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR received < ?3)",
             "DELETE FROM rejected WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR received < ?3)",
@@ -115,6 +126,9 @@ fn shrink(db: &Connection) -> rusqlite::Result<bool> {
     if !is_incremental || empty < PAGES || empty < pages / SPARE {
         return Ok(true);
     }
-    db.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let mut rows = statement.query([])?;
+    // Each row is a page.
+    while rows.next()?.is_some() {}
     Ok(false)
 }

@@ -1,0 +1,287 @@
+//! Files of messages that could not be stored: written, imported, damaged.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use raddle_ingest::{
+    Batch, Books, Header, ImportError, Imported, MemorySink, Parcel, Reason, Sink, StoreError, Stored,
+    Unstored, UnstoredFile, import,
+};
+
+use crate::conformance::{numbered, parcel};
+use crate::support::Scratch;
+
+fn parcels(books: &Books) -> Vec<Parcel> {
+    let mut first =
+        Parcel::new(books.open("tcp"), "127.0.0.1:7".into(), UNIX_EPOCH + Duration::from_micros(12_345_678));
+    first.push("<13>1 - höst app 5 id the \"body\"\t\\", |text| Header {
+        facility: Some(1),
+        severity: Some(5),
+        sent: Some(-77),
+        host: text.find("höst").map(|at| &text[at..at + 5]),
+        app: Some("app").and_then(|app| text.find(app).map(|at| &text[at..at + 3])),
+        process: text.find("5 id").map(|at| &text[at..=at]),
+        message_id: text.find("id").map(|at| &text[at..at + 2]),
+        body: &text[text.find("the").unwrap()..],
+    });
+    first.push_text("");
+    first.push_text("plain \u{1f980}\u{7f}\u{2028}");
+    first.push_rejected(Reason::NotUtf8, 300, vec![0, 0xff, 0x10]);
+    let mut second = Parcel::new(books.open("udp"), "peer".into(), UNIX_EPOCH - Duration::from_secs(1));
+    second.push_rejected(Reason::Oversized, 1 << 40, Vec::new());
+    second.push_rejected(Reason::ContainsNul, 1, vec![0]);
+    second.push_rejected(Reason::Incomplete, 1, vec![b'x']);
+    second.push_text("last");
+    vec![first, second]
+}
+
+fn write(file: &mut UnstoredFile, parcels: &[Parcel]) {
+    let parcels: Vec<&Parcel> = parcels.iter().collect();
+    file.add(&parcels).unwrap();
+}
+
+fn import_into(path: &Path, sink: &mut dyn Sink, books: &Books) -> Result<Imported, ImportError> {
+    import(path, sink, books, &mut |_| false)
+}
+
+/// A count without damage.
+fn imported(stored: u64, rejected: u64, duplicates: u64) -> Imported {
+    let mut imported = Imported::default();
+    (imported.stored, imported.rejected, imported.duplicates) = (stored, rejected, duplicates);
+    imported
+}
+
+#[test]
+fn import_stores_what_was_written_with_all_columns() {
+    let scratch = Scratch::new("unstored-columns");
+    let database = scratch.path("messages.db");
+    let books = Books::new();
+    let mut file = UnstoredFile::beside(&database, &books);
+    assert!(UnstoredFile::find(&database).is_empty(), "nothing is written yet");
+    write(&mut file, &parcels(&books)[..1]);
+    write(&mut file, &parcels(&books)[1..]);
+    let path = scratch.path("messages.db.unstored");
+    assert_eq!(file.place(), path.display().to_string());
+    // It is in use until it is closed.
+    let error = import_into(&path, &mut MemorySink::new(), &books).unwrap_err().to_string();
+    assert!(error.ends_with("it is in use by another program"), "{error}");
+    drop(file);
+    assert_eq!(UnstoredFile::find(&database), [path.as_path()]);
+    let (mut direct, mut sink) = (MemorySink::new(), MemorySink::new());
+    direct.store(&Batch::new(parcels(&books))).unwrap();
+    assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(4, 4, 0));
+    assert_eq!((sink.messages(), sink.rejected()), (direct.messages(), direct.rejected()));
+    assert!(scratch.names().is_empty(), "the file is removed: {:?}", scratch.names());
+}
+
+#[test]
+fn each_run_has_a_file_of_its_own() {
+    let scratch = Scratch::new("unstored-runs");
+    let database = scratch.path("messages.db");
+    let books = Books::new();
+    let source = books.open("tcp");
+    std::fs::write(scratch.path("messages.db.unstored.damaged"), "no message").unwrap();
+    for text in ["one", "two", "three"] {
+        let mut file = UnstoredFile::beside(&database, &books);
+        write(&mut file, &[parcel(source, &[text])]);
+    }
+    let found = UnstoredFile::find(&database);
+    let names: Vec<_> = found.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["messages.db.unstored", "messages.db.unstored.2", "messages.db.unstored.3"]);
+    let mut sink = MemorySink::new();
+    for path in &found {
+        assert_eq!(import_into(path, &mut sink, &books).unwrap(), imported(1, 0, 0));
+    }
+    let texts: Vec<String> = sink.messages().into_iter().map(|it| it.text).collect();
+    assert_eq!(texts, ["one", "two", "three"]);
+}
+
+#[test]
+fn file_in_the_temporary_directory_is_used_and_found() {
+    let scratch = Scratch::new("unstored-elsewhere");
+    // The directory of the database cannot be written, since it does not exist.
+    let database = scratch.path("missing").join("messages.db");
+    let books = Books::new();
+    let source = books.open("tcp");
+    let mut file = UnstoredFile::beside(&database, &books);
+    write(&mut file, &[parcel(source, &["one"])]);
+    let path = PathBuf::from(file.place());
+    assert!(path.starts_with(std::env::temp_dir()), "{}", path.display());
+    drop(file);
+    assert_eq!(UnstoredFile::find(&database), [path.as_path()]);
+    let other = scratch.path("messages.db");
+    assert!(UnstoredFile::find(&other).is_empty(), "it belongs to a database of the same name elsewhere");
+    let mut sink = MemorySink::new();
+    assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(1, 0, 0));
+    assert!(!path.exists());
+}
+
+/// A sink that fails, or commits and then fails, at the given batches.
+struct Failing {
+    sink: MemorySink,
+    batch: usize,
+    before: Option<usize>,
+    after: Option<usize>,
+}
+
+impl Sink for Failing {
+    fn store(&mut self, batch: &Batch) -> Result<Stored, StoreError> {
+        self.batch += 1;
+        if self.before == Some(self.batch) {
+            return Err(StoreError::new("failed before the commit"));
+        }
+        let stored = self.sink.store(batch)?;
+        if self.after == Some(self.batch) {
+            return Err(StoreError::new("failed after the commit"));
+        }
+        Ok(stored)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn interrupted_import_stores_each_message_once() {
+    let scratch = Scratch::new("unstored-interrupted");
+    let database = scratch.path("messages.db");
+    let books = Books::new();
+    let source = books.open("tcp");
+    let mut file = UnstoredFile::beside(&database, &books);
+    let texts: Vec<String> = (0..25_000).map(|number| number.to_string()).collect();
+    for texts in texts.chunks(100) {
+        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+        write(&mut file, &[parcel(source, &texts)]);
+    }
+    drop(file);
+    let path = scratch.path("messages.db.unstored");
+    let copy = scratch.path("copy");
+    std::fs::copy(&path, &copy).unwrap();
+    let sink = MemorySink::new();
+    let mut failing = Failing { sink: sink.clone(), batch: 0, before: Some(2), after: None };
+    let error = import_into(&path, &mut failing, &books).unwrap_err().to_string();
+    assert!(error.ends_with("failed before the commit"), "{error}");
+    let mut failing = Failing { sink: sink.clone(), batch: 0, before: None, after: Some(2) };
+    assert!(import_into(&path, &mut failing, &books).is_err());
+    // The third time, as long as the caller wants to try.
+    let mut failing = Failing { sink: sink.clone(), batch: 0, before: Some(3), after: None };
+    let outcome = import(&path, &mut failing, &books, &mut |_| true).unwrap();
+    assert_eq!(outcome, imported(5000, 0, 20_000));
+    let stored: Vec<String> = sink.messages().into_iter().map(|it| it.text).collect();
+    assert_eq!(stored, texts);
+    // Even a copy of the file adds nothing.
+    let mut again = sink.clone();
+    assert_eq!(import_into(&copy, &mut again, &books).unwrap(), imported(0, 0, 25_000));
+}
+
+#[test]
+fn damaged_lines_are_kept_aside() {
+    let scratch = Scratch::new("unstored-damaged");
+    let database = scratch.path("messages.db");
+    let books = Books::new();
+    let source = books.open("tcp");
+    let mut file = UnstoredFile::beside(&database, &books);
+    write(&mut file, &[parcel(source, &["one", "two"])]);
+    drop(file);
+    let path = scratch.path("messages.db.unstored");
+    let damaged = [
+        "no JSON",
+        "{\"received\":1,\"peer\":\"p\"}",
+        "{\"received\":1,\"text\":\"no peer\"}",
+        "{\"received\":1,\"peer\":\"p\",\"reason\":\"unknown\",\"length\":1,\"bytes\":\"00\"}",
+        "{\"received\":1,\"peer\":\"p\",\"reason\":\"oversized\",\"length\":1,\"bytes\":\"0\"}",
+        "{\"received\":1,\"peer\":\"p\",\"reason\":\"oversized\",\"length\":1,\"bytes\":\"0ü\"}",
+        "{\"received\":1,\"peer\":\"p\",\"text\":\"number without sender\",\"number\":5}",
+        "",
+        // The rest of a line that was not written to its end.
+        "{\"received\":1,\"peer\":\"p\",\"te",
+    ];
+    let mut content = std::fs::read_to_string(&path).unwrap();
+    content.push_str(&damaged[..4].join("\n"));
+    content.push_str("\n{\"received\":1,\"peer\":\"p\",\"text\":\"contains \\u0000\"}\n");
+    content.push_str("{\"received\":1,\"peer\":\"p\",\"text\":\"good\",\"unknown\":[1]}\n");
+    content.push_str(&damaged[4..].join("\n"));
+    std::fs::write(&path, content).unwrap();
+    let mut sink = MemorySink::new();
+    let outcome = import_into(&path, &mut sink, &books).unwrap();
+    assert_eq!((outcome.stored, outcome.rejected, outcome.damaged), (3, 1, 9));
+    let kept = outcome.damaged_file.clone().unwrap();
+    assert_eq!(kept, scratch.path("messages.db.unstored.damaged"));
+    assert_eq!(std::fs::read_to_string(&kept).unwrap().lines().collect::<Vec<_>>(), damaged);
+    assert!(
+        outcome.to_string().starts_with("3 messages stored, 1 rejected, 9 damaged lines kept in /"),
+        "{outcome}"
+    );
+    assert_eq!(scratch.names(), ["messages.db.unstored.damaged"]);
+    assert_eq!(sink.rejected()[0].reason, "contains NUL");
+    assert!(UnstoredFile::find(&database).is_empty());
+}
+
+#[test]
+fn file_of_the_first_version_is_imported_once() {
+    let scratch = Scratch::new("unstored-first");
+    let path = scratch.path("messages.db.unstored");
+    let lines = "{\"received\":5,\"peer\":\"127.0.0.1:9\",\"text\":\"quote \\\" and \\u0009\"}\n\
+                 {\"received\":6,\"peer\":\"127.0.0.1:9\",\"reason\":\"not UTF-8\",\"length\":2,\"bytes\":\"fffe\"}\n";
+    let books = Books::new();
+    let mut sink = MemorySink::new();
+    std::fs::write(&path, lines).unwrap();
+    assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(1, 1, 0));
+    let message = &sink.messages()[0];
+    assert_eq!(
+        (&*message.text, message.received, message.source),
+        ("quote \" and \t", 5, Some(books.open("tcp")))
+    );
+    assert_eq!(sink.rejected()[0].bytes, [0xff, 0xfe]);
+    // As after a crash between the commit and the removal of the file.
+    std::fs::write(&path, lines).unwrap();
+    assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(0, 0, 2));
+}
+
+#[test]
+fn numbered_messages_keep_their_numbers() {
+    let scratch = Scratch::new("unstored-numbered");
+    let database = scratch.path("messages.db");
+    let books = Books::new();
+    let source = books.open("http");
+    let mut file = UnstoredFile::beside(&database, &books);
+    let parcels = [
+        numbered(source, "a", 3, &["a3", "a4"]),
+        parcel(source, &["plain"]),
+        numbered(source, "b", 5, &["b5"]),
+    ];
+    write(&mut file, &parcels);
+    drop(file);
+    // The sender has sent a3 again by now; b4 is missing.
+    let mut sink = MemorySink::new();
+    sink.store(&Batch::new(vec![numbered(source, "a", 1, &["a1", "a2", "a3"])])).unwrap();
+    let outcome = import_into(&scratch.path("messages.db.unstored"), &mut sink, &books).unwrap();
+    assert_eq!((outcome.stored, outcome.duplicates, outcome.damaged), (2, 1, 1));
+    let texts: Vec<String> = sink.messages().into_iter().map(|it| it.text).collect();
+    assert_eq!(texts, ["a1", "a2", "a3", "a4", "plain"]);
+    assert_eq!(sink.last()["a"], 4);
+    let kept = std::fs::read_to_string(outcome.damaged_file.unwrap()).unwrap();
+    assert!(kept.contains("\"text\":\"b5\"") && kept.contains("\"number\":5"), "{kept}");
+}
+
+#[test]
+fn other_files_are_not_imported() {
+    let scratch = Scratch::new("unstored-other");
+    let books = Books::new();
+    let mut sink = MemorySink::new();
+    let newer = scratch.path("newer");
+    std::fs::write(&newer, "{\"unstored\":3,\"id\":\"x\",\"database\":\"y\"}\n").unwrap();
+    let link = scratch.path("link");
+    std::os::unix::fs::symlink(&newer, &link).unwrap();
+    for (path, words) in [
+        (newer, "it has format 3, expected 2: use a newer program"),
+        (link, "symbolic link"),
+        (scratch.path("missing"), "No such file"),
+        (scratch.path("."), "it is not a regular file"),
+    ] {
+        let error = import_into(&path, &mut sink, &books).unwrap_err().to_string();
+        assert!(error.starts_with("cannot import ") && error.contains(words), "{error}");
+    }
+    assert!(scratch.path("newer").exists());
+}
