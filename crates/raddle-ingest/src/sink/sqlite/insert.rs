@@ -3,8 +3,8 @@
 //! A database may refuse a message: by a unique index, a constraint of a column that was added, or a trigger. Such a message is stored as
 //! rejected, and its neighbours are stored. The refusal may undo more than the one statement, so there are three steps:
 //!
-//! 1. Messages are inserted in groups, each under a savepoint. If a message of a group is refused, the group is undone, and its messages are
-//!    inserted again, each under a savepoint of its own. This also undoes what a trigger wrote before it refused.
+//! 1. Messages are inserted in groups, each under a savepoint. If a message of a group is refused, the group is undone, those before the message are
+//!    inserted again, and the message under a savepoint of its own. This also undoes what a trigger wrote before it refused.
 //! 2. If the refusal rolled back the transaction (`RAISE(ROLLBACK)`), the message is noted, and the transaction begins anew without it.
 //! 3. If the commit is refused (a deferred foreign key), the messages at fault are found by bisection: parts of the batch are
 //!    written in transactions that a commit hook rolls back. They are noted, and the transaction begins anew without them.
@@ -224,34 +224,53 @@ impl<'a> Statements<'a> {
     fn group(
         &mut self,
         names: &mut Names,
-        group: &[Place<'_>],
-        id: i64,
+        mut group: &[Place<'_>],
+        mut id: i64,
         refused: &mut Refused,
     ) -> Result<(), Stop> {
-        let is_noted = |place: &Place<'_>| refused.contains_key(&place.index);
-        if refused.is_empty() || !group.iter().any(is_noted) {
-            self.save.execute([])?;
-            let mut is_complete = true;
-            for (place, id) in group.iter().zip(id..) {
-                let row = place.row();
-                let inserted = match row.content {
-                    Content::Text(text, header) => self.message(names, id, &row, text, &header)?,
-                    Content::Rejected { .. } => self.rejected(names, id, &row, None)?,
-                };
-                if let Inserted::Refused(reason) = inserted {
-                    self.check(place, reason, refused)?;
-                    is_complete = false;
-                    break;
-                }
+        while !group.is_empty() {
+            let noted = group.iter().position(|place| refused.contains_key(&place.index));
+            let end = noted.unwrap_or(group.len());
+            let mut accepted = self.together(names, &group[..end], id, refused)?;
+            if accepted < end && accepted != self.together(names, &group[..accepted], id, refused)? {
+                // The database does not decide the same each time.
+                accepted = 0;
             }
-            if is_complete {
-                self.release.execute([])?;
-                return Ok(());
+            group = &group[accepted..];
+            id += to_i64(accepted as u64);
+            if let Some((place, rest)) = group.split_first() {
+                self.one(names, place, id, refused)?;
+                group = rest;
+                id += 1;
             }
-            self.undo.execute([])?;
-            self.release.execute([])?;
         }
-        group.iter().zip(id..).try_for_each(|(place, id)| self.one(names, place, id, refused))
+        Ok(())
+    }
+
+    /// Inserts messages under one savepoint. Returns their number, or the number of those before the first refused one: then none is inserted.
+    fn together(
+        &mut self,
+        names: &mut Names,
+        places: &[Place<'_>],
+        id: i64,
+        refused: &mut Refused,
+    ) -> Result<usize, Stop> {
+        self.save.execute([])?;
+        for (position, (place, id)) in places.iter().zip(id..).enumerate() {
+            let row = place.row();
+            let inserted = match row.content {
+                Content::Text(text, header) => self.message(names, id, &row, text, &header)?,
+                Content::Rejected { .. } => self.rejected(names, id, &row, None)?,
+            };
+            if let Inserted::Refused(reason) = inserted {
+                self.check(place, reason, refused)?;
+                self.undo.execute([])?;
+                self.release.execute([])?;
+                return Ok(position);
+            }
+        }
+        self.release.execute([])?;
+        Ok(places.len())
     }
 
     /// Inserts a message, as rejected if the database refuses it. What a refused statement wrote is undone.

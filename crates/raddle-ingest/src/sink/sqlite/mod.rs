@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
     use crate::message::{Parcel, Reason};
-    use crate::sink::RowOutcome;
+    use crate::sink::interface::RowOutcome;
 
     fn sink(test: &str) -> (SqliteSink, Books, PathBuf) {
         let path = std::env::temp_dir().join(format!("raddle-sink-{test}-{}.db", std::process::id()));
