@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "the help shows this text as it is")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -52,6 +53,9 @@ pub(crate) struct IngestArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum IngestCommand {
     Check(CheckArgs),
+    Query(QueryArgs),
+    Rejected(RejectedArgs),
+    Import(ImportArgs),
 }
 
 /// Explains every setting: its value, where it comes from, and what it means.
@@ -68,6 +72,129 @@ Exit status: 0 for valid settings, 2 for an invalid command line or settings."
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) flags: Flags,
+}
+
+/// Shows what is stored: the newest messages, counts, or a plot of the rate.
+///
+/// The database may be in use by raddle ingest. Conditions are combined; there is no
+/// index on the time, so that a question about old messages takes a while.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Example:
+  raddle ingest query --database messages.db
+  raddle ingest query --count-by source
+  raddle ingest query --rate --since 1h
+  raddle ingest query --host web1 --severity 3 --newest 100 --json
+
+Exit status: 0 on success, 1 on failure, 2 for an invalid command line or settings."
+)]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    /// Shows as many of the newest messages, the latest last
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = values::count)]
+    pub(crate) newest: usize,
+    /// Counts the messages by a column instead
+    #[arg(long, value_name = "COLUMN", conflicts_with = "rate",
+        value_parser = ["source", "peer", "host", "app", "severity"])]
+    pub(crate) count_by: Option<String>,
+    /// Plots the rate over the time instead, of the last hour unless --since is given
+    #[arg(long)]
+    pub(crate) rate: bool,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// The host that the message names
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// The application that the message names
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+    /// The least severe: 3 stands for 0 (emergency) to 3 (error)
+    #[arg(long, value_name = "0-7", value_parser = clap::value_parser!(u8).range(0..=7))]
+    pub(crate) severity: Option<u8>,
+}
+
+/// Shows which messages were refused by a source or by the database, and why.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Example:
+  raddle ingest rejected --database messages.db
+  raddle ingest rejected --newest 100 --since 1h --json
+
+Exit status: 0 on success, 1 on failure, 2 for an invalid command line or settings."
+)]
+pub(crate) struct RejectedArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    /// Shows as many of the newest, the latest last, after the counts of each reason
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = values::count)]
+    pub(crate) newest: usize,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+/// Stores messages that could not be stored by an earlier run, and removes their files.
+///
+/// raddle ingest does the same when it starts. A message is stored once, even if the
+/// import is interrupted and repeated. Lines that are damaged are kept in a file.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Example:
+  raddle ingest import --database messages.db
+  raddle ingest import --database messages.db elsewhere/messages.db.unstored
+
+Exit status: 0 if every message is stored, 1 on failure, 2 for an invalid command
+line or settings, 3 if messages were rejected or lines were damaged."
+)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    /// Files of messages [default: those of the database]
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Which database is meant.
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArgs {
+    /// Settings file that names the database
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Database file [default: messages.db]
+    #[arg(long, value_name = "FILE")]
+    database: Option<String>,
+}
+
+impl DatabaseArgs {
+    /// Returns them as flags over the settings.
+    pub(crate) fn settings(&self) -> FromFlags {
+        let flags =
+            Flags { config: self.config.clone(), database: self.database.clone(), ..Flags::default() };
+        flags.settings()
+    }
+}
+
+/// Which messages are meant.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// The name of the source
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    /// The beginning of the peer's address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) peer: Option<String>,
+    /// Received within this time
+    #[arg(long, value_name = "DURATION", value_parser = values::time)]
+    pub(crate) since: Option<Duration>,
+    /// A part of the text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// Prints JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The flags over the settings file.

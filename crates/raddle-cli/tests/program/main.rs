@@ -2,6 +2,7 @@
 
 mod command_line;
 mod operating;
+mod questions;
 mod reloading;
 mod service;
 mod settings;
