@@ -82,7 +82,7 @@ fn curl_posts_lines_and_arrays() {
             ]),
             lines,
         );
-        assert!(answer.contains("2"), "{answer}");
+        assert!(answer.contains('2'), "{answer}");
         let array = "[{\"message\":\"three\",\"host\":\"h\"},{\"message\":\"four\"},{\"message\":\"five\"}]";
         given.run(
             Command::new(&curl).args([

@@ -154,6 +154,11 @@ impl Ingest {
         self.process.signal(name);
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// The next line on standard error.
     pub fn read_error_line(&mut self) -> String {
         let mut line = String::new();

@@ -1,0 +1,74 @@
+//! `kill -9` at random moments: what was acknowledged is stored, and once if it was numbered.
+
+use std::collections::HashMap;
+
+use super::senders::Sender;
+use super::support::{Ingest, Scratch, until};
+use super::{File, Store, free_port, random_millis, rounds, trial};
+
+fn kills(scratch: &Scratch, store: &dyn Store) {
+    let (tcp, http) = (free_port(), free_port());
+    let command = || {
+        let listen = format!("ingest --listen tcp://127.0.0.1:{tcp} --listen http://127.0.0.1:{http}");
+        scratch.raddle(&format!("{listen} --log-level error {}", store.flags()))
+    };
+    let mut ingest = Ingest::start(command());
+    let senders = [
+        Sender::numbered("a", http),
+        Sender::numbered("b", tcp),
+        Sender::relp("r", tcp),
+        Sender::relp("q", tcp),
+    ];
+    for _ in 0..rounds(4, 50) {
+        // There is load: every sender is acknowledged something after each start.
+        let before = senders.each_ref().map(Sender::acknowledged);
+        until(|| senders.iter().zip(before).all(|(sender, before)| sender.acknowledged() > before));
+        raddle::thread::sleep(random_millis(300));
+        ingest.signal("KILL");
+        assert_eq!(ingest.end().status, None);
+        store.check();
+        ingest = Ingest::start(command());
+    }
+    let acknowledged = senders.map(Sender::stop);
+    let ended = ingest.stop();
+    assert!(matches!(ended.status, Some(0 | 3)), "{ended:?}");
+    store.check();
+    let texts = store.texts();
+    let mut times: HashMap<(&str, u64), u32> = HashMap::new();
+    for text in &texts {
+        let mut words = text.split(' ');
+        let key = (words.next().expect("a name"), words.next().expect("a number").parse().expect("a number"));
+        *times.entry(key).or_default() += 1;
+    }
+    for (name, last) in &acknowledged {
+        assert!(*last > 0);
+        for number in 1..=*last {
+            let times = times.get(&(name.as_str(), number)).copied().unwrap_or(0);
+            assert!(times > 0, "{name} {number} was acknowledged and is not stored");
+        }
+    }
+    let doubled = times.iter().filter(|((name, _), times)| ["a", "b"].contains(name) && **times > 1);
+    assert_eq!(doubled.count(), 0, "numbered messages are stored once");
+    let numbered = |name| times.keys().filter(|(sender, _)| *sender == name).count() as u64;
+    for name in ["a", "b"] {
+        let last = store.number(&format!("SELECT last_seq FROM sources WHERE sender = '{name}'"));
+        assert_eq!(numbered(name), last, "the numbers of {name} have no gap");
+    }
+}
+
+#[test]
+fn killed_program_has_stored_what_it_acknowledged() {
+    trial(|| {
+        let scratch = Scratch::new("kills");
+        kills(&scratch, &File(&scratch.path("messages.db")));
+    });
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn killed_program_has_stored_in_postgres_what_it_acknowledged() {
+    trial(|| {
+        let Some(server) = super::server::Server::start() else { return };
+        kills(&Scratch::new("kills-postgres"), &server);
+    });
+}

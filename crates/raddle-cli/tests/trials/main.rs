@@ -1,0 +1,93 @@
+//! Trials: what an operator's day can bring, under load. Nothing acknowledged or read is lost.
+//!
+//! In the short form, each trial has a few rounds. In the long form, as many as it should have:
+//!
+//! ```text
+//! RADDLE_TRIALS=long cargo test --release -p raddle-cli --features postgres --test trials
+//! ```
+//!
+//! A trial with PostgreSQL is skipped with a line if it is not installed, unless the variable `CI` is set.
+
+mod kills;
+mod outages;
+mod senders;
+#[cfg(feature = "postgres")]
+mod server;
+mod signals;
+#[path = "../program/support.rs"]
+mod support;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use raddle::thread::{JoinError, JoinTimeoutError};
+use support::number;
+
+/// Returns how often something is tried: `few` in the short form.
+fn rounds(few: u32, many: u32) -> u32 {
+    if std::env::var("RADDLE_TRIALS").is_ok_and(|form| form == "long") { many } else { few }
+}
+
+/// Runs a trial, which must be over within half an hour.
+fn trial(body: impl FnOnce() + Send + 'static) {
+    let handle = raddle::Thread::new(body).daemon(true).start().expect("a thread for the trial");
+    match handle.join_timeout(Duration::from_mins(30)) {
+        Ok(()) => {}
+        Err(JoinTimeoutError::Failed(JoinError::Panicked(panic))) => {
+            std::panic::resume_unwind(panic.into_payload())
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Returns a port of this machine that is free now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
+}
+
+/// Returns random moments, other ones in each run.
+fn random_millis(below: u64) -> Duration {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    Duration::from_millis(random % below)
+}
+
+/// Where a trial stores its messages.
+trait Store {
+    /// Flags of `raddle ingest`.
+    fn flags(&self) -> String;
+
+    /// Returns a number.
+    fn number(&self, sql: &str) -> u64;
+
+    /// Returns the texts of all messages.
+    fn texts(&self) -> Vec<String>;
+
+    /// Checks that the database is sound.
+    fn check(&self) {}
+}
+
+/// A database file.
+struct File<'a>(&'a Path);
+
+impl Store for File<'_> {
+    fn flags(&self) -> String {
+        format!("--database {}", self.0.display())
+    }
+
+    fn number(&self, sql: &str) -> u64 {
+        number(self.0, sql)
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let db = rusqlite::Connection::open(self.0).expect("a database");
+        let mut statement = db.prepare("SELECT text FROM messages").expect("a statement");
+        let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+        rows.map(|row| row.expect("a text")).collect()
+    }
+
+    fn check(&self) {
+        assert_eq!(number(self.0, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+    }
+}

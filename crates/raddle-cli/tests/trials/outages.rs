@@ -1,0 +1,199 @@
+//! Databases that are locked, full, read, stopped, or refuse rows: nothing is lost, memory is bounded, and the program resumes by itself.
+
+use std::process::Command;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::support::{Ended, Ingest, Scratch, Sending, check_prefixes, number, until};
+use super::{rounds, trial};
+
+/// More than the program needs at any time.
+const MOST_MEMORY: u64 = 200 << 10;
+
+/// The most memory that the program has had, in KiB.
+fn memory(ingest: &Ingest) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", ingest.id())).expect("a process");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+}
+
+/// Ends a trial in which everything must be stored.
+fn end(ingest: Ingest, sending: Sending, messages: u64) -> Ended {
+    sending.end().expect("no connection is cut off");
+    assert!(memory(&ingest) < MOST_MEMORY, "{} KiB", memory(&ingest));
+    let ended = ingest.stop();
+    assert_eq!(ended.account()("received"), messages, "{ended:?}");
+    ended
+}
+
+#[test]
+fn database_locked_by_another_writer() {
+    trial(|| {
+        let scratch = Scratch::new("locked");
+        let path = scratch.path("messages.db");
+        let ingest = Ingest::start(scratch.raddle("ingest --listen 127.0.0.1:0"));
+        let messages = 100_000;
+        let sending = Sending::to(ingest.address, messages, 4);
+        let other = Connection::open(&path).unwrap();
+        for round in 1..=rounds(1, 10) {
+            sending.until_sent(8000 * u64::from(round));
+            other.busy_timeout(Duration::from_mins(1)).unwrap();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            raddle::thread::sleep(Duration::from_millis(2500));
+            other.execute_batch("ROLLBACK").unwrap();
+        }
+        let ended = end(ingest, sending, messages);
+        assert_eq!(check_prefixes(&path, 4), (messages, 0));
+        assert!(ended.err.contains("locked") && ended.err.contains("storing again"), "{ended:?}");
+    });
+}
+
+#[test]
+fn reader_open_throughout() {
+    trial(|| {
+        let scratch = Scratch::new("reader");
+        let path = scratch.path("messages.db");
+        let ingest = Ingest::start(scratch.raddle("ingest --listen 127.0.0.1:0"));
+        ingest.send(b"connection 1 message 1\n");
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM messages").unwrap();
+        assert_eq!(reader.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)), Ok(1));
+        let messages = u64::from(rounds(100_000, 500_000));
+        let sending = Sending::to(ingest.address, messages, 4);
+        let ended = end(ingest, sending, messages + 1);
+        assert_eq!(ended.account()("stored"), messages + 1);
+        assert_eq!(reader.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)), Ok(1));
+        drop(reader);
+        assert_eq!(number(&path, "SELECT count(*) FROM messages"), messages + 1);
+        assert_eq!(number(&path, "SELECT count(DISTINCT text) FROM messages"), messages + 1);
+    });
+}
+
+/// A file system in memory, unmounted when it is dropped.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount(path: std::path::PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&path).unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "none"]).arg(&path).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(path));
+        }
+        eprintln!("skipped: this user may not mount a file system");
+        None
+    }
+
+    fn grow(&self) {
+        let status = Command::new("mount").args(["-o", "remount,size=500m"]).arg(&self.0).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn full_disk_that_is_freed() {
+    trial(|| {
+        let scratch = Scratch::new("full");
+        let Some(small) = Small::mount(scratch.path("small")) else { return };
+        let path = small.0.join("messages.db");
+        let mut ingest = Ingest::start(
+            scratch.raddle(&format!("ingest --listen 127.0.0.1:0 --database {}", path.display())),
+        );
+        let messages = u64::from(rounds(100_000, 500_000));
+        let sending = Sending::to(ingest.address, messages, 4);
+        ingest.read_error_until("full");
+        small.grow();
+        let ended = end(ingest, sending, messages);
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert_eq!(check_prefixes(&path, 4), (messages, 0));
+        // A second one: freed by someone else's file.
+        drop(small);
+    });
+}
+
+#[test]
+fn refused_row_every_thousand() {
+    trial(|| {
+        let scratch = Scratch::new("refused");
+        let path = scratch.path("messages.db");
+        let ingest = Ingest::start(scratch.raddle("ingest --listen 127.0.0.1:0"));
+        let db = Connection::open(&path).unwrap();
+        db.busy_timeout(Duration::from_mins(1)).unwrap();
+        db.execute_batch(
+            "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.text LIKE '%message %000 ..%'
+             BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        )
+        .unwrap();
+        let messages = u64::from(rounds(40_000, 400_000));
+        let sending = Sending::to(ingest.address, messages, 4);
+        let ended = end(ingest, sending, messages);
+        assert_eq!(ended.status, Some(3), "{ended:?}");
+        assert_eq!(
+            (ended.account()("stored"), ended.account()("rejected")),
+            (messages / 1000 * 999, messages / 1000)
+        );
+        assert_eq!(number(&path, "SELECT count(DISTINCT text) FROM messages"), messages / 1000 * 999);
+        assert_eq!(
+            number(&path, "SELECT count(DISTINCT bytes) FROM rejected WHERE reason LIKE '%not this one%'"),
+            messages / 1000
+        );
+    });
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use super::super::Store as _;
+    use super::super::server::Server;
+    use super::*;
+
+    #[test]
+    fn server_stopped_and_started() {
+        trial(|| {
+            let Some(mut server) = Server::start() else { return };
+            let scratch = Scratch::new("postgres-stopped");
+            let ingest =
+                Ingest::start(scratch.raddle(&format!("ingest --listen 127.0.0.1:0 {}", server.flags())));
+            let messages = u64::from(rounds(100_000, 1_000_000));
+            let sending = Sending::to(ingest.address, messages, 4);
+            until(|| server.number("SELECT count(*) FROM messages") > messages / 10);
+            server.stop();
+            raddle::thread::sleep(Duration::from_secs(rounds(2, 10).into()));
+            server.run();
+            let before = server.number("SELECT count(*) FROM messages");
+            until(|| server.number("SELECT count(*) FROM messages") > before);
+            let ended = end(ingest, sending, messages);
+            assert_eq!(ended.status, Some(0), "{ended:?}");
+            assert!(ended.err.contains("storing again"), "{ended:?}");
+            assert_eq!(server.number("SELECT count(*) FROM messages"), messages);
+            assert_eq!(server.number("SELECT count(DISTINCT text) FROM messages"), messages);
+        });
+    }
+
+    #[test]
+    fn server_refuses_a_row_every_thousand() {
+        trial(|| {
+            let Some(server) = Server::start() else { return };
+            let scratch = Scratch::new("postgres-refused");
+            let ingest =
+                Ingest::start(scratch.raddle(&format!("ingest --listen 127.0.0.1:0 {}", server.flags())));
+            server.execute("ALTER TABLE messages ADD CHECK (text NOT LIKE '%message %000 ..%')");
+            let messages = u64::from(rounds(40_000, 400_000));
+            let sending = Sending::to(ingest.address, messages, 4);
+            let ended = end(ingest, sending, messages);
+            assert_eq!(ended.status, Some(3), "{ended:?}");
+            assert_eq!(
+                (ended.account()("stored"), ended.account()("rejected")),
+                (messages / 1000 * 999, messages / 1000)
+            );
+            assert_eq!(server.number("SELECT count(DISTINCT text) FROM messages"), messages / 1000 * 999);
+            assert_eq!(server.number("SELECT count(DISTINCT bytes) FROM rejected"), messages / 1000);
+        });
+    }
+}
