@@ -61,7 +61,7 @@ trait Store {
     /// Returns a number.
     fn number(&self, sql: &str) -> u64;
 
-    /// Returns the texts of all messages.
+    /// Returns the texts of all messages, without what HTTP has around them.
     fn texts(&self) -> Vec<String>;
 
     /// Checks that the database is sound.
@@ -82,7 +82,7 @@ impl Store for File<'_> {
 
     fn texts(&self) -> Vec<String> {
         let db = rusqlite::Connection::open(self.0).expect("a database");
-        let mut statement = db.prepare("SELECT text FROM messages").expect("a statement");
+        let mut statement = db.prepare("SELECT body FROM messages").expect("a statement");
         let rows = statement.query_map([], |row| row.get(0)).expect("rows");
         rows.map(|row| row.expect("a text")).collect()
     }

@@ -128,7 +128,7 @@ impl Store for Server {
     }
 
     fn texts(&self) -> Vec<String> {
-        let answer = self.query("SELECT text FROM messages").expect("texts");
+        let answer = self.query("SELECT body FROM readable_messages").expect("texts");
         answer.lines().map(str::to_owned).collect()
     }
 }

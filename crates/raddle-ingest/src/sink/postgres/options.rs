@@ -4,7 +4,6 @@ use std::fmt;
 
 /// The options of a [`PostgresSink`](crate::PostgresSink).
 #[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct PostgresOptions {
     /// Where the server is, and how to log in: `postgresql://user:password@host:port/database`, or `host=/run/postgresql
     /// user=raddle dbname=logs`. A socket directory is percent-encoded in a URL. TLS is not supported.
