@@ -109,6 +109,8 @@ pub(super) struct Connection {
     /// Bytes that are counted in the total.
     held: usize,
     pub(super) drain: Option<Drain>,
+    /// The protocol has been told that the program is stopping.
+    leaving: bool,
 }
 
 impl Connection {
@@ -145,6 +147,7 @@ impl Connection {
             stalled: None,
             held: 0,
             drain: None,
+            leaving: false,
         }
     }
 
@@ -212,6 +215,7 @@ impl Connection {
             let limit = if work.scarce { SCARCE_BYTES } else { READ_BYTES.min(budget) };
             budget = budget.saturating_sub(self.read(work, limit).max(1));
             self.admit(work);
+            self.leave_off(work);
         }
         self.write(work);
     }
@@ -433,9 +437,17 @@ impl Connection {
         }
         self.drain = Some(Drain::begin(&self.socket));
         self.readable = true;
-        self.call(work.acknowledge, |protocol, io| protocol.drain(io));
-        self.admit(work);
-        self.write(work);
+        self.leave_off(work);
+    }
+
+    /// Lets the protocol take its leave, once it has got what the operating system had buffered at the stop.
+    fn leave_off(&mut self, work: &mut Work<'_>) {
+        let is_due = self.drain.as_ref().is_some_and(|drain| !drain.is_owed());
+        if self.phase == Phase::Open && is_due && !std::mem::replace(&mut self.leaving, true) {
+            self.call(work.acknowledge, |protocol, io| protocol.drain(io));
+            self.admit(work);
+            self.write(work);
+        }
     }
 
     /// Writes replies, until the peer's buffer is full.

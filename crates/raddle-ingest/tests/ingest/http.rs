@@ -149,6 +149,29 @@ fn stopping_server_answers_what_it_has_read() {
 }
 
 #[test]
+fn stopping_server_serves_requests_that_have_arrived() {
+    within_limit(|| {
+        for connections in [1_u64, 3, 20, 50] {
+            let serving = Serving::new(&PipelineOptions::default());
+            let mut peers: Vec<_> = (0..connections).map(|_| serving.connect(ListenerKind::Http)).collect();
+            // Half of them are idle connections that were used before; the others may not even be accepted.
+            for peer in peers.iter_mut().step_by(2) {
+                peer.send(post("text/plain", "", "a"));
+                assert_eq!(peer.response().0, 200);
+            }
+            for peer in &mut peers {
+                peer.send(post("text/plain", "", "b\nc"));
+            }
+            let used = connections.div_ceil(2);
+            assert_eq!(serving.stop().stored, used + 2 * connections);
+            for peer in &mut peers {
+                assert_eq!(peer.response().0, 200);
+            }
+        }
+    });
+}
+
+#[test]
 fn token_is_required_if_there_is_one() {
     within_limit(|| {
         let options = ListenerOptions { token: Some("secret".into()), ..ListenerOptions::default() };
