@@ -106,6 +106,8 @@ pub(super) struct Connection {
     pub(super) timed: bool,
     /// When the peer last took something of its replies, while some are left.
     stalled: Option<Instant>,
+    /// When the peer closed its side.
+    closed_at: Option<Instant>,
     /// Bytes that are counted in the total.
     held: usize,
     pub(super) drain: Option<Drain>,
@@ -145,6 +147,7 @@ impl Connection {
             waiting: None,
             timed: false,
             stalled: None,
+            closed_at: None,
             held: 0,
             drain: None,
             leaving: false,
@@ -227,6 +230,7 @@ impl Connection {
         let count = match self.socket.read(&mut work.buffer[front..front + limit]) {
             Ok(0) => {
                 (self.readable, self.peer_closed) = (false, true);
+                self.closed_at = Some(time::now());
                 self.end_if_settled(work);
                 return 0;
             }
@@ -329,9 +333,11 @@ impl Connection {
         (self.out, self.written, self.stalled) = (Vec::new(), 0, None);
     }
 
-    /// Closes the connection for a reason that is logged. What was read is kept.
+    /// Closes the connection for a reason that is logged, though not for each of many. What was read is kept.
     pub(super) fn expel(&mut self, why: &str, work: &mut Work<'_>) {
-        log::warn!("{}: closed: {why}", self.peer);
+        if let Some(more) = work.shared.expulsions.lock().due(time::now()) {
+            log::warn!("{}: closed: {why}{more}", self.peer);
+        }
         self.break_off(work);
     }
 
@@ -514,7 +520,7 @@ impl Connection {
 
     /// Returns whether the connection has a time limit, which [`expired`](Self::expired) checks.
     pub(super) fn has_limit(&self) -> bool {
-        self.stalled.is_some() || matches!(self.phase, Phase::Lingering(_))
+        self.stalled.is_some() || self.closed_at.is_some() || matches!(self.phase, Phase::Lingering(_))
     }
 
     /// Returns what the time limit of the connection was for, if it has passed.
@@ -522,7 +528,9 @@ impl Connection {
         match self.phase {
             Phase::Lingering(until) if now >= until => Some(Expired::Lingered),
             Phase::Lingering(_) => None,
-            _ => self.stalled.is_some_and(|since| now - since >= reply_timeout).then_some(Expired::Unread),
+            _ if self.stalled.is_some_and(|since| now - since >= reply_timeout) => Some(Expired::Unread),
+            _ if self.closed_at.is_some_and(|since| now - since >= reply_timeout) => Some(Expired::Gone),
+            _ => None,
         }
     }
 
@@ -611,9 +619,9 @@ impl Connection {
         self.write(work);
     }
 
-    /// Closes the connection without further ado.
-    pub(super) fn give_up(&mut self) {
-        self.broken = true;
+    /// Closes the connection without further ado. What was read is kept.
+    pub(super) fn give_up(&mut self, work: &mut Work<'_>) {
+        self.break_off(work);
     }
 
     /// Returns whether replies are due that are not written.
@@ -649,6 +657,109 @@ enum Look {
 pub(super) enum Expired {
     /// The peer has not read its replies.
     Unread,
+    /// The peer has closed its side, and most likely does not wait for replies any more.
+    Gone,
     /// The peer has had the time to read the last reply.
     Lingered,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::OnceLock;
+
+    use crate::books::Books;
+    use crate::intake::{Intake, Limits};
+    use crate::protocol::http::Budget;
+    use crate::server::counters::Counters;
+    use crate::server::limits::Places;
+    use crate::server::listener::{ListenerKind, ListenerOptions};
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Acknowledge for Nobody {
+        fn settle(&self, _connection: u64, _ticket: u64, _settlement: Settlement) {}
+        fn flush(&self) {}
+    }
+
+    /// Panics when it reads an exclamation mark; every other byte is a message.
+    struct Nervous;
+
+    impl Protocol for Nervous {
+        fn receive(&mut self, input: &[u8], io: &mut Io<'_>) -> usize {
+            for byte in input {
+                assert_ne!(*byte, b'!', "the test wants it so");
+                let mut parcel = io.parcel();
+                parcel.push_text(&char::from(*byte).to_string());
+                io.parcels.push(parcel);
+            }
+            input.len()
+        }
+
+        fn end(&mut self, _rest: &[u8], _ending: Ending, _io: &mut Io<'_>) {}
+    }
+
+    fn parts() -> (Shared, Arc<Endpoint>) {
+        let books = Books::new();
+        let source = books.open("test");
+        let shared = Shared {
+            intake: Intake::new(Limits::default(), WhenFull::Block, books),
+            counters: Counters::new(),
+            places: Places::default(),
+            expulsions: raddle::Mutex::default(),
+            bodies: Budget::new(1000),
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let name: Arc<str> = "test".into();
+        let endpoint = Endpoint {
+            counters: shared.counters.source(&name),
+            name,
+            kind: ListenerKind::Tcp,
+            source,
+            options: ListenerOptions::default(),
+            requested: None,
+            actual: address,
+            recognition: OnceLock::new(),
+        };
+        (shared, Arc::new(endpoint))
+    }
+
+    #[test]
+    fn panic_of_a_protocol_closes_its_connection_and_keeps_what_was_read_before() {
+        let (shared, endpoint) = parts();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, address) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let name = address.to_string().into();
+        let socket = TcpStream::from_std(socket);
+        let mut connection = Connection::new(1, socket, name, Class::Admin, endpoint, Box::new(Nervous));
+        let acknowledge: Arc<dyn Acknowledge> = Arc::new(Nobody);
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut work = Work {
+            shared: &shared,
+            acknowledge: &acknowledge,
+            buffer: &mut buffer,
+            full: false,
+            scarce: false,
+        };
+        peer.write_all(b"ab").unwrap();
+        while shared.intake.books().total().received < 2 {
+            connection.readable = true;
+            connection.turn(&mut work);
+        }
+        assert!(!connection.is_over());
+        peer.write_all(b"c!d").unwrap();
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        while connection.is_open() {
+            connection.readable = true;
+            connection.turn(&mut work);
+        }
+        std::panic::set_hook(hook);
+        assert!(connection.is_over(), "it is closed");
+        assert_eq!(shared.intake.books().total().received, 3, "and nothing that it had read is lost");
+    }
 }

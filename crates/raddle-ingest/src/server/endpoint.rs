@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use raddle::Mutex;
+
 use crate::books::SourceId;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -14,7 +16,7 @@ use crate::protocol::proxy::Proxied;
 use crate::protocol::recognise::{Recognise, RecognitionOptions};
 use crate::protocol::relp::{Relp, RelpOptions};
 use crate::server::counters::{Counters, SourceCounters};
-use crate::server::limits::Places;
+use crate::server::limits::{Places, Seldom};
 use crate::server::listener::{Listener, ListenerKind, ListenerOptions};
 
 /// A listener, as its connections know it. Connections keep the options with which they began.
@@ -96,6 +98,8 @@ pub(super) struct Shared {
     pub(super) intake: Intake,
     pub(super) counters: Counters,
     pub(super) places: Places,
+    /// When connections were closed for what they did, for the log.
+    pub(super) expulsions: Mutex<Seldom>,
     /// The bound on the bodies of HTTP requests.
     pub(super) bodies: Budget,
 }

@@ -452,8 +452,6 @@ impl EventLoop {
         if let Err(refusal) = self.shared.places.enter(class) {
             add(&endpoint.counters.refused, 1);
             if let Some(more) = self.refusals.due(time::now()) {
-                let more =
-                    if more > 0 { format!("; {more} more since the last such line") } else { String::new() };
                 log::warn!("{}: connection of {address} refused: {refusal}{more}", endpoint.name);
             }
             // The peer gets a reset, which it notices at once, whatever it has sent.
@@ -637,7 +635,7 @@ impl EventLoop {
                 connection.timed = false;
                 match connection.expired(now, reply_timeout) {
                     None => {}
-                    Some(Expired::Lingered) => connection.give_up(),
+                    Some(Expired::Lingered | Expired::Gone) => connection.give_up(work),
                     Some(Expired::Unread) => {
                         add(&connection.endpoint.counters.closed_unread, 1);
                         connection.expel("it does not read its replies", work);

@@ -140,14 +140,17 @@ pub(super) struct Seldom {
 }
 
 impl Seldom {
-    /// Returns how many lines were left out since the last one, if it is time for another.
-    pub(super) fn due(&mut self, now: Instant) -> Option<u64> {
+    /// Returns what to say about the lines that were left out since the last one, if it is time for another.
+    pub(super) fn due(&mut self, now: Instant) -> Option<String> {
         if self.last.is_some_and(|last| now - last < QUIET) {
             self.left_out += 1;
             return None;
         }
         self.last = Some(now);
-        Some(std::mem::take(&mut self.left_out))
+        Some(match std::mem::take(&mut self.left_out) {
+            0 => String::new(),
+            count => format!("; {count} more since the last such line"),
+        })
     }
 }
 
@@ -197,10 +200,11 @@ mod tests {
     #[test]
     fn repeated_line_is_logged_seldom_with_a_count() {
         let (mut seldom, begin) = (Seldom::default(), raddle::time::now());
-        assert_eq!(seldom.due(begin), Some(0));
+        assert_eq!(seldom.due(begin).as_deref(), Some(""));
         for second in 1..10 {
             assert_eq!(seldom.due(begin + Duration::from_secs(second)), None);
         }
-        assert_eq!(seldom.due(begin + Duration::from_secs(10)), Some(9));
+        let line = seldom.due(begin + Duration::from_secs(10));
+        assert_eq!(line.as_deref(), Some("; 9 more since the last such line"));
     }
 }

@@ -101,6 +101,7 @@ impl Server {
             intake,
             counters: Counters::new(),
             places: Places::default(),
+            expulsions: Mutex::default(),
             bodies: Budget::new(MAX_BODIES),
         });
         let mut runs: Vec<EventLoop> = polls

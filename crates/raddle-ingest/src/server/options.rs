@@ -17,7 +17,8 @@ pub struct ServerOptions {
     pub max_buffered: usize,
     /// Maximum number of bytes kept in memory for all connections. 256 MiB.
     pub max_buffered_total: usize,
-    /// How long a peer may leave its replies unread. One minute.
+    /// How long a peer may leave its replies unread, and how long a peer that has closed its side gets the replies that are due. One
+    /// minute.
     pub reply_timeout: Duration,
     /// Descriptors that connections leave for the database and other files. 24.
     pub reserved_descriptors: usize,

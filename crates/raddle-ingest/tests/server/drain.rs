@@ -90,11 +90,13 @@ fn connections_that_wait_to_be_accepted_are_served() {
     });
 }
 
-#[test]
-fn peer_that_keeps_sending_does_not_delay_the_stop() {
-    within_limit(|| {
-        let running = Running::usual();
-        let sink = running.sink.clone();
+/// Stops while peers keep sending, with a pause of the sink after each batch.
+fn stop_while_peers_keep_sending(pause: Duration) {
+    within_limit(move || {
+        let sink = Memory { pause, ..Memory::new() };
+        let mut options = PipelineOptions::default();
+        options.queue = Limits { messages: 1000, bytes: 1 << 20 };
+        let running = Running::new(tcp_listener(), &ServerOptions::default(), &options, sink.clone());
         // One whose thread does not run for a while counts as silent.
         let senders: Vec<_> = (0..4)
             .map(|_| {
@@ -119,6 +121,16 @@ fn peer_that_keeps_sending_does_not_delay_the_stop() {
             }
         }
     });
+}
+
+#[test]
+fn peer_that_keeps_sending_does_not_delay_the_stop() {
+    stop_while_peers_keep_sending(Duration::ZERO);
+}
+
+#[test]
+fn peer_that_keeps_sending_does_not_delay_the_stop_while_the_queue_is_full() {
+    stop_while_peers_keep_sending(Duration::from_millis(2));
 }
 
 #[test]

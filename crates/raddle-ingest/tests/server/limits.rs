@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use raddle_ingest::{
-    Listener, ListenerKind, ListenerOptions, PipelineOptions, ServerOptions, raise_descriptor_limit,
+    Limits, Listener, ListenerKind, ListenerOptions, PipelineOptions, ServerOptions, raise_descriptor_limit,
 };
 
 use crate::support::{Memory, Running, any_port, connect_from, status, until, within_limit};
@@ -266,5 +266,47 @@ fn total_of_memory_is_bounded() {
         until(|| running.account().stored == 1);
         drop(peers);
         running.stop_well();
+    });
+}
+
+#[test]
+fn peers_that_wait_for_room_need_bounded_memory() {
+    within_limit(|| {
+        let mut pipeline = PipelineOptions::default();
+        pipeline.queue = Limits { messages: 100, bytes: 1 << 20 };
+        let options = ServerOptions { max_per_peer: Some(1000), ..ServerOptions::default() };
+        let listener = Listener::new("tcp", ListenerKind::Tcp, any_port());
+        let sink = Memory::new();
+        sink.block();
+        let running = Running::new(vec![listener], &options, &pipeline, sink.clone());
+        let each = 300;
+        let text = ("x".repeat(999) + "\n").repeat(each);
+        let senders: Vec<_> = (0..200)
+            .map(|_| {
+                let (mut peer, text) = (running.connect(), text.clone());
+                raddle::Thread::new(move || peer.write_all(text.as_bytes()).unwrap()).start().unwrap()
+            })
+            .collect();
+        // All of them wait, though a parcel each would be 25 MB.
+        until(|| running.server.counters().counts().waiting == 200);
+        let buffered = running.server.counters().counts().buffered;
+        assert!(buffered < 8 << 20, "{buffered} bytes are buffered");
+        // A request on the same listener is refused at once.
+        let mut client = running.connect();
+        client
+            .write_all(
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nx\n",
+            )
+            .unwrap();
+        client.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        let mut reply = [0; 12];
+        client.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"HTTP/1.1 503");
+        sink.unblock();
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        drop(client);
+        assert_eq!(running.stop_well().stored, 200 * each as u64);
     });
 }

@@ -262,3 +262,61 @@ fn peer_behind_a_proxy_has_its_own_name() {
         assert_eq!(sink.lines()[0].peer, "192.0.2.7:4711");
     });
 }
+
+#[test]
+fn settlement_of_a_lost_connection_is_not_given_to_its_successor() {
+    within_limit(|| {
+        let running = start(&ServerOptions::default(), Memory::new());
+        let open = || {
+            let counts = running.server.counters().counts();
+            counts.sources.iter().map(|(_, counts)| counts.open).sum::<u64>()
+        };
+        running.sink.block();
+        let mut lost = connect(&running, ListenerKind::Http);
+        lost.write_all(post("one\ntwo\n").as_bytes()).unwrap();
+        until(|| running.received() == 2);
+        socket2::SockRef::from(&lost).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(lost);
+        until(|| open() == 0);
+        let mut successor = connect(&running, ListenerKind::Http);
+        successor.write_all(post("three\n").as_bytes()).unwrap();
+        until(|| running.received() == 3);
+        running.sink.unblock();
+        let reply = read_until(&mut successor, "}\n");
+        assert!(reply.contains("\"stored\":1,"), "{reply}");
+        drop(successor);
+        running.stop_well();
+    });
+}
+
+#[test]
+fn closed_connection_does_not_wait_for_its_replies_forever() {
+    within_limit(|| {
+        let options = ServerOptions { reply_timeout: Duration::from_millis(200), ..ServerOptions::default() };
+        let running = start(&options, Memory::new());
+        running.sink.block();
+        let mut client = connect(&running, ListenerKind::Http);
+        client.write_all(post("one\n").as_bytes()).unwrap();
+        until(|| running.received() == 1);
+        drop(client);
+        let open = || running.server.counters().counts().sources.iter().any(|(_, counts)| counts.open > 0);
+        until(|| !open());
+        running.sink.unblock();
+        assert_eq!(running.stop_well().stored, 1);
+    });
+}
+
+#[test]
+fn server_that_is_finished_without_a_drain_keeps_what_it_read() {
+    within_limit(|| {
+        let Running { server, pipeline, sink } = Running::usual();
+        let mut peer = TcpStream::connect(server.addresses()[0].2).unwrap();
+        peer.write_all(b"one\nbegun").unwrap();
+        until(|| pipeline.account().received == 1);
+        let report = server.finish(Duration::from_mins(1));
+        assert_eq!((report.unwritten, report.problems), (0, Vec::new()));
+        assert!(pipeline.finish(Duration::from_mins(1)).is_good());
+        assert_eq!(sink.lines().len(), 2);
+        assert_eq!(sink.rejected(), [("incomplete".to_owned(), 5, b"begun".to_vec())]);
+    });
+}

@@ -266,3 +266,30 @@ fn blocked_peer_does_not_stop_the_others() {
         assert_eq!(running.stop_well().stored, sent + 50);
     });
 }
+
+#[test]
+fn quiet_peer_is_served_among_busy_ones() {
+    within_limit(|| {
+        let running = Running::tcp(ListenerOptions::default(), Memory::new());
+        let sink = running.sink.clone();
+        let stop = std::sync::Arc::new(raddle::Event::new());
+        let busy: Vec<_> = (0..4)
+            .map(|_| {
+                let (mut peer, stop) = (running.connect(), stop.clone());
+                let text = "busy\n".repeat(1000);
+                Thread::spawn(move || while !stop.is_set() && peer.write_all(text.as_bytes()).is_ok() {})
+            })
+            .collect();
+        until(|| running.received() > 1000);
+        let mut quiet = running.connect();
+        quiet.write_all(b"quiet\n").unwrap();
+        let name = quiet.local_addr().unwrap().to_string();
+        until(|| sink.lines.lock().iter().any(|line| line.peer == name));
+        stop.set();
+        for sender in busy {
+            sender.join().unwrap();
+        }
+        drop(quiet);
+        running.stop_well();
+    });
+}
