@@ -10,7 +10,7 @@ use raddle_ingest::{
     Account, Books, Listener, ListenerKind, ListenerOptions, Pipeline, PipelineOptions, Server,
     ServerOptions, UnstoredFile, WhenFull, raise_descriptor_limit,
 };
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::books::{Counted, Reporter};
 use super::control::{Control, LEFT};
@@ -83,7 +83,7 @@ impl Program {
         let base = sink::unstored_base(settings);
         sink::import_unstored(&base, &mut *sink, &books, &is_stopping);
         let pulse = Pulse::default();
-        let sink = Box::new(Watched { sink, pulse: pulse.clone() });
+        let sink = Box::new(Watched::new(sink, pulse.clone()));
         let unstored = Box::new(UnstoredFile::beside(&base, &books));
         let pipeline = Pipeline::start(sink, unstored, books.clone(), &pipeline_options(settings))?;
         let server = match Server::start(listeners, pipeline.intake().clone(), &server_options(settings)) {
@@ -111,9 +111,15 @@ impl Program {
             live,
         };
         report.start(done.clone())?;
-        for (name, kind, address) in server.addresses() {
-            let name = if *name == *kind.to_string() { String::new() } else { format!(" \"{name}\"") };
-            announce(&format!("listening on {address}, {kind}{name}"), Map::new());
+        for (source, kind, address) in server.addresses() {
+            let name = if *source == *kind.to_string() { String::new() } else { format!(" \"{source}\"") };
+            let fields = [
+                ("address", address.to_string()),
+                ("kind", kind.to_string()),
+                ("source", source.to_string()),
+            ];
+            let fields = fields.map(|(key, value)| (key.to_owned(), Value::from(value)));
+            announce(&format!("listening on {address}, {kind}{name}"), Map::from_iter(fields));
         }
         announce(&format!("storing in {}", place(&settings.sink)), Map::new());
         service::ready();

@@ -60,8 +60,35 @@ impl Pulse {
 
 /// A sink whose calls are counted. The writer calls it at least about every second, also when it is idle and when the database fails.
 pub(crate) struct Watched {
-    pub(crate) sink: Box<dyn Sink>,
-    pub(crate) pulse: Pulse,
+    sink: Box<dyn Sink>,
+    pulse: Pulse,
+    failures: Failures,
+}
+
+/// The last failure of the maintenance, and when it was reported.
+#[derive(Debug, Default)]
+struct Failures {
+    last: Option<(String, Instant)>,
+}
+
+impl Failures {
+    /// How long the same failure is not reported again.
+    const QUIET: Duration = Duration::from_mins(1);
+
+    fn is_news(&mut self, reason: &str, now: Instant) -> bool {
+        let known = |(last, at): &(String, Instant)| last == reason && now - *at < Self::QUIET;
+        let news = !self.last.as_ref().is_some_and(known);
+        if news {
+            self.last = Some((reason.to_owned(), now));
+        }
+        news
+    }
+}
+
+impl Watched {
+    pub(crate) fn new(sink: Box<dyn Sink>, pulse: Pulse) -> Self {
+        Self { sink, pulse, failures: Failures::default() }
+    }
 }
 
 impl Sink for Watched {
@@ -74,7 +101,12 @@ impl Sink for Watched {
     fn maintain(&mut self) -> Result<(), StoreError> {
         let outcome = self.sink.maintain();
         self.pulse.beat();
-        outcome
+        let Err(error) = outcome else {
+            self.failures.last = None;
+            return Ok(());
+        };
+        // The writer logs it, and it may be the same every second.
+        if self.failures.is_news(&error.to_string(), raddle::time::now()) { Err(error) } else { Ok(()) }
     }
 
     fn close(self: Box<Self>) -> Result<(), StoreError> {
@@ -134,6 +166,17 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failure_that_lasts_is_reported_once_a_minute() {
+        let (mut failures, begin) = (Failures::default(), raddle::time::now());
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        assert!(failures.is_news("deleted", at(0)));
+        assert!((1..60).all(|second| !failures.is_news("deleted", at(second))));
+        assert!(failures.is_news("full", at(59)));
+        assert!(failures.is_news("deleted", at(60)));
+        assert!(failures.is_news("deleted", at(120)));
+    }
 
     #[test]
     fn stuck_writer_ends_the_reports() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use raddle::time;
 use raddle_ingest::{Books, Retention, Sink, SqliteOptions, SqliteSink, UnstoredFile, import};
 
+use super::service;
 use crate::failure::Failure;
 use crate::settings::{Settings, SinkSettings, SqliteSettings};
 
@@ -42,6 +43,7 @@ fn open_sqlite(
     let opened = SqliteSink::open_while(&settings.path, books, &options, |error| {
         if reminders.is_due(time::now()) {
             log::warn!("{error}: waiting");
+            service::status(&format!("{error}: waiting"));
         }
         !is_stopping()
     });
@@ -59,12 +61,10 @@ fn open_postgres(
     schema: &str,
     books: &Books,
 ) -> Result<Option<Box<dyn Sink>>, Failure> {
-    let options = raddle_ingest::PostgresOptions {
-        url: url.to_owned(),
-        connections,
-        schema: schema.to_owned(),
-        ..Default::default()
-    };
+    let mut options = raddle_ingest::PostgresOptions::default();
+    url.clone_into(&mut options.url);
+    schema.clone_into(&mut options.schema);
+    options.connections = connections;
     let sink = raddle_ingest::PostgresSink::connect(&options, books.clone())?;
     Ok(Some(Box::new(sink)))
 }

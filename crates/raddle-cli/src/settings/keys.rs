@@ -267,7 +267,7 @@ pub(crate) const KEYS: &[Key] = &[
         "path",
         Form::Text,
         "messages.db, unless messages go to PostgreSQL",
-        "The SQLite database. It is created if it is missing, and extended otherwise.",
+        "The SQLite database. It is created if it is missing, and extended otherwise. A relative path begins at the working directory.",
     )),
     restart(optional(
         "sqlite",

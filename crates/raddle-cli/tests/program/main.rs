@@ -2,6 +2,8 @@
 
 mod command_line;
 mod operating;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod questions;
 mod reloading;
 mod service;

@@ -257,6 +257,55 @@ fn database_is_not_readable_by_everyone() {
 }
 
 #[test]
+fn full_queue_sheds_on_request_and_says_so() {
+    within_limit(|| {
+        let scratch = Scratch::new("shed");
+        let mut ingest = start(&scratch, "--when-full shed --queue 10 --batch 10");
+        let lock = Connection::open(scratch.path("messages.db")).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        ingest.send(b"first\n");
+        ingest.read_error_until("cannot store messages: ");
+        for _ in 0..30 {
+            ingest.send(b"more\n");
+        }
+        lock.execute_batch("COMMIT").unwrap();
+        let ended = ingest.stop();
+        assert_eq!(ended.status, Some(3), "{ended:?}");
+        let account = ended.account();
+        assert_eq!(account("received"), 31, "{ended:?}");
+        assert_eq!(account("stored") + account("shed"), 31, "{ended:?}");
+        assert!(account("shed") >= 20, "{ended:?}");
+    });
+}
+
+#[test]
+fn full_queue_is_answered_with_503_over_http() {
+    within_limit(|| {
+        let scratch = Scratch::new("http-full");
+        let mut ingest = start(&scratch, "--queue 10 --batch 10");
+        let lock = Connection::open(scratch.path("messages.db")).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        ingest.send(b"first\n");
+        ingest.read_error_until("cannot store messages: ");
+        ingest.send(&b"more\n".repeat(10));
+        let request = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\nContent-Length: 4\r\n\r\n\"a\"\n";
+        let reply = String::from_utf8(exchange(&ingest, request.as_bytes())).unwrap();
+        assert!(
+            reply.starts_with("HTTP/1.1 503 ") && reply.to_lowercase().contains("\r\nretry-after: "),
+            "{reply}"
+        );
+        lock.execute_batch("COMMIT").unwrap();
+        let ended = ingest.stop();
+        // Its sender was told, and keeps the message.
+        assert_eq!(
+            (ended.status, ended.last_line()),
+            (Some(0), "received 12 = stored 11 + rejected 0 + shed 1"),
+            "{ended:?}"
+        );
+    });
+}
+
+#[test]
 fn silent_peer_does_not_delay_the_stop() {
     within_limit(|| {
         let scratch = Scratch::new("silent");

@@ -122,6 +122,26 @@ fn new_listener_is_served_and_a_removed_one_keeps_its_connections() {
 }
 
 #[test]
+fn log_and_status_follow_the_settings() {
+    within_limit(|| {
+        let scratch = Scratch::new("reload-log");
+        let listen = "[[listen]]\naddress = \"127.0.0.1:0\"\n[status]\n";
+        let mut ingest = start(&scratch, &format!("{listen}interval = \"0\"\n"));
+        let settings = format!("{listen}interval = \"50ms\"\n[log]\nformat = \"json\"\n");
+        reload(&scratch, &mut ingest, &settings, "are in effect");
+        let line = ingest.read_error_until("received 0 = stored 0 + rejected 0; stored 0 per second");
+        assert!(line.starts_with('{'), "{line}");
+        let quiet = format!("{listen}interval = \"50ms\"\n[log]\nlevel = \"error\"\n");
+        std::fs::write(scratch.path("s.toml"), quiet).unwrap();
+        ingest.signal("HUP");
+        // Text again, and neither the reload nor the stop is an error. The signals are carried out in order.
+        ingest.signal("TERM");
+        let ended = ingest.end();
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+    });
+}
+
+#[test]
 fn token_is_read_again() {
     within_limit(|| {
         let scratch = Scratch::new("reload-token");
