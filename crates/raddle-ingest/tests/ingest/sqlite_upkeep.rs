@@ -197,3 +197,26 @@ fn old_messages_are_deleted_by_size_and_the_file_shrinks() {
     Box::new(second).close().unwrap();
     assert!(size() < 40 << 20, "{}", size());
 }
+
+#[test]
+fn log_stays_small_while_nothing_can_be_deleted() {
+    let scratch = Scratch::new("upkeep-undeletable");
+    let path = scratch.path("messages.db");
+    let books = Books::new();
+    let source = books.open("tcp");
+    let retention = Retention { age: None, bytes: Some(1) };
+    let options = SqliteOptions { retention, log_limit: 8 << 20, ..SqliteOptions::default() };
+    let mut sink = SqliteSink::open(&path, &books, &options).unwrap();
+    open(&path)
+        .execute_batch("CREATE TRIGGER t BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'keep it'); END")
+        .unwrap();
+    let mut errors = Vec::new();
+    for _ in 0..20 {
+        sink.store(&large(source)).unwrap();
+        errors.extend(sink.maintain().err().map(|error| error.to_string()));
+    }
+    assert_eq!(errors[0], "cannot delete old messages: keep it");
+    assert!(log_size(&path) <= 8 << 20, "{}", log_size(&path));
+    Box::new(sink).close().unwrap();
+    assert_eq!(number(&path, "SELECT count(*) FROM messages"), 20_000);
+}

@@ -127,6 +127,8 @@ fn prepare(db: &mut Connection, opening: Opening) -> Result<(), Why> {
     // Commits survive a power failure. The second pragma only has an effect on macOS.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "fullfsync", true)?;
+    // What a savepoint needs to undo a trigger is not written to a temporary file for each message.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     // The sink decides when to copy the log into the database.
     db.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     if opening.purpose == Purpose::Ingest {

@@ -11,7 +11,7 @@
 //!
 //! A message that the table `rejected` refuses, too, is written to a file beside the database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::ffi::SQLITE_ERROR;
@@ -55,16 +55,21 @@ const SET_LAST: &str = "
 #[derive(Debug)]
 pub(crate) struct Names {
     books: Books,
-    known: HashMap<SourceId, Arc<str>>,
+    /// There are few.
+    known: Vec<(SourceId, Arc<str>)>,
 }
 
 impl Names {
     pub(crate) fn new(books: Books) -> Self {
-        Self { books, known: HashMap::new() }
+        Self { books, known: Vec::new() }
     }
 
     pub(crate) fn get(&mut self, source: SourceId) -> &str {
-        self.known.entry(source).or_insert_with(|| self.books.name(source))
+        let index = self.known.iter().position(|(known, _)| *known == source).unwrap_or_else(|| {
+            self.known.push((source, self.books.name(source)));
+            self.known.len() - 1
+        });
+        &self.known[index].1
     }
 }
 

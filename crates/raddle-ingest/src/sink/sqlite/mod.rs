@@ -1,7 +1,7 @@
 //! A sink that stores messages in an SQLite database.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raddle::{thread, time};
 use rusqlite::Connection;
@@ -30,6 +30,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How often a wait for the database is logged.
 const REMINDER: Duration = Duration::from_secs(10);
+
+/// How often a lasting failure of the maintenance is reported.
+const MAINTENANCE_REMINDER: Duration = Duration::from_secs(10);
 
 /// The options of a [`SqliteSink`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +76,8 @@ pub struct SqliteSink {
     aside: Aside,
     checkpoints: Checkpoints,
     sweeper: Sweeper,
+    /// When a failure of the maintenance was last reported.
+    reported: Option<Instant>,
 }
 
 impl SqliteSink {
@@ -148,6 +153,7 @@ impl SqliteSink {
             aside: Aside::new(path, options.mode.unwrap_or(0o640)),
             checkpoints: Checkpoints::new(path, options.log_limit),
             sweeper: Sweeper::new(options.retention),
+            reported: None,
         })
     }
 
@@ -174,8 +180,17 @@ impl Sink for SqliteSink {
 
     fn maintain(&mut self) -> Result<(), StoreError> {
         self.check_files()?;
-        self.sweeper.sweep(&mut self.db)?;
-        self.checkpoints.run(&self.db)
+        // The log is kept small even if nothing can be deleted.
+        let swept = self.sweeper.sweep(&mut self.db);
+        let outcome = self.checkpoints.run(&self.db).and(swept);
+        // This happens after each batch: a lasting failure is reported at times.
+        let Err(error) = outcome else { return Ok(()) };
+        let now = time::now();
+        if self.reported.is_some_and(|reported| now - reported < MAINTENANCE_REMINDER) {
+            return Ok(());
+        }
+        self.reported = Some(now);
+        Err(error)
     }
 
     fn close(mut self: Box<Self>) -> Result<(), StoreError> {
