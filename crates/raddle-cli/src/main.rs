@@ -6,7 +6,6 @@ mod demo;
 mod failure;
 mod ingest;
 mod output;
-mod progress;
 mod send;
 mod settings;
 mod signals;

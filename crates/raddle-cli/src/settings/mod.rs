@@ -8,5 +8,5 @@ pub(crate) mod keys;
 mod resolve;
 
 pub(crate) use resolve::{
-    FromFlags, Kind, ListenSettings, Resolved, Settings, SinkSettings, SqliteSettings, resolve, unstored_path,
+    FromFlags, Kind, ListenSettings, Resolved, Settings, SinkSettings, SqliteSettings, resolve,
 };
