@@ -25,7 +25,7 @@ pub(crate) struct Probes {
     metrics: Metrics,
 }
 
-/// What a request asks for.
+/// The subject of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Probe {
     Index,

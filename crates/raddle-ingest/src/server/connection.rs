@@ -111,8 +111,8 @@ pub(super) struct Connection {
     /// Bytes that are counted in the total.
     held: usize,
     pub(super) drain: Option<Drain>,
-    /// The protocol has been told that the program is stopping.
-    leaving: bool,
+    /// The stop was announced to the protocol.
+    announced: bool,
 }
 
 impl Connection {
@@ -150,7 +150,7 @@ impl Connection {
             closed_at: None,
             held: 0,
             drain: None,
-            leaving: false,
+            announced: false,
         }
     }
 
@@ -218,7 +218,7 @@ impl Connection {
             let limit = if work.scarce { SCARCE_BYTES } else { READ_BYTES.min(budget) };
             budget = budget.saturating_sub(self.read(work, limit).max(1));
             self.admit(work);
-            self.leave_off(work);
+            self.announce_stop(work);
         }
         self.write(work);
     }
@@ -443,13 +443,13 @@ impl Connection {
         }
         self.drain = Some(Drain::begin(&self.socket));
         self.readable = true;
-        self.leave_off(work);
+        self.announce_stop(work);
     }
 
-    /// Lets the protocol take its leave, once it has got what the operating system had buffered at the stop.
-    fn leave_off(&mut self, work: &mut Work<'_>) {
+    /// Announces the stop to the protocol, once it has got what the operating system had buffered at the stop.
+    fn announce_stop(&mut self, work: &mut Work<'_>) {
         let is_due = self.drain.as_ref().is_some_and(|drain| !drain.is_owed());
-        if self.phase == Phase::Open && is_due && !std::mem::replace(&mut self.leaving, true) {
+        if self.phase == Phase::Open && is_due && !std::mem::replace(&mut self.announced, true) {
             self.call(work.acknowledge, |protocol, io| protocol.drain(io));
             self.admit(work);
             self.write(work);

@@ -164,7 +164,7 @@ pub fn program(name: &str) -> Option<PathBuf> {
     folders.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     let found = folders.into_iter().map(|folder| folder.join(name)).find(|path| path.exists());
     if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "{name} is not installed");
+        assert!(std::env::var_os("CI").is_none(), "{name} is not installed: run .ci/peers");
         eprintln!("skipped: {name} is not installed");
     }
     found

@@ -15,7 +15,7 @@ const MAX_HEADERS: usize = 64;
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a str,
     pub(crate) target: &'a str,
-    /// The client speaks HTTP/1.0.
+    /// The client uses HTTP/1.0.
     pub(crate) old: bool,
     headers: Vec<(&'a str, &'a [u8])>,
 }

@@ -62,7 +62,7 @@ impl Responses {
 pub(crate) struct Style {
     /// The request had the method HEAD: the body is omitted.
     pub(crate) head: bool,
-    /// The client speaks HTTP/1.0.
+    /// The client uses HTTP/1.0.
     pub(crate) old: bool,
     /// The connection ends with this response.
     pub(crate) close: bool,

@@ -357,7 +357,7 @@ fn expectation_is_answered_before_the_body() {
     assert_eq!(wire.written(), "");
     wire.commit();
     assert_eq!(answers(&wire.written()).iter().map(|it| it.status).collect::<Vec<_>>(), [200, 100]);
-    // The whole request is there: nobody waits for it.
+    // The whole request is there: no client waits.
     let (answer, _) = exchange(&request);
     assert_eq!(answer.status, 200);
     // A refused body is not awaited.
