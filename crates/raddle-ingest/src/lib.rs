@@ -1,54 +1,66 @@
-//! A TCP to SQLite ingester: a bounded queue absorbs bursts of messages, a writer stores them in batches, an event stops
-//! the pipeline, and the final account covers every message.
+//! From the network into a database: a bounded queue absorbs bursts of messages, a writer stores them in batches, and the books account for
+//! every message.
 //!
 //! ```text
-//!                 put_many                get_many
-//!   TcpSource  ─────────────▶   Queue   ────────────▶  writer  ─────▶  SqliteSink
-//!   a thread per connection  (bounded)                a transaction per batch
-//!
-//!   stop.set():  1. the source reads what has arrived   2. the queue is drained   3. the sink is closed
+//!   lines, octet counts ──┐            try_put                get               store
+//!   RELP, HTTP            ├─ Server ───────────▶  queue  ──────────▶  writer ──────────▶  SqliteSink
+//!   UDP datagrams ────────┘    ▲        (bounded in messages          │ batches           PostgresSink
+//!                              │             and bytes)               │
+//!                              └──────────── settlements ◀────────────┘
+//!                                       acknowledged after the commit
 //! ```
 //!
-//! A [`Source`] receives messages, a [`Sink`] stores them, and a [`Pipeline`] connects the two. If the sink is too slow, the
-//! queue fills and exerts backpressure on the source and its peers: no message is dropped. A message that is not valid text
-//! is stored as bytes, with the reason.
+//! A [`Server`] turns the bytes of its connections into [`Parcel`]s and puts them into the [`Intake`] of a [`Pipeline`], whose writer stores
+//! batches in a [`Sink`]. If the sink is too slow, the queue fills and the peers are slowed down, or the newest messages are refused and
+//! counted, as [`WhenFull`] says. What is not valid text is stored as rejected, with the reason.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use std::sync::atomic::AtomicU64;
-//! use raddle::Event;
-//! use raddle_ingest::old::{Burst, Pipeline, PipelineOptions, SqliteSink, TcpOptions, TcpSource, verify};
+//! use std::time::Duration;
+//! use raddle_ingest::{
+//!     Books, Listener, ListenerKind, Pipeline, PipelineOptions, SendOptions, SendProgress, SendProtocol, Server,
+//!     ServerOptions, SqliteOptions, SqliteSink, UnstoredFile, send,
+//! };
 //!
 //! # let directory = std::env::temp_dir().join(format!("raddle-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&directory)?;
 //! # let path = directory.join("messages.db");
-//! let source = TcpSource::bind("127.0.0.1:0", TcpOptions::default())?;
-//! let address = source.address();
-//! let stop = Arc::new(Event::new());
-//! let pipeline = Pipeline::start(source, SqliteSink::open(&path)?, &PipelineOptions::default(), stop.clone())?;
+//! let books = Books::new();
+//! let sink = SqliteSink::open(&path, &books, &SqliteOptions::default())?;
+//! let unstored = UnstoredFile::beside(&path, &books);
+//! let pipeline = Pipeline::start(Box::new(sink), Box::new(unstored), books, &PipelineOptions::default())?;
+//! let listener = Listener::new("tcp", ListenerKind::Tcp, "127.0.0.1:0".parse()?);
+//! let server = Server::start(vec![listener], pipeline.intake().clone(), &ServerOptions::default())?;
 //!
-//! let burst = Burst { messages: 1000, connections: 4, ..Burst::default() };
-//! burst.send(address, &Arc::new(AtomicU64::new(0)))?;
+//! // A sender that numbers its messages, and is acknowledged after the commit.
+//! let address = server.addresses()[0].2.to_string();
+//! let options = SendOptions { protocol: SendProtocol::Http, messages: 1000, ..SendOptions::default() };
+//! send(&options, &address, &Arc::new(SendProgress::default()))?;
+//! assert_eq!(pipeline.account().stored, 1000);
 //!
-//! stop.set();
-//! let outcome = pipeline.finish();
+//! // The stop: 1. what has arrived is read, 2. the queue is drained, 3. the last replies are sent.
+//! let drained = server.drain(Duration::from_secs(10));
+//! let outcome = pipeline.finish(Duration::from_secs(10));
+//! let finished = server.finish(Duration::from_secs(1));
+//! assert_eq!((drained.cut_off, finished.unwritten), (0, 0));
 //! assert_eq!(outcome.account.to_string(), "received 1000 = stored 1000 + rejected 0");
-//! verify(&path, &burst)?;
 //! # std::fs::remove_dir_all(&directory)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Guarantees
-//! - A message counted as stored is on disk: its transaction was committed with `synchronous = FULL`.
-//! - A stop loses no received message: `received = stored + rejected`. If the database keeps failing, the remaining messages
-//!   are written to a file and counted as unstored.
-//! - A crash or `kill -9` leaves a valid database of whole messages. Messages in the queue and in the buffers of the operating
-//!   system are lost, and peers cannot know which: messages over TCP are not acknowledged.
+//! - At any moment, for each source and in total: received = stored + rejected + duplicate + shed + unstored + queued + in flight.
+//! - What is acknowledged (RELP, HTTP) was committed before, and survives a crash, `kill -9` and, with SQLite, a power failure. A message may
+//!   be stored twice if its sender sends it again.
+//! - Senders over HTTP that number their messages get each stored exactly once: the last number is updated in the transaction of the rows.
+//! - Over plain TCP, what was read is not lost by a stop, a failing database or a full disk: what the sink does not store until the end is
+//!   written to a file, which [`import`] stores later. A crash loses what was read and not stored, and the sender cannot know.
+//! - A message that the database refuses is stored as rejected, and its neighbours are stored.
 //!
-//! Unix only: sockets are polled together with the stop event.
+//! The pipeline is explored under every schedule by [raddle-explore](https://docs.rs/raddle-explore): see `tests/ingest/explored.rs`.
+//!
+//! Unix only.
 #![forbid(unsafe_code)]
-
-pub mod old;
 
 mod books;
 mod intake;

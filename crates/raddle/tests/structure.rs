@@ -72,7 +72,7 @@ const DEPENDENCIES: &[(&str, &[(&str, &str)])] = &[
             ("proptest", "tests of the protocols on random bytes"),
             ("raddle-explore", "tests of the pipeline under every schedule"),
             ("rusqlite", "the database"),
-            ("rustix", "polls sockets together with the stop event"),
+            ("rustix", "bytes that wait in sockets; the polls of senders"),
             ("serde", "settings and messages as JSON"),
             ("serde_json", "messages as JSON"),
             ("socket2", "options of sockets"),

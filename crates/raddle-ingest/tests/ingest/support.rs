@@ -1,19 +1,11 @@
 //! What the tests share.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
-use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use raddle::Thread;
 use raddle::thread::{self, JoinError, JoinTimeoutError};
-use raddle::{Event, Thread};
-use raddle_ingest::old::{
-    Account, Arrival, Burst, Content, Outcome, Pipeline, PipelineOptions, Rejected, SendError, Sink,
-    SqliteSink, TcpOptions, TcpSource,
-};
 use rusqlite::Connection;
 
 /// Longer than any scenario takes, even on a busy machine.
@@ -76,62 +68,6 @@ impl Drop for Scratch {
     }
 }
 
-/// A pipeline from a free port of this machine.
-pub struct Running {
-    pub address: SocketAddr,
-    pub stop: Arc<Event>,
-    pub pipeline: Pipeline,
-}
-
-impl Running {
-    pub fn new(tcp: TcpOptions, sink: impl Sink, options: &PipelineOptions) -> Self {
-        let source = TcpSource::bind("127.0.0.1:0", tcp).expect("a free port");
-        let address = source.address();
-        let stop = Arc::new(Event::new());
-        let pipeline = Pipeline::start(source, sink, options, stop.clone()).expect("threads");
-        Self { address, stop, pipeline }
-    }
-
-    /// Into a file, with the usual options.
-    pub fn into_file(path: &Path) -> Self {
-        Self::new(
-            TcpOptions::default(),
-            SqliteSink::open(path).expect("a database"),
-            &PipelineOptions::default(),
-        )
-    }
-
-    pub fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).expect("a connection")
-    }
-
-    /// Sends bytes over a connection of their own, and closes it.
-    pub fn send(&self, bytes: &[u8]) {
-        self.connect().write_all(bytes).expect("sent");
-    }
-
-    pub fn received(&self) -> u64 {
-        self.pipeline.progress().account.received
-    }
-
-    pub fn stop(self) -> Outcome {
-        self.stop.set();
-        self.pipeline.finish()
-    }
-
-    /// Stops it; all must be well.
-    #[track_caller]
-    pub fn stop_well(self) -> Account {
-        let outcome = self.stop();
-        assert!(outcome.is_good(), "{outcome:?}");
-        outcome.account
-    }
-}
-
-pub fn send(burst: &Burst, address: SocketAddr) -> Result<(), SendError> {
-    burst.send(address, &Arc::new(AtomicU64::new(0)))
-}
-
 /// The texts stored in the file, in the order of their ids.
 pub fn texts(path: &Path) -> Vec<String> {
     column(path, "SELECT text FROM messages ORDER BY id")
@@ -161,16 +97,4 @@ fn column(path: &Path, sql: &str) -> Vec<String> {
 
 pub fn open(path: &Path) -> Connection {
     Connection::open(path).expect("a database")
-}
-
-/// The texts among `contents`; the others must be none.
-pub fn all_texts(arrivals: &[Arrival]) -> Vec<&str> {
-    arrivals.iter().map(|arrival| text_of(&arrival.content)).collect()
-}
-
-fn text_of(content: &Content) -> &str {
-    match content {
-        Ok(text) => text,
-        Err(Rejected { reason, .. }) => panic!("rejected: {reason}"),
-    }
 }
