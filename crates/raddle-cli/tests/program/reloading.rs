@@ -122,6 +122,35 @@ fn new_listener_is_served_and_a_removed_one_keeps_its_connections() {
 }
 
 #[test]
+fn limits_follow_the_settings() {
+    within_limit(|| {
+        let scratch = Scratch::new("reload-limits");
+        let listen = "[[listen]]\naddress = \"127.0.0.1:0\"\n";
+        let mut ingest = start(&scratch, listen);
+        let lock = rusqlite::Connection::open(scratch.path("messages.db")).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        ingest.send(b"first\n");
+        ingest.read_error_until("cannot store messages: ");
+        let settings =
+            format!("{listen}[queue]\nmessages = 5\nwhen_full = \"shed\"\n[limits]\nper_peer = 2\n");
+        reload(&scratch, &mut ingest, &settings, "are in effect");
+        for _ in 0..10 {
+            ingest.send(b"more\n");
+        }
+        let peers: Vec<TcpStream> = (0..4).map(|_| ingest.connect()).collect();
+        ingest.read_error_until("which is the limit for one peer");
+        drop(peers);
+        lock.execute_batch("COMMIT").unwrap();
+        let ended = ingest.stop();
+        assert_eq!(
+            (ended.status, ended.last_line()),
+            (Some(3), "received 11 = stored 6 + rejected 0 + shed 5"),
+            "{ended:?}"
+        );
+    });
+}
+
+#[test]
 fn log_and_status_follow_the_settings() {
     within_limit(|| {
         let scratch = Scratch::new("reload-log");
