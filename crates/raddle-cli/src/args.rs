@@ -9,10 +9,11 @@ use crate::ingest::args::IngestArgs;
 use crate::output::print_line;
 use crate::send::SendArgs;
 
-/// Stores messages from TCP connections in an SQLite database, and accounts for each.
+/// Receives messages from a network, stores them in a database, and accounts for each.
 ///
-/// A bounded queue absorbs bursts, and a writer stores the messages in batches. On
-/// a stop, everything received is stored before the program terminates.
+/// Syslog over TCP and UDP, RELP and HTTP; SQLite and PostgreSQL. A bounded queue
+/// absorbs bursts, and a writer stores the messages in batches. On a stop, everything
+/// received is stored before the program terminates.
 #[derive(Debug, Parser)]
 #[command(
     name = "raddle",
@@ -21,7 +22,8 @@ use crate::send::SendArgs;
     after_help = "Try:
   raddle demo                                       everything in one command
   raddle ingest --database messages.db              in one terminal, and in another
-  raddle send --to 127.0.0.1:5140 --messages 1000   or: echo hello | nc -N 127.0.0.1 5140"
+  raddle send --to 127.0.0.1:5140 --messages 1000   or: echo hello | nc -N 127.0.0.1 5140
+  raddle ingest query                               shows what has been stored"
 )]
 struct Raddle {
     #[command(subcommand)]

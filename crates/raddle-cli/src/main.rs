@@ -1,4 +1,4 @@
-//! The program `raddle`: stores messages from TCP connections in a database, sends test bursts, and demonstrates both.
+//! The program `raddle`: stores messages from a network in a database, sends test bursts, and demonstrates both.
 #![forbid(unsafe_code)]
 
 mod args;

@@ -92,7 +92,6 @@ const DEPENDENCIES: &[(&str, &[(&str, &str)])] = &[
             ("log", "the level of the warnings"),
             ("rusqlite", "queries of the database"),
             ("sd-notify", "readiness and watchdog of systemd"),
-            ("serde", "the settings file"),
             ("serde_json", "logs as JSON"),
             ("signal-hook", "SIGINT, SIGTERM and SIGHUP"),
             ("toml", "the settings file"),

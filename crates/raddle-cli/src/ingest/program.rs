@@ -82,6 +82,10 @@ impl Program {
         let Some(mut sink) = sink::open(&settings.sink, &books, &is_stopping)? else { return Ok(None) };
         let base = sink::unstored_base(settings);
         sink::import_unstored(&base, &mut *sink, &books, &is_stopping);
+        if control.is_stopping() {
+            sink.close()?;
+            return Ok(None);
+        }
         let pulse = Pulse::default();
         let sink = Box::new(Watched::new(sink, pulse.clone()));
         let unstored = Box::new(UnstoredFile::beside(&base, &books));
