@@ -335,10 +335,15 @@ impl Connection {
 
     /// Closes the connection for a reason that is logged, though not for each of many. What was read is kept.
     pub(super) fn expel(&mut self, why: &str, work: &mut Work<'_>) {
-        if let Some(more) = work.shared.expulsions.lock().due(time::now()) {
+        self.complain(why, work.shared);
+        self.break_off(work);
+    }
+
+    /// Logs why the connection is closed, unless another such line was logged just before.
+    fn complain(&self, why: &str, shared: &Shared) {
+        if let Some(more) = shared.expulsions.lock().due(time::now()) {
             log::warn!("{}: closed: {why}{more}", self.peer);
         }
-        self.break_off(work);
     }
 
     /// Calls the protocol, and keeps what it produces.
@@ -399,9 +404,7 @@ impl Connection {
                 match intake.try_put(parcel) {
                     Ok(()) => continue,
                     Err(error) if error.is_closed() => {
-                        if !self.broken {
-                            log::warn!("{}: closed, since the writer has terminated", self.peer);
-                        }
+                        self.complain("the writer has terminated", work.shared);
                         (self.phase, self.broken, self.readable) = (Phase::Ending, true, false);
                         self.pending.clear();
                         return;

@@ -310,3 +310,66 @@ fn peers_that_wait_for_room_need_bounded_memory() {
         assert_eq!(running.stop_well().stored, 200 * each as u64);
     });
 }
+
+/// The number of threads whose names begin so, and their processor time in hundredths of a second.
+fn threads_and_ticks(name: &str) -> (u64, u64) {
+    let (mut threads, mut ticks) = (0, 0);
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+        let Some((begin, rest)) = stat.rsplit_once(") ") else { continue };
+        if begin.contains(&format!("({name}")) {
+            let columns: Vec<&str> = rest.split_ascii_whitespace().collect();
+            ticks += columns[11].parse::<u64>().unwrap() + columns[12].parse::<u64>().unwrap();
+            threads += 1;
+        }
+    }
+    (threads, ticks)
+}
+
+#[test]
+fn waiting_connections_need_no_processor_time() {
+    if !alone("waiting_connections_need_no_processor_time", "") {
+        return;
+    }
+    within_limit(|| {
+        let mut pipeline = PipelineOptions::default();
+        pipeline.queue = Limits { messages: 100, bytes: 1 << 20 };
+        let listeners = [ListenerKind::Tcp, ListenerKind::Udp].map(|kind| {
+            let options = ListenerOptions { receive_buffer: 4096, ..ListenerOptions::default() };
+            Listener::new(&kind.to_string(), kind, any_port()).options(options)
+        });
+        let sink = Memory::new();
+        sink.block();
+        let running = Running::new(listeners.into(), &ServerOptions::default(), &pipeline, sink.clone());
+        // Some are idle, some wait for room, some for a reply, and one of those has closed its side.
+        let idle: Vec<TcpStream> = (0..20).map(|_| running.connect()).collect();
+        let mut clients: Vec<TcpStream> = (0..5).map(|_| running.connect()).collect();
+        for client in &mut clients {
+            client
+                .write_all(
+                    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nx\n",
+                )
+                .unwrap();
+        }
+        until(|| running.received() == 5);
+        clients[0].shutdown(std::net::Shutdown::Write).unwrap();
+        let mut busy: Vec<TcpStream> = (0..5).map(|_| running.connect()).collect();
+        let datagrams = std::net::UdpSocket::bind(any_port()).unwrap();
+        let to = running.server.addresses()[1].2;
+        while running.server.counters().counts().waiting < 6 {
+            for peer in &mut busy {
+                peer.write_all("x\n".repeat(30).as_bytes()).unwrap();
+            }
+            datagrams.send_to(b"x", to).unwrap();
+            raddle::thread::sleep(Duration::from_millis(1));
+        }
+        let (threads, before) = threads_and_ticks("server ");
+        assert_eq!(threads, 1);
+        raddle::thread::sleep(Duration::from_millis(500));
+        let used = threads_and_ticks("server ").1 - before;
+        assert!(used <= 5, "{used} hundredths of a second of half a second");
+        sink.unblock();
+        drop((idle, clients, busy));
+        running.stop_well();
+    });
+}
