@@ -148,6 +148,8 @@ pub(crate) struct Aside {
     lines: Vec<u8>,
     /// The file and its length before the lines were appended, until the commit.
     open: Option<(File, u64)>,
+    /// Whether it has been logged that there are such messages.
+    is_logged: bool,
 }
 
 impl Aside {
@@ -155,7 +157,7 @@ impl Aside {
         let database = absolute(database);
         let mut path = database.as_os_str().to_owned();
         path.push(".refused");
-        Self { database, path: path.into(), mode, lines: Vec::new(), open: None }
+        Self { database, path: path.into(), mode, lines: Vec::new(), open: None, is_logged: false }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -189,7 +191,12 @@ impl Aside {
 
     /// Keeps what was written: the transaction has been committed.
     pub(crate) fn keep(&mut self) {
-        self.open = None;
+        if self.open.take().is_some() && !std::mem::replace(&mut self.is_logged, true) {
+            log::warn!(
+                "the table `rejected` refuses messages, which are kept in {}: import it once the table accepts them",
+                self.path.display()
+            );
+        }
     }
 
     /// Removes what was written: the transaction has failed.

@@ -389,3 +389,31 @@ fn empty_files_and_unusual_names_are_accepted() {
         assert_eq!(texts(&scratch.path(name)), ["one"], "{name}");
     }
 }
+
+#[test]
+fn log_whose_database_is_missing_is_not_deleted() {
+    let scratch = Scratch::new("file-orphan");
+    let path = scratch.path("messages.db");
+    let log = scratch.path("messages.db-wal");
+    let books = Books::new();
+    let source = books.open("tcp");
+    let mut sink = SqliteSink::open(&path, &books, &SqliteOptions::default()).unwrap();
+    sink.store(&Batch::new(vec![parcel(source, &["in the log"])])).unwrap();
+    // As after a crash, and then somebody has moved the database, but not its log.
+    let saved = (std::fs::read(&path).unwrap(), std::fs::read(&log).unwrap());
+    Box::new(sink).close().unwrap();
+    std::fs::write(&log, &saved.1).unwrap();
+    for database in [None, Some("")] {
+        let _ = std::fs::remove_file(&path);
+        if let Some(content) = database {
+            std::fs::write(&path, content).unwrap();
+        }
+        for error in refused(&path) {
+            assert!(error.contains("messages.db-wal has messages that belong to it"), "{error}");
+        }
+        assert!(std::fs::read(&log).unwrap() == saved.1, "the log has changed");
+    }
+    std::fs::write(&path, &saved.0).unwrap();
+    drop(open_sink(&path).unwrap());
+    assert_eq!(texts(&path), ["in the log"]);
+}

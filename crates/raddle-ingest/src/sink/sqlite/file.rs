@@ -49,6 +49,16 @@ pub(crate) fn open(path: &Path, opening: Opening) -> Result<(Connection, Files),
 ///
 /// An existing file is not opened: closing it would release the locks of every other connection in this process.
 fn probe(path: &Path, mode: Option<u32>) -> io::Result<()> {
+    let is_empty =
+        metadata(path).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |it| it.len() == 0);
+    let log = beside(path, "-wal");
+    if is_empty && metadata(&log).is_ok_and(|log| log.len() > 0) {
+        // SQLite would delete the log.
+        return Err(io::Error::other(format!(
+            "it is missing or empty, but {} has messages that belong to it: put both back, or move the log away",
+            log.display()
+        )));
+    }
     match metadata(path) {
         Ok(metadata) if !metadata.is_file() => {
             let what = if metadata.is_dir() { "it is a directory" } else { "it is not a regular file" };

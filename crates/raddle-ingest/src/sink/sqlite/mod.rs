@@ -219,6 +219,7 @@ mod tests {
     use super::*;
     use crate::message::{Parcel, Reason};
     use crate::sink::interface::RowOutcome;
+    use crate::unstored::import;
 
     fn sink(test: &str) -> (SqliteSink, Books, PathBuf) {
         let path = std::env::temp_dir().join(format!("raddle-sink-{test}-{}.db", std::process::id()));
@@ -363,6 +364,18 @@ mod tests {
             assert!(error.contains("cannot write") && error.contains(".refused"), "{error}");
             assert_eq!(count(&sink, "SELECT count(*) FROM messages"), expected, "{name}");
             std::fs::remove_dir(&file).unwrap();
+            // The file can be imported, once the database accepts the messages.
+            assert!(sink.store(&batch).is_ok());
+            for trigger in ["messages_t", "rejected_t", "t", "d"] {
+                sink.db.execute_batch(&format!("DROP TRIGGER IF EXISTS {trigger}")).unwrap();
+            }
+            let before = count(&sink, "SELECT count(*) FROM messages");
+            let imported = import(&file, &mut sink, &books, &mut |_| false).unwrap();
+            let text = if is_both { 3 } else { 1 };
+            assert_eq!((imported.stored, imported.rejected, imported.damaged), (text, 1, 0), "{name}");
+            assert_eq!(count(&sink, "SELECT count(*) FROM messages") - before, i64::try_from(text).unwrap());
+            assert_eq!(count(&sink, "SELECT count(*) FROM messages WHERE text = 'bad'"), 1, "{name}");
+            assert!(!file.exists());
             remove(&path);
         }
     }
