@@ -26,9 +26,10 @@ fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// The folder into which `.ci/peers` unpacks what cannot be installed beside rsyslog.
+/// The folder into which `.ci/peers` unpacks what cannot be installed beside rsyslog: in the target folder, or that around it.
 fn peers() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder").join("peers")
+    let folders = Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors().skip(1).take(2);
+    folders.map(|folder| folder.join("peers")).find(|folder| folder.is_dir()).unwrap_or_default()
 }
 
 /// A running `raddle ingest` with a listener of each kind.
