@@ -166,6 +166,8 @@ impl Metrics {
             "Failed attempts to store a batch",
             [([("sink", "main")], status.errors())],
         )?;
+        let sizes = status.sizes().into_iter().map(|(part, size)| ([("part", part)], size));
+        text.gauges("sink_bytes", "Bytes on disk of the parts of the sink", sizes)?;
         text.metric("batch_messages", "Messages per stored batch", status.batch_messages())?;
         text.metric("commit_seconds", "Seconds that it took to store a batch", status.commit_seconds())
     }

@@ -24,6 +24,8 @@ struct Inner {
     draining: AtomicBool,
     /// The reason of the last failure.
     reason: Mutex<String>,
+    /// Bytes on disk of the parts of the sink.
+    sizes: Mutex<Vec<(&'static str, u64)>>,
 }
 
 impl Default for Status {
@@ -35,6 +37,7 @@ impl Default for Status {
             failing: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             reason: Mutex::new(String::new()),
+            sizes: Mutex::new(Vec::new()),
         }))
     }
 }
@@ -76,6 +79,17 @@ impl Status {
             reason.clone_into(&mut known);
         }
         self.0.failing.store(true, Ordering::Release);
+    }
+
+    /// Records how many bytes the parts of the sink occupy on disk.
+    pub(crate) fn set_sizes(&self, sizes: Vec<(&'static str, u64)>) {
+        if !sizes.is_empty() {
+            *self.0.sizes.lock() = sizes;
+        }
+    }
+
+    pub(crate) fn sizes(&self) -> Vec<(&'static str, u64)> {
+        self.0.sizes.lock().clone()
     }
 
     pub(crate) fn batch_messages(&self) -> &Histogram {

@@ -20,6 +20,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the writer waits for a message before the sink may do its maintenance.
 const MAINTENANCE: Duration = Duration::from_secs(1);
 
+/// Batches after which a busy writer looks at the size of the sink; an idle one does so about every second.
+const TURNS_PER_LOOK: u64 = 64;
+
 /// How long the sink must have worked before the same failure is logged again.
 const CALM: Duration = Duration::from_secs(10);
 
@@ -84,6 +87,7 @@ impl Writer {
     pub(crate) fn run(mut self) -> Vec<String> {
         let _close_on_drop = CloseOnDrop(self.intake.clone());
         let mut problems = Vec::new();
+        let mut turns = 0_u64;
         while let Some(batch) = self.next_batch() {
             if !batch.is_empty()
                 && let Err(error) = self.store(&batch)
@@ -91,6 +95,10 @@ impl Writer {
                 // The messages are lost: accept no more, so that the peers notice.
                 self.intake.close();
                 problems.push(format!("messages are lost: they cannot be written to any file: {error}"));
+            }
+            turns += 1;
+            if batch.is_empty() || turns % TURNS_PER_LOOK == 1 {
+                self.intake.status().set_sizes(self.sink.sizes());
             }
             if let Err(error) = self.sink.maintain() {
                 log::warn!("{error}");

@@ -94,6 +94,10 @@ mod tests {
             Ok(Stored { exceptions: refused.collect() })
         }
 
+        fn sizes(&self) -> Vec<(&'static str, u64)> {
+            vec![("database", 4096)]
+        }
+
         fn close(self: Box<Self>) -> Result<(), StoreError> {
             Ok(())
         }
@@ -230,12 +234,14 @@ mod tests {
             samples["raddle_commit_seconds_count"]
         );
         assert_eq!(samples["raddle_queue_limit_messages"], 10_000.0);
+        assert_eq!(samples["raddle_sink_bytes{part=\"database\"}"], 4096.0);
     }
 
     #[test]
     fn metrics_are_documented() {
         let intake = Intake::new(Limits::default(), WhenFull::Block, Books::new());
         intake.books().open("http");
+        intake.status().set_sizes(vec![("database", 1)]);
         let counters = Counters::new();
         let mut wire = Wire::new(Http::new(HttpOptions {
             responses: counters.source(&"http".into()).responses.clone(),

@@ -28,6 +28,11 @@ pub trait Sink: Send + 'static {
         Ok(())
     }
 
+    /// Returns how many bytes the parts of the sink occupy on disk, for the metrics. It is called about every second.
+    fn sizes(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Closes the sink.
     ///
     /// # Errors

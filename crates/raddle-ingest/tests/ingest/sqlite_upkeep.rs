@@ -58,6 +58,19 @@ fn log_stays_small_while_readers_come_and_go() {
 }
 
 #[test]
+fn sizes_are_those_of_the_files() {
+    let scratch = Scratch::new("upkeep-sizes");
+    let path = scratch.path("messages.db");
+    let books = Books::new();
+    let source = books.open("tcp");
+    let mut sink = SqliteSink::open(&path, &books, &SqliteOptions::default()).unwrap();
+    sink.store(&large(source)).unwrap();
+    let database = std::fs::metadata(&path).unwrap().len();
+    assert_eq!(sink.sizes(), [("database", database), ("log", log_size(&path))]);
+    assert!(database + log_size(&path) > 1_000_000);
+}
+
+#[test]
 fn log_without_readers_begins_anew() {
     let scratch = Scratch::new("upkeep-log");
     let path = scratch.path("messages.db");

@@ -193,6 +193,12 @@ impl Sink for SqliteSink {
         Err(error)
     }
 
+    fn sizes(&self) -> Vec<(&'static str, u64)> {
+        let parts = [("database", ""), ("log", "-wal")].into_iter();
+        let size = |suffix| std::fs::metadata(file::beside(&self.path, suffix)).map_or(0, |it| it.len());
+        parts.map(|(part, suffix)| (part, size(suffix))).collect()
+    }
+
     fn close(mut self: Box<Self>) -> Result<(), StoreError> {
         let files = self.check_files();
         let checkpoint = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
