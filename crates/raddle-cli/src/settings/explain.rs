@@ -39,19 +39,31 @@ impl Resolved {
 
     /// Returns the names of the settings that differ in `other`, and take effect only after a restart.
     pub(crate) fn needs_restart(&self, other: &Self) -> Vec<String> {
-        let changed = self.sections.iter().zip(&other.sections).filter(|(one, two)| {
+        let listeners = self.listeners.iter().flat_map(|(name, values)| {
+            let again = other.listeners.iter().find(|(it, _)| it == name);
+            values.iter().zip(again.map(|(_, values)| values).into_iter().flatten())
+        });
+        let changed = self.sections.iter().zip(&other.sections).chain(listeners).filter(|(one, two)| {
             let text =
                 |it: &Explained| it.given.as_ref().map(|given| given.text.clone()).or(it.key.default_text());
-            !one.key.reloads && text(one) != text(two)
+            !one.key.reloads && one.key.name == two.key.name && text(one) != text(two)
         });
         changed.map(|(one, _)| format!("{}.{}", one.key.section, one.key.name)).collect()
     }
 
     /// Takes over, from the settings before a reload, what takes effect only after a restart.
     pub(crate) fn keep_until_restart(&mut self, before: Self) {
-        for (value, old) in self.sections.iter_mut().zip(before.sections) {
-            if !value.key.reloads {
-                *value = old;
+        let keep = |values: &mut Vec<Explained>, old: Vec<Explained>| {
+            for (value, old) in values.iter_mut().zip(old) {
+                if !value.key.reloads && value.key.name == old.key.name {
+                    *value = old;
+                }
+            }
+        };
+        keep(&mut self.sections, before.sections);
+        for (name, old) in before.listeners {
+            if let Some((_, values)) = self.listeners.iter_mut().find(|(it, _)| *it == name) {
+                keep(values, old);
             }
         }
         (self.settings.sink, self.settings.unstored) = (before.settings.sink, before.settings.unstored);
@@ -158,6 +170,11 @@ mod tests {
             resolved("[sqlite]\npath = \"b.db\"\ncheck = false\nkeep = \"30d\"\n[queue]\nmessages = 5\n");
         assert_eq!(before.needs_restart(&after), ["sqlite.path", "sqlite.keep", "unstored.path"]);
         assert_eq!(before.needs_restart(&before), Vec::<String>::new());
+        let udp = |buffer| resolved(&format!("[[listen]]\nkind = \"udp\"\nreceive_buffer = \"{buffer}\"\n"));
+        let mut large = udp("2MiB");
+        assert_eq!(udp("1MiB").needs_restart(&large), ["listen.receive_buffer"]);
+        large.keep_until_restart(udp("1MiB"));
+        assert_eq!(large.needs_restart(&udp("2MiB")), ["listen.receive_buffer"]);
         let mut kept = resolved("[sqlite]\npath = \"b.db\"\n[queue]\nmessages = 5\n");
         kept.keep_until_restart(before);
         assert_eq!(kept.settings.queue.messages, 5);

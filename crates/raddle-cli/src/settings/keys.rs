@@ -208,13 +208,13 @@ pub(crate) const KEYS: &[Key] = &[
         "no token is required",
         "A file with the bearer token that HTTP requests must have. It is read again on SIGHUP.",
     ),
-    key(
+    restart(key(
         "listen",
         "receive_buffer",
         Form::Size,
         "8MiB",
         "The receive buffer of the UDP socket, up to the limit of the system (net.core.rmem_max).",
-    ),
+    )),
     key("queue", "messages", Form::Count, "10000", "The capacity of the queue in messages."),
     key(
         "queue",

@@ -337,3 +337,58 @@ fn datagrams_are_stored() {
         assert_eq!(ended.status, Some(0), "{ended:?}");
     });
 }
+
+#[test]
+fn datagrams_that_the_system_drops_are_counted() {
+    within_limit(|| {
+        let scratch = Scratch::new("dropped");
+        let settings = "[[listen]]\nkind = \"udp\"\naddress = \"127.0.0.1:0\"\nreceive_buffer = \"8KiB\"\n";
+        std::fs::write(scratch.path("s.toml"), settings).unwrap();
+        let ingest = Ingest::start(scratch.raddle("ingest --config s.toml"));
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        // The program does not run, and the buffer of its socket overflows.
+        ingest.signal("STOP");
+        for number in 1..=500 {
+            socket.send_to(format!("{number:.<500}").as_bytes(), ingest.address).unwrap();
+        }
+        ingest.signal("CONT");
+        let ended = ingest.stop();
+        let line = ended.out.lines().next().unwrap_or_default();
+        let dropped = line.split(", ").find_map(|part| part.strip_suffix(" datagrams dropped by the system"));
+        let dropped: u64 =
+            dropped.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{ended:?}"));
+        assert_eq!(ended.account()("received") + dropped, 500, "{ended:?}");
+        assert_eq!(ended.account()("stored"), ended.account()("received"), "{ended:?}");
+    });
+}
+
+#[test]
+fn admin_listener_has_health_readiness_and_the_books() {
+    within_limit(|| {
+        let scratch = Scratch::new("admin");
+        let ingest = start(&scratch, "--listen admin://127.0.0.1:0");
+        ingest.send(b"one\nnot UTF-8 \xff\n");
+        until(|| number(&scratch.path("messages.db"), REJECTED) == 1);
+        let get = |path: &str| {
+            let mut peer = TcpStream::connect(ingest.addresses[1]).unwrap();
+            write!(peer, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut reply = String::new();
+            let _ = peer.read_to_string(&mut reply);
+            reply
+        };
+        for path in ["/health", "/ready"] {
+            assert!(get(path).starts_with("HTTP/1.1 200 "), "{}", get(path));
+        }
+        let metrics = get("/metrics");
+        let count = |name: &str, number: u64| {
+            metrics.lines().any(|line| {
+                line.starts_with("raddle_")
+                    && line.contains(name)
+                    && line.contains("\"tcp\"")
+                    && line.ends_with(&format!(" {number}"))
+            })
+        };
+        assert!(count("received", 2) && count("stored", 1) && count("rejected", 1), "{metrics}");
+        ingest.stop();
+    });
+}

@@ -94,6 +94,21 @@ fn passed_socket_keeps_its_backlog_over_a_restart() {
 }
 
 #[test]
+fn passed_socket_stays_open_over_a_reload() {
+    within_limit(|| {
+        let scratch = Scratch::new("activation-reload");
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let settings = format!("[[listen]]\naddress = \"{}\"\n", socket.local_addr().unwrap());
+        std::fs::write(scratch.path("s.toml"), settings).unwrap();
+        let mut ingest = Ingest::start(start_with(&scratch, &socket, "--config s.toml"));
+        ingest.signal("HUP");
+        ingest.read_error_until("the settings in s.toml are in effect");
+        ingest.send(b"one\n");
+        assert_eq!(ingest.stop().last_line(), "received 1 = stored 1 + rejected 0");
+    });
+}
+
+#[test]
 fn passed_socket_without_a_listener_is_an_error() {
     within_limit(|| {
         let scratch = Scratch::new("activation-left");
