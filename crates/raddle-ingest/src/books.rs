@@ -92,6 +92,9 @@ impl fmt::Display for Account {
 pub struct SourceId(u16);
 
 impl SourceId {
+    /// Of something that receives no messages.
+    pub(crate) const NONE: Self = Self(u16::MAX);
+
     #[cfg(test)]
     pub(crate) const FIRST: Self = Self(0);
 }

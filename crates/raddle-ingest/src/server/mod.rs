@@ -22,6 +22,7 @@ use std::time::Duration;
 use mio::{Poll, Waker};
 use raddle::{JoinHandle, Mutex, Thread};
 
+use crate::books::SourceId;
 use crate::intake::Intake;
 use crate::protocol::http::Budget;
 use crate::server::command::Command;
@@ -260,7 +261,12 @@ fn enter(shared: &Shared, bound: Bound) -> (Arc<Endpoint>, Opened) {
         }
     }
     let endpoint = Endpoint {
-        source: shared.intake.books().open(&bound.name),
+        // Requests about the program are no messages.
+        source: if bound.kind == ListenerKind::Admin {
+            SourceId::NONE
+        } else {
+            shared.intake.books().open(&bound.name)
+        },
         name: bound.name,
         kind: bound.kind,
         options: bound.options,
