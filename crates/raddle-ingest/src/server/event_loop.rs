@@ -225,10 +225,7 @@ impl EventLoop {
 
     /// Serves what other threads have put into the inbox.
     fn open_mail(&mut self) {
-        if !self.inbox.has_mail() {
-            return;
-        }
-        let Mail { settled, commands, room } = self.inbox.take();
+        let Some(Mail { settled, commands, room }) = self.inbox.take() else { return };
         let mut last = None;
         for Settled { connection: id, ticket, settlement } in settled {
             // Replies are written together.
@@ -545,6 +542,9 @@ impl EventLoop {
 
     fn reload(&mut self, options: ServerOptions, endpoints: Vec<(Arc<Endpoint>, Option<Opened>)>) {
         self.options = options;
+        if !matches!(self.stage, Stage::Running) {
+            return; // nothing is received any more
+        }
         for index in 0..self.sources.len() {
             let Some(source) = &mut self.sources[index] else { continue };
             let known = endpoints.iter().find(|(endpoint, _)| endpoint.is_same(source.endpoint()));

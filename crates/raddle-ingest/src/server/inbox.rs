@@ -67,7 +67,7 @@ impl Inbox {
     /// Sends a command to the loop.
     pub(super) fn send(&self, command: Command) {
         self.mail.lock().commands.push(command);
-        self.full.store(true, Ordering::Release);
+        self.full.store(true, Ordering::SeqCst);
         self.wake();
     }
 
@@ -76,14 +76,17 @@ impl Inbox {
         self.full.load(Ordering::Acquire)
     }
 
-    /// Takes the mail. The loop calls it.
-    pub(super) fn take(&self) -> Mail {
-        // In this order: whatever is put in later wakes the loop again.
+    /// Takes the mail, if there is any. The loop calls it after each time that it may have been woken.
+    pub(super) fn take(&self) -> Option<Mail> {
+        // In this order, and also if there is no mail: whatever is put in later wakes the loop again. Mail is put in before the loop is
+        // woken for it, and may have been taken already when the wake-up comes.
         self.woken.store(false, Ordering::SeqCst);
-        self.full.store(false, Ordering::SeqCst);
+        if !self.full.swap(false, Ordering::SeqCst) {
+            return None;
+        }
         let mut mail = std::mem::take(&mut *self.mail.lock());
         mail.room = self.room.swap(false, Ordering::SeqCst);
-        mail
+        Some(mail)
     }
 
     fn wake(&self) {
@@ -114,7 +117,7 @@ impl Inbox {
 impl Acknowledge for Inbox {
     fn settle(&self, connection: u64, ticket: u64, settlement: Settlement) {
         self.mail.lock().settled.push(Settled { connection, ticket, settlement });
-        self.full.store(true, Ordering::Release);
+        self.full.store(true, Ordering::SeqCst);
     }
 
     fn flush(&self) {
@@ -125,7 +128,7 @@ impl Acknowledge for Inbox {
 impl RoomListener for Inbox {
     fn room(&self) {
         self.room.store(true, Ordering::SeqCst);
-        self.full.store(true, Ordering::Release);
+        self.full.store(true, Ordering::SeqCst);
         self.wake();
     }
 }
@@ -140,5 +143,47 @@ impl Drop for ReportOnDrop {
     fn drop(&mut self) {
         let unwritten = self.unwritten;
         self.inbox.report(|progress| progress.terminated = Some(unwritten));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mio::{Events, Poll, Token};
+
+    use super::*;
+
+    #[test]
+    fn wake_up_for_mail_that_was_taken_before_does_not_suppress_the_next_one() {
+        let mut poll = Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let mut events = Events::with_capacity(1);
+        for ticket in 0..3 {
+            inbox.settle(1, ticket, Settlement::default());
+            // The loop happens to look before it is woken.
+            assert_eq!(inbox.take().map(|mail| mail.settled.len()), Some(1));
+            inbox.flush();
+            poll.poll(&mut events, Some(Duration::from_mins(1))).unwrap();
+            assert!(!events.is_empty(), "the loop is woken");
+            assert!(inbox.take().is_none());
+        }
+    }
+
+    #[test]
+    fn several_settlements_wake_the_loop_once() {
+        let mut poll = Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let mut events = Events::with_capacity(4);
+        for ticket in 0..3 {
+            inbox.settle(1, ticket, Settlement::default());
+            inbox.flush();
+            inbox.room();
+        }
+        poll.poll(&mut events, Some(Duration::from_mins(1))).unwrap();
+        let mail = inbox.take().unwrap();
+        assert!(mail.settled.len() == 3 && mail.room);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        assert!(events.is_empty() && inbox.take().is_none());
     }
 }
