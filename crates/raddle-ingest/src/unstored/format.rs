@@ -198,9 +198,29 @@ pub(super) fn files_named(base: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// Returns the FNV-1a hash, which is the same in every version of the program.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    extend_hash(EMPTY, bytes)
+}
+
+/// Returns the number of bytes up to the end, and their hash.
+pub(super) fn hash_rest(reader: &mut impl io::BufRead) -> io::Result<(u64, u64)> {
+    let (mut length, mut hash) = (0, EMPTY);
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok((length, hash));
+        }
+        let count = bytes.len();
+        hash = extend_hash(hash, bytes);
+        length += count as u64;
+        reader.consume(count);
+    }
+}
+
+/// The hash of no bytes.
+const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn extend_hash(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Returns whether a file in a shared directory was written by this user, for this database.

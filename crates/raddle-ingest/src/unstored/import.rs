@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::format::{Heading, Line, MAX_FILES, VERSION, hash, lock, numbered, open, sync_directory};
+use super::format::{Heading, Line, MAX_FILES, VERSION, hash_rest, lock, numbered, open, sync_directory};
 use crate::books::{Books, SourceId};
 use crate::message::{Header, Parcel, Reason, Sequence};
 use crate::sink::interface::{Batch, RowOutcome, Sink, StoreError};
@@ -83,11 +83,17 @@ pub fn import(
         batch: Batch::default(),
         lines: Vec::new(),
         parcel: None,
-        damaged: Vec::new(),
+        damaged: Damaged::new(path),
         sources: Vec::new(),
     };
-    import.run(path).map_err(|why| ImportError { path: path.to_owned(), why })?;
-    Ok(import.imported)
+    match import.run(path) {
+        Ok(()) => Ok(import.imported),
+        Err(why) => {
+            // The next import finds the lines again.
+            import.damaged.remove();
+            Err(ImportError { path: path.to_owned(), why })
+        }
+    }
 }
 
 struct Import<'a> {
@@ -104,7 +110,7 @@ struct Import<'a> {
     lines: Vec<Vec<u8>>,
     /// The parcel that grows.
     parcel: Option<Parcel>,
-    damaged: Vec<u8>,
+    damaged: Damaged,
     sources: Vec<(String, SourceId)>,
 }
 
@@ -124,9 +130,8 @@ impl Import<'_> {
             reader.read_until(b'\n', &mut Vec::new())?;
         } else {
             // The first version has no heading, and is not extended any more: the content identifies it.
-            let mut content = Vec::new();
-            reader.read_to_end(&mut content)?;
-            self.sender = format!("unstored-{:x}-{:016x}", content.len(), hash(&content)).into();
+            let (length, hash) = hash_rest(&mut reader)?;
+            self.sender = format!("unstored-{length:x}-{hash:016x}").into();
             reader.rewind()?;
         }
         let mut line = Vec::new();
@@ -136,16 +141,14 @@ impl Import<'_> {
                 break;
             }
             if !self.add(&line) {
-                self.keep_damaged(&line);
+                self.keep_damaged(&line)?;
             }
             if self.lines.len() >= MESSAGES || self.pending_bytes() >= BYTES {
                 self.store()?;
             }
         }
         self.store()?;
-        if !self.damaged.is_empty() {
-            self.imported.damaged_file = Some(write_damaged(path, &file, &self.damaged)?);
-        }
+        self.imported.damaged_file = self.damaged.finish(&file)?;
         std::fs::remove_file(path)?;
         sync_directory(path)?;
         Ok(())
@@ -155,10 +158,9 @@ impl Import<'_> {
         self.batch.bytes() + self.parcel.as_ref().map_or(0, Parcel::bytes)
     }
 
-    fn keep_damaged(&mut self, line: &[u8]) {
+    fn keep_damaged(&mut self, line: &[u8]) -> io::Result<()> {
         self.imported.damaged += 1;
-        self.damaged.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
-        self.damaged.push(b'\n');
+        self.damaged.add(line)
     }
 
     /// Adds a line to the batch. Returns whether it is a message.
@@ -242,7 +244,7 @@ impl Import<'_> {
                     count.rejected -= u64::from(is_rejected);
                 }
                 RowOutcome::OutOfSequence { .. } => {
-                    self.keep_damaged(&lines[*index]);
+                    self.keep_damaged(&lines[*index])?;
                     count.stored -= 1;
                     count.rejected -= u64::from(is_rejected);
                 }
@@ -323,26 +325,57 @@ fn time(micros: i64) -> Option<SystemTime> {
     if micros < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
 }
 
-/// Writes damaged lines to a new file with the permissions of the imported one.
-fn write_damaged(path: &Path, original: &File, lines: &[u8]) -> io::Result<PathBuf> {
-    let mut base = path.as_os_str().to_owned();
-    base.push(".damaged");
-    let base = PathBuf::from(base);
-    for number in 1..=MAX_FILES {
-        let path = numbered(&base, number);
-        match File::options().append(true).create_new(true).mode(0o600).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            file => {
-                let mut file = file?;
-                file.set_permissions(original.metadata()?.permissions())?;
-                file.write_all(lines)?;
-                file.sync_all()?;
-                sync_directory(&path)?;
-                return Ok(path);
+/// A file for the damaged lines, created with the first.
+struct Damaged {
+    /// The name of the first such file.
+    base: PathBuf,
+    open: Option<(PathBuf, BufWriter<File>)>,
+}
+
+impl Damaged {
+    fn new(imported: &Path) -> Self {
+        let mut base = imported.as_os_str().to_owned();
+        base.push(".damaged");
+        Self { base: base.into(), open: None }
+    }
+
+    fn add(&mut self, line: &[u8]) -> io::Result<()> {
+        let (_, file) = match &mut self.open {
+            Some(open) => open,
+            open => open.insert(Self::create(&self.base)?),
+        };
+        file.write_all(line.strip_suffix(b"\n").unwrap_or(line))?;
+        file.write_all(b"\n")
+    }
+
+    fn create(base: &Path) -> io::Result<(PathBuf, BufWriter<File>)> {
+        for number in 1..=MAX_FILES {
+            let path = numbered(base, number);
+            match File::options().append(true).create_new(true).mode(0o600).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                file => return Ok((path, BufWriter::new(file?))),
             }
         }
+        Err(io::Error::other(format!("{} has too many successors: remove them", base.display())))
     }
-    Err(io::Error::other(format!("{} has too many successors: remove them", base.display())))
+
+    /// Makes the file durable, with the permissions of the imported one. Returns its name.
+    fn finish(&mut self, imported: &File) -> io::Result<Option<PathBuf>> {
+        let Some((path, file)) = &mut self.open else { return Ok(None) };
+        file.flush()?;
+        file.get_ref().set_permissions(imported.metadata()?.permissions())?;
+        file.get_ref().sync_all()?;
+        sync_directory(path)?;
+        Ok(Some(path.clone()))
+    }
+
+    fn remove(&mut self) {
+        if let Some((path, _)) = self.open.take()
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            log::warn!("cannot remove {}: {error}", path.display());
+        }
+    }
 }
 
 /// The error of [`import`]. The file remains.

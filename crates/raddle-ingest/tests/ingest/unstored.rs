@@ -203,6 +203,10 @@ fn damaged_lines_are_kept_aside() {
     content.push_str("{\"received\":1,\"peer\":\"p\",\"text\":\"good\",\"unknown\":[1]}\n");
     content.push_str(&damaged[4..].join("\n"));
     std::fs::write(&path, content).unwrap();
+    // An import that fails leaves nothing but the file.
+    let mut failing = Failing { sink: MemorySink::new(), batch: 0, before: Some(1), after: None };
+    assert!(import_into(&path, &mut failing, &books).is_err());
+    assert_eq!(scratch.names(), ["messages.db.unstored"]);
     let mut sink = MemorySink::new();
     let outcome = import_into(&path, &mut sink, &books).unwrap();
     assert_eq!((outcome.stored, outcome.rejected, outcome.damaged), (3, 1, 9));
