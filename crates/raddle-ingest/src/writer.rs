@@ -151,18 +151,25 @@ impl Writer {
 
     /// Stores the batch in the sink, or keeps it elsewhere if the sink fails until the deadline.
     fn store(&mut self, batch: &Batch) -> std::io::Result<()> {
+        let mut is_stored = Vec::new();
         if !self.abandoned {
             if let Some(stored) = self.store_in_sink(batch) {
-                self.settle(batch, &stored);
+                self.settle(batch, &stored, |_| true);
                 return Ok(());
             }
             self.abandoned = true;
+            let (parcels, stored) = self.sink.stored_in_part(batch);
+            self.settle(batch, &stored, |parcel| parcels.get(parcel) == Some(&true));
+            is_stored = parcels;
         }
+        let parcels = batch.parcels().iter().enumerate();
+        let others: Vec<&Parcel> =
+            parcels.filter(|(index, _)| is_stored.get(*index) != Some(&true)).map(|(_, it)| it).collect();
         // An acknowledged sender keeps its messages: it is told that they are not stored.
-        let kept: Vec<&Parcel> = batch.parcels().iter().filter(|it| it.receipt().is_none()).collect();
+        let kept: Vec<&Parcel> = others.iter().copied().filter(|it| it.receipt().is_none()).collect();
         let outcome = if kept.is_empty() { Ok(()) } else { self.unstored.add(&kept) };
         self.intake.books().update(|accounts| {
-            for parcel in batch.parcels() {
+            for parcel in &others {
                 let (account, count) = (accounts.of(parcel.source()), parcel.len() as u64);
                 account.in_flight -= count;
                 match (parcel.receipt(), &outcome) {
@@ -173,7 +180,7 @@ impl Writer {
             }
         });
         let failure = Settlement { failure: Some(Failure::Unavailable), ..Settlement::default() };
-        acknowledge(batch.parcels().iter().map(|parcel| (parcel, failure.clone())));
+        acknowledge(others.into_iter().map(|parcel| (parcel, failure.clone())));
         outcome
     }
 
@@ -212,13 +219,17 @@ impl Writer {
         }
     }
 
-    /// Counts the stored messages and settles the receipts.
-    fn settle(&self, batch: &Batch, stored: &Stored) {
+    /// Counts the stored messages and settles the receipts of the parcels that are stored, by their index.
+    fn settle(&self, batch: &Batch, stored: &Stored, is_stored: impl Fn(usize) -> bool) {
         let mut exceptions = stored.exceptions.iter().peekable();
         let mut begin = 0;
         let mut settled: Vec<(&Parcel, Settlement)> = Vec::with_capacity(batch.parcels().len());
-        for parcel in batch.parcels() {
+        for (index, parcel) in batch.parcels().iter().enumerate() {
             let end = begin + parcel.len();
+            if !is_stored(index) {
+                begin = end;
+                continue;
+            }
             let mut settlement = Settlement::default();
             settlement.rejected.extend(parcel.rejected().map(|(index, reason)| (index, reason.to_string())));
             while let Some((index, outcome)) = exceptions.next_if(|(index, _)| *index < end) {

@@ -10,15 +10,24 @@ use crate::message::{Parcel, Row};
 ///
 /// A sink has one user, the writer, which passes it every batch until it is stored.
 pub trait Sink: Send + 'static {
-    /// Stores the whole batch, or nothing of it.
+    /// Stores the whole batch, or nothing of it unless [`stored_in_part`](Self::stored_in_part) says otherwise.
     ///
     /// After a success, the batch is durable even across a power failure. Messages that a source rejected are stored as such,
     /// with the reason. A message that the database refuses (a constraint, a trigger) is stored as rejected with the
     /// database's reason, and its neighbours are stored. For numbered messages, the last number is updated in the same transaction.
     ///
     /// # Errors
-    /// An outage: nothing was stored, and the reason does not lie in a message. The writer passes the same batch again.
+    /// An outage: the batch was not stored, and the reason does not lie in a message. The writer passes the same batch again.
     fn store(&mut self, batch: &Batch) -> Result<Stored, StoreError>;
+
+    /// Returns which parcels of a batch are stored although [`store`](Self::store) failed, and the exceptions among their messages.
+    ///
+    /// A sink that stores a batch in several transactions may have stored a part. The writer asks before it gives a batch up, and
+    /// keeps only the other parcels elsewhere. The list has an entry for each parcel; an empty one means none, as by default.
+    fn stored_in_part(&mut self, batch: &Batch) -> (Vec<bool>, Stored) {
+        let _ = batch;
+        (Vec::new(), Stored::default())
+    }
 
     /// Does what is due between batches: retention, checkpoints. It is called after each batch, and about every second.
     ///

@@ -69,6 +69,22 @@ struct Current {
     number: u64,
     /// The part of each connection.
     parts: Vec<(Arc<Part>, State)>,
+    /// The part that each parcel is in.
+    part_of: Vec<usize>,
+}
+
+impl Current {
+    /// Returns the exceptions of the parts that are stored.
+    fn into_stored(self) -> Stored {
+        let mut exceptions = Vec::new();
+        for (_, state) in self.parts {
+            if let State::Stored(of_part) = state {
+                exceptions.extend(of_part);
+            }
+        }
+        exceptions.sort_by_key(|(index, _)| *index);
+        Stored { exceptions }
+    }
 }
 
 #[derive(Debug)]
@@ -145,6 +161,7 @@ impl PostgresSink {
         let count = (batch.len() / LEAST_ROWS).clamp(1, self.lanes.len());
         let mut parts: Vec<Part> = (0..count).map(|_| Part::default()).collect();
         let mut of_sender: HashMap<&str, usize> = HashMap::new();
+        let mut part_of = Vec::with_capacity(batch.parcels().len());
         let mut name = None;
         let mut index = 0;
         for parcel in batch.parcels() {
@@ -157,11 +174,12 @@ impl PostgresSink {
                 None => shortest,
             };
             parts[part].push(parcel, index, &source);
+            part_of.push(part);
             index += parcel.len();
             name = Some((parcel.source(), source));
         }
         let parts = parts.into_iter().map(|part| (Arc::new(part), State::Waiting)).collect();
-        Current { number: batch.number(), parts }
+        Current { number: batch.number(), parts, part_of }
     }
 
     /// Waits for the connections. Returns the first failure, if any.
@@ -211,14 +229,15 @@ impl Sink for PostgresSink {
             self.current = Some(current);
             return Err(error);
         }
-        let mut exceptions = Vec::new();
-        for (_, state) in current.parts {
-            if let State::Stored(of_part) = state {
-                exceptions.extend(of_part);
-            }
-        }
-        exceptions.sort_by_key(|(index, _)| *index);
-        Ok(Stored { exceptions })
+        Ok(current.into_stored())
+    }
+
+    fn stored_in_part(&mut self, batch: &Batch) -> (Vec<bool>, Stored) {
+        let Some(current) = self.current.take_if(|current| current.number == batch.number()) else {
+            return (Vec::new(), Stored::default());
+        };
+        let is_stored = |part: &usize| matches!(current.parts[*part].1, State::Stored(_));
+        (current.part_of.iter().map(is_stored).collect(), current.into_stored())
     }
 
     fn close(mut self: Box<Self>) -> Result<(), StoreError> {

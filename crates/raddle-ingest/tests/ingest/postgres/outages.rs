@@ -1,5 +1,7 @@
 //! Outages: nothing is lost, and nothing is stored twice.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use raddle_ingest::{Batch, Parcel, Pipeline, PipelineOptions, Unstored};
@@ -89,17 +91,21 @@ fn outage_is_mended_and_nothing_is_lost() {
     });
 }
 
+/// Adds a trigger that fails as a full disk does, for one message and so for one of the parts.
+fn fail_for_one(server: &Server) {
+    server.execute(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.text = 'number 0' THEN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER fail BEFORE INSERT ON raddle.messages FOR EACH ROW EXECUTE FUNCTION fail()",
+    );
+}
+
 #[test]
 fn only_the_failed_part_of_a_batch_is_repeated() {
     within_limit(|| {
         let Some(server) = Server::start() else { return };
         let mut given = Given::new(&server.url(), 2);
-        // A trigger that fails as a full disk does, for one of the parts.
-        server.execute(
-            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                IF NEW.text = 'number 0' THEN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END IF; RETURN NEW; END $$;
-             CREATE TRIGGER fail BEFORE INSERT ON raddle.messages FOR EACH ROW EXECUTE FUNCTION fail()",
-        );
+        fail_for_one(&server);
         let batch = given.numbers(10_000);
         for _ in 0..3 {
             assert!(given.fail(&batch).contains("53100"));
@@ -108,6 +114,46 @@ fn only_the_failed_part_of_a_batch_is_repeated() {
         server.execute("DROP TRIGGER fail ON raddle.messages");
         assert_eq!(given.store(&batch).exceptions, []);
         assert_eq!(counts(&server), (10_000, 10_000));
+    });
+}
+
+/// Counts what it keeps.
+struct Counting(Arc<AtomicUsize>);
+
+impl Unstored for Counting {
+    fn add(&mut self, parcels: &[&Parcel]) -> std::io::Result<()> {
+        self.0.fetch_add(parcels.iter().map(|it| it.len()).sum(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn place(&self) -> String {
+        "memory".into()
+    }
+}
+
+#[test]
+fn stored_part_of_a_batch_is_not_kept_elsewhere() {
+    within_limit(|| {
+        let Some(server) = Server::start() else { return };
+        let given = Given::new(&server.url(), 2);
+        fail_for_one(&server);
+        let kept = Arc::new(AtomicUsize::new(0));
+        // Both are in one batch, and each is a part.
+        let mut options = PipelineOptions::default();
+        options.batch.linger = Duration::from_secs(30);
+        let unstored = Box::new(Counting(kept.clone()));
+        let pipeline = Pipeline::start(given.sink, unstored, given.books.clone(), &options).unwrap();
+        let source = given.source;
+        for (begin, length) in [(0, 2000), (2000, 3000)] {
+            let mut parcel = Parcel::new(source, "peer".into(), std::time::SystemTime::now());
+            (begin..begin + length).for_each(|it| parcel.push_text(&format!("number {it}")));
+            pipeline.intake().put(parcel).unwrap();
+        }
+        let outcome = pipeline.finish(Duration::ZERO);
+        let (stored, unstored) = (outcome.account.stored, outcome.account.unstored);
+        assert_eq!((outcome.account.lost(), stored, unstored), (0, 3000, 2000), "{outcome:?}");
+        assert_eq!(u64::try_from(kept.load(Ordering::SeqCst)), Ok(unstored), "{outcome:?}");
+        assert_eq!(u64::try_from(counts(&server).0), Ok(stored), "{outcome:?}");
     });
 }
 
