@@ -20,7 +20,9 @@ use super::sink;
 use super::sockets::{self, Passed, Socket};
 use crate::failure::Failure;
 use crate::output::{self, announce, report_error};
-use crate::settings::{self, FromFlags, Kind, ListenSettings, Resolved, Settings, SinkSettings};
+use crate::settings::{
+    self, FromFlags, Kind, ListenSettings, Resolved, Settings, SinkSettings, SqliteSettings,
+};
 use crate::values;
 
 /// Exit status if everything is stored, and some of it as rejected.
@@ -29,8 +31,8 @@ const REJECTS: u8 = 3;
 /// How often the main thread looks whether the other threads are alive.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Descriptors besides those of connections.
-const RESERVE: u64 = 64;
+/// Descriptors besides those of connections: those of the database, and what else the program opens.
+const RESERVE: u64 = 1024;
 
 /// How long replies may take after everything is stored.
 const REPLIES: Duration = Duration::from_secs(5);
@@ -88,8 +90,11 @@ impl Program {
         }
         let pulse = Pulse::default();
         let sink = Box::new(Watched::new(sink, pulse.clone()));
-        let unstored = Box::new(UnstoredFile::beside(&base, &books));
-        let pipeline = Pipeline::start(sink, unstored, books.clone(), &pipeline_options(settings))?;
+        let mut unstored = UnstoredFile::beside(&base, &books);
+        if let SinkSettings::Sqlite(SqliteSettings { mode: Some(mode), .. }) = settings.sink {
+            unstored = unstored.mode(mode);
+        }
+        let pipeline = Pipeline::start(sink, Box::new(unstored), books.clone(), &pipeline_options(settings))?;
         let server = match Server::start(listeners, pipeline.intake().clone(), &server_options(settings)) {
             Ok(server) => server,
             Err(error) => {
@@ -206,7 +211,8 @@ impl Program {
         self.stopping.set();
         self.pipeline.intake().status().set_draining();
         let Settings { grace, deadline, when_full, .. } = self.resolved.settings;
-        let drained = self.server.drain(grace.min(deadline));
+        let grace = grace.min(deadline);
+        let drained = self.server.drain(grace);
         let outcome = self.pipeline.finish(remaining(begin, deadline));
         let finished = self.server.finish(REPLIES);
         self.done.set();
@@ -301,12 +307,18 @@ fn pipeline_options(settings: &Settings) -> PipelineOptions {
 }
 
 fn server_options(settings: &Settings) -> ServerOptions {
+    let defaults = ServerOptions::default();
+    let of_database = match &settings.sink {
+        SinkSettings::Sqlite(_) => 0, // in the default
+        SinkSettings::Postgres { connections, .. } => 8 * connections,
+    };
     ServerOptions {
+        reserved_descriptors: defaults.reserved_descriptors + of_database,
         max_connections: settings.connections,
         max_per_peer: settings.per_peer,
         max_buffered: settings.per_connection,
         max_buffered_total: settings.memory,
-        ..ServerOptions::default()
+        ..defaults
     }
 }
 

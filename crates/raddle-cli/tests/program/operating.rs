@@ -86,7 +86,8 @@ fn unstored_messages_are_imported_at_the_next_start() {
         let ended = ingest.stop();
         assert_eq!(ended.status, Some(4), "{ended:?}");
         assert_eq!(ended.last_line(), "received 3 = stored 0 + rejected 0 + unstored 3");
-        assert!(scratch.path("messages.db.unstored").exists());
+        let file = std::fs::metadata(scratch.path("messages.db.unstored")).unwrap();
+        assert_eq!(file.permissions().mode() & 0o007, 0, "not readable by everyone");
         lock.execute_batch("ROLLBACK").unwrap();
 
         let ended = start(&scratch, "").stop();
