@@ -5,7 +5,8 @@
 //!
 //! 1. Messages are inserted in groups, each under a savepoint. If a message of a group is refused, the group is undone, those before the message are
 //!    inserted again, and the message under a savepoint of its own. This also undoes what a trigger wrote before it refused.
-//! 2. If the refusal rolled back the transaction (`RAISE(ROLLBACK)`), the message is noted, and the transaction begins anew without it.
+//! 2. If the refusal rolled back the transaction (`RAISE(ROLLBACK)`), the message is noted, and the transaction begins anew without it. If this
+//!    happens often, each message is tried by itself first, since a new beginning for each would take a time quadratic in the size of the batch.
 //! 3. If the commit is refused (a deferred foreign key), the messages at fault are found by bisection: parts of the batch are
 //!    written in transactions that a commit hook rolls back. They are noted, and the transaction begins anew without them.
 //!
@@ -25,6 +26,9 @@ use crate::unstored::Aside;
 
 /// Messages that are inserted under one savepoint.
 const GROUP: usize = 256;
+
+/// New beginnings of a transaction, after which each message is tried by itself.
+const BEGINNINGS: usize = 30;
 
 /// Bytes that are kept of a message that is too long for the database.
 const KEPT: usize = 1 << 20;
@@ -105,13 +109,61 @@ pub(crate) fn store(
     batch: &Batch,
 ) -> Result<Stored, StoreError> {
     let mut refused = Refused::new();
-    loop {
-        match attempt(db, names, aside, batch, &mut refused) {
+    for beginnings in 1.. {
+        let outcome = attempt(db, names, aside, batch, &mut refused).or_else(|stop| match stop {
+            Stop::Again if beginnings == BEGINNINGS => {
+                try_each(db, names, batch, &mut refused)?;
+                Err(Stop::Again)
+            }
+            stop => Err(stop),
+        });
+        match outcome {
             Ok(stored) => return Ok(stored),
             Err(Stop::Again) => {}
             Err(Stop::Outage(error)) => return Err(error),
         }
     }
+    unreachable!("the loop is endless")
+}
+
+/// Notes the messages of which each by itself rolls back a transaction. Nothing is stored.
+fn try_each(
+    db: &mut Connection,
+    names: &mut Names,
+    batch: &Batch,
+    refused: &mut Refused,
+) -> Result<(), Stop> {
+    let mut rest: Option<Vec<Place<'_>>> = None;
+    loop {
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let places = match rest.take() {
+            Some(rest) => rest,
+            None => plan(batch, |sender| last_of(&transaction, sender))?.new,
+        };
+        let first = allocate(&transaction, places.len())?;
+        let mut done = 0;
+        let outcome = {
+            let mut statements = Statements::new(&transaction)?;
+            places.iter().zip(first..).try_for_each(|(place, id)| {
+                statements.alone(names, place, id, refused)?;
+                done += 1;
+                Ok(())
+            })
+        };
+        match outcome {
+            Ok(()) => return Ok(()),
+            // The transaction is gone. The message is noted, and it is tried as rejected.
+            Err(Stop::Again) => rest = Some(places[done..].to_vec()),
+            Err(stop) => return Err(stop),
+        }
+    }
+}
+
+/// Allocates ids, and returns the first.
+fn allocate(db: &Connection, count: usize) -> rusqlite::Result<i64> {
+    let count = to_i64(count as u64);
+    let last: i64 = db.prepare_cached(ALLOCATE_IDS)?.query_row([count], |row| row.get(0))?;
+    Ok(last - count + 1)
 }
 
 fn attempt(
@@ -184,10 +236,9 @@ fn last_of(db: &Connection, sender: &str) -> rusqlite::Result<u64> {
 /// Writes the new messages and the numbers of their senders.
 fn write(db: &Connection, names: &mut Names, plan: &Plan<'_>, refused: &mut Refused) -> Result<(), Stop> {
     if !plan.new.is_empty() {
-        let count = to_i64(plan.new.len() as u64);
-        let last: i64 = db.prepare_cached(ALLOCATE_IDS)?.query_row([count], |row| row.get(0))?;
+        let first = allocate(db, plan.new.len())?;
         let mut statements = Statements::new(db)?;
-        for (group, id) in plan.new.chunks(GROUP).zip((last - count + 1..).step_by(GROUP)) {
+        for (group, id) in plan.new.chunks(GROUP).zip((first..).step_by(GROUP)) {
             statements.group(names, group, id, refused)?;
         }
     }
@@ -304,6 +355,26 @@ impl<'a> Statements<'a> {
         if let Some(beyond) = self.end(place, inserted, refused)? {
             refused.entry(place.index).or_insert(Refusal { reason: None, beyond: None }).beyond =
                 Some(beyond);
+        }
+        Ok(())
+    }
+
+    /// Inserts a message as [`one`](Self::one) does, and undoes it. It is noted only if it rolls back the transaction: other refusals may depend on
+    /// the messages before it.
+    fn alone(
+        &mut self,
+        names: &mut Names,
+        place: &Place<'_>,
+        id: i64,
+        refused: &mut Refused,
+    ) -> Result<(), Stop> {
+        let was_noted = refused.contains_key(&place.index);
+        self.save.execute([])?;
+        self.one(names, place, id, refused)?;
+        self.undo.execute([])?;
+        self.release.execute([])?;
+        if !was_noted {
+            refused.remove(&place.index);
         }
         Ok(())
     }

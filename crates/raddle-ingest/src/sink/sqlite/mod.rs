@@ -407,4 +407,41 @@ mod tests {
         assert_eq!(count(&sink, "SELECT count(*) FROM rejected"), count_of);
         remove(&path);
     }
+    #[test]
+    fn many_messages_that_roll_back_the_transaction_are_found() {
+        for (name, rejected) in [
+            ("rolled-back", ""),
+            (
+                "rolled-back-twice",
+                "CREATE TRIGGER r BEFORE INSERT ON rejected WHEN CAST(NEW.bytes AS TEXT) LIKE '%8%' BEGIN SELECT RAISE(ROLLBACK, 'nor here'); END",
+            ),
+        ] {
+            let (mut sink, books, path) = sink(name);
+            sink.db
+                .execute_batch(
+                    "CREATE TRIGGER t BEFORE INSERT ON messages WHEN NEW.text LIKE '%7%' BEGIN SELECT RAISE(ROLLBACK, 'no seven'); END;
+                     CREATE UNIQUE INDEX u ON messages (text)",
+                )
+                .unwrap();
+            sink.db.execute_batch(rejected).unwrap();
+            let mut texts: Vec<String> = (0..3000).map(|number| number.to_string()).collect();
+            // Refused only because of another message of the batch.
+            texts[2999] = "1".to_owned();
+            let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+            let stored = sink.store(&batch(&books, &texts)).unwrap();
+            let bad = (0..3000).filter(|number| texts[*number].contains('7') || *number == 2999);
+            assert!(stored.exceptions.iter().map(|(index, _)| *index).eq(bad), "{name}");
+            let refused = i64::try_from(stored.exceptions.len()).unwrap();
+            assert_eq!(count(&sink, "SELECT count(*) FROM messages"), 3000 - refused, "{name}");
+            let kept = std::fs::read_to_string(file::beside(&path, ".refused")).unwrap_or_default();
+            let kept = i64::try_from(kept.lines().count().saturating_sub(1)).unwrap();
+            assert_eq!(count(&sink, "SELECT count(*) FROM rejected") + kept, refused, "{name}");
+            assert_eq!(kept > 0, !rejected.is_empty(), "{name}");
+            let (_, RowOutcome::Refused(reason)) = stored.exceptions.last().unwrap() else {
+                panic!("{stored:?}")
+            };
+            assert!(reason.starts_with("UNIQUE constraint failed: messages.text"), "{reason}");
+            remove(&path);
+        }
+    }
 }
