@@ -212,7 +212,7 @@ impl Program {
         self.pipeline.intake().status().set_draining();
         let Settings { grace, deadline, when_full, .. } = self.resolved.settings;
         let grace = grace.min(deadline);
-        let drained = self.server.drain(grace);
+        let drained = self.server.drain_within(grace, deadline);
         let outcome = self.pipeline.finish(remaining(begin, deadline));
         let finished = self.server.finish(REPLIES);
         self.done.set();

@@ -17,8 +17,8 @@ pub(super) enum Command {
     Serve(TcpStream, SocketAddr, Class, Arc<Endpoint>),
     /// Changes the options, and the listeners to those of the list. One without a socket is there already.
     Reload(ServerOptions, Vec<(Arc<Endpoint>, Option<Opened>)>),
-    /// Reads what has arrived, within a grace period.
-    Drain(Duration),
+    /// Reads what has arrived, within a grace period and a deadline.
+    Drain(Duration, Duration),
     /// Terminates once all replies are written, within a time limit.
     Finish(Duration),
     /// Terminates at once.

@@ -56,8 +56,11 @@ enum Stage {
 
 #[derive(Clone, Copy, Debug)]
 struct Draining {
+    /// The end of the grace period.
+    grace: Option<Instant>,
+    /// The end of the drain, whatever is left.
     deadline: Option<Instant>,
-    /// How long the queue may take nothing after the deadline.
+    /// How long the queue may take nothing after the grace period.
     stall: Duration,
     /// When the queue last took something that waited for room.
     progress: Instant,
@@ -251,7 +254,7 @@ impl EventLoop {
         match command {
             Command::Serve(socket, address, class, endpoint) => self.serve(socket, address, class, endpoint),
             Command::Reload(options, endpoints) => self.reload(options, endpoints),
-            Command::Drain(grace) => self.begin_drain(grace),
+            Command::Drain(grace, deadline) => self.begin_drain(grace, deadline),
             Command::Finish(timeout) => {
                 let now = time::now();
                 // A server that was not drained closes its connections now.
@@ -585,10 +588,11 @@ impl EventLoop {
         }
     }
 
-    fn begin_drain(&mut self, grace: Duration) {
+    fn begin_drain(&mut self, grace: Duration, deadline: Duration) {
         let now = time::now();
         self.stage = Stage::Draining(Draining {
-            deadline: now.checked_add(grace),
+            grace: now.checked_add(grace),
+            deadline: now.checked_add(deadline),
             stall: grace.max(STALL),
             progress: now,
             cut_off: 0,
@@ -647,8 +651,9 @@ impl EventLoop {
 
     /// Continues the drain.
     fn drain(&mut self, mut draining: Draining, now: Instant) {
-        let over = draining.deadline.is_some_and(|deadline| now >= deadline);
-        let stalled = over && !self.blocked.is_empty() && now - draining.progress >= draining.stall;
+        let late = draining.deadline.is_some_and(|deadline| now >= deadline);
+        let over = late || draining.grace.is_some_and(|grace| now >= grace);
+        let stalled = late || (over && !self.blocked.is_empty() && now - draining.progress >= draining.stall);
         if stalled {
             self.force_all();
         }

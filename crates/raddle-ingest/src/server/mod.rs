@@ -194,11 +194,17 @@ impl Server {
     /// A peer that keeps sending is read for at most `grace`, and then counted as cut off. If the queue takes nothing any more after that
     /// time, the messages that have been read are enqueued beyond its capacity. Connections stay open while replies are due.
     pub fn drain(&self, grace: Duration) -> DrainReport {
+        self.drain_within(grace, Duration::MAX)
+    }
+
+    /// Like [`drain`](Self::drain), but for at most `deadline`: a slow sink may need any time for what is in the sockets. A connection of
+    /// which something was not read counts as cut off.
+    pub fn drain_within(&self, grace: Duration, deadline: Duration) -> DrainReport {
         self.shared.intake.status().set_draining();
         let mut report = DrainReport::default();
         // The first loop passes connections to the others: it must stop doing so before they begin.
         for inbox in self.loops.iter() {
-            inbox.send(Command::Drain(grace));
+            inbox.send(Command::Drain(grace, deadline));
             inbox.wait_for(|progress| progress.draining);
         }
         for (index, inbox) in self.loops.iter().enumerate() {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use raddle::{Thread, thread, time};
 use raddle_ingest::{
-    DrainReport, Limits, Listener, ListenerKind, ListenerOptions, PipelineOptions, ServerOptions,
+    BatchOptions, DrainReport, Limits, Listener, ListenerKind, ListenerOptions, PipelineOptions,
+    ServerOptions,
 };
 
 use crate::support::{Memory, Running, any_port, until, within_limit};
@@ -234,5 +235,31 @@ fn peer_that_trickles_is_read_until_it_is_silent() {
         let account = running.stop_well();
         drop(trickler.join());
         assert_eq!(account.stored, sink.texts().len() as u64);
+    });
+}
+
+#[test]
+fn slow_sink_does_not_delay_the_stop_beyond_the_deadline() {
+    within_limit(|| {
+        // The sink needs a minute and more for what is in the sockets.
+        let sink = Memory { pause: Duration::from_millis(100), ..Memory::new() };
+        let mut options = PipelineOptions::default();
+        options.queue = Limits { messages: 100, bytes: 1 << 20 };
+        options.batch = BatchOptions { messages: 100, ..BatchOptions::default() };
+        let running = Running::new(tcp_listener(), &ServerOptions::default(), &options, sink.clone());
+        let mut peers: Vec<_> = (0..5).map(|_| running.connect()).collect();
+        for peer in &mut peers {
+            peer.write_all(("patient".repeat(10) + "\n").repeat(14_000).as_bytes()).unwrap();
+        }
+        let drained = running.server.drain_within(Duration::ZERO, Duration::from_millis(300));
+        assert!(drained.cut_off > 0 && drained.problems.is_empty(), "{drained:?}");
+        let Running { server, pipeline, .. } = running;
+        let received = pipeline.account().received;
+        assert!(received < 70_000, "{received}");
+        sink.fail(true);
+        let outcome = pipeline.finish(Duration::ZERO);
+        assert_eq!((outcome.account.received, outcome.account.lost()), (received, 0));
+        assert_eq!(server.finish(Duration::from_secs(10)).unwritten, 0);
+        drop(peers);
     });
 }
