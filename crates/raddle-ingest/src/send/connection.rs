@@ -21,6 +21,15 @@ const CHUNK: usize = 64 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Requests into which a window is divided, so that the receiver always has the next.
+const REQUESTS: u64 = 4;
+
+/// The smallest window after refusals.
+const SMALLEST_WINDOW: u64 = 16;
+
+/// How often a window that was reduced is enlarged.
+const ENLARGE: Duration = Duration::from_secs(1);
+
 /// One connection of a sender. It is established again when it is lost, if the messages are acknowledged.
 pub(crate) struct Connection {
     pub(crate) options: Arc<SendOptions>,
@@ -39,6 +48,10 @@ pub(crate) struct Connection {
     unanswered: VecDeque<Unanswered>,
     /// Nothing is sent before this time, since messages were refused.
     hold: Option<Instant>,
+    /// The window: halved when the receiver is full, and enlarged step by step afterwards.
+    window: u64,
+    /// When the window was last changed.
+    changed: Instant,
     /// The last failure, and since when there have been failures without an acknowledgement.
     failing: Option<(Instant, String)>,
     report: SendReport,
@@ -89,7 +102,10 @@ impl Connection {
         wire: Box<dyn Wire>,
     ) -> Self {
         let pace = Pace::new(&options, number, time::now());
+        let window = options.window.max(1) as u64;
         Self {
+            window,
+            changed: time::now(),
             options,
             number,
             addresses,
@@ -272,10 +288,11 @@ impl Connection {
             return None; // until everything is answered
         }
         let is_acknowledged = self.options.protocol.is_acknowledged();
-        let window = if is_acknowledged { self.options.window.max(1) as u64 } else { u64::MAX };
+        let window = if is_acknowledged { self.window } else { u64::MAX };
+        let batch = self.wire.batch().min(window.div_ceil(REQUESTS));
         let mut waiting: u64 = self.unanswered.iter().map(|it| it.messages.count).sum();
         while out.bytes.len() < CHUNK && waiting < window {
-            let room = (window - waiting).min(self.wire.batch());
+            let room = (window - waiting).min(batch);
             let is_new = self.again.is_empty();
             let messages = if let Some(front) = self.again.front_mut() {
                 let count = front.count.min(room);
@@ -292,7 +309,7 @@ impl Connection {
                 }
                 match self.pace.allowance(now) {
                     // A small request is sent only if the pace does not allow a larger one.
-                    Allowance::Messages(allowed) if room < allowed.min(left).min(self.wire.batch()) => {
+                    Allowance::Messages(allowed) if room < allowed.min(left).min(batch) => {
                         return None;
                     }
                     Allowance::Messages(allowed) => {
@@ -324,7 +341,6 @@ impl Connection {
         let mut answers = Vec::new();
         let count = self.wire.receive(input, &mut answers).map_err(Broken::Failed)?;
         input.drain(..count);
-        let mut acknowledged = 0;
         for answer in answers {
             match answer {
                 Answer::Stored { id, duplicates, rejected } => {
@@ -333,11 +349,21 @@ impl Connection {
                     self.report.latency.add(now - it.sent, it.messages.count);
                     self.report.duplicates += duplicates;
                     self.report.rejected += rejected;
-                    acknowledged += it.messages.count;
+                    self.report.acknowledged += it.messages.count;
+                    self.progress.add_acknowledged(it.messages.count);
                     self.failing = None;
+                    let full = self.options.window.max(1) as u64;
+                    if self.window < full && now - self.changed >= ENLARGE {
+                        self.window = full.min(self.window + self.window.div_ceil(REQUESTS));
+                        self.changed = now;
+                    }
                 }
                 Answer::Refused { id, after, reason } => {
                     let Some(it) = self.answered(id) else { continue };
+                    if self.hold.is_none() {
+                        self.window = self.window.min((self.window / 2).max(SMALLEST_WINDOW));
+                        self.changed = now;
+                    }
                     self.refused.push(it.messages);
                     self.hold = Some(now + after);
                     self.failed(&reason, now).map_err(Broken::Failed)?;
@@ -350,17 +376,10 @@ impl Connection {
                     }
                     self.refused.push(it.messages);
                 }
-                Answer::Closing if phase == Phase::End => {
-                    self.acknowledge(acknowledged);
-                    return Ok(true);
-                }
-                Answer::Closing => {
-                    self.acknowledge(acknowledged);
-                    return Err(io::Error::other("the receiver closes the connection").into());
-                }
+                Answer::Closing if phase == Phase::End => return Ok(true),
+                Answer::Closing => return Err(io::Error::other("the receiver closes the connection").into()),
             }
         }
-        self.acknowledge(acknowledged);
         if self.unanswered.is_empty() || !self.wire.is_in_order() {
             let mut refused = std::mem::take(&mut self.refused);
             refused.sort_by_key(|messages| messages.first);
@@ -369,11 +388,6 @@ impl Connection {
             }
         }
         Ok(false)
-    }
-
-    fn acknowledge(&mut self, messages: u64) {
-        self.report.acknowledged += messages;
-        self.progress.add_acknowledged(messages);
     }
 
     /// Removes what is answered. It is almost always the first.
