@@ -8,7 +8,6 @@ mod ingest;
 mod output;
 mod send;
 mod settings;
-mod signals;
 mod values;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "the help shows this text as it is")]
 
 mod display;
+mod interrupt;
 mod server;
 mod work;
 
@@ -16,7 +17,7 @@ use raddle_ingest::{Delivery, SendError, SendOptions, SendProgress, SendProtocol
 use crate::failure::Failure;
 use crate::output::print_line;
 use crate::send::latencies;
-use crate::{signals, values};
+use crate::values;
 use display::Display;
 use server::Server;
 use work::Work;
@@ -82,12 +83,16 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     };
     let stop = Arc::new(Event::new());
     let work = Work::begin(&args.database)?;
-    signals::stop_on_signal(&stop)?;
+    interrupt::stop_on_signal(&stop)?;
     let mut server = Server::start(&work.database(), "127.0.0.1:0", args.queue)?;
     print_line(&format!("listening on {}, storing in {}", server.address, args.database.display()));
+    let bursts = match options.burst {
+        0 => "in one burst".to_owned(),
+        burst => format!("in bursts of {burst}"),
+    };
     print_line(&format!(
-        "sending {} messages over {} connections, in bursts of {}: each is acknowledged once it is on disk",
-        options.messages, options.connections, options.burst
+        "sending {} messages over {} connections, {bursts}: each is acknowledged once it is on disk",
+        options.messages, options.connections
     ));
 
     let begin = time::now();

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::support::{Ingest, Scratch, number, text, within_limit};
@@ -162,5 +162,29 @@ fn demo_replaces_its_database_with_what_it_sent() {
             assert_eq!(number(&database, "SELECT count(DISTINCT text) FROM messages"), 20_000);
         }
         assert_eq!(scratch.files(), [database], "the file stands alone");
+    });
+}
+
+#[test]
+fn interrupted_demo_leaves_nothing_behind() {
+    within_limit(|| {
+        let scratch = Scratch::new("interrupted-demo");
+        let mut demo = scratch.raddle("demo --messages 100000000 --burst 0");
+        let mut demo = demo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(demo.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("sent ") {
+            line.clear();
+            out.read_line(&mut line).unwrap();
+        }
+        let process = demo.id();
+        assert!(Command::new("sh").args(["-c", &format!("kill -INT {process}")]).status().unwrap().success());
+        out.read_to_string(&mut line).unwrap();
+        let output = demo.wait_with_output().unwrap();
+        assert_eq!(text(&output.stderr), "raddle: interrupted before everything was sent\n");
+        assert_eq!(output.status.code(), Some(1));
+        // The end of its output is also the end of the server's, which has the same error output.
+        assert_eq!(scratch.files(), [scratch.path("messages.db")]);
+        assert_eq!(number(&scratch.path("messages.db"), "SELECT count(*) FROM messages"), 0);
     });
 }
