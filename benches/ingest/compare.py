@@ -252,6 +252,10 @@ class SqliteStore:
         except sqlite3.OperationalError:
             return 0
 
+    def close(self):
+        if self.db:
+            self.db.close()
+
     def count(self):
         with sqlite3.connect(self.path, timeout=30) as db:
             return db.execute("SELECT count(*) FROM messages").fetchone()[0]
@@ -260,11 +264,20 @@ class SqliteStore:
 class PostgresStore:
     def __init__(self, server, table, database):
         self.server, self.table, self.database = server, table, database
+        # One process, since starting one for each question would take the processors from what is measured.
+        self.psql = subprocess.Popen(
+            [BIN + "/psql", "-XAtq", "-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres", database],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
 
     def last(self):
-        name = "pg_get_serial_sequence('%s', 'id')" % self.table
-        sql = "SELECT coalesce(pg_sequence_last_value(%s::regclass), 0)" % name
-        return int(self.server.ask(sql, self.database) or 0)
+        sql = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('%s', 'id')::regclass), 0);" % self.table
+        self.psql.stdin.write(sql + "\n\\echo end\n")
+        answer = list(iter(self.psql.stdout.readline, "end\n"))
+        return int(answer[0]) if answer else 0
+
+    def close(self):
+        self.psql.stdin.close()
+        self.psql.wait()
 
     def count(self):
         return int(self.server.ask("SELECT count(*) FROM %s" % self.table, self.database) or 0)
@@ -354,7 +367,7 @@ def run(case, count, work, server):
         begin, threads, latencies = send(port, count)
         deadline = begin + LIMIT
         while store.last() < count and time.monotonic() < deadline:
-            time.sleep(0.005)
+            time.sleep(0.01)
         passed = time.monotonic() - begin
         used = cpu(process.pid) - before
         [it.join() for it in threads]
@@ -366,8 +379,7 @@ def run(case, count, work, server):
             process.kill()
             process.wait()
     stored = store.count()
-    if store.last.__self__.__class__ is SqliteStore and store.db:
-        store.db.close()
+    store.close()
     shutil.rmtree(folder)
     return {"rate": min(stored, count) / passed, "cpu": used / count * 1e6, "latencies": sorted(latencies()),
             "lost": count - stored}
