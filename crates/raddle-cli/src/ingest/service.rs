@@ -9,10 +9,14 @@ use std::time::{Duration, Instant};
 use raddle_ingest::{Batch, Sink, StoreError, Stored};
 use sd_notify::NotifyState;
 
-/// Reports states. A failure is logged once; the program does not depend on it.
+/// Reports states. The program does not depend on it.
 fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        log::debug!("cannot notify the service manager: {error}");
+    loop {
+        match sd_notify::notify(states) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return log::debug!("cannot notify the service manager: {error}"),
+            Ok(()) => return,
+        }
     }
 }
 

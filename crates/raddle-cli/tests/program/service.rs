@@ -13,7 +13,11 @@ use crate::support::{Ingest, LIMIT, RADDLE, Scratch, text, within_limit};
 fn notified(socket: &UnixDatagram, words: &str) -> String {
     let mut buffer = [0; 4096];
     loop {
-        let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("no {words}: {error}"));
+        let length = match socket.recv(&mut buffer) {
+            Ok(length) => length,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => panic!("no {words}: {error}"),
+        };
         let notification = text(&buffer[..length]);
         if notification.contains(words) {
             return notification;
