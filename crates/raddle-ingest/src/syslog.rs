@@ -441,6 +441,57 @@ mod tests {
         }
     }
 
+    #[test]
+    fn edges_of_times_are_those_of_the_general_parser() {
+        let zone = TimeZone::UTC;
+        let parser = Parser::new(&zone, UNIX_EPOCH + Duration::from_secs(RECEIVED));
+        for time in [
+            "2026-11-29T20:30:03+23:59",
+            "2026-11-29T20:30:03+24:00",
+            "2026-11-29T20:30:03-23:59",
+            "2026-11-29T20:30:03-99:00",
+            "2026-11-29T20:30:03+00:59",
+            "2026-11-29T20:30:03+00:60",
+            "2026-11-29T20:30:03+0000",
+            "2026-11-29T20:30:03",
+            "2026-11-29T20:30:03.Z",
+            "2026-11-29T20:30:03.1234567Z",
+            "2026-11-29T20:30:03.999999999Z",
+            "2026-11-29T20:30:03.9999999999Z",
+            "2026-11-29T23:59:59Z",
+            "2026-11-29T23:59:60Z",
+            "2026-11-29T23:60:00Z",
+            "2026-11-29T24:00:00Z",
+            "2026-02-29T20:30:03Z",
+            "2024-02-29T20:30:03Z",
+            "2026-00-29T20:30:03Z",
+            "2026-13-29T20:30:03Z",
+            "0000-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+01:00",
+            "9999-12-31T23:59:59Z",
+            "1969-12-31T23:59:59.9Z",
+            "Nov 29 24:00:00",
+            "Nov 29 23:60:00",
+            "Nov 29 23:59:60",
+            "Nov 31 23:59:59",
+            "Nov 00 23:59:59",
+            "Nov  0 23:59:59",
+            "Feb 30 23:59:59",
+            "Nov 29  3:59:59",
+            "nov 29 23:59:59",
+        ] {
+            for text in [format!("<13>1 {time} vm app 1 - - x"), format!("<13>{time} vm app[1]: x")] {
+                let (priority, after) = priority(&text).unwrap();
+                let known = Header {
+                    facility: Some(priority / 8),
+                    severity: Some(priority % 8),
+                    ..Header::default()
+                };
+                assert_eq!(parser.header(&text), parser.general(&text, after, known), "{text}");
+            }
+        }
+    }
+
     /// Otherwise the property above would compare the general parser with itself.
     #[test]
     fn usual_forms_are_found() {

@@ -267,7 +267,11 @@ proptest! {
         };
         let whole = run(&[&stream]);
         let cut = run(&pieces(&stream, &lengths));
-        prop_assert_eq!((cut.0, cut.1, cut.2), (whole.0, whole.1, whole.2));
+        prop_assert_eq!(&cut.0, &whole.0);
+        // An invalid head that never becomes complete may be refused, or may be waited for.
+        if !(cut.1.is_empty() && whole.1.starts_with(b"HTTP/1.1 400 ")) {
+            prop_assert_eq!((&cut.1, cut.2), (&whole.1, whole.2));
+        }
         prop_assert!(cut.3 < 80 << 10, "{} bytes are kept", cut.3);
     }
 }
