@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use postgres::{Client, NoTls};
@@ -19,6 +19,7 @@ pub(crate) struct Server {
     directory: PathBuf,
     pub(super) port: u16,
     process: Option<Child>,
+    _template: Arc<Template>,
 }
 
 /// Returns the directory of the server's programs, or prints why a test is skipped.
@@ -46,20 +47,32 @@ fn unprivileged(program: &Path) -> Command {
     command
 }
 
-/// Returns a directory with a fresh database, which is copied for each server.
-fn template(bin: &Path) -> &'static Path {
-    static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
-    TEMPLATE.get_or_init(|| {
-        let directory = fresh("template");
-        let status = unprivileged(&bin.join("initdb"))
-            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])
-            .arg("-D")
-            .arg(directory.join("data"))
-            .stdout(Stdio::null())
-            .status();
-        assert!(status.expect("initdb").success());
-        directory
-    })
+/// A directory with a fresh database, which is copied for each server, and removed with the last one.
+struct Template(PathBuf);
+
+impl Drop for Template {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn template(bin: &Path) -> Arc<Template> {
+    static TEMPLATE: Mutex<Weak<Template>> = Mutex::new(Weak::new());
+    let mut shared = TEMPLATE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(template) = shared.upgrade() {
+        return template;
+    }
+    let directory = fresh("template");
+    let status = unprivileged(&bin.join("initdb"))
+        .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])
+        .arg("-D")
+        .arg(directory.join("data"))
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.expect("initdb").success());
+    let template = Arc::new(Template(directory));
+    *shared = Arc::downgrade(&template);
+    template
 }
 
 /// Returns a new directory that the server may write.
@@ -83,10 +96,11 @@ impl Server {
     pub(crate) fn start() -> Option<Self> {
         let bin = programs()?;
         let directory = fresh("server");
-        let copied = Command::new("cp").arg("-a").arg(template(&bin).join("data")).arg(&directory).status();
+        let template = template(&bin);
+        let copied = Command::new("cp").arg("-a").arg(template.0.join("data")).arg(&directory).status();
         assert!(copied.expect("cp").success());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { directory, port, process: None };
+        let mut server = Self { directory, port, process: None, _template: template };
         server.run();
         Some(server)
     }
