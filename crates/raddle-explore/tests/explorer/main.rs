@@ -3,6 +3,7 @@
 mod alone;
 mod complete;
 mod failures;
+mod letting_go;
 mod outside;
 mod page;
 mod programs;

@@ -467,11 +467,13 @@ fn is_mine<C>(listener: &Listener<C>, key: u64) -> bool {
 
 impl<T> Drop for Future<T> {
     fn drop(&mut self) {
-        let Some(key) = self.waker else { return };
-        let mut inner = self.core.inner.lock();
-        let old = inner.listeners.remove(|listener| is_mine(listener, key));
-        drop(inner);
-        drop_guarded("the destructor of a waker", old);
+        if let Some(key) = self.waker {
+            let mut inner = self.core.inner.lock();
+            let old = inner.listeners.remove(|listener| is_mine(listener, key));
+            drop(inner);
+            drop_guarded("the destructor of a waker", old);
+        }
+        self.core.let_go();
     }
 }
 

@@ -181,7 +181,9 @@ impl<T> Drop for Promise<T> {
                 }
             }
         }
-        if !self.core.is(settled) {
+        if self.core.is(settled) {
+            self.core.let_go();
+        } else {
             let _abandon = Abandon(&self.core);
             rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("abandons"));
         }

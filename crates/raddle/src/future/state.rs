@@ -24,7 +24,7 @@ use std::time::Instant;
 use super::callback::{Listener, Listeners, Watcher, notify};
 use super::error::FutureError;
 use crate::raw::{Guard, Guarded, Waiter};
-use crate::rt::{self, Op, Wait};
+use crate::rt::{self, Kind, Op, Wait};
 use crate::sys::spin::SpinBudget;
 use crate::thread::{drop_guarded, guarded, run_nested};
 use crate::watch::report_own_task;
@@ -324,6 +324,28 @@ impl<T> FutureInner<T> {
                 FutureOutcome::Value(value) => Taken::Value(value),
                 _ => unreachable!("the outcome was a value"),
             },
+        }
+    }
+}
+
+impl<T, W: ?Sized> FutureCore<T, W> {
+    /// Announces that the caller is about to drop its reference.
+    ///
+    /// The last reference drops a value that nobody took. Which thread runs the destructor, and when, depends on the order,
+    /// so this is a step unless there is nothing to drop.
+    #[inline]
+    pub(crate) fn let_go(self: &Arc<Self>) {
+        if needs_drop::<T>() && !rt::quiet() {
+            self.point_of_letting_go();
+        }
+    }
+
+    #[cold]
+    fn point_of_letting_go(self: &Arc<Self>) {
+        // Also for the last reference: in the other order, it is not the last one.
+        if !matches!(self.inner.lock().outcome, FutureOutcome::Taken | FutureOutcome::Failed(_)) {
+            // An object of its own: it commutes with everything else that concerns the future.
+            rt::point(Op::new(&self.pool_id, "result", Kind::Write).with_verb("lets go of"));
         }
     }
 }

@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -163,11 +164,12 @@ impl<'scope> TaskScope<'scope, '_> {
         T: Send + 'scope,
     {
         let op = Op::new(&*self.shared, POOL, Kind::Put).with_verb(SUBMITS);
-        let value = Arc::new(ResultSlot(Guarded::new(None)));
-        let slot = value.clone();
+        let value = SlotRef(Arc::new(ResultSlot(Guarded::new(Stored::NotYet))));
+        let slot = SlotRef(value.0.clone());
         let run: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
             let result = task();
-            *slot.0.lock() = Some(result);
+            *slot.0.0.lock() = Stored::Value(result);
+            drop(slot);
         });
         // SAFETY: the closure and all that it owns are dropped before the token is: a scoped task drops the closure, run
         // or not, before the token. `scope` does not return before every token has been dropped, and never if a thread
@@ -275,11 +277,30 @@ impl ScopedTask {
 }
 
 /// The result of a task.
-struct ResultSlot<T>(Guarded<Option<T>>);
+struct ResultSlot<T>(Guarded<Stored<T>>);
+
+enum Stored<T> {
+    NotYet,
+    Value(T),
+    Taken,
+}
 
 impl<T> Drop for ResultSlot<T> {
     fn drop(&mut self) {
-        drop_guarded("the destructor of an unused result", self.0.get_mut().take());
+        let stored = std::mem::replace(self.0.get_mut(), Stored::Taken);
+        drop_guarded("the destructor of an unused result", stored);
+    }
+}
+
+/// A reference to the result: that of the closure, or that of the future. The last one drops a result that nobody took,
+/// so dropping it is a step.
+struct SlotRef<T>(Arc<ResultSlot<T>>);
+
+impl<T> Drop for SlotRef<T> {
+    fn drop(&mut self) {
+        if needs_drop::<T>() && !rt::quiet() && !matches!(*self.0.0.lock(), Stored::Taken) {
+            rt::point(Op::new(&*self.0, "result", Kind::Write).with_verb("lets go of"));
+        }
     }
 }
 
@@ -300,7 +321,7 @@ pub struct ScopedFuture<'scope, T> {
     shared: Arc<PoolInner>,
     task: Arc<dyn Task>,
     done: Future<()>,
-    value: Arc<ResultSlot<T>>,
+    value: SlotRef<T>,
     scope: PhantomData<&'scope ()>,
 }
 
@@ -403,7 +424,14 @@ impl<T> ScopedFuture<'_, T> {
     }
 
     fn take(&self) -> Result<T, FutureError> {
-        self.value.0.lock().take().ok_or(FutureError::Taken)
+        let mut stored = self.value.0.0.lock();
+        if !matches!(*stored, Stored::Value(_)) {
+            return Err(FutureError::Taken);
+        }
+        match std::mem::replace(&mut *stored, Stored::Taken) {
+            Stored::Value(value) => Ok(value),
+            Stored::NotYet | Stored::Taken => unreachable!("it is a value"),
+        }
     }
 }
 

@@ -108,10 +108,9 @@ where
         if !callbacks.is_empty() || destructors {
             observer.user_code_follows();
         }
-        if !callbacks.is_empty() {
-            let future: Handle<T> = self;
-            run_callbacks(&future, callbacks);
-        }
+        let future: Handle<T> = self;
+        run_callbacks(&future, callbacks);
+        future.let_go();
     }
 
     fn refuse(self: Arc<Self>, error: FutureError) {

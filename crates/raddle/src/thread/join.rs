@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem::needs_drop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -229,7 +230,9 @@ impl fmt::Debug for ThreadHandle {
 /// An owned permission to join a thread and to take its result.
 ///
 /// Dropping the handle detaches the thread. It continues to run, and unless it is a daemon the program still waits for
-/// it. A panic of a detached thread is reported to the [excepthook](crate::thread::set_excepthook).
+/// it. A panic of a detached thread is reported to the [excepthook](crate::thread::set_excepthook). The result of a detached
+/// thread is dropped by the thread itself, or by the drop of the handle if the thread is done: a destructor may run on either
+/// thread.
 ///
 /// [`thread`](JoinHandle::thread) returns the [`ThreadHandle`], which can be cloned and shared.
 ///
@@ -243,7 +246,7 @@ impl fmt::Debug for ThreadHandle {
 /// ```
 pub struct JoinHandle<T> {
     pub(super) thread: ThreadHandle,
-    pub(super) packet: Arc<Packet<T>>,
+    pub(super) packet: PacketRef<T>,
 }
 
 impl<T> JoinHandle<T> {
@@ -480,6 +483,39 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
+/// A reference to a thread's outcome: that of the thread, or that of its joiner.
+///
+/// The later of the two to go drops a result that nobody took. Which thread runs the destructor, and when, depends on the
+/// order, so going is a step.
+pub(super) struct PacketRef<T>(Option<Arc<Packet<T>>>);
+
+impl<T> PacketRef<T> {
+    pub(super) fn new(packet: Arc<Packet<T>>) -> Self {
+        Self(Some(packet))
+    }
+
+    pub(super) fn put(&self, outcome: std::thread::Result<T>) {
+        let packet = self.0.as_ref().expect("it is taken when it is dropped");
+        *lock(&packet.outcome) = Some(outcome);
+    }
+
+    /// Takes the outcome of a thread that has terminated.
+    fn take(mut self) -> Result<T, JoinError> {
+        self.0.take().expect("it is taken when it is dropped").take()
+    }
+}
+
+impl<T> Drop for PacketRef<T> {
+    fn drop(&mut self) {
+        // Dropped at the end, even if a scheduler unwinds the step.
+        if let Some(packet) = self.0.take()
+            && needs_drop::<T>()
+        {
+            rt::point(Op::new(&*packet, "thread result", Kind::Write).with_verb("lets go of"));
+        }
+    }
+}
+
 /// A thread's outcome, shared by the thread and its joiner.
 pub(super) struct Packet<T> {
     record: Arc<ThreadRecord>,
@@ -495,11 +531,7 @@ impl<T> Packet<T> {
         Arc::new(Self { record, outcome: Mutex::new(None), unjoined_panic })
     }
 
-    pub(super) fn put(&self, outcome: std::thread::Result<T>) {
-        *lock(&self.outcome) = Some(outcome);
-    }
-
-    pub(super) fn take(&self) -> Result<T, JoinError> {
+    fn take(&self) -> Result<T, JoinError> {
         let outcome = if self.record.is_an_ancestors() {
             // The thread may have been storing the outcome when this process was forked. The lock is held forever then.
             self.outcome.try_lock().ok().and_then(|mut outcome| outcome.take())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::hook::drop_guarded;
-use super::join::{JoinError, JoinHandle, Packet, ThreadHandle};
+use super::join::{JoinError, JoinHandle, Packet, PacketRef, ThreadHandle};
 use super::start::{SpawnError, Spawned, catch, launch, new_record};
 use crate::erase::erase;
 use crate::raw::Guarded;
@@ -208,7 +208,7 @@ impl<'scope> ScopedBuilder<'scope, '_> {
         let packet = Packet::new(record.clone(), Some(data.panicked.clone()));
         let slot: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(run)));
         let task: Box<dyn FnOnce() + Send + 'scope> = {
-            let (slot, packet) = (slot.clone(), packet.clone());
+            let (slot, packet) = (slot.clone(), PacketRef::new(packet.clone()));
             Box::new(move || {
                 let run = slot.lock().take();
                 drop(slot);
@@ -227,7 +227,7 @@ impl<'scope> ScopedBuilder<'scope, '_> {
         record.add_token(member);
         match launch(&record, self.stack_size, Box::new(|| task.run())) {
             Ok(()) => {
-                let handle = JoinHandle { thread: ThreadHandle(record), packet };
+                let handle = JoinHandle { thread: ThreadHandle(record), packet: PacketRef::new(packet) };
                 Ok(ScopedJoinHandle { handle, scope: PhantomData })
             }
             Err(error) => {

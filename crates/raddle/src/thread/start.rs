@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::join::{JoinHandle, Packet, ThreadHandle};
+use super::join::{JoinHandle, Packet, PacketRef, ThreadHandle};
 use crate::raw::Guarded;
 use crate::rt::{self, Kind, Op, ThreadRecord};
 
@@ -182,7 +182,7 @@ where
         let packet = Packet::new(record.clone(), None);
         let slot: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(self.run)));
         let body = {
-            let (slot, packet) = (slot.clone(), packet.clone());
+            let (slot, packet) = (slot.clone(), PacketRef::new(packet.clone()));
             Box::new(move || {
                 let run = slot.lock().take();
                 drop(slot);
@@ -192,7 +192,7 @@ where
             })
         };
         match launch(&record, self.stack_size, body) {
-            Ok(()) => Ok(JoinHandle { thread: ThreadHandle(record), packet }),
+            Ok(()) => Ok(JoinHandle { thread: ThreadHandle(record), packet: PacketRef::new(packet) }),
             Err(error) => {
                 let run = slot.lock().take().expect("a thread that was not started has not run");
                 Err(SpawnError::new(Spawned::Thread, self.name.map(Into::into), error, run))

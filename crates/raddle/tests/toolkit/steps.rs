@@ -511,6 +511,13 @@ const SCOPED: Steps = &[
     }),
     ("ScopedFuture::try_result", || pool().scope(|scope| scoped(&scope.submit(|| ()), |it| it.try_result()))),
     ("Debug for ScopedFuture", || pool().scope(|scope| scoped(&scope.submit(|| ()), |it| format!("{it:?}")))),
+    ("Drop for Future", || {
+        let promise = Promise::new();
+        let future = promise.future();
+        promise.set_result(String::new()).unwrap();
+        let _other = future.clone();
+        count(|| drop(future))
+    }),
     ("Drop for Map", || {
         let pool = pool();
         let mut map = pool.map([1, 2], |n: u8| n);
@@ -637,7 +644,6 @@ const NONE: &[(&str, &[&str])] = &[
             "Debug for AsCompletedTimeout",
             "Debug for Map",
             "Drop for AsCompleted",
-            "Drop for Future",
         ],
     ),
     (
