@@ -118,6 +118,14 @@ impl Objects {
         number
     }
 
+    /// The numbers of all declared objects that contain the word at `address`. Some may be gone: an object that was dropped
+    /// leaves its range behind, and a later one at the same place contains the word, too.
+    pub(crate) fn around(&self, address: usize) -> impl Iterator<Item = u32> {
+        let lowest = address.saturating_sub(self.largest);
+        let ranges = self.ranges.range(lowest..=address);
+        ranges.filter(move |(_, (end, _))| address < *end).map(|(_, (_, number))| *number)
+    }
+
     fn add(&mut self, what: &'static str, address: usize) -> u32 {
         let number = self.len();
         self.same.push(number);
@@ -163,6 +171,8 @@ mod tests {
             [outer, outer, inner, outer, outer]
         );
         assert_ne!(objects.word(0x140), outer);
+        assert_eq!(objects.around(0x110).collect::<Vec<_>>(), [outer, inner]);
+        assert_eq!(objects.around(0x140).count(), 0);
     }
 
     #[test]

@@ -158,6 +158,12 @@ impl Scheduler for Execution {
             let declared = state.events.last().and_then(|event| event.access);
             if declared.is_none_or(|access| state.objects.canonical(access.object) != object) {
                 state.touches(Access { object, mode: Mode::Write });
+                // The word may belong to another one of the objects that were seen at this place.
+                let others: Vec<u32> =
+                    state.objects.around(address).filter(|other| *other != object).collect();
+                for object in others {
+                    state.touches(Access { object, mode: Mode::Write });
+                }
             }
         }
         state.touches_word(address);

@@ -12,6 +12,7 @@ mod races;
 mod readme;
 mod replay;
 mod reports;
+mod reuse;
 mod tutorial;
 
 #[path = "../support/programs.rs"]
