@@ -66,7 +66,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 4] = [Self::Oversized, Self::NotUtf8, Self::ContainsNul, Self::Incomplete];
+    const ALL: [Self; 5] =
+        [Self::Oversized, Self::NotUtf8, Self::ContainsNul, Self::NotJson, Self::Incomplete];
 
     /// Returns the reason that is displayed as this text.
     pub(crate) fn from_text(text: &str) -> Option<Self> {

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::format::{Line, MAX_FILES, absolute, append, create, files_named, hash, is_own, lock, numbered};
+use super::format::{
+    Line, MAX_FILES, absolute, append, create, files_named, hash, is_at, is_own, lock, numbered,
+};
 use crate::books::Books;
 use crate::message::{Parcel, Row};
 use crate::writer::Unstored;
@@ -181,6 +183,10 @@ impl Aside {
         } else {
             let file = File::options().append(true).open(&self.path)?;
             lock(&file)?;
+            // An import may have removed it before the lock was acquired.
+            if !is_at(&file, &self.path)? {
+                return Err(io::Error::other("it has been replaced by another file"));
+            }
             file
         };
         let before = file.metadata()?.len();

@@ -146,6 +146,12 @@ pub(super) fn lock(file: &File) -> io::Result<()> {
     })
 }
 
+/// Returns whether the path is a name of the file.
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (file, named) = (file.metadata()?, path.symlink_metadata()?);
+    Ok((file.dev(), file.ino()) == (named.dev(), named.ino()))
+}
+
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()

@@ -1,16 +1,20 @@
 //! Imports files of unstored messages.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::format::{Heading, Line, MAX_FILES, VERSION, hash_rest, lock, numbered, open, sync_directory};
+use super::format::{
+    Heading, Line, MAX_FILES, VERSION, hash_rest, is_at, lock, numbered, open, sync_directory,
+};
 use crate::books::{Books, SourceId};
 use crate::message::{Header, Parcel, Reason, Sequence};
 use crate::sink::interface::{Batch, RowOutcome, Sink, StoreError};
@@ -33,7 +37,7 @@ pub struct Imported {
     pub stored: u64,
     /// Messages stored as rejected.
     pub rejected: u64,
-    /// Messages that had been stored before, by an import that was interrupted.
+    /// Messages that had been stored before, by an import that was interrupted for example.
     pub duplicates: u64,
     /// Lines that are damaged or cannot be stored, and are kept in a file of their own.
     pub damaged: u64,
@@ -57,15 +61,19 @@ impl fmt::Display for Imported {
     }
 }
 
-/// Stores the messages of a file of unstored messages, and removes the file.
+/// Stores the messages of a file of unstored or refused messages, and removes the file.
 ///
-/// Each message is stored once, even if an import of the file is interrupted and repeated. Damaged lines are kept in a file of their own.
+/// Each message is stored once, even if an import of the file is interrupted and repeated. Damaged lines are kept unchanged in a file of their own.
+///
+/// A message that its sender numbered keeps its number, unless the database has refused it: the refusal has consumed the number.
+///
 /// If the sink fails, the import continues as long as `keep_trying` returns true, which is called after each failure.
 ///
 /// The books are those that the sink was opened with. Imported messages are not counted in them.
 ///
 /// # Errors
-/// If the file cannot be read or is in use, or the sink fails. The file remains, and can be imported again.
+/// If the file cannot be read or is in use, is not a file of unstored messages, or the sink fails. The file remains unchanged, and can be imported
+/// again.
 pub fn import(
     path: impl AsRef<Path>,
     sink: &mut dyn Sink,
@@ -78,8 +86,9 @@ pub fn import(
         books,
         keep_trying,
         imported: Imported::default(),
-        sender: Arc::from(""),
-        next: 1,
+        plain: Numbers::default(),
+        refused: Numbers::default(),
+        seen: HashSet::new(),
         batch: Batch::default(),
         lines: Vec::new(),
         parcel: None,
@@ -101,10 +110,12 @@ struct Import<'a> {
     books: &'a Books,
     keep_trying: &'a mut dyn FnMut(&StoreError) -> bool,
     imported: Imported,
-    /// The name under which the messages of the file are numbered.
-    sender: Arc<str>,
-    /// The number of the next message.
-    next: u64,
+    /// The numbers of messages that their senders did not number.
+    plain: Numbers,
+    /// The numbers of messages that their senders numbered, and the database refused.
+    refused: Numbers,
+    /// Such messages by sender, number and hash of the content. After a crash before the commit, the file contains a message twice.
+    seen: HashSet<(Arc<str>, u64, u64)>,
     batch: Batch,
     /// The lines of the batch.
     lines: Vec<Vec<u8>>,
@@ -114,10 +125,31 @@ struct Import<'a> {
     sources: Vec<(String, SourceId)>,
 }
 
+/// The numbers that the import gives to messages.
+struct Numbers {
+    sender: Arc<str>,
+    next: u64,
+}
+
+impl Numbers {
+    fn take(&mut self) -> Sequence {
+        let first = self.next;
+        self.next += 1;
+        Sequence { sender: self.sender.clone(), first }
+    }
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { sender: Arc::from(""), next: 1 }
+    }
+}
+
 impl Import<'_> {
     fn run(&mut self, path: &Path) -> Result<(), Why> {
         let mut file = open(path)?;
         lock(&file)?;
+        check_name(&file, path)?;
         let mut first = Vec::new();
         BufReader::new(&file).take(1 << 16).read_until(b'\n', &mut first)?;
         file.rewind()?;
@@ -126,22 +158,34 @@ impl Import<'_> {
             if heading.unstored != VERSION {
                 return Err(Why::Version(heading.unstored));
             }
-            self.sender = heading.id.into();
+            self.number_as(&heading.id);
             reader.read_until(b'\n', &mut Vec::new())?;
         } else {
             // The first version has no heading, and is not extended any more: the content identifies it.
+            if !has_message(&mut reader)? {
+                return Err(Why::OtherFile);
+            }
+            reader.rewind()?;
             let (length, hash) = hash_rest(&mut reader)?;
-            self.sender = format!("unstored-{length:x}-{hash:016x}").into();
+            self.number_as(&format!("unstored-{length:x}-{hash:016x}"));
             reader.rewind()?;
         }
         let mut line = Vec::new();
+        // Whether the line continues one that is longer than the longest.
+        let mut is_rest = false;
         loop {
             line.clear();
             if reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
                 break;
             }
-            if !self.add(&line) {
+            let is_whole = line.ends_with(b"\n");
+            if is_rest || !self.add(&line) {
+                if !is_whole {
+                    // Lines that the sink finds out of sequence must not be appended to this one.
+                    self.store()?;
+                }
                 self.keep_damaged(&line)?;
+                is_rest = !is_whole;
             }
             if self.lines.len() >= MESSAGES || self.pending_bytes() >= BYTES {
                 self.store()?;
@@ -149,9 +193,16 @@ impl Import<'_> {
         }
         self.store()?;
         self.imported.damaged_file = self.damaged.finish(&file)?;
+        check_name(&file, path)?;
         std::fs::remove_file(path)?;
         sync_directory(path)?;
         Ok(())
+    }
+
+    /// Sets the names under which the messages of the file are numbered.
+    fn number_as(&mut self, id: &str) {
+        self.plain.sender = id.into();
+        self.refused.sender = format!("{id}-refused").into();
     }
 
     fn pending_bytes(&self) -> usize {
@@ -166,14 +217,20 @@ impl Import<'_> {
     /// Adds a line to the batch. Returns whether it is a message.
     fn add(&mut self, bytes: &[u8]) -> bool {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(bytes) else { return false };
-        let Some(received) = time(line.received) else { return false };
-        let Some(content) = Content::of(&line) else { return false };
+        let Some((received, content)) = message(&line) else { return false };
         let source = self.source(line.source.as_deref().unwrap_or("tcp"));
-        // A message that its sender numbered keeps its number.
-        let (sequence, is_own) = match (&line.sender, line.number) {
-            (Some(sender), Some(first)) => (Sequence { sender: Arc::from(&**sender), first }, true),
-            (None, None) => (Sequence { sender: self.sender.clone(), first: self.next }, false),
-            _ => return false,
+        let own = line.sender.as_deref().map(Arc::from).zip(line.number);
+        let (sequence, is_own) = match own {
+            // It has never been stored, but its number has been consumed.
+            Some((sender, number)) if line.refused.is_some() => {
+                if !self.seen.insert((sender, number, content.hash())) {
+                    self.imported.duplicates += 1;
+                    return true;
+                }
+                (self.refused.take(), false)
+            }
+            Some((sender, first)) => (Sequence { sender, first }, true),
+            None => (self.plain.take(), false),
         };
         let parcel = match &mut self.parcel {
             Some(parcel) if !is_own && continues(parcel, source, &line, &sequence) => parcel,
@@ -189,9 +246,6 @@ impl Import<'_> {
         match content {
             Content::Text(text) => parcel.push(text, |text| header(&line, text)),
             Content::Rejected(reason, length, bytes) => parcel.push_rejected(reason, length, bytes),
-        }
-        if !is_own {
-            self.next += 1;
         }
         self.lines.push(bytes.to_owned());
         true
@@ -260,6 +314,30 @@ impl Import<'_> {
     }
 }
 
+/// Checks that the name still belongs to the file: another import may have removed it, and a file with new messages may have its name.
+fn check_name(file: &File, path: &Path) -> io::Result<()> {
+    if is_at(file, path)? { Ok(()) } else { Err(io::Error::other("it has been replaced by another file")) }
+}
+
+/// Returns whether a file has a line that is a message.
+fn has_message(reader: &mut impl io::BufRead) -> io::Result<bool> {
+    let mut line = Vec::new();
+    while reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? > 0 {
+        if serde_json::from_slice::<Line<'_>>(&line).is_ok_and(|line| message(&line).is_some()) {
+            return Ok(true);
+        }
+        line.clear();
+    }
+    Ok(false)
+}
+
+/// Returns the time and the content of a line that is a message.
+fn message<'a>(line: &'a Line<'_>) -> Option<(SystemTime, Content<'a>)> {
+    let is_valid = line.sender.is_some() == line.number.is_some();
+    is_valid.then_some(())?;
+    Some((time(line.received)?, Content::of(line)?))
+}
+
 /// The content of a line.
 enum Content<'a> {
     Text(&'a str),
@@ -282,6 +360,15 @@ impl<'a> Content<'a> {
         let bytes = (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16));
         let reason = Reason::from_text(line.reason.as_deref()?)?;
         Some(Self::Rejected(reason, line.length?, bytes.collect::<Result<_, _>>().ok()?))
+    }
+
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        match self {
+            Self::Text(text) => text.hash(&mut hasher),
+            Self::Rejected(reason, length, bytes) => (reason, length, bytes).hash(&mut hasher),
+        }
+        hasher.finish()
     }
 }
 
@@ -344,8 +431,7 @@ impl Damaged {
             Some(open) => open,
             open => open.insert(Self::create(&self.base)?),
         };
-        file.write_all(line.strip_suffix(b"\n").unwrap_or(line))?;
-        file.write_all(b"\n")
+        file.write_all(line)
     }
 
     fn create(base: &Path) -> io::Result<(PathBuf, BufWriter<File>)> {
@@ -378,7 +464,7 @@ impl Damaged {
     }
 }
 
-/// The error of [`import`]. The file remains.
+/// The error of [`import`]. The file, if there is one, remains unchanged.
 #[derive(Debug)]
 pub struct ImportError {
     path: PathBuf,
@@ -390,6 +476,7 @@ enum Why {
     File(io::Error),
     Sink(StoreError),
     Version(u32),
+    OtherFile,
 }
 
 impl From<io::Error> for Why {
@@ -403,6 +490,12 @@ impl fmt::Display for ImportError {
         let path = self.path.display();
         match &self.why {
             Why::File(error) => write!(f, "cannot import {path}: {error}"),
+            Why::OtherFile => {
+                write!(
+                    f,
+                    "cannot import {path}: it is not a file of unstored messages: no line of it is a message"
+                )
+            }
             Why::Sink(error) => write!(f, "cannot store the messages of {path}: {error}"),
             Why::Version(version) => {
                 write!(
@@ -419,7 +512,7 @@ impl Error for ImportError {
         match &self.why {
             Why::File(error) => Some(error),
             Why::Sink(error) => Some(error),
-            Why::Version(_) => None,
+            Why::Version(_) | Why::OtherFile => None,
         }
     }
 }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use raddle_ingest::{
-    Batch, Books, Header, ImportError, Imported, MemorySink, Parcel, Reason, Sink, StoreError, Stored,
-    Unstored, UnstoredFile, import,
+    Batch, Books, Header, ImportError, Imported, MemorySink, Parcel, Reason, Sink, SqliteOptions, SqliteSink,
+    StoreError, Stored, Unstored, UnstoredFile, import,
 };
 
 use crate::conformance::{numbered, parcel};
-use crate::support::Scratch;
+use crate::support::{Scratch, open, texts};
 
 fn parcels(books: &Books) -> Vec<Parcel> {
     let mut first =
@@ -31,6 +31,7 @@ fn parcels(books: &Books) -> Vec<Parcel> {
     second.push_rejected(Reason::Oversized, 1 << 40, Vec::new());
     second.push_rejected(Reason::ContainsNul, 1, vec![0]);
     second.push_rejected(Reason::Incomplete, 1, vec![b'x']);
+    second.push_rejected(Reason::NotJson, 2, vec![b'1', b'2']);
     second.push_text("last");
     vec![first, second]
 }
@@ -69,7 +70,7 @@ fn import_stores_what_was_written_with_all_columns() {
     assert_eq!(UnstoredFile::find(&database), [path.as_path()]);
     let (mut direct, mut sink) = (MemorySink::new(), MemorySink::new());
     direct.store(&Batch::new(parcels(&books))).unwrap();
-    assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(4, 4, 0));
+    assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(4, 5, 0));
     assert_eq!((sink.messages(), sink.rejected()), (direct.messages(), direct.rejected()));
     assert!(scratch.names().is_empty(), "the file is removed: {:?}", scratch.names());
 }
@@ -212,7 +213,7 @@ fn damaged_lines_are_kept_aside() {
     assert_eq!((outcome.stored, outcome.rejected, outcome.damaged), (3, 1, 9));
     let kept = outcome.damaged_file.clone().unwrap();
     assert_eq!(kept, scratch.path("messages.db.unstored.damaged"));
-    assert_eq!(std::fs::read_to_string(&kept).unwrap().lines().collect::<Vec<_>>(), damaged);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), damaged.join("\n"), "not a byte is added");
     assert!(
         outcome.to_string().starts_with("3 messages stored, 1 rejected, 9 damaged lines kept in /"),
         "{outcome}"
@@ -267,6 +268,99 @@ fn numbered_messages_keep_their_numbers() {
     assert_eq!(sink.last()["a"], 4);
     let kept = std::fs::read_to_string(outcome.damaged_file.unwrap()).unwrap();
     assert!(kept.contains("\"text\":\"b5\"") && kept.contains("\"number\":5"), "{kept}");
+}
+
+#[test]
+fn refused_messages_are_stored_although_their_numbers_are_consumed() {
+    let scratch = Scratch::new("unstored-refused");
+    let database = scratch.path("messages.db");
+    let books = Books::new();
+    let source = books.open("http");
+    let mut sink = SqliteSink::open(&database, &books, &SqliteOptions::default()).unwrap();
+    open(&database)
+        .execute_batch(
+            "CREATE TRIGGER m BEFORE INSERT ON messages WHEN NEW.text LIKE 'bad%' BEGIN SELECT RAISE(ABORT, 'no'); END;
+             CREATE TRIGGER r BEFORE INSERT ON rejected BEGIN SELECT RAISE(ABORT, 'nor here'); END;",
+        )
+        .unwrap();
+    let parcels = [
+        numbered(source, "a", 1, &["one", "bad two", "three", "bad four"]),
+        numbered(source, "b", 1, &["bad one"]),
+        parcel(source, &["bad plain"]),
+    ];
+    sink.store(&Batch::new(parcels.into())).unwrap();
+    let path = scratch.path("messages.db.refused");
+    // After a crash before the commit, the sender has sent its message again.
+    let mut content = std::fs::read_to_string(&path).unwrap();
+    let again = content.lines().find(|line| line.contains("bad four")).unwrap().to_owned();
+    content = format!("{content}{}\n", again.replace("127.0.0.1:1000", "127.0.0.1:1001"));
+    std::fs::write(&path, &content).unwrap();
+    // As long as the database refuses the messages, the file remains as it is.
+    let error = import_into(&path, &mut sink, &books).unwrap_err().to_string();
+    assert!(error.contains("cannot write"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+    open(&database).execute_batch("DROP TRIGGER m; DROP TRIGGER r").unwrap();
+    assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(4, 0, 1));
+    let expected = ["one", "three", "bad two", "bad four", "bad one", "bad plain"];
+    assert_eq!(texts(&database), expected);
+    assert!(!path.exists());
+    // A crash before the removal of the file.
+    std::fs::write(&path, &content).unwrap();
+    assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(0, 0, 5));
+    // The senders continue where they were.
+    sink.store(&Batch::new(vec![numbered(source, "a", 4, &["again", "five"])])).unwrap();
+    assert_eq!(texts(&database)[expected.len()..], ["five"]);
+    Box::new(sink).close().unwrap();
+}
+
+#[test]
+fn refused_messages_of_an_interrupted_import_are_stored_once() {
+    let scratch = Scratch::new("unstored-refused-interrupted");
+    let path = scratch.path("messages.db.refused");
+    let books = Books::new();
+    let texts: Vec<String> = (1..=25_000).map(|number| number.to_string()).collect();
+    let mut content = "{\"unstored\":2,\"id\":\"file\",\"database\":\"/messages.db\"}\n".to_owned();
+    for text in &texts {
+        let plain = format!("{{\"received\":1,\"peer\":\"p\",\"text\":\"{text}\",\"refused\":\"no\"");
+        let number = if text.ends_with('7') { "" } else { &format!(",\"sender\":\"a\",\"number\":{text}") };
+        content = content + &plain + number + "}\n";
+    }
+    std::fs::write(&path, content).unwrap();
+    let mut sink = MemorySink::new();
+    sink.store(&Batch::new(vec![numbered(books.open("tcp"), "a", 1, &["x"; 25_000])])).unwrap();
+    for (before, after) in [(Some(2), None), (None, Some(2))] {
+        let mut failing = Failing { sink: sink.clone(), batch: 0, before, after };
+        assert!(import_into(&path, &mut failing, &books).is_err());
+    }
+    assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(5000, 0, 20_000));
+    let stored: Vec<String> = sink.messages().into_iter().skip(25_000).map(|it| it.text).collect();
+    assert_eq!(stored, texts);
+}
+
+#[test]
+fn files_that_have_no_unstored_messages_are_left_unchanged() {
+    let scratch = Scratch::new("unstored-foreign");
+    let books = Books::new();
+    let mut sink = MemorySink::new();
+    let database = scratch.path("other.db");
+    open(&database).execute_batch("CREATE TABLE t (text); INSERT INTO t VALUES ('x')").unwrap();
+    let database = std::fs::read(&database).unwrap();
+    for (name, content) in [
+        ("empty", &b""[..]),
+        ("text", b"a text\nof two lines"),
+        ("json", b"{\"received\":1}\n{\"text\":\"no time\"}\n"),
+        ("half-heading", b"{\"unstored\":2,\"id\":"),
+        ("bytes", &[0; 5000]),
+        ("database", &database),
+    ] {
+        let path = scratch.path(name);
+        std::fs::write(&path, content).unwrap();
+        let names = scratch.names();
+        let error = import_into(&path, &mut sink, &books).unwrap_err().to_string();
+        assert!(error.contains("it is not a file of unstored messages"), "{name}: {error}");
+        assert_eq!(std::fs::read(&path).unwrap(), content, "{name}");
+        assert_eq!(scratch.names(), names, "{name}");
+    }
 }
 
 #[test]
