@@ -1,12 +1,15 @@
 //! The command `raddle ingest import`.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use raddle_ingest::{Books, UnstoredFile, import};
 
 use super::args::ImportArgs;
 use super::sink;
 use crate::failure::Failure;
 use crate::output::{print_line, report_error};
-use crate::settings;
+use crate::settings::{self, SinkSettings};
 
 /// Exit status if messages were rejected, or lines are damaged.
 const REJECTS: u8 = 3;
@@ -26,6 +29,11 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
     let Some(mut sink) = sink::open(&settings.sink, &books, &|| false)? else { return Ok(()) };
     let (mut failed, mut rejects) = (false, false);
     for file in &files {
+        if is_of_database(file, &settings.sink) {
+            failed = true;
+            report_error(&format!("cannot import {}: it is a part of the database", file.display()));
+            continue;
+        }
         // A database that fails now would fail next time, too: a person decides when.
         match import(file, &mut *sink, &books, &mut |_| false) {
             Ok(imported) => {
@@ -34,7 +42,8 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
             }
             Err(error) => {
                 failed = true;
-                report_error(&format!("{error}; the file remains"));
+                let remains = if file.symlink_metadata().is_ok() { "; the file remains" } else { "" };
+                report_error(&format!("{error}{remains}"));
             }
         }
     }
@@ -44,4 +53,17 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
         (false, true) => Err(Failure::status(REJECTS)),
         (false, false) => Ok(()),
     }
+}
+
+/// Returns whether the file is a part of the open database. To open and close it here would release the locks that SQLite has on it.
+fn is_of_database(file: &Path, sink: &SinkSettings) -> bool {
+    let SinkSettings::Sqlite(sqlite) = sink else { return false };
+    let id = |path: &Path| path.metadata().ok().map(|it| (it.dev(), it.ino()));
+    let file = id(file);
+    file.is_some()
+        && ["", "-wal", "-shm"].iter().any(|suffix| {
+            let mut name = sqlite.path.as_os_str().to_owned();
+            name.push(suffix);
+            id(Path::new(&name)) == file
+        })
 }

@@ -118,6 +118,38 @@ fn import_stores_each_message_once_and_removes_the_file() {
 }
 
 #[test]
+fn import_leaves_other_files_unchanged() {
+    within_limit(|| {
+        let scratch = filled("import-other");
+        let database = scratch.path("messages.db");
+        std::fs::write(scratch.path("notes"), "a text\nof two lines").unwrap();
+        std::os::unix::fs::symlink(&database, scratch.path("link")).unwrap();
+        let output = scratch.run("ingest import --database messages.db missing notes messages.db ./link");
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        let lines: Vec<&str> = err.lines().collect();
+        assert_eq!(lines.len(), 4, "{err}");
+        assert!(
+            lines[0].contains("cannot import missing: No such file") && !lines[0].contains("remains"),
+            "{err}"
+        );
+        assert!(lines[1].contains("notes: it is not a file of unstored messages"), "{err}");
+        assert!(lines[1].ends_with("; the file remains"), "{err}");
+        assert!(lines[2].ends_with("cannot import messages.db: it is a part of the database"), "{err}");
+        assert!(lines[3].ends_with("cannot import ./link: it is a part of the database"), "{err}");
+        assert_eq!(std::fs::read_to_string(scratch.path("notes")).unwrap(), "a text\nof two lines");
+        assert_eq!(number(&database, "SELECT count(*) FROM messages"), 4);
+        // Not the database of the command.
+        std::fs::remove_file(scratch.path("link")).unwrap();
+        let before = std::fs::read(&database).unwrap();
+        let output = scratch.run("ingest import --database other.db messages.db");
+        let err = text(&output.stderr);
+        assert!(err.contains("messages.db: it is not a file of unstored messages"), "{err}");
+        assert_eq!(std::fs::read(&database).unwrap(), before);
+    });
+}
+
+#[test]
 fn terminal_has_a_live_line_and_the_log_above_it() {
     within_limit(|| {
         let scratch = Scratch::new("live");
