@@ -14,7 +14,8 @@ use raddle::Mutex;
 /// ```
 /// use raddle_ingest::Account;
 ///
-/// let account = Account { received: 10, stored: 7, rejected: 2, shed: 1, ..Account::default() };
+/// let mut account = Account::default();
+/// (account.received, account.stored, account.rejected, account.shed) = (10, 7, 2, 1);
 /// assert_eq!(account.lost(), 0);
 /// assert_eq!(account.to_string(), "received 10 = stored 7 + rejected 2 + shed 1");
 /// ```
