@@ -130,6 +130,14 @@ fn token(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn run(args: &SendArgs) -> Result<(), Failure> {
+    let of_http = [("--sender", !args.sender.is_empty()), ("--token", args.token.is_some())];
+    let ignored =
+        of_http.into_iter().find(|(_, is_given)| *is_given && !matches!(args.protocol, Protocol::Http));
+    if let Some((flag, _)) = ignored {
+        return Err(Failure::usage(format!(
+            "{flag} has no effect without '--protocol http'. See 'raddle send --help'"
+        )));
+    }
     let options = SendOptions {
         protocol: args.protocol.into(),
         messages: args.messages,

@@ -10,7 +10,7 @@ use raddle::{JoinHandle, Mutex, Thread, time};
 use crate::books::{Account, Books};
 use crate::intake::{Intake, Limits, WhenFull};
 use crate::sink::Sink;
-use crate::writer::{BatchOptions, FailureLog, Stop, Unstored, Writer};
+use crate::writer::{BatchOptions, Ended, FailureLog, Stop, Unstored, Writer};
 
 /// The options of a [`Pipeline`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Pipeline {
     intake: Intake,
     options: Arc<Mutex<BatchOptions>>,
     stop: Arc<Stop>,
-    writer: JoinHandle<Vec<String>>,
+    writer: JoinHandle<Ended>,
 }
 
 impl Pipeline {
@@ -89,11 +89,16 @@ impl Pipeline {
         *self.stop.deadline.lock() = time::now().checked_add(deadline);
         self.stop.event.set();
         self.intake.close();
-        let problems = match self.writer.join() {
-            Ok(problems) => problems,
-            Err(error) => vec![error.to_string()],
-        };
-        Outcome { account: self.intake.books().total(), problems }
+        let ended = self.writer.join();
+        let account = self.intake.books().total();
+        match ended {
+            // A sink that does not store cannot be closed either. That is no other failure.
+            Ok(Ended { problems, unclosed }) => {
+                let failed = account.lost() > 0 || (unclosed && account.unstored == 0);
+                Outcome { account, problems, failed }
+            }
+            Err(error) => Outcome { account, problems: vec![error.to_string()], failed: true },
+        }
     }
 }
 
@@ -111,6 +116,9 @@ pub struct Outcome {
     pub account: Account,
     /// Messages about what failed; empty on success.
     pub problems: Vec<String>,
+    /// Whether messages are lost, the writer terminated early, or the sink took all messages and could not be closed. Messages that
+    /// are kept elsewhere, since the sink did not store them until the deadline, are no failure of the pipeline.
+    pub failed: bool,
 }
 
 impl Outcome {

@@ -82,9 +82,18 @@ pub(crate) struct Writer {
     pub(crate) abandoned: bool,
 }
 
+/// How a writer ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Messages about what failed.
+    pub(crate) problems: Vec<String>,
+    /// Closing the sink failed.
+    pub(crate) unclosed: bool,
+}
+
 impl Writer {
-    /// Runs until the queue is closed and empty. Returns messages about what failed.
-    pub(crate) fn run(mut self) -> Vec<String> {
+    /// Runs until the queue is closed and empty.
+    pub(crate) fn run(mut self) -> Ended {
         let _close_on_drop = CloseOnDrop(self.intake.clone());
         let mut problems = Vec::new();
         let mut turns = 0_u64;
@@ -109,10 +118,10 @@ impl Writer {
             let place = self.unstored.place();
             problems.push(format!("{unstored} messages could not be stored and were written to {place}"));
         }
-        if let Err(error) = self.sink.close() {
-            problems.push(format!("cannot close the database: {error}"));
-        }
-        problems
+        let closed = self.sink.close();
+        let unclosed = closed.is_err();
+        problems.extend(closed.err().map(|error| format!("cannot close the database: {error}")));
+        Ended { problems, unclosed }
     }
 
     /// Blocks for a parcel and takes what else is queued, up to the limits. The batch is empty if nothing came for a while.

@@ -13,8 +13,10 @@ use crate::values;
 ///
 /// Runs until SIGINT (Ctrl-C) or SIGTERM. Then it reads what has arrived on its
 /// connections, stores everything in the queue, and accounts for every message on
-/// the last line: received = stored + rejected. A second signal ends it at once.
-/// SIGHUP reads the settings again, and loses no message. SIGUSR1 logs the books.
+/// the last line: received = stored + rejected + duplicate + shed + unstored. A second
+/// signal ends it at once, unless it is the same one within a second. SIGHUP reads the
+/// settings again, and loses no message. SIGUSR1 logs the books. SIGQUIT prints the
+/// threads and, with RADDLE_WATCH=1, what each waits for.
 ///
 /// A TCP port takes lines, octet-counted frames, RELP and HTTP, and recognises them
 /// by their first bytes. Over plain TCP nothing that was read is lost; over RELP and
@@ -39,9 +41,11 @@ use crate::values;
   raddle ingest query --database messages.db
   sqlite3 messages.db 'SELECT * FROM readable ORDER BY id DESC LIMIT 10'
 
-Exit status: 0 if every received message is stored, 1 on failure, 2 for an invalid
-command line or settings, 3 if messages were rejected, 4 if the deadline after the
-stop passed with messages left, or with peers that were still sending."
+Exit status: 0 if every received message is stored, or its sender was told that it is
+not; 1 on failure; 2 for an invalid command line or settings; 3 if messages were
+rejected, or shed by --when-full shed; 4 if the database failed until the deadline and
+what is left is in FILE.unstored, if peers were still sending, or if a second signal
+ended the drain."
 )]
 pub(crate) struct IngestArgs {
     #[command(flatten)]
@@ -236,7 +240,8 @@ pub(crate) struct Flags {
     /// Maximum number of open connections; further ones are closed [default: 10000]
     #[arg(long, value_name = "N", value_parser = values::checked(values::count))]
     max_connections: Option<String>,
-    /// Maximum number of open connections of one address [default: 1000]
+    /// Maximum number of open connections of one address [default: a quarter of the
+    /// connections]
     #[arg(long, value_name = "N", value_parser = values::checked(values::count))]
     max_per_peer: Option<String>,
     /// File for messages that cannot be stored until the end [default: the database

@@ -2,9 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use raddle::{Event, Mutex, Queue};
+use raddle::{Event, Mutex, Queue, time};
 
 use super::books::Counted;
 use super::signals::{self, Request};
@@ -12,6 +12,9 @@ use crate::output;
 
 /// Exit status if messages or peers were left.
 pub(crate) const LEFT: u8 = 4;
+
+/// How long the signal that began the drain may be repeated without effect: `timeout` sends it to the program and to its process group.
+const REPETITION: Duration = Duration::from_secs(1);
 
 /// The requests that the main thread carries out. Clones share them.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Control(Arc<Shared>);
 struct Shared {
     requests: Queue<Request>,
     stopping: Event,
+    /// The signal that began the drain, and when.
+    stopped_by: Mutex<Option<(String, Instant)>>,
     /// What is counted, once messages are received.
     counted: Mutex<Option<Counted>>,
 }
@@ -28,8 +33,12 @@ struct Shared {
 impl Control {
     /// Handles signals from now on.
     pub(crate) fn start() -> io::Result<Self> {
-        let shared =
-            Shared { requests: Queue::unbounded(), stopping: Event::new(), counted: Mutex::new(None) };
+        let shared = Shared {
+            requests: Queue::unbounded(),
+            stopping: Event::new(),
+            stopped_by: Mutex::new(None),
+            counted: Mutex::new(None),
+        };
         let control = Self(Arc::new(shared));
         let own = control.clone();
         signals::handle(move |request, signal| own.act(request, signal))?;
@@ -54,8 +63,16 @@ impl Control {
     /// Acts on a signal, on the thread of the signals: the main thread may be blocked in the drain.
     fn act(&self, request: Request, signal: &str) {
         match request {
-            Request::Stop if self.is_stopping() => self.end_at_once(signal),
+            Request::Stop if self.is_stopping() => {
+                let first = self.0.stopped_by.lock().clone();
+                if first.is_some_and(|first| is_repetition(&first, signal, time::now())) {
+                    log::info!("{signal} again within {REPETITION:?}: without effect");
+                } else {
+                    self.end_at_once(signal);
+                }
+            }
             Request::Stop => {
+                *self.0.stopped_by.lock() = Some((signal.to_owned(), time::now()));
                 log::info!(
                     "stopping: reading what has arrived, then storing it ({signal}; a second one ends at once)"
                 );
@@ -93,5 +110,26 @@ impl Control {
         }
         // Without the handlers of `exit`, which wait for the other threads.
         signal_hook::low_level::exit(LEFT.into())
+    }
+}
+
+/// Returns whether a signal is the first one once more, rather than a second request.
+fn is_repetition((first, at): &(String, Instant), signal: &str, now: Instant) -> bool {
+    first == signal && now - *at < REPETITION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_signal_within_a_second_is_a_repetition() {
+        let begin = time::now();
+        let first = ("SIGTERM".to_owned(), begin);
+        let at = |millis| begin + Duration::from_millis(millis);
+        assert!(is_repetition(&first, "SIGTERM", begin));
+        assert!(is_repetition(&first, "SIGTERM", at(999)));
+        assert!(!is_repetition(&first, "SIGTERM", at(1000)));
+        assert!(!is_repetition(&first, "SIGINT", at(1)));
     }
 }

@@ -236,8 +236,8 @@ impl Program {
         }
         self.counted.announce();
         let account = outcome.account;
-        // One of the problems is that which names the file of unstored messages.
-        let failed = failed || account.lost() > 0 || problems.len() > usize::from(account.unstored > 0);
+        let failed =
+            failed || outcome.failed || !drained.problems.is_empty() || !finished.problems.is_empty();
         match status(failed, &account, drained.cut_off, when_full) {
             0 => Ok(()),
             status => Err(Failure::status(status)),

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::args::{DatabaseArgs, FilterArgs, QueryArgs, RejectedArgs};
 use crate::failure::Failure;
-use crate::output::print_line;
+use crate::output::{print_line, report_error};
 use crate::settings::{self, SinkSettings};
 
 /// The length of the longest bar.
@@ -19,11 +19,17 @@ const BAR: u64 = 50;
 /// The largest number of lines of a plot.
 const LINES: u64 = 40;
 
+/// How much of a rejected message a line of text shows, in bytes.
+const SHOWN: usize = 256;
+
 /// The time that a plot covers unless another is given.
 const PLOTTED: Duration = Duration::from_hours(1);
 
 /// The intervals of a plot, in seconds.
 const INTERVALS: [u64; 14] = [1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400];
+
+/// Said on standard error, so that output that is read by a program stays empty.
+const NONE: &str = "no stored message meets the conditions";
 
 /// Runs `raddle ingest query`.
 pub(crate) fn query(args: &QueryArgs) -> Result<(), Failure> {
@@ -48,7 +54,11 @@ pub(crate) fn query(args: &QueryArgs) -> Result<(), Failure> {
             "severity" => CountBy::Severity,
             _ => CountBy::Source,
         };
-        for (name, count) in reader.counts(by, &filter)? {
+        let counts = reader.counts(by, &filter)?;
+        if counts.is_empty() {
+            report_error(NONE);
+        }
+        for (name, count) in counts {
             if args.filter.json {
                 print_line(&json!({ &**column: name, "count": count }).to_string());
             } else {
@@ -57,7 +67,11 @@ pub(crate) fn query(args: &QueryArgs) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    for message in reader.newest(&filter, args.newest)?.iter().rev() {
+    let messages = reader.newest(&filter, args.newest)?;
+    if messages.is_empty() {
+        report_error(NONE);
+    }
+    for message in messages.iter().rev() {
         print_line(&if args.filter.json { message_json(message) } else { message_text(message) });
     }
     Ok(())
@@ -70,7 +84,7 @@ pub(crate) fn rejected(args: &RejectedArgs) -> Result<(), Failure> {
     if !args.filter.json {
         let reasons = reader.reasons(&filter)?;
         if reasons.is_empty() {
-            print_line("no message was rejected");
+            report_error("no rejected message meets the conditions");
         }
         for reason in reasons {
             let latest = time(reason.latest);
@@ -143,8 +157,9 @@ fn message_json(it: &StoredMessage) -> String {
 
 fn rejected_text(message: &RejectedMessage) -> String {
     let RejectedMessage { source, peer, reason, length, bytes, .. } = message;
-    let (reason, bytes) = (visible(reason), bytes.escape_ascii());
-    format!("{} {} {peer} {reason}, {length} bytes: {bytes}", time(message.received), visible(source))
+    let (reason, shown) = (visible(reason), bytes[..bytes.len().min(SHOWN)].escape_ascii());
+    let rest = if bytes.len() > SHOWN { format!("… ({} bytes)", bytes.len()) } else { String::new() };
+    format!("{} {} {peer} {reason}, {length} bytes: {shown}{rest}", time(message.received), visible(source))
 }
 
 fn rejected_json(it: &RejectedMessage) -> String {

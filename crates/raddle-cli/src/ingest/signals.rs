@@ -2,10 +2,10 @@
 //!
 //! | signal | effect |
 //! |---|---|
-//! | SIGTERM, SIGINT, SIGPWR, SIGXCPU | drains; a second one ends the program at once |
+//! | SIGTERM, SIGINT, SIGPWR, SIGXCPU | drains; a second one ends the program at once, unless it is the same one within a second |
 //! | SIGHUP | reads the settings again |
 //! | SIGUSR1, SIGUSR2 | logs the books |
-//! | SIGQUIT | prints what each thread waits for |
+//! | SIGQUIT | prints the threads and, while the watch is on, what each waits for |
 //! | SIGPIPE, SIGXFSZ | an error of the write, which is retried |
 //! | SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGSTKFLT, real-time signals | none |
 
@@ -52,6 +52,19 @@ fn request(signal: i32) -> Option<Request> {
 }
 
 fn name(signal: i32) -> String {
+    match signal {
+        #[cfg(all(
+            target_os = "linux",
+            not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc64"))
+        ))]
+        linux::PWR => return "SIGPWR".to_owned(),
+        #[cfg(all(
+            target_os = "linux",
+            not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc64"))
+        ))]
+        linux::STKFLT => return "SIGSTKFLT".to_owned(),
+        _ => {}
+    }
     signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
 }
 

@@ -39,6 +39,8 @@ fn invalid_command_line_prints_one_line_and_exits_with_status_2() {
         ("ingest extra", "'extra'"),
         ("send", "--to <HOST:PORT>"),
         ("send --to 127.0.0.1:1 --connections 0", "expected a whole number from 1 to "),
+        ("send --to 127.0.0.1:1 --token secret", "--token has no effect without '--protocol http'"),
+        ("send --to 127.0.0.1:1 --protocol relp --sender me", "--sender has no effect without"),
         ("demo --messages -1", "'-1'"),
     ] {
         let line = one_line(&scratch.run(args), 2);
@@ -73,12 +75,31 @@ fn failed_start_prints_one_line_and_exits_with_status_1() {
 }
 
 #[test]
+fn sending_nothing_does_not_wait_for_a_receiver_that_never_reads() {
+    within_limit(|| {
+        let scratch = Scratch::new("send-nothing");
+        let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = receiver.local_addr().unwrap();
+        let output = scratch.run(&format!("send --to {to} --messages 0 --timeout 1h"));
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).starts_with("sent 0 messages over 8 connections"));
+    });
+}
+
+#[test]
 fn help_has_examples_defaults_and_exit_status() {
     let scratch = Scratch::new("help");
     for (args, words) in [
         ("--help", ["raddle demo", "raddle ingest", "raddle send"]),
         ("demo --help", ["Example:", "Exit status: 0", "--messages <N>"]),
-        ("ingest --help", ["received = stored + rejected", "Exit status: 0", "sqlite3 messages.db"]),
+        (
+            "ingest --help",
+            [
+                "received = stored + rejected + duplicate + shed + unstored",
+                "Exit status: 0",
+                "sqlite3 messages.db",
+            ],
+        ),
         ("ingest check --help", ["Example:", "Exit status: 0", "--config <FILE>"]),
         ("send --help", ["Examples:", "Exit status: 0", "Sent does not mean stored"]),
         ("help ingest", ["Example:", "[default: 127.0.0.1:5140]", "[default: 64KiB]"]),

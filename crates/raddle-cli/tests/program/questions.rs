@@ -46,7 +46,13 @@ fn newest_messages_are_shown_with_conditions() {
             (&"shop".into(), &"2026-01-02T03:04:05.000000Z".into()),
             "{out}"
         );
-        assert_eq!(answer(&scratch, "ingest query --text nowhere"), "");
+        for command in
+            ["query --text nowhere", "query --text nowhere --json", "query --count-by host --text nowhere"]
+        {
+            let output = scratch.run(&format!("ingest {command}"));
+            assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ""), "{command}");
+            assert_eq!(text(&output.stderr), "raddle: no stored message meets the conditions\n", "{command}");
+        }
         assert_eq!(answer(&scratch, "ingest query --newest 1 --source tcp").lines().count(), 1);
         let counts = answer(&scratch, "ingest query --count-by source");
         assert_eq!(counts, "           3  tcp\n           1  udp\n");
@@ -78,6 +84,24 @@ fn rejected_messages_are_shown_with_their_reason() {
         let object: serde_json::Value =
             serde_json::from_str(answer(&scratch, "ingest rejected --json").trim_end()).unwrap();
         assert_eq!(object["reason"], "not UTF-8");
+        let output = scratch.run("ingest rejected --text nowhere");
+        assert_eq!(text(&output.stdout), "");
+        assert_eq!(text(&output.stderr), "raddle: no rejected message meets the conditions\n");
+    });
+}
+
+#[test]
+fn long_rejected_message_is_shortened_in_text_only() {
+    within_limit(|| {
+        let scratch = Scratch::new("long-rejected");
+        let ingest = Ingest::start(scratch.raddle("ingest --listen 127.0.0.1:0"));
+        ingest.send(&[&[b'x'; 9999][..], b"\xff\n"].concat());
+        assert_eq!(ingest.stop().status, Some(3));
+        let out = answer(&scratch, "ingest rejected");
+        let end = format!(" not UTF-8, 10000 bytes: {}… (10000 bytes)", "x".repeat(256));
+        assert!(out.trim_end().ends_with(&end), "{out}");
+        let json = answer(&scratch, "ingest rejected --json");
+        assert!(json.contains(&format!("{}\\\\xff", "x".repeat(9999))), "{json}");
     });
 }
 

@@ -29,7 +29,7 @@ fn signals_in_mid_burst_lose_nothing() {
 #[test]
 fn signals_of_a_failing_machine_drain() {
     within_limit(|| {
-        for signal in ["30", "XCPU"] {
+        for (signal, name) in [("30", "PWR"), ("XCPU", "XCPU")] {
             let scratch = Scratch::new(&format!("drain-{signal}"));
             let ingest = Ingest::start(scratch.raddle("ingest --listen 127.0.0.1:0"));
             let mut peer = ingest.connect();
@@ -38,10 +38,7 @@ fn signals_of_a_failing_machine_drain() {
             let ended = ingest.end();
             assert_eq!(ended.status, Some(0), "{ended:?}");
             assert_eq!(ended.last_line(), "received 2 = stored 2 + rejected 0");
-            assert!(
-                ended.err.contains(&format!("(SIG{signal};")) || ended.err.contains("(signal 30;"),
-                "{ended:?}"
-            );
+            assert!(ended.err.contains(&format!("(SIG{name};")), "{ended:?}");
         }
     });
 }

@@ -71,6 +71,45 @@ fn second_sigterm_ends_the_program_at_once_and_says_what_is_left() {
 }
 
 #[test]
+fn doubled_signal_is_one_request() {
+    within_limit(|| {
+        let scratch = Scratch::new("doubled-signal");
+        let mut ingest = start(&scratch, "--deadline 1h");
+        let lock = rusqlite::Connection::open(scratch.path("messages.db")).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        ingest.send(b"one\ntwo\nthree\n");
+        ingest.read_error_until("cannot store messages: ");
+        ingest.signal("TERM");
+        ingest.read_error_until("stopping: ");
+        ingest.signal("TERM");
+        ingest.read_error_until("SIGTERM again within 1s: without effect");
+        lock.execute_batch("ROLLBACK").unwrap();
+        let ended = ingest.end();
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert_eq!(ended.last_line(), "received 3 = stored 3 + rejected 0");
+    });
+}
+
+#[test]
+fn same_signal_a_second_later_ends_the_program_at_once() {
+    within_limit(|| {
+        let scratch = Scratch::new("later-signal");
+        let mut ingest = start(&scratch, "--deadline 1h");
+        let lock = rusqlite::Connection::open(scratch.path("messages.db")).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        ingest.send(b"one\n");
+        ingest.read_error_until("cannot store messages: ");
+        ingest.signal("TERM");
+        ingest.read_error_until("stopping: ");
+        raddle::thread::sleep(std::time::Duration::from_secs(1));
+        ingest.signal("TERM");
+        let ended = ingest.end();
+        assert_eq!(ended.status, Some(4), "{ended:?}");
+        assert!(ended.err.contains("SIGTERM again: ended at once; 1 messages"), "{ended:?}");
+    });
+}
+
+#[test]
 fn kill_9_leaves_whole_messages_and_a_restart_adds_to_them() {
     within_limit(|| {
         let scratch = Scratch::new("kill-9");
@@ -117,15 +156,28 @@ fn deleted_database_is_reported() {
             "{ended:?}"
         );
         assert_eq!(ended.status, Some(1), "{ended:?}");
+    });
+}
 
-        let mut ingest = start(&scratch, "--deadline 1s");
-        std::fs::remove_file(&database).unwrap();
-        ingest.send(b"two\n");
-        ingest.read_error_until("messages.db was deleted, moved or replaced while it was in use");
-        let ended = ingest.stop();
-        assert!(matches!(ended.status, Some(1 | 4)), "{ended:?}");
-        assert_eq!(ended.last_line(), "received 1 = stored 0 + rejected 0 + unstored 1");
-        assert!(std::fs::read_to_string(scratch.path("messages.db.unstored")).unwrap().contains("two"));
+#[test]
+fn messages_after_the_loss_of_the_database_are_kept() {
+    within_limit(|| {
+        for is_renamed in [false, true] {
+            let scratch = Scratch::new(&format!("lost-database-{is_renamed}"));
+            let database = scratch.path("messages.db");
+            let mut ingest = start(&scratch, "--deadline 1s");
+            if is_renamed {
+                std::fs::rename(&database, scratch.path("other.db")).unwrap();
+            } else {
+                std::fs::remove_file(&database).unwrap();
+            }
+            ingest.send(b"two\n");
+            ingest.read_error_until("messages.db was deleted, moved or replaced while it was in use");
+            let ended = ingest.stop();
+            assert_eq!(ended.status, Some(4), "{ended:?}");
+            assert_eq!(ended.last_line(), "received 1 = stored 0 + rejected 0 + unstored 1");
+            assert!(std::fs::read_to_string(scratch.path("messages.db.unstored")).unwrap().contains("two"));
+        }
     });
 }
 

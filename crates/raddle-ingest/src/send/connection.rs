@@ -215,6 +215,9 @@ impl Connection {
                     let waits = self.wire.end(&mut out.bytes);
                     if !self.options.protocol.is_acknowledged() {
                         socket.shutdown(Shutdown::Write)?;
+                        if self.options.share(self.number) == 0 {
+                            return Ok(()); // there is nothing to be read
+                        }
                     } else if !waits {
                         return Ok(());
                     }
