@@ -41,7 +41,9 @@ pub(crate) fn open(path: &Path, opening: Opening) -> Result<(Connection, Files),
     probe(&absolute, opening.mode).map_err(|error| fail(Why::File(error)))?;
     let mut db = Connection::open_with_flags(&absolute, ACCESS).map_err(|error| fail(Why::from(error)))?;
     prepare(&mut db, opening).map_err(fail)?;
-    let files = Files::of(&absolute).map_err(|error| fail(Why::File(error)))?;
+    let page = db.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0));
+    let page = page.map_err(|error| fail(Why::from(error)))?;
+    let files = Files::of(&absolute, page).map_err(|error| fail(Why::File(error)))?;
     Ok((db, files))
 }
 
@@ -147,29 +149,50 @@ fn prepare(db: &mut Connection, opening: Opening) -> Result<(), Why> {
     Ok(())
 }
 
+/// The pages that every database has: the root pages of its tables, and that of the schema.
+const LEAST_PAGES: u64 = 5;
+
 /// The identities of the database file and of those beside it.
 #[derive(Debug)]
-pub(crate) struct Files(Vec<(PathBuf, Option<(u64, u64)>)>);
+pub(crate) struct Files {
+    known: Vec<(PathBuf, Option<(u64, u64)>)>,
+    /// The database file is never shorter than this, in bytes.
+    least: u64,
+}
+
+/// What another program has done to a file.
+#[derive(Debug)]
+pub(crate) enum Change<'a> {
+    /// It was deleted, moved or replaced.
+    Other(&'a Path),
+    /// It was truncated, so that pages of the database are missing.
+    Truncated(&'a Path),
+}
 
 impl Files {
-    fn of(path: &Path) -> io::Result<Self> {
-        metadata(path)?;
+    fn of(path: &Path, page: u32) -> io::Result<Self> {
+        let least = metadata(path)?.len().min(LEAST_PAGES * u64::from(page));
         let files = names(path).into_iter().map(|path| {
             let found = metadata(&path).ok().as_ref().map(number);
             (path, found)
         });
-        Ok(Self(files.collect()))
+        Ok(Self { known: files.collect(), least })
     }
 
-    /// Returns the first file that was deleted or replaced. No file is opened: closing it would release its locks.
-    pub(crate) fn changed(&mut self) -> Option<&Path> {
-        for (path, known) in &mut self.0 {
-            let found = metadata(&*path).ok().as_ref().map(number);
+    /// Returns the first file that another program has changed. No file is opened: closing it would release its locks.
+    ///
+    /// A database file that is shorter, but has the pages of every database, is no change: `VACUUM` in another program shortens it, too.
+    pub(crate) fn changed(&mut self) -> Option<Change<'_>> {
+        for (index, (path, known)) in self.known.iter_mut().enumerate() {
+            let metadata = metadata(&*path).ok();
+            let found = metadata.as_ref().map(number);
             // The log and its index stay while the database is open. An exclusive lock needs no index.
             if known.is_none() {
                 *known = found;
             } else if found != *known {
-                return Some(path);
+                return Some(Change::Other(path));
+            } else if index == 0 && metadata.is_some_and(|it| it.len() < self.least) {
+                return Some(Change::Truncated(path));
             }
         }
         None

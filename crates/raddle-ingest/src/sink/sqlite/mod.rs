@@ -7,7 +7,7 @@ use raddle::{thread, time};
 use rusqlite::Connection;
 
 use self::checkpoint::Checkpoints;
-use self::file::{Files, Opening};
+use self::file::{Change, Files, Opening};
 use self::insert::Names;
 use self::retention::Sweeper;
 use self::schema::Purpose;
@@ -157,11 +157,15 @@ impl SqliteSink {
         })
     }
 
-    /// Fails if the file was deleted or replaced: messages stored in it would disappear with the last handle.
+    /// Fails if the file was deleted or replaced: messages stored in it would disappear with the last handle. Also fails if it was truncated.
     fn check_files(&mut self) -> Result<(), StoreError> {
         match self.files.changed() {
             None => Ok(()),
-            Some(path) => {
+            Some(Change::Truncated(path)) => Err(StoreError::new(format!(
+                "{} was truncated while it was in use: restore it from a backup, and restart the program",
+                path.display()
+            ))),
+            Some(Change::Other(path)) => {
                 let path = path.display();
                 Err(StoreError::new(format!(
                     "{path} was deleted, moved or replaced while it was in use: restart the program"
@@ -293,6 +297,41 @@ mod tests {
         }
         assert_eq!(count(&sink, "SELECT count(*) FROM messages"), stored);
         assert_eq!(count(&sink, "SELECT count(*) FROM rejected"), 0);
+        Box::new(sink).close().unwrap();
+        remove(&path);
+    }
+
+    #[test]
+    fn truncated_file_is_noticed_before_each_batch_and_at_the_end() {
+        let (mut sink, books, path) = sink("truncated");
+        let batch = batch(&books, &["one"]);
+        sink.store(&batch).unwrap();
+        sink.maintain().unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        for length in [4096, 0] {
+            file.set_len(length).unwrap();
+            for error in [sink.store(&batch).unwrap_err(), sink.maintain().unwrap_err()] {
+                assert!(error.to_string().contains("was truncated while it was in use"), "{error}");
+            }
+        }
+        assert!(Box::new(sink).close().is_err());
+        drop(file);
+        remove(&path);
+    }
+
+    #[test]
+    fn database_may_be_emptied_and_vacuumed_by_another_program() {
+        let (mut sink, books, path) = sink("vacuumed");
+        let batch = batch(&books, &[&*"x".repeat(3000); 100]);
+        for _ in 0..2 {
+            sink.store(&batch).unwrap();
+            let other = Connection::open(&path).unwrap();
+            other.execute_batch("DELETE FROM messages; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+            assert!(std::fs::metadata(&path).unwrap().len() < 100_000);
+            sink.maintain().unwrap();
+        }
+        sink.store(&batch).unwrap();
+        assert_eq!(count(&sink, "SELECT count(*) FROM messages"), 100);
         Box::new(sink).close().unwrap();
         remove(&path);
     }
