@@ -24,7 +24,9 @@ impl Server {
         let mut command = Command::new(program);
         command.args(["ingest", "--listen", address, "--queue", &queue.to_string(), "--database"]);
         command.arg(database).args(["--status", "0", "--log-level", "error"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        // Its input ends with this process, also if that is killed.
+        command.arg("--stop-with-input");
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.map_err(|error| Failure::new(format!("cannot start the server: {error}")))?;
         let output = child.stdout.take().ok_or_else(|| Failure::new("the server has no output"))?;
         let mut server =

@@ -20,6 +20,7 @@ impl Work {
     /// Locks the database, which is created, or is that of an earlier demo.
     pub(crate) fn begin(target: &Path) -> Result<Self, Failure> {
         let lock = SqliteSink::open_demo(target, &Books::new(), &SqliteOptions::default())?;
+        remove_stale(target);
         let mut directory = target.as_os_str().to_owned();
         directory.push(format!(".demo-{}", std::process::id()));
         let directory = PathBuf::from(directory);
@@ -53,6 +54,29 @@ impl Work {
         }
         std::fs::rename(self.database(), &self.target)
             .map_err(|error| Failure::new(format!("cannot replace {}: {error}", self.target.display())))
+    }
+}
+
+/// Removes the directories of demos that were killed. The caller has locked the database, so that no other demo uses one.
+fn remove_stale(target: &Path) {
+    let processes = Path::new("/proc");
+    let Some(name) = target.file_name().map(|name| format!("{}.demo-", name.to_string_lossy())) else {
+        return;
+    };
+    let parent = target.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let file = entry.file_name();
+        let process =
+            file.to_str().and_then(|it| it.strip_prefix(&name)).and_then(|it| it.parse::<u32>().ok());
+        // A process of the same number may be another program. The directory of a number that is this one's is certainly stale.
+        let is_gone = |process: u32| {
+            process == std::process::id()
+                || (processes.join("self").exists() && !processes.join(process.to_string()).exists())
+        };
+        if process.is_some_and(is_gone) && entry.file_type().is_ok_and(|it| it.is_dir()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -50,6 +50,9 @@ ended the drain."
 pub(crate) struct IngestArgs {
     #[command(flatten)]
     pub(crate) flags: Flags,
+    /// Stop at the end of standard input: a child does not outlive its parent
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_input: bool,
     #[command(subcommand)]
     pub(crate) command: Option<IngestCommand>,
 }

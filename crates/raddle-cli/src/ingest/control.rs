@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use raddle::{Event, Mutex, Queue, time};
+use raddle::{Event, Mutex, Queue, Thread, time};
 
 use super::books::Counted;
 use super::signals::{self, Request};
@@ -43,6 +43,20 @@ impl Control {
         let own = control.clone();
         signals::handle(move |request, signal| own.act(request, signal))?;
         Ok(control)
+    }
+
+    /// Stops the program at the end of standard input, unless it stops already.
+    pub(crate) fn stop_with_input(&self) -> io::Result<()> {
+        let control = self.clone();
+        let watcher = Thread::new(move || {
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            if !control.is_stopping() {
+                control.act(Request::Stop, "the end of standard input");
+            }
+        });
+        // A daemon: the input may stay open until the program has terminated.
+        drop(watcher.name("input").daemon(true).start().map_err(io::Error::other)?);
+        Ok(())
     }
 
     /// Sets what the reports are about.

@@ -17,7 +17,7 @@ use args::{IngestArgs, IngestCommand};
 
 pub(crate) fn run(args: &IngestArgs) -> Result<(), Failure> {
     match &args.command {
-        None => program::run(args.flags.settings()),
+        None => program::run(args.flags.settings(), args.stop_with_input),
         Some(IngestCommand::Check(args)) => check::run(args),
         Some(IngestCommand::Query(args)) => query::query(args),
         Some(IngestCommand::Rejected(args)) => query::rejected(args),

@@ -37,14 +37,14 @@ const RESERVE: u64 = 1024;
 /// How long replies may take after everything is stored.
 const REPLIES: Duration = Duration::from_secs(5);
 
-/// Receives messages until a signal, and stores everything.
-pub(crate) fn run(flags: FromFlags) -> Result<(), Failure> {
+/// Receives messages until a signal or, if so requested, the end of standard input, and stores everything.
+pub(crate) fn run(flags: FromFlags, stop_with_input: bool) -> Result<(), Failure> {
     // Before any thread is started, since it changes the environment.
     let passed = Passed::from_environment();
     let resolved = settings::resolve(&flags).map_err(Failure::usage)?;
     output::set_log(resolved.settings.log.json, resolved.settings.log.level);
     let passed = passed.map_err(Failure::new)?;
-    let Some(program) = Program::start(flags, resolved, passed)? else {
+    let Some(program) = Program::start(flags, resolved, passed, stop_with_input)? else {
         announce("stopped before messages were received", Map::new());
         return Ok(());
     };
@@ -68,12 +68,20 @@ struct Program {
 
 impl Program {
     /// Starts everything. Returns `None` if a signal requested the stop before that.
-    fn start(flags: FromFlags, resolved: Resolved, mut passed: Passed) -> Result<Option<Self>, Failure> {
+    fn start(
+        flags: FromFlags,
+        resolved: Resolved,
+        mut passed: Passed,
+        stop_with_input: bool,
+    ) -> Result<Option<Self>, Failure> {
         let settings = &resolved.settings;
         if let Err(error) = raise_descriptor_limit(settings.connections as u64 + RESERVE) {
             log::warn!("{error}");
         }
         let control = Control::start()?;
+        if stop_with_input {
+            control.stop_with_input()?;
+        }
         // The sockets first: whatever else fails then leaves no database behind, and peers may wait in the backlog.
         let listeners = settings.listeners.iter().map(|it| listener(it, &mut passed));
         let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>().map_err(Failure::new)?;

@@ -187,6 +187,39 @@ fn demo_replaces_its_database_with_what_it_sent() {
 }
 
 #[test]
+fn killed_demo_leaves_no_server_and_the_next_one_removes_its_files() {
+    within_limit(|| {
+        let scratch = Scratch::new("killed-demo");
+        let mut demo = scratch.raddle("demo --messages 100000000 --burst 0");
+        let mut demo = demo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(demo.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("sent ") {
+            line.clear();
+            out.read_line(&mut line).unwrap();
+        }
+        demo.kill().unwrap();
+        // The end of the error output is that of the server's, too.
+        let mut err = String::new();
+        demo.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        let stale = format!("messages.db.demo-{}", demo.id());
+        demo.wait().unwrap();
+        assert!(scratch.path(&stale).is_dir());
+        // Neither a process of this number nor a directory of another database.
+        std::fs::create_dir(scratch.path("messages.db.demo-1")).unwrap();
+        std::fs::create_dir(scratch.path("other.db.demo-999999999")).unwrap();
+        let output = scratch.run("demo --messages 100");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let mut left = scratch.files();
+        left.sort();
+        let kept = ["messages.db", "messages.db.demo-1", "other.db.demo-999999999"];
+        assert!(left.starts_with(&[scratch.path(kept[0])]), "{left:?}");
+        assert!(kept.iter().all(|name| scratch.path(name).exists()), "{left:?}");
+        assert!(!scratch.path(&stale).exists(), "{left:?}");
+    });
+}
+
+#[test]
 fn interrupted_demo_leaves_nothing_behind() {
     within_limit(|| {
         let scratch = Scratch::new("interrupted-demo");
