@@ -49,7 +49,8 @@ pub(crate) trait Protocol: Send {
         let _ = io;
     }
 
-    /// Returns whether a parcel is refused, and its sender told, when the queue is full; otherwise the connection is not read until there is room.
+    /// Returns whether a parcel is refused, and its sender told, when the queue stays full; otherwise the connection is not read until there is
+    /// room, however long that takes.
     fn refuses_when_full(&self) -> bool {
         false
     }

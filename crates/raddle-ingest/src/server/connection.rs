@@ -43,6 +43,10 @@ const UNREAD_BYTES: usize = 64 << 10;
 /// A rest of this size is not read on while the protocol waits for settlements.
 const LARGE_REST: usize = 256 << 10;
 
+/// How long a request waits for room before it is refused: a sender that is told to try again should not have to wait much longer than it
+/// takes until there is room.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long a closed connection waits for its peer to close, so that the peer gets the last reply.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -55,6 +59,8 @@ pub(super) struct Work<'a> {
     pub(super) full: bool,
     /// So many bytes wait for room that no more is read than necessary.
     pub(super) scarce: bool,
+    /// So many bytes of requests wait for room that no further one does.
+    pub(super) crowded: bool,
 }
 
 /// How far a connection is.
@@ -397,7 +403,6 @@ impl Connection {
                 continue;
             }
             let intake = &work.shared.intake;
-            let refuses = self.protocol.refuses_when_full();
             let parcel = if work.full {
                 parcel
             } else {
@@ -412,12 +417,26 @@ impl Connection {
                     Err(error) => error.into_inner(),
                 }
             };
-            if refuses || intake.when_full() == WhenFull::Shed {
+            // What waits already keeps its place.
+            let crowded = work.crowded && self.waiting.is_none() && self.protocol.refuses_when_full();
+            if crowded || intake.when_full() == WhenFull::Shed {
                 intake.shed(&parcel);
             } else {
                 self.pending.push_front(parcel);
                 return;
             }
+        }
+    }
+
+    /// Returns whether requests wait for room, which are refused if there is none in time.
+    pub(super) fn has_waiting_requests(&self) -> bool {
+        !self.pending.is_empty() && self.protocol.refuses_when_full()
+    }
+
+    /// Refuses the requests that wait for room.
+    pub(super) fn refuse(&mut self, work: &Work<'_>) {
+        for parcel in std::mem::take(&mut self.pending) {
+            work.shared.intake.shed(&parcel);
         }
     }
 
@@ -523,7 +542,10 @@ impl Connection {
 
     /// Returns whether the connection has a time limit, which [`expired`](Self::expired) checks.
     pub(super) fn has_limit(&self) -> bool {
-        self.stalled.is_some() || self.closed_at.is_some() || matches!(self.phase, Phase::Lingering(_))
+        self.stalled.is_some()
+            || self.closed_at.is_some()
+            || self.has_waiting_requests()
+            || matches!(self.phase, Phase::Lingering(_))
     }
 
     /// Returns what the time limit of the connection was for, if it has passed.
@@ -531,6 +553,9 @@ impl Connection {
         match self.phase {
             Phase::Lingering(until) if now >= until => Some(Expired::Lingered),
             Phase::Lingering(_) => None,
+            _ if self.has_waiting_requests() && self.waiting.is_some_and(|since| now - since >= PATIENCE) => {
+                Some(Expired::Full)
+            }
             _ if self.stalled.is_some_and(|since| now - since >= reply_timeout) => Some(Expired::Unread),
             _ if self.closed_at.is_some_and(|since| now - since >= reply_timeout) => Some(Expired::Gone),
             _ => None,
@@ -658,6 +683,8 @@ enum Look {
 /// The time limit that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expired {
+    /// There was no room for its requests.
+    Full,
     /// The peer has not read its replies.
     Unread,
     /// The peer has closed its side, and most likely does not wait for replies any more.
@@ -747,6 +774,7 @@ mod tests {
             buffer: &mut buffer,
             full: false,
             scarce: false,
+            crowded: false,
         };
         peer.write_all(b"ab").unwrap();
         while shared.intake.books().total().received < 2 {

@@ -2,7 +2,8 @@
 //!
 //! Sockets are edge-triggered. A socket that may have more to read is in the list `ready` and gets its turn there, a bounded number of
 //! bytes each, so that a busy connection does not hold up the others. Connections whose parcels do not fit into the queue are in the
-//! list `blocked`, in the order in which they came there: the first one is served first when there is room, and none overtakes it.
+//! list `blocked`, in the order in which they came there: the first one is served first when there is room, and none overtakes it. Requests
+//! leave the list after a time, and are refused.
 
 use std::collections::VecDeque;
 use std::io;
@@ -34,7 +35,8 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 /// The number of connections that are accepted at a listener before others have their turn.
 const ACCEPTS: usize = 256;
 
-/// Bytes that wait for room, beyond which no more is read than necessary.
+/// Bytes that wait for room, beyond which no more is read than necessary; and bytes of requests, beyond which further ones are refused at
+/// once.
 const SCARCE: usize = 4 << 20;
 
 /// Pause between looks at what has a time limit, and while the server drains.
@@ -91,6 +93,16 @@ enum Waiter {
     Datagrams(usize),
 }
 
+/// A place in the list of those that wait for room.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    waiter: Waiter,
+    /// The bytes that wait.
+    bytes: usize,
+    /// These are requests, which are refused after a time.
+    requests: bool,
+}
+
 pub(super) struct EventLoop {
     poll: Poll,
     inbox: Arc<Inbox>,
@@ -107,8 +119,10 @@ pub(super) struct EventLoop {
     free: Vec<usize>,
     ready: VecDeque<u64>,
     /// What waits for room, and its bytes.
-    blocked: VecDeque<(Waiter, usize)>,
+    blocked: VecDeque<Place>,
     blocked_bytes: usize,
+    /// The part of the bytes that are requests.
+    requests_bytes: usize,
     /// Connections with a time limit.
     timed: Vec<u64>,
     buffer: Vec<u8>,
@@ -141,6 +155,7 @@ impl EventLoop {
             ready: VecDeque::new(),
             blocked: VecDeque::new(),
             blocked_bytes: 0,
+            requests_bytes: 0,
             timed: Vec::new(),
             buffer: vec![0; BUFFER_BYTES],
             refusals: Seldom::default(),
@@ -285,6 +300,7 @@ impl EventLoop {
             buffer: &mut self.buffer,
             full,
             scarce,
+            crowded: self.requests_bytes >= SCARCE,
         };
         function(&mut connection, &mut work);
         if let (true, held) = connection.account(&self.shared)
@@ -315,7 +331,12 @@ impl EventLoop {
             let wants_turn = connection.wants_turn();
             if connection.has_pending() || (wants_turn && connection.must_wait(self.is_scarce())) {
                 connection.waiting = Some(time::now());
-                self.block(Waiter::Connection(id), connection.pending_bytes());
+                let requests = connection.has_waiting_requests();
+                self.block(Place {
+                    waiter: Waiter::Connection(id),
+                    bytes: connection.pending_bytes(),
+                    requests,
+                });
             } else if wants_turn && !connection.scheduled {
                 connection.scheduled = true;
                 self.ready.push_back(id);
@@ -324,23 +345,55 @@ impl EventLoop {
         self.connections[slot(id)] = Some(connection);
     }
 
-    fn block(&mut self, waiter: Waiter, bytes: usize) {
-        self.blocked.push_back((waiter, bytes));
-        self.blocked_bytes += bytes;
+    fn block(&mut self, place: Place) {
+        self.blocked.push_back(place);
+        self.blocked_bytes += place.bytes;
+        self.requests_bytes += if place.requests { place.bytes } else { 0 };
         add(self.shared.counters.waiting(), 1);
     }
 
     /// Takes the first of those that wait for room out of the list.
     fn unblock(&mut self) -> Option<Waiter> {
-        let (waiter, bytes) = self.blocked.pop_front()?;
-        self.blocked_bytes -= bytes;
+        let place = self.blocked.pop_front()?;
+        self.leave(place);
+        Some(place.waiter)
+    }
+
+    /// Counts out a place that is not in the list any more.
+    fn leave(&mut self, place: Place) {
+        self.blocked_bytes -= place.bytes;
+        self.requests_bytes -= if place.requests { place.bytes } else { 0 };
         subtract(self.shared.counters.waiting(), 1);
-        Some(waiter)
+    }
+
+    /// Takes connections whose requests have been refused out of the list. There may be room for what was behind them.
+    fn unblock_refused(&mut self, mut ids: Vec<u64>) {
+        if ids.is_empty() {
+            return;
+        }
+        ids.sort_unstable();
+        let (left, kept) =
+            std::mem::take(&mut self.blocked).into_iter().partition(|place| match place.waiter {
+                Waiter::Connection(id) => ids.binary_search(&id).is_ok(),
+                Waiter::Datagrams(_) => false,
+            });
+        self.blocked = kept;
+        for place in Vec::from(left) {
+            self.leave(place);
+        }
+        for id in ids {
+            self.visit(id, |connection, _| {
+                if let Some(since) = connection.waiting.take() {
+                    connection.held_back(since);
+                }
+            });
+        }
+        self.admit_blocked();
     }
 
     /// Enqueues what waits for room, in order, until something does not fit.
     fn admit_blocked(&mut self) {
-        while let Some((waiter, _)) = self.blocked.front().copied() {
+        while let Some(Place { waiter, .. }) = self.blocked.front().copied() {
             let mut waits = false;
             match waiter {
                 Waiter::Connection(id) => self.visit_when(false, id, |connection, work| {
@@ -357,6 +410,7 @@ impl EventLoop {
                         buffer: &mut self.buffer,
                         full: false,
                         scarce: false,
+                        crowded: false,
                     };
                     if let Some(Some(Source::Datagrams(datagrams))) = self.sources.get_mut(index) {
                         datagrams.admit(&work);
@@ -395,11 +449,12 @@ impl EventLoop {
                     buffer: &mut self.buffer,
                     full: !self.blocked.is_empty(),
                     scarce: false,
+                    crowded: false,
                 };
                 datagrams.turn(&work);
                 if datagrams.has_pending() {
                     datagrams.waiting = Some(time::now());
-                    self.block(Waiter::Datagrams(index), 0);
+                    self.block(Place { waiter: Waiter::Datagrams(index), bytes: 0, requests: false });
                 }
             }
             _ => {}
@@ -631,14 +686,19 @@ impl EventLoop {
         }
     }
 
-    /// Closes connections whose time limit has passed.
+    /// Closes connections whose time limit has passed, and refuses requests that have waited for too long.
     fn expire(&mut self, now: Instant) {
         let reply_timeout = self.options.reply_timeout;
+        let mut refused = Vec::new();
         for id in std::mem::take(&mut self.timed) {
             self.visit(id, |connection, work| {
                 connection.timed = false;
                 match connection.expired(now, reply_timeout) {
                     None => {}
+                    Some(Expired::Full) => {
+                        connection.refuse(work);
+                        refused.push(id);
+                    }
                     Some(Expired::Lingered | Expired::Gone) => connection.give_up(work),
                     Some(Expired::Unread) => {
                         add(&connection.endpoint.counters.closed_unread, 1);
@@ -647,6 +707,7 @@ impl EventLoop {
                 }
             });
         }
+        self.unblock_refused(refused);
     }
 
     /// Continues the drain.

@@ -291,7 +291,7 @@ fn peers_that_wait_for_room_need_bounded_memory() {
         until(|| running.server.counters().counts().waiting == 200);
         let buffered = running.server.counters().counts().buffered;
         assert!(buffered < 8 << 20, "{buffered} bytes are buffered");
-        // A request on the same listener is refused at once.
+        // A request on the same listener is refused, not left without an answer.
         let mut client = running.connect();
         client
             .write_all(

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use raddle::Thread;
@@ -60,7 +62,12 @@ fn read_all(socket: &mut TcpStream) -> String {
 fn fill(running: &Running) -> (TcpStream, u64) {
     running.sink.block();
     let mut peer = connect(running, ListenerKind::Tcp);
-    let mut sent = 0;
+    // From then on, nothing is taken out of the queue.
+    let begun = || running.sink.begun.load(Ordering::SeqCst);
+    let before = begun();
+    peer.write_all(b"x\n").unwrap();
+    until(|| begun() > before);
+    let mut sent = 1;
     while running.server.counters().counts().waiting == 0 {
         peer.write_all("x\n".repeat(50).as_bytes()).unwrap();
         sent += 50;
@@ -108,6 +115,93 @@ fn request_is_refused_while_lines_wait_for_room() {
         drop(peer);
         let account = running.stop_well();
         assert_eq!((account.stored, account.shed), (sent, 2));
+    });
+}
+
+#[test]
+fn requests_are_accepted_while_lines_keep_the_queue_full() {
+    within_limit(|| {
+        for threads in [1, 2] {
+            let options = ServerOptions { threads, ..ServerOptions::default() };
+            let memory = Memory { pause: Duration::from_millis(5), counts_only: true, ..Memory::new() };
+            let running = start(&options, memory);
+            let over = Arc::new(AtomicBool::new(false));
+            let peers: Vec<_> = (0..4)
+                .map(|_| {
+                    let (mut peer, over) = (connect(&running, ListenerKind::Tcp), over.clone());
+                    let lines = ("x".repeat(99) + "\n").repeat(500);
+                    Thread::spawn(move || {
+                        while !over.load(Ordering::Relaxed) {
+                            peer.write_all(lines.as_bytes()).unwrap();
+                        }
+                    })
+                })
+                .collect();
+            until(|| running.server.counters().counts().waiting >= 3);
+            for kind in [ListenerKind::Http, ListenerKind::Tcp] {
+                let mut client = connect(&running, kind);
+                for _ in 0..20 {
+                    client.write_all(post("one\n").as_bytes()).unwrap();
+                    let reply = read_until(&mut client, "}\n");
+                    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+            for peer in peers {
+                peer.join().unwrap();
+            }
+            let account = running.stop_well();
+            assert_eq!((account.shed, account.stored), (0, account.received));
+        }
+    });
+}
+
+#[test]
+fn refused_request_leaves_the_line_and_the_next_one_is_answered_too() {
+    within_limit(|| {
+        let running = start(&ServerOptions::default(), Memory::new());
+        let (peer, sent) = fill(&running);
+        let mut client = connect(&running, ListenerKind::Http);
+        for _ in 0..2 {
+            client.write_all(post("one\n").as_bytes()).unwrap();
+            // The place of the peer with lines is kept, and one is added for the request.
+            until(|| running.server.counters().counts().waiting == 2);
+            let reply = read_until(&mut client, "}\n");
+            assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
+            until(|| running.server.counters().counts().waiting == 1);
+        }
+        running.sink.unblock();
+        client.write_all(post("one\n").as_bytes()).unwrap();
+        let reply = read_until(&mut client, "}\n");
+        assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+        drop((peer, client));
+        let account = running.stop_well();
+        assert_eq!((account.stored, account.shed), (sent + 1, 2));
+    });
+}
+
+#[test]
+fn request_that_waits_for_room_is_answered_once_during_the_stop() {
+    within_limit(|| {
+        let Running { server, pipeline, sink } = start(&ServerOptions::default(), Memory::new());
+        let running = Running { server, pipeline, sink: sink.clone() };
+        let (peer, sent) = fill(&running);
+        let mut client = connect(&running, ListenerKind::Http);
+        client.write_all(post("one\n").as_bytes()).unwrap();
+        until(|| running.server.counters().counts().waiting == 2);
+        let Running { server, pipeline, .. } = running;
+        let _ = server.drain(Duration::ZERO);
+        sink.unblock();
+        let outcome = pipeline.finish(Duration::from_mins(1));
+        let finisher = Thread::spawn(move || server.finish(Duration::from_mins(1)));
+        let replies = read_all(&mut client);
+        drop((peer, client));
+        assert_eq!(finisher.join().unwrap().unwritten, 0);
+        // It is either refused, since it has waited for too long, or enqueued beyond the capacity.
+        assert_eq!(replies.matches("HTTP/1.1 ").count(), 1, "{replies}");
+        let stored = u64::from(replies.starts_with("HTTP/1.1 200 "));
+        assert!(stored == 1 || replies.starts_with("HTTP/1.1 503 "), "{replies}");
+        assert_eq!((outcome.account.stored, outcome.account.shed), (sent + stored, 1 - stored));
     });
 }
 

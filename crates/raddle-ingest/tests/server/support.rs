@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use raddle::thread::{JoinError, JoinTimeoutError};
@@ -54,6 +54,8 @@ pub struct Memory {
     pub lines: Arc<Mutex<Vec<Line>>>,
     /// While it is set, batches are stored.
     pub open: Arc<Event>,
+    /// The number of batches that have been begun.
+    pub begun: Arc<AtomicUsize>,
     /// While it is set, the sink fails.
     pub fails: Arc<AtomicBool>,
     /// Pause after each batch.
@@ -102,6 +104,7 @@ impl Memory {
 
 impl Sink for Memory {
     fn store(&mut self, batch: &Batch) -> Result<Stored, StoreError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         self.open.wait();
         if self.fails.load(Ordering::SeqCst) {
             return Err(StoreError::new("the test wants it so"));
