@@ -375,6 +375,7 @@ fn sink_that_panics_blocks_no_source_and_the_loss_is_counted() {
         assert_eq!(outcome.account.stored, 0);
         assert_eq!(outcome.account.lost(), outcome.account.received, "{}", outcome.account);
         assert!(outcome.problems.iter().any(|problem| problem.contains("the sink panics")), "{outcome:?}");
+        assert!(outcome.failed, "{outcome:?}");
         assert!(client.settled.lock().iter().all(|(_, settlement)| settlement.stored == 0));
     };
     explorer().allow_panics(true).run(program).assert_exhausted();
