@@ -19,6 +19,11 @@ use crate::settlement::{Acknowledge, Settlement};
 /// What a connection may keep beyond the limit of a message: a count, its space, a line ending, and a count that follows.
 const SLACK: usize = 32;
 
+/// What a connection may keep while it searches for a frame: a line, a frame that may begin within it, and what is around them.
+const fn bound(max_message: usize) -> usize {
+    2 * (max_message + SLACK)
+}
+
 /// Ignores settlements.
 struct Nobody;
 
@@ -103,7 +108,7 @@ fn lines(max_message: usize) -> Lines {
 }
 
 fn outcome(max: usize, calls: &[Call<'_>], ending: Ending) -> Outcome {
-    let (parcels, outcome) = run(&mut lines(max), calls, ending, max + SLACK);
+    let (parcels, outcome) = run(&mut lines(max), calls, ending, bound(max));
     assert!(parcels.len() <= calls.len() + 1, "one parcel per read");
     assert!(parcels.iter().all(|parcel| !parcel.is_empty()));
     outcome
@@ -315,6 +320,104 @@ fn oversized_line_is_counted_and_not_buffered() {
     assert_eq!(outcome.messages, [rejected.as_str(), "short"]);
 }
 
+/// Checks that after a frame that is not recognised, the frames behind it are: `before` are the messages up to them.
+#[track_caller]
+fn check_resumes(stream: impl AsRef<[u8]>, before: &[&str], doubtful: u64) {
+    let good: Vec<_> = (0..50).map(|number| format!("<13>message {number}")).collect();
+    let frames: Vec<_> = good.iter().map(|message| format!("{} {message}", message.len())).collect();
+    let messages: Vec<_> = before.iter().copied().chain(good.iter().map(String::as_str)).collect();
+    check([stream.as_ref(), frames.concat().as_bytes()].concat(), &messages, doubtful);
+    // with a line ending behind each frame
+    check([stream.as_ref(), (frames.join("\n") + "\n").as_bytes()].concat(), &messages, doubtful);
+}
+
+#[test]
+fn oversized_first_frame_does_not_take_the_frames_behind_it_with_it() {
+    let long = format!("204 <13>{}", "x".repeat(200));
+    let rejected = format!("rejected: oversized, 208: {:?}", &long[..100]);
+    check_resumes(&long, &[&rejected], 1);
+    let barely = format!("101 <13>{}", "x".repeat(97));
+    check_resumes(&barely, &[&format!("rejected: oversized, 105: {:?}", &barely[..100])], 1);
+    check_resumes("99999999999 <13>x y z ", &["99999999999 <13>x y z "], 1);
+}
+
+#[test]
+fn frame_that_is_not_recognised_does_not_take_the_frames_behind_it_with_it() {
+    for (frame, line) in [
+        // no priority
+        ("11 hello there", "11 hello there"),
+        ("9 a\nb c d e f", "9 a|b c d e f"),
+        // empty
+        ("0 ", "0 "),
+        // a padded count
+        ("   ", "   "),
+        ("7    <13>abc", "7    <13>abc"),
+        ("  7 <13>abc", "  |<13>abc"),
+        // a byte order mark
+        ("10 \u{feff}<13>abc", "10 \u{feff}<13>abc"),
+        ("\u{feff}7 <13>abc", "\u{feff}|<13>abc"),
+        // a count that is too small by one, or much too large
+        ("6 <13>abc", "6 <13>abc"),
+        ("66 <13>abc", "66 <13>abc"),
+        // no frame at all
+        ("x", "x"),
+    ] {
+        let lines: Vec<_> = line.split('|').collect();
+        check_resumes(format!("8 <13>good\n{frame}"), &[&["<13>good"], &lines[..]].concat(), 1);
+        if frame.trim_start_matches(['\u{feff}', ' ']) != "x" && !frame.trim().is_empty() {
+            // as the first of its connection
+            check_resumes(frame, &lines, 1);
+        }
+    }
+    // A frame is a line if no frame follows.
+    check_resumes("8 <13>good11 hello there", &["8 <13>good11 hello there"], 1);
+}
+
+#[test]
+fn digits_before_a_count_do_not_take_the_frames_behind_it_with_them() {
+    // The 9 belongs to the first message, the count of which is too small by one.
+    check("6 <13>ab95 <13>c5 <13>d", &["<13>ab", "9", "<13>c", "<13>d"], 1);
+    check("6 <13>ab95 <13>c\n5 <13>d\n5 <13>e\n", &["<13>ab", "95 <13>c", "<13>d", "<13>e"], 1);
+    let long = format!("<13>{}", "x".repeat(30));
+    check(format!("6 <13>ab934 {long}5 <13>d"), &["<13>ab", "9", &long, "<13>d"], 1);
+    check(format!("6 <13>ab934 {long}\n5 <13>d"), &["<13>ab", &format!("934 {long}"), "<13>d"], 1);
+}
+
+#[test]
+fn frame_with_a_count_that_is_too_large_by_one_costs_no_bytes() {
+    // The first digit of the next count belongs to the frame, by its count.
+    let first = "<13>message one";
+    let stream = format!("8 <13>abc{0} {first}{0} {first}5 <13>b5 <13>c", first.len());
+    check(stream, &["<13>abc1", "5 <13>message one", first, "<13>b", "<13>c"], 1);
+}
+
+#[test]
+fn lines_of_text_are_not_split() {
+    // No frame is certain: another count, no priority, or text behind it.
+    for line in ["9 a 5 <13>ab", "9 a 6 <13>b", "9 a 5 <x>ab", "9 a 05 <13>b", "9 a 5 <1234>", "9 a 5  <13>b"]
+    {
+        check(format!("{line}\nnext 5 <13>ab\n"), &[line, "next 5 <13>ab"], 0);
+    }
+    // Neither a frame nor a line that begins like one has come.
+    check("a 5 <13>b\nc 5 <13>d5 <13>e\n", &["a 5 <13>b", "c 5 <13>d5 <13>e"], 0);
+}
+
+#[test]
+fn wrong_count_at_the_end_of_the_stream_does_not_take_the_last_frames_with_it() {
+    check("5 <13>a90 <13>bad5 <13>b5 <13>c", &["<13>a", "90 <13>bad", "<13>b", "<13>c"], 1);
+}
+
+#[test]
+fn search_for_frames_is_linear() {
+    // Each of these would take hours if bytes were searched again and again.
+    for piece in ["1 <1 ", "1 <1> ", "1111111111 <1>x", "99 <1>", "5 <13>x "] {
+        let text = format!("1 {}", piece.repeat(4_000_000 / piece.len()));
+        let calls: Vec<_> = text.as_bytes().chunks(100).map(Call::Receive).collect();
+        let max = 1 << 20;
+        run(&mut lines(max), &calls, Ending::Closed, bound(max));
+    }
+}
+
 /// Pieces of streams that matter to the framing.
 const PARTS: &[&[u8]] = &[
     b"\n",
@@ -349,6 +452,12 @@ const PARTS: &[&[u8]] = &[
     b"2 <\0",
     b"99999999999 <",
     b"3000000000 <",
+    b"9 hello there",
+    b"0 ",
+    b"  5 <13>d",
+    b"5 \xef\xbb\xbf<13>",
+    b"x5 <13>e5 <13>f",
+    b"95 <13>g5 <13>h",
 ];
 
 /// Makes a stream of choices, which is cheaper than a tree of strategies: of each three bytes, the first chooses a kind of message.
@@ -442,7 +551,7 @@ proptest! {
         let mut whole = lines(max);
         let whole = run(&mut whole, &[Call::Receive(&stream)], ending, usize::MAX);
         let calls: Vec<_> = pieces(&stream, &lengths).into_iter().map(Call::Receive).collect();
-        let cut = run(&mut lines(max), &calls, ending, max + SLACK);
+        let cut = run(&mut lines(max), &calls, ending, bound(max));
         prop_assert_eq!(&cut.1, &whole.1);
         account(&stream, &whole)?;
     }
@@ -452,7 +561,7 @@ proptest! {
     fn pauses_lose_nothing(stream in stream(), lengths in lengths(), ending in ending(), max in 1_usize..200) {
         let whole = run(&mut lines(max), &[Call::Receive(&stream)], ending, usize::MAX);
         let calls: Vec<_> = pieces(&stream, &lengths).into_iter().flat_map(|it| [Call::Receive(it), Call::Pause]).collect();
-        let paused = run(&mut lines(max), &calls, ending, max + SLACK);
+        let paused = run(&mut lines(max), &calls, ending, bound(max));
         account(&stream, &paused)?;
         if whole.1.doubtful == 0 && paused.1.doubtful == 0 && !stream.contains(&0) {
             prop_assert_eq!(&paused.1, &whole.1);

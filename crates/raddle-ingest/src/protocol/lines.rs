@@ -3,12 +3,13 @@
 use jiff::tz::TimeZone;
 use memchr::{memchr, memchr2};
 
+use super::frames::{
+    Answer, Follow, Sought, begins_frame, count, count_at_end, find_frame, follows_frame, frame_at,
+    resembles_count,
+};
 use super::interface::{Ending, Io, Protocol};
 use crate::message::{Parcel, Reason};
 use crate::syslog::Parser;
-
-/// Digits of a count. More begin a line.
-const LONGEST_COUNT: usize = 10;
 
 /// The largest count that is believed after a counted frame although it exceeds the limit of a message: 1 GiB.
 const LARGEST_COUNT: u64 = 1 << 30;
@@ -54,10 +55,12 @@ impl LineOptions {
 /// A message is
 /// - a counted frame: digits, a space, and as many bytes as the digits say, the first of which is `<`. What follows it is another count, `<`, a
 ///   line ending, NUL, or the end of the stream; otherwise it is a line, and counted as doubtful;
-/// - or a line, which ends with `\n` or `\r\n`, or with NUL if another frame or the end of the stream follows.
+/// - or a line, which ends with `\n` or `\r\n`, or with NUL if another frame or the end of the stream follows. Once a counted frame has come, or a
+///   line that begins like one, a line also ends where a counted frame certainly begins, and is counted as doubtful: a frame that is not
+///   recognised does not take the frames behind it with it.
 ///
-/// The ending of a line within or behind a counted frame is not a part of the message. An empty line is an empty message. At most one message
-/// of the maximum length is buffered: the rest of an oversized one is counted and discarded.
+/// The ending of a line within or behind a counted frame is not a part of the message. An empty line is an empty message. At most a line
+/// and a frame of the maximum length are buffered: the rest of an oversized message is counted and discarded.
 #[derive(Debug)]
 pub(crate) struct Lines {
     options: LineOptions,
@@ -68,6 +71,18 @@ pub(crate) struct Lines {
     ending_due: bool,
     /// The bytes that follow show whether the previous message was a counted frame indeed.
     unproven: bool,
+    line_ends: LineEnds,
+    /// At the end of the stream, a counted frame begins so many bytes before it.
+    last_frame: usize,
+}
+
+/// Where the lines of a connection end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LineEnds {
+    /// At a line ending or NUL.
+    AtEndings,
+    /// Also where a counted frame certainly begins.
+    AtFrames,
 }
 
 /// The message at the front of the rest.
@@ -75,40 +90,21 @@ pub(crate) struct Lines {
 enum Message {
     /// Nothing is known about it.
     New,
-    /// A line that does not end in its first bytes, as many as have been searched.
-    Line { searched: usize },
+    /// A line.
+    Line { search: Search, doubtful: bool },
     /// A line that exceeds the limit. `kept` is its beginning, and `length` what has been consumed.
-    LongLine { kept: Vec<u8>, length: u64, ends_in_return: bool },
+    LongLine { search: Search, doubtful: bool, kept: Vec<u8>, length: u64, ends_in_return: bool },
     /// A counted frame that exceeds the limit, of which `left` bytes are missing.
     LongFrame { kept: Vec<u8>, length: u64, left: u64 },
 }
 
-/// What is known about the bytes that follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Follow {
-    /// More bytes may come.
-    More,
-    /// No more bytes come for the moment.
-    Pause,
-    /// The stream has ended.
-    End(Ending),
-}
-
-/// A question about bytes of which the last are not there yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer<T> {
-    Yes(T),
-    No,
-    Undecided,
-}
-
-/// The count at the beginning of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Count {
-    /// The number of digits, and the space.
-    prefix: usize,
-    /// The number of bytes that follow.
-    length: u64,
+/// The first bytes of a line that do not have to be searched again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Search {
+    /// For its end.
+    end: usize,
+    /// For a counted frame.
+    frame: usize,
 }
 
 /// Where a line ends, and where the next message begins.
@@ -120,7 +116,15 @@ struct LineEnd {
 
 impl Lines {
     pub(crate) fn new(options: LineOptions) -> Self {
-        Self { options, message: Message::New, counted: false, ending_due: false, unproven: false }
+        Self {
+            options,
+            message: Message::New,
+            counted: false,
+            ending_due: false,
+            unproven: false,
+            line_ends: LineEnds::AtEndings,
+            last_frame: 0,
+        }
     }
 
     /// Consumes messages from the front of `input`, and returns the number of bytes.
@@ -197,6 +201,7 @@ impl Lines {
 
     fn end_of_frame(&mut self, proven: bool) {
         (self.counted, self.ending_due, self.unproven) = (true, true, !proven);
+        self.line_ends = LineEnds::AtFrames;
     }
 
     /// Decides between a counted frame and a line.
@@ -209,31 +214,33 @@ impl Lines {
         let max = self.options.max_message;
         let Some(length) = usize::try_from(count.length).ok().filter(|length| *length <= max) else {
             if self.counted && count.length <= LARGEST_COUNT {
-                let kept = Vec::with_capacity(max);
-                self.message = Message::LongFrame { kept, length: 0, left: count.length };
-                return count.prefix;
+                // The first digits may be the end of the previous message, the count of which was too small.
+                match frame_at(rest, 1, count.prefix, follow, max, follows_frame) {
+                    Sought::Frame(_) => {}
+                    Sought::Undecided { .. } => return 0,
+                    Sought::Nothing => {
+                        let kept = Vec::with_capacity(max);
+                        self.message = Message::LongFrame { kept, length: 0, left: count.length };
+                        return count.prefix;
+                    }
+                }
             }
-            out.doubtful += 1;
-            return self.begin_line(rest, follow, out);
+            return self.begin_doubtful(rest, follow, out);
         };
         let end = count.prefix + length;
         if rest.len() < end {
             if !matches!(follow, Follow::End(_)) {
                 return 0;
             }
-            if self.counted {
+            if self.counted && !self.frame_follows(rest, follow) {
                 let frame = &rest[count.prefix..];
                 out.parcel.push_rejected(Reason::Incomplete, frame.len() as u64, frame.to_vec());
                 return rest.len();
             }
-            out.doubtful += 1;
-            return self.begin_line(rest, follow, out);
+            return self.begin_doubtful(rest, follow, out);
         }
         let proven = match follows_frame(&rest[end..]) {
-            Answer::No => {
-                out.doubtful += 1;
-                return self.begin_line(rest, follow, out);
-            }
+            Answer::No => return self.begin_doubtful(rest, follow, out),
             Answer::Undecided if follow == Follow::More => return 0,
             Answer::Undecided => false,
             Answer::Yes(()) => true,
@@ -244,8 +251,26 @@ impl Lines {
     }
 
     fn begin_line(&mut self, rest: &[u8], follow: Follow, out: &mut Out<'_>) -> usize {
-        self.message = Message::Line { searched: 0 };
+        self.message = Message::Line { search: Search::default(), doubtful: false };
         self.line(rest, follow, out)
+    }
+
+    fn begin_doubtful(&mut self, rest: &[u8], follow: Follow, out: &mut Out<'_>) -> usize {
+        out.doubtful += 1;
+        self.message = Message::Line { search: Search::default(), doubtful: true };
+        self.line(rest, follow, out)
+    }
+
+    /// Returns whether a counted frame begins anywhere in `rest`, at the end of the stream.
+    fn frame_follows(&mut self, rest: &[u8], follow: Follow) -> bool {
+        // A frame that has been found before is still there, unless it has been consumed.
+        if !(1..rest.len()).contains(&self.last_frame) {
+            self.last_frame = match find_frame(rest, 1, 0, rest.len(), follow, self.options.max_message) {
+                Sought::Frame(begin) => rest.len() - begin,
+                Sought::Undecided { .. } | Sought::Nothing => 0,
+            };
+        }
+        self.last_frame > 0
     }
 
     fn end_of_line(&mut self) {
@@ -255,16 +280,43 @@ impl Lines {
 
     /// Consumes a line, or the beginning of an oversized one.
     fn line(&mut self, rest: &[u8], follow: Follow, out: &mut Out<'_>) -> usize {
-        let Message::Line { searched } = &mut self.message else { return 0 };
-        match line_end(rest, *searched, follow) {
-            Ok(LineEnd { end, next }) => {
-                let line = &rest[..end];
-                let line = if rest[end] == b'\n' { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
-                self.options.push(&mut out.parcel, line, &out.parser);
-                self.end_of_line();
-                return next;
+        let Message::Line { search, doubtful } = &mut self.message else { return 0 };
+        let max = self.options.max_message;
+        // With fewer bytes, the last could be a `\r` before the end of a line that does not exceed the limit.
+        let long = max + 2;
+        if resembles_count(&rest[..rest.len().min(long)]) {
+            self.line_ends = LineEnds::AtFrames;
+        }
+        let found = line_end(rest, search.end, follow);
+        search.end = found.map_or_else(|searched| searched, |line| line.end);
+        let mut consumable = search.end;
+        if self.line_ends == LineEnds::AtFrames {
+            match find_frame(rest, 1, search.frame, search.end, follow, max) {
+                Sought::Frame(begin) => {
+                    out.doubtful += u64::from(!*doubtful);
+                    self.options.push(&mut out.parcel, &rest[..begin], &out.parser);
+                    self.end_of_line();
+                    return begin;
+                }
+                Sought::Undecided { begin, sign } => {
+                    search.frame = sign;
+                    if begin < long {
+                        return 0;
+                    }
+                    return self.begin_long_line(rest, begin);
+                }
+                Sought::Nothing => search.frame = search.end,
             }
-            Err(length) => *searched = length,
+            if search.end == rest.len() {
+                consumable -= count_at_end(rest);
+            }
+        }
+        if let Ok(LineEnd { end, next }) = found {
+            let line = &rest[..end];
+            let line = if rest[end] == b'\n' { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
+            self.options.push(&mut out.parcel, line, &out.parser);
+            self.end_of_line();
+            return next;
         }
         match follow {
             Follow::End(ending) => {
@@ -283,41 +335,70 @@ impl Lines {
                 self.end_of_line();
                 rest.len()
             }
-            // With fewer bytes, the last could be a `\r` before the end of a line that does not exceed the limit.
-            _ if *searched >= self.options.max_message + 2 => {
-                let (searched, kept) = (*searched, rest[..self.options.max_message].to_vec());
-                let ends_in_return = rest[searched - 1] == b'\r';
-                self.message = Message::LongLine { kept, length: searched as u64, ends_in_return };
-                searched
-            }
+            _ if consumable >= long => self.begin_long_line(rest, consumable),
             _ => 0,
         }
     }
 
+    /// Consumes the first bytes of an oversized line.
+    fn begin_long_line(&mut self, rest: &[u8], count: usize) -> usize {
+        let Message::Line { search, doubtful } = self.message else { return 0 };
+        let search = Search { end: search.end - count, frame: search.frame.saturating_sub(count) };
+        let kept = rest[..self.options.max_message].to_vec();
+        let ends_in_return = rest[count - 1] == b'\r';
+        self.message = Message::LongLine { search, doubtful, kept, length: count as u64, ends_in_return };
+        count
+    }
+
     /// Consumes more of an oversized line.
     fn long_line(&mut self, rest: &[u8], follow: Follow, out: &mut Out<'_>) -> usize {
-        let Message::LongLine { kept, length, ends_in_return } = &mut self.message else { return 0 };
-        let found = line_end(rest, 0, follow);
-        let (count, next) = match found {
-            Ok(LineEnd { end, next }) => (end, next),
-            Err(length) => (length, length),
+        let Message::LongLine { search, doubtful, kept, length, ends_in_return } = &mut self.message else {
+            return 0;
+        };
+        let found = line_end(rest, search.end, follow);
+        search.end = found.map_or_else(|searched| searched, |line| line.end);
+        let sought = if self.line_ends == LineEnds::AtFrames {
+            find_frame(rest, 0, search.frame, search.end, follow, self.options.max_message)
+        } else {
+            Sought::Nothing
+        };
+        let (count, sign) = match sought {
+            Sought::Frame(begin) => {
+                out.doubtful += u64::from(!*doubtful);
+                out.parcel.push_rejected(Reason::Oversized, *length + begin as u64, std::mem::take(kept));
+                self.end_of_line();
+                return if begin == 0 { self.begin(rest, follow, out) } else { begin };
+            }
+            Sought::Undecided { begin, sign } => (begin, sign),
+            Sought::Nothing
+                if self.line_ends == LineEnds::AtFrames
+                    && search.end == rest.len()
+                    && !matches!(follow, Follow::End(_)) =>
+            {
+                (search.end - count_at_end(rest), search.end)
+            }
+            Sought::Nothing => (search.end, search.end),
         };
         *length += count as u64;
         if count > 0 {
             *ends_in_return = rest[count - 1] == b'\r';
         }
-        if found.is_ok() {
-            *length -= u64::from(*ends_in_return && rest[count] == b'\n');
-            out.parcel.push_rejected(Reason::Oversized, *length, std::mem::take(kept));
-            self.end_of_line();
+        (search.end, search.frame) = (search.end - count, sign - count);
+        match (sought, found) {
+            (Sought::Nothing, Ok(LineEnd { end, next })) => {
+                *length -= u64::from(*ends_in_return && rest[end] == b'\n');
+                out.parcel.push_rejected(Reason::Oversized, *length, std::mem::take(kept));
+                self.end_of_line();
+                next
+            }
+            _ => count,
         }
-        next
     }
 
     /// Ends an oversized message at the end of the stream.
     fn end_long(&mut self, ending: Ending, out: &mut Out<'_>) {
         match std::mem::replace(&mut self.message, Message::New) {
-            Message::LongLine { kept, length, ends_in_return } => {
+            Message::LongLine { kept, length, ends_in_return, .. } => {
                 let length = length - u64::from(ends_in_return && ending == Ending::Closed);
                 out.parcel.push_rejected(Reason::Oversized, length, kept);
             }
@@ -358,45 +439,6 @@ struct Out<'a> {
     parcel: Parcel,
     parser: Parser<'a>,
     doubtful: u64,
-}
-
-/// Returns whether a count of octets begins `bytes`: digits, a space, and `<`.
-fn count(bytes: &[u8]) -> Answer<Count> {
-    let digits = bytes.iter().take(LONGEST_COUNT + 1).take_while(|byte| byte.is_ascii_digit()).count();
-    if digits > LONGEST_COUNT || bytes.first() == Some(&b'0') {
-        return Answer::No;
-    }
-    match &bytes[digits..] {
-        [] | [b' '] if digits > 0 => Answer::Undecided,
-        [b' ', b'<', ..] if digits > 0 => {
-            let length =
-                bytes[..digits].iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-            Answer::Yes(Count { prefix: digits + 1, length })
-        }
-        [] => Answer::Undecided,
-        _ => Answer::No,
-    }
-}
-
-/// Returns whether `bytes` begin with a frame: `<`, or a count.
-fn begins_frame(bytes: &[u8]) -> Answer<()> {
-    match bytes {
-        [b'<', ..] => Answer::Yes(()),
-        _ => match count(bytes) {
-            Answer::Yes(_) => Answer::Yes(()),
-            Answer::No => Answer::No,
-            Answer::Undecided => Answer::Undecided,
-        },
-    }
-}
-
-/// Returns whether `bytes` may follow a counted frame.
-fn follows_frame(bytes: &[u8]) -> Answer<()> {
-    match bytes {
-        [b'\n' | 0, ..] | [b'\r', b'\n', ..] => Answer::Yes(()),
-        [b'\r'] => Answer::Undecided,
-        _ => begins_frame(bytes),
-    }
 }
 
 /// Finds the end of a line, from `searched` on. Otherwise returns how many bytes do not have to be searched again.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "the server is being built")]
 
 pub(crate) mod admin;
+mod frames;
 pub(crate) mod http;
 pub(crate) mod interface;
 pub(crate) mod json;

@@ -74,6 +74,10 @@ enum Phase {
     Lingering(Instant),
 }
 
+/// Whether something was logged.
+#[derive(Clone, Copy, Debug)]
+struct Logged(bool);
+
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the two directions")]
 pub(super) struct Connection {
     pub(super) id: u64,
@@ -119,6 +123,8 @@ pub(super) struct Connection {
     pub(super) drain: Option<Drain>,
     /// The stop was announced to the protocol.
     announced: bool,
+    /// Doubtful lines have come, and whether that was logged.
+    doubt: Option<Logged>,
 }
 
 impl Connection {
@@ -157,6 +163,7 @@ impl Connection {
             held: 0,
             drain: None,
             announced: false,
+            doubt: None,
         }
     }
 
@@ -352,6 +359,20 @@ impl Connection {
         }
     }
 
+    /// Logs once that doubtful lines have come, unless another such line was logged just before.
+    fn log_doubt(&mut self, shared: &Shared) {
+        if let Some(Logged(logged @ false)) = &mut self.doubt {
+            *logged = true;
+            if let Some(more) = shared.doubts.lock().due(time::now()) {
+                log::warn!(
+                    "{}: a line begins like an octet-counted frame, or is followed by one without a newline: it is stored as a line; check \
+                     the framing of the sender{more}",
+                    self.peer
+                );
+            }
+        }
+    }
+
     /// Calls the protocol, and keeps what it produces.
     fn call<R>(
         &mut self,
@@ -384,6 +405,7 @@ impl Connection {
         }
         if doubtful > 0 {
             add(&self.endpoint.counters.doubtful, doubtful);
+            self.doubt.get_or_insert(Logged(false));
         }
         if outcome.is_err() {
             log::error!("{}: closed: its protocol panicked, which is an error of this program", self.peer);
@@ -395,6 +417,7 @@ impl Connection {
 
     /// Enqueues parcels, until one must wait for room.
     pub(super) fn admit(&mut self, work: &Work<'_>) {
+        self.log_doubt(work.shared);
         while let Some(parcel) = self.pending.pop_front() {
             if parcel.is_empty() {
                 if let Some(receipt) = parcel.receipt() {
@@ -739,6 +762,7 @@ mod tests {
             counters: Counters::new(),
             places: Places::default(),
             expulsions: raddle::Mutex::default(),
+            doubts: raddle::Mutex::default(),
             bodies: Budget::new(1000),
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -100,6 +100,8 @@ pub(super) struct Shared {
     pub(super) places: Places,
     /// When connections were closed for what they did, for the log.
     pub(super) expulsions: Mutex<Seldom>,
+    /// Limits how often doubtful lines are logged.
+    pub(super) doubts: Mutex<Seldom>,
     /// The bound on the bodies of HTTP requests.
     pub(super) bodies: Budget,
 }

@@ -103,6 +103,7 @@ impl Server {
             counters: Counters::new(),
             places: Places::default(),
             expulsions: Mutex::default(),
+            doubts: Mutex::default(),
             bodies: Budget::new(MAX_BODIES),
         });
         let mut runs: Vec<EventLoop> = polls

@@ -1,0 +1,191 @@
+//! The syntax of octet-counted frames, and the search for one within a line.
+
+use memchr::memchr;
+
+use super::interface::Ending;
+
+/// Digits of a count. More begin a line.
+const LONGEST_COUNT: usize = 10;
+
+/// Spaces before, and digits of, what may have been meant as a count.
+const LONGEST_PADDING: usize = 20;
+
+/// What is known about the bytes that follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follow {
+    /// More bytes may come.
+    More,
+    /// No more bytes come for the moment.
+    Pause,
+    /// The stream has ended.
+    End(Ending),
+}
+
+/// A question about bytes of which the last are not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer<T> {
+    Yes(T),
+    No,
+    Undecided,
+}
+
+/// The count at the beginning of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count {
+    /// The number of digits, and the space.
+    pub(super) prefix: usize,
+    /// The number of bytes that follow.
+    pub(super) length: u64,
+}
+
+/// The result of a search for a frame within a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// A frame begins there.
+    Frame(usize),
+    /// A frame may begin at `begin`. The search continues with the `<` at `sign`, once more bytes are there.
+    Undecided { begin: usize, sign: usize },
+    /// No frame begins before the limit, except with the last bytes before it.
+    Nothing,
+}
+
+/// Returns whether a count of octets begins `bytes`: digits, a space, and `<`.
+pub(super) fn count(bytes: &[u8]) -> Answer<Count> {
+    let digits = bytes.iter().take(LONGEST_COUNT + 1).take_while(|byte| byte.is_ascii_digit()).count();
+    if digits > LONGEST_COUNT || bytes.first() == Some(&b'0') {
+        return Answer::No;
+    }
+    match &bytes[digits..] {
+        [] | [b' '] if digits > 0 => Answer::Undecided,
+        [b' ', b'<', ..] if digits > 0 => {
+            let length =
+                bytes[..digits].iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+            Answer::Yes(Count { prefix: digits + 1, length })
+        }
+        [] => Answer::Undecided,
+        _ => Answer::No,
+    }
+}
+
+/// Returns whether `bytes` begin with a frame: `<`, or a count.
+pub(super) fn begins_frame(bytes: &[u8]) -> Answer<()> {
+    match bytes {
+        [b'<', ..] => Answer::Yes(()),
+        _ => match count(bytes) {
+            Answer::Yes(_) => Answer::Yes(()),
+            Answer::No => Answer::No,
+            Answer::Undecided => Answer::Undecided,
+        },
+    }
+}
+
+/// Returns whether `bytes` may follow a counted frame.
+pub(super) fn follows_frame(bytes: &[u8]) -> Answer<()> {
+    match bytes {
+        [b'\n' | 0, ..] | [b'\r', b'\n', ..] => Answer::Yes(()),
+        [b'\r'] => Answer::Undecided,
+        _ => begins_frame(bytes),
+    }
+}
+
+/// Returns whether a line begins with what may have been meant as a count: digits and a space, behind a byte order mark or spaces.
+pub(super) fn resembles_count(line: &[u8]) -> bool {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let padding = line.iter().take(LONGEST_PADDING).take_while(|byte| **byte == b' ').count();
+    let line = &line[padding..];
+    let digits = line.iter().take(LONGEST_PADDING).take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && line.get(digits) == Some(&b' ')
+}
+
+/// Searches `rest` for a counted frame of at most `max` bytes that certainly begins before `limit`: a count, a space, `<`, digits, `>`, and behind
+/// the frame what may follow one.
+///
+/// The search begins with the first `<` at `from` or behind it. No frame begins before `first`. The work is proportional to the bytes between
+/// `from` and `limit`.
+pub(super) fn find_frame(
+    rest: &[u8],
+    first: usize,
+    from: usize,
+    limit: usize,
+    follow: Follow,
+    max: usize,
+) -> Sought {
+    let mut from = from;
+    while let Some(sign) = memchr(b'<', &rest[from..limit]).map(|index| from + index) {
+        match frame_at(rest, first, sign, follow, max, begins_frame) {
+            Sought::Nothing => from = sign + 1,
+            sought => return sought,
+        }
+    }
+    Sought::Nothing
+}
+
+/// Returns whether the `<` at `sign` is the first byte of a counted frame.
+///
+/// The message before it may end with digits: the longest count with a frame behind it is the right one. A count that is only a part of the
+/// digits needs `follows_part` behind its frame.
+pub(super) fn frame_at(
+    rest: &[u8],
+    first: usize,
+    sign: usize,
+    follow: Follow,
+    max: usize,
+    follows_part: fn(&[u8]) -> Answer<()>,
+) -> Sought {
+    let ended = matches!(follow, Follow::End(_));
+    let Some(space) = sign.checked_sub(1).filter(|space| rest[*space] == b' ' && *space >= first) else {
+        return Sought::Nothing;
+    };
+    let digits = digits_at_end(&rest[..space]);
+    let run = space - digits;
+    if digits == 0 {
+        return Sought::Nothing;
+    }
+    match priority(&rest[sign..]) {
+        Answer::Yes(()) => {}
+        Answer::Undecided if !ended => return Sought::Undecided { begin: run, sign },
+        Answer::Undecided | Answer::No => return Sought::Nothing,
+    }
+    for begin in (space - digits.min(LONGEST_COUNT)).max(first)..space {
+        let Answer::Yes(count) = count(&rest[begin..]) else { continue };
+        let Some(length) = usize::try_from(count.length).ok().filter(|length| *length <= max) else {
+            continue;
+        };
+        let proven = match rest.get(sign + length..) {
+            None if ended => Answer::No,
+            None => Answer::Undecided,
+            Some(behind) => match if begin == run { follows_frame } else { follows_part }(behind) {
+                Answer::Undecided if follow != Follow::More => Answer::Yes(()),
+                answer => answer,
+            },
+        };
+        match proven {
+            Answer::Yes(()) => return Sought::Frame(begin),
+            Answer::Undecided => return Sought::Undecided { begin: run, sign },
+            Answer::No => {}
+        }
+    }
+    Sought::Nothing
+}
+
+/// Returns whether `bytes` begin with a priority: up to three digits between `<` and `>`.
+fn priority(bytes: &[u8]) -> Answer<()> {
+    let digits = bytes[1..].iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+    match bytes.get(1 + digits) {
+        None if digits <= 3 => Answer::Undecided,
+        Some(b'>') if (1..=3).contains(&digits) => Answer::Yes(()),
+        _ => Answer::No,
+    }
+}
+
+/// Returns the number of last bytes with which a count may begin.
+pub(super) fn count_at_end(bytes: &[u8]) -> usize {
+    let digits = bytes.strip_suffix(b" ").unwrap_or(bytes);
+    let count = digits_at_end(digits);
+    if count == 0 { 0 } else { count + bytes.len() - digits.len() }
+}
+
+/// Returns the number of digits at the end of `bytes`, or one more than a count has.
+fn digits_at_end(bytes: &[u8]) -> usize {
+    bytes.iter().rev().take(LONGEST_COUNT + 1).take_while(|byte| byte.is_ascii_digit()).count()
+}
