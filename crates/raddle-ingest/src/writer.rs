@@ -28,11 +28,18 @@ const CALM: Duration = Duration::from_secs(10);
 
 /// Keeps messages that the sink failed to store until the end.
 pub trait Unstored: Send + 'static {
-    /// Keeps the messages durably, all or none.
+    /// Keeps the messages durably, all or none unless [`kept_in_part`](Self::kept_in_part) says otherwise.
     ///
     /// # Errors
-    /// If they cannot be kept: they are lost.
+    /// If some cannot be kept: they are lost.
     fn add(&mut self, parcels: &[&Parcel]) -> std::io::Result<()>;
+
+    /// Returns how many messages of each parcel the last [`add`](Self::add) kept, although it failed.
+    ///
+    /// No messages, unless overridden.
+    fn kept_in_part(&self) -> Vec<usize> {
+        Vec::new()
+    }
 
     /// Returns where they are kept, as text.
     fn place(&self) -> String;
@@ -177,6 +184,11 @@ impl Writer {
         // An acknowledged sender keeps its messages: it is told that they are not stored.
         let kept: Vec<&Parcel> = others.iter().copied().filter(|it| it.receipt().is_none()).collect();
         let outcome = if kept.is_empty() { Ok(()) } else { self.unstored.add(&kept) };
+        let mut kept_in_part = match &outcome {
+            Ok(()) => Vec::new(),
+            Err(_) => self.unstored.kept_in_part(),
+        }
+        .into_iter();
         self.intake.books().update(|accounts| {
             for parcel in &others {
                 let (account, count) = (accounts.of(parcel.source()), parcel.len() as u64);
@@ -184,7 +196,8 @@ impl Writer {
                 match (parcel.receipt(), &outcome) {
                     (Some(_), _) => account.shed += count,
                     (None, Ok(())) => account.unstored += count,
-                    (None, Err(_)) => {} // lost, as the account shows
+                    // The others are lost, as the account shows.
+                    (None, Err(_)) => account.unstored += kept_in_part.next().unwrap_or(0) as u64,
                 }
             }
         });

@@ -228,6 +228,35 @@ fn full_disk_at_the_stop_loses_no_message() {
 }
 
 #[test]
+fn batch_larger_than_an_unstored_file_is_kept_in_several() {
+    within_limit(|| {
+        let scratch = Scratch::new("several");
+        // Each file has room for a part of the batch.
+        let options = "ingest --listen 127.0.0.1:0 --queue 40000 --batch 40000 --grace 1s --deadline 1s";
+        let before = format!("{SMALL_FILES}; export TMPDIR=/proc");
+        let mut ingest = Ingest::start(scratch.raddle_after(&before, options));
+        let lock = rusqlite::Connection::open(scratch.path("messages.db")).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut peer = ingest.connect();
+        peer.write_all(b"the first\n").unwrap();
+        ingest.read_error_until("cannot store messages: ");
+        let text = "x".repeat(200);
+        let lines: Vec<String> = (0..20_000).map(|number| format!("{number} {text}\n")).collect();
+        peer.write_all(lines.concat().as_bytes()).unwrap();
+        drop(peer);
+        let ended = ingest.stop();
+        lock.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(ended.status, Some(4), "{ended:?}");
+        assert_eq!(ended.last_line(), "received 20001 = stored 0 + rejected 0 + unstored 20001", "{ended:?}");
+        assert!(ended.err.contains("messages.db.unstored and "), "{ended:?}");
+        let next = Ingest::start(scratch.raddle("ingest --listen 127.0.0.1:0")).stop();
+        assert_eq!(next.status, Some(0), "{next:?}");
+        let count = "SELECT count(DISTINCT text) FROM messages";
+        assert_eq!(number(&scratch.path("messages.db"), count), 20_001, "{next:?}");
+    });
+}
+
+#[test]
 fn full_disk_without_a_writable_unstored_file_is_reported_as_loss() {
     within_limit(|| {
         let scratch = Scratch::new("nowhere");

@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::format::{
-    Line, MAX_FILES, absolute, append, create, files_named, hash, is_at, is_own, lock, numbered,
+    Line, MAX_FILES, absolute, append, append_measured, append_possible, create, files_named, hash, is_at,
+    is_own, lock, numbered,
 };
 use crate::books::Books;
 use crate::message::{Parcel, Row};
@@ -15,7 +16,7 @@ use crate::writer::Unstored;
 /// Keeps what the sink failed to store until the end, in a file beside the database.
 ///
 /// The file is created with the first message: `FILE.unstored`, or `FILE.unstored.2` and so on, never one that exists. If it cannot be written,
-/// on a full disk for example, a file in the temporary directory is used.
+/// on a full disk for example, a file in the temporary directory is used. If there is room for some messages only, these are kept.
 #[derive(Debug)]
 pub struct UnstoredFile {
     books: Books,
@@ -25,6 +26,8 @@ pub struct UnstoredFile {
     targets: VecDeque<Target>,
     open: Option<(PathBuf, File)>,
     written: Vec<PathBuf>,
+    /// The number of messages of each parcel that the last call kept.
+    kept: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -43,6 +46,7 @@ impl UnstoredFile {
             targets: VecDeque::new(),
             open: None,
             written: Vec::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -53,16 +57,23 @@ impl UnstoredFile {
         self
     }
 
-    /// Returns the files of unstored messages of a database, those in the temporary directory included.
+    /// Returns the files of unstored messages of a database by their numbers, then those in the temporary directory.
     pub fn find(database: impl AsRef<Path>) -> Vec<PathBuf> {
         let database = absolute(database.as_ref());
-        let mut found: Vec<PathBuf> = files_named(&beside(&database)).collect();
-        found.extend(files_named(&elsewhere(&database)).filter(|path| is_own(path, &database)));
-        found.sort();
+        // 10 is after 9.
+        let in_order = |mut paths: Vec<PathBuf>| {
+            paths.sort_by_cached_key(|path| (path.as_os_str().len(), path.clone()));
+            paths
+        };
+        let mut found = in_order(files_named(&beside(&database)).collect());
+        let mut others: Vec<PathBuf> = files_named(&elsewhere(&database)).collect();
+        others.retain(|path| is_own(path, &database));
+        found.extend(in_order(others));
         found
     }
 
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    /// Writes as many of the lines as possible, and removes them from the list.
+    fn write(&mut self, lines: &mut Vec<(usize, &[u8])>) -> io::Result<()> {
         if self.targets.is_empty() {
             let beside = Target { base: beside(&self.database), mode: self.mode };
             let elsewhere = Target { base: elsewhere(&self.database), mode: 0o600 };
@@ -70,22 +81,30 @@ impl UnstoredFile {
         }
         let mut outcome = Err(io::Error::other("no file to write to"));
         while let Some(target) = self.targets.front() {
-            outcome = match &self.open {
-                Some((_, file)) => append(file, lines),
-                None => target.create(&self.database).and_then(|(path, file)| {
-                    let outcome = append(&file, lines);
-                    match &outcome {
-                        Ok(()) => self.open = Some((path, file)),
-                        Err(_) => drop(std::fs::remove_file(&path)),
-                    }
-                    outcome
-                }),
+            let is_new = self.open.is_none();
+            let (path, file) = match self.open.take().map_or_else(|| target.create(&self.database), Ok) {
+                Ok(open) => open,
+                Err(error) => {
+                    outcome = Err(error);
+                    self.targets.pop_front();
+                    continue;
+                }
             };
+            let count = lines.len();
+            outcome = append_possible(lines, |bytes| append_measured(&file, bytes));
+            let is_used = lines.len() < count;
+            if is_used && self.written.last() != Some(&path) {
+                self.written.push(path.clone());
+            }
             if outcome.is_ok() {
+                self.open = Some((path, file));
                 break;
             }
-            self.targets.pop_front();
-            self.open = None;
+            // The limit may be that of the size of a file: a new one is tried before the next directory.
+            if is_new && !is_used {
+                let _ = std::fs::remove_file(&path);
+                self.targets.pop_front();
+            }
         }
         outcome
     }
@@ -105,18 +124,28 @@ impl Target {
 
 impl Unstored for UnstoredFile {
     fn add(&mut self, parcels: &[&Parcel]) -> io::Result<()> {
-        let mut lines = Vec::new();
-        for parcel in parcels {
+        self.kept.clear();
+        let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
+        for (index, parcel) in parcels.iter().enumerate() {
             let source = self.books.name(parcel.source());
-            parcel.rows().try_for_each(|row| Line::of(&row, &source).append_to(&mut lines))?;
+            for row in parcel.rows() {
+                let begin = bytes.len();
+                Line::of(&row, &source).append_to(&mut bytes)?;
+                ranges.push((index, begin..bytes.len()));
+            }
         }
-        self.write(&lines)?;
-        if let Some((path, _)) = &self.open
-            && self.written.last() != Some(path)
-        {
-            self.written.push(path.clone());
+        let mut left: Vec<(usize, &[u8])> =
+            ranges.into_iter().map(|(index, range)| (index, &bytes[range])).collect();
+        let outcome = self.write(&mut left);
+        self.kept.extend(parcels.iter().map(|parcel| parcel.len()));
+        for (index, _) in left {
+            self.kept[index] -= 1;
         }
-        Ok(())
+        outcome
+    }
+
+    fn kept_in_part(&self) -> Vec<usize> {
+        self.kept.clone()
     }
 
     fn place(&self) -> String {

@@ -168,12 +168,69 @@ pub(super) fn new_id() -> String {
 
 /// Appends to a file, all or nothing, and flushes it to disk.
 pub(super) fn append(file: &File, lines: &[u8]) -> io::Result<()> {
-    let before = file.metadata()?.len();
+    append_measured(file, lines).map_err(|Full { error, .. }| error)
+}
+
+/// The error of an append.
+pub(super) struct Full {
+    pub(super) error: io::Error,
+    /// The number of bytes for which there was room.
+    pub(super) room: usize,
+}
+
+/// Appends to a file, all or nothing, and flushes it to disk.
+pub(super) fn append_measured(file: &File, lines: &[u8]) -> Result<(), Full> {
+    let full = |error, room| Full { error, room };
+    let before = file.metadata().map_err(|error| full(error, 0))?.len();
     let outcome = (&*file).write_all(lines).and_then(|()| file.sync_data());
-    if outcome.is_err() {
-        file.set_len(before)?;
+    outcome.map_err(|error| {
+        let length = file.metadata().map_or(before, |it| it.len());
+        match file.set_len(before) {
+            Ok(()) => full(error, usize::try_from(length.saturating_sub(before)).unwrap_or(0)),
+            // The file ends with a part of the lines: nothing may follow it.
+            Err(error) => full(error, 0),
+        }
+    })
+}
+
+/// Appends the lines up to the first for which there is no room, and removes them from the list. `append` appends all or nothing.
+///
+/// If the first line of all has no room, it is left out, and the others are tried: it may have no room anywhere.
+pub(super) fn append_possible<T>(
+    lines: &mut Vec<(T, &[u8])>,
+    mut append: impl FnMut(&[u8]) -> Result<(), Full>,
+) -> io::Result<()> {
+    let mut room = usize::MAX;
+    let mut failure: Option<io::Error> = None;
+    loop {
+        let mut chosen = Vec::new();
+        let mut is_full = false;
+        let mut fits = |line: &[u8]| {
+            let fits = !is_full && line.len() <= room - chosen.len();
+            is_full |= !fits && !chosen.is_empty();
+            if fits {
+                chosen.extend_from_slice(line);
+            }
+            fits
+        };
+        let is_chosen: Vec<bool> = lines.iter().map(|(_, line)| fits(line)).collect();
+        if chosen.is_empty() {
+            return failure.map_or(Ok(()), Err);
+        }
+        match append(&chosen) {
+            Ok(()) => {
+                let mut is_chosen = is_chosen.into_iter();
+                lines.retain(|_| is_chosen.next() != Some(true));
+                return failure.map_or(Ok(()), Err);
+            }
+            Err(full) => {
+                // A file system may find out only at the flush that there is no room.
+                let is_exact = failure.is_none() && full.room < chosen.len();
+                room = if is_exact { full.room } else { full.room.min(chosen.len() / 2) };
+                failure.get_or_insert(full.error);
+            }
+        }
     }
-    outcome
 }
 
 pub(super) fn absolute(path: &Path) -> PathBuf {
@@ -249,4 +306,39 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
     let file = File::options().read(true).custom_flags(flags.bits()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Appends lines to something with so much room, of which a flush fails beyond `flushed`.
+    fn append_to(room: usize, flushed: usize, lines: &[&'static str]) -> (String, Vec<usize>, bool) {
+        let mut left: Vec<(usize, &[u8])> = lines.iter().map(|it| it.as_bytes()).enumerate().collect();
+        let mut content = Vec::new();
+        let outcome = append_possible(&mut left, |bytes| {
+            if bytes.len() > room.min(flushed) {
+                return Err(Full { error: io::ErrorKind::StorageFull.into(), room: room.min(bytes.len()) });
+            }
+            content.extend_from_slice(bytes);
+            Ok(())
+        });
+        let left = left.into_iter().map(|(index, _)| index).collect();
+        (String::from_utf8(content).unwrap(), left, outcome.is_ok())
+    }
+
+    #[test]
+    fn what_fits_is_appended() {
+        let lines = ["one\n", "a long line\n", "two\n", "three\n"];
+        let all = lines.concat();
+        assert_eq!(append_to(all.len(), 100, &lines), (all, vec![], true));
+        assert_eq!(append_to(25, 100, &lines), ("one\na long line\ntwo\n".into(), vec![3], false));
+        assert_eq!(append_to(15, 100, &lines), ("one\n".into(), vec![1, 2, 3], false));
+        assert_eq!(append_to(10, 100, &lines[1..]), ("two\nthree\n".into(), vec![0], false));
+        assert_eq!(append_to(3, 100, &lines), (String::new(), vec![0, 1, 2, 3], false));
+        assert_eq!(append_to(0, 100, &lines), (String::new(), vec![0, 1, 2, 3], false));
+        assert_eq!(append_to(100, 13, &lines), ("one\n".into(), vec![1, 2, 3], false));
+        assert_eq!(append_to(100, 0, &lines), (String::new(), vec![0, 1, 2, 3], false));
+        assert_eq!(append_to(0, 0, &[]), (String::new(), vec![], true));
+    }
 }

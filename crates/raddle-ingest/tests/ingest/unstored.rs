@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use raddle_ingest::{
-    Batch, Books, Header, ImportError, Imported, MemorySink, Parcel, Reason, Sink, SqliteOptions, SqliteSink,
-    StoreError, Stored, Unstored, UnstoredFile, import,
+    Batch, Books, Header, ImportError, Imported, MemorySink, Parcel, Pipeline, PipelineOptions, Reason, Sink,
+    SqliteOptions, SqliteSink, StoreError, Stored, Unstored, UnstoredFile, import,
 };
 
 use crate::conformance::{numbered, parcel};
-use crate::support::{Scratch, open, texts};
+use crate::support::{Scratch, open, texts, within_limit};
 
 fn parcels(books: &Books) -> Vec<Parcel> {
     let mut first =
@@ -82,19 +82,21 @@ fn each_run_has_a_file_of_its_own() {
     let books = Books::new();
     let source = books.open("tcp");
     std::fs::write(scratch.path("messages.db.unstored.damaged"), "no message").unwrap();
-    for text in ["one", "two", "three"] {
+    let written = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"];
+    for text in written {
         let mut file = UnstoredFile::beside(&database, &books);
         write(&mut file, &[parcel(source, &[text])]);
     }
     let found = UnstoredFile::find(&database);
     let names: Vec<_> = found.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["messages.db.unstored", "messages.db.unstored.2", "messages.db.unstored.3"]);
+    assert_eq!(names[..2], ["messages.db.unstored", "messages.db.unstored.2"]);
+    assert_eq!(names[9..], ["messages.db.unstored.10", "messages.db.unstored.11"]);
     let mut sink = MemorySink::new();
     for path in &found {
         assert_eq!(import_into(path, &mut sink, &books).unwrap(), imported(1, 0, 0));
     }
     let texts: Vec<String> = sink.messages().into_iter().map(|it| it.text).collect();
-    assert_eq!(texts, ["one", "two", "three"]);
+    assert_eq!(texts, written);
 }
 
 #[test]
@@ -361,6 +363,56 @@ fn files_that_have_no_unstored_messages_are_left_unchanged() {
         assert_eq!(std::fs::read(&path).unwrap(), content, "{name}");
         assert_eq!(scratch.names(), names, "{name}");
     }
+}
+
+/// Has room for the first two messages of a parcel.
+struct Narrow(Vec<usize>);
+
+impl Unstored for Narrow {
+    fn add(&mut self, parcels: &[&Parcel]) -> std::io::Result<()> {
+        self.0 = parcels.iter().map(|parcel| parcel.len().min(2)).collect();
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn kept_in_part(&self) -> Vec<usize> {
+        self.0.clone()
+    }
+
+    fn place(&self) -> String {
+        "a narrow place".to_owned()
+    }
+}
+
+/// A sink that is never available.
+struct Broken;
+
+impl Sink for Broken {
+    fn store(&mut self, _batch: &Batch) -> Result<Stored, StoreError> {
+        Err(StoreError::new("broken"))
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn only_messages_without_room_are_lost() {
+    within_limit(|| {
+        let books = Books::new();
+        let source = books.open("tcp");
+        let narrow = Box::new(Narrow(Vec::new()));
+        let pipeline = Pipeline::start(Box::new(Broken), narrow, books, &PipelineOptions::default()).unwrap();
+        pipeline.intake().put(parcel(source, &["1", "2", "3", "4", "5"])).unwrap();
+        let outcome = pipeline.finish(Duration::ZERO);
+        assert_eq!((outcome.account.unstored, outcome.account.lost()), (2, 3), "{}", outcome.account);
+        let problems = outcome.problems.join("; ");
+        assert!(problems.contains("messages are lost: they cannot be written to any file: "), "{problems}");
+        assert!(
+            problems.contains("2 messages could not be stored and were written to a narrow place"),
+            "{problems}"
+        );
+    });
 }
 
 #[test]
