@@ -717,7 +717,7 @@ pub(super) enum Expired {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::SocketAddr;
     use std::sync::OnceLock;
 
@@ -754,7 +754,7 @@ mod tests {
         fn end(&mut self, _rest: &[u8], _ending: Ending, _io: &mut Io<'_>) {}
     }
 
-    fn parts() -> (Shared, Arc<Endpoint>) {
+    pub(in crate::server) fn parts() -> (Shared, Arc<Endpoint>) {
         let books = Books::new();
         let source = books.open("test");
         let shared = Shared {

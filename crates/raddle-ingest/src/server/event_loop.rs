@@ -43,6 +43,9 @@ const SCARCE: usize = 4 << 20;
 const TICK: Duration = Duration::from_millis(100);
 const DRAIN_TICK: Duration = Duration::from_millis(5);
 
+/// Pause between looks at the number of datagrams that the operating system has dropped.
+const DROPS_TICK: Duration = Duration::from_secs(1);
+
 /// How long the queue may take nothing after the grace period, before what waits for room is put in beyond its capacity.
 const STALL: Duration = Duration::from_secs(1);
 
@@ -129,6 +132,8 @@ pub(super) struct EventLoop {
     refusals: Seldom,
     stage: Stage,
     next_tick: Instant,
+    /// When to look for dropped datagrams.
+    next_drops: Instant,
 }
 
 impl EventLoop {
@@ -161,6 +166,7 @@ impl EventLoop {
             refusals: Seldom::default(),
             stage: Stage::Running,
             next_tick: time::now(),
+            next_drops: time::now(),
         }
     }
 
@@ -214,6 +220,9 @@ impl EventLoop {
             Stage::Finishing(_) => Some(TICK),
             _ if !self.timed.is_empty() => Some(TICK),
             _ if self.sources.iter().flatten().any(Source::retries) => Some(TICK),
+            _ if self.sources.iter().flatten().any(|it| matches!(it, Source::Datagrams(_))) => {
+                Some(DROPS_TICK)
+            }
             _ => None,
         }
     }
@@ -678,6 +687,14 @@ impl EventLoop {
         for source in self.sources.iter_mut().flatten() {
             if let Source::Listener(listening) = source {
                 listening.retry.take_if(|retry| now >= *retry);
+            }
+        }
+        if now >= self.next_drops {
+            self.next_drops = now + DROPS_TICK;
+            for source in self.sources.iter_mut().flatten() {
+                if let Source::Datagrams(datagrams) = source {
+                    datagrams.look_for_drops();
+                }
             }
         }
         self.expire(now);

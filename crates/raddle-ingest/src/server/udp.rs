@@ -1,8 +1,8 @@
 //! Datagrams: each is a message.
 //!
 //! The operating system drops datagrams when its buffer is full, and tells how many with the next datagram. While the queue is full and the
-//! server blocks, the socket is not read, so that it is the operating system that drops, and counts. At the stop, the number is read from
-//! `/proc`.
+//! server blocks, the socket is not read, so that it is the operating system that drops, and counts. The number is also read from `/proc`, every
+//! second and at the stop, since the next datagram may be long in coming.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use mio::net::UdpSocket;
+use raddle::time;
 
 use crate::intake::{Intake, WhenFull};
 use crate::message::Parcel;
 use crate::server::connection::Work;
 use crate::server::counters::add;
 use crate::server::endpoint::Endpoint;
+use crate::server::limits::Seldom;
 use crate::syslog::Parser;
 
 /// Datagrams that are read at once, and the size of the largest possible.
@@ -38,6 +40,7 @@ pub(super) struct Datagrams {
     ending: bool,
     /// The number of dropped datagrams that the operating system told last. It wraps around.
     dropped: u32,
+    drops_logged: Seldom,
     /// The peer of the last datagram, and its name.
     last: Option<(SocketAddr, Arc<str>)>,
     /// Memory that is never written to is not occupied.
@@ -55,6 +58,7 @@ impl Datagrams {
             empty: false,
             ending: false,
             dropped: 0,
+            drops_logged: Seldom::default(),
             last: None,
             buffer: vec![0; BATCH * LARGEST],
         }
@@ -92,7 +96,7 @@ impl Datagrams {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     (self.readable, self.empty) = (false, true);
                     if self.ending {
-                        self.count_last_dropped();
+                        self.look_for_drops();
                     }
                     return;
                 }
@@ -162,16 +166,25 @@ impl Datagrams {
     }
 
     /// Records the number of datagrams that the operating system has dropped so far.
+    ///
+    /// A datagram tells the number at the time when it arrived, which is less than what was read from `/proc` meanwhile.
     fn count_dropped(&mut self, dropped: u32) {
         let more = dropped.wrapping_sub(self.dropped);
-        if more > 0 {
-            self.dropped = dropped;
-            add(&self.endpoint.counters.dropped, u64::from(more));
+        if more == 0 || more > u32::MAX / 2 {
+            return;
+        }
+        self.dropped = dropped;
+        add(&self.endpoint.counters.dropped, u64::from(more));
+        if let Some(lines) = self.drops_logged.due(time::now()) {
+            log::warn!(
+                "{}: the operating system has dropped {more} datagrams, for which its buffer had no room{lines}",
+                self.endpoint.name
+            );
         }
     }
 
     /// Counts the datagrams that were dropped after the last one that was received.
-    fn count_last_dropped(&mut self) {
+    pub(super) fn look_for_drops(&mut self) {
         use std::os::fd::AsRawFd;
         use std::os::unix::fs::MetadataExt;
 
@@ -183,7 +196,7 @@ impl Datagrams {
             // The columns before: number, two addresses, state, queues, timer, retransmissions, user, timeout. After: references, pointer.
             let mut lines = table.lines().map(|line| line.split_ascii_whitespace().skip(9));
             if let Some(mut columns) = lines.find_map(|mut it| (it.next() == Some(&inode)).then_some(it))
-                && let Some(Ok(dropped)) = columns.nth(2).map(str::parse)
+                && let Some(dropped) = columns.nth(2).and_then(to_drops)
             {
                 self.count_dropped(dropped);
             }
@@ -254,10 +267,53 @@ impl Datagrams {
     }
 }
 
+/// Reads the number of dropped datagrams, which some versions of Linux write with a sign.
+fn to_drops(column: &str) -> Option<u32> {
+    column.parse().ok().or_else(|| column.parse().ok().map(i32::cast_unsigned))
+}
+
 #[cfg(target_os = "linux")]
 fn to_address(address: nix::sys::socket::SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
     }
     address.as_sockaddr_in6().map(|v6| SocketAddr::new(IpAddr::V6(v6.ip()), v6.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use crate::server::connection::tests::parts;
+
+    use super::*;
+
+    fn datagrams() -> (Datagrams, impl Fn() -> u64) {
+        let (_, endpoint) = parts();
+        let counters = endpoint.counters.clone();
+        let socket = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        (Datagrams::new(endpoint, socket), move || counters.dropped.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn number_of_drops_that_a_datagram_tells_late_is_not_counted_again() {
+        let (mut datagrams, dropped) = datagrams();
+        for (told, counted) in [(10, 10), (500, 500), (300, 500), (500, 500), (501, 501)] {
+            datagrams.count_dropped(told);
+            assert_eq!(dropped(), counted);
+        }
+    }
+
+    #[test]
+    fn number_of_drops_wraps_around() {
+        let (mut datagrams, dropped) = datagrams();
+        for told in [1 << 30, 1 << 31, 3 << 30, u32::MAX, 4] {
+            datagrams.count_dropped(told);
+        }
+        assert_eq!(dropped(), (1 << 32) + 4);
+        assert_eq!(
+            [to_drops("7"), to_drops("4294967295"), to_drops("-1"), to_drops("x")],
+            [Some(7), Some(u32::MAX), Some(u32::MAX), None]
+        );
+    }
 }

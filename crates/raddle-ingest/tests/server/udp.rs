@@ -99,6 +99,35 @@ fn datagrams_that_the_kernel_drops_are_counted() {
 }
 
 #[test]
+fn dropped_datagrams_without_a_successor_are_counted_while_the_server_runs() {
+    within_limit(|| {
+        let sink = Memory::new();
+        sink.block();
+        let mut pipeline = PipelineOptions::default();
+        pipeline.queue = Limits { messages: 1, bytes: 1 << 20 };
+        let options = ListenerOptions { receive_buffer: 4096, ..ListenerOptions::default() };
+        let running = udp(options, &pipeline, sink.clone());
+        let peer = UdpSocket::bind(any_port()).unwrap();
+        let mut total = 0;
+        while running.server.counters().counts().waiting == 0 {
+            peer.send_to(&[b'x'; 500], running.address()).unwrap();
+            total += 1;
+        }
+        for _ in 0..200 {
+            peer.send_to(&[b'x'; 500], running.address()).unwrap();
+            total += 1;
+        }
+        // Nothing more arrives, and the socket is not read.
+        until(|| running.counts().dropped > 0);
+        let counters = running.server.counters().clone();
+        sink.unblock();
+        running.stop_well();
+        let counts = counters.counts().sources[0].1;
+        assert_eq!(counts.datagrams + counts.dropped, total, "{counts:?}");
+    });
+}
+
+#[test]
 fn dropped_datagrams_without_a_successor_are_counted_at_the_stop() {
     within_limit(|| {
         let sink = Memory::new();
