@@ -55,6 +55,37 @@ fn send_all(running: &Running, peers: usize, each: usize) {
 }
 
 #[test]
+fn counted_frames_behind_one_that_is_not_recognised_are_stored() {
+    within_limit(|| {
+        let oversized = format!("100000 <13>{}", "x".repeat(99_996));
+        for (first, account) in [
+            (oversized.as_str(), "received 5001 = stored 5000 + rejected 1"),
+            ("8 <13>good\n11 hello there", "received 5002 = stored 5002 + rejected 0"),
+            ("8 <13>good0 ", "received 5001 = stored 5001 + rejected 0"),
+            ("8 <13>good\n   ", "received 5002 = stored 5002 + rejected 0"),
+            ("8 <13>good\n10 \u{feff}<13>abc", "received 5002 = stored 5002 + rejected 0"),
+            ("0 ", "received 5001 = stored 5001 + rejected 0"),
+            ("6 <13>abc", "received 5001 = stored 5001 + rejected 0"),
+        ] {
+            let running = Running::new(
+                tcp_listener(),
+                &ServerOptions::default(),
+                &PipelineOptions::default(),
+                Memory::new(),
+            );
+            let sink = running.sink.clone();
+            let good: Vec<_> = (0..5_000).map(|number| format!("<13>message {number}")).collect();
+            let mut stream = first.to_owned();
+            stream.extend(good.iter().map(|message| format!("{} {message}", message.len())));
+            running.connect().write_all(stream.as_bytes()).expect("sent");
+            assert_eq!(running.stop_well().to_string(), account, "{first:.40}");
+            let texts: Vec<_> = sink.lines().into_iter().filter_map(|line| line.content.ok()).collect();
+            assert!(texts.ends_with(&good), "{first:.40}");
+        }
+    });
+}
+
+#[test]
 fn burst_over_several_connections_is_stored_as_sent() {
     within_limit(|| {
         for threads in [1, 2] {
