@@ -730,7 +730,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    struct Nobody;
+    pub(in crate::server) struct Nobody;
 
     impl Acknowledge for Nobody {
         fn settle(&self, _connection: u64, _ticket: u64, _settlement: Settlement) {}

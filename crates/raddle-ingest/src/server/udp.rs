@@ -15,7 +15,7 @@ use raddle::time;
 
 use crate::intake::{Intake, WhenFull};
 use crate::message::Parcel;
-use crate::server::connection::Work;
+use crate::server::connection::{READ_BYTES, Work};
 use crate::server::counters::add;
 use crate::server::endpoint::Endpoint;
 use crate::server::limits::Seldom;
@@ -27,6 +27,11 @@ const LARGEST: usize = 64 << 10;
 
 /// The number of batches that are read before others have their turn.
 const TURN_BATCHES: usize = 8;
+
+/// The most that is read for a place in the line of those that wait for room: in bytes as much as of a connection, so that datagrams have the
+/// same share of the queue.
+const WAITING_BATCHES: usize = 64;
+const WAITING_BYTES: usize = READ_BYTES;
 
 pub(super) struct Datagrams {
     pub(super) endpoint: Arc<Endpoint>,
@@ -84,8 +89,9 @@ impl Datagrams {
 
     /// Reads and enqueues some datagrams.
     pub(super) fn turn(&mut self, work: &Work<'_>) {
-        for _ in 0..TURN_BATCHES {
-            if !self.pending.is_empty() {
+        for batches in 0..WAITING_BATCHES {
+            let bytes: usize = self.pending.iter().map(Parcel::bytes).sum();
+            if bytes >= WAITING_BYTES || (self.pending.is_empty() && batches >= TURN_BATCHES) {
                 return;
             }
             match self.read() {
@@ -284,7 +290,8 @@ fn to_address(address: nix::sys::socket::SockaddrStorage) -> Option<SocketAddr> 
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use crate::server::connection::tests::parts;
+    use crate::server::connection::tests::{Nobody, parts};
+    use crate::settlement::Acknowledge;
 
     use super::*;
 
@@ -301,6 +308,30 @@ mod tests {
         for (told, counted) in [(10, 10), (500, 500), (300, 500), (500, 500), (501, 501)] {
             datagrams.count_dropped(told);
             assert_eq!(dropped(), counted);
+        }
+    }
+
+    #[test]
+    fn place_in_the_line_is_for_as_much_as_that_of_a_connection() {
+        for (length, count) in [(100, 1000), (2000, 96)] {
+            let (shared, endpoint) = parts();
+            let counters = endpoint.counters.clone();
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let (peer, to) =
+                (std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), socket.local_addr().unwrap());
+            let mut datagrams = Datagrams::new(endpoint, UdpSocket::from_std(socket));
+            let sent = (0..1000).filter(|_| peer.send_to(&vec![b'x'; length], to).is_ok()).count();
+            let acknowledge: Arc<dyn Acknowledge> = Arc::new(Nobody);
+            let (shared, acknowledge, buffer) = (&shared, &acknowledge, &mut [][..]);
+            let work = Work { shared, acknowledge, buffer, full: true, scarce: false, crowded: false };
+            datagrams.turn(&work);
+            datagrams.look_for_drops();
+            let (read, dropped) = (&counters.datagrams, &counters.dropped);
+            let arrived = sent as u64 - dropped.load(Ordering::Relaxed);
+            assert_eq!(read.load(Ordering::Relaxed), arrived.min(count), "{length} bytes each");
+            assert!(arrived > 32, "more than a batch: {arrived}");
         }
     }
 
