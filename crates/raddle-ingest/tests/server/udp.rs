@@ -1,6 +1,7 @@
 //! Datagrams.
 
 use std::net::UdpSocket;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use raddle_ingest::{
@@ -108,7 +109,10 @@ fn dropped_datagrams_without_a_successor_are_counted_while_the_server_runs() {
         let options = ListenerOptions { receive_buffer: 4096, ..ListenerOptions::default() };
         let running = udp(options, &pipeline, sink.clone());
         let peer = UdpSocket::bind(any_port()).unwrap();
-        let mut total = 0;
+        // From then on, nothing is taken out of the queue.
+        peer.send_to(&[b'x'; 500], running.address()).unwrap();
+        until(|| sink.begun.load(Ordering::SeqCst) > 0);
+        let mut total = 1;
         while running.server.counters().counts().waiting == 0 {
             peer.send_to(&[b'x'; 500], running.address()).unwrap();
             total += 1;
@@ -138,7 +142,10 @@ fn dropped_datagrams_without_a_successor_are_counted_at_the_stop() {
         let options = ListenerOptions { receive_buffer: 4096, ..ListenerOptions::default() };
         let running = udp(options, &pipeline, sink.clone());
         let peer = UdpSocket::bind(any_port()).unwrap();
-        let mut total = 0;
+        // From then on, nothing is taken out of the queue.
+        peer.send_to(&[b'x'; 500], running.address()).unwrap();
+        until(|| sink.begun.load(Ordering::SeqCst) > 0);
+        let mut total = 1;
         while running.server.counters().counts().waiting == 0 {
             peer.send_to(&[b'x'; 500], running.address()).unwrap();
             total += 1;
