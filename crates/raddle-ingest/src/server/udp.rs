@@ -148,19 +148,20 @@ impl Datagrams {
         }
     }
 
-    /// Adds datagrams to the parcels to be enqueued: one for each run of datagrams of a peer.
+    /// Adds datagrams to the parcels to be enqueued: one for each run of datagrams of a peer. Parcels that wait already do not grow, so that
+    /// they fit as soon as there is a little room.
     fn push<'a>(&mut self, datagrams: impl Iterator<Item = (SocketAddr, &'a [u8])>) {
         let received = SystemTime::now();
         let options = self.endpoint.lines();
         let parser = Parser::new(&options.zone, received);
-        let mut bytes = 0;
+        let (mut bytes, waiting) = (0, self.pending.len());
         for (peer, datagram) in datagrams {
             let same = self.last.as_ref().is_some_and(|(last, _)| *last == peer);
             if !same {
                 let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 self.last = Some((peer, address.to_string().into()));
             }
-            if !same || self.pending.is_empty() {
+            if !same || self.pending.len() == waiting {
                 let name = &self.last.as_ref().expect("the name of the peer").1;
                 self.pending.push_back(Parcel::new(self.endpoint.source, name.clone(), received));
             }
@@ -331,6 +332,7 @@ mod tests {
             let (read, dropped) = (&counters.datagrams, &counters.dropped);
             let arrived = sent as u64 - dropped.load(Ordering::Relaxed);
             assert_eq!(read.load(Ordering::Relaxed), arrived.min(count), "{length} bytes each");
+            assert!(datagrams.pending.iter().all(|parcel| parcel.len() <= BATCH), "parcels stay small");
             assert!(arrived > 32, "more than a batch: {arrived}");
         }
     }

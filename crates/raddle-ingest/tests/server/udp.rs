@@ -51,9 +51,11 @@ fn datagrams_in_the_buffer_are_stored_at_the_stop() {
         pipeline.queue = Limits { messages: 10, bytes: 1 << 20 };
         let running = udp(ListenerOptions::default(), &pipeline, sink.clone());
         let peer = UdpSocket::bind(any_port()).unwrap();
-        for number in 0..200 {
-            peer.send_to(format!("{number}").as_bytes(), running.address()).unwrap();
-        }
+        let send = |number: usize| peer.send_to(number.to_string().as_bytes(), running.address()).unwrap();
+        send(0);
+        // From then on, nothing is taken out of the queue.
+        until(|| sink.begun.load(Ordering::SeqCst) > 0);
+        (1..200).for_each(|number| assert!(send(number) > 0));
         until(|| running.server.counters().counts().waiting == 1);
         sink.unblock();
         assert_eq!(running.stop_well().stored, 200);
