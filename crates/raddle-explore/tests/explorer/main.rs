@@ -3,7 +3,7 @@
 mod alone;
 mod complete;
 mod failures;
-mod letting_go;
+mod last_reference;
 mod outside;
 mod page;
 mod programs;

@@ -9,7 +9,7 @@ use raddle::thread::{self, JoinError, JoinTimeoutError};
 use rusqlite::Connection;
 
 /// Longer than any scenario takes, even on a busy machine.
-pub const LIMIT: Duration = Duration::from_mins(1);
+pub const LIMIT: Duration = Duration::from_mins(4);
 
 /// Runs `body`, which must be over within [`LIMIT`]; a hang is a failure, not a hung test run.
 pub fn within_limit(body: impl FnOnce() + Send + 'static) {

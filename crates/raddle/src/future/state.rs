@@ -336,16 +336,16 @@ impl<T, W: ?Sized> FutureCore<T, W> {
     #[inline]
     pub(crate) fn let_go(self: &Arc<Self>) {
         if needs_drop::<T>() && !rt::quiet() {
-            self.point_of_letting_go();
+            self.point_of_last_reference();
         }
     }
 
     #[cold]
-    fn point_of_letting_go(self: &Arc<Self>) {
+    fn point_of_last_reference(self: &Arc<Self>) {
         // Also for the last reference: in the other order, it is not the last one.
         if !matches!(self.inner.lock().outcome, FutureOutcome::Taken | FutureOutcome::Failed(_)) {
             // An object of its own: it commutes with everything else that concerns the future.
-            rt::point(Op::new(&self.pool_id, "result", Kind::Write).with_verb("lets go of"));
+            rt::point(Op::new(&self.pool_id, "result", Kind::Write).with_verb("drops its reference to"));
         }
     }
 }

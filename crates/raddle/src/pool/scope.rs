@@ -299,7 +299,7 @@ struct SlotRef<T>(Arc<ResultSlot<T>>);
 impl<T> Drop for SlotRef<T> {
     fn drop(&mut self) {
         if needs_drop::<T>() && !rt::quiet() && !matches!(*self.0.0.lock(), Stored::Taken) {
-            rt::point(Op::new(&*self.0, "result", Kind::Write).with_verb("lets go of"));
+            rt::point(Op::new(&*self.0, "result", Kind::Write).with_verb("drops its reference to"));
         }
     }
 }

@@ -511,7 +511,7 @@ impl<T> Drop for PacketRef<T> {
         if let Some(packet) = self.0.take()
             && needs_drop::<T>()
         {
-            rt::point(Op::new(&*packet, "thread result", Kind::Write).with_verb("lets go of"));
+            rt::point(Op::new(&*packet, "thread result", Kind::Write).with_verb("drops its reference to"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The last reference to a result that nobody took drops it: the thread that computed it, or one that lets go of a handle.
+//! The last reference to a result that nobody took drops it: the thread that computed it, or one that drops a handle.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl Drop for Marks {
     }
 }
 
-/// The main thread lets go of a handle before it sets the event that the destructor waits for.
+/// The main thread drops a handle before it sets the event that the destructor waits for.
 #[track_caller]
 fn deadlocks(program: impl Fn(Arc<Event>) + Send + Sync + 'static) {
     let report = Explorer::new().run(move || program(Arc::new(Event::new()))).expect_failure();
@@ -31,7 +31,7 @@ fn deadlocks(program: impl Fn(Arc<Event>) + Send + Sync + 'static) {
 }
 
 #[test]
-fn result_of_a_detached_thread_is_dropped_by_whoever_is_last() {
+fn result_of_a_detached_thread_is_dropped_by_its_last_owner() {
     deadlocks(|event| {
         let theirs = event.clone();
         drop(Thread::spawn(move || Waits(theirs)));
@@ -40,7 +40,7 @@ fn result_of_a_detached_thread_is_dropped_by_whoever_is_last() {
 }
 
 #[test]
-fn result_of_a_detached_task_is_dropped_by_whoever_is_last() {
+fn result_of_a_detached_task_is_dropped_by_its_last_owner() {
     deadlocks(|event| {
         let pool = ThreadPoolExecutor::new(1);
         let theirs = event.clone();
@@ -51,7 +51,7 @@ fn result_of_a_detached_task_is_dropped_by_whoever_is_last() {
 }
 
 #[test]
-fn result_of_a_promise_is_dropped_by_whoever_is_last() {
+fn result_of_a_promise_is_dropped_by_its_last_owner() {
     deadlocks(|event| {
         let (promise, theirs) = (Promise::new(), event.clone());
         let future = promise.future();
@@ -77,7 +77,7 @@ fn last_of_several_futures_drops_the_result() {
 }
 
 #[test]
-fn result_of_a_scoped_thread_or_task_is_dropped_by_whoever_is_last() {
+fn result_of_a_scoped_thread_or_task_is_dropped_by_its_last_owner() {
     deadlocks(|event| {
         raddle::thread::scope(|scope| {
             let theirs = event.clone();
