@@ -31,11 +31,11 @@ pub enum WhenFull {
     /// The source stops reading, and its peers are slowed down.
     #[default]
     Block,
-    /// The message is refused and counted; a sender that is acknowledged is told.
+    /// The message is refused and counted; the sender of an acknowledged protocol gets a refusal.
     Shed,
 }
 
-/// Is told that there is room in the queue again.
+/// Is notified when the queue has room again.
 pub trait RoomListener: Send + Sync {
     /// There is room: a parcel that did not fit may be put again.
     fn room(&self);
@@ -126,7 +126,7 @@ impl Intake {
 
     /// Enqueues a parcel if it fits. Its messages count as received from then on.
     ///
-    /// If it does not fit, every [`RoomListener`] is told when there is room.
+    /// If it does not fit, every [`RoomListener`] is notified when there is room.
     ///
     /// # Errors
     /// [`RefusedError`] with the parcel, if the queue is full or closed. Its messages are not counted.
@@ -201,7 +201,7 @@ impl Intake {
         }
     }
 
-    /// Adds a listener that is told when there is room after a parcel did not fit.
+    /// Adds a listener that is notified when there is room after a parcel did not fit.
     pub fn add_listener(&self, listener: Arc<dyn RoomListener>) {
         self.0.room.lock().listeners.push(listener);
     }

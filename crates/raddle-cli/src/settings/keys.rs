@@ -229,7 +229,7 @@ pub(crate) const KEYS: &[Key] = &[
         Form::Choice(&["block", "shed"]),
         "block",
         "What happens when the queue is full. block: peers are slowed down. shed: the newest messages are refused and \
-         counted. HTTP requests are answered with 503: with block, after waiting in line for about a second.",
+         counted. HTTP requests are answered with 503: with block, after waiting for room for about a second.",
     ),
     key("batch", "messages", Form::Count, "10000", "The maximum number of messages per transaction."),
     key("batch", "bytes", Form::Size, "4MiB", "The maximum number of bytes of messages per transaction."),

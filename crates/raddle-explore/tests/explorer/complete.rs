@@ -296,7 +296,7 @@ fn loop_that_polls_the_clock_terminates() {
         }
     }
     let endless = Explorer::new().max_steps(500).run(|| {
-        while time::now() >= rt::now() {} // for ever
+        while time::now() >= rt::now() {} // forever
     });
     assert_eq!(endless.expect_failure().kind(), "livelock");
 }

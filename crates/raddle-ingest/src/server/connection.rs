@@ -43,9 +43,9 @@ const UNREAD_BYTES: usize = 64 << 10;
 /// A rest of this size is not read on while the protocol waits for settlements.
 const LARGE_REST: usize = 256 << 10;
 
-/// How long a request waits for room before it is refused: a sender that is told to try again should not have to wait much longer than it
+/// How long a request waits for room before it is refused: a sender that is to try again should not have to wait much longer than it
 /// takes until there is room.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a closed connection waits for its peer to close, so that the peer gets the last reply.
 const LINGER: Duration = Duration::from_secs(2);
@@ -576,7 +576,9 @@ impl Connection {
         match self.phase {
             Phase::Lingering(until) if now >= until => Some(Expired::Lingered),
             Phase::Lingering(_) => None,
-            _ if self.has_waiting_requests() && self.waiting.is_some_and(|since| now - since >= PATIENCE) => {
+            _ if self.has_waiting_requests()
+                && self.waiting.is_some_and(|since| now - since >= ROOM_TIMEOUT) =>
+            {
                 Some(Expired::Full)
             }
             _ if self.stalled.is_some_and(|since| now - since >= reply_timeout) => Some(Expired::Unread),

@@ -133,7 +133,7 @@ impl RoomListener for Inbox {
     }
 }
 
-/// Tells those who wait for the loop that its thread terminates, also if it panics.
+/// Notifies the threads that wait for the loop when its thread terminates, also if it panics.
 pub(super) struct ReportOnDrop {
     pub(super) inbox: Arc<Inbox>,
     pub(super) unwritten: usize,

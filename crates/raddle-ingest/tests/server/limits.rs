@@ -209,7 +209,7 @@ fn idle_connections_need_little_memory_and_no_threads() {
 
 /// The long form.
 #[test]
-#[ignore = "needs 10,100 descriptors; run by the long form of the checks"]
+#[ignore = "needs 10,100 descriptors; CONTRIBUTING.md has the command"]
 fn ten_thousand_idle_connections_need_less_than_40_megabytes() {
     if !alone("ten_thousand_idle_connections_need_less_than_40_megabytes", "") {
         return;

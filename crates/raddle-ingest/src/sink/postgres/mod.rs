@@ -28,8 +28,8 @@ use self::trouble::Trouble;
 use crate::books::Books;
 use crate::sink::interface::{Batch, Sink, StoreError, Stored};
 
-/// How long the sink waits for the server before it reports an outage. The work goes on, and the next attempt waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the sink waits for the server before it reports an outage. The work continues, and the next attempt waits for it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an attempt to connect may take, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -134,7 +134,7 @@ impl PostgresSink {
             .map_err(|error| ConnectError(format!("cannot start a thread for a connection: {error}")))?;
         let sink = Self { lanes, answers, books, current: None };
         sink.give(0, Task::Connect);
-        match sink.answers.get_timeout(PATIENCE).map(|answer| answer.result) {
+        match sink.answers.get_timeout(ANSWER_TIMEOUT).map(|answer| answer.result) {
             Ok(Ok(_)) => {}
             Ok(Err(Trouble::Foreign(why))) => return Err(ConnectError(why)),
             Ok(Err(trouble)) => log::warn!("cannot use the PostgreSQL server yet: {trouble}; retrying"),
@@ -184,7 +184,7 @@ impl PostgresSink {
 
     /// Waits for the connections. Returns the first failure, if any.
     fn collect(&mut self, current: &mut Current) -> Result<(), StoreError> {
-        let deadline = time::now() + PATIENCE;
+        let deadline = time::now() + ANSWER_TIMEOUT;
         let mut failure = None;
         while current.parts.iter().any(|(_, state)| matches!(state, State::Running)) {
             let Ok(answer) = self.answers.get_deadline(deadline) else {
@@ -192,7 +192,7 @@ impl PostgresSink {
                     !self.lanes.iter().any(|lane| lane.thread.is_finished()),
                     "a connection's thread panicked"
                 );
-                let seconds = PATIENCE.as_secs();
+                let seconds = ANSWER_TIMEOUT.as_secs();
                 return Err(StoreError::new(format!(
                     "the PostgreSQL server has not answered for {seconds} s"
                 )));
@@ -242,7 +242,7 @@ impl Sink for PostgresSink {
 
     fn close(mut self: Box<Self>) -> Result<(), StoreError> {
         self.stop();
-        let deadline = time::now() + PATIENCE;
+        let deadline = time::now() + ANSWER_TIMEOUT;
         for lane in self.lanes.drain(..) {
             // A thread that waits for a dead server ends with the program.
             let _ = lane.thread.join_deadline(deadline);
