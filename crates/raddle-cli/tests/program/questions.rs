@@ -178,8 +178,9 @@ fn terminal_has_a_live_line_and_the_log_above_it() {
     within_limit(|| {
         let scratch = Scratch::new("live");
         let mut command = Command::new("script");
-        command.current_dir(scratch.path("")).env("TERM", "xterm");
-        command.args(["-qec", &format!("{RADDLE} ingest --listen 127.0.0.1:0"), "typescript"]);
+        command.current_dir(scratch.path("")).env("TERM", "xterm").env("SHELL", "/bin/sh");
+        // `exec`: a shell that waits for the program would receive the Ctrl-C as well, and its status would be reported.
+        command.args(["-qec", &format!("exec {RADDLE} ingest --listen 127.0.0.1:0"), "typescript"]);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let Ok(mut child) = child else {
             eprintln!("skipped: no program script");
@@ -206,6 +207,7 @@ fn terminal_has_a_live_line_and_the_log_above_it() {
         let rest = text(&rest);
         assert!(rest.contains("raddle: stopping: "), "{rest:?}");
         assert!(rest.trim_end().ends_with("received 1 = stored 1 + rejected 0"), "{rest:?}");
-        assert!(child.wait().unwrap().success());
+        let status = child.wait().unwrap();
+        assert!(status.success(), "{status}");
     });
 }
