@@ -95,7 +95,7 @@
 //! It does **not** cover:
 //!
 //! - other inputs, more threads, or code that the test does not reach;
-//! - weak memory: executions are sequentially consistent, whatever the `Ordering` of an atomic access;
+//! - weak memory: executions are sequentially consistent for every `Ordering` of an atomic access;
 //! - memory and threads that the explorer does not observe, such as the standard library's atomics, locks and threads, and
 //!   the reference counts of an `Arc`;
 //! - time that passes while code runs: the clock advances when a sleep ends, when a wait times out, and while a thread

@@ -82,7 +82,8 @@ impl Program {
         if stop_with_input {
             control.stop_with_input()?;
         }
-        // The sockets first: whatever else fails then leaves no database behind, and peers may wait in the backlog.
+        // The sockets come first: a later failure then leaves no database behind, and peers may wait in the
+        // backlog.
         let listeners = settings.listeners.iter().map(|it| listener(it, &mut passed));
         let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>().map_err(Failure::new)?;
         passed.none_left().map_err(Failure::new)?;

@@ -1,4 +1,4 @@
-//! Everything that a report says, whatever its format.
+//! The content of a report, in any of its formats.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -388,9 +388,9 @@ impl ExecutionState {
     /// The options of the next choice: the enabled tasks, round robin from `me`, and after them the tasks that would
     /// have to time out.
     ///
-    /// Under [`Time::Explored`], a timeout is possible at any moment, whatever other tasks can do and whichever
-    /// deadline is earlier, since code may take any time. Under [`Time::Quiescent`], code takes no time: the clock
-    /// advances to the next deadline when no other step is possible, and everything that is due by then can time out.
+    /// Under [`Time::Explored`], a timeout is possible at any moment, even if other tasks are enabled or have earlier
+    /// deadlines, since code may take any time. Under [`Time::Quiescent`], code takes no time: the clock advances to
+    /// the next deadline when no other step is possible, and everything that is due by then can time out.
     pub(crate) fn options(&mut self, me: usize) -> Vec<usize> {
         let count = self.tasks.len();
         let in_turn = || (0..count).map(move |step| (me + step) % count);

@@ -97,7 +97,8 @@ impl<'a> HappensBefore<'a> {
         self.clocks[second].has_seen(self.trace.events[first].thread, first)
     }
 
-    /// What happened before the next step of `thread`, whatever it accesses: the task's earlier steps, and its start.
+    /// What happened before the next step of `thread` regardless of the accesses of the step: the task's earlier
+    /// steps, and its start.
     fn before(&self, thread: usize) -> VectorClock {
         match (self.last(thread), self.trace.tasks[thread].started_by) {
             (Some(last), _) => self.clocks[last].clone(),

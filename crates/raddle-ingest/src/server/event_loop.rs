@@ -63,7 +63,7 @@ enum Stage {
 struct Draining {
     /// The end of the grace period.
     grace: Option<Instant>,
-    /// The end of the drain, whatever is left.
+    /// The end of the drain, even if something is left.
     deadline: Option<Instant>,
     /// How long the queue may take nothing after the grace period.
     stall: Duration,
@@ -518,7 +518,7 @@ impl EventLoop {
             if let Some(more) = self.refusals.due(time::now()) {
                 log::warn!("{}: connection of {address} refused: {refusal}{more}", endpoint.name);
             }
-            // The peer gets a reset, which it notices at once, whatever it has sent.
+            // The peer gets a reset, which it notices at once, even if it has sent data.
             let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
             return;
         }

@@ -78,8 +78,8 @@ impl Inbox {
 
     /// Takes the mail, if there is any. The loop calls it after each time that it may have been woken.
     pub(super) fn take(&self) -> Option<Mail> {
-        // In this order, and also if there is no mail: whatever is put in later wakes the loop again. Mail is put in before the loop is
-        // woken for it, and may have been taken already when the wake-up comes.
+        // In this order, and even if there is no mail, so that mail which is put in later wakes the loop again. Mail is put in before
+        // the loop is woken for it, and may have been taken already when the wake-up comes.
         self.woken.store(false, Ordering::SeqCst);
         if !self.full.swap(false, Ordering::SeqCst) {
             return None;

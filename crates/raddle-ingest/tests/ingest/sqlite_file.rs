@@ -284,7 +284,7 @@ fn deleted_or_replaced_file_is_noticed() {
             }
             let error = sink.store(&batch).unwrap_err().to_string();
             assert!(error.contains(&file) && error.contains("deleted, moved or replaced"), "{error}");
-            // Once it is back, the work goes on.
+            // Once it is back, the sink stores again.
             std::fs::rename(&aside, &file).unwrap();
             assert_eq!(sink.store(&batch).unwrap(), Stored::default());
             Box::new(sink).close().unwrap();

@@ -154,7 +154,8 @@ fn numbered_messages_are_stored_once_and_without_gaps() {
         );
         given.sink.close().unwrap();
 
-        // Another program goes on where the first ended; a refused message consumes its number.
+        // Another program continues where the first one ended; a refused message consumes its
+        // number.
         let mut given = Given::new(&server.url(), 3);
         server.execute("ALTER TABLE raddle.messages ADD CHECK (text <> 'a 7')");
         let batch = Batch::new(vec![

@@ -252,7 +252,7 @@ fn timeouts_lose_no_wake_up() {
     });
 }
 
-/// At whatever moment the queue is shut down, each item is got, returned by the shutdown, or returned by its put.
+/// Each item is got, returned by the shutdown, or returned by its put, at every moment of the shutdown.
 #[test]
 fn shutdown_at_any_moment_accounts_for_every_item() {
     repeat(times(300), || {
