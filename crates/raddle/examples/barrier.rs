@@ -4,7 +4,7 @@
 //! cargo run --example barrier
 //! ```
 //!
-//! Watch for: however long each thread takes, every `initialised` stands before the first `working`. Then two
+//! Watch for: every `initialised` stands before the first `working`, although some threads take longer. Then two
 //! barriers break, one by `abort` and one by a timeout. Their other threads get an error instead of waiting forever.
 mod support;
 
@@ -47,7 +47,7 @@ fn one_gives_up() {
 fn one_is_missing() {
     let start = Barrier::new(2).timeout(Duration::from_millis(100));
     if let Err(broken) = start.wait() {
-        info!("Main    : nobody came within 0.1 s: {broken}");
+        info!("Main    : no thread arrived within 0.1 s: {broken}");
     }
     start.reset();
     info!("Main    : broken after reset: {}", start.is_broken());

@@ -27,7 +27,7 @@ impl FakeDatabase {
         let mut local_copy = self.value.get();
         local_copy += 1;
         thread::sleep(Duration::from_millis(100));
-        self.both_have_read.wait().expect("nobody breaks the barrier");
+        self.both_have_read.wait().expect("the barrier is never broken");
         self.value.set(local_copy);
         info!("Thread {name}: finishing update");
     }

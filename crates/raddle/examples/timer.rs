@@ -27,7 +27,7 @@ fn give_up() {
 /// Waits for a line. If the input ends without one, there is no answer.
 fn listen() {
     if let Some(Ok(line)) = std::io::stdin().lines().next() {
-        let _ = ANSWERS.put(line); // refused if the time is up: nobody waits for it any more
+        let _ = ANSWERS.put(line); // refused if the time is up: no thread waits for it any more
     }
 }
 

@@ -1,8 +1,8 @@
 //! Atomics with the names and methods of the standard library, whose accesses are visible to explorers and recordings.
 //!
 //! Each type wraps the standard one and costs one more branch per access while nothing observes the program. Use these types where a
-//! test explores the program's interleavings, or where a [recording](crate::trace::Recording) is to show the values. Elsewhere the
-//! standard types do as well.
+//! test explores the program's interleavings, or where a [recording](crate::trace::Recording) is to show the values. Elsewhere, use
+//! the standard types.
 //!
 //! # Memory ordering
 //! Each access has the ordering requested. An explorer runs one thread at a time and explores the behaviors of sequentially

@@ -8,9 +8,9 @@
 //! Each thread but the last enqueues itself with its index and parks. The last one dequeues and notifies all of them.
 //!
 //! # A round with an action
-//! The last thread puts an [`ActionRun`] into the state, runs the action without the lock, takes the run out again, and
-//! notifies the others. Meanwhile the waiters stay in the queue, where `abort` and `reset` find them, and threads that arrive for the
-//! next round wait in the run's own queue until the action has returned. The generation tells the last thread whether `abort` or
+//! The last thread puts an [`ActionRun`] into the state, runs the action without the lock, takes the run out again, and notifies the
+//! others. Meanwhile the waiters stay in the queue, where `abort` and `reset` find them, and threads that arrive for the next round
+//! wait in the run's own queue until the action has returned. From the generation the last thread determines whether `abort` or
 //! `reset` has ended its round in the meantime.
 //!
 //! The thread may never return from the action: it may call `exit`, or exist only in the parent of a forked process. For the first
@@ -511,7 +511,7 @@ fn notify_all(waiters: &VecDeque<Arc<Waiter>>, outcome: u32) {
     }
 }
 
-// A panic of the action breaks the barrier, of which every user learns.
+// A panic of the action breaks the barrier, and every other wait returns an error.
 impl UnwindSafe for Barrier<'_> {}
 impl RefUnwindSafe for Barrier<'_> {}
 
@@ -537,7 +537,7 @@ pub struct BrokenBarrierError;
 
 impl fmt::Display for BrokenBarrierError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the barrier is broken: reset it once all threads have noticed")
+        f.write_str("the barrier is broken: call `reset` after all threads have returned from their waits")
     }
 }
 

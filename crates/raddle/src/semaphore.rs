@@ -539,7 +539,7 @@ impl BoundedSemaphore {
     /// Releases a [forgotten](Permit::forget) permit and wakes a waiter that can now be served.
     ///
     /// # Errors
-    /// Returns [`PermitError::Surplus`] if no permit is out. The count is unchanged.
+    /// Returns [`PermitError::Surplus`] if all permits are free. The count is unchanged.
     ///
     /// # Examples
     /// ```
@@ -559,8 +559,8 @@ impl BoundedSemaphore {
     /// Releases `count` forgotten permits at once and wakes the waiters that can now be served.
     ///
     /// # Errors
-    /// Returns [`PermitError::NoPermits`] if `count` is 0, and [`PermitError::Surplus`] if fewer permits are out. The count
-    /// is unchanged.
+    /// Returns [`PermitError::NoPermits`] if `count` is 0, and [`PermitError::Surplus`] if fewer permits are acquired. The
+    /// count is unchanged.
     ///
     /// # Examples
     /// ```
@@ -664,7 +664,7 @@ impl Permit<'_> {
     /// Drops the permit without releasing it.
     ///
     /// Use this to pair an acquire by hand with a later [`Semaphore::release`] or [`BoundedSemaphore::release`], or to lower
-    /// the number of permits for good.
+    /// the number of permits permanently.
     ///
     /// # Examples
     /// ```
@@ -686,7 +686,7 @@ impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.count > 0 {
-            // Fails only if a surplus release has put this permit back already.
+            // Fails only if a surplus release has returned this permit already.
             let _ = self.core.release(self.count);
         }
     }
@@ -713,7 +713,7 @@ impl std::error::Error for NoPermitsError {}
 /// An error of a [`BoundedSemaphore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PermitError {
-    /// A release of more permits than are out.
+    /// A release of more permits than are acquired.
     Surplus {
         /// The number of permits that the semaphore has.
         bound: usize,
@@ -745,7 +745,7 @@ impl fmt::Display for PermitError {
 
 impl std::error::Error for PermitError {}
 
-/// What both kinds of semaphore consist of.
+/// The implementation of both kinds of semaphore.
 #[derive(Debug)]
 struct Core {
     /// The number of free permits, or [`IN_STATE`].
@@ -1001,7 +1001,7 @@ impl Core {
         }
     }
 
-    /// Returns the count, wherever it is.
+    /// Returns the count from the word or from the state.
     fn count(&self, state: &State) -> usize {
         match self.word.load(Acquire) {
             IN_STATE => state.free,

@@ -8,10 +8,11 @@ use crate::rt::{self, Kind, Op};
 
 /// A value that threads load and store without synchronization: safe, and as racy as a plain variable.
 ///
-/// [`get`](Shared::get) is a load and [`set`](Shared::set) is a store, and other threads may run between the two. This is the cell
-/// with which to write down a race and see it. A [recording](crate::trace::Recording) shows each load with its value, and each
+/// [`get`](Shared::get) is a load and [`set`](Shared::set) is a store, and other threads may run between the two. Use it to write
+/// a program with a race, and to see that race. A [recording](crate::trace::Recording) shows each load with its value, and each
 /// store with the old and the new value. An explorer that checks for [data races](crate::rt::Kind::Load) reports conflicting
-/// accesses that nothing orders. To share a value for real, use a [`Mutex`](crate::Mutex) or an [atomic](crate::atomic).
+/// accesses that are unordered. To share a value between threads correctly, use a [`Mutex`](crate::Mutex) or an
+/// [atomic](crate::atomic).
 ///
 /// # Memory ordering
 /// The loads and stores of all threads are in one total order, which agrees with the order in each thread.

@@ -43,8 +43,8 @@ pub fn now() -> Instant {
 
 /// Blocks the calling thread for at least `duration`.
 ///
-/// A duration beyond the range of the clock means centuries, not a panic. [`thread::sleep`](crate::thread::sleep) is the
-/// same function under Python's name.
+/// For a duration beyond the range of the clock, this blocks for centuries instead of panicking.
+/// [`thread::sleep`](crate::thread::sleep) is the same function under Python's name.
 ///
 /// # Examples
 /// ```

@@ -1,5 +1,5 @@
-//! Panicking destructors of the user's values, and of the payloads of panics, wherever raddle drops them. Each is reported
-//! to the excepthook once, does not unwind the thread that drops the value, and does not prevent what follows.
+//! Panicking destructors of the user's values, and of the payloads of panics, in all places where raddle drops them. Each
+//! is reported to the excepthook once, does not unwind the thread that drops the value, and does not prevent what follows.
 
 mod support;
 
@@ -283,7 +283,7 @@ fn panic_in_the_destructor_of_a_cancelled_task_is_reported() {
     for n in ["cancelled by a shutdown 1", "cancelled by a shutdown 2", "cancelled by a shutdown 3"] {
         assert_reported_once(n);
     }
-    // A task that is submitted too late.
+    // A task that is submitted after the shutdown.
     assert!(matches!(pool.submit(captures("refused")).result(), Err(FutureError::ShutDown)));
     assert_reported_once("refused");
     go.set();
@@ -340,7 +340,7 @@ fn panicking_hook_does_not_stop_its_thread() {
     watch::set_hook(move |_| {
         let _ = &captured;
     });
-    watch::reset_hook(); // the panic is written to standard error, as everything about the watch's hook
+    watch::reset_hook(); // the panic is written to standard error, as all problems of the watch's hook are
     // The other tests rely on the excepthook, so this part runs in its own process.
     if std::env::var_os("RADDLE_TEST_HOOKS").is_none() {
         let output = std::process::Command::new(std::env::current_exe().unwrap())

@@ -1,6 +1,6 @@
 //! The tutorial's programs: each example runs as a child process, and its output is checked.
 //!
-//! Only what a program guarantees is asserted, not the order in which its threads run.
+//! The tests assert what a program guarantees, not the order in which its threads run.
 
 #[path = "support/program.rs"]
 mod program;
@@ -331,7 +331,7 @@ fn barrier_holds_all_until_the_last_is_ready() {
     // Broken by an abort, then by a timeout.
     log.place("Main    : cannot initialise, aborts");
     assert!(log.after("Thread 4: ")[1].contains("broken"), "{run:?}");
-    assert!(log.after("Main    : nobody came within 0.1 s: ")[0].contains("broken"), "{run:?}");
+    assert!(log.after("Main    : no thread arrived within 0.1 s: ")[0].contains("broken"), "{run:?}");
     log.place("Main    : broken after reset: false");
 }
 

@@ -16,7 +16,7 @@ use raddle::{Condition, Event, Lock, Mutex, RLock, ReentrantMutex, Thread, threa
 
 use support::{LIMIT, finish};
 
-/// What the documentation of the locks promises.
+/// The bound that the documentation of the locks promises.
 const BOUND: Duration = Duration::from_millis(1);
 const HOLDS: [Duration; 3] = [Duration::from_micros(300), Duration::from_millis(1), Duration::from_millis(5)];
 
@@ -178,7 +178,7 @@ fn overtaken<L: AnyLock>(waits: usize, way: Way, holder: Way, hold: Duration) ->
     cycles
 }
 
-/// The same for the reacquisition of the lock after a notification.
+/// As [`overtaken`], for the reacquisition of the lock after a notification.
 fn overtaken_on_the_way_back<L: AnyLock>(waits: usize, hold: Duration) -> Vec<usize> {
     let parts = (Arc::new(L::default()), Arc::new(Condition::new()));
     let (holder, waiter) = (Arc::new(Holder::start(&parts.0, Way::Plain, hold)), own_id());
@@ -209,7 +209,7 @@ fn overtaken_on_the_way_back<L: AnyLock>(waits: usize, hold: Duration) -> Vec<us
     cycles
 }
 
-/// The same for several threads that wait again at once.
+/// As [`overtaken`], for several threads that wait again at once.
 fn overtaken_together<L: AnyLock>(waiters: usize, waits: usize, hold: Duration) -> Vec<usize> {
     let lock = Arc::new(L::default());
     let holder = Arc::new(Holder::start(&lock, Way::Plain, hold));

@@ -10,17 +10,17 @@ use modules::{Tree, cycles, dependencies, read, tokens};
 
 /// The files of raddle that may contain `unsafe`.
 const UNSAFE: &[&str] = &[
-    "erase.rs",              // forgets what a closure borrows
-    "sys/prefetch.rs",       // tells the processor what comes next
+    "erase.rs",              // erases the lifetime of a closure
+    "sys/prefetch.rs",       // prefetches memory
     "rt/locals.rs",          // reads the memory of thread-locals
     "sys/os.rs",             // system calls
     "rt/show.rs",            // items of types that are recognized
     "pool/small_closure.rs", // a closure stored in place
-    "pool/scope.rs",         // lends what a scope borrows to tasks
+    "pool/scope.rs",         // tasks that borrow from their scope
     "raw/guarded.rs",        // a value under a lock
     "raw/slot.rs",           // an item under a lock
     "reentrant.rs",          // a value under a re-entrant lock
-    "thread/scope.rs",       // lends what a scope borrows to threads
+    "thread/scope.rs",       // threads that borrow from their scope
 ];
 
 /// The other crates of the workspace, each with the files that may contain `unsafe`.
@@ -117,7 +117,7 @@ const CHANGES: &[(&str, &[&str])] = &[
     ("panic::set_hook", &[]),
     ("panic::take_hook", &[]),
     ("PR_SET_TIMERSLACK", &["sys/os.rs"]), // of the timers' own thread
-    ("libc::sigaction(", &["sys/os.rs"]), // `dump_on_sigquit`, which is asked for by name; a look at the handlers
+    ("libc::sigaction(", &["sys/os.rs"]), // `dump_on_sigquit`, which its user calls; the other call only reads the handlers
     ("libc::signal(", &["lib.rs", "sys/os.rs"]), // an example in the documentation; the child of `dump_on_sigquit`
 ];
 

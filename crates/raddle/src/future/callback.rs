@@ -1,4 +1,4 @@
-//! What is notified when a future is settled: its listeners.
+//! The listeners of a future, which are notified when it is settled.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -23,7 +23,7 @@ impl Watcher for Waiter {
     }
 }
 
-/// What is notified when a future is settled. `C` is a done-callback.
+/// A listener of a future. `C` is a done-callback.
 pub(super) enum Listener<C> {
     Watcher(Arc<dyn Watcher>, usize),
     Waker(u64, Waker),

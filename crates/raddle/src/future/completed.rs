@@ -23,8 +23,8 @@ use crate::rt::{self, Kind, Object, Op, Place};
 /// iterator keeps no reference to a future that it has returned.
 ///
 /// # Panics
-/// `next` panics if the calling thread is a worker, all futures are of its own pool, and every worker of that pool waits
-/// that way.
+/// `next` panics if the calling thread is a worker, all futures are of its own pool, and every worker of that pool is
+/// blocked in such a wait.
 ///
 /// # Examples
 /// ```
@@ -82,7 +82,7 @@ where
 /// See [`as_completed`].
 #[must_use = "iterators are lazy: nothing waits for the futures until it is iterated"]
 pub struct AsCompleted<T> {
-    /// By the index that the collector knows; `None` once returned.
+    /// Indexed as in the collector; `None` once returned.
     futures: Vec<Option<Future<T>>>,
     left: usize,
     collector: Arc<Collector>,

@@ -2,7 +2,7 @@
 //!
 //! # Reading in place
 //! [`with_result`](Future::with_result) moves the value out of the lock while user code reads it, so that no lock is held
-//! meanwhile. The state is `BORROWED` then, and other threads that want the value wait for its return.
+//! meanwhile. The state is `BORROWED` then, and other threads that request the value block until it is returned.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -22,7 +22,7 @@ use crate::thread::drop_guarded;
 /// The result of a task, which may not be available yet.
 ///
 /// [`submit`](crate::ThreadPoolExecutor::submit) and [`Promise::future`](crate::Promise::future) return futures. A clone
-/// refers to the same result. The first call that asks for the value takes it; [`with_result`](Future::with_result) reads it
+/// refers to the same result. The first call that requests the value takes it; [`with_result`](Future::with_result) reads it
 /// in place. A future can also be awaited, in any executor.
 ///
 /// Dropping a future does not affect its task. If no thread has observed a failure, by `result`, `exception`,
@@ -30,8 +30,8 @@ use crate::thread::drop_guarded;
 /// dropped.
 ///
 /// # Deadlocks
-/// A worker may wait for tasks of its own pool. If all workers wait that way without a timeout, one of the waits fails with
-/// [`FutureError::Deadlock`].
+/// A worker may wait for tasks of its own pool. If all workers are blocked in such waits without a timeout, one of the waits
+/// fails with [`FutureError::Deadlock`].
 ///
 /// # Memory ordering
 /// What the task did happens before the return of every method that finds the future done.
@@ -214,7 +214,7 @@ impl<T> Future<T> {
     /// Calls `look` with a reference to the value or to the error.
     ///
     /// Does not wait for the task: before the future is done, the error is [`FutureError::NotDone`]. Blocks while another
-    /// thread reads the value, and other threads that want it block until `look` returns. Inside of `look`, the value
+    /// thread reads the value, and other threads that request it block until `look` returns. Inside of `look`, the value
     /// counts as taken.
     ///
     /// # Examples
@@ -473,7 +473,7 @@ impl<T> Drop for Future<T> {
             drop(inner);
             drop_guarded("the destructor of a waker", old);
         }
-        self.core.let_go();
+        self.core.announce_drop();
     }
 }
 

@@ -182,7 +182,7 @@ impl<T> Drop for Promise<T> {
             }
         }
         if self.core.is(settled) {
-            self.core.let_go();
+            self.core.announce_drop();
         } else {
             let _abandon = Abandon(&self.core);
             rt::point(Op::new(&*self.core, FUTURE, Kind::Write).with_verb("abandons"));

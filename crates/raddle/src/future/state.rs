@@ -2,7 +2,7 @@
 //!
 //! # State
 //! A word holds the phase: `PENDING`, then `RUNNING` or `CANCELLED`, then `DONE`; `BORROWED` while the value cannot be taken.
-//! A flag in the word tells that threads may be parked on it. The outcome and the listeners are under a lock.
+//! A flag in the word indicates that threads may be parked on it. The outcome and the listeners are under a lock.
 //!
 //! # Invariants
 //! - Only one thread leaves `PENDING`: starting and cancelling compete by compare-and-swap.
@@ -10,8 +10,8 @@
 //! - Any other change of the word happens under the lock, the flag included. So settling needs no compare-and-swap.
 //!
 //! # Memory ordering
-//! A future is settled by a `Release` store of the word, and `done` and every wait load it with `Acquire`. So what the task
-//! did happens before what is done with its result.
+//! A future is settled by a `Release` store of the word, and `done` and every wait load it with `Acquire`. So the task
+//! happens before every use of its result.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -40,7 +40,7 @@ const PHASE: u32 = 7;
 /// Threads may be parked on the state.
 const HAS_WAITERS: u32 = 8;
 
-/// What is to run for a future, until it starts.
+/// The closure of a future, until it starts.
 pub(crate) trait Work: Send + Sync {
     /// Drops it without running it, when the future is cancelled or refused. A panic of the destructor is caught.
     fn discard(&self);
@@ -96,7 +96,7 @@ pub(crate) fn run_callbacks<T>(future: &Handle<T>, callbacks: Vec<Callback<T>>) 
     }
 }
 
-/// What the lock of a future guards.
+/// The part of the state that the lock of a future guards.
 pub(super) struct FutureInner<T> {
     pub(super) outcome: FutureOutcome<T>,
     /// Whether the outcome has been observed, so that a failure need not be reported.
@@ -331,10 +331,10 @@ impl<T> FutureInner<T> {
 impl<T, W: ?Sized> FutureCore<T, W> {
     /// Announces that the caller is about to drop its reference.
     ///
-    /// The last reference drops a value that nobody took. Which thread runs the destructor, and when, depends on the order,
-    /// so this is a step unless there is nothing to drop.
+    /// The last reference drops a value that was not taken. Which thread runs the destructor, and when, depends on the
+    /// order, so this is a step unless there is nothing to drop.
     #[inline]
-    pub(crate) fn let_go(self: &Arc<Self>) {
+    pub(crate) fn announce_drop(self: &Arc<Self>) {
         if needs_drop::<T>() && !rt::quiet() {
             self.point_of_last_reference();
         }

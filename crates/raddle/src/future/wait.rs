@@ -37,7 +37,8 @@ pub enum ReturnWhen {
 /// A future that is passed twice counts once. Both lists are in the order of the argument.
 ///
 /// # Panics
-/// Panics if the calling thread is a worker, all futures are of its own pool, and every worker of that pool waits that way.
+/// Panics if the calling thread is a worker, all futures are of its own pool, and every worker of that pool is blocked in
+/// such a wait.
 ///
 /// # Examples
 /// ```
@@ -169,7 +170,7 @@ fn wait_until<T>(
     for future in &pending {
         future.core.remove_watcher(&watcher);
     }
-    // The last future may have been cancelled while the deadlock was reported: then there is none.
+    // If the last future was cancelled while the deadlock was reported, the wait is complete.
     assert!(
         outcome.is_none_or(|outcome| outcome == SETTLED) || pending.is_empty(),
         "{}",

@@ -3,8 +3,8 @@
 //! # From submission to the result
 //! 1. [`submit`](ThreadPoolExecutor::submit) allocates the task: the closure and the state of its future, together.
 //! 2. While a worker is certain to look for tasks anyway, the task goes into the injector, under a lock of its own.
-//!    Otherwise it goes into the task queue, under the pool's lock, and a worker is woken or spawned if none is about to
-//!    come. See `task_queue.rs` and `state.rs`.
+//!    Otherwise it goes into the task queue, under the pool's lock, and a worker is woken or spawned unless one is
+//!    already on its way to the queue. See `task_queue.rs` and `state.rs`.
 //! 3. A worker dequeues the task and runs it. See `worker.rs` and `task.rs`.
 //! 4. The worker settles the future and wakes the threads that wait for it.
 //!
@@ -71,9 +71,9 @@ use crate::timer;
 /// futures of earlier tasks are [abandoned](crate::future::FutureError::Abandoned).
 ///
 /// # Deadlocks
-/// A task may wait for other tasks of its pool as long as a worker is left to run them. If all workers wait that way
-/// without a timeout, one of the waits fails with [`FutureError::Deadlock`](crate::future::FutureError::Deadlock).
-/// A pool for which the operating system has refused threads for a second counts as having all of its workers.
+/// A task may wait for other tasks of its pool as long as a worker is left to run them. If all workers are blocked in such
+/// waits without a timeout, one of the waits fails with [`FutureError::Deadlock`](crate::future::FutureError::Deadlock). A
+/// pool for which the operating system has refused threads for a second counts as having all of its workers.
 /// [`scope`](ThreadPoolExecutor::scope) has no such restriction.
 ///
 /// # Examples
@@ -875,7 +875,7 @@ fn enqueue_locked(
     state.wake_or_spawn(shared.finishing(), &mut deferred);
     shared.publish_hints(&mut state);
     drop(state);
-    // A task that is refused may have come upon others that lack a worker, which is counted already.
+    // Even if this task is refused, the queue may need a worker for earlier tasks. That worker is counted already.
     let spawns = pushed.is_ok() && std::mem::take(&mut deferred.spawn) > 0;
     perform(shared, deferred);
     pushed?;
@@ -934,7 +934,7 @@ fn block_for_space(
     Err(refusal)
 }
 
-/// What a shutdown does with the tasks that wait.
+/// The treatment of waiting tasks in a shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ShutdownMode {
     /// Runs them.
@@ -1075,7 +1075,7 @@ impl ThreadPoolExecutor {
 impl Clone for ThreadPoolExecutor {
     fn clone(&self) -> Self {
         let shared = self.shared.clone(); // aborts if there are too many
-        // Relaxed, as in `Arc`: the new handle reaches another thread by something that synchronizes.
+        // Relaxed, as in `Arc`: passing the new handle to another thread synchronizes with that thread.
         shared.handles.fetch_add(1, Relaxed);
         shared.cloned.store(true, Relaxed);
         Self { shared }
@@ -1089,8 +1089,8 @@ impl Drop for ThreadPoolExecutor {
             // Its state may be inconsistent since the fork, so it is leaked.
             return std::mem::forget(self.shared.clone());
         }
-        // A handle is made from an existing one, so a handle that was never cloned is the only one. That a clone was made
-        // is known here: making it happens before this.
+        // If no handle was ever cloned, this is the only one. A clone of this handle happens before its drop, so a
+        // relaxed load sees it.
         if self.shared.cloned.load(Relaxed) {
             rt::point(Op::new(&*self.shared, POOL, Kind::Write).with_verb("drops a handle of"));
             // As in `Arc`: what was done by the other handles happens before the shutdown.

@@ -262,7 +262,7 @@ impl fmt::Debug for TaskScope<'_, '_> {
     }
 }
 
-/// What a worker runs for a scope. The fields are dropped in this order.
+/// The closure of a scoped task and its token. The fields are dropped in this order.
 struct ScopedTask {
     run: Box<dyn FnOnce() + Send>,
     token: TaskToken,
@@ -292,8 +292,8 @@ impl<T> Drop for ResultSlot<T> {
     }
 }
 
-/// A reference to the result: that of the closure, or that of the future. The last one drops a result that nobody took,
-/// so dropping it is a step.
+/// A reference to the result: that of the closure, or that of the future. The last one drops a result that was not
+/// taken, so dropping it is a step.
 struct SlotRef<T>(Arc<ResultSlot<T>>);
 
 impl<T> Drop for SlotRef<T> {
@@ -555,7 +555,7 @@ impl TaskToken {
         Self { counter: counter.clone(), process: counts.process, done: Arc::default() }
     }
 
-    /// Returns what marks the task as lost if its thread calls `exit`.
+    /// Returns the handle that marks the task as lost if its thread calls `exit`.
     fn lost_task(&self) -> LostTask {
         LostTask { counter: self.counter.clone(), done: self.done.clone() }
     }

@@ -7,10 +7,10 @@
 //!
 //! # No lost wake-ups
 //! An idle worker enqueues a [`Waiter`] in `idle`, under the lock, and parks. A thread that enqueues a task calls
-//! [`PoolState::wake_or_spawn`] under the lock: if no worker is about to come (`waking` and `spinning` are zero), it
-//! removes the worker that parked last from `idle` and notifies it after the release of the lock. The notified worker
-//! dequeues a task and wakes the next worker. So while a task waits and a worker is idle, another worker is on its way.
-//! One wake-up at a time is enough, and the cheapest: a worker that finds the next task itself saves a wake-up.
+//! [`PoolState::wake_or_spawn`] under the lock: if no worker is on its way to the queue (`waking` and `spinning` are zero),
+//! it removes the worker that parked last from `idle` and notifies it after the release of the lock. The notified worker
+//! dequeues a task and wakes the next worker. So while a task waits and a worker is idle, another worker is on its way. One
+//! wake-up at a time is enough, and the cheapest: a worker that finds the next task itself saves a wake-up.
 //!
 //! # If threads cannot be spawned
 //! If the operating system refuses a thread, `spawn_failing_since` is set. Then no other thread spawns a worker, and the
@@ -45,12 +45,12 @@ use crate::thread::{SpawnError, Spawned, drop_guarded};
 use crate::watch::{detect_pool_deadlock, report_pool_deadlock};
 
 pub(super) const POOL: &str = "ThreadPoolExecutor";
-/// What a submission does, in reports.
+/// The verb of a submission in reports.
 pub(super) const SUBMITS: &str = "submits a task to";
 
 pub(super) type Initializer = Box<dyn Fn() + Send + Sync>;
 
-/// What the handles and the workers of a pool share.
+/// The state that the handles and the workers of a pool share.
 ///
 /// Fields that change with each task are in cache lines of their own, apart from those that each submission reads.
 pub(super) struct PoolInner {
@@ -241,7 +241,7 @@ pub(super) enum Mode {
 /// After the operating system has refused threads for this long, a deadlock is resolved without another worker.
 const SPAWN_GRACE: Duration = Duration::from_secs(1);
 
-/// What the pool's lock guards.
+/// The state that the pool's lock guards.
 pub(super) struct PoolState {
     pub(super) mode: Mode,
     pub(super) queue: TaskQueue,
@@ -252,7 +252,7 @@ pub(super) struct PoolState {
     pub(super) workers: usize,
     /// Threads that have not terminated, and those about to be spawned.
     pub(super) alive: usize,
-    /// Workers that have not asked for their first task.
+    /// Workers that have not requested their first task.
     pub(super) starting: usize,
     /// Workers that have been notified and have not acquired the lock yet.
     pub(super) waking: usize,
@@ -285,11 +285,11 @@ pub(super) struct Blocked {
     pub(super) task: usize,
 }
 
-/// What a worker does next.
+/// The next action of a worker.
 pub(super) enum NextAction {
     Run(QueuedTask),
     Park(Arc<Waiter>),
-    /// Spin for a task, and ask again.
+    /// Spin for a task, then request the next action again.
     Spin,
     Exit,
 }
@@ -348,7 +348,7 @@ impl PoolState {
     fn remove_finished(&mut self, deferred: &mut Deferred) {
         let mut removed = Vec::new();
         self.queue.remove_stale(&mut removed);
-        // They are settled already; what remains is to drop them, outside of the lock.
+        // They are settled already, and only have to be dropped, outside of the lock.
         deferred.actions.extend(removed.into_iter().map(DeferredAction::Cancel));
     }
 
@@ -389,7 +389,7 @@ impl PoolState {
         self.starting += 1;
     }
 
-    /// Begins another attempt to spawn a worker, which is counted. Returns whether there is still need of it.
+    /// Begins another attempt to spawn a worker, which is counted. Returns whether a worker is still needed.
     pub(super) fn begin_retry(&mut self, finishing: usize) -> bool {
         let again = self.spawn_failing_since.is_some() && self.lacks_workers(finishing);
         if again {
@@ -547,14 +547,15 @@ impl PoolState {
     }
 }
 
-/// One thing to do after the release of the lock.
+/// An action to perform after the release of the lock.
 pub(super) enum DeferredAction {
     Notify(Arc<Waiter>, u32),
     Refuse(QueuedTask, FutureError),
     Cancel(QueuedTask),
 }
 
-/// What is decided under the pool's lock and done after its release: waking threads and running user code.
+/// Actions that are decided under the pool's lock and performed after its release: waking threads and running user
+/// code.
 #[derive(Default)]
 pub(super) struct Deferred {
     pub(super) actions: Vec<DeferredAction>,

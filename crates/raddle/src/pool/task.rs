@@ -60,7 +60,7 @@ impl<F: Send + 'static, const OWNED: bool> Work for TaskBody<F, OWNED> {
 
 /// Is notified of the progress of a task that it runs.
 pub(super) trait RunObserver {
-    /// The closure has returned, and the future is about to be settled, which takes no time.
+    /// The closure has returned, and the future is about to be settled, which runs no user code.
     fn about_to_settle(&self);
     /// The future is settled, and more user code of the task follows: callbacks and destructors.
     fn user_code_follows(&self);
@@ -110,7 +110,7 @@ where
         }
         let future: Handle<T> = self;
         run_callbacks(&future, callbacks);
-        future.let_go();
+        future.announce_drop();
     }
 
     fn refuse(self: Arc<Self>, error: FutureError) {

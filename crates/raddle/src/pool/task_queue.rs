@@ -6,8 +6,8 @@
 //! # Injector
 //! A submission must find out whether to wake or spawn a worker or to block, which takes the pool's lock, and the workers
 //! acquire that for each task. While none of these can be necessary, the injector is open, and a task of priority 0 goes
-//! there, under the injector's own lock. A worker acquires that one only when the task queue is empty, and takes all
-//! tasks at once. It is the idea of the two-lock queue.
+//! there, under the injector's own lock. A worker acquires that one only when the task queue is empty, and takes all tasks
+//! at once. This follows the two-lock queue.
 //!
 //! # Invariants
 //! The pool's lock is acquired before the injector's. Whenever the pool's lock is free:
@@ -18,7 +18,8 @@
 //! 3. The tasks in the injector were submitted later than those of the same priority in the task queue.
 //!
 //! # Memory ordering
-//! The count of the injector is a `Relaxed` hint. A submission that reads a stale count acquires a lock and finds out.
+//! The count of the injector is a `Relaxed` hint. A submission that reads a stale count acquires a lock, under which it
+//! reads the current state.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;

@@ -1,8 +1,8 @@
-//! The workers of a pool, and what is done after the release of the pool's lock.
+//! The workers of a pool, and the actions that follow the release of the pool's lock.
 //!
 //! # Life of a worker
 //! A worker runs the initializer and then, in a loop, dequeues a task and runs it. Without a task it spins for a while, then
-//! parks. Its `phase` tells in which counter of the pool's state it is counted, and changes under the pool's lock.
+//! parks. Its `phase` identifies the counter of the pool's state that includes it, and changes under the pool's lock.
 //!
 //! # Finishing early
 //! A worker that settles a future will be free in a moment. It is counted as such before it settles the future, so that a
@@ -29,7 +29,7 @@ use crate::sys::spin::SpinBudget;
 use crate::thread::{self, SpawnError, guarded, run_unnested};
 use crate::timer::{self, Retry};
 
-/// Does what was decided under the lock. Returns whether all workers could be spawned.
+/// Performs the actions that were decided under the lock. Returns whether all workers could be spawned.
 #[inline]
 pub(super) fn perform(shared: &Arc<PoolInner>, deferred: Deferred) -> bool {
     if deferred.spawn > 0 || deferred.keep_alive.is_some() || !deferred.actions.is_empty() {
@@ -244,7 +244,7 @@ impl Worker {
             let action = state.next_action(spin.has_rounds(), &mut deferred);
             state.wake_or_spawn(shared.finishing(), &mut deferred);
             match &action {
-                // The keep-alive token is held while the next task may be about to come.
+                // The keep-alive token is held, because the next task may be about to arrive.
                 NextAction::Spin => {}
                 NextAction::Park(_) => state.release_finished(&mut deferred),
                 NextAction::Run(_) => {
@@ -324,7 +324,7 @@ impl Worker {
         finishing
     }
 
-    /// Changes the state and does what is deferred.
+    /// Changes the state and performs the deferred actions.
     fn change(&self, change: impl FnOnce(&mut PoolState, &mut Deferred)) {
         if self.shared.is_inherited() {
             return;

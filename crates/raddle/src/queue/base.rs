@@ -328,8 +328,8 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
 /// # Putting and getting many items
 ///
 /// The items of a batch are got together, under one lock. A batch to put comes from an iterator, whose code may be slow,
-/// endless, or depend on what becomes of the earlier items. So each item is put before the iterator is advanced. The items
-/// of an array, a `Vec` or a `VecDeque` are put together, under one lock as far as there is room.
+/// endless, or depend on the fate of the earlier items. So each item is put before the iterator is advanced. The items of
+/// an array, a `Vec` or a `VecDeque` are put together under one lock, up to the available room.
 impl<T, O: Order<T>> BaseQueue<T, O> {
     /// Puts all items in their order, blocking whenever the queue is full.
     ///
@@ -418,7 +418,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         self.put_all(self.op(Kind::Put), items, Timeout::at(deadline))
     }
 
-    /// Gets up to `max` items: blocks until there is one, takes those that are there, and blocks for at most `linger` until
+    /// Gets up to `max` items: blocks until there is one, takes the available ones, and blocks for at most `linger` until
     /// there are `max`.
     ///
     /// Returns an empty batch only if the queue is shut down and empty. The items are in the order in which they were taken.
@@ -449,7 +449,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         self.blocking.get_many(op, max, linger, Timeout::NEVER).unwrap_or_default()
     }
 
-    /// Gets up to `max` items that are there, perhaps none. Never blocks.
+    /// Gets up to `max` available items, possibly none. Never blocks.
     ///
     /// # Panics
     /// Panics if `max` is 0.
@@ -686,7 +686,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
 
 /// # Shutting a queue down
 impl<T, O: Order<T>> BaseQueue<T, O> {
-    /// Shuts the queue down for good. No more items can be put; those in the queue can still be got.
+    /// Shuts the queue down permanently. No more items can be put; those in the queue can still be got.
     ///
     /// Blocked puts fail and return their items. Blocked gets fail. Threads in [`join`](Self::join) continue to wait for the
     /// unfinished tasks.
@@ -887,7 +887,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         self.look(|state, _| state.joiners.len())
     }
 
-    /// Has observers see the items as `text`.
+    /// Sets the function by which observers show the items.
     pub(crate) fn show_items(&self, text: impl Fn(&T) -> String + Send + Sync + 'static) {
         self.blocking.show.set(text);
     }
@@ -929,8 +929,8 @@ impl<T, O: Order<T>> fmt::Debug for BaseQueue<T, O> {
 impl<T, O: Order<T>> UnwindSafe for BaseQueue<T, O> {}
 impl<T, O: Order<T>> RefUnwindSafe for BaseQueue<T, O> {}
 
-/// Returns whether the items are in memory already and `next` runs no code of the user, as far as the name of the
-/// iterator's type tells. Nothing but speed depends on it.
+/// Returns whether the items are in memory already and `next` runs no code of the user, judged by the name of the
+/// iterator's type. Only speed depends on the result.
 fn is_of_a_container<I>() -> bool {
     let name = std::any::type_name::<I>();
     name.starts_with("core::array::iter::IntoIter<")

@@ -21,7 +21,7 @@ use crate::sys::spin::SpinBudget;
 
 pub(super) struct Blocking<T, O: Order<T>> {
     flavor: Flavor<T, O>,
-    /// Shows items to observers.
+    /// The function that shows items to observers.
     pub(super) show: Show<T>,
 }
 
@@ -44,8 +44,8 @@ macro_rules! each {
     };
 }
 
-/// Fills a batch. If a comparison panics, the items that are in the batch already are not lost: the panic is reported to the
-/// excepthook instead of raised, and the next call will meet it first. Returns `None` then.
+/// Fills a batch. If a comparison panics and the batch has items already, these are not lost: the panic is reported to the
+/// excepthook instead of raised, and this returns `None`. The next call repeats the comparison.
 fn keep_batch<T, R>(batch: &mut Vec<T>, fill: impl FnOnce(&mut Vec<T>) -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(|| fill(batch))) {
         Ok(filled) => Some(filled),
@@ -79,7 +79,7 @@ impl Timeout {
         Timeout::At(Some(deadline))
     }
 
-    /// The same for several waits together, the first of which may begin now.
+    /// Returns the timeout for several waits together, the first of which may begin now.
     pub(super) fn for_all(self) -> Self {
         match self {
             Timeout::After(timeout) => Timeout::At(rt::deadline(timeout)),
@@ -100,17 +100,17 @@ impl Timeout {
     }
 }
 
-/// What a spinning thread waits for.
+/// The object of a spinning thread's wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Room,
     Items,
 }
 
-/// What a put or get tries in one step.
+/// The path that a put or get tries in one step.
 #[derive(Clone, Copy)]
 enum Attempt {
-    /// The fast path, which is done or not now.
+    /// The fast path, which succeeds at once or fails.
     Fast,
     /// The full path.
     Full { may_wait: bool },
@@ -308,8 +308,8 @@ impl<T, O: Order<T>> Blocking<T, O> {
         each!(self, flavor => flavor.look(look))
     }
 
-    /// Tries the fast path whenever the hint tells that it may succeed, as long as the spin budget lasts. Then tries the
-    /// full path, which enqueues the thread if the timeout lets it wait.
+    /// Tries the fast path whenever the hint shows that it may succeed, as long as the spin budget lasts. Then tries the
+    /// full path, which enqueues the thread if the timeout allows it to wait.
     #[inline]
     fn spin_then_enqueue<R>(
         &self,
@@ -317,8 +317,8 @@ impl<T, O: Order<T>> Blocking<T, O> {
         wanted: Wanted,
         mut attempt: impl FnMut(Attempt) -> AttemptOutcome<T, R>,
     ) -> AttemptOutcome<T, R> {
-        // Where nobody observes, the fast path has just failed. At a ring it is worth another try, since the full path
-        // keeps all other threads from theirs.
+        // If nothing observes the thread, the fast path has just failed. A ring is worth another attempt, since the
+        // full path blocks the fast paths of all other threads.
         if (!rt::quiet() || matches!(self.flavor, Flavor::Ring(_)))
             && let done @ AttemptOutcome::Done(_) = attempt(Attempt::Fast)
         {
@@ -333,7 +333,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
                 spin.forgive_yields();
             }
             self.gather(wanted);
-            // The fast path again and again: a moment later there may be more to do in one go.
+            // A few attempts with a pause between them: more items or free slots may have arrived by then.
             for _ in 0..3 {
                 if let done @ AttemptOutcome::Done(_) = attempt(Attempt::Fast) {
                     return done;
@@ -358,7 +358,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
         }
     }
 
-    /// Returns whether the fast path will do again in a moment, so that a spinning thread need not try the full path.
+    /// Returns whether the fast path is likely to succeed soon, so that a spinning thread need not try the full path.
     fn expects_fast_path(&self) -> bool {
         matches!(&self.flavor, Flavor::Ring(ring) if !ring.is_frozen())
     }
@@ -372,12 +372,12 @@ impl<T, O: Order<T>> Blocking<T, O> {
         }
     }
 
-    /// Returns whether many items are there, as a hint.
+    /// Returns whether many items are available, as a hint.
     fn has_plenty(&self) -> bool {
         matches!(&self.flavor, Flavor::TwoLock(two_lock) if two_lock.has_plenty())
     }
 
-    /// Waits for a moment while more and more arrives, where this saves contention.
+    /// Waits for a moment while items or free slots keep arriving, if the flavor has less contention that way.
     fn gather(&self, wanted: Wanted) {
         match (&self.flavor, wanted) {
             (Flavor::Ring(ring), Wanted::Room) => ring.gather_room(),

@@ -72,7 +72,7 @@ pub type Queue<T> = BaseQueue<T, Fifo>;
 /// ```
 pub type LifoQueue<T> = BaseQueue<T, Lifo>;
 
-/// A queue that gives out the smallest item first, as in Python. Equal items come first in, first out.
+/// A queue that returns the smallest item first, as in Python. Equal items are first in, first out.
 ///
 /// For the greatest item first, wrap the items in [`std::cmp::Reverse`].
 ///

@@ -1,4 +1,4 @@
-//! The order in which a queue gives its items out, and the stores for orders other than first in, first out.
+//! The order in which a queue returns its items, and the stores for orders other than first in, first out.
 
 use std::any::Any;
 use std::cmp::Ordering;
@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::thread;
 
-/// The order in which a [`BaseQueue`](crate::queue::BaseQueue) gives its items out: [`Fifo`], [`Lifo`] or
+/// The order in which a [`BaseQueue`](crate::queue::BaseQueue) returns its items: [`Fifo`], [`Lifo`] or
 /// [`SmallestFirst`].
 ///
 /// This trait is sealed: there are no other orders.
@@ -28,11 +28,11 @@ use crate::thread;
 /// assert_eq!(first_and_last(&(1..=3).collect::<LifoQueue<_>>()), Some((3, 1)));
 /// ```
 pub trait Order<T>: sealed::Sealed {
-    /// Keeps the items behind one lock.
+    /// The store of the items, behind one lock.
     #[doc(hidden)]
     type Store: OwnedStore<T>;
 
-    /// Whether items come out in the order in which they went in. Then there are better flavors than one lock.
+    /// Whether items are got in the order in which they were put. Then there are better flavors than one lock.
     #[doc(hidden)]
     const IN_ORDER: bool = false;
 
@@ -100,10 +100,10 @@ mod sealed {
     impl Sealed for super::SmallestFirst {}
 }
 
-/// Keeps items and knows which is next.
+/// Stores items and determines the next one.
 ///
-/// Only [`position`](Store::position) and [`gap`](Store::gap) run the user's code, namely `Ord::cmp`, and they change
-/// nothing. So a comparison that panics leaves everything as it was.
+/// Only [`position`](Store::position) and [`gap`](Store::gap) run the user's code, namely `Ord::cmp`, and neither
+/// changes the store. So a comparison that panics leaves the store as it was.
 pub trait Store<T> {
     /// Returns the number of items.
     fn len(&self) -> usize;
@@ -123,7 +123,7 @@ pub trait Store<T> {
         0
     }
 
-    /// Takes the next item and inserts `incoming`, if any, which is no candidate itself.
+    /// Takes the next item and inserts `incoming`, if any. `incoming` itself is not returned.
     fn take(&mut self, gap: usize, incoming: Option<T>) -> Option<T>;
 }
 
@@ -191,7 +191,7 @@ impl<T> OwnedStore<T> for Vec<T> {
 
 /// A binary heap with the smallest item at the root; among equal items, the one that arrived first.
 ///
-/// It compares first and moves then. The standard library's heap moves while it compares, so a comparison that panics may
+/// It first compares and then moves. The standard library's heap moves while it compares, so a comparison that panics may
 /// leave an item out of place. Here the comparisons of a step only find the position at which its last item will be, and the
 /// moves that follow, along the path from there to the root, cannot fail. The algorithm is that of J. W. J. Williams,
 /// "Algorithm 232: Heapsort" (1964), which descends as in I. Wegener, "Bottom-up heapsort" (1993): with one comparison per

@@ -213,7 +213,7 @@ impl<T> SimpleQueue<T> {
         self.blocking.look(self.op(Kind::Read), |state, _| state.getters.len())
     }
 
-    /// Has observers see the items as `text`.
+    /// Sets the function by which observers show the items.
     pub(crate) fn show_items(&self, text: impl Fn(&T) -> String + Send + Sync + 'static) {
         self.blocking.show.set(text);
     }

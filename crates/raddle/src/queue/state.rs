@@ -8,13 +8,13 @@
 //! 3. If a joiner waits, there are unfinished tasks.
 //!
 //! # Waiting
-//! A thread enqueues itself in the same critical section in which it saw that it cannot proceed. The thread that changes this
-//! dequeues it in the critical section of the change, leaves the result in its [`Exchange`], and wakes it after the lock is
-//! released. So no thread waits for something that is there already, and no wake-up is lost: a thread that times out either
-//! finds itself in the wait queue, and then nothing has happened, or it has been served, and takes the result.
+//! A thread enqueues itself in the same critical section in which it saw that it cannot proceed. The thread that changes the
+//! state dequeues it in the critical section of the change, leaves the result in its [`Exchange`], and wakes it after the
+//! lock is released. So no thread waits for an item or for room that is available, and no wake-up is lost: a thread that
+//! times out is either still in the wait queue, and has not been served, or it has been served, and takes the result.
 //!
-//! That the thread which makes waiting unnecessary also does what was waited for is from C. A. R. Hoare, "Monitors: An
-//! Operating System Structuring Concept" (1974): no other thread can come in between, so no waiter has to check again.
+//! As in the monitors of C. A. R. Hoare, "Monitors: An Operating System Structuring Concept" (1974), the thread that ends a
+//! wait also completes the waiter's operation. No other thread can intervene, so no waiter has to check again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub(super) struct QueueState<T> {
 /// The outcome of an attempt.
 pub(super) enum AttemptOutcome<T, R> {
     Done(R),
-    /// The queue is full, or empty, and the thread does not want to wait.
+    /// The queue is full, or empty, and the attempt must not wait.
     NotNow,
     ShutDown,
     /// The thread has to wait until it is notified.
@@ -83,7 +83,7 @@ impl<T> QueueState<T> {
             !self.shut_down && self.getters.is_empty() && self.fillers.is_empty() && self.putters.is_empty();
     }
 
-    /// Puts the items, and enqueues the thread with those that find no room if it `may_wait`. What is refused stays in
+    /// Puts the items, and enqueues the thread with the remaining ones if it `may_wait`. Refused items stay in
     /// `items`.
     pub(super) fn put<S: Store<T>>(
         &mut self,
@@ -127,7 +127,7 @@ impl<T> QueueState<T> {
         }
     }
 
-    /// Fills the batch with what is there, up to `max` items.
+    /// Fills the batch with the available items, up to `max` of them.
     pub(super) fn get_many<S: Store<T>>(
         &mut self,
         store: &mut S,
@@ -259,7 +259,7 @@ impl<T> QueueState<T> {
         }
     }
 
-    /// Wakes all threads that wait to put or to get. Their exchange slots tell them what became of their items.
+    /// Wakes all threads that wait to put or to get. Their exchange slots contain the items that were not put.
     pub(super) fn shut_down(&mut self, wake: &mut WakeList<T>) {
         self.shut_down = true;
         for waiters in [&mut self.getters, &mut self.fillers, &mut self.putters] {
@@ -274,7 +274,7 @@ impl<T> QueueState<T> {
     }
 }
 
-/// Items on their way into a queue or out of it, the next one first.
+/// Items that are being put or got, the next one first.
 #[derive(Debug)]
 pub(super) enum ItemList<T> {
     One(Option<T>),

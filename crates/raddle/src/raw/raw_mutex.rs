@@ -26,11 +26,11 @@
 //! `parking_lot` and the starvation mode of Go's `sync.Mutex`. As in `parking_lot` the release decides, by the clock, so the bound does
 //! not depend on when the waiter runs.
 //!
-//! A hand-over is safe only if a woken waiter will look at the word. The field `expected` stands for that. It is set together with
-//! each wake. If the wake finds no parked thread, the waking thread withdraws it, and frees the mutex if it was handed over
-//! meanwhile. A woken waiter changes the word next: either it acquires the mutex and clears `expected`, or it sets `PARKED` and
-//! parks again, upon which the next release wakes a waiter. So while `expected` is set without `PARKED`, some thread has yet to
-//! wake a waiter or to look.
+//! A hand-over is safe only if a woken waiter will read the word. The field `expected` records that one will. It is set together with
+//! each wake. If the wake finds no parked thread, the waking thread withdraws it, and frees the mutex if it was handed over meanwhile.
+//! A woken waiter changes the word next: either it acquires the mutex and clears `expected`, or it sets `PARKED` and parks again, upon
+//! which the next release wakes a waiter. So while `expected` is set without `PARKED`, some thread has yet to wake a waiter or to read
+//! the word.
 //!
 //! `expected` also keeps `due` in the word between the wake and the moment at which the waiter runs. A mutex that is held for a few
 //! instructions at a time would pay for that with each operation. Therefore the field counts down with each release, and at zero
@@ -116,7 +116,7 @@ impl State {
         Self(self.0 & (PARKED | EXPECTED | 0b11) | due << DUE_SHIFT)
     }
 
-    /// Returns whether the word knows of a waiter.
+    /// Returns whether the word records a waiter.
     fn has_waiters(self) -> bool {
         self.0 & (PARKED | EXPECTED) != 0
     }
@@ -148,7 +148,7 @@ impl State {
     }
 }
 
-/// Returns the ticks left until `due`. A time further away than any that is ever set has passed, however long ago.
+/// Returns the ticks left until `due`. A time further in the future than any that is ever set lies in the past.
 fn left(due: u32, now: u32) -> u32 {
     let left = due.wrapping_sub(now) & TICKS;
     if left <= OVERTAKING { left } else { 0 }
@@ -171,7 +171,7 @@ pub(crate) struct RawMutex {
     id: LockId,
 }
 
-/// Which threads may release a mutex. From this the watch concludes which threads can end a wait.
+/// The threads that may release a mutex. From this the watch determines which threads can end a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReleasedBy {
     Owner,
@@ -368,7 +368,7 @@ impl RawMutex {
         before.owner() == HELD
     }
 
-    /// Wakes the waiter that `expected` stands for.
+    /// Wakes the waiter that `expected` records.
     fn wake_waiter(&self) {
         if rt::wake(&self.word, 1) == 0 {
             self.withdraw();
@@ -638,7 +638,7 @@ mod tests {
         assert_eq!(waiting.with_waiter(110, 50).due(), 100);
         assert_eq!(waiting.with_waiter(70, 50).due(), 70);
         assert_eq!(waiting.released(50).with_owner(HELD).with_waiter(110, 50).due(), 100);
-        // The clock begins anew.
+        // The clock wraps around.
         let waiting = State(HELD).with_waiter(after(TICKS - 1, OVERTAKING), TICKS - 1);
         assert_eq!(left(waiting.due(), TICKS), OVERTAKING - 1);
         assert_eq!(waiting.with_waiter(after(3, OVERTAKING), 3).due(), waiting.due());

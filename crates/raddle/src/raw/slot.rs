@@ -2,7 +2,7 @@
 //!
 //! # State
 //! One word: `EMPTY`, `FULL`, or `HELD` by the thread that is about to change it. The compare-and-swap that acquires the slot also
-//! finds out whether there is an item, and the store that releases the slot also publishes whether there is one.
+//! checks whether there is an item, and the store that releases the slot also publishes whether there is one.
 //!
 //! # Invariants
 //! The item is accessed only by the thread that has moved the word to `HELD`. It is initialized while the word is `FULL`, and
@@ -11,10 +11,10 @@
 //! # Why the release is a plain store
 //! Putting an item into a ring and getting it back takes two acquires and two releases of a slot. As stores, the releases leave two
 //! read-modify-writes of a slot per item, as many as in other bounded queues; as exchanges they would double that. The price is
-//! that a release cannot tell whether a thread has parked. It is small, because almost no thread parks here: [`Slot::lock`] is
-//! called only to look past the fast path, when another thread is in the middle of those few instructions, and it parks only after
-//! the whole spin budget, which means that the holder has lost its processor. Such a thread looks again after [`RECHECK`] at the
-//! latest.
+//! that a release cannot determine whether a thread has parked. It is small, because almost no thread parks here: [`Slot::lock`] is
+//! called only outside of the fast path, when another thread is in the middle of those few instructions, and it parks only after
+//! the whole spin budget, which means that the holder has lost its processor. Such a thread checks the slot again after [`RECHECK`]
+//! at the latest.
 //!
 //! Under a scheduler, time passes only when no thread can run, so there the release wakes the waiter instead. The accesses
 //! to the slot are the same.
@@ -38,7 +38,7 @@ const EMPTY: u32 = 0;
 const FULL: u32 = 1;
 const HELD: u32 = 2;
 
-/// The longest time for which a waiter sleeps without looking at the word again.
+/// The longest time for which a waiter sleeps without reading the word again.
 const RECHECK: Duration = Duration::from_micros(50);
 
 pub(crate) struct Slot<T> {
@@ -73,7 +73,7 @@ impl<T> Slot<T> {
         self.word.load(Relaxed) == EMPTY
     }
 
-    /// Acquires the slot if it is free and, as `full` says, has an item or has none.
+    /// Acquires the slot if it is free and has an item, if `full` is set, or has none otherwise.
     #[inline]
     pub(crate) fn try_lock(&self, full: bool) -> Option<SlotGuard<'_, T>> {
         rt::atom(&self.word);
@@ -155,8 +155,8 @@ impl<T> SlotGuard<'_, T> {
     #[inline]
     pub(crate) fn replace(&mut self, item: Option<T>) -> Option<T> {
         let content = self.slot.item.get();
-        // SAFETY: this guard holds the slot, so no other thread accesses the item. `full` says that it is initialized, and is
-        // corrected below, before anything can panic, so the item is not read twice.
+        // SAFETY: this guard holds the slot, so no other thread accesses the item. `full` shows that it is initialized, and
+        // is corrected below, before anything can panic, so the item is not read twice.
         let before = self.full.then(|| unsafe { (*content).assume_init_read() });
         self.full = item.is_some();
         if let Some(item) = item {

@@ -10,7 +10,7 @@
 //! which acquires the lock as `PARKED` again, because others may still be parked.
 //!
 //! # Why the release is an exchange
-//! A plain store cannot tell whether a thread has just parked, and a thread whose wake-up is missed would have to poll. The store
+//! A plain store cannot detect that a thread has just parked, and a thread whose wake-up is missed would have to poll. The store
 //! would save about one nanosecond in an uncontended operation of a queue. The slots of a ring are released by a store, in
 //! [`slot`](super::slot), where the argument for it is written.
 //!

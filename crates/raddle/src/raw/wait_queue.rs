@@ -33,7 +33,7 @@ use crate::sys::spin::SpinBudget;
 pub(crate) struct Waiter<R = usize> {
     /// `WAITING`, `PARKED`, or `OUTCOME` plus the outcome.
     word: AtomicU32,
-    /// What the thread waits for, in terms of its primitive: a number of permits, an index, items.
+    /// The request of the thread, in terms of its primitive: a number of permits, an index, items.
     pub(crate) request: R,
 }
 
@@ -97,7 +97,7 @@ impl<R> Waiter<R> {
                 continue;
             }
             rt::signal(&self.word);
-            // Fails if the thread has been notified or has parked before. Then the word tells which.
+            // Fails if the thread has been notified or has parked before. The word shows which.
             let _ = self.word.compare_exchange(WAITING, PARKED, Acquire, Acquire);
             if rt::wait(&self.word, PARKED, deadline) == Wait::TimedOut {
                 return self.outcome();
@@ -137,8 +137,8 @@ impl<R> WaitQueue<R> {
         &mut self.waiters
     }
 
-    /// Forgets the waiters of the parent process. What they own, such as an item, is on stacks that are never unwound, and
-    /// is leaked like those.
+    /// Forgets the waiters of the parent process. The values that they own, such as an item, are on stacks that are never
+    /// unwound, and are leaked with those.
     #[cold]
     fn forget_inherited(&mut self) {
         std::mem::forget(std::mem::take(&mut self.waiters));

@@ -32,7 +32,7 @@ struct Mine {
     end: Option<Op>,
     /// A callback of the scheduler for when the thread has terminated.
     then: Option<Then>,
-    /// Whether the thread gives up this identity without terminating.
+    /// Whether the thread abandons this identity without terminating.
     leaves: bool,
 }
 
@@ -54,7 +54,8 @@ impl Drop for Mine {
     }
 }
 
-/// Reports to the scheduler that the calling thread has called `exit`, and ends the process if it asks for that.
+/// Reports to the scheduler that the calling thread has called `exit`, and ends the process if the scheduler requests
+/// it.
 fn report_exit() {
     if scheduler::current().is_some_and(|scheduler| scheduler.exit()) {
         os::end_process(101);
@@ -308,7 +309,7 @@ impl std::fmt::Debug for Entered {
     }
 }
 
-/// What is called when a thread that no scheduler has taken calls `exit`.
+/// The hook that is called when a thread without a scheduler calls `exit`.
 static FOREIGN_EXIT: ForkSafe<Option<fn() -> bool>> = ForkSafe::new(Rank::Leaf, None);
 
 /// Registers `hook` to be called when a thread that is not under a scheduler ends the process while other threads are

@@ -2,7 +2,7 @@
 //!
 //! These are thread-locals rather than parameters because the seam is the futex's: [`wait`](super::wait) has a word, a value
 //! and a deadline. Between an operation and its waits lie a wait queue or a `RawMutex`, which serve locks that are not
-//! reported at all, and, for a primitive outside this crate, code that knows nothing of the watch. They are read only while
+//! reported at all, and, for a primitive outside this crate, code that is independent of the watch. They are read only while
 //! the watch is on.
 
 use std::cell::Cell;
@@ -13,7 +13,7 @@ use super::op::Op;
 #[derive(Clone, Copy)]
 pub(crate) struct CurrentOp {
     pub(crate) op: Op,
-    /// Whether it does not block, or gives up at a deadline.
+    /// Whether it does not block, or times out at a deadline.
     pub(crate) has_deadline: bool,
 }
 

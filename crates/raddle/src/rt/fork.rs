@@ -5,9 +5,9 @@
 //! handlers that are registered here acquire every lock of the toolkit itself before the fork and release them on both
 //! sides. Locks inside the user's objects are not among them.
 //!
-//! Everything else is recognized by its generation: [`forks`] counts how many forks lie between the first process and
-//! this one. A thread, a waiter or a service that notes the count when it is created and later finds another one belongs to
-//! an ancestor, and does not exist in this process.
+//! Everything else is recognized by its generation: [`forks`] counts how many forks lie between the first process and this
+//! one. Threads, waiters and services record the count when they are created. One that was recorded with another count
+//! belongs to an ancestor, and does not exist in this process.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -18,7 +18,7 @@ use crate::sys::os;
 
 pub(crate) use crate::sys::os::forks;
 
-/// In which order locks are acquired: a thread that holds one acquires only those of a later rank.
+/// The order in which locks are acquired: a thread that holds one acquires only those of a later rank.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     /// Held while a thread is started.
@@ -85,7 +85,7 @@ impl<T: Send> Quiesce for ForkSafe<T> {
     }
 }
 
-/// Whether the handlers know a lock.
+/// Whether a lock is registered with the handlers.
 pub(crate) struct Listing(AtomicBool);
 
 impl Listing {
@@ -127,7 +127,8 @@ static LISTED: Mutex<Listed> = Mutex::new(Listed { locks: Vec::new(), in_child: 
 
 fn register() {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
-    // No lock: a fork might leave it held. Two threads may both register the handlers, of which the second ones do nothing.
+    // No lock: a fork might leave it held. Two threads may both register the handlers; the second registration has no
+    // effect.
     if !REGISTERED.load(Ordering::Acquire) {
         os::at_fork(before, after_in_parent, after_in_child);
         REGISTERED.store(true, Ordering::Release);
@@ -158,7 +159,7 @@ fn hold_all() -> AllHeld {
         for locks in &locks {
             locks.hold(&mut others);
         }
-        // Last, since a thread that holds another lock may want to list the next one.
+        // Last, since a thread that holds another lock may be about to register the next one.
         let listed = locked(&LISTED);
         if listed.locks.len() == locks.len() {
             return AllHeld { listed, others };

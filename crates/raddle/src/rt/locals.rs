@@ -1,4 +1,4 @@
-//! Detection of changes to thread-locals.
+//! Detecting changes to thread-locals.
 //!
 //! A scheduler that reuses a thread of the operating system for several threads of a program must know whether the program
 //! has used thread-locals: they must be dropped when their thread terminates, and be fresh in the next one.
@@ -137,9 +137,10 @@ mod image {
     fn read_word(at: usize) -> usize {
         debug_assert!(at.is_multiple_of(WORD));
         // SAFETY: callers pass aligned addresses inside blocks that the C library has made for the calling thread, which
-        // live as long as the thread or, for a module that was unloaded, are asked for no more. No reference to a local
-        // is being written through at this moment, since this thread is here. Where no value has been stored in a byte,
-        // for it is padding, any value will do; a volatile read of memory that the compiler knows nothing of gives one.
+        // live as long as the thread or, for a module that was unloaded, are not read any more. No reference to a local
+        // is being written through at this moment, since the calling thread is here. A padding byte may be
+        // uninitialized; any value will do for it, and a volatile read of memory that is unknown to the compiler yields
+        // one.
         unsafe { std::ptr::with_exposed_provenance::<usize>(at).read_volatile() }
     }
 
@@ -152,8 +153,8 @@ mod image {
     fn keys() -> [usize; KEYS] {
         std::array::from_fn(|key| {
             let key = libc::pthread_key_t::try_from(key).expect("a key is a small number");
-            // SAFETY: nothing is read but the calling thread's table of values, which has more than so many places; for a
-            // key that nobody has made the C libraries meant here answer null.
+            // SAFETY: the call only reads the calling thread's table of values, which has more than `KEYS` entries. For a
+            // key that was not created, the supported C libraries return null.
             unsafe { libc::pthread_getspecific(key) }.addr()
         })
     }

@@ -1,14 +1,15 @@
-//! Identifiers of locks, by which the watch knows them.
+//! The identifiers of locks, which the watch uses.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::op::Object;
 use super::place::Place;
 
-/// A part of every lock, by which the [watch](crate::watch) knows the lock.
+/// Identifies a lock to the [watch](crate::watch). Each lock contains one.
 ///
-/// An address would not do: a lock can be moved, and its memory is reused once it is dropped. The identifier is assigned
-/// when the watch first sees the lock and moves with it. It takes four bytes, and costs nothing while the watch is off.
+/// An address does not identify a lock: a lock can be moved, and its memory is reused once it is dropped. The identifier
+/// is assigned when the watch first sees the lock and moves with it. It takes four bytes, and costs nothing while the
+/// watch is off.
 ///
 /// The example of the [module](crate::rt) uses it.
 ///

@@ -218,7 +218,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// One shared value of each type, made when first asked for.
+/// One shared value of each type, created on first use.
 pub(crate) struct Slots(Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>);
 
 impl Slots {
@@ -231,7 +231,7 @@ impl Slots {
         held.push(Box::new(locked(&self.0)));
     }
 
-    /// The program's `S`, which `make` makes if there is none yet.
+    /// Returns the program's `S`, creating it with `make` if there is none yet.
     pub(crate) fn get<S: Any + Send + Sync>(&self, make: impl FnOnce() -> S) -> Arc<S> {
         let mut slots = locked(&self.0);
         if let Some((_, service)) = slots.iter().find(|(id, _)| *id == TypeId::of::<S>()) {

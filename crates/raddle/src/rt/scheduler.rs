@@ -113,7 +113,7 @@ pub trait Scheduler: Send + Sync {
     }
 
     /// Called when the calling thread has performed `op`, a [`TryAcquire`](super::Kind::TryAcquire) of an object that is not a
-    /// lock. `acquired` tells whether it succeeded. For a lock, a call of [`acquired`](Scheduler::acquired) tells that.
+    /// lock. `acquired` is whether it succeeded. For a lock, [`acquired`](Scheduler::acquired) is called instead.
     fn tried(&self, op: &Op, acquired: bool) {
         let _ = (op, acquired);
     }

@@ -61,7 +61,7 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait 
 
 /// Like [`wait`], on the word of the lock with this `id`.
 ///
-/// It tells the watch which lock the thread is waiting for.
+/// It also reports to the watch which lock the thread is waiting for.
 ///
 /// # Examples
 /// ```
@@ -166,9 +166,10 @@ pub fn acquired_transferable(op: Op, id: &LockId) {
     }
 }
 
-/// Reports whether `op`, a [`TryAcquire`](Kind::TryAcquire), has succeeded, for an object that is not a lock: a semaphore, say.
+/// Reports whether `op`, a [`TryAcquire`](Kind::TryAcquire), has succeeded, for an object that is not a lock, such as a
+/// semaphore.
 ///
-/// For a lock, a call of [`acquired`] tells that.
+/// For a lock, call [`acquired`] instead.
 ///
 /// # Examples
 /// ```
@@ -250,9 +251,10 @@ pub fn deadline(timeout: Duration) -> Option<Instant> {
     }
 }
 
-/// Like [`deadline`], for a wait that the program does not depend on: that of an idle worker that is to terminate, say.
+/// Like [`deadline`], for a wait that the program does not depend on, such as that of an idle worker that is to
+/// terminate.
 ///
-/// A scheduler may answer `None`, because it would otherwise explore each moment at which the wait can time out.
+/// A scheduler may return `None`, because it would otherwise explore each moment at which the wait can time out.
 ///
 /// # Examples
 /// ```

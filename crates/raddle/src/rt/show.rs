@@ -131,8 +131,8 @@ fn erased<T>() -> TypeId {
     }
     let phantom = PhantomData::<T>;
     let it: &dyn Id = &phantom;
-    // SAFETY: the bound of a trait object has no bearing on its layout, and the method, the only one, uses nothing of
-    // the value: it exists for the type alone, whose lifetimes are not there when the program runs.
+    // SAFETY: the lifetime bound of a trait object does not affect its layout. The only method does not access the
+    // value, only its type, and lifetimes are erased before the program runs.
     let it = unsafe { std::mem::transmute::<&dyn Id, &(dyn Id + 'static)>(it) };
     it.id()
 }

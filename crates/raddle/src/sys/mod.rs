@@ -1,4 +1,4 @@
-//! The operating system and the processor: the lowest layer, which knows nothing of the rest of the crate.
+//! The operating system and the processor: the lowest layer, which does not depend on the rest of the crate.
 
 pub(crate) mod os;
 pub(crate) mod prefetch;

@@ -180,7 +180,7 @@ mod linux {
     /// The number of SIGQUITs received since [`on_sigquit`].
     static SIGQUITS: AtomicU32 = AtomicU32::new(0);
 
-    /// The process that answers them, as a number of forks.
+    /// The process that handles them, as a number of forks.
     static SIGQUITS_ANSWERED: AtomicU32 = AtomicU32::new(0);
 
     extern "C" fn count_sigquit(_: libc::c_int) {

@@ -41,13 +41,13 @@ const PAUSES: u32 = 6;
 const YIELDS: u32 = 16;
 /// If more threads wait for each other than there are processors, others have to run first.
 const YIELDS_IN_A_CROWD: u32 = 32;
-/// Two to this many pauses are about a microsecond.
+/// The binary logarithm of the number of pauses that take about a microsecond.
 const BRIEF: u32 = 6;
 /// As `shortest`, of a thread at a large ring.
 const LONGEST_AT_RING: u32 = 3;
 
 /// A yield that takes longer is long. Parking costs 5 to 50 µs, but several threads of the program that all wait on one processor
-/// take some 100 µs to come round, and the time slices of busy threads are 700 µs and more.
+/// take about 100 µs until each has run once, and the time slices of busy threads are 700 µs and more.
 const LONG_YIELD: Duration = Duration::from_micros(400);
 /// The highest debt at which threads still yield.
 const MAX_DEBT: Duration = Duration::from_millis(4);
@@ -186,7 +186,7 @@ pub(crate) fn set_enabled(enabled: bool) {
     WAITS.with(|waits| waits.enabled.set(enabled));
 }
 
-/// The address of what this module keeps for the calling thread.
+/// Returns the address range of this module's thread-local.
 pub(crate) fn local() -> Range<usize> {
     WAITS.with(|waits| {
         let start = std::ptr::from_ref(waits).addr();
@@ -340,7 +340,7 @@ mod tests {
             spin.limit = 100;
             wait(&mut spin);
             let lost = spin.lost;
-            spin.lost = 0; // not to be learned by the process
+            spin.lost = 0; // so that it does not count for the process
             (lost, spin.round < spin.limit)
         };
         assert_eq!(debt(&|spin| spin.yielded(400_000)), (0, true));

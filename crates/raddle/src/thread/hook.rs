@@ -20,7 +20,7 @@ static HOOK: ForkSafe<Option<Hook>> = ForkSafe::new(Rank::Leaf, None);
 ///
 /// - a panic of a thread that was not joined, or of a task whose result was never retrieved;
 /// - a panic of a callback, a timer's function or a destructor, which have no result;
-/// - a task that a pool rejected, if its future was never asked for the reason;
+/// - a task that a pool rejected, if the reason was never retrieved from its future;
 /// - a timer or a pool that is delayed because the operating system has no thread for it.
 ///
 /// The [`Display`](fmt::Display) form is a line for a log.
@@ -70,9 +70,9 @@ impl fmt::Display for UnhandledPanic<'_> {
 
 /// Sets the function that is called for each panic that no caller can observe, instead of a line on standard error.
 ///
-/// [`UnhandledPanic`] lists the events. They include the panics of destructors that raddle runs for values that nobody
-/// took: the thread that drops a handle or cancels a task does not panic. The hook runs on the thread that detects the
-/// event. A panic of the hook itself is caught and written to standard error.
+/// [`UnhandledPanic`] lists the events. They include the panics of destructors of values that were never taken: the
+/// thread that drops a handle or cancels a task does not panic. The hook runs on the thread that detects the event. A
+/// panic of the hook itself is caught and written to standard error.
 ///
 /// The hook belongs to the process. Under a scheduler, setting it is not a step, and it outlives the execution.
 ///
@@ -117,7 +117,7 @@ fn drop_hook(hook: Option<Hook>) {
     drop_guarded("the destructor of an excepthook", hook);
 }
 
-/// Reports a panic whose result nobody can retrieve any more.
+/// Reports a panic that can no longer be retrieved.
 pub(crate) fn report(what: &str, payload: &(dyn Any + Send)) {
     notify(&UnhandledPanic { what, payload, event: "panicked and its result was never retrieved" });
 }
@@ -127,7 +127,7 @@ pub(crate) fn report_call(what: &str, payload: &(dyn Any + Send)) {
     notify(&UnhandledPanic { what, payload, event: "panicked" });
 }
 
-/// Reports a rejected task whose result nobody can retrieve any more.
+/// Reports a rejected task whose result can no longer be retrieved.
 pub(crate) fn report_refusal(reason: &str) {
     notify(&UnhandledPanic {
         what: "a task",
@@ -236,7 +236,7 @@ fn notify(panic: &UnhandledPanic<'_>) {
         Some(hook) => {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(panic))) {
                 write_error(&format!("raddle: the excepthook panicked while handling: {panic}\n"));
-                rt::drop_payload(payload, |_| ()); // the hook cannot be trusted with another panic
+                rt::drop_payload(payload, |_| ()); // the hook might panic again
             }
             drop_hook(Some(hook)); // the last reference, if another hook was set meanwhile
         }

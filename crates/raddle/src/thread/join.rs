@@ -128,11 +128,8 @@ impl ThreadHandle {
     /// use raddle::{Thread, thread};
     /// use raddle::thread::SelfJoinError;
     ///
-    /// let worker = Thread::spawn(|| ());
-    /// let handle = worker.thread().clone();
-    /// drop(worker); // gives up the result, not the thread
-    /// handle.wait()?;
-    /// assert_eq!(thread::current().wait(), Err(SelfJoinError));
+    /// let worker = Thread::spawn(|| ()); let handle = worker.thread().clone(); drop(worker); // detaches the thread
+    /// and drops its result handle.wait()?; assert_eq!(thread::current().wait(), Err(SelfJoinError));
     /// # Ok::<(), SelfJoinError>(())
     /// ```
     #[track_caller]
@@ -485,8 +482,8 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 /// A reference to a thread's outcome: that of the thread, or that of its joiner.
 ///
-/// The later of the two to go drops a result that nobody took. Which thread runs the destructor, and when, depends on the
-/// order, so going is a step.
+/// The last of the two references drops a result that was not taken. Which thread runs the destructor, and when, depends
+/// on the order, so dropping a reference is a step.
 pub(super) struct PacketRef<T>(Option<Arc<Packet<T>>>);
 
 impl<T> PacketRef<T> {
@@ -712,7 +709,7 @@ impl std::error::Error for JoinError {}
 
 /// An error of [`JoinHandle::join_timeout`] and [`join_deadline`](JoinHandle::join_deadline).
 pub enum JoinTimeoutError<T> {
-    /// The thread has not terminated in time. The handle comes back.
+    /// The thread has not terminated in time. Contains the handle.
     TimedOut(JoinHandle<T>),
     /// The join failed as [`JoinHandle::join`] does.
     Failed(JoinError),

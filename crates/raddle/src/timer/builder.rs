@@ -59,8 +59,8 @@ impl Timer {
 
     /// Starts a timer that runs `function` every `period`, the first time after one period, until it is cancelled.
     ///
-    /// The ticks lie on a grid, one period apart, however long the function takes. The function never runs twice at the
-    /// same time. Ticks that pass while it runs, or before a late run begins, are skipped and counted by
+    /// The ticks lie on a grid, one period apart, regardless of how long the function takes. The function never runs twice at
+    /// the same time. Ticks that pass while it runs, or before a late run begins, are skipped and counted by
     /// [`missed`](Timer::missed); the next run is at the next tick. With a period of zero, the function runs again as soon as
     /// it has returned. Unlike a timer that runs once, a repeating timer is a daemon by default.
     ///
@@ -125,7 +125,7 @@ pub struct TimerBuilder {
     daemon: Option<bool>,
 }
 
-/// What happens to a timer that is not a daemon when the program is ending and would not wait for it.
+/// The treatment of a timer that is not a daemon when the program is ending and would not wait for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AtProgramEnd {
     RunAsDaemon,
@@ -133,7 +133,7 @@ enum AtProgramEnd {
 }
 
 impl TimerBuilder {
-    /// Sets the name of the timer, which the thread has that runs its function. The default is `Timer-N`.
+    /// Sets the name of the timer, which its thread has while the function runs. The default is `Timer-N`.
     ///
     /// # Examples
     /// ```

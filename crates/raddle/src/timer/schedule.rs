@@ -34,7 +34,7 @@ struct ScheduledTimer {
 /// Ordered by due time, then by number, which is the order in which the timers were started.
 type HeapEntry = (Due, TimerKey);
 
-/// What a cancel found.
+/// The outcome of a cancellation.
 pub(super) enum CancelOutcome {
     /// The function had not started. The timer is returned.
     Removed(Arc<TimerTask>),
@@ -65,7 +65,7 @@ pub(super) struct Schedule {
     ready: usize,
 }
 
-/// A capacity that is not worth giving back.
+/// The capacity up to which memory is not freed.
 const MIN_CAPACITY: usize = 512;
 
 impl Schedule {

@@ -53,7 +53,7 @@ struct ServiceState {
     parked_until: Option<Due>,
 }
 
-/// What the service thread is to do, and how long it may park afterwards.
+/// The next actions of the service thread, and how long it may park afterwards.
 struct Plan {
     orders: RunnerOrders,
     until: Option<Due>,
@@ -77,8 +77,8 @@ const SCHEDULED_RUNNERS: usize = 64;
 const BATCH: usize = 256;
 /// The deadline for a timer that is due beyond the range of the clock.
 const FAR: Duration = Duration::from_secs(u32::MAX as u64);
-/// The longest timeout with which the service thread parks while the watch is on. The watch takes a pending timeout for
-/// progress to come, and must not do so for long once the timer has been cancelled.
+/// The longest timeout with which the service thread parks while the watch is on. While a timeout is pending, the watch
+/// expects progress. It must not do so for long once the timer has been cancelled.
 const WATCH_SLICE: Duration = Duration::from_secs(1);
 /// The time for which due timers may find every runner busy before it is checked whether a function is slow.
 const STUCK: Duration = Duration::from_millis(1);

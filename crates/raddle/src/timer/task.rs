@@ -117,7 +117,7 @@ fn next_tick(due: Instant, period: Duration, now: Instant) -> (Due, u64) {
     (ahead.and_then(|ahead| now.checked_add(ahead)).into(), u64::try_from(missed).unwrap_or(u64::MAX))
 }
 
-/// What is known of a timer when it is started.
+/// The settings of a timer that is about to be started.
 pub(super) struct TimerSettings {
     pub(super) name: Option<Box<str>>,
     pub(super) daemon: bool,
@@ -155,7 +155,7 @@ const FINISHED: u32 = 2;
 
 const NEVER_RAN: u64 = u64::MAX;
 
-/// What only a repeating timer has.
+/// The additional state of a repeating timer.
 struct Repetition {
     period: Duration,
     missed: AtomicU64,

@@ -1,7 +1,7 @@
-//! Detection of deadlocks, and what is done about them.
+//! Detection of deadlocks, and the actions against them.
 //!
 //! A thread calls [`detect`] each time a slice of an unlimited wait runs out. It follows the chain of waits from its own
-//! (`Chain`) and then asks whether any thread of the process can still run.
+//! (`Chain`) and then checks whether any thread of the process can still run.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> 
     // At the end of the program, only the thread that waits for it sees all others proven.
     let others = table.get(me).is_some_and(|waiting| waiting.op.is_some());
     let remedy = remedy(mine, others && table.all().any(Waiting::can_panic))?;
-    // After a panic in one of them, the others are examined anew.
+    // After a panic in one of them, the others are examined again.
     let reported = !matches!(remedy, Remedy::Panic);
     table.all_mut().for_each(|waiting| waiting.reported.in_all = reported);
     let threads = all_threads(table, program);
@@ -225,7 +225,7 @@ fn chain_report(
 struct Chain {
     threads: Vec<Key>,
     shape: Shape,
-    /// Whether none but the threads themselves could end it.
+    /// Whether only the threads of the chain could end it.
     certain: bool,
 }
 
@@ -239,7 +239,7 @@ enum Shape {
     Terminated,
 }
 
-/// What a waiting thread depends on.
+/// The thread that a waiting thread depends on.
 enum Next {
     Thread { ident: u64, certain: bool },
     Terminated,

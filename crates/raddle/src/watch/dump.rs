@@ -17,10 +17,9 @@ use crate::thread;
 pub struct Dump {
     /// Whether the watch is on. If not, waits and held locks are unknown, and all threads seem to run.
     pub is_watched: bool,
-    /// The main thread, then the other threads that raddle knows, in the order in which it came to know them, and then the
-    /// threads that raddle has started for itself.
+    /// The main thread, then the other registered threads in the order of registration, and then raddle's own threads.
     pub threads: Vec<ThreadState>,
-    /// The identifiers in the operating system of the threads that raddle does not know, where available.
+    /// The operating system's identifiers of the threads that are not registered, where available.
     pub unknown: Vec<u64>,
 }
 

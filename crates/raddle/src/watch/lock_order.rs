@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::rt::op::Object;
 
-    /// Takes the last lock while the others are held; returns how many circles that closes.
+    /// Acquires the last lock while the others are held. Returns the number of cycles that this closes.
     #[track_caller]
     fn acquire(graph: &mut Graph, locks: &[u32]) -> usize {
         let at = Place::caller();

@@ -90,7 +90,7 @@ pub use dump::{Dump, dump, dump_on_sigquit};
 pub use report::{Finding, HoldState, Holder, Order, Report, ThreadState, WaitState, reset_hook, set_hook};
 pub use settings::Action;
 
-/// The configuration of the watch. What it does not set stays as it is.
+/// The configuration of the watch. Options that are not set keep their current values.
 ///
 /// # Examples
 /// ```
@@ -108,7 +108,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Returns a configuration that sets nothing.
+    /// Returns a configuration in which no option is set.
     ///
     /// # Examples
     /// ```
@@ -181,8 +181,8 @@ impl Watch {
 
     /// Turns the watch on with this configuration, unless the environment has turned it off.
     ///
-    /// The watch stays on until the process ends, because a gap would make its records wrong. It does not know of locks
-    /// that were acquired before.
+    /// The watch stays on until the process ends, because a gap would make its records wrong. Locks that were acquired
+    /// before are not recorded.
     ///
     /// # Examples
     /// ```

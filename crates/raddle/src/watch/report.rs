@@ -126,7 +126,7 @@ impl fmt::Display for Order {
     }
 }
 
-/// The state of a thread: what it waits for, and which locks it holds.
+/// The state of a thread: its wait, if it waits, and the locks that it holds.
 ///
 /// Its [`Display`](fmt::Display) shows all of it, over several lines.
 #[derive(Clone, Debug)]
@@ -140,7 +140,7 @@ pub struct ThreadState {
     pub native_id: Option<u64>,
     /// Whether it is a daemon.
     pub daemon: bool,
-    /// What it waits for, or `None` if it does not wait for anything of raddle's.
+    /// What it waits for, or `None` if it does not wait for an object of raddle's.
     pub waits: Option<WaitState>,
     /// The locks that it holds.
     pub holds: Vec<HoldState>,

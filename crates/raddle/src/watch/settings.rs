@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::sys::os;
 
-/// What the watch does about a deadlock, after it has reported it.
+/// The action of the watch after it has reported a deadlock.
 ///
 /// # Examples
 /// ```
@@ -22,7 +22,7 @@ pub enum Action {
     /// Panics in one of the deadlocked threads, with the report as the message.
     ///
     /// The thread unwinds and releases its locks, so the others continue. If no thread is blocked in an acquire of its
-    /// own, a panic would not help, and the action is [`End`](Action::End). So it is while the program ends.
+    /// own, a panic would not help, and the action is [`End`](Action::End). The same holds while the program ends.
     Panic,
     /// Ends the program at once with status 101, that of a panic.
     End,
@@ -70,7 +70,7 @@ pub(crate) fn set_lock_order(on: bool) {
 /// The settings in the environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FromEnvironment {
-    /// Whether the watch is on; `None` if the environment does not say.
+    /// Whether the watch is on; `None` if the environment does not set it.
     pub(crate) on: Option<bool>,
     action: Option<Action>,
     lock_order: bool,

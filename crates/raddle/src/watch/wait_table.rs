@@ -233,7 +233,7 @@ mod tests {
         table
     }
 
-    /// A slice may run out while the word is woken. The thread then continues, however late it reports that.
+    /// A slice may run out while the word is woken. The thread then continues, even if it reports that late.
     #[test]
     fn wake_during_a_slice_proves_nothing() {
         let mut table = waiting();

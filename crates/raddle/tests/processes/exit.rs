@@ -1,4 +1,4 @@
-//! Program exit: every way to end a program, paired with everything that may run meanwhile.
+//! Program exit: every way to end a program, with every kind of code that may run meanwhile.
 
 use std::cell::RefCell;
 use std::os::fd::AsRawFd;
@@ -24,7 +24,7 @@ const ENDINGS: [(&str, &[i32]); 8] = [
     ("two_workers_exit", &[3, 4]),
 ];
 
-/// What runs meanwhile, with the lines that it must print, in alphabetic order.
+/// The code that runs meanwhile, with the lines that it must print, in alphabetic order.
 const SITUATIONS: [(&str, &[&str]); 6] = [
     ("non_daemon", &["finished"]),
     ("daemon", &["daemon runs"]),

@@ -475,7 +475,7 @@ fn notifications_go_to_threads_that_exist() {
     let event = leak(Event::new());
     let waiting = waiter(|| event.wait(), || true);
     in_child(|| {
-        // Another lock than that of the parent's waiter, which is not here.
+        // Another lock than that of the parent's waiter, which does not exist in the child.
         assert_eq!(condition.notify(&other.lock(), 1), 0);
         let woken = Thread::spawn(|| {
             let mut guard = mutex.lock();
@@ -506,7 +506,7 @@ fn parties_of_the_parent_do_not_count() {
         let other = Thread::spawn(|| barrier.wait().unwrap());
         let index = barrier.wait().unwrap();
         assert_eq!(index + other.join().unwrap(), 1);
-        // The thread that runs the action does not exist here, so a new round begins.
+        // The thread that runs the action does not exist in the child, so a new round begins.
         acts.1.set();
         assert_eq!(acting.wait(), Ok(0));
     });

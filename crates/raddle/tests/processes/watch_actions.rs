@@ -231,7 +231,7 @@ fn mutexes_of_daemons() -> (JoinHandle<()>, JoinHandle<()>) {
     mutexes()
 }
 
-/// One of the two panics with the report, and the other one completes.
+/// Asserts that one of the two panics with the report and the other one completes.
 #[track_caller]
 fn one_panicked((first, second): (JoinHandle<()>, JoinHandle<()>), says: &str) {
     match (first.join(), second.join()) {

@@ -202,7 +202,7 @@ fn runs_until_requested() {
     waits.join().unwrap();
 }
 
-/// Twice, and the program completes.
+/// Two signals write two dumps, and the program completes.
 fn sigquit_writes_a_dump() {
     let mut child = command("runs_until_requested", Some("1")).stdin(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap()).lines();

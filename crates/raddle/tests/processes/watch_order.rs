@@ -1,4 +1,4 @@
-//! The watch: inconsistent lock orders are reported before they deadlock, and nothing else is.
+//! The watch: inconsistent lock orders are reported before they deadlock, and consistent ones are not.
 
 use std::time::Duration;
 

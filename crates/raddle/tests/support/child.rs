@@ -33,7 +33,7 @@ pub struct Module {
     pub scenario: fn(&str) -> Option<Scenario>,
 }
 
-/// The part of a child process.
+/// The code that a child process runs.
 pub type Scenario = Box<dyn FnOnce()>;
 
 /// The scenario of that name.

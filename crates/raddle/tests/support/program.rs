@@ -1,4 +1,4 @@
-//! Runs the examples as child processes, each within a limit, and reads what they say.
+//! Runs the examples as child processes, each within a limit, and reads their output.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ impl Program {
         self
     }
 
-    /// Runs it to its end, which must come within the limit of all tests.
+    /// Runs it until it terminates, which must happen within the limit of all tests.
     pub(crate) fn run(mut self) -> Run {
         let begun = raddle::time::now();
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.name));
@@ -58,7 +58,7 @@ impl Program {
     }
 }
 
-/// What a program did.
+/// The result of a run: status and output.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) status: Option<i32>,
@@ -76,7 +76,7 @@ impl Run {
         Log { run: self, messages: self.stderr.lines().map(message).collect() }
     }
 
-    /// As [`log`](Run::log), for a program that ends well.
+    /// As [`log`](Run::log), for a program that succeeds.
     #[track_caller]
     pub(crate) fn good(&self) -> Log<'_> {
         assert_eq!(self.status, Some(0), "{self:#?}");
@@ -91,19 +91,19 @@ pub(crate) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// These messages stand in the log, once each, in this order; what stands between them is free.
+    /// Asserts that these messages are in the log, once each, in this order. Other messages may be between them.
     #[track_caller]
     pub(crate) fn in_order(&self, expected: &[&str]) {
         let places: Vec<usize> = expected.iter().map(|message| self.place(message)).collect();
         assert!(places.is_sorted(), "{expected:#?} stand at {places:?} in {:#?}", self.run);
     }
 
-    /// What follows `prefix` in the messages that begin so, in their order.
+    /// Returns the rest of each message that begins with `prefix`, in order.
     pub(crate) fn after(&self, prefix: &str) -> Vec<&'a str> {
         self.messages.iter().filter_map(|message| message.strip_prefix(prefix)).collect()
     }
 
-    /// Where the one message `message` stands.
+    /// Returns the position of `message`, which must be in the log once.
     #[track_caller]
     pub(crate) fn place(&self, message: &str) -> usize {
         let places: Vec<_> =
@@ -131,7 +131,7 @@ pub(crate) fn minutes(time: &str) -> Option<u32> {
     }
 }
 
-/// Runs `check` as often as said, several at a time.
+/// Runs `check` `times` times, several at a time.
 pub(crate) fn repeatedly(times: usize, check: impl Fn() + Sync) {
     const AT_A_TIME: usize = 5;
     thread::scope(|s| {
@@ -164,8 +164,8 @@ fn wait(name: &str, child: &mut Child, deadline: Instant) -> Option<i32> {
     }
 }
 
-/// Where the examples are: beside the directory of this test. `cargo test` has built them; `cargo test --test`
-/// has not.
+/// Returns the path of an example, which is beside the directory of this test. `cargo test` builds the examples;
+/// `cargo test --test` does not.
 fn path_of(name: &str) -> PathBuf {
     static BUILD: Once = Once::new();
     let test = std::env::current_exe().expect("this test is a file");

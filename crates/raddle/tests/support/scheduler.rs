@@ -1,4 +1,4 @@
-//! A scheduler that leaves the order to the operating system, and can be as unkind as its user wants.
+//! A scheduler that leaves the order to the operating system, and can misbehave as a test requires.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::io;
@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use raddle::rt::{self, Op, Program, Scheduler, Wait};
 
-/// What has been asked of the scheduler.
+/// A replacement for a call of the scheduler.
 type On<A> = Option<Box<dyn Fn(A) + Send + Sync>>;
 
-/// What the scheduler does in place of something kinder.
+/// The misbehavior of the scheduler.
 #[derive(Default)]
-pub struct Unkind {
+pub struct Misbehavior {
     /// Called when a thread is about to wait, with the word's expected value; `None`: the wait ends at once.
     pub wait: Option<Box<dyn Fn(u32) -> Wait + Send + Sync>>,
     /// Called at every point.
@@ -25,12 +25,12 @@ pub struct Unkind {
 pub struct Plain {
     me: Weak<Self>,
     program: Arc<Program>,
-    unkind: Unkind,
+    misbehavior: Misbehavior,
 }
 
 /// Runs `body` under such a scheduler.
-pub fn under<R>(unkind: Unkind, body: impl FnOnce() -> R) -> R {
-    let scheduler = Arc::new_cyclic(|me| Plain { me: me.clone(), program: Arc::new(Program::new()), unkind });
+pub fn under<R>(misbehavior: Misbehavior, body: impl FnOnce() -> R) -> R {
+    let scheduler = Arc::new_cyclic(|me| Plain { me: me.clone(), program: Arc::new(Program::new()), misbehavior });
     let _entered = rt::enter(scheduler);
     body()
 }
@@ -39,7 +39,7 @@ pub fn under<R>(unkind: Unkind, body: impl FnOnce() -> R) -> R {
 impl Scheduler for Plain {
     fn wait(&self, _: &AtomicU32, expected: u32, _: Option<Instant>) -> Wait {
         std::thread::yield_now();
-        self.unkind.wait.as_ref().map_or(Wait::Woken, |wait| wait(expected))
+        self.misbehavior.wait.as_ref().map_or(Wait::Woken, |wait| wait(expected))
     }
 
     fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
@@ -47,7 +47,7 @@ impl Scheduler for Plain {
     }
 
     fn point(&self, op: &Op) {
-        if let Some(point) = &self.unkind.point {
+        if let Some(point) = &self.misbehavior.point {
             point(*op);
         }
     }
@@ -68,7 +68,7 @@ impl Scheduler for Plain {
         let me = self.me.upgrade().expect("a scheduler lives as long as its threads");
         let run = move || {
             let _entered = rt::enter(me.clone());
-            match &me.unkind.run {
+            match &me.misbehavior.run {
                 Some(run) => run(body),
                 None => body(),
             }

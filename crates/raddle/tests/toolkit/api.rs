@@ -1,4 +1,4 @@
-//! The toolkit as its user writes it: every name and form that a program is likely to use, in one place.
+//! The toolkit in use: every name and form that a program is likely to use, in one file.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -119,7 +119,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// How often the calling thread allocates while it submits a thousand such closures.
+/// Returns how often the calling thread allocates while it submits a thousand such closures.
 fn allocations<const WORDS: usize>(pool: &ThreadPoolExecutor) -> usize {
     let (go, ran) = (Arc::new(Event::new()), Arc::new(Semaphore::new(0)));
     let held = go.clone();
@@ -158,7 +158,7 @@ fn note_is_not_formatted_while_nothing_records() {
 #[test]
 fn small_closure_is_queued_without_an_allocation() {
     let pool = ThreadPoolExecutor::new(1);
-    // The first rounds give the queue the room that it keeps.
+    // In the first rounds, the queue allocates the capacity that it keeps.
     assert_eq!((0..10).map(|_| allocations::<2>(&pool)).min(), Some(0));
     assert!((0..3).all(|_| allocations::<3>(&pool) >= 1_000), "the allocator does not count");
 }
@@ -249,7 +249,7 @@ fn queues() -> Outcome {
     Ok(())
 }
 
-/// The auto traits of every public type are a part of what is promised, and a private field can change them.
+/// The auto traits of every public type are part of the interface, and a private field can change them.
 mod traits {
     use std::cell::Cell;
     use std::collections::BTreeSet;
@@ -269,7 +269,7 @@ mod traits {
         const ANSWER: bool = false;
     }
 
-    /// `Is<T, N>::ANSWER` tells whether `T`, a type without parameters, implements the trait of number `N`.
+    /// `Is<T, N>::ANSWER` is whether `T`, a type without parameters, implements the trait of number `N`.
     struct Is<T, const TRAIT: usize>(PhantomData<T>);
 
     impl<T, const TRAIT: usize> Otherwise for Is<T, TRAIT> {}
@@ -410,7 +410,7 @@ mod traits {
         }
     }
 
-    /// Everything.
+    /// All of the auto traits.
     const ALL: &str = "Send Sync Unpin UnwindSafe RefUnwindSafe";
 
     /// Public types that no program can name.
@@ -478,7 +478,7 @@ mod traits {
         // As those of the standard library's re-entrant lock, which is not stable.
         assert_eq!(auto_traits!(raddle::ReentrantMutex<Cell<u8>>), "Send Sync Unpin UnwindSafe");
         assert_eq!(auto_traits!(raddle::ReentrantMutex<Rc<u8>>), "Unpin UnwindSafe RefUnwindSafe");
-        // What passes values from thread to thread.
+        // Types that pass values from thread to thread.
         assert_eq!(auto_traits!(raddle::Queue<Cell<u8>>), ALL);
         assert_eq!(auto_traits!(raddle::Queue<Rc<u8>>), "Unpin UnwindSafe RefUnwindSafe");
         assert_eq!(auto_traits!(raddle::Future<Cell<u8>>), ALL);

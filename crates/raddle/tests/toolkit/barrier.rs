@@ -1,4 +1,4 @@
-//! `Barrier`: a place where threads meet. The rules are Python's.
+//! `Barrier`: threads wait for each other. The rules are Python's.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn past() -> std::time::Instant {
     time::now().checked_sub(Duration::from_secs(1)).unwrap()
 }
 
-/// Starts `count` threads that wait at the barrier, and returns once they do.
+/// Starts `count` threads that wait at the barrier, and returns once all of them wait.
 fn waiting(
     barrier: &Arc<Barrier<'static>>,
     count: usize,
@@ -34,7 +34,7 @@ fn all_broken(threads: Vec<JoinHandle<Result<usize, BrokenBarrierError>>>) {
     assert!(threads.into_iter().map(finish).all(|result| result == Err(BrokenBarrierError)));
 }
 
-/// Meets `parties` threads there once, and checks that each has its own index.
+/// Runs one round with `parties` threads, and checks that each has its own index.
 fn a_round_works(barrier: &Arc<Barrier<'static>>) {
     let others = waiting(barrier, barrier.parties() - 1);
     let mut indices = vec![barrier.wait().unwrap()];
@@ -111,7 +111,7 @@ fn action_runs_once_per_round_before_any_thread_continues() {
             let rounds = acted.fetch_add(1, Relaxed) + 1;
             assert_eq!(come.load(Relaxed), 3 * rounds, "not all have come");
         });
-        let next = Barrier::new(3); // so that no thread arrives again while others still look
+        let next = Barrier::new(3); // so that no thread arrives again while others still read the state
         thread::scope(|s| {
             for _ in 0..3 {
                 s.spawn(|| {
@@ -142,7 +142,7 @@ fn last_thread_runs_the_action() {
     });
 }
 
-/// One of the mistakes that `CPython`'s own tests do not catch.
+/// `CPython`'s own tests do not catch a violation of this.
 #[test]
 fn panicking_action_breaks_the_barrier() {
     within_limit(|| {
@@ -166,7 +166,7 @@ fn panicking_action_breaks_the_barrier() {
     });
 }
 
-/// Another one of them.
+/// `CPython`'s own tests do not catch a violation of this either.
 #[test]
 fn timeout_breaks_the_barrier_for_all() {
     within_limit(|| {
@@ -345,7 +345,7 @@ fn thread_arriving_during_a_failing_action_gets_an_error() {
 /// The round is complete when the action begins, so the limits of its parties do not matter any more.
 #[test]
 fn no_wait_times_out_during_the_action() {
-    /// Says whether the action began in time, which a busy machine may prevent.
+    /// Returns whether the action began in time, which a busy machine may prevent.
     fn attempt(limit: Duration) -> bool {
         let deadline = Mutex::new(None::<std::time::Instant>);
         let barrier = Barrier::new(2).action(|| {
@@ -429,7 +429,7 @@ fn action_can_abort_or_reset_its_own_barrier() {
     });
 }
 
-/// A last arrival and a time-out at once: either all pass or all find it broken.
+/// The last arrival and a timeout coincide: either all waits succeed or all fail.
 #[test]
 fn late_timeout_breaks_the_round_for_all_or_none() {
     repeat(300, || {

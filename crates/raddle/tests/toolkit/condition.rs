@@ -17,12 +17,12 @@ fn past() -> std::time::Instant {
     time::now().checked_sub(Duration::from_secs(1)).unwrap()
 }
 
-/// Runs `body` in another thread, to its end.
+/// Runs `body` in another thread and waits for it.
 fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     thread::scope(|s| s.spawn(body).join().unwrap())
 }
 
-/// What `body` panics with.
+/// Returns the message with which `body` panics.
 fn panic_of(body: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(body)).expect_err("it panics");
     payload
@@ -74,7 +74,7 @@ fn no_item_is_lost_or_seen_twice() {
     });
 }
 
-/// One waiter that goes to sleep, is found waiting with its lock free, and is woken.
+/// One waiter waits, its lock is free meanwhile, and it is woken.
 macro_rules! waits_with {
     ($name:ident, $lock:expr, $levels:expr) => {
         #[test]
@@ -133,7 +133,7 @@ fn waiters_are_notified_in_fifo_order() {
             assert_eq!(condition.notify_all(&order.lock()), 2);
         });
         let mut order = order.into_inner();
-        order[4..].sort_unstable(); // those two went on together
+        order[4..].sort_unstable(); // the two continued together
         assert_eq!(order, [0, 1, 2, 3, 4, 5]);
     });
 }
@@ -252,7 +252,7 @@ fn predicate_gets_the_data_or_the_guard() {
     });
 }
 
-/// A notification and a time-out at once: exactly one of them counts.
+/// A notification and a timeout coincide: exactly one of them counts.
 #[test]
 fn timeout_neither_loses_nor_doubles_a_notification() {
     repeat(300, || {
@@ -269,7 +269,7 @@ fn timeout_neither_loses_nor_doubles_a_notification() {
     });
 }
 
-/// The same under constant contention: a polling thread is queued for a moment only.
+/// As above, under constant contention: a polling thread is queued for a moment only.
 #[test]
 fn polling_waiter_counts_each_notification() {
     within_limit(|| {
@@ -345,7 +345,7 @@ fn wait_and_notify_without_the_lock_panic() {
         let mut held = rlock.lock();
         rlock.release().unwrap();
         panic_of(|| condition.wait(&mut held));
-        // Not even while another thread holds it, whose hold must not end.
+        // The same while another thread holds the lock, which must stay held.
         let (taken, done) = (Event::new(), Event::new());
         thread::scope(|s| {
             let holder = s.spawn(|| {

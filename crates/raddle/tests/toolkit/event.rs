@@ -79,7 +79,7 @@ fn set_followed_by_clear_releases_all_waiters() {
     });
 }
 
-/// Says whether the thread sleeps in the kernel.
+/// Returns whether the thread sleeps in the kernel.
 fn sleeps(native_id: Option<u64>) -> bool {
     let state = |id: u64| std::fs::read_to_string(format!("/proc/self/task/{id}/stat"));
     native_id
@@ -129,11 +129,13 @@ fn set_happens_before_the_waits_that_it_ends() {
     });
 }
 
-/// The usual protocol for work: store it, then set; clear, then look. The last `clear` has to see the work stored before each
-/// earlier `set`, even if the event was set already.
+/// The usual protocol for work: the producer stores it, then sets the event; the consumer clears the event, then looks for
+/// work. After the last `clear`, the work stored before each earlier `set` must be visible, even if the event was set
+/// already.
 #[test]
 fn set_of_a_set_event_publishes_too() {
-    // The watch of debug builds orders everything; without it, a miss came up once in some ten thousand rounds.
+    // The watch of debug builds orders all accesses; without it, a violation occurred once in some ten thousand
+    // rounds.
     const ROUNDS: u32 = if cfg!(debug_assertions) { 500 } else { 40_000 };
     within_limit(|| {
         let (event, work, rounds, mut missed) = (Event::new(), AtomicU32::new(0), Barrier::new(2), 0);

@@ -11,12 +11,12 @@ use raddle::thread;
 use raddle::time;
 use raddle::{Event, Lock, Mutex, NotHeldError, NotOwnerError, RLock, Thread};
 
-use crate::scheduler::{Unkind, under};
+use crate::scheduler::{Misbehavior, under};
 use crate::support::{finish, repeat, until, within_limit};
 
 const SHORT: Duration = Duration::from_millis(3);
 
-/// Runs `body` in another thread, to its end.
+/// Runs `body` in another thread and waits for it.
 fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     thread::scope(|s| s.spawn(body).join().unwrap())
 }
@@ -241,7 +241,7 @@ fn each_waiter_acquires_the_lock() {
             .map(|n| {
                 let (lock, got) = (lock.clone(), got.clone());
                 Thread::spawn(move || {
-                    // Some waiters time out, which must not cost the others their wakeup.
+                    // Some waiters time out. The others must not lose their wake-ups by that.
                     while n % 2 == 0 && !lock.acquire_timeout(Duration::from_micros(100)) {}
                     if n % 2 == 1 {
                         lock.acquire();
@@ -257,7 +257,7 @@ fn each_waiter_acquires_the_lock() {
     });
 }
 
-/// Whether the operating system has put the thread to sleep.
+/// Returns whether the thread sleeps in the kernel.
 #[cfg(target_os = "linux")]
 fn sleeps(thread: &thread::ThreadHandle) -> bool {
     let Some(id) = thread.native_id() else { return false };
@@ -315,10 +315,10 @@ fn panicking_thread_releases_its_lock_to_a_waiter() {
     });
 }
 
-/// A scheduler is safe code, so nothing it says may hand out one lock twice.
+/// A scheduler is safe code, so its results must not cause a lock to be acquired twice.
 #[test]
 fn wait_without_a_deadline_never_times_out() {
-    let impatient = Unkind { wait: Some(Box::new(|_| Wait::TimedOut)), ..Unkind::default() };
+    let impatient = Misbehavior { wait: Some(Box::new(|_| Wait::TimedOut)), ..Misbehavior::default() };
     within_limit(|| {
         under(impatient, || {
             let (lock, inside) = (Lock::new(), AtomicUsize::new(0));
@@ -336,7 +336,7 @@ fn wait_without_a_deadline_never_times_out() {
     });
 }
 
-/// A thread that has left a scheduler has no identity until it needs one, even if that is during its termination.
+/// A thread that has left a scheduler gets an identity only when it needs one, possibly during its termination.
 #[test]
 fn terminating_thread_owns_no_free_lock() {
     static FREE: RLock = RLock::new();
@@ -356,7 +356,7 @@ fn terminating_thread_owns_no_free_lock() {
     )]
     let thread = std::thread::spawn(|| {
         LAST.set(Some(Last(send))); // dropped after the locals of raddle
-        under(Unkind::default(), || ());
+        under(Misbehavior::default(), || ());
     });
     thread.join().unwrap();
     assert_eq!(receive.recv().unwrap(), (false, true));

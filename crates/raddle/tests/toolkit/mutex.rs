@@ -15,7 +15,7 @@ use crate::support::{repeat, within_limit};
 
 const SHORT: Duration = Duration::from_millis(3);
 
-/// Runs `body` in another thread, to its end.
+/// Runs `body` in another thread and waits for it.
 fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     thread::scope(|s| s.spawn(body).join().unwrap())
 }

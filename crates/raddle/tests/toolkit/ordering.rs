@@ -43,7 +43,7 @@ impl Plain {
     }
 }
 
-/// Asserts that writes before `gives` are visible after `takes`, which returns only because of `gives` on another thread.
+/// Asserts that writes before `gives` are visible after `takes`, which can return only after `gives` on another thread.
 fn is_seen<S: Send + Sync + 'static>(make: fn() -> S, gives: fn(&S), takes: fn(&S)) {
     repeat(100, move || {
         let parts = Arc::new((make(), Plain::default()));

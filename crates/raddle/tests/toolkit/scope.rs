@@ -9,7 +9,7 @@ use raddle::rt::{Kind, Wait};
 use raddle::thread::{self, JoinError};
 use raddle::{Event, Mutex};
 
-use crate::scheduler::{Unkind, under};
+use crate::scheduler::{Misbehavior, under};
 use crate::support::{alone, repeat, until, within_limit};
 
 /// Returns the message of the panic of `body`.
@@ -126,8 +126,8 @@ fn unjoined_panic_panics_the_scope() {
         repeat(2_000, || {
             let text = panic_of(|| {
                 thread::scope(|s| {
-                    let thread = s.spawn(|| std::panic::resume_unwind(Box::new("nobody's")));
-                    drop(thread); // about when the thread panics
+                    let thread = s.spawn(|| std::panic::resume_unwind(Box::new("not joined")));
+                    drop(thread); // at about the time of the panic
                 });
             });
             assert_eq!(text, "a scoped thread panicked");
@@ -176,7 +176,7 @@ fn join_of_a_scoped_thread_waits_for_its_locals() {
 fn scheduler_that_unwinds_does_not_end_the_borrow() {
     let (running, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let unwound = Arc::new(AtomicUsize::new(0));
-    let unkind = Unkind {
+    let misbehavior = Misbehavior {
         wait: Some(Box::new({
             let (running, unwound) = (running.clone(), unwound.clone());
             move |_| {
@@ -186,10 +186,10 @@ fn scheduler_that_unwinds_does_not_end_the_borrow() {
                 Wait::Woken
             }
         })),
-        ..Unkind::default()
+        ..Misbehavior::default()
     };
     let text = panic_of(|| {
-        under(unkind, || {
+        under(misbehavior, || {
             thread::scope(|s| {
                 s.spawn(|| {
                     running.store(true, SeqCst);
@@ -206,15 +206,15 @@ fn scheduler_that_unwinds_does_not_end_the_borrow() {
 
 #[test]
 fn scheduler_that_unwinds_a_terminating_thread_does_not_block_the_scope() {
-    let unkind = Unkind {
+    let misbehavior = Misbehavior {
         point: Some(Box::new(|op| {
             if op.kind == Kind::Terminate {
                 std::panic::resume_unwind(Box::new("unwound"));
             }
         })),
-        ..Unkind::default()
+        ..Misbehavior::default()
     };
-    within_limit(|| under(unkind, || thread::scope(|s| drop(s.spawn(|| ())))));
+    within_limit(|| under(misbehavior, || thread::scope(|s| drop(s.spawn(|| ())))));
 }
 
 /// The closure must be dropped before the scope returns, even if the thread never ran.
@@ -231,9 +231,9 @@ fn scheduler_that_drops_an_unrun_thread_does_not_end_the_borrow() {
             self.0.store(true, SeqCst);
         }
     }
-    let unkind = Unkind { run: Some(Box::new(drop)), ..Unkind::default() };
+    let misbehavior = Misbehavior { run: Some(Box::new(drop)), ..Misbehavior::default() };
     let dropped = AtomicBool::new(false);
-    under(unkind, || {
+    under(misbehavior, || {
         let slow = Slow(&dropped);
         thread::scope(|s| {
             s.spawn(move || drop(slow));

@@ -24,7 +24,7 @@ use raddle::{
 };
 
 use crate::modules::{Tree, read, tokens};
-use crate::scheduler::{Unkind, under};
+use crate::scheduler::{Misbehavior, under};
 use crate::support::within_limit;
 
 /// Traits by whose methods a program can look at, or change, what other threads see.
@@ -140,7 +140,7 @@ fn count<R>(call: impl FnOnce() -> R) -> usize {
 fn counted(body: fn() -> usize) -> usize {
     let count = |_: Op| STEPS.set(STEPS.get() + 1);
     let wait = |_| Wait::TimedOut;
-    under(Unkind { point: Some(Box::new(count)), wait: Some(Box::new(wait)), run: None }, body)
+    under(Misbehavior { point: Some(Box::new(count)), wait: Some(Box::new(wait)), run: None }, body)
 }
 
 type Steps = &'static [(&'static str, fn() -> usize)];
@@ -224,12 +224,12 @@ fn held() -> (Condition, raddle::LockGuard<'static>) {
     (Condition::new(), kept(Lock::new()).lock())
 }
 
-/// What the rest of the test borrows.
+/// Returns a value that the rest of the test can borrow.
 fn kept<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-/// What takes a step: the rest of the program can go first.
+/// Functions that take a step, before which other threads can run.
 const TAKE: Steps = steps! {
     "Barrier::abort" Barrier::new(2) => |it| it.abort();
     "Barrier::is_broken" Barrier::new(2) => |it| it.is_broken();
@@ -467,7 +467,7 @@ const TAKE: Steps = steps! {
     "time::now" () => |it| time::now();
 };
 
-/// The same, for what lives in a scope, and for what takes more than an expression.
+/// Functions that need a scope, or more than an expression.
 const SCOPED: Steps = &[
     ("Debug for Scope", || thread::scope(|scope| count(|| format!("{scope:?}")))),
     ("Debug for ScopedJoinHandle", || {
@@ -530,7 +530,7 @@ fn scoped<'a, R>(future: &ScopedFuture<'a, ()>, call: impl FnOnce(&ScopedFuture<
     count(|| call(future))
 }
 
-/// What takes none, by the reason.
+/// Functions that take no step, with the reason.
 const NONE: &[(&str, &[&str])] = &[
     (
         "makes something that no other thread knows yet",
@@ -578,7 +578,7 @@ const NONE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "nobody else can have the object at that moment",
+        "no other thread can have the object at that moment",
         &[
             "Mutex::get_mut",
             "Mutex::into_inner",
@@ -712,9 +712,9 @@ const NONE: &[(&str, &[&str])] = &[
         "belongs to the process or to reports, not to the program; its docs say so",
         &["trace::name_with", "thread/hook::reset_excepthook", "thread/hook::set_excepthook"],
     ),
-    ("gives a pointer; its docs say that what is done with it is no step", &["name::as_ptr"]),
+    ("returns a pointer, accesses through which are documented not to be steps", &["name::as_ptr"]),
     (
-        "a step that the scheduler is asked for by name",
+        "a step that the scheduler takes for this call alone",
         &["thread::sleep", "thread::yield_now", "time::sleep", "time::sleep_until"],
     ),
     (
@@ -756,7 +756,7 @@ fn listed_steps_are_taken() {
     });
 }
 
-/// What can be tried while another thread has it, or while there is nothing to get or no room.
+/// The `try_` forms, called while another thread holds the object, or while a queue is empty or full.
 #[test]
 fn try_forms_never_block() {
     within_limit(|| {
@@ -772,7 +772,7 @@ fn try_forms_never_block() {
         });
         parts.2.wait();
         let wait = |_| -> Wait { panic!("it waits") };
-        under(Unkind { point: None, wait: Some(Box::new(wait)), run: None }, || {
+        under(Misbehavior { point: None, wait: Some(Box::new(wait)), run: None }, || {
             let (rlock, reentrant) = (&parts.0, &parts.1);
             assert!(!rlock.try_acquire() && rlock.try_lock().is_none() && reentrant.try_lock().is_none());
             let (lock, mutex) = (Lock::new(), Mutex::new(0));

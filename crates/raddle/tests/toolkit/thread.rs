@@ -459,7 +459,7 @@ fn excepthook_is_called_once_per_unjoined_panic() {
             assert!(reports.try_recv().is_err());
             drop(thread);
             assert_eq!(reported(), expected);
-            // Both at the same time.
+            // Both happen at the same time.
             for _ in 0..200 {
                 drop(panicking());
                 assert_eq!(reported(), expected);

@@ -36,7 +36,7 @@ impl CallCount {
     fn function(&self) -> impl Fn() + Send + 'static {
         let this = self.clone();
         move || {
-            let this = &this; // so that it holds all of it
+            let this = &this; // so that it captures the whole value
             this.calls.fetch_add(1, SeqCst);
         }
     }

@@ -137,7 +137,7 @@ fn function_may_exit_and_the_program_waits_for_other_timers() {
     expect(ended, 7, "over last");
 }
 
-/// An exit handler that was registered before raddle's runs after it, when nothing is waited for any more.
+/// An exit handler that was registered before raddle's runs after it, when the program does not wait any more.
 #[test]
 fn timer_started_at_exit_fails_or_is_a_daemon() {
     extern "C" fn late() {

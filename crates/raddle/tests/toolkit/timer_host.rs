@@ -147,7 +147,7 @@ fn due_timer_waits_for_a_thread() {
     let alone = Timer::after(Duration::ZERO, || ());
     assert!(alone.wait_timeout(crate::support::LIMIT) && alone.runs() == 1, "it is tried again");
     assert_eq!(scheduler.refuse.load(SeqCst), 0, "it ran before the last refusal");
-    scheduler.refuse.store(u32::MAX, SeqCst); // from now on one runner has to do
+    scheduler.refuse.store(u32::MAX, SeqCst); // from now on, there is a single runner
     let timers: Vec<Timer> = (0..100).map(|_| Timer::after(Duration::ZERO, || ())).collect();
     for timer in timers {
         assert!(timer.wait_timeout(crate::support::LIMIT) && timer.runs() == 1);

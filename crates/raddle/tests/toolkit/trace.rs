@@ -19,7 +19,7 @@ fn cell_updates_can_be_lost() {
     value.set(value.get() + 1);
     assert_eq!(value.get(), 6);
     assert_eq!(format!("{value:?} {:?}", Shared::<u8>::default()), "Shared(6) Shared(0)");
-    // An update is lost if another one happens between its load and its store.
+    // An update is lost if another one is stored between its load and its store.
     let (first, second) = (value.get(), value.get());
     value.set(first + 1);
     value.set(second + 1);

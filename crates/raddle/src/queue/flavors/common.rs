@@ -21,11 +21,11 @@ pub(in crate::queue) trait Observer: Copy {
     fn try_lock_slot<T>(self, slot: &Slot<T>, full: bool) -> Option<SlotGuard<'_, T>>;
 }
 
-/// Nobody observes.
+/// The observer of a thread that is not observed.
 #[derive(Clone, Copy)]
 pub(in crate::queue) struct Unobserved;
 
-/// A scheduler may observe.
+/// The observer of a thread that may be under a scheduler.
 #[derive(Clone, Copy)]
 pub(in crate::queue) struct Observed;
 
@@ -61,15 +61,16 @@ impl Observer for Observed {
     }
 }
 
-/// A thread waits for at most this many items, or slots, to gather.
+/// The largest number of items, or of free slots, that a thread waits for.
 const MOST: usize = 256;
 
-/// The number of times that it looks for twice as many as there are.
+/// The number of checks in a row that may find no more items than before.
 const LOOKS: usize = 8;
 
-/// Waits during a burst of items or of free slots: until there are [`MOST`], or `most`, or more arrive too slowly.
+/// Waits during a burst of items or of free slots, until there are [`MOST`] or `most` of them, or they arrive too
+/// slowly.
 ///
-/// A thread that took the first item at once would be right behind the thread that puts them, and both would fight for
+/// A thread that took the first item at once would follow the putting thread closely, and the two would contend for
 /// the same cache lines with each item.
 pub(super) fn gather(most: usize, are_there: impl Fn(usize) -> bool) {
     let most = MOST.min(most);

@@ -82,7 +82,7 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
         self.with(|state, store, wake| state.get(store, may_wait, wake))
     }
 
-    /// Fills the batch with what is there, up to `max` items.
+    /// Fills the batch with the available items, up to `max` of them.
     pub(in crate::queue) fn get_many(&self, batch: &mut Vec<T>, max: usize) {
         self.with(|state, store, wake| state.get_many(store, batch, max, wake));
     }
@@ -92,7 +92,7 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
         self.with(|state, store, wake| state.fill(store, batch, max, wake))
     }
 
-    /// Shuts the queue down and returns what was in it, the next item first.
+    /// Shuts the queue down and returns its items, the next one first.
     pub(in crate::queue) fn shut_down_now(&self) -> Vec<T> {
         let store = self.with(|state, store, wake| {
             let items = std::mem::replace(store, S::EMPTY);

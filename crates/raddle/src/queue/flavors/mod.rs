@@ -1,4 +1,4 @@
-//! The three ways in which a queue keeps its items. Each has its put and its get on one page.
+//! The three ways in which a queue stores its items. The put and the get of each are in one file.
 //!
 //! | flavor | items | for |
 //! |---|---|---|
@@ -8,8 +8,8 @@
 //!
 //! Each flavor has
 //!
-//! - a *fast path* for each verb: it never blocks, touches no wait queue, and fails if a lock is held or a thread waits;
-//!   A get is *eager* if it has failed before: then even few items are worth some contention.
+//! - a *fast path* for each verb: it never blocks, accesses no wait queue, and fails if a lock is held or a thread
+//!   waits. A get is *eager* if it has failed before: then even a few items are worth some contention;
 //! - a *full path*, which hands items over to waiters and enqueues the calling thread as one.
 
 mod common;

@@ -8,9 +8,9 @@
 //! fast paths notice this under the lock of their slot and fail. From then on the ring belongs to the thread that holds the
 //! state's lock, until it thaws the ends. They stay frozen while a thread waits or the queue is shut down.
 //!
-//! That each slot tells by itself whether it is free, so that the two sides of a queue meet at the slots only, is from
-//! D. Vyukov, "Bounded MPMC queue" (1024cores, 2010). There a slot has a sequence number instead of a lock, and a thread that
-//! has claimed a slot and not yet filled it holds up all others.
+//! Each slot records by itself whether it is free, so that putters and getters share the slots only. This design is from D.
+//! Vyukov, "Bounded MPMC queue" (1024cores, 2010). There a slot has a sequence number instead of a lock, and a thread that
+//! has claimed a slot and not yet filled it blocks all others.
 //!
 //! # Memory ordering
 //! The lock of a slot is acquired with `Acquire` and released with `Release`, which is what makes a put happen before the get
@@ -74,7 +74,7 @@ const ROOM: usize = 1 << 16;
 /// and at most this many for one slot.
 const LARGEST_SLOT: usize = 1 << 10;
 
-/// The memory of the slot that is this far ahead is wanted next.
+/// The distance, in slots, at which memory is prefetched.
 const AHEAD: usize = 4;
 
 impl<T> Ring<T> {
@@ -155,7 +155,7 @@ impl<T> Ring<T> {
         self.with_frozen(|state, ring, wake| state.get(ring, may_wait, wake))
     }
 
-    /// Fills the batch with what is there, up to `max` items.
+    /// Fills the batch with the available items, up to `max` of them.
     pub(in crate::queue) fn get_many(&self, batch: &mut Vec<T>, max: usize) {
         self.with_frozen(|state, ring, wake| state.get_many(ring, batch, max, wake));
     }
@@ -165,7 +165,7 @@ impl<T> Ring<T> {
         self.with_frozen(|state, ring, wake| state.fill(ring, batch, max, wake))
     }
 
-    /// Shuts the queue down and returns what was in it, the next item first.
+    /// Shuts the queue down and returns its items, the next one first.
     pub(in crate::queue) fn shut_down_now(&self) -> Vec<T> {
         self.with_frozen(|state, ring, wake| {
             let items: Vec<_> = std::iter::from_fn(|| ring.take(0, None)).collect();
@@ -219,7 +219,7 @@ impl<T> Ring<T> {
         self.gather_at(&self.head, Slot::is_full);
     }
 
-    /// Looks at a slot that the other side reaches later, so that the two sides are apart by then.
+    /// Waits for a slot some distance ahead to be ready, which keeps putters and getters apart.
     fn gather_at(&self, end: &End, is_ready: impl Fn(&Slot<T>) -> bool) {
         let slots = self.slots();
         gather(slots.len() / 2, |count| is_ready(&slots[(end.index() + count - 1) % slots.len()]));
@@ -268,7 +268,7 @@ impl<T> Ring<T> {
     }
 
     /// Counts the items that were put since the last call. In a ring that is not frozen, these include at least the items
-    /// of which the calling thread knows.
+    /// that the calling thread has put or got.
     #[inline]
     fn count_new(&self, counted: &mut u64) -> usize {
         let put = self.tail.count.load(Relaxed);

@@ -1,8 +1,8 @@
 //! The flavor for many items, first in, first out: a lock for the threads that put and one for those that get.
 //!
 //! New items are appended at the *tail*. A thread that gets takes items from the *head*. If the head is empty, it swaps the
-//! empty head with all items of the tail, so that the two sides share a lock once in many items. What the head has given out
-//! frees room at the tail only when a put needs that room.
+//! empty head with all items of the tail, so that the two sides share a lock once in many items. The room of items that were
+//! taken from the head is credited to the tail only when a put needs it.
 //!
 //! Two locks instead of one go back to M. M. Michael and M. L. Scott, "Simple, Fast, and Practical Non-Blocking and Blocking
 //! Concurrent Queue Algorithms" (1996).
@@ -51,7 +51,7 @@ struct TailSide<T> {
 /// The items that are got next.
 struct Head<T> {
     items: VecDeque<T>,
-    /// The number of items got since the tail last took note of them.
+    /// The number of items got since they were last credited to the tail.
     freed: usize,
     /// A putter may wait.
     crowded: bool,
@@ -70,7 +70,7 @@ struct TailItems<T> {
     ahead: usize,
 }
 
-/// This many items are worth taking the lock from the putters.
+/// The number of items from which a get contends for the putters' lock.
 const BATCH: u32 = 32;
 
 impl<T> Store<T> for TailItems<T> {
@@ -91,7 +91,7 @@ impl<T> Store<T> for TailItems<T> {
 }
 
 impl<T> TailItems<T> {
-    /// Counts the items that were got from the head as room here.
+    /// Credits the items that were got from the head as room here.
     #[inline]
     fn settle(&mut self, freed: &mut usize) {
         self.ahead -= mem::take(freed);
@@ -139,8 +139,8 @@ impl<T> TwoLock<T> {
         Ok(())
     }
 
-    /// Gets the next item if the locks are free and no thread waits. To an empty head, it moves the items of the tail if
-    /// these are many, if the calling thread itself has put the last one, or if the caller is `eager`.
+    /// Gets the next item if the locks are free and no thread waits. If the head is empty, it moves the items of the
+    /// tail there if there are many, if the calling thread has put the last one, or if the caller is `eager`.
     #[inline]
     pub(in crate::queue) fn get_fast(&self, eager: bool, observer: impl Observer) -> Option<T> {
         let mut head = observer.try_lock(&self.head.inner)?;
@@ -178,7 +178,7 @@ impl<T> TwoLock<T> {
 
     /// Puts the items, and enqueues the thread with those that find no room if it `may_wait`.
     ///
-    /// The room that the head has freed is looked for only if the tail is full.
+    /// The room that the head has freed is credited only if the tail is full.
     pub(in crate::queue) fn put(&self, items: &mut ItemList<T>, may_wait: bool) -> AttemptOutcome<T, ()> {
         let outcome =
             self.with_tail(&mut WakeList::new(), |state, store, wake| state.put(store, items, false, wake));
@@ -217,7 +217,7 @@ impl<T> TwoLock<T> {
         }
     }
 
-    /// Fills the batch with what is there, up to `max` items.
+    /// Fills the batch with the available items, up to `max` of them.
     pub(in crate::queue) fn get_many(&self, batch: &mut Vec<T>, max: usize) {
         self.get_many_then(batch, max, |state, store, batch, wake| state.get_many(store, batch, max, wake));
     }
@@ -260,7 +260,7 @@ impl<T> TwoLock<T> {
         }
     }
 
-    /// Shuts the queue down and returns what was in it, the next item first.
+    /// Shuts the queue down and returns its items, the next one first.
     pub(in crate::queue) fn shut_down_now(&self) -> Vec<T> {
         let (mut wake, mut head) = (WakeList::new(), self.head.inner.lock());
         self.with_tail(&mut wake, |state, store, wake| {
@@ -307,7 +307,7 @@ impl<T> TwoLock<T> {
         self.tail.len.load(Relaxed) > 0
     }
 
-    /// Returns whether many items are there, as a hint.
+    /// Returns whether many items are available, as a hint.
     pub(in crate::queue) fn has_plenty(&self) -> bool {
         self.tail.len.load(Relaxed) >= BATCH
     }

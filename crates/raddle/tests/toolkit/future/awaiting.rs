@@ -1,4 +1,4 @@
-//! `.await`, on a minimal executor.
+//! Awaiting futures, on a minimal executor.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -91,7 +91,7 @@ fn timeout_starts_with_the_call_and_done_futures_are_returned() {
     for promise in promises.into_iter().take(2) {
         promise.set_result(1).unwrap();
     }
-    // The third was dropped unset by then, and so is done as well.
+    // The third promise has been dropped unset by then, so its future is done as well.
     assert_eq!(completed.by_ref().flatten().count(), 3);
     assert!(as_completed_timeout(&futures, Duration::MAX).all(|future| future.is_ok()));
 }

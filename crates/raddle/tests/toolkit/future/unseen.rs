@@ -8,7 +8,7 @@ use crate::support::alone;
 
 static REPORTS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
-/// Collects what the excepthook receives from now on.
+/// Collects the events that the excepthook receives from now on.
 pub(crate) fn listen() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -18,7 +18,7 @@ pub(crate) fn listen() {
     });
 }
 
-/// How often the excepthook received `message` for `what`.
+/// Returns how often the excepthook received `message` for `what`.
 pub(crate) fn reports(what: &str, message: &str) -> usize {
     let reports = REPORTS.lock().unwrap();
     reports.iter().filter(|(who, text)| who.contains(what) && text.contains(message)).count()

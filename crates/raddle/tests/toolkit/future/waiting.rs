@@ -1,4 +1,4 @@
-//! `wait`: first, first failure, all.
+//! `wait` for the first future, for the first failure, and for all futures.
 
 use std::time::Duration;
 
@@ -133,7 +133,7 @@ fn wait_removes_its_watchers() {
     for _ in 0..100_000 {
         wait_timeout(&futures, ReturnWhen::AllCompleted, Duration::ZERO);
     }
-    // Were the watchers still there, this would take as many steps.
+    // If the watchers were still registered, this would take as many steps.
     for promise in promises {
         promise.set_result(1).unwrap();
     }

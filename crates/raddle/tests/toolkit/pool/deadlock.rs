@@ -10,7 +10,7 @@ use raddle::{Barrier, Event, Future, Promise, ReturnWhen, Thread, ThreadPoolExec
 use crate::support::{finish, repeat, within_limit};
 
 fn pool(workers: usize) -> Arc<ThreadPoolExecutor> {
-    raddle::watch::set_hook(|_| ()); // the deadlocks here are not news
+    raddle::watch::set_hook(|_| ()); // these deadlocks are expected
     Arc::new(ThreadPoolExecutor::new(workers))
 }
 

@@ -107,7 +107,7 @@ fn task_that_exits_does_not_stop_the_others() {
             exit(3)
         });
         (0..10).for_each(|_| drop(pool.submit(work)));
-        // Not a daemon: the program must not wait for it for ever.
+        // Not a daemon: the program must not wait for it forever.
         let asks = Thread::spawn(move || println!("abandoned: {}", exits.result().is_err()));
         go.set();
         asks.join().unwrap();
@@ -192,7 +192,7 @@ fn scoped_task_exits() {
     }
 }
 
-/// The frames of the task may lend what they borrow to other threads.
+/// The frames of the task may lend their borrows to other threads.
 #[test]
 fn scope_never_returns_after_a_task_exits() {
     let part = || {
@@ -214,7 +214,7 @@ fn scope_never_returns_after_a_task_exits() {
             }
         });
         let owner = owner.daemon(false).start().unwrap();
-        // Keeps the program alive until the scope's end has been reached, and a moment longer.
+        // Keeps the program alive until the end of the scope has been reached, and a moment longer.
         let keeper = Thread::new(move || {
             owner_waits.wait();
             println!("over: {}", owner.wait_timeout(Duration::from_mins(1)));

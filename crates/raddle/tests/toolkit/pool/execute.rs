@@ -134,7 +134,7 @@ fn waiting_task_without_a_future_is_found_in_a_deadlock() {
         let inner = pool.clone();
         pool.execute(move || {
             let future = inner.submit(|| 1);
-            answer.send(future.result().is_err()).unwrap(); // it says Deadlock
+            answer.send(future.result().is_err()).unwrap(); // the error is Deadlock
         })
         .unwrap();
         assert!(answers.recv().unwrap());

@@ -72,7 +72,7 @@ fn timeout_of_map_starts_with_the_call_and_cancels_the_rest() {
         pool.submit(|| ()).result().unwrap();
         let mut late = pool.map(0..2, |n| n).timeout(Duration::ZERO);
         pool.submit(|| ()).result().unwrap();
-        assert_eq!(late.next().unwrap().unwrap(), 0); // it was done: the limit is for waiting
+        assert_eq!(late.next().unwrap().unwrap(), 0); // it was done: the timeout is for waiting
         assert_eq!(pool.map(0..2, |n| n).timeout(Duration::MAX).count(), 2);
     });
 }

@@ -1,4 +1,4 @@
-//! Tests of the queues' public interface.
+//! The queues.
 
 mod basics;
 mod batch;

@@ -207,8 +207,8 @@ fn simple_queue_delivers_all_in_order() {
     });
 }
 
-/// Getters with timeouts of a few microseconds run among getters without. If a timeout lost a wake-up, one of the latter would
-/// stay asleep while there is an item.
+/// Getters with timeouts of a few microseconds run among getters without. If a timeout lost a wake-up, a getter without a
+/// timeout would stay parked while there is an item.
 #[test]
 fn timeouts_lose_no_wake_up() {
     repeat(times(3), || {

@@ -123,7 +123,8 @@ fn timeout_beyond_the_clock_never_expires() {
     });
 }
 
-/// A getter with a timeout waits before one without. However the timeout and the put race, one of the getters gets the item.
+/// A getter with a timeout waits before one without. In every order of the timeout and the put, one of the getters gets the
+/// item.
 #[test]
 fn timed_out_get_removes_no_item() {
     repeat(300, || {
