@@ -18,7 +18,7 @@ const CAP: u64 = 20_000;
 
 /// The mean number of executions to the first failure, and how many searches found none.
 fn mean(program: impl Fn() + Clone + Send + Sync + 'static, strategy: Strategy) -> (f64, u64) {
-    // A deterministic strategy gives the same for every seed.
+    // A deterministic strategy has the same result for every seed.
     let seeds = if strategy == Strategy::Dpor { 1 } else { SEEDS };
     let (mut executions, mut missed) = (0, 0);
     for seed in 0..seeds {

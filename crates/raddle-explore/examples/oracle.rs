@@ -19,7 +19,7 @@ use oracle::run::explore;
 use raddle::{Thread, thread};
 use raddle_explore::Strategy;
 
-/// The results so far.
+/// The counts of the comparison.
 #[derive(Debug, Default)]
 struct Tally {
     same: u64,

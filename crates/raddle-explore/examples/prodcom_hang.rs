@@ -1,5 +1,5 @@
-//! The tutorial's last program, translated literally, can hang: the consumer reads the event and the queue, the
-//! producer stops after that, and the consumer waits for an item that never comes. `check` finds the schedule.
+//! The tutorial's last program, translated literally, can hang: the consumer checks the event and the queue, then the
+//! producer stops, and the consumer waits for an item that is never put. `check` finds the schedule.
 //!
 //! ```text
 //! cargo run -p raddle-explore --example prodcom_hang [-- fixed]

@@ -1,14 +1,14 @@
-//! The race of `racecond`, step by step: who runs, what is in its `local_copy`, what is in the shared value.
+//! The race of `racecond`, step by step: the running thread, its `local_copy`, and the shared value.
 //!
 //! ```text
 //! cargo run --example racecond_steps
 //! ```
 //!
-//! Watch for: three tables, to be read from top to bottom. First one thread, then two that race, then two
-//! that do no more than `x += 1`, which is three steps: load, add, store. The tables are no drawings: each
-//! shows a run that was recorded just now, and what is said below it was found in the record. Last, the schedule that
-//! loses an update is searched for, found, and written as a page to step through, forwards and backwards; from a
-//! terminal with a desktop the page is opened.
+//! Watch for: three tables, to be read from top to bottom. The first shows one thread, the second two threads that
+//! race, and the third two threads that only execute `x += 1`, which is three steps: load, add, store. Each table is
+//! the recording of a run, and the line below it is computed from the recording. At the end, the program searches for
+//! a schedule that loses an update, and writes it as a page to step through, forwards and backwards. On a desktop, it
+//! opens the page.
 #[path = "support/table.rs"]
 mod table;
 
@@ -57,7 +57,7 @@ fn record(n: usize, function: fn(&Shared<u32>)) -> Result<Table, Box<dyn Error>>
     Ok(Table::of(recording.finish()))
 }
 
-/// Two threads increment a value, and both increments count: so one might think.
+/// Two threads increment a value. The assertion that both increments count fails under some schedules.
 fn both_count() {
     let value = Arc::new(Shared::new(0));
     trace::name(&*value, "value");
@@ -78,12 +78,12 @@ fn explore() -> Result<(u64, PathBuf), Box<dyn Error>> {
     Ok((report.execution(), report.write_to(&directory)?))
 }
 
-/// Opens the page, where somebody sits before a desktop.
+/// Opens the page if the program runs in a terminal of a desktop.
 fn open(page: &Path) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
     if std::io::stdout().is_terminal() && (desktop || cfg!(target_os = "macos")) {
-        // If there is no such program, the path is on the screen already.
+        // If the program is not installed, the printed path is all that the user gets.
         let _ = Command::new(opener).arg(page).stderr(Stdio::null()).status();
     }
 }
@@ -91,7 +91,7 @@ fn open(page: &Path) {
 fn main() -> Result<(), Box<dyn Error>> {
     println!("One thread updates the value:\n\n{}", record(1, update)?);
     println!("Two threads update it, and both sleep between load and store:\n\n{}", record(2, update)?);
-    // Without the sleep the two seldom mix, so try until they do.
+    // Without the sleep the two threads seldom interleave, so this is repeated until they do.
     let (mut run, mut table) = (1, record(2, increment)?);
     while table.lost().is_empty() && run < 1_000 {
         (run, table) = (run + 1, record(2, increment)?);

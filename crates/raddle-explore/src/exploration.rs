@@ -59,7 +59,7 @@ impl Exploration {
     /// Runs the schedule of the token, and no other.
     ///
     /// # Errors
-    /// Returns a description if the program does not fail and the token is not one of it.
+    /// Returns a description if the program does not fail and the token does not belong to it.
     pub(crate) fn replay(self, token: &Token) -> Result<Outcome, String> {
         let given = token.clone();
         let survey = self.supervised(move |exploration| exploration.replay_token(&given))?;
@@ -82,7 +82,7 @@ impl Exploration {
             remember_locals(&own_locals());
             let survey = work(&mine);
             let left_locals = mine.runner.left_locals();
-            drop(mine); // may drop what the program's closure owns
+            drop(mine); // may drop the values that the program's closure owns
             let _ = sender.send(survey);
             match left_locals {
                 Some(ended) => {
@@ -284,8 +284,8 @@ impl Exploration {
         Survey { executions: 1, failures: 1, first: Some(Box::new(report)), ..Survey::default() }
     }
 
-    /// The report of a program that does not repeat itself after these choices, up to the first step that differs if
-    /// one differs again.
+    /// The report of a program that does not repeat itself after these choices, up to the first step that differs
+    /// when it is run again.
     fn not_repeatable(&self, choices: &[usize]) -> Box<Report> {
         let rules = Rules { record: true, ..self.options.rules };
         let run = || self.runner.run(rules, Replay::new(choices.to_vec())).0;
@@ -319,9 +319,9 @@ impl Exploration {
     }
 }
 
-/// The rules by which the steps of a program are explored that did this: if it reads the number of waiters, enqueueing
-/// as one is a step of its own; if it reads the clock, it matters when a deadline is computed. Both would multiply the
-/// schedules of other programs.
+/// Returns the rules that a program requires by the steps that it takes. If it reads the number of waiters, enqueueing
+/// as one is a step of its own. If it reads the clock, the moment at which a deadline is computed matters. Both would
+/// multiply the schedules of other programs.
 fn required_by(trace: &Trace, rules: Rules) -> Rules {
     let arrivals = rules.arrivals || trace.reads_waiters;
     let deadlines = rules.deadlines || trace.reads_clock;

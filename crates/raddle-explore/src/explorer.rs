@@ -209,13 +209,9 @@ impl Explorer {
     /// use raddle_explore::{Explorer, Grain};
     /// use std::sync::Arc;
     ///
-    /// let outcome = Explorer::new().grain(Grain::Atoms).run(|| {
-    ///     let event = Arc::new(Event::new());
-    ///     let setter = Thread::spawn({ let event = event.clone(); move || event.set() });
-    ///     event.wait(); // parks and wakes by the event's own code
-    ///     setter.join().unwrap();
-    /// });
-    /// println!("{}", outcome.assert_no_failure());
+    /// let outcome = Explorer::new().grain(Grain::Atoms).run(|| { let event = Arc::new(Event::new()); let setter =
+    ///     Thread::spawn({ let event = event.clone(); move || event.set() }); event.wait(); // the event's own code
+    ///     parks and wakes setter.join().unwrap(); }); println!("{}", outcome.assert_no_failure());
     /// ```
     pub fn grain(mut self, grain: Grain) -> Self {
         self.options.rules.grain = grain;
@@ -247,7 +243,7 @@ impl Explorer {
 
     /// Sets whether data races on [`Shared`](raddle::Shared) cells are failures; `false` by default.
     ///
-    /// A data race is a pair of accesses, at least one of them a write, that no synchronization orders.
+    /// A data race is a pair of accesses, at least one of them a write, that are not ordered by synchronization.
     /// [Atomic accesses](raddle::atomic) and fences synchronize by the rules of C++20, so `Relaxed` accesses do not.
     ///
     /// # Examples

@@ -22,9 +22,9 @@ pub enum Strategy {
     /// All other strategies in turn; the default.
     ///
     /// The first execution runs all threads in lockstep. After that [`Dpor`] gets every second execution until it has
-    /// seen every class of schedules, and [`Surw`], [`Pos`], [`Random`] and [`Pct`] share the rest. While the remaining
-    /// search space looks far larger than [`Explorer::max_executions`], `Dpor` gets one execution in eight, and `Surw`
-    /// every second one.
+    /// seen every class of schedules, and [`Surw`], [`Pos`], [`Random`] and [`Pct`] share the rest. While the estimated
+    /// size of the remaining search space is far beyond [`Explorer::max_executions`], `Dpor` gets one execution in
+    /// eight, and `Surw` every second one.
     ///
     /// [`Explorer::max_executions`]: crate::Explorer::max_executions
     /// [`Dpor`]: Strategy::Dpor
@@ -156,7 +156,7 @@ pub(crate) struct Rules {
     pub(crate) arrivals: bool,
     /// Computing a deadline reads the clock.
     pub(crate) deadlines: bool,
-    /// Record what a report needs.
+    /// Whether the steps are recorded for a report.
     pub(crate) record: bool,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use raddle::trace::{Kind, Step};
 
-/// The steps that a reader wants to see: loads, stores, notes, sleeps.
+/// The steps that the table shows: loads, stores, notes, sleeps.
 pub(crate) struct Table(Vec<Step>);
 
 impl Table {
@@ -14,8 +14,7 @@ impl Table {
         Self(steps.into_iter().filter(shown).collect())
     }
 
-    /// An update is lost if it was stored between another thread's load and store: that thread knows nothing
-    /// of it and stores over it.
+    /// An update is lost if it was stored between another thread's load and store, because that thread overwrites it.
     pub(crate) fn lost(&self) -> Vec<String> {
         let mut lost = Vec::new();
         for (store, step) in self.accesses(Kind::Store) {
@@ -66,14 +65,14 @@ impl fmt::Display for Table {
         writeln!(f)?;
         match &self.lost()[..] {
             [] => {
-                writeln!(f, "No update was lost in this run: nobody stored between another's load and store.")
+                writeln!(f, "No update was lost in this run: no thread stored between another's load and store.")
             }
             lost => lost.iter().try_for_each(|line| writeln!(f, "{line}")),
         }
     }
 }
 
-/// What the thread did, in its column.
+/// The text of a step, in the column of its thread.
 fn what(step: &Step) -> String {
     match step.kind {
         Kind::Sleep => "sleeps".to_owned(),

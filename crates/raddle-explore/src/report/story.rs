@@ -97,7 +97,7 @@ impl<'a> Story<'a> {
         Step { record, verb, text, value, at, hint, wakes, pair }
     }
 
-    /// The row in which the thread began to wait for what `record` does, if that was a step of its own.
+    /// The row in which the thread began to wait for the step `record`, if that was a step of its own.
     fn began(&self, record: &StepRecord) -> Option<&'a StepRecord> {
         if !record.conditional {
             return None;
@@ -377,7 +377,7 @@ pub(super) fn position_of(wait: &BlockedTask) -> (Place, &'static str) {
     }
 }
 
-/// The verb for a thread that is blocked at the end.
+/// Returns the verb for a thread that is blocked at the end.
 pub(super) fn waits_for(wait: &BlockedTask) -> &'static str {
     match wait.kind {
         Kind::Acquire | Kind::Get | Kind::Put => "blocks on",

@@ -108,7 +108,7 @@ fn steps(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
 enum Row {
     /// The step with this index.
     Step(usize),
-    /// The last so many steps are repeated so often.
+    /// The last `steps` steps are repeated `times` times.
     Again { steps: usize, times: usize },
 }
 

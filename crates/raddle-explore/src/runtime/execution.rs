@@ -1,4 +1,4 @@
-//! One execution of a program, and what other threads can see of an exploration.
+//! One execution of a program, and the part of an exploration that is visible to other threads.
 //!
 //! The main task runs on a thread of its own, or on the thread that runs the search, which saves two context switches per
 //! execution. The latter is possible only while the program leaves nothing in the main task's thread-locals, since the
@@ -57,7 +57,7 @@ impl Execution {
         let program = Arc::new(Program::new());
         let mut state = ExecutionState::new(rules, policy, program.clone());
         // Declared first, so that it has the same number in every execution. Most steps of a sleep-set entry do not
-        // access it, and an object that is met late might be any.
+        // access it, and an object that is first accessed late might be any object.
         state.objects.declared(&program.registry());
         Arc::new_cyclic(|itself| Self {
             rules,
@@ -89,8 +89,8 @@ impl Execution {
         execution
     }
 
-    /// Keeps the calling thread under this execution, which has ended, until the thread terminates. Its thread-locals are
-    /// what an earlier execution has left, whose steps have been repeated on another thread. Their destructors take no
+    /// Keeps the calling thread under this execution, which has ended, until the thread terminates. Its thread-locals
+    /// remain from an earlier execution, whose steps have been repeated on another thread. Their destructors take no
     /// steps here, and one that waits for an event of that execution parks the thread forever.
     pub(crate) fn until_terminated(self: Arc<Self>) {
         CURRENT.set(MAIN);
@@ -148,7 +148,7 @@ impl Execution {
         remember_locals(&own_locals());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if me == MAIN {
-                // Assigns the identity of the main thread before the program can ask for it.
+                // Assigns the identity of the main thread before the program can read it.
                 let _ = raddle::thread::current();
             }
             body();
@@ -195,7 +195,7 @@ impl Execution {
 /// Writes the report of an execution that ends the process.
 type Reporter = Box<dyn Fn(&Execution) + Send>;
 
-/// What is visible of an exploration from other threads: its progress and its current execution.
+/// The part of an exploration that is visible to other threads: its progress and its current execution.
 pub(crate) struct Monitor {
     steps: AtomicU64,
     execution: Mutex<Weak<Execution>>,

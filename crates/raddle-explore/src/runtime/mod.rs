@@ -10,18 +10,18 @@
 //! | file | concept |
 //! |---|---|
 //! | `execution` | one execution, and what is visible of it from outside |
-//! | `run_token` | how a task waits for its turn and passes the token on |
-//! | `scheduler` | what each call of raddle's primitives means here |
+//! | `run_token` | how a task waits for the token and passes it on |
+//! | `scheduler` | the effect of each call of raddle's primitives under exploration |
 //! | `state` | which tasks are enabled, and the effect of a step |
 //! | `task`, `objects`, `record` | the data of an execution |
 //! | `unwinding` | how the tasks of an execution that has ended terminate |
-//! | `os_threads`, `current`, `panic_hook` | threads of the operating system, and what they remember |
+//! | `os_threads`, `current`, `panic_hook` | threads of the operating system, and their thread-locals |
 //! | `foreign`, `watchdog` | threads and waits that the scheduler does not control |
 //!
 //! # Invariants
 //!
 //! - At most one task runs between two steps, so the state of the program is sequentially consistent.
-//! - The enabled tasks, and their order, depend on earlier choices alone. So does everything that a policy sees.
+//! - The enabled tasks, and their order, depend on earlier choices alone. The same holds for the other inputs of a policy.
 //! - An execution ends after at most [`Rules::max_steps`](crate::options::Rules) steps, and every task is unwound then.
 mod current;
 mod execution;

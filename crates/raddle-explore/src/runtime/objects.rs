@@ -1,13 +1,14 @@
-//! The objects of one execution, numbered in the order in which they are met.
+//! The objects of one execution, numbered in the order of their first accesses.
 //!
-//! Addresses differ between executions, numbers do not: executions that begin alike give the same numbers. A word
-//! inside a declared object stands for the object, whichever of the two is met first.
+//! Addresses differ between executions, numbers do not: executions that begin with the same steps assign the same
+//! numbers. A word inside a declared object stands for the object, even if the word is accessed before the object is
+//! declared.
 
 use std::collections::{BTreeMap, HashMap};
 
 use raddle::rt::Object;
 
-/// What a step does to an object. Two steps are dependent if they access the same object in modes that conflict.
+/// The effect of a step on an object. Two steps are dependent if they access the same object in modes that conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Read,
@@ -36,7 +37,7 @@ impl Access {
     }
 }
 
-/// The kind of an object, and the number of objects of this kind that were met before it.
+/// The kind of an object, and the number of objects of this kind that were accessed before it.
 pub(crate) type ObjectKey = (&'static str, u32);
 
 /// The clock of the program.
@@ -59,7 +60,7 @@ pub(crate) struct Objects {
     /// For each number, the number that stands for it, and the kind and address of the object.
     same: Vec<u32>,
     what: Vec<(&'static str, usize)>,
-    /// For each number, how many objects of its kind were met before.
+    /// For each number, how many objects of its kind were accessed before.
     ordinals: Vec<u32>,
     kinds: HashMap<&'static str, u32>,
 }

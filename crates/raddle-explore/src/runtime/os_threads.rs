@@ -1,11 +1,11 @@
 //! The OS threads on which tasks run.
 //!
-//! Starting a thread takes longer than many an execution, so threads are reused by later executions. They terminate with
-//! the exploration. All threads of a pool run on one processor: only one of them runs at a time, and passing the run token is ten times as fast if the next thread need
-//! not be woken on another processor.
+//! Starting a thread takes longer than many executions, so threads are reused by later executions. They terminate with the exploration. All threads
+//! of a pool run on one processor: only one of them runs at a time, and passing the run token is ten times as fast if the next thread need not be
+//! woken on another processor.
 //!
-//! A thread is reused only if its thread-locals are unchanged, bit by bit, since it started. Otherwise it terminates,
-//! which drops the program's thread-locals, so that every task finds fresh ones.
+//! A thread is reused only if its thread-locals are unchanged, bit by bit, since it started. Otherwise it terminates, which drops the program's
+//! thread-locals, so that every task starts with fresh ones.
 #![expect(clippy::disallowed_methods, reason = "below the seam: the threads that raddle's threads run on")]
 
 use std::cell::{Cell, RefCell};
@@ -41,7 +41,7 @@ impl Drop for OsThread {
     }
 }
 
-/// Where a thread waits for its next job. A channel would leave something in its thread-locals.
+/// Where a thread waits for its next job. A channel would change its thread-locals.
 #[derive(Debug, Default)]
 struct Mailbox {
     mail: Mutex<Option<Mail>>,
@@ -149,7 +149,7 @@ impl OsThreads {
         Self { idle: Arc::default(), number: free.unwrap_or_else(|| NEXT.fetch_add(1, Relaxed)) }
     }
 
-    /// Drops the pool, and lets another one have its number. Not for a pool some of whose threads may be lost.
+    /// Drops the pool and frees its number for another one. Not for a pool some of whose threads may be lost.
     pub(crate) fn release(self) {
         lock(&FREE_NUMBERS).push(self.number);
     }
@@ -267,7 +267,7 @@ fn set_timer_slack(os_threads: u32) {
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(slack));
 }
 
-/// From where a thread descends.
+/// The origin of a thread.
 #[derive(Clone, Copy)]
 enum Origin {
     Unknown,

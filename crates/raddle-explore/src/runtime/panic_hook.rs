@@ -49,7 +49,7 @@ pub(crate) fn restore() {
 }
 
 fn is_silent(info: &PanicHookInfo<'_>) -> bool {
-    // A thread whose thread-locals are gone is not explored any more.
+    // A thread whose thread-locals have been destroyed is not explored any more.
     let explored = EXPLORED.try_with(Cell::get).unwrap_or(false);
     if explored {
         let at = info.location().map(source);

@@ -1,4 +1,4 @@
-//! The records of an execution: its steps, its failure, and what was left when it ended.
+//! The records of an execution: its steps, its failure, and the tasks that were left when it ended.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The run token: how a task waits for its turn, and passes the token on.
+//! The run token: how a task waits for the token, and passes it on.
 //!
 //! A task that reaches its next step declares it, evaluates which task is next, and passes the token to that one
 //! ([`arrive`](Execution::arrive)). A choice is preceded by a *poll round* if the last step may have changed which
@@ -69,7 +69,7 @@ impl Execution {
     }
 
     /// Ends the program after its closure has returned. If there are other tasks, or were daemons, this is a step of
-    /// its own, which is enabled once the program may end. It cuts daemons off wherever they are.
+    /// its own, which is enabled once the program may end. It abandons daemons at any of their steps.
     fn end_program(&self) {
         let matters = |task: &Task| task.daemon || !task.has_terminated();
         let state = self.lock();

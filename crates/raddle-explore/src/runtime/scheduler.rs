@@ -1,4 +1,4 @@
-//! What each call of raddle's primitives means under exploration: the implementation of [`Scheduler`].
+//! The effect of each call of raddle's primitives under exploration: the implementation of [`Scheduler`].
 //!
 //! At the grain of operations, [`point`](Scheduler::point) and [`point_until`](Scheduler::point_until) are the steps.
 //! `point_until` has an *enabling condition*: a predicate that depends on one word. The step is scheduled only while
@@ -266,8 +266,8 @@ impl Scheduler for Execution {
     }
 
     /// Under [`Time::Explored`], a deadline may expire at any time, so its value matters only in programs that read the
-    /// clock: what it was computed from decides how far the clock advances. Under [`Time::Quiescent`], the clock
-    /// advances only when every task waits for it, so no other order of steps computes another deadline.
+    /// clock: the time from which it was computed determines how far the clock advances. Under [`Time::Quiescent`], the
+    /// clock advances only when every task waits for it, so no other order of steps computes another deadline.
     fn deadline(&self, timeout: Duration) -> Option<Instant> {
         let mut state = self.lock();
         if self.rules.deadlines && self.rules.time == Time::Explored {
@@ -300,7 +300,7 @@ impl Scheduler for Execution {
 
     fn spawn(&self, name: &str, stack_size: Option<usize>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
         self.spawn_task(name, stack_size, body)?;
-        self.lock().tasks[CURRENT.get()].just_chosen = false; // what the caller does next is not part of the start
+        self.lock().tasks[CURRENT.get()].just_chosen = false; // the caller's next accesses are not part of the start
         Ok(())
     }
 

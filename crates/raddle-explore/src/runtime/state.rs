@@ -1,6 +1,6 @@
 //! The state of an execution: which tasks are enabled, and the effect of a step.
 //!
-//! Everything here runs with the execution's lock held, and decides nothing by itself:
+//! All functions here run with the execution's lock held, and make no choice by themselves:
 //! [`options`](ExecutionState::options) lists the enabled tasks, the policy chooses one of them, and
 //! [`take_step`](ExecutionState::take_step) records its step.
 
@@ -20,7 +20,8 @@ use super::task::{EnablingCondition, ResumedBy, Task, TaskStatus};
 use super::task_set::TaskSet;
 use crate::options::{EARLY_TIMEOUTS, Rules, Time};
 
-/// A task may poll an object so often while no other task takes a step. Then the other tasks go first.
+/// The number of times that a task may poll an object while no other task takes a step. After that, the other tasks
+/// go first.
 const MAX_POLLS: usize = 8;
 
 /// One wake of the tasks parked on a word: the number of tasks that it may still resume.
@@ -29,7 +30,7 @@ type Wake = usize;
 #[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(crate) struct ExecutionState {
     pub(crate) rules: Rules,
-    /// Tells whether the program under exploration may end.
+    /// The program under exploration, which determines whether it may end.
     pub(super) program: Arc<Program>,
     pub(crate) tasks: Vec<Task>,
     /// The task that has the run token.
@@ -40,7 +41,7 @@ pub(crate) struct ExecutionState {
     pub(crate) events: Vec<Event>,
     pub(crate) objects: Objects,
     pub(crate) policy: Box<dyn Policy>,
-    /// The chosen position among the enabled tasks, wherever there was a choice.
+    /// The chosen position among the enabled tasks, for each choice.
     pub(crate) choices: Vec<usize>,
     pub(crate) preemptions: usize,
     pub(crate) clock: Duration,

@@ -1,4 +1,4 @@
-//! A task: one thread of the program under exploration, and what is known of its next step.
+//! A task: one thread of the program under exploration, and its next step as far as it is declared.
 
 use std::collections::HashMap;
 use std::thread::Thread;

@@ -9,7 +9,7 @@ use super::record::{BlockedTask, Event, Failure, Pending, StepRecord};
 use super::state::ExecutionState;
 use super::task::Task;
 
-/// What an execution did.
+/// The steps and the outcome of an execution.
 #[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(crate) struct Trace {
     pub(crate) events: Vec<Event>,

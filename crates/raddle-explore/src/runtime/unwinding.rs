@@ -20,7 +20,8 @@ use super::os_threads::park_forever;
 use super::run_token::{Predicate, evaluate};
 use super::state::ExecutionState;
 
-/// A task that has caught so many attempts to unwind it is not unwound again. As many further steps of it may succeed.
+/// The number of attempts to unwind a task that catches them. After that, as many further steps of the task may
+/// succeed.
 const MAX_ATTEMPTS: usize = 100;
 
 impl Execution {
@@ -95,7 +96,8 @@ impl Execution {
         }
     }
 
-    /// Keeps the calling thread if it was blocked outside the toolkit and reported, but resumes now, out of turn.
+    /// Parks the calling thread forever if it was blocked outside the toolkit and reported, but resumes now without
+    /// the token.
     pub(super) fn park_if_abandoned(&self, me: usize) {
         if self.blocked_outside.load(Relaxed) == me {
             park_forever();

@@ -153,7 +153,7 @@ pub(crate) fn report_stalled(monitor: &Monitor, since: Duration) -> Option<Trace
 }
 
 /// The task for which `blocked` waits, if it is one. The other tasks are unwound one after the other. If that wakes
-/// `blocked`, the last one has held what it waited for.
+/// `blocked`, the last of them held the object of its wait.
 #[expect(clippy::disallowed_methods, reason = "progress is measured in real time")]
 fn holder_of(execution: &Execution, blocked: usize, native_id: u64, count: usize) -> Option<usize> {
     let before = FutexWait::read(native_id)?;
@@ -180,7 +180,7 @@ fn describe(state: &ExecutionState, thread: usize, since: Duration) -> String {
 const ADVICE: &str = "explored threads may block only in raddle's operations: use raddle's locks, queues and `time::sleep` \
                       instead of the standard library's, and no blocking I/O";
 
-/// What the operating system knows of the thread: its state, and where in the kernel it is blocked.
+/// Returns the operating system's description of the thread: its state, and where in the kernel it is blocked.
 fn system_says(native_id: u64) -> String {
     let read = |what: &str| read(native_id, what);
     let status = read("status");

@@ -1,4 +1,4 @@
-//! Data races: pairs of conflicting accesses of a cell that nothing orders.
+//! Data races: pairs of conflicting accesses of a cell that are unordered.
 //!
 //! Vector clocks, as in Flanagan and Freund, "`FastTrack`: efficient and precise dynamic race detection" (PLDI 2009),
 //! without its epochs.
@@ -34,19 +34,20 @@ pub(crate) fn first_race(trace: &Trace) -> Option<Failure> {
 
 struct Races<'a> {
     trace: &'a Trace,
-    /// For each thread, what happened before its next step.
+    /// For each thread, the events that happen before its next step.
     threads: Vec<VectorClock>,
-    /// For each object, what happened before the next step that accesses it.
+    /// For each object, the events that happen before the next step that accesses it.
     objects: HashMap<u32, VectorClock>,
-    /// For each event, what happened before it, itself included.
+    /// For each event, the events that happen before it, itself included.
     clocks: Vec<VectorClock>,
     /// For each cell, the events that accessed it.
     cells: HashMap<u32, Vec<(usize, Mode)>>,
-    /// For each atomic, what an acquire load that reads from it synchronizes with: its release sequence.
+    /// For each atomic, the events that an acquire load synchronizes with if it reads from it: its release sequence.
     messages: HashMap<u32, VectorClock>,
-    /// For each thread, what happened before its last release fence.
+    /// For each thread, the events that happen before its last release fence.
     fences: Vec<VectorClock>,
-    /// For each thread, what an acquire fence synchronizes with: what its relaxed loads have read from.
+    /// For each thread, the events that an acquire fence synchronizes with: those from which its relaxed loads have
+    /// read.
     read: Vec<VectorClock>,
 }
 
@@ -71,7 +72,7 @@ impl Races<'_> {
 
     /// A step on an object that synchronizes by itself.
     fn synchronize(&mut self, index: usize, access: Access, clock: &mut VectorClock) {
-        // Neither the passing of time nor the end of the program orders anything.
+        // The passing of time and the end of the program do not order accesses.
         if access.object == CLOCK || access.object == PROGRAM {
             return;
         }

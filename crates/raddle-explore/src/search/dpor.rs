@@ -57,7 +57,7 @@ pub(crate) struct Dpor {
     pub(crate) diverged: bool,
 }
 
-/// A task that other tasks have overtaken for so many steps is chosen next, where the choice is free.
+/// The number of steps of other tasks after which an enabled task is chosen next, if the choice is free.
 const STARVED_AFTER: usize = 50;
 
 impl Policy for Dpor {
@@ -121,7 +121,7 @@ impl Dpor {
         parent.sleep.iter().filter(independent).cloned().collect()
     }
 
-    /// Adds what the races of an execution require, and advances to the next schedule, if there is one.
+    /// Adds the tasks that the races of an execution require, and advances to the next schedule, if there is one.
     pub(crate) fn learn(&mut self, trace: &Trace) {
         self.classes += u64::from(!trace.redundant);
         let nodes = &mut self.nodes;
@@ -168,8 +168,8 @@ impl SleepEntry {
         })
     }
 
-    /// Whether what the step accessed may conflict with `access`. An object that was met after the step was explored
-    /// may have another number now, so any such object counts.
+    /// Whether the access `more` of the step may conflict with `access`. An object that was first accessed after the
+    /// step was explored may have another number now, so any such object counts.
     fn may_conflict(&self, more: Access, access: Access, view: &View<'_>) -> bool {
         let renumbered = more.object >= self.objects_known && access.object >= self.objects_known;
         more.conflicts(access) || (renumbered && more.mode.conflicts(access.mode) && view.objects.len() > 0)

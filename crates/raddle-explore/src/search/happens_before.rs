@@ -15,7 +15,7 @@ use crate::runtime::{Access, Mode, Task, TaskSet, Trace};
 /// The happens-before relation of an execution.
 pub(crate) struct HappensBefore<'a> {
     trace: &'a Trace,
-    /// For each event, what happened before it, itself included.
+    /// For each event, the events that happen before it, itself included.
     clocks: Vec<VectorClock>,
     /// The events of each task.
     own: Vec<Vec<usize>>,
@@ -97,8 +97,8 @@ impl<'a> HappensBefore<'a> {
         self.clocks[second].has_seen(self.trace.events[first].thread, first)
     }
 
-    /// What happened before the next step of `thread` regardless of the accesses of the step: the task's earlier
-    /// steps, and its start.
+    /// The events that happen before the next step of `thread` regardless of its accesses: the task's earlier steps,
+    /// and its start.
     fn before(&self, thread: usize) -> VectorClock {
         match (self.last(thread), self.trace.tasks[thread].started_by) {
             (Some(last), _) => self.clocks[last].clone(),
@@ -121,7 +121,7 @@ impl<'a> HappensBefore<'a> {
         }
     }
 
-    /// Reports the races of a step with earlier events, and returns what happened before the step.
+    /// Reports the races of a step with earlier events, and returns the events that happen before the step.
     ///
     /// An earlier event that enabled the step cannot be reversed, but does not order the step after yet earlier events
     /// either: of two tasks that acquire a lock, the other one can be first, although a release lies between them.
@@ -132,7 +132,7 @@ impl<'a> HappensBefore<'a> {
             own[..before].last().iter().for_each(|&&last| all.join(&self.clocks[last]));
         }
         step.enabled_by.iter().for_each(|&by| all.join(&self.clocks[by]));
-        // What orders the step after an earlier event, unless a race between them is reversed first.
+        // The events that order the step after an earlier event, unless a race between them is reversed first.
         let mut between = step.before.clone();
         for earlier in self.conflicting(step) {
             let thread = self.trace.events[earlier].thread;
@@ -165,7 +165,7 @@ impl<'a> HappensBefore<'a> {
             Some(Kind::Join | Kind::Await) if ends => return false,
             _ => {}
         }
-        // If the task reached the step only later, what would have been possible is unknown.
+        // If the task reached the step only later, the steps that would have been possible are unknown.
         let waiting = self.last(step.thread).is_none_or(|last| last < earlier);
         let begun = step.thread < self.begun(earlier);
         let enabled_apart = |by: usize| by > earlier && !self.happened_before(earlier, by);
@@ -195,8 +195,8 @@ impl<'a> HappensBefore<'a> {
         found
     }
 
-    /// The initials of notdep(first, E).step, in the terms of the paper: the tasks that can begin what came after
-    /// `first`, did not depend on it, and leads to the step.
+    /// The initials of notdep(first, E).step, in the terms of the paper: the tasks that can begin the sequence of
+    /// events after `first` that do not depend on it and lead to the step.
     fn initials(&self, first: usize, step: &CandidateStep<'_>) -> TaskSet {
         let end = step.event.unwrap_or(self.trace.events.len());
         let free: Vec<_> = (first + 1..end).filter(|&event| !self.happened_before(first, event)).collect();

@@ -1,4 +1,4 @@
-//! The search: which schedules are run, and what is learned from each execution.
+//! The search: the choice of schedules, and the use of each execution's trace for it.
 //!
 //! A strategy is a [`Policy`](crate::runtime::Policy), which chooses the task of each step. [`Runner`] runs the program once
 //! under a policy and returns the [`Trace`](crate::runtime::Trace); [`Portfolio`] chooses the strategy of each execution;

@@ -76,7 +76,7 @@ impl Policy for Pct {
             }
         }
         let place = self.first(view)?;
-        // A task that polls would poll forever.
+        // A task that polls would otherwise poll forever.
         if view.is_yielding(view.options[place]) {
             self.priorities[view.options[place]] = 0;
         }

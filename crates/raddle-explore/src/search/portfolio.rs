@@ -88,8 +88,8 @@ impl Portfolio {
         self.dpor.as_ref().is_some_and(|dpor| dpor.log2_size() > self.large)
     }
 
-    /// The strategy of the next execution. A search tree that is too large for reduction gets mostly the random walk
-    /// that finds most.
+    /// The strategy of the next execution. For a search tree that is too large for reduction, this is mostly the
+    /// random strategy that finds the most bugs.
     fn next(&mut self) -> Strategy {
         use Strategy::{Dpor, Pct, Portfolio, Pos, Random, Surw};
         if self.strategy != Portfolio {

@@ -26,7 +26,7 @@ pub(crate) struct Shrinker<'a> {
     rules: Rules,
     left: usize,
     steps_left: usize,
-    /// Nothing is run after this moment.
+    /// No execution begins after this moment.
     until: Option<Instant>,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Shrinker<'a> {
         best
     }
 
-    /// The last race without whose order the program does not fail in this way.
+    /// Returns the last race that must keep its order for the program to fail in this way.
     pub(crate) fn deciding_pair(&mut self, failed: &Trace) -> Option<Race> {
         (self.left, self.steps_left) = (REPLAYS / 2, STEPS);
         let mut races = Vec::new();

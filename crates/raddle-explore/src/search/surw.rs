@@ -94,7 +94,7 @@ impl Surw {
         }
     }
 
-    /// Merges what an execution shows into the profile, which keeps the largest numbers.
+    /// Merges the counts of an execution into the profile, which keeps the largest numbers.
     pub(crate) fn learn(&mut self, events: &[Event], objects: &Objects, parents: &[Option<usize>]) {
         let mut profile = Profile { parents: parents.to_vec(), ..Profile::default() };
         profile.touches.resize(parents.len(), HashMap::new());

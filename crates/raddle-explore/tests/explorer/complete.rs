@@ -118,7 +118,7 @@ const WAITS: &[(&str, Wait)] = &[
         let promise = Promise::<u8>::new();
         let future = promise.future();
         let timed_out = future.result_timeout(timeout).is_err();
-        drop((promise, future)); // which cancels it: nothing waits any more
+        drop((promise, future)); // which cancels it: no timer is pending any more
         timed_out
     }),
     ("futures", |timeout| {
@@ -284,7 +284,7 @@ fn loop_that_polls_the_clock_terminates() {
             let explorer = Explorer::new().time(time).strategy(Strategy::Dpor).max_executions(20);
             let outcome = explorer.clone().run(move || poll(time::now() + Duration::from_hours(1)));
             assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
-            // Two of them, whose steps alternate, do so, too.
+            // The same holds for two of them whose steps alternate.
             let outcome = explorer.run(move || {
                 let end = time::now() + Duration::from_hours(1);
                 thread::scope(|s| {
@@ -416,8 +416,8 @@ fn endless_timeouts_are_bounded_and_therefore_inconclusive() {
 
 #[test]
 fn step_that_enables_a_thread_does_not_hide_a_race() {
-    // Each thread passes one token: the second one waits for what the first one puts back, but could have been the
-    // first.
+    // Each thread passes one token: the second one waits for the token that the first one puts back, but could have
+    // been the first.
     let programs: [(&str, fn()); 4] = [
         ("queue", || pass(Queue::<u8>::unbounded(), |it| it.put(1).unwrap(), |it| assert!(it.get().is_ok()))),
         ("semaphore", || pass(Semaphore::new(0), Semaphore::release, |it| it.acquire().forget())),

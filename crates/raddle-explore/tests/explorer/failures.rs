@@ -370,7 +370,7 @@ fn depth_first_search_and_partial_order_reduction_see_the_same_results() {
 fn deadlock_of_a_main_thread_that_cannot_be_unwound_is_reported_with_its_steps() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Waits, when it is dropped, for something that only another thread of the deadlock could do.
+    /// Waits, when it is dropped, for an event that only another thread of the deadlock could set.
     struct Waits(Arc<Event>);
     impl Drop for Waits {
         fn drop(&mut self) {
@@ -428,7 +428,7 @@ fn uncollected() -> [(&'static str, fn()); 7] {
             pool.shutdown(ShutdownMode::Drain).unwrap();
             drop(results);
         }),
-        ("a thread that nobody joins", || drop(Thread::spawn(|| panic!("uncollected")))),
+        ("a thread that is not joined", || drop(Thread::spawn(|| panic!("uncollected")))),
         ("a refused task", || {
             let pool = ThreadPoolExecutor::new(1);
             pool.shutdown(ShutdownMode::Drain).unwrap();

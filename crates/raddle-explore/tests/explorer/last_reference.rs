@@ -1,4 +1,5 @@
-//! The last reference to a result that nobody took drops it: the thread that computed it, or one that drops a handle.
+//! The last reference to a result that was not taken drops it: in the thread that computed it, or in one that drops a
+//! handle.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ impl Drop for Waits {
     }
 }
 
-/// A result whose destructor leaves a mark.
+/// A result whose destructor sets a flag.
 struct Marks(Arc<Shared<bool>>);
 
 impl Drop for Marks {

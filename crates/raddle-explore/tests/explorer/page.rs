@@ -20,7 +20,7 @@ fn browser() -> Option<PathBuf> {
     found
 }
 
-/// The document after what the fragment of the address asks for.
+/// Returns the document after the page has processed the fragment of its address.
 fn dom(browser: &Path, page: &Path, fragment: &str) -> String {
     let profile = std::env::temp_dir().join(format!("raddle-page-{}-{}", std::process::id(), fragment.len()));
     let quiet = [

@@ -36,7 +36,7 @@ fn racecond_steps_draws_what_happened() {
     }
 }
 
-/// Follows a table from top to bottom as a reader does, and comes to the same conclusion.
+/// Checks a table from top to bottom, and that its last line states the result of the steps.
 fn follow(rows: &[&str], table: &str) {
     // The table has lost its first word, the `step` of the header.
     let second = table.find("Thread 1").map_or(usize::MAX, |at| at + "step ".len());

@@ -34,7 +34,7 @@ fn no_update_is_lost() -> (String, u32) {
     (outcome.expect_failure().to_string(), base)
 }
 
-/// The words of each line that has any, with the lines of `file` counted from `base`.
+/// Returns the words of each line that is not empty, with the lines of `file` counted from `base`.
 fn words(text: &str, file: &str, base: u32) -> Vec<String> {
     let relative = |word: &str| {
         let number = word.strip_prefix(file)?.strip_prefix(':')?;

@@ -93,14 +93,14 @@ fn token_determines_grain_and_time() {
     assert_eq!(again.token(), report.token());
 }
 
-/// Not a test of its own: the other process of the next one runs it.
+/// Runs in the child process of the next test only.
 #[test]
 #[ignore = "run by another test"]
 fn no_update_is_lost() {
     raddle_explore::check(|| lost_update(2)).assert_exhausted();
 }
 
-/// Not a test of its own: the other process runs it.
+/// Runs in a child process only.
 #[test]
 #[ignore = "run by another test"]
 fn several_explorations() {

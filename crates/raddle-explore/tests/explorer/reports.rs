@@ -1,4 +1,4 @@
-//! What a report says of each kind of object: correct words, names, items and source lines.
+//! The report of each kind of object: verbs, names, items and source lines.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ fn use_memory() {
     while kept.pop().is_some() {}
 }
 
-/// A step that changes an object without naming it still conflicts with a look at it.
+/// A step that changes an object without declaring it still conflicts with a read of it.
 #[test]
 fn object_in_used_memory_is_another_object() {
     let report = Explorer::new()

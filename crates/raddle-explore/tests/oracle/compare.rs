@@ -15,9 +15,9 @@ pub(crate) struct Effort {
     pub(crate) executions: u64,
     /// States after which the model gives up.
     pub(crate) states: usize,
-    /// Compare the portfolio, too.
+    /// Whether the portfolio is compared, too.
     pub(crate) portfolio: bool,
-    /// Count the classes of schedules, too.
+    /// Whether the classes of schedules are counted, too.
     pub(crate) classes: bool,
 }
 

@@ -1,9 +1,9 @@
 //! The outcomes of a program, found without the explorer: a model of each object, and every order of steps.
 //!
-//! A blocked operation is two steps wherever a waiter can be distinguished from a thread that has not arrived: it
-//! enqueues, and then it is served or times out. In explored time a wait may time out whenever it cannot end
-//! otherwise, and a sleep ends at any moment; in quiescent time the clock advances to the earliest deadline when
-//! nothing else can happen.
+//! A blocked operation is two steps if a waiter can be distinguished from a thread that has not arrived: it enqueues,
+//! and then it is served or times out. In explored time a wait may time out whenever it cannot end otherwise, and a
+//! sleep ends at any moment; in quiescent time the clock advances to the earliest deadline when nothing else can
+//! happen.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 

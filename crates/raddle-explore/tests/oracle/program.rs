@@ -116,7 +116,7 @@ impl Instr {
     }
 }
 
-/// What runs a body.
+/// The thread or service that runs a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     Main,

@@ -23,7 +23,7 @@ pub(crate) const ERROR: i16 = 1002;
 pub(crate) const SHUT: i16 = 1003;
 pub(crate) const PANIC: i16 = 1004;
 
-/// What every body observed, in the order of its operations, and how the execution ended.
+/// The observations of every body, in the order of its operations, and how the execution ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Outcome {
     pub(crate) seen: Vec<Vec<i16>>,
@@ -181,7 +181,7 @@ impl Objects {
     }
 }
 
-/// What a body runs with.
+/// The context in which a body runs.
 #[derive(Clone)]
 struct Context {
     program: Arc<Program>,
@@ -194,7 +194,7 @@ struct Context {
     threads: Vec<Option<ThreadHandle>>,
 }
 
-/// What only main has.
+/// The values that only main has.
 struct Main<'scope, 'env> {
     scope: Option<&'scope Scope<'scope, 'env>>,
     handles: Vec<Option<Handle<'scope>>>,

@@ -102,7 +102,7 @@ impl<R: Ord + Debug + Send + 'static> Ways<R> {
     }
 }
 
-/// A factor for checks without a natural end: ten to the power of `RADDLE_SCHEDULES`.
+/// Returns a factor for checks that could run for any time: ten to the power of `RADDLE_SCHEDULES`.
 fn tenfold() -> u64 {
     let more = std::env::var("RADDLE_SCHEDULES").ok().and_then(|more| more.parse().ok());
     10_u64.saturating_pow(more.unwrap_or(0))

@@ -35,7 +35,7 @@ fn all<R: Ord + Debug + Send + 'static>(scenario: impl Fn() -> R + Send + Sync +
     every
 }
 
-/// What `look` sees of `object` while another thread changes it.
+/// Returns the results of `look` on `object` while another thread changes it.
 fn seen<T: Send + Sync + 'static>(
     make: impl Fn() -> T + Send + Sync + 'static,
     change: impl Fn(&T) + Send + Sync + Copy + 'static,
@@ -53,7 +53,7 @@ fn seen<T: Send + Sync + 'static>(
     both.len()
 }
 
-/// What `{:?}` shows of an object while another thread changes it.
+/// Returns the results of `{:?}` on an object while another thread changes it.
 fn shown<T: Debug + Send + Sync + 'static>(
     make: impl Fn() -> T + Send + Sync + 'static,
     change: impl Fn(&T) + Send + Sync + Copy + 'static,

@@ -356,7 +356,7 @@ fn batch_get_admits_two_blocked_puts() {
     }
 }
 
-/// Where an item is that was put while the queue was shut down.
+/// The place of an item that was put while the queue was shut down.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Refused,

@@ -91,7 +91,7 @@ fn blocking_timer_functions_do_not_delay_a_later_timer() {
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
 }
 
-/// A timer with a deadline beyond the clock never fires, and no thread wakes to look.
+/// A timer with a deadline beyond the clock never fires, and no thread wakes to check it.
 #[test]
 fn timer_beyond_the_clock_does_not_hide_a_deadlock() {
     let report = Explorer::new()

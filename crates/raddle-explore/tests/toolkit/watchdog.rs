@@ -8,7 +8,8 @@ use std::time::Duration;
 /// Longer than any test here takes on a busy machine.
 const LONG: Duration = Duration::from_mins(2);
 
-/// Aborts the process after a long time. A panic would not do: the end of the program waits for the threads that hang.
+/// Aborts the process after a long time. A panic does not suffice: the end of the program waits for the threads that
+/// hang.
 pub(crate) struct Watchdog(#[expect(dead_code, reason = "its end is what counts")] Sender<()>);
 
 impl Watchdog {

@@ -115,7 +115,7 @@ function tell(model, k) {
   byId("slider").setAttribute("aria-valuetext", "Step " + k + ": " + words);
 }
 
-/** Brings the step into sight. The page itself moves only when somebody steps, so that it opens at its top. */
+/** Brings the step into sight. The page itself scrolls only on a step, so that it opens at its top. */
 function reveal(model, row, k, scroll) {
   const box = byId("box"), end = k === model.last && document.querySelector("tr.end");
   if (!row) return box.scrollTo(0, 0);
