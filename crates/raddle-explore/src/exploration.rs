@@ -341,7 +341,7 @@ fn end_of(trace: &Trace) -> Ended {
     Ended { failure, redundant: trace.redundant, bounded: trace.bounded }
 }
 
-/// The first step in which two executions after the same choices differ, and what each of them did there.
+/// The first step in which two executions after the same choices differ, and that step of each of them.
 fn difference(one: &Trace, other: &Trace) -> Option<(usize, String, String)> {
     let step = |trace: &Trace, place: usize| {
         let event = trace.events.get(place)?;

@@ -71,7 +71,7 @@ impl fmt::Display for Strategy {
     }
 }
 
-/// What counts as one step, the unit that is interleaved.
+/// The unit that is interleaved: what counts as one step.
 ///
 /// # Examples
 /// ```

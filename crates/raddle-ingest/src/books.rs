@@ -1,4 +1,4 @@
-//! The books: what became of every message, per source.
+//! The books: the outcome of every message, per source.
 
 use std::fmt;
 use std::iter::Sum;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use raddle::Mutex;
 
-/// Counts what became of the messages of a source, or of all.
+/// Counts the outcomes of the messages of a source, or of all sources.
 ///
 /// At any moment, `received = stored + rejected + duplicate + shed + unstored + queued + in_flight`.
 ///
@@ -30,7 +30,8 @@ pub struct Account {
     pub rejected: u64,
     /// Messages that the sink had already, by their sender and number.
     pub duplicate: u64,
-    /// Messages refused: the queue was full, or they were out of sequence. An acknowledging sender has been told.
+    /// Messages refused: the queue was full, or they were out of sequence. A sender over an acknowledged protocol has
+    /// been notified.
     pub shed: u64,
     /// Messages written to a file, since the sink failed until the end.
     pub unstored: u64,
@@ -41,7 +42,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// Returns the number of received messages that are in none of the other counts. Any but zero is a failure.
+    /// Returns the number of received messages that are in none of the other counts. It is zero unless the writer has
+    /// failed.
     pub fn lost(&self) -> u64 {
         let Self { received, stored, rejected, duplicate, shed, unstored, queued, in_flight } = *self;
         received.saturating_sub(stored + rejected + duplicate + shed + unstored + queued + in_flight)
@@ -93,7 +95,7 @@ impl fmt::Display for Account {
 pub struct SourceId(u16);
 
 impl SourceId {
-    /// Of something that receives no messages.
+    /// The source of a listener that receives no messages.
     pub(crate) const NONE: Self = Self(u16::MAX);
 
     #[cfg(test)]
@@ -112,7 +114,7 @@ impl Books {
         Self::default()
     }
 
-    /// Opens an account for the source of this name, or returns that which it has.
+    /// Opens an account for the source of this name, or returns its existing one.
     pub fn open(&self, name: &str) -> SourceId {
         let mut accounts = self.0.lock();
         let index = accounts.sources.iter().position(|(known, _)| **known == *name).unwrap_or_else(|| {
@@ -154,7 +156,7 @@ impl Accounts {
         &mut self.sources[usize::from(source.0)].1
     }
 
-    /// Records that nobody is storing messages any more: those in flight are lost.
+    /// Records that the writer has terminated: the messages in flight are lost.
     pub(crate) fn lose_in_flight(&mut self) {
         for (_, account) in &mut self.sources {
             account.in_flight = 0;

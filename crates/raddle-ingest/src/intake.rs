@@ -13,9 +13,9 @@ use crate::status::Status;
 /// The capacity of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Messages. 10,000.
+    /// The maximum number of messages. The default is 10,000.
     pub messages: usize,
-    /// Bytes of the messages. 16 MiB.
+    /// The maximum number of bytes of the messages. The default is 16 MiB.
     pub bytes: usize,
 }
 
@@ -25,7 +25,7 @@ impl Default for Limits {
     }
 }
 
-/// What happens to a message when the queue is full.
+/// The treatment of a message when the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
     /// The source stops reading, and its peers are slowed down.
@@ -61,7 +61,7 @@ struct Room {
     bytes: usize,
     closed: bool,
     listeners: Vec<Arc<dyn RoomListener>>,
-    /// A parcel did not fit since the listeners were last told of room.
+    /// A parcel did not fit since the listeners were last notified of room.
     refused: bool,
 }
 
@@ -119,7 +119,7 @@ impl Intake {
         self.0.room.lock().closed
     }
 
-    /// Returns what sources do when the queue is full.
+    /// Returns the treatment of messages when the queue is full.
     pub fn when_full(&self) -> WhenFull {
         self.0.room.lock().when_full
     }
@@ -129,7 +129,7 @@ impl Intake {
     /// If it does not fit, every [`RoomListener`] is notified when there is room.
     ///
     /// # Errors
-    /// [`RefusedError`] with the parcel, if the queue is full or closed. Its messages are not counted.
+    /// Returns a [`RefusedError`] with the parcel if the queue is full or closed. Its messages are not counted.
     pub fn try_put(&self, parcel: Parcel) -> Result<(), RefusedError> {
         let mut room = self.0.room.lock();
         if room.closed {
@@ -146,7 +146,7 @@ impl Intake {
     /// Enqueues a parcel, blocking while it does not fit.
     ///
     /// # Errors
-    /// [`RefusedError`] with the parcel, if the queue is closed.
+    /// Returns a [`RefusedError`] with the parcel if the queue is closed.
     pub fn put(&self, parcel: Parcel) -> Result<(), RefusedError> {
         let mut room = self.0.room.lock();
         while !room.closed && !room.fits(&parcel) {
@@ -159,10 +159,10 @@ impl Intake {
         Ok(())
     }
 
-    /// Enqueues a parcel even if the queue is full. A source that stops does so with what it has read.
+    /// Enqueues a parcel even if the queue is full. A source that stops uses this for the messages that it has read.
     ///
     /// # Errors
-    /// [`RefusedError`] with the parcel, if the queue is closed. Its messages are not counted.
+    /// Returns a [`RefusedError`] with the parcel if the queue is closed. Its messages are not counted.
     pub fn put_beyond(&self, parcel: Parcel) -> Result<(), RefusedError> {
         let mut room = self.0.room.lock();
         if room.closed {
@@ -187,7 +187,7 @@ impl Intake {
         debug_assert!(put.is_ok(), "the queue is open");
     }
 
-    /// Counts the messages of a parcel that did not fit as received and shed, and tells its sender.
+    /// Counts the messages of a parcel that did not fit as received and shed, and notifies its sender.
     pub fn shed(&self, parcel: &Parcel) {
         let (source, count) = (parcel.source(), parcel.len() as u64);
         self.0.books.update(|accounts| {
@@ -206,7 +206,7 @@ impl Intake {
         self.0.room.lock().listeners.push(listener);
     }
 
-    /// Changes the capacity and what happens when the queue is full.
+    /// Changes the capacity, and the treatment of messages when the queue is full.
     pub fn set_limits(&self, limits: Limits, when_full: WhenFull) {
         let mut room = self.0.room.lock();
         (room.limits, room.when_full) = (limits, when_full);

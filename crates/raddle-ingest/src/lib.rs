@@ -12,7 +12,7 @@
 //!
 //! A [`Server`] turns the bytes of its connections into [`Parcel`]s and puts them into the [`Intake`] of a [`Pipeline`], whose writer stores
 //! batches in a [`Sink`]. If the sink is too slow, the queue fills and the peers are slowed down, or the newest messages are refused and
-//! counted, as [`WhenFull`] says. What is not valid text is stored as rejected, with the reason.
+//! counted, depending on [`WhenFull`]. Bytes that are not valid text are stored as rejected, with the reason.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -38,23 +38,22 @@
 //! send(&options, &address, &Arc::new(SendProgress::default()))?;
 //! assert_eq!(pipeline.account().stored, 1000);
 //!
-//! // The stop: 1. what has arrived is read, 2. the queue is drained, 3. the last replies are sent.
-//! let drained = server.drain(Duration::from_secs(10));
-//! let outcome = pipeline.finish(Duration::from_secs(10));
-//! let finished = server.finish(Duration::from_secs(1));
-//! assert_eq!((drained.cut_off, finished.unwritten), (0, 0));
-//! assert_eq!(outcome.account.to_string(), "received 1000 = stored 1000 + rejected 0");
+//! // The stop: 1. read the bytes that have arrived, 2. drain the queue, 3. send the last replies. let drained =
+//! server.drain(Duration::from_secs(10)); let outcome = pipeline.finish(Duration::from_secs(10)); let finished =
+//! server.finish(Duration::from_secs(1)); assert_eq!((drained.cut_off, finished.unwritten), (0, 0)); assert_eq!(outcome.account.to_string(),
+//! "received 1000 = stored 1000 + rejected 0");
 //! # std::fs::remove_dir_all(&directory)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Guarantees
 //! - At any moment, for each source and in total: received = stored + rejected + duplicate + shed + unstored + queued + in flight.
-//! - What is acknowledged (RELP, HTTP) was committed before, and survives a crash, `kill -9` and, with SQLite, a power failure. A message may
-//!   be stored twice if its sender sends it again.
-//! - Senders over HTTP that number their messages get each stored exactly once: the last number is updated in the transaction of the rows.
-//! - Over plain TCP, what was read is not lost by a stop, a failing database or a full disk: what the sink does not store until the end is
-//!   written to a file, which [`import`] stores later. A crash loses what was read and not stored, and the sender cannot know.
+//! - A message is committed before it is acknowledged (RELP, HTTP), and survives a crash, `kill -9` and, with SQLite, a power failure. A
+//!   message may be stored twice if its sender sends it again.
+//! - A message that its sender numbers (HTTP) is stored exactly once: the sender's last number is updated in the transaction of the rows.
+//! - Over plain TCP, messages that were read are not lost in a stop, a failure of the database or with a full disk: those that the sink
+//!   fails to store until the end are written to a file, which [`import`] stores later. A crash loses messages that were read and not
+//!   stored, and the sender cannot detect that.
 //! - A message that the database refuses is stored as rejected, and its neighbours are stored.
 //!
 //! The pipeline is explored under every schedule by [raddle-explore](https://docs.rs/raddle-explore): see `tests/ingest/explored.rs`.

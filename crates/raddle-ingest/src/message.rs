@@ -202,7 +202,7 @@ impl Parcel {
     /// Adds a message, with the columns that `parse` finds in it.
     ///
     /// # Panics
-    /// If a column is not a part of the text that is passed to `parse`.
+    /// Panics if a column is not a part of the text that is passed to `parse`.
     pub fn push(&mut self, text: &str, parse: impl FnOnce(&str) -> Header<'_>) {
         let begin = self.texts.len();
         self.texts.push_str(text);
@@ -273,7 +273,7 @@ impl Parcel {
     /// Returns the message at `index`.
     ///
     /// # Panics
-    /// If there are not as many.
+    /// Panics if the parcel has no message at `index`.
     pub fn row(&self, index: usize) -> Row<'_> {
         let content = match &self.records[index] {
             Record::Text { range, header } => {

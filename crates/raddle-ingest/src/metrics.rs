@@ -43,10 +43,10 @@ impl Metrics {
         text
     }
 
-    /// Returns why the program cannot store messages, if it cannot.
+    /// Checks whether the program can store messages.
     ///
     /// # Errors
-    /// The reason.
+    /// Returns the reason if it cannot.
     pub fn readiness(&self) -> Result<(), String> {
         let status = self.intake.status();
         if status.is_draining() {

@@ -18,7 +18,7 @@ use crate::writer::{BatchOptions, Ended, FailureLog, Stop, Unstored, Writer};
 pub struct PipelineOptions {
     /// The capacity of the queue.
     pub queue: Limits,
-    /// What happens when the queue is full.
+    /// The treatment of messages when the queue is full.
     pub when_full: WhenFull,
     /// The limits of a batch.
     pub batch: BatchOptions,
@@ -27,7 +27,8 @@ pub struct PipelineOptions {
 /// Moves messages from an [`Intake`] through a bounded queue into a [`Sink`].
 ///
 /// A thread stores batches from the queue, and retries each until the sink has stored it. Sources put parcels with [`intake`](Self::intake).
-/// The end has an order: the sources stop, then [`finish`](Self::finish) closes the queue and blocks until everything in it is stored.
+/// To stop, first stop the sources, then call [`finish`](Self::finish), which closes the queue and blocks until all messages in it are
+/// stored.
 pub struct Pipeline {
     intake: Intake,
     options: Arc<Mutex<BatchOptions>>,
@@ -36,10 +37,10 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts the writer. `unstored` keeps what the sink fails to store until the end.
+    /// Starts the writer. `unstored` keeps the messages that the sink fails to store until the end.
     ///
     /// # Errors
-    /// If the operating system cannot start a thread.
+    /// Returns an error if the operating system cannot start a thread.
     pub fn start(
         sink: Box<dyn Sink>,
         unstored: Box<dyn Unstored>,
@@ -84,7 +85,8 @@ impl Pipeline {
         self.intake.set_limits(options.queue, options.when_full);
     }
 
-    /// Closes the queue and blocks until everything in it is stored; what the sink has not stored within `deadline` is kept elsewhere.
+    /// Closes the queue and blocks until all messages in it are stored. Those that the sink has not stored within `deadline` are kept
+    /// elsewhere.
     pub fn finish(self, deadline: Duration) -> Outcome {
         *self.stop.deadline.lock() = time::now().checked_add(deadline);
         self.stop.event.set();
@@ -92,7 +94,7 @@ impl Pipeline {
         let ended = self.writer.join();
         let account = self.intake.books().total();
         match ended {
-            // A sink that does not store cannot be closed either. That is no other failure.
+            // A sink that does not store cannot be closed either. This is not another failure.
             Ok(Ended { problems, unclosed }) => {
                 let failed = account.lost() > 0 || (unclosed && account.unstored == 0);
                 Outcome { account, problems, failed }
@@ -114,7 +116,7 @@ impl fmt::Debug for Pipeline {
 pub struct Outcome {
     /// The account of all messages.
     pub account: Account,
-    /// Messages about what failed; empty on success.
+    /// Descriptions of the failures; empty on success.
     pub problems: Vec<String>,
     /// Whether messages are lost, the writer terminated early, or the sink took all messages and could not be closed. Messages that
     /// are kept elsewhere, since the sink did not store them until the deadline, are no failure of the pipeline.
@@ -122,7 +124,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Returns whether every message is accounted for in the database, and nothing failed.
+    /// Returns whether every message is in the database and nothing failed.
     pub fn is_good(&self) -> bool {
         self.account.lost() == 0 && self.account.unstored == 0 && self.problems.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Questions to a database of messages, while it is written or at rest.
+//! Queries of a database of messages, which may be written at the same time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -27,7 +27,7 @@ const OLD_ROWS: usize = 1_000_000;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which messages are wanted. Each condition that is absent holds.
+/// Selects messages. A condition that is absent holds for every message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// The name of the source.
@@ -48,7 +48,7 @@ pub struct Filter {
     pub text: Option<String>,
 }
 
-/// What messages are counted by.
+/// The column by which messages are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CountBy {
     /// The name of the source.
@@ -111,9 +111,8 @@ pub struct ReasonCount {
 
 /// Reads a database of messages.
 ///
-/// The database may be written at the same time. A question is answered in short transactions, so that the log of the writer stays small;
-/// what is stored while a question is answered may be missing from the answer. There is no index on the time: a question about old messages looks at
-/// every newer one.
+/// The database may be written at the same time. A query runs in short transactions, so that the log of the writer stays small; messages that are
+/// stored during the query may be missing from its result. There is no index on the time: a query of old messages reads every newer one.
 #[derive(Debug)]
 pub struct MessageReader {
     db: Connection,
@@ -123,7 +122,7 @@ impl MessageReader {
     /// Opens a database, which is not changed.
     ///
     /// # Errors
-    /// If the file cannot be read, or is not a database of messages.
+    /// Returns an error if the file cannot be read, or is not a database of messages.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let fail = |why| OpenError::new(path, why);
@@ -143,7 +142,7 @@ impl MessageReader {
     /// Returns the newest messages, the latest first.
     ///
     /// # Errors
-    /// If the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub fn newest(&self, filter: &Filter, count: usize) -> Result<Vec<StoredMessage>, QueryError> {
         let mut ids = Vec::new();
         if count > 0 {
@@ -184,7 +183,7 @@ impl MessageReader {
     /// Returns how many messages there are, by a column. The most come first. Messages without the column are counted as `-`.
     ///
     /// # Errors
-    /// If the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub fn counts(&self, by: CountBy, filter: &Filter) -> Result<Vec<(String, u64)>, QueryError> {
         let column = match by {
             CountBy::Source => 2,
@@ -219,10 +218,10 @@ impl MessageReader {
     /// `interval`, and the number. Intervals without messages are absent.
     ///
     /// # Errors
-    /// If the database cannot be read.
+    /// Returns an error if the database cannot be read.
     ///
     /// # Panics
-    /// If `interval` is shorter than a microsecond.
+    /// Panics if `interval` is shorter than a microsecond.
     pub fn rate(&self, filter: &Filter, interval: Duration) -> Result<BTreeMap<i64, u64>, QueryError> {
         let interval = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX);
         assert!(interval > 0, "the interval is shorter than a microsecond");
@@ -238,7 +237,7 @@ impl MessageReader {
     /// Returns how many messages were rejected for each reason, the most first. Of the filter, source, peer, time and text count.
     ///
     /// # Errors
-    /// If the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub fn reasons(&self, filter: &Filter) -> Result<Vec<ReasonCount>, QueryError> {
         let mut counts: HashMap<String, (u64, i64)> = HashMap::new();
         self.scan(Table::Rejected, filter, |row| {
@@ -259,7 +258,7 @@ impl MessageReader {
     /// Returns the messages that were rejected last, the latest first. Of the filter, source, peer, time and text count.
     ///
     /// # Errors
-    /// If the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub fn newest_rejected(&self, filter: &Filter, count: usize) -> Result<Vec<RejectedMessage>, QueryError> {
         let mut ids = Vec::new();
         if count > 0 {

@@ -1,4 +1,4 @@
-//! What becomes of the messages of an acknowledged parcel.
+//! The outcomes of the messages of an acknowledged parcel.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub trait Acknowledge: Send + Sync {
     fn flush(&self);
 }
 
-/// The right of a parcel's sender to learn what became of its messages.
+/// Connects a parcel to the receiver of its [`Settlement`].
 #[derive(Clone)]
 pub struct Receipt {
     to: Arc<dyn Acknowledge>,
@@ -51,7 +51,7 @@ impl fmt::Debug for Receipt {
     }
 }
 
-/// What became of the messages of a parcel.
+/// The outcomes of the messages of a parcel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settlement {
     /// The number of messages committed as text.

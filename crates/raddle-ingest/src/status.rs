@@ -1,4 +1,4 @@
-//! The status of a pipeline: whether it works, and what its batches are like.
+//! The status of a pipeline: whether it works, and the sizes and times of its batches.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use raddle::Mutex;
 
-/// Whether a pipeline works, and what its batches are like. Clones share it.
+/// Whether a pipeline works, and the sizes and times of its batches. Clones share it.
 ///
 /// The writer updates it; [`Intake::status`](crate::Intake::status) returns it.
 #[derive(Clone)]

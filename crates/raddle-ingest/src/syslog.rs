@@ -14,7 +14,7 @@ use crate::syslog_forms::{self, Form, Local, Time};
 /// The highest priority: facility 23, severity 7.
 const HIGHEST_PRIORITY: u8 = 23 * 8 + 7;
 
-/// A date without a year that is further away than half a year could as well belong to another year.
+/// A date without a year that is further away than half a year may belong to another year.
 const HALF_A_YEAR: i32 = 183;
 
 /// Parses texts that arrived together.
@@ -27,7 +27,8 @@ pub(crate) struct Parser<'a> {
     received: SystemTime,
     /// The day of the arrival in the zone, once it is needed.
     today: OnceCell<Option<Date>>,
-    /// The last time without a year and a zone, and what it was: most messages that arrive together have the same.
+    /// The last time without a year and a zone, and its conversion: most messages that arrive together have the same
+    /// time.
     last: Cell<Option<(Local, Option<i64>)>>,
 }
 
@@ -352,7 +353,7 @@ mod tests {
         "<13>one",
     ];
 
-    /// What the changes insert.
+    /// The texts that the changes insert.
     const INSERTED: &[&str] = &[
         " ",
         "  ",
@@ -492,7 +493,7 @@ mod tests {
         }
     }
 
-    /// Otherwise the property above would compare the general parser with itself.
+    /// If no usual form was found, the property above would compare the general parser with itself.
     #[test]
     fn usual_forms_are_found() {
         let found = USUAL.iter().filter(|text| syslog_forms::find(priority(text).unwrap().1).is_some());

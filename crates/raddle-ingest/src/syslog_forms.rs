@@ -1,6 +1,6 @@
-//! The forms in which almost all syslog messages come, found without a general parser.
+//! The forms of almost all syslog messages, parsed without a general parser.
 //!
-//! A text in another form, however little it differs, is not decided here. Tests compare the columns with those of the general parser.
+//! A text in any other form is left to the general parser. Tests compare the columns with those of the general parser.
 
 use jiff::civil::DateTime;
 use jiff::tz::Offset;

@@ -1,4 +1,4 @@
-//! Compares a database with what was sent.
+//! Compares a database with the messages that were sent.
 
 use std::fmt;
 use std::path::Path;
@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::sink::sqlite::schema;
 
-/// What was sent, over several connections. The numbers of connections and messages count from 1.
+/// The messages that were sent, over several connections. The numbers of connections and messages count from 1.
 pub trait Sent {
     /// Returns the number of connections.
     fn connections(&self) -> u64;
@@ -28,7 +28,7 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
-/// What [`verify`] found in a database that contains what was sent.
+/// The contents of a database that passed [`verify`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verified {
@@ -42,7 +42,7 @@ pub struct Verified {
 /// intact.
 ///
 /// # Errors
-/// [`MismatchError`] with the first difference, or with the reason why the database cannot be read.
+/// Returns a [`MismatchError`] with the first difference, or with the reason why the database cannot be read.
 pub fn verify(
     path: impl AsRef<Path>,
     sent: &dyn Sent,
@@ -132,7 +132,7 @@ fn numbers(text: &str) -> Option<(u64, u64)> {
     Some((connection.parse().ok()?, message.parse().ok()?))
 }
 
-/// The error of [`verify`]: a difference between the database and what was sent.
+/// The error of [`verify`]: a difference between the database and the messages that were sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MismatchError(String);
 

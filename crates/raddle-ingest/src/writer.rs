@@ -31,7 +31,7 @@ pub trait Unstored: Send + 'static {
     /// Keeps the messages durably, all or none unless [`kept_in_part`](Self::kept_in_part) says otherwise.
     ///
     /// # Errors
-    /// If some cannot be kept: they are lost.
+    /// Returns an error if some messages cannot be kept. These are lost.
     fn add(&mut self, parcels: &[&Parcel]) -> std::io::Result<()>;
 
     /// Returns how many messages of each parcel the last [`add`](Self::add) kept, although it failed.
@@ -48,11 +48,11 @@ pub trait Unstored: Send + 'static {
 /// The settings of the writer that may change while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchOptions {
-    /// Maximum number of messages per batch. A request that is acknowledged as a whole may exceed it. 10,000.
+    /// Maximum number of messages per batch. A request that is acknowledged as a whole may exceed it. The default is 10,000.
     pub messages: usize,
-    /// Maximum number of bytes per batch; the message that reaches it is the last. 4 MiB.
+    /// Maximum number of bytes per batch; the message that reaches it is the last. The default is 4 MiB.
     pub bytes: usize,
-    /// Maximum time the writer waits for a batch to fill after its first message. Zero.
+    /// Maximum time the writer waits for a batch to fill after its first message. The default is zero.
     pub linger: Duration,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct Writer {
 /// How a writer ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// Messages about what failed.
+    /// Descriptions of the failures.
     pub(crate) problems: Vec<String>,
     /// Closing the sink failed.
     pub(crate) unclosed: bool,
@@ -131,7 +131,8 @@ impl Writer {
         Ended { problems, unclosed }
     }
 
-    /// Blocks for a parcel and takes what else is queued, up to the limits. The batch is empty if nothing came for a while.
+    /// Blocks for a parcel and takes further queued ones, up to the limits. The batch is empty if no parcel arrived for a
+    /// while.
     ///
     /// Returns `None` if the queue is closed and empty.
     fn next_batch(&mut self) -> Option<Batch> {
@@ -181,7 +182,7 @@ impl Writer {
         let parcels = batch.parcels().iter().enumerate();
         let others: Vec<&Parcel> =
             parcels.filter(|(index, _)| is_stored.get(*index) != Some(&true)).map(|(_, it)| it).collect();
-        // An acknowledged sender keeps its messages: it is told that they are not stored.
+        // A sender with acknowledgements keeps its messages: it is notified that they are not stored.
         let kept: Vec<&Parcel> = others.iter().copied().filter(|it| it.receipt().is_none()).collect();
         let outcome = if kept.is_empty() { Ok(()) } else { self.unstored.add(&kept) };
         let mut kept_in_part = match &outcome {
@@ -310,7 +311,8 @@ fn acknowledge<'a>(settled: impl IntoIterator<Item = (&'a Parcel, Settlement)>) 
 
 /// Closes the queue when the writer terminates, so that no source blocks on it forever.
 ///
-/// If the writer panicked, the messages in the queue and in the batch are lost: the account shows it, and their senders are told.
+/// If the writer panicked, the messages in the queue and in the batch are lost: the account shows it, and their senders are
+/// notified.
 struct CloseOnDrop(Intake);
 
 impl Drop for CloseOnDrop {

@@ -85,7 +85,7 @@ const PASS: u32 = 0;
 /// The outcome of a wait for a round that was ended by breaking or resetting the barrier.
 const BROKEN: u32 = 1;
 
-/// What an arriving thread does next.
+/// The next action of an arriving thread.
 enum Arrival {
     /// It waits for the other threads.
     Wait(Arc<Waiter>),
@@ -402,7 +402,7 @@ impl<'a> Barrier<'a> {
         }
     }
 
-    /// Locks the state and removes an action run whose thread is gone.
+    /// Locks the state and removes an action run whose thread never returns from it.
     fn lock(&self) -> Guard<'_, State> {
         let mut state = self.state.lock();
         if let Some(run) = &state.action_run

@@ -82,9 +82,9 @@
 //! # Deadlocks
 //!
 //! In debug builds the [watch] is on. When threads wait for each other's locks, when a thread waits for a mutex that it
-//! holds, or when every thread of the process is blocked, it writes to standard error which thread waits for what, which
-//! thread holds it, and on which lines, and ends the program with status 101. `RADDLE_WATCH=1` turns it on in any build,
-//! and `RADDLE_WATCH=0` turns it off.
+//! holds, or when every thread of the process is blocked, it writes to standard error for which object each thread waits,
+//! which thread holds it, and on which lines, and ends the program with status 101. `RADDLE_WATCH=1` turns it on in any
+//! build, and `RADDLE_WATCH=0` turns it off.
 //!
 //! # Signal handlers
 //!

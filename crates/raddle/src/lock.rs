@@ -12,7 +12,7 @@ use crate::rt::{self, Kind, Op};
 /// A lock that guards no data: acquired by one thread, released by that or by any other thread.
 ///
 /// To guard data, use [`Mutex`](crate::Mutex), with which the compiler ensures that the lock is held. This type serves to pass turns
-/// from thread to thread, and for what Python's `Lock` does.
+/// from thread to thread, and is the counterpart of Python's `Lock`.
 ///
 /// A guard releases the lock on a panic, and there is no poisoning. A thread that acquires a lock twice blocks until another
 /// thread releases it.

@@ -35,7 +35,7 @@ impl Passed {
     /// Takes the sockets that systemd passed to this process, if any. It must be called before threads are started.
     ///
     /// # Errors
-    /// The reason why a descriptor cannot be used.
+    /// Returns the reason why a descriptor cannot be used.
     pub(crate) fn from_environment() -> Result<Self, String> {
         let mut passed = ListenFd::from_env();
         let mut sockets = Vec::new();

@@ -184,7 +184,7 @@ fn did(step: &Step<'_>) -> String {
     text
 }
 
-/// The blocked threads, what they wait for, and which threads hold it.
+/// The blocked threads, the objects of their waits, and the threads that hold those.
 fn end(f: &mut fmt::Formatter<'_>, story: &Story<'_>) -> fmt::Result {
     if story.waits().is_empty() {
         return Ok(());

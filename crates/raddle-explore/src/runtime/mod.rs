@@ -9,7 +9,7 @@
 //!
 //! | file | concept |
 //! |---|---|
-//! | `execution` | one execution, and what is visible of it from outside |
+//! | `execution` | one execution, and the part of it that is visible from outside |
 //! | `run_token` | how a task waits for the token and passes it on |
 //! | `scheduler` | the effect of each call of raddle's primitives under exploration |
 //! | `state` | which tasks are enabled, and the effect of a step |

@@ -175,7 +175,7 @@ pub(crate) enum Failure {
     BlockedOutside { thread: usize, state: String },
     /// The program took different steps after the same choices.
     NotRepeatable {
-        /// The first step that differs, counted from 0, and what each execution did there.
+        /// The first step that differs, counted from 0, and that step of each execution.
         differs: Option<(usize, String, String)>,
     },
     /// Any other failure, described by its title and message.

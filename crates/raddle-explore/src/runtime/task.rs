@@ -9,7 +9,7 @@ use raddle::rt::Op;
 use super::objects::Access;
 use super::os_threads::PreparedThread;
 
-/// Whether a task is enabled, and what it waits for otherwise.
+/// Whether a task is enabled, or the wait that disables it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TaskStatus {
     /// Enabled, or running.
@@ -39,7 +39,7 @@ pub(crate) struct EnablingCondition {
     pub(crate) deadline: Option<Duration>,
 }
 
-/// What resumed a task at its last step.
+/// The reason why a task was resumed at its last step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResumedBy {
     /// It was chosen; there was no condition.

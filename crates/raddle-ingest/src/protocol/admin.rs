@@ -1,4 +1,4 @@
-//! The program's own HTTP interface: whether it lives, whether it works, and its metrics.
+//! The program's own HTTP interface: liveness, readiness and metrics.
 
 use super::http::{Budget, Exchange, ExchangeOptions, Head, Response, Responses, Served, Service};
 use super::interface::Io;

@@ -4,13 +4,13 @@ use memchr::memchr;
 
 use super::interface::Ending;
 
-/// Digits of a count. More begin a line.
+/// The maximum number of digits of a count. More digits are the beginning of a line.
 const LONGEST_COUNT: usize = 10;
 
-/// Spaces before, and digits of, what may have been meant as a count.
+/// The maximum number of spaces before, and of digits of, a doubtful count.
 const LONGEST_PADDING: usize = 20;
 
-/// What is known about the bytes that follow.
+/// The bytes that may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Follow {
     /// More bytes may come.
@@ -21,7 +21,7 @@ pub(super) enum Follow {
     End(Ending),
 }
 
-/// A question about bytes of which the last are not there yet.
+/// The answer to a question about bytes, the last of which may not have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer<T> {
     Yes(T),
@@ -88,7 +88,7 @@ pub(super) fn follows_frame(bytes: &[u8]) -> Answer<()> {
     }
 }
 
-/// Returns whether a line begins with what may have been meant as a count: digits and a space, behind a byte order mark or spaces.
+/// Returns whether a line begins like a count: digits and a space, behind a byte order mark or spaces.
 pub(super) fn resembles_count(line: &[u8]) -> bool {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let padding = line.iter().take(LONGEST_PADDING).take_while(|byte| **byte == b' ').count();
@@ -98,7 +98,7 @@ pub(super) fn resembles_count(line: &[u8]) -> bool {
 }
 
 /// Searches `rest` for a counted frame of at most `max` bytes that certainly begins before `limit`: a count, a space, `<`, digits, `>`, and behind
-/// the frame what may follow one.
+/// the frame bytes that may follow one.
 ///
 /// The search begins with the first `<` at `from` or behind it. No frame begins before `first`. The work is proportional to the bytes between
 /// `from` and `limit`.

@@ -27,16 +27,16 @@ pub(crate) trait Protocol: Send {
     /// largest frame that it accepts.
     fn receive(&mut self, input: &[u8], io: &mut Io<'_>) -> usize;
 
-    /// There is nothing more to read for the moment: consumes what could be told apart from something else only by the bytes behind it.
+    /// No more bytes are available for the moment: consumes a message whose end only the bytes behind it would confirm.
     ///
-    /// It is called with what `receive` has not consumed, each time that the operating system has no more bytes of the connection. Without it,
-    /// the last message of an idle connection could wait for the next one. The default consumes nothing.
+    /// It is called with the bytes that `receive` has not consumed, each time that the operating system has no more bytes of the connection.
+    /// Without it, the last message of an idle connection could wait for the next one. The default consumes nothing.
     fn pause(&mut self, rest: &[u8], io: &mut Io<'_>) -> usize {
         let _ = (rest, io);
         0
     }
 
-    /// Ends the stream. `rest` is what `receive` has not consumed.
+    /// Ends the stream. `rest` are the bytes that `receive` has not consumed.
     fn end(&mut self, rest: &[u8], ending: Ending, io: &mut Io<'_>);
 
     /// Replies to the parcel with `ticket`, which is settled. The default is for protocols without acknowledgements.
@@ -44,13 +44,13 @@ pub(crate) trait Protocol: Send {
         let _ = (ticket, settlement, io);
     }
 
-    /// The program is stopping: what has been read is served, and then the connection is to be closed.
+    /// The program is stopping: the bytes that have been read are served, and then the connection is to be closed.
     fn drain(&mut self, io: &mut Io<'_>) {
         let _ = io;
     }
 
-    /// Returns whether a parcel is refused, and its sender told, when the queue stays full; otherwise the connection is not read until there is
-    /// room, however long that takes.
+    /// Returns whether a parcel is refused, and its sender notified, when the queue stays full. Otherwise the connection is not read until
+    /// there is room, without a time limit.
     fn refuses_when_full(&self) -> bool {
         false
     }
@@ -66,7 +66,7 @@ pub(crate) trait Protocol: Send {
     }
 }
 
-/// What a protocol produces, and what it needs to know of its connection.
+/// The output of a protocol, and the properties of its connection.
 pub(crate) struct Io<'a> {
     /// The source in the books.
     pub(crate) source: SourceId,

@@ -9,7 +9,7 @@ use super::lines::LineOptions;
 use crate::message::{Header, Parcel, Reason};
 use crate::syslog::Parser;
 
-/// A body that is not what it should be.
+/// A body that is not valid.
 #[derive(Debug)]
 pub(crate) enum DocumentError {
     /// It has more messages than allowed.
@@ -49,7 +49,7 @@ pub(crate) fn push_line(parcel: &mut Parcel, line: &[u8], options: &LineOptions,
 /// Adds the messages of a JSON array, or one message.
 ///
 /// # Errors
-/// If the body is not JSON; some messages may have been added.
+/// Returns an error if the body is not JSON; some messages may have been added.
 pub(crate) fn push_document(
     parcel: &mut Parcel,
     body: &[u8],

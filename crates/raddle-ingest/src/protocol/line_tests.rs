@@ -16,10 +16,12 @@ use crate::books::SourceId;
 use crate::message::{Content, Parcel};
 use crate::settlement::{Acknowledge, Settlement};
 
-/// What a connection may keep beyond the limit of a message: a count, its space, a line ending, and a count that follows.
+/// The bytes that a connection may keep beyond the limit of a message: a count, its space, a line ending, and a count
+/// that follows.
 const SLACK: usize = 32;
 
-/// What a connection may keep while it searches for a frame: a line, a frame that may begin within it, and what is around them.
+/// The bytes that a connection may keep while it searches for a frame: a line, a frame that may begin within it, and the bytes
+/// around them.
 const fn bound(max_message: usize) -> usize {
     2 * (max_message + SLACK)
 }
@@ -33,7 +35,7 @@ impl Acknowledge for Nobody {
     fn flush(&self) {}
 }
 
-/// What a protocol made of a stream.
+/// The output of a protocol for a stream.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     /// The messages: texts as they are, rejected ones with their reason, length and bytes.
@@ -540,7 +542,8 @@ fn endings(stream: &[u8], front: usize) -> BTreeSet<usize> {
 proptest! {
     #![proptest_config(config())]
 
-    /// However a stream is cut into reads, its messages are the same, every byte is accounted for, and memory is bounded.
+    /// For every division of a stream into reads, its messages are the same, every byte is accounted for, and memory is
+    /// bounded.
     #[test]
     fn messages_do_not_depend_on_the_reads(
         stream in stream(),

@@ -53,7 +53,7 @@ impl LineOptions {
 /// Splits a stream into messages.
 ///
 /// A message is
-/// - a counted frame: digits, a space, and as many bytes as the digits say, the first of which is `<`. What follows it is another count, `<`, a
+/// - a counted frame: digits, a space, and as many bytes as the digits say, the first of which is `<`. It is followed by another count, `<`, a
 ///   line ending, NUL, or the end of the stream; otherwise it is a line, and counted as doubtful;
 /// - or a line, which ends with `\n` or `\r\n`, or with NUL if another frame or the end of the stream follows. Once a counted frame has come, or a
 ///   line that begins like one, a line also ends where a counted frame certainly begins, and is counted as doubtful: a frame that is not
@@ -69,7 +69,7 @@ pub(crate) struct Lines {
     counted: bool,
     /// A line ending that follows belongs to the previous message.
     ending_due: bool,
-    /// The bytes that follow show whether the previous message was a counted frame indeed.
+    /// The bytes that follow show whether the previous message was indeed a counted frame.
     unproven: bool,
     line_ends: LineEnds,
     /// At the end of the stream, a counted frame begins so many bytes before it.
@@ -88,11 +88,11 @@ enum LineEnds {
 /// The message at the front of the rest.
 #[derive(Debug)]
 enum Message {
-    /// Nothing is known about it.
+    /// A message of which nothing has been examined.
     New,
     /// A line.
     Line { search: Search, doubtful: bool },
-    /// A line that exceeds the limit. `kept` is its beginning, and `length` what has been consumed.
+    /// A line that exceeds the limit. `kept` is its beginning, and `length` the number of consumed bytes.
     LongLine { search: Search, doubtful: bool, kept: Vec<u8>, length: u64, ends_in_return: bool },
     /// A counted frame that exceeds the limit, of which `left` bytes are missing.
     LongFrame { kept: Vec<u8>, length: u64, left: u64 },

@@ -36,11 +36,11 @@ enum State {
     Header,
     /// The header has arrived, with the name of the peer if it had one.
     Open(Option<Arc<str>>),
-    /// The connection is refused, and what arrives is ignored.
+    /// The connection is refused, and arriving bytes are ignored.
     Refused,
 }
 
-/// What the first bytes of a connection are.
+/// The first bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Header {
     /// The header is incomplete.

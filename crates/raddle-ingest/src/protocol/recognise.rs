@@ -16,10 +16,10 @@ const LONGEST_REQUEST_LINE: usize = 8 << 10;
 const METHODS: &[&[u8]] =
     &[b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"DELETE ", b"PATCH ", b"CONNECT ", b"TRACE "];
 
-/// What a client of HTTP/2 sends without having asked for it.
+/// The first bytes of a client of HTTP/2 with prior knowledge.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n";
 
-/// The answer to it, which is the best that an HTTP/1 server can do.
+/// The response to it, in HTTP/1.
 const HTTP_2_REFUSED: &[u8] =
     b"HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
@@ -51,11 +51,11 @@ pub(crate) struct Recognise {
 enum State {
     Undecided,
     Chosen(Box<dyn Protocol>),
-    /// The connection is refused, and what arrives is ignored.
+    /// The connection is refused, and arriving bytes are ignored.
     Refused,
 }
 
-/// What the first bytes are the beginning of.
+/// The protocol that the first bytes belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Recognised {
     Undecided,

@@ -249,7 +249,7 @@ fn produced(protocol: impl Protocol, pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>,
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(inputs(300)) })]
 
-    /// However a stream is cut into reads, the protocol is the same, and so is what it makes of the stream; memory is bounded.
+    /// For every division of a stream into reads, the protocol and its output are the same, and memory is bounded.
     #[test]
     fn recognition_does_not_depend_on_the_reads(
         proxied in any::<bool>(),

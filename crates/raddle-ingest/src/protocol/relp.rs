@@ -3,9 +3,9 @@
 //! The frames of one read are one parcel with one ticket. Their answers are written in the order of the frames, when everything
 //! before them is settled.
 //!
-//! What the answers mean to librelp, the client of rsyslog: `200` ends the sender's responsibility for the message. So does an error:
-//! librelp reports it and forgets the message. Therefore `500` is answered only where the operator chose to shed messages. If the
-//! messages cannot be stored, they are not answered at all: the connection ends, and the sender sends them again over the next one.
+//! For librelp, the client of rsyslog, the answer `200` ends the sender's responsibility for the message. So does an error: librelp
+//! reports it and drops the message. Therefore `500` is answered only where the operator chose to shed messages. If the messages
+//! cannot be stored, they are not answered at all: the connection ends, and the sender sends them again over the next one.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -24,7 +24,7 @@ const MAX_HEADER: usize = 9 + 1 + 32 + 1 + 9 + 1;
 /// The longest data of a command other than `syslog`.
 const MAX_COMMAND_DATA: usize = 16 << 10;
 
-/// The answer to `open`: what this end offers.
+/// The answer to `open`: the offers of this server.
 const OFFERS: &str = concat!(
     "200 OK\nrelp_version=0\nrelp_software=raddle,",
     env!("CARGO_PKG_VERSION"),
@@ -99,7 +99,7 @@ struct Header<'a> {
     size: usize,
 }
 
-/// A frame cannot be understood, and neither can what follows it.
+/// A frame that cannot be interpreted, nor can the bytes behind it.
 type Malformed = &'static str;
 
 impl Relp {
@@ -197,7 +197,7 @@ impl Relp {
         }
     }
 
-    /// Writes the answers of which everything before them is settled.
+    /// Writes the answers whose predecessors are all settled.
     fn write(&mut self, io: &mut Io<'_>) {
         while let Some(group) = self.groups.front() {
             if group.ticket.is_some() && group.settlement.is_none() {
@@ -231,7 +231,7 @@ impl Relp {
     }
 }
 
-/// What one read contains.
+/// The frames of one read.
 struct Read<'a> {
     parcel: Parcel,
     parser: Parser<'a>,

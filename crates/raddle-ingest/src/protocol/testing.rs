@@ -1,4 +1,4 @@
-//! A connection of a test: bytes that arrive in any pieces, a protocol, and what it produces.
+//! A connection of a test: bytes that arrive in any pieces, a protocol, and its output.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -22,10 +22,10 @@ impl Acknowledge for Ignore {
     fn flush(&self) {}
 }
 
-/// A protocol and what it has produced.
+/// A protocol and its output.
 pub(crate) struct Wire<P> {
     pub(crate) protocol: P,
-    /// What the protocol has not consumed.
+    /// The bytes that the protocol has not consumed.
     pub(crate) rest: Vec<u8>,
     /// Parcels that are not settled.
     pub(crate) parcels: Vec<Parcel>,
@@ -127,13 +127,13 @@ impl<P: Protocol> Wire<P> {
         self.with(|protocol, io| protocol.end(&rest, ending, io));
     }
 
-    /// Returns what was written since the last call.
+    /// Returns the bytes that were written since the last call.
     pub(crate) fn written(&mut self) -> String {
         String::from_utf8(std::mem::take(&mut self.out)).expect("replies are text")
     }
 }
 
-/// Splits bytes after the positions, each taken modulo what is left.
+/// Splits bytes after the positions, each taken modulo the length of the rest.
 pub(crate) fn pieces<'a>(bytes: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
     let (mut rest, mut pieces) = (bytes, Vec::new());
     for length in lengths {

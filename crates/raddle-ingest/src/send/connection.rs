@@ -1,4 +1,4 @@
-//! A connection of a sender: sends its share of the messages, and sends again what was not acknowledged.
+//! A connection of a sender: sends its share of the messages, and sends unacknowledged ones again.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -78,7 +78,7 @@ enum Broken {
     Failed(String),
 }
 
-/// What is left of a connection.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Messages are sent and acknowledged.
@@ -186,7 +186,7 @@ impl Connection {
         Err(format!("{reason}, for {:?} without an acknowledgement", self.options.retry_for))
     }
 
-    /// Takes back what was not answered when a connection was lost.
+    /// Takes back the unanswered messages of a connection that was lost.
     fn requeue(&mut self) {
         let unanswered = self.unanswered.drain(..).map(|it| it.messages);
         let mut again: Vec<_> =
@@ -265,7 +265,7 @@ impl Connection {
             && self.unanswered.is_empty()
     }
 
-    /// Says what the receiver does not do.
+    /// Returns a description of the receiver's silence.
     fn silence(&self, phase: Phase, out: &Out) -> String {
         let what = if !out.is_empty() {
             "the receiver has not read anything"
@@ -347,7 +347,7 @@ impl Connection {
         for answer in answers {
             match answer {
                 Answer::Stored { id, duplicates, rejected } => {
-                    // Some receivers answer twice, or to what was never sent.
+                    // Some receivers answer twice, or to messages that were never sent.
                     let Some(it) = self.answered(id) else { continue };
                     self.report.latency.add(now - it.sent, it.messages.count);
                     self.report.duplicates += duplicates;
@@ -393,7 +393,7 @@ impl Connection {
         Ok(false)
     }
 
-    /// Removes what is answered. It is almost always the first.
+    /// Removes an answered request, which is almost always the first.
     fn answered(&mut self, id: u64) -> Option<Unanswered> {
         let index = self.unanswered.iter().position(|it| it.id == id)?;
         self.unanswered.remove(index)
@@ -434,7 +434,8 @@ impl Out {
     }
 }
 
-/// Appends what has arrived. Returns the number of bytes, 0 at the end of the stream, `None` if nothing has arrived.
+/// Appends the bytes that have arrived. Returns the number of bytes, 0 at the end of the stream, `None` if nothing
+/// has arrived.
 fn read(socket: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<Option<usize>> {
     let mut buffer = [0; 8 << 10];
     match socket.read(&mut buffer) {

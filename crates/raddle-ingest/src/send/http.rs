@@ -21,7 +21,7 @@ const LARGEST_REQUEST: usize = 2000;
 /// How long a refused request is not sent again, unless the response says.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// The longest time that a response may ask for.
+/// The longest pause that a response may request.
 const LONGEST_PAUSE: u64 = 30;
 
 pub(crate) struct Http {

@@ -1,4 +1,4 @@
-//! What is sent: the messages, their number and their form.
+//! The messages that are sent: their number and their form.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -44,34 +44,35 @@ impl fmt::Display for SendProtocol {
     }
 }
 
-/// What [`send`](crate::send::send) sends, and how.
+/// The options of [`send`](crate::send::send).
 ///
 /// The messages are distributed evenly over the connections; the first connections send one more if there is a remainder.
 #[derive(Clone, Debug)]
 pub struct SendOptions {
-    /// The protocol. TCP.
+    /// The protocol. The default is TCP.
     pub protocol: SendProtocol,
-    /// Number of messages over all connections. 200,000.
+    /// Number of messages over all connections. The default is 200,000.
     pub messages: u64,
-    /// Number of connections, each with a thread. 8.
+    /// Number of connections, each with a thread. The default is 8.
     pub connections: u64,
-    /// Messages per second over all connections; 0 for no limit. 0.
+    /// Messages per second over all connections; 0 for no limit. The default is 0.
     pub rate: u64,
-    /// Messages per burst over all connections, followed by a [`pause`](Self::pause); 0 for a single burst. 0.
+    /// Messages per burst over all connections, followed by a [`pause`](Self::pause); 0 for a single burst. The default is 0.
     pub burst: u64,
-    /// Pause between bursts. 100 ms.
+    /// Pause between bursts. The default is 100 ms.
     pub pause: Duration,
-    /// Minimum length of a message in bytes; shorter ones are padded with dots. 0.
+    /// Minimum length of a message in bytes; shorter ones are padded with dots. The default is 0.
     pub size: usize,
-    /// Whether messages begin with a syslog header (RFC 5424). Octet-counted ones always do. False.
+    /// Whether messages begin with a syslog header (RFC 5424). Octet-counted ones always do. The default is false.
     pub header: bool,
-    /// Maximum number of messages per connection that are not acknowledged. 1000.
+    /// Maximum number of messages per connection that are not acknowledged. The default is 1000.
     pub window: usize,
-    /// How long the receiver may neither read nor acknowledge anything. 30 s.
+    /// How long the receiver may neither read nor acknowledge anything. The default is 30 s.
     pub timeout: Duration,
-    /// How long messages are sent again, without one that is acknowledged, if the connection is lost or the receiver refuses them. 30 s.
+    /// How long messages are sent again, without one that is acknowledged, if the connection is lost or the receiver refuses them. The default is 30 s.
     pub retry_for: Duration,
-    /// The name under which messages are numbered (HTTP); each connection appends its number. A name of its own for each run if empty.
+    /// The name under which messages are numbered (HTTP); each connection appends its number. If it is empty, which is the default,
+    /// each run has a new name.
     pub sender: String,
     /// The token that requests present (HTTP).
     pub token: Option<String>,

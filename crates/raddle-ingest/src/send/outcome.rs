@@ -44,7 +44,7 @@ impl SendProgress {
     }
 }
 
-/// What became of the messages that were sent.
+/// The outcomes of the messages that were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SendReport {

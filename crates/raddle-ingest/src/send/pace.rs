@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::messages::{SendOptions, share};
 
-/// Says when a connection may send how many messages.
+/// Determines how many messages a connection may send, and when.
 #[derive(Debug)]
 pub(crate) struct Pace {
     begin: Instant,
@@ -21,7 +21,7 @@ pub(crate) struct Pace {
     resume: Option<Instant>,
 }
 
-/// What a connection may send now.
+/// The messages that a connection may send now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Allowance {
     /// So many messages, at least one.
@@ -43,7 +43,7 @@ impl Pace {
         Self { begin, interval, done: 0, burst, left: burst, pause: options.pause, resume: None }
     }
 
-    /// Returns what may be sent at the time `now`.
+    /// Returns the messages that may be sent at the time `now`.
     pub(crate) fn allowance(&mut self, now: Instant) -> Allowance {
         if self.left == 0 {
             let resume = *self.resume.get_or_insert(now + self.pause);

@@ -17,12 +17,12 @@ use super::wire::{Plain, Wire};
 
 /// Sends numbered messages to `receiver`, which is `HOST:PORT`, and blocks until all are sent.
 ///
-/// With a protocol that acknowledges, returns once every message is acknowledged; what was not acknowledged when a connection was lost, or was
-/// refused, is sent again. Without one, a message that was sent may still be lost: each TCP connection waits until the receiver
+/// With a protocol that acknowledges, returns once every message is acknowledged; messages that were refused, or not acknowledged when a
+/// connection was lost, are sent again. Without one, a message that was sent may still be lost: each TCP connection waits until the receiver
 /// closes its end after the last byte, which shows that it has read everything.
 ///
 /// # Errors
-/// The first [`SendError`] of a connection, once all connections are done.
+/// Returns the first [`SendError`] of a connection, once all connections are done.
 ///
 /// # Examples
 /// ```no_run

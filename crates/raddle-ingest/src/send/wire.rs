@@ -8,7 +8,7 @@ use super::messages::{SendOptions, SendProtocol};
 
 /// The sender's side of a protocol.
 pub(crate) trait Wire: Send {
-    /// Begins a connection: forgets the previous one, and writes what comes before the first message.
+    /// Begins a connection: forgets the previous one, and writes the bytes before the first message.
     fn begin(&mut self, out: &mut Vec<u8>) {
         let _ = out;
     }
@@ -21,19 +21,21 @@ pub(crate) trait Wire: Send {
     /// Returns the maximum number of messages that are sent, and acknowledged, as one.
     fn batch(&self) -> u64;
 
-    /// Writes messages, from the number `first` on, and returns the number of what is acknowledged as one.
+    /// Writes messages, from the number `first` on, and returns the number of the request that is acknowledged as
+    /// one.
     fn add(&mut self, first: u64, count: u64, out: &mut Vec<u8>) -> u64;
 
     /// Reads the beginning of `input`, and returns how many bytes it consumed.
     ///
     /// # Errors
-    /// If the receiver does not speak the protocol, or refuses the messages for good.
+    /// Returns an error if the receiver does not speak the protocol, or refuses the messages permanently.
     fn receive(&mut self, input: &[u8], answers: &mut Vec<Answer>) -> Result<usize, String> {
         let _ = answers;
         Ok(input.len())
     }
 
-    /// Writes what ends a connection after the last message. Returns whether the receiver's end is waited for.
+    /// Writes the bytes that end a connection after the last message. Returns whether the receiver's end is waited
+    /// for.
     fn end(&mut self, out: &mut Vec<u8>) -> bool {
         let _ = out;
         false
@@ -45,7 +47,7 @@ pub(crate) trait Wire: Send {
     }
 }
 
-/// What the receiver says.
+/// An answer of the receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Messages are stored.

@@ -52,7 +52,8 @@ pub struct SourceCounts {
     pub doubtful: u64,
     /// Datagrams read.
     pub datagrams: u64,
-    /// Datagrams that the operating system dropped, since its buffer was full. It tells with the next datagram.
+    /// Datagrams that the operating system dropped, since its buffer was full. It reports the number with the next
+    /// datagram.
     pub dropped: u64,
     /// Bytes that the operating system buffers for datagrams.
     pub receive_buffer: u64,

@@ -8,10 +8,10 @@ use crate::server::listener::ServerError;
 
 /// Raises the soft limit of open files of this process to `wanted`, or to the hard limit if that is lower.
 ///
-/// The limit is never lowered. Returns the limit that holds from now on. A server never does this by itself.
+/// The limit is never lowered. Returns the limit that holds from now on. A server never raises the limit by itself.
 ///
 /// # Errors
-/// If the operating system refuses.
+/// Returns the operating system's error if the limit cannot be raised.
 pub fn raise_descriptor_limit(wanted: u64) -> Result<u64, ServerError> {
     let fails = |error: nix::Error| {
         ServerError::new("cannot raise the limit of open files", io::Error::from_raw_os_error(error as i32))

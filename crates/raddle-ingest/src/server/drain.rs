@@ -6,8 +6,8 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// How long a connection must be silent to count as drained: the operating system of the peer needs a moment to send what it has
-/// buffered once there is room again.
+/// How long a connection must be silent to count as drained: the operating system of the peer needs a moment to send its
+/// buffered bytes once there is room again.
 const SILENCE: Duration = Duration::from_millis(20);
 
 /// The longest such time for a peer under backpressure: TCP probes for room less and less often.
@@ -21,13 +21,13 @@ pub(super) struct Drain {
     empty_since: Option<Instant>,
     /// The longest time for which the connection was not read, since the queue was full.
     held_back: Duration,
-    /// The grace period is over: what arrives is not read any more.
+    /// The grace period is over: arriving bytes are not read any more.
     over: bool,
 }
 
 impl Drain {
     pub(super) fn begin(socket: impl AsFd) -> Self {
-        // If it cannot be known, the grace period alone decides.
+        // If the number is unknown, the grace period alone decides.
         let owed = rustix::io::ioctl_fionread(socket).unwrap_or(0);
         Self { owed, empty_since: None, held_back: Duration::ZERO, over: false }
     }
@@ -54,7 +54,7 @@ impl Drain {
         self.over = true;
     }
 
-    /// Returns whether what arrives is still read.
+    /// Returns whether arriving bytes are still read.
     pub(super) fn may_read(&self) -> bool {
         !self.over
     }

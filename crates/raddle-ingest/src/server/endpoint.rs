@@ -1,4 +1,4 @@
-//! What the connections of a listener share, and what all parts of a server share.
+//! The state that the connections of a listener share, and the state that all parts of a server share.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,7 @@ use crate::server::counters::{Counters, SourceCounters};
 use crate::server::limits::{Places, Seldom};
 use crate::server::listener::{Listener, ListenerKind, ListenerOptions};
 
-/// A listener, as its connections know it. Connections keep the options with which they began.
+/// The listener of a connection. Connections keep the options with which they began.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) name: Arc<str>,
@@ -27,10 +27,10 @@ pub(super) struct Endpoint {
     pub(super) source: SourceId,
     pub(super) options: ListenerOptions,
     pub(super) counters: Arc<SourceCounters>,
-    /// The address that was asked for, and that which it has.
+    /// The requested address, and the actual one.
     pub(super) requested: Option<SocketAddr>,
     pub(super) actual: SocketAddr,
-    /// The settings of the protocols that are told apart, which all connections share.
+    /// The settings for recognising the protocol, which all connections share.
     pub(super) recognition: OnceLock<Arc<RecognitionOptions>>,
 }
 
@@ -69,7 +69,7 @@ impl Endpoint {
         if self.options.proxy { Box::new(Proxied::new(protocol)) } else { protocol }
     }
 
-    /// Returns the settings of the protocols that are told apart.
+    /// Returns the settings for recognising the protocol.
     fn recognition(&self, shared: &Shared) -> Arc<RecognitionOptions> {
         let create = || {
             let relp = RelpOptions { lines: self.lines() };
@@ -93,12 +93,12 @@ impl Endpoint {
     }
 }
 
-/// What all parts of a server share.
+/// The state that all parts of a server share.
 pub(super) struct Shared {
     pub(super) intake: Intake,
     pub(super) counters: Counters,
     pub(super) places: Places,
-    /// When connections were closed for what they did, for the log.
+    /// Limits how often closed connections are logged.
     pub(super) expulsions: Mutex<Seldom>,
     /// Limits how often doubtful lines are logged.
     pub(super) doubts: Mutex<Seldom>,

@@ -1,4 +1,4 @@
-//! What other threads tell an event loop: settlements, room in the queue, commands.
+//! The messages of other threads to an event loop: settlements, room in the queue, commands.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ pub(super) struct Settled {
 /// The inbox of an event loop.
 pub(super) struct Inbox {
     waker: Waker,
-    /// The loop has been woken, and has not looked into the inbox since.
+    /// The loop has been woken, and has not read the inbox since.
     woken: AtomicBool,
     /// There is mail, whether or not the loop has been woken for it.
     full: AtomicBool,
@@ -40,7 +40,7 @@ pub(super) struct Mail {
     pub(super) room: bool,
 }
 
-/// How far the end of an event loop has come.
+/// The progress of an event loop towards its end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     /// It does not pass connections to other loops any more.
@@ -104,7 +104,7 @@ impl Inbox {
         self.changed.notify_all(&progress);
     }
 
-    /// Blocks until the loop has come that far or terminates.
+    /// Blocks until the loop has made that progress or terminates.
     pub(super) fn wait_for(&self, reached: impl Fn(&Progress) -> bool) -> Progress {
         let mut progress = self.progress.lock();
         while !reached(&progress) && progress.terminated.is_none() {
@@ -161,7 +161,7 @@ mod tests {
         let mut events = Events::with_capacity(1);
         for ticket in 0..3 {
             inbox.settle(1, ticket, Settlement::default());
-            // The loop happens to look before it is woken.
+            // The loop reads the inbox before it is woken.
             assert_eq!(inbox.take().map(|mail| mail.settled.len()), Some(1));
             inbox.flush();
             poll.poll(&mut events, Some(Duration::from_mins(1))).unwrap();

@@ -96,7 +96,7 @@ impl Places {
             counted.admin += 1;
             return Ok(());
         }
-        // The limit of the peer comes first: it is the reason that the peer can do something about.
+        // The limit of the peer is checked first, since the peer can act on that reason.
         if let Class::Peer(peer) = class {
             let count = counted.peers.get(&peer).copied().unwrap_or(0);
             if count >= counted.per_peer {
@@ -132,7 +132,7 @@ impl Places {
     }
 }
 
-/// Lets a line into the log at most every ten seconds, with the number of those left out.
+/// Limits lines of the log to one every ten seconds, with the number of those left out.
 #[derive(Debug, Default)]
 pub(super) struct Seldom {
     last: Option<Instant>,
@@ -140,7 +140,7 @@ pub(super) struct Seldom {
 }
 
 impl Seldom {
-    /// Returns what to say about the lines that were left out since the last one, if it is time for another.
+    /// Returns a text about the lines that were left out since the last one, if another line is due.
     pub(super) fn due(&mut self, now: Instant) -> Option<String> {
         if self.last.is_some_and(|last| now - last < QUIET) {
             self.left_out += 1;

@@ -1,4 +1,4 @@
-//! Listeners: the sockets on which messages arrive, and what can go wrong when they are opened.
+//! Listeners: the sockets on which messages arrive, and the errors of opening them.
 
 use std::error::Error;
 use std::fmt;
@@ -22,10 +22,10 @@ const PROBES: u32 = 3;
 /// How long bytes written to a peer may stay unacknowledged by its operating system.
 const USER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What a [`Listener`] accepts.
+/// The protocols that a [`Listener`] accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListenerKind {
-    /// Connections with lines, octet-counted frames, RELP or HTTP, told apart by their first bytes.
+    /// Connections with lines, octet-counted frames, RELP or HTTP, recognised by their first bytes.
     Tcp,
     /// Datagrams, each of which is a message.
     Udp,
@@ -52,17 +52,17 @@ impl fmt::Display for ListenerKind {
 /// The options of a [`Listener`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerOptions {
-    /// Maximum length of a message in bytes. 64 KiB.
+    /// Maximum length of a message in bytes. The default is 64 KiB.
     pub max_message: usize,
-    /// Maximum length of the body of a request in bytes, after decompression. 16 MiB.
+    /// Maximum length of the body of a request in bytes, after decompression. The default is 16 MiB.
     pub max_body: usize,
-    /// The time zone of times without one. UTC.
+    /// The time zone of times without one. The default is UTC.
     pub zone: TimeZone,
     /// Whether each connection begins with a header of the PROXY protocol, which names the peer.
     pub proxy: bool,
-    /// The token that requests must present. Requests need none if absent.
+    /// The token that requests must present. If absent, requests need none.
     pub token: Option<String>,
-    /// Bytes that the operating system is asked to buffer for a datagram socket. 8 MiB.
+    /// The requested size of the operating system's buffer of a datagram socket, in bytes. The default is 8 MiB.
     pub receive_buffer: usize,
 }
 
@@ -218,7 +218,7 @@ fn configure(socket: &Socket, datagrams: bool, options: &ListenerOptions) -> io:
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it has no internet address"))
 }
 
-/// Asks for a receive buffer. The operating system may grant less, which [`receive_buffer`] shows.
+/// Requests a receive buffer. The operating system may grant less, which [`receive_buffer`] shows.
 fn set_receive_buffer(socket: &Socket, bytes: usize) {
     #[cfg(target_os = "linux")]
     if nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::RcvBufForce, &bytes).is_ok() {

@@ -41,25 +41,25 @@ pub use options::ServerOptions;
 /// Bytes of request bodies that are in memory at once, for all connections.
 const MAX_BODIES: usize = 64 << 20;
 
-/// What a [`drain`](Server::drain) could not read.
+/// The connections that a [`drain`](Server::drain) did not read to their end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "the report says whether peers were cut off"]
 pub struct DrainReport {
     /// Connections that were closed at the end of the grace period while their peers were still sending.
     pub cut_off: usize,
-    /// Messages about what failed; empty on success.
+    /// Descriptions of the failures; empty on success.
     pub problems: Vec<String>,
 }
 
-/// What became of the replies, when the server [finished](Server::finish).
+/// The outcome of the replies when the server [finished](Server::finish).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "the report says whether replies are missing"]
 pub struct FinishReport {
     /// Connections that were closed before all replies had been written.
     pub unwritten: usize,
-    /// Messages about what failed; empty on success.
+    /// Descriptions of the failures; empty on success.
     pub problems: Vec<String>,
 }
 
@@ -68,8 +68,9 @@ pub struct FinishReport {
 /// One thread, or as many as the options say, serves all connections. While the queue is full, connections are not read, and TCP slows the
 /// peers down; or messages are refused, as [`WhenFull`](crate::WhenFull) says.
 ///
-/// The end has an order: [`drain`](Self::drain) reads what has arrived, then [`Pipeline::finish`](crate::Pipeline::finish) stores it, then
-/// [`finish`](Self::finish) sends the replies. A server that is dropped closes all connections at once.
+/// To stop, call [`drain`](Self::drain), which reads the bytes that have arrived, then [`Pipeline::finish`](crate::Pipeline::finish),
+/// which stores the messages, then [`finish`](Self::finish), which sends the replies. A server that is dropped closes all connections at
+/// once.
 pub struct Server {
     shared: Arc<Shared>,
     endpoints: Mutex<Vec<Arc<Endpoint>>>,
@@ -81,7 +82,8 @@ impl Server {
     /// Opens the listeners and starts to serve them.
     ///
     /// # Errors
-    /// If a listener cannot be opened, or the operating system refuses a thread or the means to wait for sockets.
+    /// Returns an error if a listener cannot be opened, or if the operating system cannot start a thread or create a poll
+    /// instance.
     pub fn start(
         listeners: Vec<Listener>,
         intake: Intake,
@@ -152,7 +154,7 @@ impl Server {
     /// listener that is not in the list is closed; its connections remain.
     ///
     /// # Errors
-    /// If a listener cannot be opened. Then nothing is changed.
+    /// Returns an error if a listener cannot be opened. Then nothing is changed.
     pub fn reload(&self, listeners: Vec<Listener>, options: &ServerOptions) -> Result<(), ServerError> {
         let mut endpoints = self.endpoints.lock();
         let mut kept = Vec::new();
@@ -175,7 +177,7 @@ impl Server {
         let mut parts: Vec<Vec<_>> = self.loops.iter().map(|_| Vec::new()).collect();
         let last = parts.len() - 1;
         for (endpoint, socket) in changes {
-            // The others hear of the endpoint, too, since they may have its connections.
+            // The other loops get the endpoint, too, since they may have its connections.
             let owner = if endpoint.kind == ListenerKind::Udp { last } else { 0 };
             for (index, part) in parts.iter_mut().enumerate().filter(|(index, _)| *index != owner) {
                 let _ = index;
@@ -189,17 +191,17 @@ impl Server {
         Ok(())
     }
 
-    /// Stops listening, and reads and enqueues what has arrived: connections that the operating system has completed, and what is in its
-    /// buffers. Blocks until that is done.
+    /// Stops listening, and reads and enqueues everything that has arrived: connections that the operating system has completed, and the
+    /// content of its buffers. Blocks until that is done.
     ///
-    /// A peer that keeps sending is read for at most `grace`, and then counted as cut off. If the queue takes nothing any more after that
+    /// A peer that keeps sending is read for at most `grace`, and then counted as cut off. If the queue accepts no parcel after that
     /// time, the messages that have been read are enqueued beyond its capacity. Connections stay open while replies are due.
     pub fn drain(&self, grace: Duration) -> DrainReport {
         self.drain_within(grace, Duration::MAX)
     }
 
-    /// Like [`drain`](Self::drain), but for at most `deadline`: a slow sink may need any time for what is in the sockets. A connection of
-    /// which something was not read counts as cut off.
+    /// Like [`drain`](Self::drain), but for at most `deadline`: a slow sink may need any time for the bytes in the sockets. A connection
+    /// that was not read completely counts as cut off.
     pub fn drain_within(&self, grace: Duration, deadline: Duration) -> DrainReport {
         self.shared.intake.status().set_draining();
         let mut report = DrainReport::default();

@@ -5,22 +5,22 @@ use std::time::Duration;
 /// The options of a [`Server`](crate::Server). All but the number of threads may change while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// Threads that serve the connections. 1.
+    /// The number of threads that serve the connections. The default is 1.
     pub threads: usize,
-    /// Maximum number of open connections. 10,000, or as many as the limit of open files permits.
+    /// Maximum number of open connections. The default is 10,000, or as many as the limit of open files permits.
     pub max_connections: usize,
-    /// Maximum number of open connections of one peer. A quarter of those that may be open.
+    /// Maximum number of open connections of one peer. The default is a quarter of the maximum.
     ///
     /// The peers of a listener that expects the PROXY protocol are not limited, since they all have the address of the proxy.
     pub max_per_peer: Option<usize>,
-    /// Maximum number of bytes kept in memory for one connection. 32 MiB.
+    /// Maximum number of bytes kept in memory for one connection. The default is 32 MiB.
     pub max_buffered: usize,
-    /// Maximum number of bytes kept in memory for all connections. 256 MiB.
+    /// Maximum number of bytes kept in memory for all connections. The default is 256 MiB.
     pub max_buffered_total: usize,
-    /// How long a peer may leave its replies unread, and how long a peer that has closed its side gets the replies that are due. One
-    /// minute.
+    /// How long a peer may leave its replies unread, and how long replies are sent to a peer that has closed its side. The default
+    /// is one minute.
     pub reply_timeout: Duration,
-    /// Descriptors that connections leave for the database and other files. 24.
+    /// The number of file descriptors that are reserved for the database and other files. The default is 24.
     pub reserved_descriptors: usize,
 }
 

@@ -1,8 +1,8 @@
 //! Datagrams: each is a message.
 //!
-//! The operating system drops datagrams when its buffer is full, and tells how many with the next datagram. While the queue is full and the
-//! server blocks, the socket is not read, so that it is the operating system that drops, and counts. The number is also read from `/proc`, every
-//! second and at the stop, since the next datagram may be long in coming.
+//! The operating system drops datagrams when its buffer is full, and reports their number with the next datagram. While the queue is full and
+//! the server blocks, the socket is not read, so that it is the operating system that drops, and counts. The number is also read from `/proc`,
+//! every second and at the stop, since the next datagram may arrive much later.
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,8 +28,8 @@ const LARGEST: usize = 64 << 10;
 /// The number of batches that are read before others have their turn.
 const TURN_BATCHES: usize = 8;
 
-/// The most that is read for a place in the line of those that wait for room: in bytes as much as of a connection, so that datagrams have the
-/// same share of the queue.
+/// The most batches that are read for one place in the list of those that wait for room: as many bytes as of a connection, so that datagrams
+/// have the same share of the queue.
 const WAITING_BATCHES: usize = 64;
 const WAITING_BYTES: usize = READ_BYTES;
 
@@ -41,14 +41,14 @@ pub(super) struct Datagrams {
     pending: VecDeque<Parcel>,
     /// The socket has been found empty.
     empty: bool,
-    /// Nothing more is to be received than what has arrived.
+    /// Only datagrams that have already arrived are to be received.
     ending: bool,
-    /// The number of dropped datagrams that the operating system told last. It wraps around.
+    /// The number of dropped datagrams that the operating system reported last. It wraps around.
     dropped: u32,
     drops_logged: Seldom,
     /// The peer of the last datagram, and its name.
     last: Option<(SocketAddr, Arc<str>)>,
-    /// Memory that is never written to is not occupied.
+    /// Pages that are never written occupy no memory.
     buffer: Vec<u8>,
 }
 
@@ -82,7 +82,7 @@ impl Datagrams {
         self.ending && self.empty && self.pending.is_empty()
     }
 
-    /// The server stops, or the listener is removed: what has arrived is read.
+    /// The server stops, or the listener is removed: datagrams that have arrived are read.
     pub(super) fn begin_drain(&mut self) {
         (self.readable, self.empty, self.ending) = (true, false, true);
     }
@@ -113,7 +113,7 @@ impl Datagrams {
         }
     }
 
-    /// Enqueues what has been read, until something must wait for room.
+    /// Enqueues the parcels that have been read, until one must wait for room.
     pub(super) fn admit(&mut self, work: &Work<'_>) {
         let intake = &work.shared.intake;
         while let Some(parcel) = self.pending.pop_front() {
@@ -139,7 +139,7 @@ impl Datagrams {
         }
     }
 
-    /// Enqueues what has been read beyond the capacity of the queue: the server stops.
+    /// Enqueues the parcels that have been read beyond the capacity of the queue, because the server stops.
     pub(super) fn force(&mut self, intake: &Intake) {
         for parcel in std::mem::take(&mut self.pending) {
             if let Err(refused) = intake.put_beyond(parcel) {
@@ -174,7 +174,8 @@ impl Datagrams {
 
     /// Records the number of datagrams that the operating system has dropped so far.
     ///
-    /// A datagram tells the number at the time when it arrived, which is less than what was read from `/proc` meanwhile.
+    /// A datagram contains the number at the time of its arrival, which may be less than a number that was read from
+    /// `/proc` meanwhile.
     fn count_dropped(&mut self, dropped: u32) {
         let more = dropped.wrapping_sub(self.dropped);
         if more == 0 || more > u32::MAX / 2 {

@@ -10,29 +10,31 @@ use crate::message::{Parcel, Row};
 ///
 /// A sink has one user, the writer, which passes it every batch until it is stored.
 pub trait Sink: Send + 'static {
-    /// Stores the whole batch, or nothing of it unless [`stored_in_part`](Self::stored_in_part) says otherwise.
+    /// Stores the whole batch, or nothing of it unless [`stored_in_part`](Self::stored_in_part) reports otherwise.
     ///
     /// After a success, the batch is durable even across a power failure. Messages that a source rejected are stored as such,
     /// with the reason. A message that the database refuses (a constraint, a trigger) is stored as rejected with the
     /// database's reason, and its neighbours are stored. For numbered messages, the last number is updated in the same transaction.
     ///
     /// # Errors
-    /// An outage: the batch was not stored, and the reason does not lie in a message. The writer passes the same batch again.
+    /// Returns an error in an outage: the batch was not stored, and the reason is not one of the messages. The writer passes the
+    /// same batch again.
     fn store(&mut self, batch: &Batch) -> Result<Stored, StoreError>;
 
     /// Returns which parcels of a batch are stored although [`store`](Self::store) failed, and the exceptions among their messages.
     ///
-    /// A sink that stores a batch in several transactions may have stored a part. The writer asks before it gives a batch up, and
-    /// keeps only the other parcels elsewhere. The list has an entry for each parcel; an empty one means none, as by default.
+    /// A sink that stores a batch in several transactions may have stored a part. The writer calls this before it abandons a batch,
+    /// and keeps only the other parcels elsewhere. The list has an entry for each parcel; an empty one means none, as by default.
     fn stored_in_part(&mut self, batch: &Batch) -> (Vec<bool>, Stored) {
         let _ = batch;
         (Vec::new(), Stored::default())
     }
 
-    /// Does what is due between batches: retention, checkpoints. It is called after each batch, and about every second.
+    /// Performs the maintenance that is due between batches: retention, checkpoints. It is called after each batch, and
+    /// about every second.
     ///
     /// # Errors
-    /// The reason why it failed, which is logged.
+    /// Returns the error of the maintenance, which is logged.
     fn maintain(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -45,7 +47,7 @@ pub trait Sink: Send + 'static {
     /// Closes the sink.
     ///
     /// # Errors
-    /// The reason why the sink could not be closed properly. Stored messages remain stored.
+    /// Returns the reason why the sink could not be closed properly. Stored messages remain stored.
     fn close(self: Box<Self>) -> Result<(), StoreError>;
 }
 
@@ -115,14 +117,14 @@ impl Batch {
     }
 }
 
-/// The outcome of a stored batch: every message is stored as it is, but for these.
+/// The outcome of a stored batch: every message is stored as it is, except for these.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
     /// The exceptions: the index of a message in the batch, and its outcome, by ascending index.
     pub exceptions: Vec<(usize, RowOutcome)>,
 }
 
-/// What became of a message that was not stored as it is.
+/// The outcome of a message that was not stored as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowOutcome {
     /// A message with the same sender and number is stored already.

@@ -11,7 +11,7 @@ use super::sequence::plan;
 use crate::books::SourceId;
 use crate::message::Content;
 
-/// Keeps messages in memory. Clones share them, so that a test can look at what is stored.
+/// Keeps messages in memory. Clones share them, so that a test can read the stored messages.
 ///
 /// It behaves as a database does: a batch is stored as a whole or not at all, numbered messages are stored once, it can refuse
 /// messages, and fail.

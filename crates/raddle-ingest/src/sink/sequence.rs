@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use super::interface::{Batch, RowOutcome};
 use crate::message::{Parcel, Row, Sequence};
 
-/// What is to be stored of a batch.
+/// The messages of a batch that are to be stored.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     /// The messages to be stored, in order.
@@ -33,8 +33,8 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Decides what is to be stored. `last_of` looks up the number of the last message that is stored of a sender, 0 if there is none;
-/// it is called once for each sender.
+/// Decides which messages are to be stored. `last_of` looks up the number of the last message that is stored of a sender, 0 if
+/// there is none; it is called once for each sender.
 pub(crate) fn plan<E>(batch: &Batch, mut last_of: impl FnMut(&str) -> Result<u64, E>) -> Result<Plan<'_>, E> {
     let mut plan = Plan { new: Vec::with_capacity(batch.len()), exceptions: Vec::new(), last: Vec::new() };
     let mut last: HashMap<&str, (u64, bool)> = HashMap::new();
@@ -75,7 +75,8 @@ pub(crate) fn plan<E>(batch: &Batch, mut last_of: impl FnMut(&str) -> Result<u64
 
 /// Returns how many of `count` numbered messages are stored already, all from the front; `None` if the numbers are out of sequence.
 pub(crate) fn known(last: u64, sequence: &Sequence, count: usize) -> Option<usize> {
-    // Numbers count from 1. What a database can count to is far beyond what can be stored.
+    // Numbers count from 1. The range of the database's column is far larger than the number of messages that can be
+    // stored.
     if sequence.first == 0 || sequence.first > last + 1 {
         return None;
     }

@@ -1,4 +1,5 @@
-//! The files that are written: for what the sink failed to store, and for what the database refused.
+//! The files that are written: for messages that the sink failed to store, and for messages that the database
+//! refused.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,7 +14,7 @@ use crate::books::Books;
 use crate::message::{Parcel, Row};
 use crate::writer::Unstored;
 
-/// Keeps what the sink failed to store until the end, in a file beside the database.
+/// Keeps the messages that the sink failed to store until the end, in a file beside the database.
 ///
 /// The file is created with the first message: `FILE.unstored`, or `FILE.unstored.2` and so on, never one that exists. If it cannot be written,
 /// on a full disk for example, a file in the temporary directory is used. If there is room for some messages only, these are kept.
@@ -37,7 +38,7 @@ struct Target {
 }
 
 impl UnstoredFile {
-    /// Creates nothing yet. `database` is the path of the database, `books` are those of the pipeline.
+    /// Creates the value without a file. `database` is the path of the database, `books` are those of the pipeline.
     pub fn beside(database: impl AsRef<Path>, books: &Books) -> Self {
         Self {
             books: books.clone(),
@@ -201,7 +202,7 @@ impl Aside {
         line.append_to(&mut self.lines)
     }
 
-    /// Writes what was added, durably.
+    /// Writes the added messages durably.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let lines = std::mem::take(&mut self.lines);
         if lines.is_empty() {
@@ -224,7 +225,7 @@ impl Aside {
         Ok(())
     }
 
-    /// Keeps what was written: the transaction has been committed.
+    /// Keeps the written messages: the transaction has been committed.
     pub(crate) fn keep(&mut self) {
         if self.open.take().is_some() && !std::mem::replace(&mut self.is_logged, true) {
             log::warn!(
@@ -234,7 +235,7 @@ impl Aside {
         }
     }
 
-    /// Removes what was written: the transaction has failed.
+    /// Removes the written messages: the transaction has failed.
     pub(crate) fn undo(&mut self) {
         if let Some((file, before)) = self.open.take()
             && let Err(error) = file.set_len(before)

@@ -300,7 +300,7 @@ pub(super) fn is_own(path: &Path, database: &Path) -> bool {
     read().unwrap_or(false)
 }
 
-/// Opens a regular file, not what a symbolic link names.
+/// Opens a regular file, and does not follow a symbolic link.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     // Without O_NONBLOCK, opening a pipe would block.
     let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
@@ -312,7 +312,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    /// Appends lines to something with so much room, of which a flush fails beyond `flushed`.
+    /// Appends lines to a file with `room` bytes, of which a flush fails beyond `flushed`.
     fn append_to(room: usize, flushed: usize, lines: &[&'static str]) -> (String, Vec<usize>, bool) {
         let mut left: Vec<(usize, &[u8])> = lines.iter().map(|it| it.as_bytes()).enumerate().collect();
         let mut content = Vec::new();

@@ -29,7 +29,7 @@ const LONGEST: u64 = 256 << 20;
 /// Sources that are named after the file; the rest are named `import`, since each has an account.
 const SOURCES: usize = 100;
 
-/// What became of the messages of a file.
+/// The outcomes of the messages of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
@@ -72,7 +72,7 @@ impl fmt::Display for Imported {
 /// The books are those that the sink was opened with. Imported messages are not counted in them.
 ///
 /// # Errors
-/// If the file cannot be read or is in use, is not a file of unstored messages, or the sink fails. The file remains unchanged, and can be imported
+/// Returns an error if the file cannot be read or is in use, is not a file of unstored messages, or the sink fails. The file remains unchanged, and can be imported
 /// again.
 pub fn import(
     path: impl AsRef<Path>,

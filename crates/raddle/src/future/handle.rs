@@ -34,7 +34,7 @@ use crate::thread::drop_guarded;
 /// fails with [`FutureError::Deadlock`].
 ///
 /// # Memory ordering
-/// What the task did happens before the return of every method that finds the future done.
+/// Everything that the task did happens before the return of every method that finds the future done.
 ///
 /// # Examples
 /// ```

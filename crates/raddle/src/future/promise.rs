@@ -17,7 +17,8 @@ use crate::thread::drop_guarded;
 /// it cannot be set twice. If the promise is dropped unset, the future fails with [`FutureError::Abandoned`].
 ///
 /// # Memory ordering
-/// What happened before the result was set happens before the return of every method that finds the future done.
+/// Everything that the thread did before it set the result happens before the return of every method that finds the future
+/// done.
 ///
 /// # Examples
 /// ```

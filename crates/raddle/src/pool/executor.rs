@@ -145,8 +145,8 @@ impl ThreadPoolExecutor {
     /// Blocked submissions are accepted in FIFO order.
     ///
     /// # Memory ordering
-    /// What happened before the submission happens before the task. What the task did happens before the return of every
-    /// method that finds the future done.
+    /// The submission happens before the task. Everything that the task did happens before the return of every method that
+    /// finds the future done.
     ///
     /// # Errors
     /// If the pool does not accept the task, the future fails at once, with an error that names the reason: the pool is shut
@@ -1093,7 +1093,7 @@ impl Drop for ThreadPoolExecutor {
         // relaxed load sees it.
         if self.shared.cloned.load(Relaxed) {
             rt::point(Op::new(&*self.shared, POOL, Kind::Write).with_verb("drops a handle of"));
-            // As in `Arc`: what was done by the other handles happens before the shutdown.
+            // As in `Arc`: the uses of the other handles happen before the shutdown.
             if self.shared.handles.fetch_sub(1, AcqRel) != 1 {
                 return;
             }

@@ -38,7 +38,7 @@ impl ThreadPoolExecutor {
     /// In a worker of the pool, the calling thread itself runs tasks that no other worker has started, so scopes can be
     /// nested to any depth in a pool of any size.
     ///
-    /// If a task calls [`std::process::exit`], this never returns, since what the task borrows must remain valid until the
+    /// If a task calls [`std::process::exit`], this never returns, since the borrows of the task must remain valid until the
     /// process terminates.
     ///
     /// # Panics
@@ -126,7 +126,7 @@ pub struct TaskScope<'scope, 'env: 'scope> {
     /// Whether the thread of the scope is a worker of the pool, which runs tasks instead of waiting for them.
     is_worker: bool,
     tasks: Guarded<ScopeTasks>,
-    /// Both lifetimes are invariant; otherwise what a task borrows might not outlive the scope.
+    /// Both lifetimes are invariant; otherwise the borrows of a task might not outlive the scope.
     lives: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
 }
 
@@ -484,7 +484,7 @@ impl ScopeCounter {
 
     /// Blocks until every token has been dropped or a task is submitted. Returns whether every token has been dropped.
     ///
-    /// Never returns once a task has called `exit`: its frames may lend what they borrow to other threads.
+    /// Never returns once a task has called `exit`: its frames may lend their borrows to other threads.
     fn wait(&self, pool_id: u64, op: Op) -> bool {
         let mut counts = self.lock();
         if counts.lost {
@@ -570,7 +570,7 @@ impl Drop for TaskToken {
     }
 }
 
-/// Marks a task as lost, whose thread called `exit`.
+/// Marks the task of a thread that called `exit` as lost.
 struct LostTask {
     counter: Arc<ScopeCounter>,
     done: Arc<AtomicBool>,

@@ -6,7 +6,8 @@
 
 use std::mem::{ManuallyDrop, MaybeUninit};
 
-/// Storage for a closure. Three words hold what many closures capture, such as a reference and two numbers.
+/// Storage for a closure. Three words are enough for the captures of many closures, such as a reference and two
+/// numbers.
 type Storage = MaybeUninit<[usize; 3]>;
 
 /// A closure of any type without a result. It is run or dropped, once.

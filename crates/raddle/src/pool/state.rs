@@ -1,9 +1,9 @@
 //! The state of a pool: its task queue, its workers, and which of them to wake or to spawn.
 //!
 //! # State
-//! [`PoolState`] is guarded by the pool's lock, which a worker acquires once for each task. [`PoolInner`] is what handles
-//! and workers share: the state, the injector, and a few hints that are read without the lock. User code never runs under
-//! the lock, and threads are woken after its release: what is decided under it is collected in [`Deferred`].
+//! [`PoolState`] is guarded by the pool's lock, which a worker acquires once for each task. [`PoolInner`] is shared by
+//! handles and workers: the state, the injector, and a few hints that are read without the lock. User code never runs under
+//! the lock, and threads are woken after its release: these actions are collected in [`Deferred`].
 //!
 //! # No lost wake-ups
 //! An idle worker enqueues a [`Waiter`] in `idle`, under the lock, and parks. A thread that enqueues a task calls
@@ -194,7 +194,7 @@ impl PoolInner {
         spin.until(|| self.injector.may_have_tasks() || self.hints.waiting.load(Relaxed) > 0)
     }
 
-    /// Publishes what other threads read without the lock, and opens the injector if it may be used.
+    /// Publishes the hints that other threads read without the lock, and opens the injector if it may be used.
     ///
     /// Must be called before each release of the lock.
     #[inline]
@@ -415,7 +415,7 @@ impl PoolState {
             .extend(self.idle.drain(left..).map(|worker| DeferredAction::Notify(worker, SETTLED)));
     }
 
-    /// Decides what the calling worker, which has no task, does next.
+    /// Decides the next action of the calling worker, which has no task.
     pub(super) fn next_action(&mut self, may_spin: bool, deferred: &mut Deferred) -> NextAction {
         self.accept_blocked(1, deferred);
         if self.workers > self.max {

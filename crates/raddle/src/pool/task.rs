@@ -1,8 +1,8 @@
 //! A task: a closure and the state of its future, in one allocation.
 //!
 //! A pool sees a task as a [`Task`] with erased types. It is either run or discarded, once: the thread that
-//! [starts](FutureCore::start) the future owns the closure. What is in the task queue is a [`QueuedTask`], which may also be a
-//! closure without a future.
+//! [starts](FutureCore::start) the future owns the closure. The task queue contains [`QueuedTask`]s, which may also be
+//! closures without a future.
 
 use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -6,7 +6,7 @@ use std::fmt;
 /// The error of [`put`](super::BaseQueue::put), [`put_many`](super::BaseQueue::put_many) and
 /// [`get`](super::BaseQueue::get): the queue is shut down.
 ///
-/// The error of a put contains what was not put.
+/// The error of a put contains the item or items that were not put.
 ///
 /// # Examples
 /// ```
@@ -22,7 +22,7 @@ use std::fmt;
 pub struct ShutDownError<T = ()>(pub T);
 
 impl<T> ShutDownError<T> {
-    /// Returns what was not put.
+    /// Returns the item or items that were not put.
     ///
     /// # Examples
     /// ```
@@ -52,7 +52,8 @@ impl<T> fmt::Display for ShutDownError<T> {
 
 impl<T> Error for ShutDownError<T> {}
 
-/// The error of a put that does not block, or blocks for a limited time. It contains what was not put.
+/// The error of a put that does not block, or blocks for a limited time. It contains the item or items that were not
+/// put.
 ///
 /// # Examples
 /// ```
@@ -75,7 +76,7 @@ pub enum PutError<T> {
 }
 
 impl<T> PutError<T> {
-    /// Returns what was not put.
+    /// Returns the item or items that were not put.
     ///
     /// # Examples
     /// ```

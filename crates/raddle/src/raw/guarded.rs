@@ -212,7 +212,7 @@ pub(crate) struct Guard<'a, T: ?Sized, L: Exclusive = SpinLock> {
 unsafe impl<T: ?Sized + Sync, L: Exclusive + Sync> Sync for Guard<'_, T, L> {}
 
 impl<'a, T: ?Sized, L: Exclusive> Guard<'a, T, L> {
-    /// Returns what this is a guard of.
+    /// Returns the [`Guarded`] of this guard.
     pub(crate) fn guarded(&self) -> &'a Guarded<T, L> {
         self.guarded
     }

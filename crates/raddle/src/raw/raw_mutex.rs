@@ -225,8 +225,8 @@ impl RawMutex {
         self.release_with(|| ())
     }
 
-    /// An exchange is cheaper than a compare-and-swap, but it overwrites what a waiter has set since the load. That is
-    /// restored afterwards.
+    /// An exchange is cheaper than a compare-and-swap, but it overwrites the fields that a waiter has set since the
+    /// load. They are restored afterwards.
     #[inline]
     fn release_with(&self, observe: impl Fn()) -> bool {
         observe();

@@ -15,9 +15,9 @@
 //! removes itself under the lock; if it is no longer in the queue, it has been or is about to be notified.
 //!
 //! # Memory ordering
-//! [`Waiter::notify`] stores the outcome with `Release`, and the waiter reads it with `Acquire`: what happened before the
-//! notification is visible to the waiter when it returns. Only a notification that finds `PARKED` has to wake the waiter. The
-//! waiter sets `PARKED` by a compare-and-swap, so it never overwrites an outcome.
+//! [`Waiter::notify`] stores the outcome with `Release`, and the waiter reads it with `Acquire`: the memory accesses before
+//! the notification are visible to the waiter when it returns. Only a notification that finds `PARKED` has to wake the waiter.
+//! The waiter sets `PARKED` by a compare-and-swap, so it never overwrites an outcome.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl<R> Waiter<R> {
         self.wait_spinning(SpinBudget::new(), op, deadline)
     }
 
-    /// Like [`wait`](Waiter::wait), with what is left of a spin budget.
+    /// Like [`wait`](Waiter::wait), with the rest of a spin budget.
     pub(crate) fn wait_spinning(&self, spin: SpinBudget, op: Op, deadline: Option<Instant>) -> Option<u32> {
         rt::point_until(op, deadline, &self.word, || self.outcome().is_some());
         self.park(spin, deadline)

@@ -1,4 +1,4 @@
-//! Operations: what a thread is about to do, as the scheduler, the watch and the trace see it.
+//! Operations: the steps of a thread, as they are reported to the scheduler, the watch and the trace.
 
 use std::fmt;
 use std::sync::atomic::Ordering;

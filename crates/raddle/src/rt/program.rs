@@ -125,8 +125,8 @@ impl Program {
         all.filter(|thread| !thread.finished()).cloned().collect()
     }
 
-    /// Resets the program in a forked child, with `me` as its only thread. What the other threads own is leaked, like
-    /// their stacks.
+    /// Resets the program in a forked child, with `me` as its only thread. The values of the other threads are
+    /// leaked, like their stacks.
     pub(crate) fn inherit(&self, me: Option<Arc<ThreadRecord>>) {
         let all = me.iter().map(|me| (me.ident, me.clone())).collect();
         let before = std::mem::replace(&mut *locked(&self.threads), Threads { all, main: me });
@@ -159,7 +159,7 @@ impl Program {
 
     /// Releases one keep-alive token. Returns whether the thread that waits for the last one must be woken.
     pub(crate) fn release_token(&self) -> bool {
-        // Release: what the thread did happens before the program ends.
+        // Release: everything that the thread did happens before the program ends.
         let before = self.tokens.fetch_sub(1, Ordering::AcqRel);
         debug_assert!(before & COUNT > 0, "more keep-alive tokens released than issued");
         before & COUNT == 1 && before & AWAITED != 0

@@ -15,7 +15,7 @@ use super::place::Place;
 use super::program::Program;
 use crate::sys::os::Wait;
 
-/// A replacement for the operating system: it decides which thread runs, and what the time is.
+/// A replacement for the operating system: it decides which thread runs, and it owns the clock.
 ///
 /// It is called for each thread that [entered](super::enter) it or was started by [`spawn`](Scheduler::spawn). Other
 /// threads of the process are not affected.

@@ -364,7 +364,7 @@ pub(crate) fn panicked(payload: &(dyn Any + Send)) {
     }
 }
 
-/// Reports a panic whose payload is not received; `text` is a sentence that says where it occurred.
+/// Reports a panic whose payload is not received; `text` is a sentence that states where it occurred.
 pub(crate) fn unhandled(text: &str, payload: &(dyn Any + Send)) {
     if let Some(scheduler) = scheduler::current() {
         scheduler.unhandled(text, payload);

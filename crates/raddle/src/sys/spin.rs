@@ -261,7 +261,7 @@ static YIELD_DEBT: YieldDebt = YieldDebt::new();
 struct YieldDebt {
     /// The end of the period without yields; 0 if there is none.
     until: AtomicU64,
-    /// The duration of long yields, minus what was repaid.
+    /// The duration of long yields, minus the repaid time.
     debt: AtomicU64,
 }
 

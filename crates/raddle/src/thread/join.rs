@@ -182,7 +182,7 @@ impl ThreadHandle {
         rt::point_until(Op::new(record, "Thread", Kind::Join), deadline, &record.state, || record.finished());
         loop {
             rt::atom(&record.state);
-            // Acquire, in `finished`: what the thread did happens before the return of its joiner.
+            // Acquire, in `finished`: everything that the thread did happens before the return of its joiner.
             if record.finished() {
                 return true;
             }

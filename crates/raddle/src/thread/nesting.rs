@@ -18,7 +18,7 @@ type Code = Box<dyn FnOnce()>;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    /// What runs when the code at the maximum depth has returned.
+    /// The code that runs when the code at the maximum depth has returned.
     static DEFERRED: RefCell<VecDeque<Code>> = const { RefCell::new(VecDeque::new()) };
 }
 

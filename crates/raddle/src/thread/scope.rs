@@ -332,7 +332,7 @@ struct ScopeData {
     panicked: Arc<AtomicBool>,
 }
 
-/// A thread has called `exit`. It will run no more, but what it borrows must live as long as the program.
+/// A thread has called `exit`. It will run no more, but its borrows must live as long as the program.
 const EXITED: u32 = 1 << 31;
 /// The scope is parked on the word, or is about to park.
 const AWAITED: u32 = 1 << 30;
@@ -406,7 +406,7 @@ impl ScopeMember {
         if self.uncount() {
             rt::commutative_change(Object::of(&*self.data, "thread scope"));
             rt::signal(&self.data.running); // only the scope waits for it
-            // Release: what the thread did happens before `scope` returns.
+            // Release: everything that the thread did happens before `scope` returns.
             let before = self.data.running.fetch_sub(1, Ordering::Release);
             if before & COUNT == 1 && before & AWAITED != 0 {
                 rt::wake(&self.data.running, u32::MAX);

@@ -270,7 +270,7 @@ fn serve(service: &ServiceRef) {
 }
 
 impl TimerService {
-    /// Makes due timers ready and decides what to do for them.
+    /// Makes due timers ready and decides the actions for them.
     fn plan(&self) -> Plan {
         let now = rt::now();
         let mut guard = self.state.lock();

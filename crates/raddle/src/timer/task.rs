@@ -223,7 +223,7 @@ impl<F: ?Sized> TimerTask<F> {
     pub(super) fn finish(&self) {
         self.clear_runner();
         rt::atom(&self.state);
-        // Release: what the function did happens before its waiters return.
+        // Release: everything that the function did happens before its waiters return.
         let before = self.state.swap(FINISHED, AcqRel);
         if before == AWAITED {
             rt::wake(&self.state, u32::MAX);

@@ -221,7 +221,7 @@ fn chain_report(
 /// Threads that wait without a deadline, each for the next.
 ///
 /// The chain is followed while the table of waits is locked. A waiting thread cannot leave its wait meanwhile, so it
-/// neither acquires nor releases anything. What it holds stays held, unless another thread releases a `Lock`.
+/// neither acquires nor releases anything. Its locks stay held, unless another thread releases a `Lock`.
 struct Chain {
     threads: Vec<Key>,
     shape: Shape,

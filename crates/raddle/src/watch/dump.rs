@@ -1,4 +1,4 @@
-//! Dumps: all threads, what they wait for and what they hold, on demand.
+//! Dumps: all threads, with their waits and their held locks, on demand.
 
 use std::collections::BTreeSet;
 use std::fmt;

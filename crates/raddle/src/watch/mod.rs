@@ -1,8 +1,7 @@
 //! The watch: detection of deadlocks in a running program, dumps of all threads, and warnings about lock orders.
 //!
-//! The watch is on in debug builds. [`Watch::start`] turns it on in any build, and the environment variable
-//! `RADDLE_WATCH` overrides the program. While it is on, it records which thread waits for what, which thread holds
-//! what, and on which lines.
+//! The watch is on in debug builds. [`Watch::start`] turns it on in any build, and the environment variable `RADDLE_WATCH` overrides the program.
+//! While it is on, it records for which object each thread waits, which locks each thread holds, and on which lines.
 //!
 //! # Deadlocks
 //!
@@ -121,7 +120,7 @@ impl Watch {
         Self { action: None, suspect_after: None, lock_order: None }
     }
 
-    /// Sets what is done about a deadlock. The default is [`Action::End`].
+    /// Sets the action that follows the report of a deadlock. The default is [`Action::End`].
     ///
     /// # Examples
     /// ```

@@ -1,4 +1,4 @@
-//! Reports: what the watch has found, the states of the threads concerned, and the hook that receives them.
+//! Reports: the finding, the states of the threads concerned, and the hook that receives them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -140,13 +140,13 @@ pub struct ThreadState {
     pub native_id: Option<u64>,
     /// Whether it is a daemon.
     pub daemon: bool,
-    /// What it waits for, or `None` if it does not wait for an object of raddle's.
+    /// Its wait, or `None` if it does not wait for an object of raddle's.
     pub waits: Option<WaitState>,
     /// The locks that it holds.
     pub holds: Vec<HoldState>,
 }
 
-/// What a thread waits for.
+/// The wait of a thread.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WaitState {
@@ -185,7 +185,7 @@ pub struct HoldState {
 }
 
 impl ThreadState {
-    /// Writes what the thread waits for, and which thread holds that.
+    /// Writes the object of the thread's wait, and the thread that holds it.
     fn write_wait(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(waits) = &self.waits else { return writeln!(f, "  thread \"{}\" runs", self.name) };
         writeln!(f, "  thread \"{}\" waits for {waits}", self.name)?;

@@ -1,4 +1,4 @@
-//! The table of waits: which thread waits for what, and which unlimited waits are proven to be blocked.
+//! The table of waits: the object of each thread's wait, and which unlimited waits are proven to be blocked.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,7 +145,7 @@ impl Table {
         Self { waiting: BTreeMap::new(), words: BTreeMap::new(), process: 0, signals_suspected: false }
     }
 
-    /// Clears the table in a forked child, where the waiting threads of the parent do not exist. What they own is leaked.
+    /// Clears the table in a forked child, where the waiting threads of the parent do not exist. Their values are leaked.
     fn inherit(&mut self) {
         std::mem::forget(std::mem::take(&mut self.waiting));
         self.words.clear();

@@ -45,7 +45,7 @@ impl Budget {
     }
 }
 
-/// What becomes of the bytes of a body.
+/// The use of the bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     Plain,
@@ -107,7 +107,7 @@ impl Write for Bounded {
         }
         let length = self.bytes.len() + bytes.len();
         if length > self.bytes.capacity() {
-            // Grow by doubling, and reserve what is allocated.
+            // Grows by doubling, and reserves the allocated bytes.
             let capacity = (2 * self.bytes.capacity()).clamp(4096, self.most.max(4096)).max(length);
             if !self.budget.reserve(capacity - self.reserved) {
                 self.failure = Some(Exceeded::Budget);
@@ -131,7 +131,7 @@ impl Drop for Bounded {
     }
 }
 
-/// A body that cannot be read. What follows it is not understood.
+/// A body that cannot be read. The bytes behind it cannot be interpreted.
 #[derive(Debug)]
 pub(crate) struct BodyError(pub(crate) Response);
 
@@ -257,7 +257,7 @@ impl Body {
 
     /// Returns the number of bytes in memory.
     pub(crate) fn memory(&self) -> usize {
-        /// What a decoder keeps for itself.
+        /// The memory of a decoder.
         const DECODER: usize = 80 << 10;
         match &self.content {
             Content::Plain(bounded) => bounded.bytes.capacity(),

@@ -13,13 +13,13 @@ use crate::settlement::Settlement;
 
 /// Answers requests.
 pub(crate) trait Service: Send {
-    /// What is kept of the head until the body is complete.
+    /// The part of the head that is kept until the body is complete.
     type Request: fmt::Debug + Send;
 
     /// Decides by its head whether a request is served.
     ///
     /// # Errors
-    /// The response to the request otherwise; its body is not wanted.
+    /// Returns the response to a request that is not served. Its body is discarded.
     fn accept(&mut self, head: &Head<'_>) -> Result<Self::Request, Response>;
 
     /// Serves a request. If it enqueues a parcel, that gets the ticket.
@@ -268,7 +268,7 @@ impl<S: Service> Exchange<S> {
         self.replies.push_back(reply);
     }
 
-    /// Writes the responses of which everything before them is answered.
+    /// Writes the responses whose predecessors have all been written.
     fn write(&mut self, io: &mut Io<'_>) {
         while let Some(reply) = self.replies.front() {
             match &reply.content {
@@ -351,7 +351,7 @@ impl<S: Service> Protocol for Exchange<S> {
     }
 }
 
-/// Returns what becomes of the body by its content coding.
+/// Returns the use of the body by its content coding.
 fn usage(head: &Head<'_>) -> Result<Use, Response> {
     match head.get("content-encoding")? {
         None => Ok(Use::Plain),

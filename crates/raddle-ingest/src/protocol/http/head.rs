@@ -1,4 +1,4 @@
-//! Request heads: the request line, the headers, and what they say about the body.
+//! Request heads: the request line, the headers, and the framing of the body.
 
 use memchr::memmem;
 
@@ -20,7 +20,7 @@ pub(crate) struct Head<'a> {
     headers: Vec<(&'a str, &'a [u8])>,
 }
 
-/// What a head says about the body.
+/// The framing of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     None,
@@ -104,7 +104,7 @@ impl<'a> Head<'a> {
 
     /// Returns how the body is delimited.
     ///
-    /// A head that two programs could read differently is refused, since what follows it could be smuggled.
+    /// A head that two programs could read differently is refused, since it could be used for request smuggling.
     pub(crate) fn framing(&self) -> Result<Framing, Response> {
         let mut codings = self.all("transfer-encoding");
         let lengths: Vec<&[u8]> = self.all("content-length").map(<[u8]>::trim_ascii).collect();

@@ -8,7 +8,7 @@ use crate::protocol::json;
 use crate::protocol::lines::LineOptions;
 use crate::syslog::Parser;
 
-/// What a body contains, by its type.
+/// The content of a body, by its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// A JSON value per line.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-/// A response, without what depends on the connection.
+/// A response, without the headers that depend on the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -17,11 +17,12 @@ pub(crate) struct Response {
     /// Further headers.
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
-    /// What follows the request cannot be understood, or is not wanted: the connection ends with this response.
+    /// The connection ends with this response, since the bytes behind the request cannot be interpreted or are not
+    /// accepted.
     pub(crate) close: bool,
 }
 
-/// The statuses that this program answers with, and their names.
+/// The statuses of this program's responses, and their names.
 const STATUSES: [(u16, &str); 14] = [
     (200, "OK"),
     (400, "Bad Request"),

@@ -36,13 +36,13 @@ const MAX_REASON: usize = 200;
 pub(crate) struct HttpOptions {
     /// How texts are read.
     pub(crate) lines: LineOptions,
-    /// Maximum length of a body in bytes, before and after decompression. 4 MiB.
+    /// Maximum length of a body in bytes, before and after decompression. The default is 4 MiB.
     pub(crate) max_body: usize,
-    /// Maximum number of messages of a request. 10,000.
+    /// Maximum number of messages of a request. The default is 10,000.
     pub(crate) max_messages: usize,
     /// The token that a client must present, if any.
     pub(crate) token: Option<Arc<str>>,
-    /// The bound on the memory of the bodies of all connections. 64 MiB.
+    /// The bound on the memory of the bodies of all connections. The default is 64 MiB.
     pub(crate) budget: Budget,
     /// Where responses are counted.
     pub(crate) responses: Responses,
@@ -82,7 +82,7 @@ pub(crate) struct Messages {
     options: HttpOptions,
 }
 
-/// What is kept of the head of a request.
+/// The part of the head of a request that is kept.
 #[derive(Debug)]
 pub(crate) enum Request {
     Post(Format, Option<Sequence>),

@@ -24,7 +24,7 @@ const LONGEST_RUN: usize = 1000;
 /// How long a statement waits for a lock. Then the reason is logged, and it is repeated.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: postgres::Config,
@@ -51,7 +51,7 @@ pub(super) enum Task {
     Store(u64, Arc<Part>),
 }
 
-/// What became of a task.
+/// The outcome of a task.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) lane: usize,
@@ -96,7 +96,7 @@ struct Worker {
     open: Option<Open>,
     /// The server's process of the connection before this one. It may still run, and hold locks.
     before: Option<Process>,
-    /// A batch whose COMMIT was sent and not answered, with what the answer would have been.
+    /// A batch whose COMMIT was sent and not answered, with the result that the answer would have confirmed.
     unknown: Option<(u64, Exceptions)>,
 }
 
@@ -124,7 +124,7 @@ impl Worker {
         )?;
         let process = (row.get(0), row.get(1));
         if let Some((id, start)) = self.before.replace(process) {
-            // Otherwise its transaction could hold the lock of this connection's row for as long as the server believes in it.
+            // Otherwise its transaction could hold the lock of this connection's row until the server detects the loss.
             client.query_typed(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2",
                 &[(&id, Type::INT4), (&start, Type::TIMESTAMPTZ)],
@@ -164,7 +164,7 @@ impl Worker {
         result
     }
 
-    /// Finds out whether the batch was committed by an attempt that got no answer. Returns what the answer would have been.
+    /// Finds out whether the batch was committed by an attempt that got no answer. Returns the result of that attempt.
     fn take_committed(&mut self, batch: u64) -> Result<Option<Exceptions>, Trouble> {
         self.unknown.take_if(|(unknown, _)| *unknown != batch);
         let Some(_) = &self.unknown else { return Ok(None) };

@@ -102,7 +102,7 @@ impl PostgresSink {
     /// `books` has the names of the sources.
     ///
     /// # Errors
-    /// If an option is invalid, or a table exists already and has another shape.
+    /// Returns an error if an option is invalid, or a table exists already and has another shape.
     pub fn connect(options: &PostgresOptions, books: Books) -> Result<Self, ConnectError> {
         let invalid = |error: postgres::Error| ConnectError(trouble::chain(&error));
         let mut config: postgres::Config = options.url.parse().map_err(invalid)?;
@@ -143,7 +143,7 @@ impl PostgresSink {
         Ok(sink)
     }
 
-    /// Ends the threads of the connections, once they have done what they were given.
+    /// Ends the threads of the connections, once they have completed their tasks.
     fn stop(&self) {
         for lane in &self.lanes {
             lane.tasks.shutdown();

@@ -9,11 +9,11 @@ use crate::message::{Content, Header, Parcel, Row, Sequence};
 pub(super) const MESSAGE_COLUMNS: &str = "received, source, peer, sent, facility, severity, host, app, process, message_id, body_from, body_length, text";
 pub(super) const REJECTED_COLUMNS: &str = "received, source, peer, reason, length, bytes";
 
-/// What a COPY begins and ends with.
+/// The beginning and the end of a COPY.
 pub(super) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 pub(super) const TRAILER: &[u8] = &(-1i16).to_be_bytes();
 
-/// Microseconds from 1970, where ours begin, to 2000, where PostgreSQL's begin.
+/// Microseconds from 1970, the epoch of this crate, to 2000, the epoch of PostgreSQL.
 const EPOCH: i64 = 946_684_800_000_000;
 
 /// Messages that one transaction stores, encoded once and sent as often as necessary.

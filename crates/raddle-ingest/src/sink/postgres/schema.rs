@@ -9,7 +9,7 @@ use super::options::PostgresOptions;
 use super::part::{MESSAGE_COLUMNS, REJECTED_COLUMNS};
 use super::trouble::Trouble;
 
-/// Taken while tables are created, so that two writers do not create the same one.
+/// The key of the lock that is held while tables are created, so that two writers do not create the same one.
 const CREATION_LOCK: i64 = 0x7261_646c;
 
 /// The type of each column that is not a text.
@@ -103,7 +103,7 @@ impl Sql {
         )
     }
 
-    /// Creates what is missing, if `create` is set, and checks the tables. Nothing is created if a table has another shape.
+    /// Creates missing tables, if `create` is set, and checks all tables. Nothing is created if a table has another shape.
     pub(super) fn prepare(&self, client: &mut Client, create: bool) -> Result<(), Trouble> {
         let mut transaction = client.transaction()?;
         if create {
@@ -112,7 +112,7 @@ impl Sql {
         for (table, columns, _) in &self.tables {
             check(&mut transaction, table, columns)?;
         }
-        // What writers that are gone have left. A month is longer than any outage.
+        // Rows of writers that do not exist any more. A month is longer than any outage.
         let old = format!("DELETE FROM {} WHERE at < now() - interval '1 month'", self.commits);
         transaction.batch_execute(&old)?;
         Ok(transaction.commit()?)

@@ -1,4 +1,4 @@
-//! What the server's errors mean: an outage, or a row that it refuses.
+//! The interpretation of the server's errors: an outage, or a row that it refuses.
 
 use std::error::Error;
 use std::fmt;

@@ -3,9 +3,9 @@
 //! SQLite appends each transaction to the log. A checkpoint copies the log into the database; then the next transaction begins the log
 //! anew, if no reader uses it. A reader in a transaction sees the log as it was, so it holds up both. The policy:
 //!
-//! - From 16 MiB on, a passive checkpoint copies what it can. It waits for nobody.
-//! - From 64 MiB on, the log is begun anew after a short wait for readers. This succeeds between short transactions of readers, however many
-//!   there are. Otherwise a reader stays in one transaction, and is named in the program's log.
+//! - From 16 MiB on, a passive checkpoint copies as much as possible. It does not wait for readers.
+//! - From 64 MiB on, the log is begun anew after a short wait for readers. This succeeds between short transactions of readers, for any
+//!   number of readers. Otherwise a reader stays in one transaction, and is named in the program's log.
 //! - From the limit on, nothing is stored until that reader is done: a disk that is full would stop other programs as well.
 
 use std::fmt::Write as _;
@@ -38,7 +38,7 @@ pub(crate) struct Checkpoints {
     firm: u64,
     /// The size of the log when it was last looked at.
     size: u64,
-    /// What of it had been copied by then.
+    /// The size of the part that had been copied by then.
     copied: u64,
     page: u64,
     /// When a checkpoint last waited for readers.
@@ -46,7 +46,7 @@ pub(crate) struct Checkpoints {
     named: Option<Instant>,
 }
 
-/// What a checkpoint does.
+/// The kind of a checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// Nothing: it reports the size.

@@ -1,4 +1,4 @@
-//! The database file: how it is opened, whom it belongs to, and whether it is still there.
+//! The database file: opening it, its owner, and whether it still exists.
 
 use std::fs::{File, Metadata, Permissions, metadata};
 use std::io;
@@ -139,7 +139,7 @@ fn prepare(db: &mut Connection, opening: Opening) -> Result<(), Why> {
     // Commits survive a power failure. The second pragma only has an effect on macOS.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "fullfsync", true)?;
-    // What a savepoint needs to undo a trigger is not written to a temporary file for each message.
+    // The journal of a savepoint that undoes a trigger is not written to a temporary file for each message.
     db.pragma_update(None, "temp_store", "MEMORY")?;
     // The sink decides when to copy the log into the database.
     db.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
@@ -160,7 +160,7 @@ pub(crate) struct Files {
     least: u64,
 }
 
-/// What another program has done to a file.
+/// The change of a file by another program.
 #[derive(Debug)]
 pub(crate) enum Change<'a> {
     /// It was deleted, moved or replaced.

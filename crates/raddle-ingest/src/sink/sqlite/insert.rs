@@ -4,7 +4,7 @@
 //! rejected, and its neighbours are stored. The refusal may undo more than the one statement, so there are three steps:
 //!
 //! 1. Messages are inserted in groups, each under a savepoint. If a message of a group is refused, the group is undone, those before the message are
-//!    inserted again, and the message under a savepoint of its own. This also undoes what a trigger wrote before it refused.
+//!    inserted again, and the message under a savepoint of its own. This also undoes the changes of a trigger that refused the message.
 //! 2. If the refusal rolled back the transaction (`RAISE(ROLLBACK)`), the message is noted, and the transaction begins anew without it. If this
 //!    happens often, each message is tried by itself first, since a new beginning for each would take a time quadratic in the size of the batch.
 //! 3. If the commit is refused (a deferred foreign key), the messages at fault are found by bisection: parts of the batch are
@@ -192,7 +192,8 @@ fn attempt(
     Ok(Stored { exceptions })
 }
 
-/// Returns what was not stored as it is, by ascending index. Writes what the table `rejected` refused to the file beside the database.
+/// Returns the messages that were not stored as they are, by ascending index. Writes those that the table `rejected` refused to the
+/// file beside the database.
 fn exceptions(
     plan: &Plan<'_>,
     names: &mut Names,
@@ -258,7 +259,7 @@ struct Statements<'a> {
     undo: CachedStatement<'a>,
 }
 
-/// What became of a statement that inserts a message.
+/// The outcome of a statement that inserts a message.
 enum Inserted {
     Yes,
     Refused(String),
@@ -329,7 +330,7 @@ impl<'a> Statements<'a> {
         Ok(places.len())
     }
 
-    /// Inserts a message, as rejected if the database refuses it. What a refused statement wrote is undone.
+    /// Inserts a message, as rejected if the database refuses it. The changes of a refused statement are undone.
     fn one(
         &mut self,
         names: &mut Names,
@@ -461,7 +462,7 @@ impl<'a> Statements<'a> {
         self.judge(outcome, REJECTED)
     }
 
-    /// Decides whether the database refused the message, or does not work.
+    /// Determines whether the database refused the message or failed.
     fn judge(&self, outcome: rusqlite::Result<usize>, sql: &str) -> rusqlite::Result<Inserted> {
         let error = match outcome {
             Ok(0) => return Ok(Inserted::Refused("a trigger ignored the message".to_owned())),

@@ -40,13 +40,14 @@ pub struct SqliteOptions {
     /// The permission bits of the database, its log, and the log's index. If absent, new files have 0640 less the umask, and existing files
     /// keep theirs.
     pub mode: Option<u32>,
-    /// How long [`SqliteSink::open`] waits while another program has locked the database, or the disk is full. Unlimited.
+    /// How long [`SqliteSink::open`] waits while another program has locked the database, or the disk is full. The
+    /// default is no limit.
     pub wait: Option<Duration>,
-    /// Whether every page is checked when the database is opened. No.
+    /// Whether every page is checked when the database is opened. The default is false.
     pub check: bool,
-    /// The size of the write-ahead log, in bytes, from which nothing is stored until the reader that holds it up is done. 4 GiB.
+    /// The size of the write-ahead log, in bytes, from which nothing is stored until the reader that holds it up is done. The default is 4 GiB.
     pub log_limit: u64,
-    /// What is deleted. Nothing.
+    /// The messages that are deleted. By default, none are.
     pub retention: Retention,
 }
 
@@ -86,7 +87,8 @@ impl SqliteSink {
     /// Blocks while another program has locked the database, and logs it. `books` are those of the pipeline.
     ///
     /// # Errors
-    /// If the file cannot be created or written, is damaged, or is not a database of messages; or if it is in use for longer than the options say.
+    /// Returns an error if the file cannot be created or written, is damaged, or is not a database of messages; or if it is in use for longer than
+    /// [`SqliteOptions::wait`].
     pub fn open(path: impl AsRef<Path>, books: &Books, options: &SqliteOptions) -> Result<Self, OpenError> {
         let begin = time::now();
         let mut reminded = None;
@@ -107,7 +109,7 @@ impl SqliteSink {
     /// per second, with the reason for waiting.
     ///
     /// # Errors
-    /// As for [`open`](Self::open).
+    /// As [`open`](Self::open).
     pub fn open_while(
         path: impl AsRef<Path>,
         books: &Books,
@@ -127,7 +129,7 @@ impl SqliteSink {
     /// The file is locked exclusively until it is closed: no other program can read it.
     ///
     /// # Errors
-    /// If the file cannot be created or written, is in use, or is not a database of messages, and if it contains messages that are not from
+    /// Returns an error if the file cannot be created or written, is in use, or is not a database of messages, and if it contains messages that are not from
     /// a demo.
     pub fn open_demo(
         path: impl AsRef<Path>,
@@ -282,7 +284,7 @@ mod tests {
         let text = "x".repeat(300);
         let mut stored = 0;
         for _ in 0..3 {
-            // The limit is never below what the file has already.
+            // The limit is never below the present size of the file.
             pages(&sink, 1);
             let batch = batch(&books, &[&*text; 100]);
             for _ in 0..3 {
@@ -392,7 +394,7 @@ mod tests {
             let is_both = name == "both";
             assert_eq!(lines.lines().count(), 1 + if is_both { 4 } else { 2 }, "{name}: {lines}");
             assert!(lines.contains("\"text\":\"bad\"") && lines.contains("\"bytes\":\"ff\""), "{lines}");
-            // What the source rejected is no exception, wherever it is.
+            // Messages that the source rejected are not exceptions, at any index.
             let indices: Vec<usize> = stored.exceptions.iter().map(|(index, _)| *index).collect();
             assert_eq!(indices, if is_both { vec![0, 1, 3] } else { vec![1] }, "{name}");
             for (_, outcome) in &stored.exceptions {

@@ -23,7 +23,8 @@ const SPARE: i64 = 4;
 /// The pause after everything that is due has been done.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Which messages are deleted, those rejected included. What is stored first is deleted first.
+/// Selects the messages that are deleted, including rejected ones. Messages are deleted in the order in which they
+/// were stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Messages received longer ago than this are deleted. They are looked for in the order in which they were stored.

@@ -52,7 +52,7 @@ const TABLES: &str = "
     ) STRICT;
 ";
 
-/// What version 2 adds to the tables that version 1 has, too.
+/// The columns that version 2 adds to the tables of version 1.
 const COLUMNS_OF_2: &str = "
     ALTER TABLE messages ADD COLUMN source TEXT NOT NULL DEFAULT 'tcp';
     ALTER TABLE messages ADD COLUMN sent INTEGER;
@@ -71,7 +71,7 @@ const COLUMNS_OF_2: &str = "
     DROP VIEW IF EXISTS readable;
 ";
 
-/// What version 2 has besides.
+/// The further tables of version 2.
 const REST: &str = "
     -- last_seq: the number of the sender's last message that is stored or rejected
     CREATE TABLE sources (
@@ -207,7 +207,7 @@ fn claim(db: &Transaction<'_>, purpose: Purpose) -> Result<(), Why> {
     Ok(())
 }
 
-/// Checks every page of the database. Returns what is wrong; nothing if it is intact.
+/// Checks every page of the database. Returns the problems; none if it is intact.
 pub(crate) fn integrity(db: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = db.prepare("PRAGMA integrity_check(20)")?;
     let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;

@@ -1,4 +1,4 @@
-//! What the flavors have in common: the observer of a fast path, and waiting for a burst to gather.
+//! The common parts of the flavors: the observer of a fast path, and waiting for a burst to gather.
 
 use std::sync::atomic::AtomicU32;
 
