@@ -11,7 +11,7 @@ mod pool;
 mod priority;
 mod python;
 mod queue;
-#[expect(unsafe_code, reason = "the C library's semaphores are to be had in no other way")]
+#[expect(unsafe_code, reason = "the C library's semaphores are available in no other way")]
 mod sem_t;
 mod semaphore;
 mod timer;

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 /// A semaphore of the C library, for the threads of this process.
 pub(super) struct SemT(Box<UnsafeCell<libc::sem_t>>);
 
-// SAFETY: threads are what a `sem_t` is for. It stays in its box, and all access is by the functions below.
+// SAFETY: a `sem_t` may be used by several threads. It stays in its box, and all access is by the functions below.
 unsafe impl Sync for SemT {}
 // SAFETY: a `sem_t` belongs to no thread, and the box moves without it.
 unsafe impl Send for SemT {}

@@ -29,7 +29,11 @@ fn values(watch: &str) -> io::Result<Vec<(String, f64)>> {
         Some((what.to_owned(), value.parse().ok()?))
     };
     let values: Vec<_> = text.lines().filter_map(parse).collect();
-    if values.is_empty() { Err(io::Error::other("a process for the watch said nothing")) } else { Ok(values) }
+    if values.is_empty() {
+        Err(io::Error::other("a process for the watch wrote nothing"))
+    } else {
+        Ok(values)
+    }
 }
 
 /// Measures each operation and writes its time.

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// Exit status of a command that failed; standard error has the cause.
+/// Exit status of a command that failed. The cause is on standard error.
 const FAILURE: u8 = 1;
 /// Exit status of an invalid command line or invalid settings.
 pub(crate) const USAGE: u8 = 2;

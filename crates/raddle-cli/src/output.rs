@@ -43,7 +43,8 @@ pub(crate) fn report_error(message: &str) {
     });
 }
 
-/// Sends log records to standard error, one line each. The variable `RUST_LOG` sets what is logged, if there is one.
+/// Sends log records to standard error, one line each. The variable `RUST_LOG`, if it is set, selects the logged
+/// records.
 pub(crate) fn log_to_standard_error() {
     env_logger::Builder::new()
         .filter_level(log::LevelFilter::Trace)
@@ -62,7 +63,7 @@ pub(crate) fn log_to_standard_error() {
     set_log(false, log::LevelFilter::Info);
 }
 
-/// Sets the form of the output and what is logged.
+/// Sets the form of the output and the logged records.
 pub(crate) fn set_log(json: bool, level: log::LevelFilter) {
     JSON.store(json, Ordering::Relaxed);
     if std::env::var_os("RUST_LOG").is_none() {
@@ -110,7 +111,7 @@ pub(crate) fn hide_live() {
     }
 }
 
-/// Runs `write` while the live line is out of the way.
+/// Runs `write` while the live line is hidden.
 fn suspended(write: impl FnOnce()) {
     match LIVE.get() {
         Some(bar) => bar.suspend(write),

@@ -20,12 +20,10 @@ const FRAME: Duration = Duration::from_millis(200);
 ///
 /// The texts are "connection 3 message 17", both numbers counted from 1.
 ///
-/// Over tcp, octet and udp nothing is acknowledged. After the last message, each TCP
-/// connection waits until the receiver closes its end, as raddle ingest does once it
-/// has read everything. Over relp and http, what is not acknowledged is sent again,
-/// also over a new connection if one is lost. A message that was stored but not
-/// acknowledged may then be stored twice over relp; over http, the messages are
-/// numbered, and raddle ingest stores each once.
+/// Over tcp, octet and udp, messages are not acknowledged. After the last message, each TCP connection waits until
+/// the receiver closes its end, as raddle ingest does once it has read everything. Over relp and http, unacknowledged
+/// messages are sent again, also over a new connection if one is lost. A message that was stored but not acknowledged
+/// may then be stored twice over relp; over http, the messages are numbered, and raddle ingest stores each once.
 ///
 /// At the end it prints how long the acknowledgements took. A receiver that neither
 /// reads nor acknowledges anything for a while is a failure.
@@ -41,7 +39,7 @@ const FRAME: Duration = Duration::from_millis(200);
 Exit status: 0 on success, 1 on failure, 2 for an invalid command line.
 A failure is reported on standard error.
 Sent does not mean stored: over tcp, octet and udp, only the account of the receiver
-tells."
+shows which messages arrived."
 )]
 pub(crate) struct SendArgs {
     /// Address and port of the receiver
@@ -167,7 +165,7 @@ pub(crate) fn run(args: &SendArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows how far sending is, until `done`.
+/// Shows the progress of sending, until `done`.
 fn show_progress(
     options: &SendOptions,
     progress: Arc<SendProgress>,

@@ -1,4 +1,4 @@
-//! raddle: its mix of strategies to find, partial-order reduction to cover.
+//! raddle: its portfolio of strategies to find, partial-order reduction to cover.
 
 mod programs;
 

@@ -7,7 +7,7 @@ use raddle::{Event, Thread};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Sets `stop` on SIGINT, SIGTERM and SIGHUP from now on, so that the demo ends its server and removes what it has written.
+/// Sets `stop` on SIGINT, SIGTERM and SIGHUP from now on, so that the demo ends its server and removes its files.
 pub(crate) fn stop_on_signal(stop: &Arc<Event>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let stop = stop.clone();

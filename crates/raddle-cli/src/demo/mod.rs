@@ -31,17 +31,16 @@ const PYTHON_QUERY: &str = concat!(
 /// Pause between bursts, long enough to see that everything is acknowledged.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Interval of the display, and of the looks for the moment of the kill.
+/// Interval of the display, and of the checks whether to kill the server.
 const FRAME: Duration = Duration::from_millis(1);
 
-/// Sends numbered messages to a server of its own, kills it, and shows what is lost.
+/// Sends numbered messages to a server of its own, kills it, and counts lost messages.
 ///
-/// Starts raddle ingest on a free local port and sends to it over several HTTP
-/// connections at once. In the middle of a burst it kills the server with signal 9,
-/// compares the database with what was acknowledged, and starts the server again. The
-/// senders reconnect, and send again what was not acknowledged. In the end, every
-/// message must be in the database exactly once. Each demo replaces the database of
-/// the previous one; any other file is refused and left unchanged.
+/// Starts raddle ingest on a free local port and sends to it over several HTTP connections at once. In the middle of
+/// a burst it kills the server with signal 9, compares the database with the acknowledgements, and starts the server
+/// again. The senders reconnect, and send unacknowledged messages again. In the end, every message must be in the
+/// database exactly once. Each demo replaces the database of the previous one; any other file is refused and left
+/// unchanged.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -120,7 +119,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
         }
         let address = server.address.to_string();
         server = Server::start(&work.database(), &address, args.queue)?;
-        print_line("started the server again: what was not acknowledged is sent again");
+        print_line("started the server again: unacknowledged messages are sent again");
     }
     show(&|| server.has_terminated());
     display.end();
@@ -164,7 +163,7 @@ fn start_sender(
         .map_err(Failure::new)
 }
 
-/// Returns the outcome of the senders, who cannot succeed without a server.
+/// Returns the outcome of the senders, which cannot succeed without a server.
 fn joined(sender: Sender, server: &Server) -> Result<SendReport, Failure> {
     if !sender.is_finished() && server.has_terminated() {
         return Err(Failure::new("the server has terminated early"));

@@ -35,7 +35,7 @@ impl Server {
         let line = server.line()?;
         let listening = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next());
         server.address = listening.and_then(|address| address.parse().ok()).ok_or_else(early)?;
-        // It is ready once it says where it stores messages.
+        // It is ready once it has written where it stores messages.
         while !server.line()?.starts_with("storing in ") {}
         Ok(server)
     }

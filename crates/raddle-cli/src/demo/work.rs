@@ -9,7 +9,7 @@ use crate::failure::Failure;
 
 /// A directory beside the database, in which the server stores messages; its database becomes that of the demo in the end.
 ///
-/// The database of the demo is locked meanwhile: no other program uses it, and it is what it was if the demo fails.
+/// The database of the demo is locked meanwhile: no other program uses it, and it is unchanged if the demo fails.
 pub(crate) struct Work {
     target: PathBuf,
     directory: PathBuf,

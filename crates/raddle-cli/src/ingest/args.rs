@@ -41,8 +41,7 @@ use crate::values;
   raddle ingest query --database messages.db
   sqlite3 messages.db 'SELECT * FROM readable ORDER BY id DESC LIMIT 10'
 
-Exit status: 0 if every received message is stored, or its sender was told that it is
-not; 1 on failure; 2 for an invalid command line or settings; 3 if messages were
+Exit status: 0 if every received message is stored, or its sender was notified that it is not; 1 on failure; 2 for an invalid command line or settings; 3 if messages were
 rejected, or shed by --when-full shed; 4 if the database failed until the deadline and
 what is left is in FILE.unstored, if peers were still sending, or if a second signal
 ended the drain."
@@ -65,7 +64,7 @@ pub(crate) enum IngestCommand {
     Import(ImportArgs),
 }
 
-/// Explains every setting: its value, where it comes from, and what it means.
+/// Explains every setting: its value, the origin of the value, and its meaning.
 ///
 /// It starts nothing. The exit status is 2 if the settings are invalid.
 #[derive(Debug, Args)]
@@ -81,10 +80,10 @@ pub(crate) struct CheckArgs {
     pub(crate) flags: Flags,
 }
 
-/// Shows what is stored: the newest messages, counts, or a plot of the rate.
+/// Shows stored messages: the newest ones, counts, or a plot of the rate.
 ///
-/// The database may be in use by raddle ingest. Conditions are combined; there is no
-/// index on the time, so that a question about old messages takes a while.
+/// The database may be in use by raddle ingest. Conditions are combined. There is no index on the time, so a query of
+/// old messages may take a while.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -159,12 +158,12 @@ line or settings, 3 if messages were rejected or lines were damaged."
 pub(crate) struct ImportArgs {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
-    /// Files of messages [default: those of the database]
+    /// Files of unstored messages [default: those of the database]
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// Which database is meant.
+/// The database of a command.
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
     /// Settings file that names the database
@@ -176,7 +175,7 @@ pub(crate) struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
-    /// Returns them as flags over the settings.
+    /// Returns the flags, which override the settings.
     pub(crate) fn settings(&self) -> FromFlags {
         let flags =
             Flags { config: self.config.clone(), database: self.database.clone(), ..Flags::default() };
@@ -184,7 +183,7 @@ impl DatabaseArgs {
     }
 }
 
-/// Which messages are meant.
+/// The condition of a query.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
     /// The name of the source

@@ -17,10 +17,10 @@ const FRAME: Duration = Duration::from_millis(200);
 /// How much more time a drain that makes progress requests of the service manager.
 const EXTENSION: Duration = Duration::from_secs(30);
 
-/// The longest pause between two looks.
+/// The longest pause between two reports.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is counted.
+/// The counters that are reported.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted {
     pub(crate) books: Books,
@@ -45,7 +45,7 @@ impl Counted {
         output::announce(&total.to_string(), fields_of(&total));
     }
 
-    /// Logs the account of all sources, and what has happened since `before`.
+    /// Logs the account of all sources, and the changes since `before`.
     fn log(&self, before: &Snapshot, now: &Snapshot) {
         let Account { received, stored, rejected, duplicate, shed, unstored, queued, in_flight, .. } =
             now.account;
@@ -137,7 +137,7 @@ fn listed(counts: &SourceCounts) -> String {
     text
 }
 
-/// Reports while the program runs: a live line in a terminal, otherwise a line in the log now and then; and to the watchdog.
+/// Reports while the program runs: a live line in a terminal, otherwise a line in the log at intervals; and to the watchdog.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     pub(crate) counted: Counted,

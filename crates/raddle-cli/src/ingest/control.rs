@@ -1,4 +1,4 @@
-//! What signals do to the running program.
+//! The effects of signals on the running program.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ struct Shared {
     stopping: Event,
     /// The signal that began the drain, and when.
     stopped_by: Mutex<Option<(String, Instant)>>,
-    /// What is counted, once messages are received.
+    /// The counters that are reported, once messages are received.
     counted: Mutex<Option<Counted>>,
 }
 
@@ -59,7 +59,7 @@ impl Control {
         Ok(())
     }
 
-    /// Sets what the reports are about.
+    /// Sets the counters that are reported.
     pub(crate) fn count(&self, counted: Counted) {
         *self.0.counted.lock() = Some(counted);
     }
@@ -108,7 +108,7 @@ impl Control {
         debug_assert!(put.is_ok(), "the queue is open");
     }
 
-    /// Ends the program without storing what is left.
+    /// Ends the program without storing the remaining messages.
     fn end_at_once(&self, signal: &str) -> ! {
         output::hide_live();
         let counted = self.0.counted.lock().clone();

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
             report_error(&format!("cannot import {}: it is a part of the database", file.display()));
             continue;
         }
-        // A database that fails now would fail next time, too: a person decides when.
+        // A failure of the database is not retried: the user decides when to try again.
         match import(file, &mut *sink, &books, &mut |_| false) {
             Ok(imported) => {
                 rejects |= imported.rejected > 0 || imported.damaged > 0;

@@ -28,10 +28,10 @@ use crate::values;
 /// Exit status if everything is stored, and some of it as rejected.
 const REJECTS: u8 = 3;
 
-/// How often the main thread looks whether the other threads are alive.
+/// How often the main thread checks whether the other threads are alive.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Descriptors besides those of connections: those of the database, and what else the program opens.
+/// Descriptors besides those of connections: those of the database, and of other files.
 const RESERVE: u64 = 1024;
 
 /// How long replies may take after everything is stored.
@@ -59,7 +59,7 @@ struct Program {
     counted: Counted,
     server: Server,
     pipeline: Pipeline,
-    /// What the reporter reads.
+    /// The settings of the reporter.
     reported: Arc<Mutex<(Option<Duration>, usize)>>,
     /// Set when the drain begins, and when it ends.
     stopping: Arc<Event>,
@@ -191,7 +191,7 @@ impl Program {
         if !restart.is_empty() {
             log::warn!("{}: {} take effect after a restart", path.display(), restart.join(", "));
         }
-        // What needs a restart is compared with what is in effect, also next time.
+        // Settings that need a restart are compared with those in effect, also at the next reload.
         let old = std::mem::replace(&mut self.resolved, new);
         self.resolved.keep_until_restart(old);
         Ok(())
@@ -213,7 +213,7 @@ impl Program {
         Ok(Listener::new(&new.name, kind(new.kind), address).options(options(new)))
     }
 
-    /// Reads what has arrived, stores it, sends the replies, and accounts for everything.
+    /// Reads the bytes that have arrived, stores the messages, sends the replies, and accounts for every message.
     fn drain(self, failed: bool) -> Result<(), Failure> {
         let begin = time::now();
         service::stopping();
@@ -348,7 +348,7 @@ mod tests {
             (false, (1, 1, 0), 0, WhenFull::Block, 4),
             (false, (0, 1, 0), 1, WhenFull::Block, 4),
             (true, (1, 1, 1), 1, WhenFull::Block, 1),
-            // Told to their senders, who keep them.
+            // Their senders are notified, and keep them.
             (false, (0, 0, 1), 0, WhenFull::Block, 0),
             (false, (0, 0, 1), 0, WhenFull::Shed, 3),
         ] {

@@ -28,7 +28,7 @@ const PLOTTED: Duration = Duration::from_hours(1);
 /// The intervals of a plot, in seconds.
 const INTERVALS: [u64; 14] = [1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400];
 
-/// Said on standard error, so that output that is read by a program stays empty.
+/// Written to standard error, so that output that is read by a program stays empty.
 const NONE: &str = "no stored message meets the conditions";
 
 /// Runs `raddle ingest query`.
@@ -121,7 +121,7 @@ fn time(micros: i64) -> String {
     Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| format!("{time:.6}"))
 }
 
-/// Returns a text without characters that a terminal would obey.
+/// Returns a text without control characters of the terminal.
 fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {
@@ -185,7 +185,7 @@ fn print_rate(
     json: bool,
 ) -> Result<(), Failure> {
     let step = i64::try_from(interval.as_micros()).map_err(Failure::new)?;
-    // From the first message on: what is before it is known to be empty.
+    // From the first message on: the intervals before it are known to be empty.
     let Some((first, _)) = rate.first_key_value() else {
         print_line("no messages in this time");
         return Ok(());

@@ -17,7 +17,7 @@ use signal_hook::consts::{
 };
 use signal_hook::iterator::Signals;
 
-/// What a signal requests.
+/// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Stop,
@@ -68,7 +68,7 @@ fn name(signal: i32) -> String {
     signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
 }
 
-/// Calls `act` with what the signals request, on a thread of its own, from now on.
+/// Calls `act` with the requests of signals, on a thread of its own, from now on.
 pub(crate) fn handle(act: impl Fn(Request, &str) + Send + Sync + 'static) -> io::Result<()> {
     raddle::watch::dump_on_sigquit()?;
     let mut handled =

@@ -1,4 +1,4 @@
-//! The database: how it is opened, and what an earlier run could not store in it.
+//! Opening the database, and importing the messages that an earlier run could not store in it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ pub(crate) fn import_unstored(
     left
 }
 
-/// Lets a repeated line into the log now and then.
+/// Limits how often a repeated line is logged.
 #[derive(Debug, Default)]
 struct Reminders {
     last: Option<Instant>,

@@ -1,4 +1,4 @@
-//! The text of `raddle ingest check`: every value, where it comes from, and what it means.
+//! The text of `raddle ingest check`: every value, its origin, and its meaning.
 
 use std::fmt::Write as _;
 
@@ -51,7 +51,7 @@ impl Resolved {
         changed.map(|(one, _)| format!("{}.{}", one.key.section, one.key.name)).collect()
     }
 
-    /// Takes over, from the settings before a reload, what takes effect only after a restart.
+    /// Keeps, from the settings before a reload, those that take effect only after a restart.
     pub(crate) fn keep_until_restart(&mut self, before: Self) {
         let keep = |values: &mut Vec<Explained>, old: Vec<Explained>| {
             for (value, old) in values.iter_mut().zip(old) {

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Form, Key};
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Default,
@@ -28,7 +28,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value as text, and where it comes from. The text has the form of its setting.
+/// A value as text, and its origin. The text has the form of its setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Given {
     pub(crate) text: String,
@@ -156,7 +156,7 @@ fn text_of(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
     Ok(text)
 }
 
-/// Returns a value as a person would name it.
+/// Returns a description of a value for messages.
 fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("{text:?}"),

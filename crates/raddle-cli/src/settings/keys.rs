@@ -13,7 +13,7 @@ pub(crate) struct Key {
     pub(crate) form: Form,
     /// The default as it is written in the file, without quotes.
     pub(crate) default: DefaultValue,
-    /// What the value means, as sentences.
+    /// The meaning of the value, as sentences.
     pub(crate) meaning: &'static str,
     /// A change takes effect on SIGHUP; otherwise after a restart.
     pub(crate) reloads: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DefaultValue {
     Value(&'static str),
-    /// There is no value; the text says what this means.
+    /// There is no value; the text describes the effect.
     Nothing(&'static str),
 }
 
@@ -148,7 +148,7 @@ pub(crate) const KEYS: &[Key] = &[
         "kind",
         Form::Choice(KINDS),
         "tcp",
-        "What is served. tcp: lines, octet-counted frames, RELP and HTTP, told apart by their first bytes. udp: syslog \
+        "The protocols that are served. tcp: lines, octet-counted frames, RELP and HTTP, recognised by their first bytes. udp: syslog \
          datagrams. relp, http: only that. admin: GET /health, /ready and /metrics.",
     ),
     optional(

@@ -106,7 +106,7 @@ pub(crate) struct LogSettings {
 /// A value that a flag gives: the section and name of its setting, the flag, and the text.
 pub(crate) type FlagValue = (&'static str, &'static str, &'static str, String);
 
-/// What the command line says about the settings.
+/// The settings of the command line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FromFlags {
     /// The settings file.
@@ -130,7 +130,7 @@ pub(crate) struct Resolved {
     pub(crate) settings: Settings,
     pub(super) listeners: Vec<(String, Vec<Explained>)>,
     pub(super) sections: Vec<Explained>,
-    /// What is allowed, but perhaps not meant.
+    /// Remarks on settings that are allowed, but may be mistakes.
     pub(crate) notes: Vec<String>,
 }
 
@@ -358,7 +358,7 @@ fn listeners_of(sections: &[Section], notes: &mut Vec<String>) -> Result<Vec<Lis
             return Err(SettingsError::new(origin("address"), what));
         }
         if matches!(listener.kind, Kind::Tcp | Kind::Http) && listener.max_body < listener.max_message {
-            // Only if both were meant: a larger message limit alone raises the other.
+            // Only if both are given: a larger message limit alone raises the other limit.
             if let Some(given) = section.get("max_body") {
                 return Err(SettingsError::new(&given.origin, "max_body is smaller than max_message"));
             }
@@ -367,7 +367,7 @@ fn listeners_of(sections: &[Section], notes: &mut Vec<String>) -> Result<Vec<Lis
         if !is_loopback(&listener.address) && listener.token.is_none() {
             let what = if listener.kind == Kind::Admin { "read the metrics" } else { "send messages" };
             notes.push(format!(
-                "listener '{}' is reachable from other machines at {}: everyone who reaches it can {what}",
+                "listener '{}' is reachable from other machines at {}: any program that can connect to it can {what}",
                 listener.name, listener.address
             ));
         }

@@ -1,6 +1,7 @@
-//! Messages of real clients: each program sends as it always does, and the counts are equal on both sides.
+//! Messages of real clients: each program sends in its usual way, and the counts are equal on both sides.
 //!
-//! A test is skipped with a line if its client is not installed, unless the variable `CI` is set: `.ci/peers` installs the clients.
+//! A test is skipped, with a message, if its client is not installed, unless the variable `CI` is set: `.ci/peers` installs the
+//! clients.
 
 mod clients;
 mod rsyslog;
@@ -50,7 +51,7 @@ impl Given {
         self.ingest.addresses[kind as usize].port().to_string()
     }
 
-    /// Runs a client to its end, with `input` on its standard input.
+    /// Runs a client until it terminates, with `input` on its standard input.
     fn run(&self, client: &mut Command, input: &str) -> String {
         let path = self.scratch.path("input");
         std::fs::write(&path, input).expect("a file");
@@ -64,7 +65,7 @@ impl Given {
         text
     }
 
-    /// Waits until as many messages are stored.
+    /// Waits until `messages` messages are stored.
     #[track_caller]
     fn until_stored(&self, messages: u64) {
         let path = self.scratch.path("messages.db");

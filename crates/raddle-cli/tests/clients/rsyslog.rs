@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use super::support::{self, within_limit};
 use super::{Given, Kind, program};
 
-/// A running rsyslogd that reads a file, and sends each line as `actions` say.
+/// A running rsyslogd that reads a file, and sends each line by `actions`.
 struct Rsyslog(Child);
 
 impl Rsyslog {
@@ -46,7 +46,7 @@ impl Drop for Rsyslog {
 fn send(test: &str, action: impl Fn(&Given) -> String) {
     let Some(rsyslogd) = program("rsyslogd") else { return };
     let given = Given::new(test);
-    // The end of the last line tells that no byte is missing.
+    // The end of the last line shows that no byte is missing.
     let lines: String = (1..=5000).flat_map(|number| [format!("line {number}"), "\n".into()]).collect();
     std::fs::write(given.scratch.path("lines"), lines).expect("a file");
     let rsyslog = Rsyslog::start(&rsyslogd, &given, &action(&given));

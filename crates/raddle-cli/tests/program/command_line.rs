@@ -139,7 +139,7 @@ fn database_of_a_running_demo_is_locked() {
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
         assert!(line.starts_with("listening on "), "{line}");
-        // It pauses between the bursts, and runs all the while.
+        // It pauses between the bursts.
         let begin = raddle::time::now();
         for args in ["demo --messages 10", "demo --messages 10"] {
             let line = one_line(&scratch.run(args), 1);
@@ -168,7 +168,7 @@ fn demo_replaces_its_database_with_what_it_sent() {
             assert_eq!(output.status.code(), Some(0), "{out}{}", text(&output.stderr));
             for line in [
                 "sending 20000 messages over 8 connections, in bursts of 5000: each is acknowledged once it is on disk",
-                "started the server again: what was not acknowledged is sent again",
+                "started the server again: unacknowledged messages are sent again",
                 "  sqlite3 messages.db 'SELECT * FROM readable LIMIT 10'",
                 "or with:",
             ] {
@@ -199,7 +199,7 @@ fn killed_demo_leaves_no_server_and_the_next_one_removes_its_files() {
             out.read_line(&mut line).unwrap();
         }
         demo.kill().unwrap();
-        // The end of the error output is that of the server's, too.
+        // The error output ends when the server's does, too.
         let mut err = String::new();
         demo.stderr.take().unwrap().read_to_string(&mut err).unwrap();
         let stale = format!("messages.db.demo-{}", demo.id());

@@ -1,4 +1,4 @@
-//! The program `raddle`, run as its users run it.
+//! The program `raddle`, run as a child process.
 
 mod command_line;
 mod operating;

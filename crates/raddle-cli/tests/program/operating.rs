@@ -1,4 +1,4 @@
-//! What an operator meets in the first hour: framings, foreign protocols, refused rows, locks, limits, files that are left.
+//! Operating conditions: framings, foreign protocols, refused rows, locks, limits, remaining files.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -142,7 +142,7 @@ fn log_and_books_are_json_on_request() {
     });
 }
 
-/// Sends bytes, and returns what comes back until the program closes the connection.
+/// Sends bytes, and returns the reply up to the end of the connection.
 fn exchange(ingest: &Ingest, bytes: &[u8]) -> Vec<u8> {
     let mut peer = ingest.connect();
     peer.write_all(bytes).unwrap();
@@ -159,7 +159,7 @@ fn http_request_on_the_port_is_served() {
         let request = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\nContent-Length: 8\r\n\r\n\"a\"\n\"b\"\n";
         let reply = String::from_utf8(exchange(&ingest, request.as_bytes())).unwrap();
         assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
-        // Acknowledged is stored.
+        // Acknowledged messages are stored.
         assert_eq!(number(&scratch.path("messages.db"), MESSAGES), 2);
         let ended = ingest.stop();
         assert_eq!(ended.last_line(), "received 2 = stored 2 + rejected 0", "{ended:?}");
@@ -297,7 +297,7 @@ fn full_queue_is_answered_with_503_over_http() {
         );
         lock.execute_batch("COMMIT").unwrap();
         let ended = ingest.stop();
-        // Its sender was told, and keeps the message.
+        // Its sender was notified, and keeps the message.
         assert_eq!(
             (ended.status, ended.last_line()),
             (Some(0), "received 12 = stored 11 + rejected 0 + shed 1"),
@@ -329,7 +329,7 @@ fn datagrams_are_stored() {
         for number in 0..100 {
             socket.send_to(format!("<13>message {number}").as_bytes(), ingest.address).unwrap();
         }
-        // What is in the buffer of the socket belongs to the drain.
+        // The bytes in the buffer of the socket are read in the drain.
         let ended = ingest.stop();
         assert_eq!(
             ended.out,

@@ -1,4 +1,4 @@
-//! The program with a PostgreSQL server, which goes away and comes back.
+//! The program with a PostgreSQL server that stops and is started again.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -99,7 +99,7 @@ fn server_that_stops_loses_nothing() {
             "{ended:?}"
         );
 
-        // Not back before the deadline: the rest is in a file, which is imported at the next start.
+        // The server is not started before the deadline: the rest is in a file, which is imported at the next start.
         let mut ingest = start(&scratch, &server.directory);
         server.down();
         ingest.send(b"four\n");

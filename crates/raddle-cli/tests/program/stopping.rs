@@ -11,7 +11,7 @@ fn start(scratch: &Scratch, options: &str) -> Ingest {
     Ingest::start(scratch.raddle(&format!("ingest --listen 127.0.0.1:0 {options}")))
 }
 
-/// Checks that the account balances, and that the database has what it says.
+/// Checks that the account balances, and that the database contains as many messages.
 #[track_caller]
 fn check_books(ended: &Ended, scratch: &Scratch) -> u64 {
     let account = ended.account();
@@ -127,7 +127,7 @@ fn kill_9_leaves_whole_messages_and_a_restart_adds_to_them() {
             assert!(messages > 0, "round {round}");
             assert_eq!(number(&database, "SELECT min(id) FROM messages"), before + 1, "round {round}");
             before = number(&database, "SELECT max(id) FROM messages");
-            let _ = sending.end(); // it was cut off, and how is up to the system
+            let _ = sending.end(); // it was cut off; the error depends on the system
             // The next round begins with an empty table, and must not give an id of this round again.
             rusqlite::Connection::open(&database).unwrap().execute_batch("DELETE FROM messages").unwrap();
         }
@@ -181,19 +181,19 @@ fn messages_after_the_loss_of_the_database_are_kept() {
     });
 }
 
-/// No file of the program may grow beyond a megabyte or two. The signal of the system about this is no end of the program.
+/// No file of the program may grow beyond a megabyte or two. The signal of the system about this does not end the program.
 const SMALL_FILES: &str = "ulimit -f 2048";
 
-/// A disk that is full when the program is told to stop.
+/// A disk that is full when the program is stopped.
 fn stopped_on_a_full_disk(scratch: &Scratch, before: &str) -> Ended {
     let before = format!("{SMALL_FILES}; {before}");
     let options = "ingest --listen 127.0.0.1:0 --queue 1000 --batch 500 --grace 1s --deadline 3s";
     let mut ingest = Ingest::start(scratch.raddle_after(&before, options));
     let sending = Sending::to(ingest.address, 6000, CONNECTIONS);
-    // The log beside the database grows first, and to its limit; it is the writer who then says so.
+    // The log beside the database reaches its limit first, which the writer logs.
     ingest.read_error_until("cannot store messages: ");
     let ended = ingest.stop();
-    let _ = sending.end(); // perhaps cut off, perhaps not
+    let _ = sending.end(); // possibly cut off
     let (messages, rejected) = check_prefixes(scratch.path("messages.db"), CONNECTIONS);
     assert_eq!((messages, rejected), (ended.account()("stored"), ended.account()("rejected")));
     ended
@@ -215,7 +215,7 @@ fn full_disk_at_the_stop_loses_no_message() {
         );
         assert!(ended.err.contains("could not be stored and were written to "), "{ended:?}");
 
-        // The next start has a disk again, and stores what was left, wherever it was kept.
+        // With space on the disk again, the next start stores the remaining messages from each of the places.
         let ingest =
             Ingest::start(scratch.raddle_after("export TMPDIR=$PWD/tmp", "ingest --listen 127.0.0.1:0"));
         let next = ingest.stop();
@@ -289,7 +289,7 @@ fn few_descriptors_suffice_for_the_database_and_some_connections() {
         let mut ingest = Ingest::start(scratch.raddle_after("ulimit -n 64", options));
         ingest.read_error_until("the limit of open files permits no more");
         let mut peers: Vec<_> = (0..100).map(|_| ingest.connect()).collect();
-        // Those beyond the limit are closed, and said to be.
+        // Connections beyond the limit are closed, and logged.
         ingest.read_error_until("connections are open, which is the limit");
         for (number, peer) in (1..).zip(&mut peers) {
             let _ = writeln!(peer, "connection {number} message 1");
@@ -297,7 +297,7 @@ fn few_descriptors_suffice_for_the_database_and_some_connections() {
         let database = scratch.path("messages.db");
         until(|| number(&database, "SELECT count(*) FROM messages") >= 10);
         drop(peers);
-        // There is room again, once the program has noticed.
+        // There is room again, once the program has closed the connection.
         let last = "SELECT count(*) FROM messages WHERE text LIKE 'connection 101 %'";
         until(|| {
             if let Ok(mut peer) = std::net::TcpStream::connect(ingest.address) {

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::ffi::OsStr;
@@ -19,7 +19,7 @@ pub const RADDLE: &str = env!("CARGO_BIN_EXE_raddle");
 /// Longer than any scenario takes, even on a busy machine.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
-/// Runs `body`, which must be over within [`LIMIT`]; a hang is a failure, not a hung test run.
+/// Runs `body`, which must return within [`LIMIT`]. A hang is a failure instead of a hung test run.
 pub fn within_limit(body: impl FnOnce() + Send + 'static) {
     let handle = Thread::new(body).daemon(true).start().expect("a thread for the test");
     match handle.join_timeout(LIMIT) {
@@ -32,7 +32,7 @@ pub fn within_limit(body: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Waits until `condition` holds, which must be within [`LIMIT`].
+/// Waits until `condition` holds, which must happen within [`LIMIT`].
 #[track_caller]
 pub fn until(condition: impl Fn() -> bool) {
     let deadline = raddle::time::now() + LIMIT;
@@ -42,7 +42,7 @@ pub fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// A directory of the test's own, gone when the test is over and went well.
+/// A directory of one test, removed when the test has passed.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -77,7 +77,7 @@ impl Scratch {
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program until it terminates.
     pub fn run(&self, args: &str) -> Output {
         self.raddle(args).stdin(Stdio::null()).output().expect("the program runs")
     }
@@ -255,7 +255,7 @@ impl Sending {
         until(|| self.sent.load(Ordering::Relaxed) >= messages);
     }
 
-    /// Waits until everything is sent and read, or every connection is cut off. Says which.
+    /// Waits until everything is sent and read, or every connection is cut off. Returns which.
     pub fn end(self) -> io::Result<()> {
         let ends: Vec<io::Result<()>> =
             self.threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
@@ -263,7 +263,8 @@ impl Sending {
     }
 }
 
-/// Long enough that the operating system's buffers, which a stop takes in, do not hold too many for a test.
+/// Long messages, so that the operating system's buffers, which are read in a stop, hold only a moderate number of
+/// them.
 const SIZE: usize = 200;
 
 fn send(address: SocketAddr, connection: u64, messages: u64, sent: &AtomicU64) -> io::Result<()> {
@@ -312,8 +313,8 @@ pub fn number(path: &Path, sql: &str) -> u64 {
     db.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number").try_into().expect("not negative")
 }
 
-/// Checks that the file is valid, that each connection's messages are there from the first on without a gap, and
-/// that what was broken off is the beginning of the next one. Says how many messages and rejected there are.
+/// Checks that the file is valid, that each connection's messages are there from the first on without a gap, and that
+/// what was broken off is the beginning of the next one. Returns the numbers of messages and of rejected messages.
 #[track_caller]
 pub fn check_prefixes(path: impl AsRef<OsStr>, connections: u64) -> (u64, u64) {
     let db = Connection::open(Path::new(path.as_ref())).expect("a database");

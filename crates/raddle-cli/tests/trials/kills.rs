@@ -1,4 +1,4 @@
-//! `kill -9` at random moments: what was acknowledged is stored, and once if it was numbered.
+//! `kill -9` at random moments: acknowledged messages are stored, numbered ones exactly once.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ fn kills(scratch: &Scratch, store: &dyn Store) {
         Sender::relp("q", tcp),
     ];
     for _ in 0..rounds(4, 50) {
-        // There is load: every sender is acknowledged something after each start.
+        // Every sender gets an acknowledgement after each start, which shows that there is load.
         let before = senders.each_ref().map(Sender::acknowledged);
         until(|| senders.iter().zip(before).all(|(sender, before)| sender.acknowledged() > before));
         raddle::thread::sleep(random_millis(300));

@@ -1,12 +1,13 @@
-//! Trials: what an operator's day can bring, under load. Nothing acknowledged or read is lost.
+//! Trials: kills, outages, signals and reloads under load. No message that was acknowledged or read is lost.
 //!
-//! In the short form, each trial has a few rounds. In the long form, as many as it should have:
+//! In the short form, each trial has a few rounds. The long form has enough rounds for a release:
 //!
 //! ```text
 //! RADDLE_TRIALS=long cargo test --release -p raddle-cli --features postgres --test trials
 //! ```
 //!
-//! A trial with PostgreSQL is skipped with a line if it is not installed, unless the variable `CI` is set.
+//! A trial with PostgreSQL is skipped, with a message, if PostgreSQL is not installed, unless the variable `CI` is
+//! set.
 
 mod kills;
 mod outages;
@@ -24,12 +25,12 @@ use std::time::Duration;
 use raddle::thread::{JoinError, JoinTimeoutError};
 use support::number;
 
-/// Returns how often something is tried: `few` in the short form.
+/// Returns the number of rounds: `few` in the short form.
 fn rounds(few: u32, many: u32) -> u32 {
     if std::env::var("RADDLE_TRIALS").is_ok_and(|form| form == "long") { many } else { few }
 }
 
-/// Runs a trial, which must be over within half an hour.
+/// Runs a trial, which must return within half an hour.
 fn trial(body: impl FnOnce() + Send + 'static) {
     let handle = raddle::Thread::new(body).daemon(true).start().expect("a thread for the trial");
     match handle.join_timeout(Duration::from_mins(30)) {
@@ -46,14 +47,14 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
 }
 
-/// Returns random moments, other ones in each run.
+/// Returns a random duration, which differs in each run.
 fn random_millis(below: u64) -> Duration {
     use std::hash::{BuildHasher as _, Hasher as _};
     let random = std::hash::RandomState::new().build_hasher().finish();
     Duration::from_millis(random % below)
 }
 
-/// Where a trial stores its messages.
+/// The database of a trial.
 trait Store {
     /// Flags of `raddle ingest`.
     fn flags(&self) -> String;
@@ -61,7 +62,7 @@ trait Store {
     /// Returns a number.
     fn number(&self, sql: &str) -> u64;
 
-    /// Returns the texts of all messages, without what HTTP has around them.
+    /// Returns the texts of all messages, without the JSON of HTTP around them.
     fn texts(&self) -> Vec<String>;
 
     /// Checks that the database is sound.

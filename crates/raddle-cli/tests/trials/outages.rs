@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::support::{Ended, Ingest, Scratch, Sending, check_prefixes, number, until};
 use super::{rounds, trial};
 
-/// More than the program needs at any time.
+/// The largest amount of memory that the program may need.
 const MOST_MEMORY: u64 = 200 << 10;
 
 /// The most memory that the program has had, in KiB.
@@ -43,7 +43,7 @@ fn database_locked_by_another_writer() {
             if round == 0 {
                 ingest.read_error_until("locked");
             } else {
-                // A failure that soon returns is not logged again.
+                // A failure that recurs soon is not logged again.
                 raddle::thread::sleep(Duration::from_millis(2500));
             }
             other.execute_batch("ROLLBACK").unwrap();

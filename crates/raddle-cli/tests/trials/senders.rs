@@ -1,4 +1,4 @@
-//! Senders that keep what is not acknowledged, and send it again.
+//! Senders that keep unacknowledged messages, and send them again.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

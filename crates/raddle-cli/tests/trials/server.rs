@@ -1,4 +1,4 @@
-//! A PostgreSQL server of the trial's own, which is asked through `psql`.
+//! A PostgreSQL server of one trial, which is queried by `psql`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,7 @@ impl Store for Server {
     }
 
     fn number(&self, sql: &str) -> u64 {
-        let answer = self.query(sql).unwrap_or_else(|| panic!("cannot ask {sql}"));
+        let answer = self.query(sql).unwrap_or_else(|| panic!("cannot query {sql}"));
         answer.trim().parse().expect("a number")
     }
 

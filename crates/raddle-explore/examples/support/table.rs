@@ -65,7 +65,10 @@ impl fmt::Display for Table {
         writeln!(f)?;
         match &self.lost()[..] {
             [] => {
-                writeln!(f, "No update was lost in this run: no thread stored between another's load and store.")
+                writeln!(
+                    f,
+                    "No update was lost in this run: no thread stored between another's load and store."
+                )
             }
             lost => lost.iter().try_for_each(|line| writeln!(f, "{line}")),
         }

@@ -1,6 +1,7 @@
-//! What every sink must do, by one suite.
+//! The suite that every sink must pass.
 //!
-//! A sink passes if [`conformance`] passes for its [`Place`]: a new, empty place to store messages, and what can happen to it.
+//! A sink passes if [`conformance`] passes for its [`Place`]: a new, empty place to store messages, and the failures that can
+//! be caused there.
 #![allow(
     unreachable_pub,
     clippy::cast_possible_truncation,
@@ -32,14 +33,14 @@ pub trait Place {
     /// Begins an outage, which ends when the result is dropped.
     fn outage(&self, name: &str) -> Box<dyn std::any::Any>;
 
-    /// Ends the use of a sink as a crash does: what it would do on close is not done.
+    /// Ends the use of a sink as a crash does, without the actions of `close`.
     fn kill(&self, sink: Box<dyn Sink>);
 
-    /// Returns what is stored.
+    /// Returns the contents of the place.
     fn contents(&self, books: &Books) -> Contents;
 }
 
-/// What is stored in a place. The order is that of the ids.
+/// The contents of a place, in the order of the ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     pub messages: Vec<Remembered>,
@@ -63,7 +64,7 @@ impl Contents {
     }
 }
 
-/// Checks everything. `place` creates a new place each time.
+/// Runs the suite. `place` creates a new place each time.
 pub fn conformance<P: Place>(place: impl Fn(&str) -> P) {
     columns_of_every_kind_of_message_are_stored(&place("columns"));
     refused_messages_are_rejected_and_their_neighbours_stored(&place);
@@ -96,7 +97,7 @@ fn store(sink: &mut dyn Sink, parcels: Vec<Parcel>) -> Stored {
     stored
 }
 
-/// Which message was refused; the words of the database differ.
+/// Returns which messages were refused, since the texts of the databases differ.
 fn refused(stored: &Stored) -> Vec<usize> {
     let refused = stored.exceptions.iter().filter_map(|(index, outcome)| match outcome {
         RowOutcome::Refused(reason) => {

@@ -14,12 +14,12 @@ use raddle_ingest::{
     WhenFull,
 };
 
-/// A timeout passes when nothing else can happen: the writer's maintenance is of no interest here.
+/// A timeout expires only when no other step is possible, since these tests are not about the writer's maintenance.
 fn explorer() -> Explorer {
     Explorer::new().time(Time::Quiescent).max_executions(200_000)
 }
 
-/// What a [`MemorySink`] does with its next batches.
+/// The treatment of the next batches by a [`MemorySink`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     /// Stores the batch.
@@ -28,7 +28,7 @@ enum Next {
     Fail,
     /// Refuses each message of this text, and stores the others.
     Refuse(&'static str),
-    /// Says that the batch is stored, and stores it only with the next one: a sink that violates its contract.
+    /// Reports that the batch is stored, and stores it only with the next one: a sink that violates its contract.
     StoreLater,
     /// Panics.
     Panic,
@@ -37,7 +37,7 @@ enum Next {
 /// The texts that are stored.
 type Committed = Arc<Mutex<Vec<String>>>;
 
-/// A sink in memory, which does what it is told, and stores every further batch.
+/// A sink in memory, which follows its script, and stores every further batch.
 struct MemorySink {
     committed: Committed,
     script: VecDeque<Next>,
@@ -83,7 +83,7 @@ fn text_of(text: &str) -> &'static str {
     ["a", "b", "c", "d"].into_iter().find(|known| *known == text).unwrap_or("other")
 }
 
-/// Keeps what is not stored, in memory.
+/// Keeps messages that are not stored in memory.
 #[derive(Clone, Default)]
 struct Kept(Committed);
 
@@ -126,7 +126,7 @@ impl Scenario {
         self.pipeline.intake().clone()
     }
 
-    /// Ends the pipeline, and checks that every message is where its account says.
+    /// Ends the pipeline, and checks that the places of the messages agree with the account.
     fn finish(self, sent: u64) -> Account {
         let outcome = self.pipeline.finish(Duration::ZERO);
         let account = outcome.account;
@@ -147,7 +147,7 @@ fn parcel(source: SourceId, texts: &[&str]) -> Parcel {
     parcel
 }
 
-/// Receives settlements, and checks that what is acknowledged is committed.
+/// Receives settlements, and checks that acknowledged messages are committed.
 struct Client {
     committed: Committed,
     settled: Mutex<Vec<(u64, Settlement)>>,
@@ -161,7 +161,7 @@ impl Client {
         Arc::new(Self { committed: committed.clone(), settled, flushed: Event::new(), expected })
     }
 
-    /// Adds a receipt. The settlement says how many messages are stored: the client's texts are one letter each.
+    /// Adds a receipt. The settlement contains the number of stored messages: the client's texts are one letter each.
     fn with_receipt(self: &Arc<Self>, mut parcel: Parcel, ticket: u64) -> Parcel {
         parcel.set_receipt(Receipt::new(self.clone(), 0, ticket));
         parcel
@@ -221,7 +221,7 @@ fn books_balance_at_any_moment() {
     explorer().run(program).assert_exhausted();
 }
 
-/// A source that must not block, as an event loop: it puts again when it is told that there is room.
+/// A source that must not block, as an event loop: it puts again when it is notified of room.
 struct Told(Event);
 
 impl RoomListener for Told {

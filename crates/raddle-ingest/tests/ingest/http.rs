@@ -224,7 +224,7 @@ fn curl_delivers() {
         let url = serving.url(ListenerKind::Http);
         let twice = curl(&serving, &["-H", text, "-d", "x", &url], b"");
         assert_eq!(twice, stored(1) + &stored(1).replace("200 1", "200 0"));
-        // What is not a message is explained.
+        // A request without a message is refused with the reason.
         assert!(curl(&serving, &["-d", "plain words"], b"").ends_with("415 1\n"));
         let large = vec![b'x'; 17 << 20];
         let refused = curl(&serving, &["-H", text, "--data-binary", "@-"], &large);

@@ -1,4 +1,4 @@
-//! Questions to a database of messages.
+//! Queries of a database of messages.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -137,7 +137,8 @@ fn reader_does_not_hold_up_the_writer() {
     fill(&path);
     let reader = MessageReader::open(&path).unwrap();
     assert_eq!(reader.newest(&Filter::default(), 3).unwrap().len(), 3);
-    // It sees what is stored after it was opened, and is in no transaction that would keep the log from being emptied.
+    // It sees messages that are stored after it was opened, and holds no transaction that would keep the log from
+    // being emptied.
     fill(&path);
     assert_eq!(reader.newest(&Filter::default(), 100).unwrap().len(), 20);
     let busy = open(&path).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));

@@ -22,7 +22,7 @@ pub struct Serving {
     pub sink: MemorySink,
 }
 
-/// Keeps nothing: messages with acknowledgements are never unstored.
+/// Panics if messages are to be kept: messages with acknowledgements are never unstored.
 struct Nowhere;
 
 impl Unstored for Nowhere {
@@ -79,7 +79,7 @@ impl Serving {
         self.sink.messages().into_iter().map(|it| it.text).collect()
     }
 
-    /// Stops the server; what is not stored within `deadline` is given up.
+    /// Stops the server. Messages that are not stored within `deadline` are abandoned.
     pub fn stop_within(self, deadline: Duration) -> Outcome {
         let report = self.server.drain(LIMIT);
         assert_eq!((report.cut_off, report.problems), (0, Vec::new()));
@@ -89,7 +89,7 @@ impl Serving {
         outcome
     }
 
-    /// Stops the server; all must be well.
+    /// Stops the server, without a failure.
     #[track_caller]
     pub fn stop(self) -> Account {
         let outcome = self.stop_within(LIMIT);
@@ -157,7 +157,7 @@ impl Peer {
     }
 }
 
-/// Returns the path of a program, or `None` with a line if it is not installed. In CI it must be.
+/// Returns the path of a program, or `None`, with a message, if it is not installed. In CI it must be.
 pub fn program(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&folders).collect();

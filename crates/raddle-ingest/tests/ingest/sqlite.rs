@@ -1,4 +1,4 @@
-//! The SQLite sink: the suite of all sinks, and what is particular to a file.
+//! The SQLite sink: the suite of all sinks, and the properties of a file.
 #![allow(
     unreachable_pub,
     clippy::cast_possible_truncation,
@@ -88,7 +88,7 @@ impl Place for File {
     }
 
     fn kill(&self, sink: Box<dyn Sink>) {
-        // The files as they are while the sink is open are what a crash of the program leaves behind.
+        // A crash of the program leaves the files as they are while the sink is open.
         let mut path = self.path.lock().unwrap();
         let mut name = path.clone().into_os_string();
         name.push("x");

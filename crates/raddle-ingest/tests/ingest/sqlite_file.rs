@@ -1,4 +1,4 @@
-//! The database file: what may be in it, what is kept over restarts, what is refused.
+//! The database file: its contents, restarts, and files that are refused.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn demo(path: &Path, texts: &[&str]) {
     store(SqliteSink::open_demo(path, &books, &SqliteOptions::default()).unwrap(), texts);
 }
 
-/// Why the file is refused, for the program and for the demo.
+/// Returns the reasons why the file is refused, for the program and for the demo.
 fn refused(path: &Path) -> [String; 2] {
     let demo = SqliteSink::open_demo(path, &Books::new(), &SqliteOptions::default());
     [open_sink(path).unwrap_err().to_string(), demo.unwrap_err().to_string()]
@@ -200,7 +200,7 @@ fn locked_database_is_waited_for() {
         let error = open_sink(&path).unwrap_err();
         assert!(error.is_temporary());
         assert!(error.to_string().ends_with("messages.db is in use by another program"), "{error}");
-        // The wait ends when the caller has had enough.
+        // The wait ends when the caller ends it.
         let mut calls = 0;
         let outcome = SqliteSink::open_while(&path, &Books::new(), &SqliteOptions::default(), |error| {
             assert!(error.is_temporary());
@@ -326,7 +326,7 @@ fn two_sinks_can_share_a_database() {
                     for _ in 0..100 {
                         let batch = Batch::new(vec![parcel(source, &["one", "two", "three"])]);
                         while let Err(error) = sink.store(&batch) {
-                            // The other may be lucky several times in a row.
+                            // The other writer may get the lock several times in a row.
                             let is_locked = error.to_string().contains("locked");
                             failed.fetch_or(!is_locked, Ordering::SeqCst);
                             assert!(is_locked, "{error}");
@@ -399,7 +399,7 @@ fn log_whose_database_is_missing_is_not_deleted() {
     let source = books.open("tcp");
     let mut sink = SqliteSink::open(&path, &books, &SqliteOptions::default()).unwrap();
     sink.store(&Batch::new(vec![parcel(source, &["in the log"])])).unwrap();
-    // As after a crash, and then somebody has moved the database, but not its log.
+    // As after a crash after which the database was moved without its log.
     let saved = (std::fs::read(&path).unwrap(), std::fs::read(&log).unwrap());
     Box::new(sink).close().unwrap();
     std::fs::write(&log, &saved.1).unwrap();

@@ -1,4 +1,4 @@
-//! What the SQLite sink does between batches: the log stays small, old messages are deleted.
+//! The maintenance of the SQLite sink: the log stays small, old messages are deleted.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -37,7 +37,7 @@ fn log_stays_small_while_readers_come_and_go() {
         let options = SqliteOptions { log_limit: 16 << 20, ..SqliteOptions::default() };
         let mut sink = SqliteSink::open(&path, &books, &options).unwrap();
         let mut largest = 0;
-        // At any moment somebody reads: a reader ends after the next has begun, except at times.
+        // At almost any moment there is a reader: each ends after the next one has begun.
         let mut reader = Some(reading(&path));
         for round in 0..60 {
             sink.store(&large(source)).unwrap();

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use rusqlite::Connection;
 /// Longer than any scenario takes, even on a busy machine.
 pub const LIMIT: Duration = Duration::from_mins(4);
 
-/// Runs `body`, which must be over within [`LIMIT`]; a hang is a failure, not a hung test run.
+/// Runs `body`, which must return within [`LIMIT`]. A hang is a failure instead of a hung test run.
 pub fn within_limit(body: impl FnOnce() + Send + 'static) {
     let handle = Thread::new(body).daemon(true).start().expect("a thread for the test");
     match handle.join_timeout(LIMIT) {
@@ -24,7 +24,7 @@ pub fn within_limit(body: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Lets other threads run until `condition` holds, which must be within [`LIMIT`].
+/// Yields to other threads until `condition` holds, which must happen within [`LIMIT`].
 #[track_caller]
 pub fn until(condition: impl Fn() -> bool) {
     let deadline = raddle::time::now() + LIMIT;
@@ -34,7 +34,7 @@ pub fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// A directory of the test's own, gone when the test is over and went well.
+/// A directory of one test, removed when the test has passed.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -73,7 +73,7 @@ pub fn texts(path: &Path) -> Vec<String> {
     column(path, "SELECT text FROM messages ORDER BY id")
 }
 
-/// The reasons, lengths and bytes of what was rejected, in the order of their ids.
+/// The reasons, lengths and bytes of the rejected messages, in the order of their ids.
 pub fn rejected(path: &Path) -> Vec<(String, u64, Vec<u8>)> {
     let db = open(path);
     let mut statement =

@@ -167,7 +167,7 @@ fn interrupted_import_stores_each_message_once() {
     assert!(error.ends_with("failed before the commit"), "{error}");
     let mut failing = Failing { sink: sink.clone(), batch: 0, before: None, after: Some(2) };
     assert!(import_into(&path, &mut failing, &books).is_err());
-    // The third time, as long as the caller wants to try.
+    // The third attempt succeeds, since the caller permits it.
     let mut failing = Failing { sink: sink.clone(), batch: 0, before: Some(3), after: None };
     let outcome = import(&path, &mut failing, &books, &mut |_| true).unwrap();
     assert_eq!(outcome, imported(5000, 0, 20_000));
@@ -206,7 +206,7 @@ fn damaged_lines_are_kept_aside() {
     content.push_str("{\"received\":1,\"peer\":\"p\",\"text\":\"good\",\"unknown\":[1]}\n");
     content.push_str(&damaged[4..].join("\n"));
     std::fs::write(&path, content).unwrap();
-    // An import that fails leaves nothing but the file.
+    // An import that fails leaves only the file itself.
     let mut failing = Failing { sink: MemorySink::new(), batch: 0, before: Some(1), after: None };
     assert!(import_into(&path, &mut failing, &books).is_err());
     assert_eq!(scratch.names(), ["messages.db.unstored"]);
@@ -309,7 +309,7 @@ fn refused_messages_are_stored_although_their_numbers_are_consumed() {
     // A crash before the removal of the file.
     std::fs::write(&path, &content).unwrap();
     assert_eq!(import_into(&path, &mut sink, &books).unwrap(), imported(0, 0, 5));
-    // The senders continue where they were.
+    // The senders continue with their next numbers.
     sink.store(&Batch::new(vec![numbered(source, "a", 4, &["again", "five"])])).unwrap();
     assert_eq!(texts(&database)[expected.len()..], ["five"]);
     Box::new(sink).close().unwrap();

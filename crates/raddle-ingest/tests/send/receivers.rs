@@ -1,4 +1,4 @@
-//! Receivers that misbehave, and those that are not there.
+//! Receivers that misbehave, and addresses without a receiver.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -31,7 +31,7 @@ fn receiver_that_never_reads_is_an_error() {
             error.contains("connection 1 failed: the receiver has not read anything for 300ms"),
             "{error}"
         );
-        // Little: it is all in the buffers.
+        // Few bytes, which fit into the buffers.
         let error = self::error(&impatient(SendProtocol::Octet), |_, socket| sleep_for_ever(socket));
         assert!(error.contains("the receiver has not read everything for 300ms after 100 of 100"), "{error}");
     });
@@ -118,7 +118,7 @@ fn refused_requests_are_sent_again_in_order() {
                 count += 1;
                 firsts.lock().push(first);
                 let next = kept.lock().len() as u64 + 1;
-                // The third is refused, and what is under way behind it is out of sequence.
+                // The third is refused, and the requests in flight behind it are out of sequence.
                 if count == 3 {
                     respond(&mut socket, 503, "{\"error\":\"full\"}");
                     // A sender that did not wait for the other answers would send more now.
@@ -138,7 +138,7 @@ fn refused_requests_are_sent_again_in_order() {
         };
         let report = sent(&options, receiver).unwrap();
         assert_eq!((report.sent, report.acknowledged, report.reconnections), (100, 100, 0));
-        // What was under way, and nothing beyond: no request is sent before all are answered.
+        // The requests in flight are sent again, and no others: no request is sent before all are answered.
         assert!((2..=8).contains(&report.resent), "{report:?}");
         let texts: Vec<String> = (1..=100).map(|message| options.text(1, message)).collect();
         assert_eq!(*stored.lock(), texts);

@@ -66,7 +66,7 @@ fn header_is_parsed_into_columns() {
 /// Sends through a proxy that loses the replies of the first connections.
 fn through_lossy_proxy(options: &SendOptions, server: &Running) -> raddle_ingest::SendReport {
     let address = server.address;
-    // Cut at different places of the replies; later connections are left alone.
+    // The connections are cut at different places of the replies; later connections are not cut.
     let cuts = [0, 10, 100, 1000, 333, 4000];
     let proxy = receiver(move |number, client| {
         pass_on(client, address, cuts.get(number).copied().unwrap_or(usize::MAX));

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use raddle_ingest::{
 /// Longer than any scenario takes, even on a busy machine.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Runs `body`, which must be over within [`LIMIT`]; a hang is a failure, not a hung test run.
+/// Runs `body`, which must return within [`LIMIT`]. A hang is a failure instead of a hung test run.
 pub fn within_limit(body: impl FnOnce() + Send + 'static) {
     let handle = Thread::new(body).daemon(true).start().expect("a thread for the test");
     match handle.join_timeout(LIMIT) {
@@ -28,7 +28,7 @@ pub fn within_limit(body: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Messages are not kept elsewhere in these tests.
+/// Panics if messages are to be kept, which these tests do not require.
 struct Nowhere;
 
 impl Unstored for Nowhere {
@@ -62,7 +62,7 @@ impl Running {
         Self { server, pipeline, sink, address }
     }
 
-    /// Stops it. Everything that was received must be stored.
+    /// Stops the server. All received messages must be stored.
     pub fn stop(self) -> Account {
         let drained = self.server.drain(LIMIT);
         let outcome = self.pipeline.finish(LIMIT);
@@ -125,7 +125,7 @@ pub struct Request {
     pub lines: Vec<String>,
 }
 
-/// Reads the next request, or `None` at the end of the stream. `rest` is what was read beyond it.
+/// Reads the next request, or `None` at the end of the stream. `rest` are the bytes that were read beyond it.
 pub fn request(socket: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Request> {
     loop {
         let text = String::from_utf8_lossy(rest).into_owned();

@@ -1,4 +1,4 @@
-//! The stop: what has arrived is read, what has been read is stored.
+//! The stop: bytes that have arrived are read, and messages that have been read are stored.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -146,7 +146,7 @@ fn what_was_read_is_kept_if_the_sink_fails_until_the_end() {
         for peer in &mut peers {
             peer.write_all("unlucky\n".repeat(200).as_bytes()).unwrap();
         }
-        // The queue is full, and nothing moves.
+        // The queue is full, and the sink is blocked.
         until(|| running.server.counters().counts().waiting > 0);
         let (drained, outcome) = running.stop_within(Duration::from_millis(100), Duration::ZERO);
         // Every byte was read before the stop or stayed in the socket of a peer that was cut off.

@@ -32,7 +32,7 @@ fn peer_beyond_its_limit_is_refused_and_others_are_served() {
         let options = ServerOptions { max_connections: 8, ..ServerOptions::default() };
         let running = with(&options);
         let address = running.address();
-        // A quarter of eight.
+        // Two connections are a quarter of eight.
         let open: Vec<TcpStream> = (0..2).map(|_| connect_from([127, 0, 0, 1], address)).collect();
         until(|| running.counts().open == 2);
         let mut refused = connect_from([127, 0, 0, 1], address);
@@ -119,7 +119,7 @@ fn accepting_pauses_without_descriptors_and_continues() {
         until(|| running.received() == 1);
         let mut waiting = TcpStream::connect(running.address()).unwrap();
         until(|| running.counts().accepted == 2);
-        // All but one, which a further client needs.
+        // All descriptors but one, which a further client needs.
         let mut files = Vec::new();
         while let Ok(file) = std::fs::File::open("/dev/null") {
             files.push(file);
@@ -207,7 +207,7 @@ fn idle_connections_need_little_memory_and_no_threads() {
     });
 }
 
-/// The long form.
+/// The long form of the test above.
 #[test]
 #[ignore = "needs 10,100 descriptors; CONTRIBUTING.md has the command"]
 fn ten_thousand_idle_connections_need_less_than_40_megabytes() {

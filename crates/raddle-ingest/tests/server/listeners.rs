@@ -1,4 +1,4 @@
-//! Listeners: how they are opened, what can go wrong, and how they change while the server runs.
+//! Listeners: opening them, errors, and changes while the server runs.
 
 use std::error::Error;
 use std::io::{Read, Write};

@@ -62,7 +62,7 @@ fn read_all(socket: &mut TcpStream) -> String {
 fn fill(running: &Running) -> (TcpStream, u64) {
     running.sink.block();
     let mut peer = connect(running, ListenerKind::Tcp);
-    // From then on, nothing is taken out of the queue.
+    // From then on, no parcel is taken out of the queue.
     let begun = || running.sink.begun.load(Ordering::SeqCst);
     let before = begun();
     peer.write_all(b"x\n").unwrap();
@@ -290,7 +290,7 @@ fn handshake_of_tls_is_refused_with_an_alert() {
         let running = start(&ServerOptions::default(), Memory::new());
         let mut client = connect(&running, ListenerKind::Tcp);
         client.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").unwrap();
-        // It does not look at the reply before it has sent more. The server reads on, so that the reply is not lost by a reset.
+        // It does not read the reply before it has sent more. The server reads on, so that the reply is not lost by a reset.
         for _ in 0..300 {
             client.write_all(&[0; 10_000]).unwrap();
         }

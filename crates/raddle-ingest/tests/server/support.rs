@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 #![allow(dead_code, unreachable_pub, reason = "a test crate")]
 
 use std::io::Write;
@@ -17,7 +17,7 @@ use raddle_ingest::{
 /// Longer than any scenario takes, even on a busy machine.
 pub const LIMIT: Duration = Duration::from_mins(2);
 
-/// Runs `body`, which must be over within [`LIMIT`]; a hang is a failure, not a hung test run.
+/// Runs `body`, which must return within [`LIMIT`]. A hang is a failure instead of a hung test run.
 pub fn within_limit(body: impl FnOnce() + Send + 'static) {
     let handle = Thread::new(body).daemon(true).start().expect("a thread for the test");
     match handle.join_timeout(LIMIT) {
@@ -30,7 +30,7 @@ pub fn within_limit(body: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Lets other threads run until `condition` holds, which must be within [`LIMIT`].
+/// Yields to other threads until `condition` holds, which must happen within [`LIMIT`].
 #[track_caller]
 pub fn until(condition: impl Fn() -> bool) {
     let deadline = raddle::time::now() + LIMIT;
@@ -40,7 +40,7 @@ pub fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// What a sink in memory has stored.
+/// A message that a sink in memory has stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub peer: String,
@@ -90,7 +90,7 @@ impl Memory {
         self.lines.lock().clone()
     }
 
-    /// The texts, in order; nothing else must be there.
+    /// Returns the texts, in order. No message may have been rejected.
     #[track_caller]
     pub fn texts(&self) -> Vec<String> {
         self.lines().into_iter().map(|line| line.content.expect("a text")).collect()
@@ -219,7 +219,7 @@ impl Running {
         (drained, outcome)
     }
 
-    /// Stops it; all must be well.
+    /// Stops the server, without a failure.
     #[track_caller]
     pub fn stop_well(self) -> Account {
         let (drained, outcome) = self.stop_within(Duration::from_mins(1), Duration::from_mins(1));

@@ -1,4 +1,4 @@
-//! What peers do, and what becomes of it.
+//! The behavior of peers, and its effects.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -22,7 +22,7 @@ fn tcp_listener() -> Vec<Listener> {
     vec![Listener::new("tcp", ListenerKind::Tcp, any_port())]
 }
 
-/// Asserts that the messages of each peer, `peer number`, are there from 1 to `each`, in order.
+/// Asserts that the messages `peer number` of each peer are stored from 1 to `each`, in order.
 #[track_caller]
 fn assert_all(texts: &[String], peers: usize, each: usize) {
     let mut next = vec![1; peers];

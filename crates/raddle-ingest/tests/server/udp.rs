@@ -53,7 +53,7 @@ fn datagrams_in_the_buffer_are_stored_at_the_stop() {
         let peer = UdpSocket::bind(any_port()).unwrap();
         let send = |number: usize| peer.send_to(number.to_string().as_bytes(), running.address()).unwrap();
         send(0);
-        // From then on, nothing is taken out of the queue.
+        // From then on, no parcel is taken out of the queue.
         until(|| sink.begun.load(Ordering::SeqCst) > 0);
         (1..200).for_each(|number| assert!(send(number) > 0));
         until(|| running.server.counters().counts().waiting == 1);
@@ -86,7 +86,7 @@ fn datagrams_that_the_kernel_drops_are_counted() {
         }
         send(500);
         sink.unblock();
-        // The operating system tells with the next datagram.
+        // The operating system reports the number with the next datagram.
         while running.counts().dropped == 0 {
             send(1);
             total += 1;
@@ -111,7 +111,7 @@ fn dropped_datagrams_without_a_successor_are_counted_while_the_server_runs() {
         let options = ListenerOptions { receive_buffer: 4096, ..ListenerOptions::default() };
         let running = udp(options, &pipeline, sink.clone());
         let peer = UdpSocket::bind(any_port()).unwrap();
-        // From then on, nothing is taken out of the queue.
+        // From then on, no parcel is taken out of the queue.
         peer.send_to(&[b'x'; 500], running.address()).unwrap();
         until(|| sink.begun.load(Ordering::SeqCst) > 0);
         let mut total = 1;
@@ -124,7 +124,7 @@ fn dropped_datagrams_without_a_successor_are_counted_while_the_server_runs() {
             peer.send_to(&[b'x'; 500], running.address()).unwrap();
             total += 1;
         }
-        // Nothing more arrives, and the socket is not read.
+        // No more datagrams arrive, and the socket is not read.
         until(|| running.counts().dropped >= before + 150);
         let counters = running.server.counters().clone();
         sink.unblock();
@@ -144,7 +144,7 @@ fn dropped_datagrams_without_a_successor_are_counted_at_the_stop() {
         let options = ListenerOptions { receive_buffer: 4096, ..ListenerOptions::default() };
         let running = udp(options, &pipeline, sink.clone());
         let peer = UdpSocket::bind(any_port()).unwrap();
-        // From then on, nothing is taken out of the queue.
+        // From then on, no parcel is taken out of the queue.
         peer.send_to(&[b'x'; 500], running.address()).unwrap();
         until(|| sink.begun.load(Ordering::SeqCst) > 0);
         let mut total = 1;

@@ -30,7 +30,8 @@ pub struct Plain {
 
 /// Runs `body` under such a scheduler.
 pub fn under<R>(misbehavior: Misbehavior, body: impl FnOnce() -> R) -> R {
-    let scheduler = Arc::new_cyclic(|me| Plain { me: me.clone(), program: Arc::new(Program::new()), misbehavior });
+    let scheduler =
+        Arc::new_cyclic(|me| Plain { me: me.clone(), program: Arc::new(Program::new()), misbehavior });
     let _entered = rt::enter(scheduler);
     body()
 }

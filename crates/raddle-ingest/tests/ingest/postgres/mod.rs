@@ -62,7 +62,7 @@ impl Given {
     fn fail(&mut self, batch: &Batch) -> String {
         loop {
             let error = self.sink.store(batch).expect_err("an outage").to_string();
-            // On a busy machine, the reason comes later.
+            // On a busy machine, the reason arrives later.
             if !error.contains("has not answered") {
                 return error;
             }
@@ -82,7 +82,7 @@ impl Given {
     }
 }
 
-/// The messages that are stored, and how many different ones.
+/// Returns the numbers of stored messages and of different ones.
 fn counts(server: &Server) -> (i64, i64) {
     let count = server.number("SELECT count(*) FROM raddle.messages");
     (count, server.number("SELECT count(DISTINCT text) FROM raddle.messages"))

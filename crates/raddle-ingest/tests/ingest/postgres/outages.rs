@@ -1,4 +1,4 @@
-//! Outages: nothing is lost, and nothing is stored twice.
+//! Outages: no message is lost or stored twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use super::server::{Cut, Proxy};
 use super::{Given, Server, counts};
 use crate::support::{until, within_limit};
 
-/// Keeps nothing: no test may need it.
+/// Panics if messages are to be kept.
 struct Nowhere;
 
 impl Unstored for Nowhere {
@@ -117,7 +117,7 @@ fn only_the_failed_part_of_a_batch_is_repeated() {
     });
 }
 
-/// Counts what it keeps.
+/// Counts the messages that it keeps.
 struct Counting(Arc<AtomicUsize>);
 
 impl Unstored for Counting {

@@ -1,4 +1,4 @@
-//! What is stored of a batch.
+//! The rows of a batch.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of the test's own.
+//! A PostgreSQL server of one test.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -119,7 +119,7 @@ impl Server {
                 "shared_buffers=32MB",
                 "max_connections=40",
                 "logging_collector=off",
-                // The machine does not crash.
+                // The tests do not include a crash of the machine.
                 "fsync=off",
                 "password_encryption=scram-sha-256",
             ] {
@@ -139,7 +139,7 @@ impl Server {
                     self.process = Some(child);
                     return;
                 }
-                // It terminates at once if processes of a killed server are still there.
+                // It terminates at once if processes of a killed server still exist.
                 if child.try_wait().expect("a status").is_some() {
                     break;
                 }
@@ -221,7 +221,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(child) = &self.process {
-            // A stopped process does not notice anything else.
+            // A stopped process does not handle other signals.
             for id in children(child.id()) {
                 let _ = kill_process(id, Signal::CONT);
             }
@@ -247,7 +247,7 @@ fn children(parent: u32) -> Vec<Pid> {
         .collect()
 }
 
-/// What a [`Proxy`] does with a COMMIT.
+/// The treatment of a COMMIT by a [`Proxy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
     /// Does not pass it on, and closes both sides.
@@ -316,7 +316,7 @@ fn forward(mut client: TcpStream, mut server: TcpStream, cut: Cut, armed: &Atomi
             return;
         };
         let bytes = &buffer[..count];
-        // A message of its own, since the client waits for the answer to what is before it.
+        // A message of its own, since the client waits for the answer to the messages before it.
         let is_commit = bytes.first() == Some(&b'Q') && bytes.ends_with(b"COMMIT\0");
         if is_commit && armed.swap(false, Ordering::SeqCst) {
             match cut {
