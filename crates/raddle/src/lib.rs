@@ -151,7 +151,7 @@ mod raw;
 mod reentrant;
 mod rlock;
 pub mod rt;
-mod semaphore;
+pub mod semaphore;
 mod shared;
 mod sys;
 pub mod thread;

@@ -269,18 +269,15 @@ const TAKE: Steps = steps! {
     "BaseQueue::try_put" full() => |it| it.try_put(1);
     "BaseQueue::try_put_many" full() => |it| it.try_put_many([1]);
     "BaseQueue::unfinished" full() => |it| it.unfinished();
-    "BoundedSemaphore::acquire" out() => |it| it.acquire();
-    "BoundedSemaphore::acquire_deadline" out() => |it| it.acquire_deadline(soon());
-    "BoundedSemaphore::acquire_many" out() => |it| it.acquire_many(2);
-    "BoundedSemaphore::acquire_many_deadline" out() => |it| it.acquire_many_deadline(2, soon());
-    "BoundedSemaphore::acquire_many_timeout" out() => |it| it.acquire_many_timeout(2, SOON);
-    "BoundedSemaphore::acquire_timeout" out() => |it| it.acquire_timeout(SOON);
-    "BoundedSemaphore::available" out() => |it| it.available();
-    "BoundedSemaphore::n_waiting" out() => |it| it.n_waiting();
-    "BoundedSemaphore::release" out() => |it| it.release();
-    "BoundedSemaphore::release_many" out() => |it| it.release_many(2);
-    "BoundedSemaphore::try_acquire" out() => |it| it.try_acquire();
-    "BoundedSemaphore::try_acquire_many" out() => |it| it.try_acquire_many(2);
+    "BaseSemaphore::acquire" some() => |it| it.acquire();
+    "BaseSemaphore::acquire_deadline" empty() => |it| it.acquire_deadline(soon());
+    "BaseSemaphore::acquire_many_deadline" some() => |it| it.acquire_many_deadline(2, soon());
+    "BaseSemaphore::acquire_many_timeout" some() => |it| it.acquire_many_timeout(2, SOON);
+    "BaseSemaphore::acquire_timeout" empty() => |it| it.acquire_timeout(SOON);
+    "BaseSemaphore::available" some() => |it| it.available();
+    "BaseSemaphore::n_waiting" some() => |it| it.n_waiting();
+    "BaseSemaphore::try_acquire" some() => |it| it.try_acquire();
+    "BaseSemaphore::try_acquire_many" some() => |it| it.try_acquire_many(2);
     "Condition::notify" held() => |it| it.0.notify(&it.1, 1);
     "Condition::notify_all" held() => |it| it.0.notify_all(&it.1);
     "Condition::notify_one" held() => |it| it.0.notify_one(&it.1);
@@ -290,7 +287,7 @@ const TAKE: Steps = steps! {
     "Condition::wait_timeout" held() => |it| it.0.wait_timeout(&mut it.1, SOON);
     "Debug for Barrier" Barrier::new(2) => |it| format!("{it:?}");
     "Debug for BaseQueue" full() => |it| format!("{it:?}");
-    "Debug for BoundedSemaphore" out() => |it| format!("{it:?}");
+    "Debug for BaseSemaphore" some() => |it| format!("{it:?}");
     "Debug for Condition" Condition::new() => |it| format!("{it:?}");
     "Debug for Event" Event::new() => |it| format!("{it:?}");
     "Debug for Future" settled() => |it| format!("{it:?}");
@@ -302,7 +299,6 @@ const TAKE: Steps = steps! {
     "Debug for RLock" RLock::new() => |it| format!("{it:?}");
     "Debug for RLockGuard" kept(RLock::new()).lock() => |it| format!("{it:?}");
     "Debug for ReentrantMutex" ReentrantMutex::new(1) => |it| format!("{it:?}");
-    "Debug for Semaphore" some() => |it| format!("{it:?}");
     "Debug for Shared" Shared::new(1) => |it| format!("{it:?}");
     "Debug for SimpleQueue" simple() => |it| format!("{it:?}");
     "Debug for ThreadHandle" thread().thread().clone() => |it| format!("{it:?}");
@@ -382,18 +378,6 @@ const TAKE: Steps = steps! {
     "ReentrantMutex::lock_deadline" ReentrantMutex::new(1) => |it| it.lock_deadline(soon());
     "ReentrantMutex::lock_timeout" ReentrantMutex::new(1) => |it| it.lock_timeout(SOON);
     "ReentrantMutex::try_lock" ReentrantMutex::new(1) => |it| it.try_lock();
-    "Semaphore::acquire" some() => |it| it.acquire();
-    "Semaphore::acquire_deadline" empty() => |it| it.acquire_deadline(soon());
-    "Semaphore::acquire_many" some() => |it| it.acquire_many(2);
-    "Semaphore::acquire_many_deadline" some() => |it| it.acquire_many_deadline(2, soon());
-    "Semaphore::acquire_many_timeout" some() => |it| it.acquire_many_timeout(2, SOON);
-    "Semaphore::acquire_timeout" empty() => |it| it.acquire_timeout(SOON);
-    "Semaphore::available" some() => |it| it.available();
-    "Semaphore::n_waiting" some() => |it| it.n_waiting();
-    "Semaphore::release" some() => |it| it.release();
-    "Semaphore::release_many" some() => |it| it.release_many(2);
-    "Semaphore::try_acquire" some() => |it| it.try_acquire();
-    "Semaphore::try_acquire_many" some() => |it| it.try_acquire_many(2);
     "Shared::get" Shared::new(1) => |it| it.get();
     "Shared::set" Shared::new(1) => |it| it.set(2);
     "SimpleQueue::get" simple() => |it| it.get();
@@ -469,6 +453,13 @@ const TAKE: Steps = steps! {
 
 /// Functions that need a scope, or more than an expression.
 const SCOPED: Steps = &[
+    ("BaseSemaphore::acquire_many", || {
+        of_both(|counting| drop(counting.acquire_many(2)), |bounded| drop(bounded.acquire_many(2)))
+    }),
+    ("BaseSemaphore::release", || of_both(Semaphore::release, |bounded| bounded.release().unwrap())),
+    ("BaseSemaphore::release_many", || {
+        of_both(|counting| counting.release_many(2).unwrap(), |bounded| bounded.release_many(2).unwrap())
+    }),
     ("Debug for Scope", || thread::scope(|scope| count(|| format!("{scope:?}")))),
     ("Debug for ScopedJoinHandle", || {
         thread::scope(|scope| {
@@ -530,6 +521,12 @@ fn scoped<'a, R>(future: &ScopedFuture<'a, ()>, call: impl FnOnce(&ScopedFuture<
     count(|| call(future))
 }
 
+/// Counts a function that each kind of semaphore has of its own, for the kind with fewer steps.
+fn of_both(counting: impl FnOnce(&Semaphore), bounded: impl FnOnce(&BoundedSemaphore)) -> usize {
+    let (some, out) = (some(), out());
+    count(|| counting(&some)).min(count(|| bounded(&out)))
+}
+
 /// Functions that take no step, with the reason.
 const NONE: &[(&str, &[&str])] = &[
     (
@@ -540,7 +537,7 @@ const NONE: &[(&str, &[&str])] = &[
             "Barrier::timeout",
             "BaseQueue::bounded",
             "BaseQueue::unbounded",
-            "BoundedSemaphore::new",
+            "BaseSemaphore::new",
             "ThreadPoolBuilder::build",
             "ThreadPoolBuilder::daemon",
             "ThreadPoolBuilder::initializer",
@@ -555,7 +552,6 @@ const NONE: &[(&str, &[&str])] = &[
             "Promise::new",
             "RLock::new",
             "ReentrantMutex::new",
-            "Semaphore::new",
             "Shared::new",
             "SimpleQueue::new",
             "Thread::daemon",
