@@ -46,15 +46,15 @@ pub(super) fn value(report: &Content) -> Value {
 }
 
 fn place(at: &SourceLocation) -> Value {
-    json!({ "file": at.0, "line": at.1, "column": at.2 })
+    let mut value = json!({ "file": at.file, "line": at.line, "column": at.column });
+    if let Some(function) = &at.function {
+        value["function"] = function.as_str().into();
+    }
+    value
 }
 
 fn source(at: Place) -> Value {
-    let mut value = json!({ "file": at.file(), "line": at.line(), "column": at.column() });
-    if let Some(function) = at.function() {
-        value["function"] = function.into();
-    }
-    value
+    place(&at.into())
 }
 
 fn waits(story: &Story<'_>, objects: &Numbers) -> Vec<Value> {

@@ -239,7 +239,7 @@ impl<'a> Story<'a> {
             kind: "data race",
             title: format!("data race on {}: two conflicting accesses are unordered", self.object(cell)),
             message: format!("{}\n{}", access(first), access(second)),
-            at: self.trace.events[second].op.map(|op| source(op.at)),
+            at: self.trace.events[second].op.map(|op| op.at.into()),
             thread: Some(self.trace.events[second].thread),
         }
     }
@@ -415,8 +415,4 @@ fn title_of(failure: &Failure) -> &'static str {
              not announced by `atom` or `signal`"
         }
     }
-}
-
-pub(super) fn source(at: Place) -> SourceLocation {
-    (at.file().to_owned(), at.line(), at.column())
 }

@@ -24,8 +24,8 @@ fn head(f: &mut fmt::Formatter<'_>, report: &Content, story: &Story<'_>) -> fmt:
         write!(f, "{warning}\n\n")?;
     }
     f.write_str(&headline.title)?;
-    if let Some((file, line, column)) = &headline.at {
-        write!(f, ", at {file}:{line}:{column}")?;
+    if let Some(at) = &headline.at {
+        write!(f, ", at {at}")?;
     }
     if !headline.message.is_empty() {
         write!(f, ":\n{}", indented(&headline.message))?;

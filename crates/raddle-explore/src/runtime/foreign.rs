@@ -103,7 +103,7 @@ impl ForeignStep {
                 "the steps of this thread are not explored; spawn it with raddle's `Thread`, scope or pool"
                     .to_owned(),
             thread: None,
-            at: Some((self.at.file().to_owned(), self.at.line(), self.at.column())),
+            at: Some(self.at.into()),
         }
     }
 }

@@ -3,12 +3,40 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
-use std::panic::{Location, PanicHookInfo};
+use std::panic::PanicHookInfo;
 use std::sync::{Mutex, Once, PoisonError};
 
-/// A source position: file, line, column.
-pub(crate) type SourceLocation = (String, u32, u32);
+use raddle::rt::{self, Place};
+
+/// A source position, of which the file need not live as long as the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourceLocation {
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    /// 0 if it is unknown.
+    pub(crate) column: u32,
+    pub(crate) function: Option<String>,
+}
+
+impl From<Place> for SourceLocation {
+    fn from(at: Place) -> Self {
+        let function = at.function().map(str::to_owned);
+        Self { file: at.file().to_owned(), line: at.line(), column: at.column(), function }
+    }
+}
+
+/// As a [`Place`] is shown.
+impl fmt::Display for SourceLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)?;
+        if self.column != 0 {
+            write!(f, ":{}", self.column)?;
+        }
+        self.function.iter().try_for_each(|function| write!(f, ", in {function}"))
+    }
+}
 
 /// Receives the message and the position of a panic.
 type BeforeAbort = Box<dyn FnOnce(String, Option<SourceLocation>)>;
@@ -52,7 +80,7 @@ fn is_silent(info: &PanicHookInfo<'_>) -> bool {
     // A thread whose thread-locals have been destroyed is not explored any more.
     let explored = EXPLORED.try_with(Cell::get).unwrap_or(false);
     if explored {
-        let at = info.location().map(source);
+        let at = position(info);
         if let Some(at) = &at {
             let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
             recent.truncate(MAX_RECENT - 1);
@@ -62,7 +90,7 @@ fn is_silent(info: &PanicHookInfo<'_>) -> bool {
     }
     let before_abort = BEFORE_ABORT.try_with(|last| last.borrow_mut().take()).ok().flatten();
     if let Some(before_abort) = before_abort {
-        before_abort(text(info.payload()), info.location().map(source));
+        before_abort(text(info.payload()), position(info));
         return false;
     }
     explored
@@ -93,12 +121,25 @@ pub(crate) fn position_of(payload: &(dyn Any + Send)) -> Option<SourceLocation> 
     recent.iter().find(|(message, _)| *message == text).map(|(_, at)| at.clone())
 }
 
-fn source(at: &Location<'_>) -> SourceLocation {
-    (at.file().to_owned(), at.line(), at.column())
+/// The position of a panic: that on behalf of which the thread acts, if there is one.
+fn position(info: &PanicHookInfo<'_>) -> Option<SourceLocation> {
+    let rust = || {
+        let at = info.location()?;
+        Some(SourceLocation {
+            file: at.file().to_owned(),
+            line: at.line(),
+            column: at.column(),
+            function: None,
+        })
+    };
+    rt::behalf().map(SourceLocation::from).or_else(rust)
 }
 
 /// The line on which the calling thread called `exit`, if its backtrace shows it.
 pub(crate) fn position_of_exit() -> Option<SourceLocation> {
+    if let Some(at) = rt::behalf() {
+        return Some(at.into());
+    }
     let stack = std::backtrace::Backtrace::force_capture().to_string();
     let mut lines = stack.lines().map(str::trim_start);
     lines.find(|line| line.ends_with("std::process::exit"))?;
@@ -106,7 +147,8 @@ pub(crate) fn position_of_exit() -> Option<SourceLocation> {
     let place = lines.skip_while(|line| line.starts_with("at ")).find_map(|line| line.strip_prefix("at "))?;
     let (place, column) = place.trim_end().rsplit_once(':')?;
     let (file, line) = place.rsplit_once(':')?;
-    Some((file.trim_start_matches("./").to_owned(), line.parse().ok()?, column.parse().ok()?))
+    let (line, column) = (line.parse().ok()?, column.parse().ok()?);
+    Some(SourceLocation { file: file.trim_start_matches("./").to_owned(), line, column, function: None })
 }
 
 /// Returns the message and the position of the panic that the calling thread has just caught. The panic may have begun in another thread.

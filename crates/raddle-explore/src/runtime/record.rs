@@ -157,7 +157,7 @@ pub(crate) struct BlockedTask {
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// A thread panicked. The source position is known if the panic hook was called.
-    Panic { thread: usize, message: String, at: Option<(String, u32, u32)> },
+    Panic { thread: usize, message: String, at: Option<SourceLocation> },
     /// No task was enabled, and no deadline was pending.
     Deadlock,
     /// The main task has returned, and the remaining tasks can never make progress.

@@ -1,6 +1,7 @@
 //! The explorer by its public interface: what it finds, what it reports, and how a failure is replayed.
 
 mod alone;
+mod bindings;
 mod complete;
 mod failures;
 mod last_reference;

@@ -45,7 +45,7 @@ where
     I: IntoIterator,
     I::Item: Borrow<Future<T>>,
 {
-    AsCompleted::new(distinct(futures), Place::caller())
+    AsCompleted::new(distinct(futures), Place::caller().on_behalf())
 }
 
 /// Like [`as_completed`], with a timeout that starts with this call.
@@ -72,7 +72,7 @@ where
     I::Item: Borrow<Future<T>>,
 {
     let deadline = rt::deadline(timeout);
-    let completed = AsCompleted::new(distinct(futures), Place::caller());
+    let completed = AsCompleted::new(distinct(futures), Place::caller().on_behalf());
     AsCompletedTimeout { of: completed.left, completed, deadline }
 }
 

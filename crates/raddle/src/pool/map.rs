@@ -39,7 +39,7 @@ impl ThreadPoolExecutor {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        Map::new(&self.shared, items, function, usize::MAX, Place::caller())
+        Map::new(&self.shared, items, function, usize::MAX, Place::caller().on_behalf())
     }
 
     /// Like [`map`](Self::map), with at most `buffersize` tasks whose results have not been returned.
@@ -73,7 +73,7 @@ impl ThreadPoolExecutor {
         if buffersize == 0 {
             return Err(ZeroBufferError);
         }
-        Ok(Map::new(&self.shared, items, function, buffersize, Place::caller()))
+        Ok(Map::new(&self.shared, items, function, buffersize, Place::caller().on_behalf()))
     }
 }
 

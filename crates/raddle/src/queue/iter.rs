@@ -29,7 +29,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// ```
     #[track_caller]
     pub fn iter(&self) -> Iter<'_, T, O> {
-        Iter { queue: self, created: Place::caller() }
+        Iter { queue: self, created: Place::caller().on_behalf() }
     }
 
     /// Returns an iterator that gets items without blocking, until the queue is empty.
@@ -46,7 +46,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// ```
     #[track_caller]
     pub fn try_iter(&self) -> TryIter<'_, T, O> {
-        TryIter { queue: self, created: Place::caller() }
+        TryIter { queue: self, created: Place::caller().on_behalf() }
     }
 
     /// Returns an iterator like [`iter`](Self::iter) that owns its reference to the queue, so that it can be stored, or
@@ -70,7 +70,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
         reason = "only the standard library can implement it for an `Arc`"
     )]
     pub fn into_iter(self: Arc<Self>) -> OwnedIter<T, O> {
-        OwnedIter { queue: self, created: Place::caller() }
+        OwnedIter { queue: self, created: Place::caller().on_behalf() }
     }
 }
 
@@ -226,7 +226,7 @@ impl<T, O: Order<T>> IntoIterator for BaseQueue<T, O> {
 
     #[track_caller]
     fn into_iter(self) -> IntoIter<T, O> {
-        IntoIter { queue: self, created: Place::caller() }
+        IntoIter { queue: self, created: Place::caller().on_behalf() }
     }
 }
 

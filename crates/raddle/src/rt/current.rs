@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
+use super::binding::{self, Binding};
 use super::fork::{self, ForkSafe, Rank};
 use super::op::Op;
 use super::program::Program;
@@ -218,6 +219,7 @@ fn is_main() -> bool {
 pub(crate) struct Identity {
     mine: Mine,
     scheduler: Option<Arc<dyn Scheduler>>,
+    binding: Binding,
 }
 
 /// Replaces the identity of the calling thread by a new one under `scheduler`. Its record is created on demand.
@@ -227,13 +229,14 @@ fn replace_identity(scheduler: Arc<dyn Scheduler>) -> Identity {
     spin::set_enabled(false);
     let mine = CURRENT.try_with(RefCell::take).unwrap_or_default();
     IDENT.set(0);
-    Identity { mine, scheduler: before }
+    Identity { mine, scheduler: before, binding: binding::replace(Binding::default()) }
 }
 
 /// Drops the identity of the calling thread and restores an earlier one.
 fn restore_identity(earlier: Identity) {
     leave(); // under the scheduler that it belongs to
     spin::set_enabled(earlier.scheduler.is_none());
+    binding::replace(earlier.binding);
     scheduler::replace(earlier.scheduler);
     IDENT.set(earlier.mine.record.as_ref().map_or(0, |record| record.ident));
     let _ = CURRENT.try_with(|mine| mine.replace(earlier.mine));

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 
+use super::binding::is_unwinding;
 use super::op::Op;
 
 /// The operation that a thread reported last.
@@ -50,9 +51,10 @@ impl Drop for NoPanicScope {
     }
 }
 
-/// Returns whether a panic may end a wait of the calling thread. A second panic would abort the process.
+/// Returns whether a panic may end a wait of the calling thread. A second panic would abort the process, or meet an exception
+/// that a binding makes of the first.
 pub(crate) fn may_panic() -> bool {
-    NO_PANIC.get() == 0 && !std::thread::panicking()
+    NO_PANIC.get() == 0 && !is_unwinding()
 }
 
 /// Returns whether the calling thread runs a hook of the watch, whose waits are not watched.

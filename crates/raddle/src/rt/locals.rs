@@ -8,7 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::{current, scheduler};
+use super::{binding, current, scheduler};
 use crate::sys::spin;
 
 /// A copy of the thread-locals of the calling thread.
@@ -48,7 +48,8 @@ impl LocalsImage {
         // In this order: a local that is touched first is destroyed last, and the drop of the record is an operation.
         besides.push(scheduler::local());
         besides.extend(current::locals());
-        besides.push(spin::local()); // it differs under a scheduler, and no program sees it
+        // They differ under a scheduler or are restored by it, and no program sees them.
+        besides.extend([spin::local(), binding::local()]);
         Some(Self { image: image::take(&besides)?, not_send: PhantomData })
     }
 

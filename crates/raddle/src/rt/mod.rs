@@ -37,6 +37,11 @@
 //! that is part of it, and waits with [`wait_for_lock`]. From this the watch and the scheduler know which thread holds
 //! which lock, and since which line.
 //!
+//! # Bindings
+//!
+//! A binding for another language names the lines of that language by [`Place::intern`], and performs its operations
+//! [on their behalf](on_behalf_of). A panic that it carries through frames of that language is an [`Unwinding`].
+//!
 //! # Schedulers
 //!
 //! A scheduler implements [`Scheduler`] and has threads [`enter`] it. Threads that such a thread starts with raddle enter
@@ -138,6 +143,7 @@
 //! assert!(deadlock.join().unwrap_err().to_string().contains("lock that it holds"));
 //! ```
 
+pub(crate) mod binding;
 pub(crate) mod current;
 pub(crate) mod current_op;
 mod exit;
@@ -158,6 +164,7 @@ mod trace;
 mod wake;
 
 pub use crate::sys::os::Wait;
+pub use binding::{Unwinding, behalf, is_unwinding, on_behalf_of};
 pub use current::{Entered, enter, on_foreign_exit};
 pub(crate) use current::{adopt, daemon_default, ident, is_me, record, thread_address};
 pub(crate) use current_op::no_panic_scope;

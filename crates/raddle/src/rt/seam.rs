@@ -284,7 +284,7 @@ pub fn sleep_until(op: Op, until: Instant) {
     point(op);
     match scheduler::current() {
         Some(scheduler) => scheduler.sleep_until(until),
-        None if watched() => waiting::sleep_until(&current::record(), &op, until),
+        None if watched() => waiting::sleep_until(&current::record(), &op.on_behalf(), until),
         None => os::sleep_until(until),
     }
 }
@@ -409,6 +409,7 @@ fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>, loc
 
 #[cold]
 fn observed_point(op: &Op) {
+    let op = &op.on_behalf();
     match scheduler::current() {
         Some(scheduler) => scheduler.point(op),
         None => note(op, false),
@@ -417,6 +418,7 @@ fn observed_point(op: &Op) {
 
 #[cold]
 fn observed_point_until(op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
+    let op = &op.on_behalf();
     match scheduler::current() {
         Some(scheduler) => scheduler.point_until(op, deadline, word, ready),
         None => note(op, deadline.is_some()),
@@ -454,7 +456,7 @@ fn observed_acquired(
     id: &LockId,
     owned: bool,
 ) {
-    let op = Op::at(Object::new(address, size, type_name), kind, at);
+    let op = Op::at(Object::new(address, size, type_name), kind, at).on_behalf();
     if let Some(scheduler) = scheduler::current() {
         scheduler.acquired(&op);
     } else if flags::watching() {
@@ -464,6 +466,7 @@ fn observed_acquired(
 
 #[cold]
 fn observed_tried(op: &Op, acquired: bool) {
+    let op = &op.on_behalf();
     match scheduler::current() {
         Some(scheduler) => scheduler.tried(op, acquired),
         None => trace::value(op, || if acquired { "acquired" } else { "not acquired" }.to_owned()),
@@ -487,6 +490,7 @@ fn observed_releasing(
 
 #[cold]
 fn observed_releasing_for_wait(op: &Op, id: &LockId) {
+    let op = &op.on_behalf();
     if let Some(scheduler) = scheduler::current() {
         return scheduler.releasing_for_wait(op);
     }

@@ -141,7 +141,7 @@ pub(crate) fn created(object: Object, at: Place) {
     if !flags::quiet()
         && let Some(scheduler) = scheduler::current()
     {
-        scheduler.created(&object, at);
+        scheduler.created(&object, at.on_behalf());
     }
 }
 
@@ -175,6 +175,7 @@ fn orders(memory: Memory) {
 
 #[cold]
 fn saw(op: &Op, value: impl Fn() -> String) {
+    let op = &op.on_behalf();
     if let Some(scheduler) = scheduler::current() {
         return scheduler.value(op, &value);
     }

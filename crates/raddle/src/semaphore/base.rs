@@ -201,7 +201,8 @@ impl<L: Limit> BaseSemaphore<L> {
     #[track_caller]
     fn acquire_until(&self, count: usize, deadline: Option<Instant>) -> Option<Permit<'_>> {
         let can_succeed = count <= self.permits.bound();
-        (can_succeed && self.permits.acquire_until(count, deadline)).then(|| Permit::new(&self.permits, count))
+        (can_succeed && self.permits.acquire_until(count, deadline))
+            .then(|| Permit::new(&self.permits, count))
     }
 }
 

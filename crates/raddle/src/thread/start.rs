@@ -251,7 +251,7 @@ pub(crate) fn launch(
         rt::commutative_change(registry);
     }
     let mine = record.clone();
-    let end = Op::new(&**record, "Thread", Kind::Terminate);
+    let end = Op::new(&**record, "Thread", Kind::Terminate).on_behalf();
     let started = rt::spawn(
         &record.name(),
         stack_size,

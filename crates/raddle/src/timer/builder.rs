@@ -280,7 +280,8 @@ impl TimerBuilder {
             return Err((self.name, ProgramEnding.into()));
         }
         let daemon = daemon || ending;
-        Ok((service, TimerSettings { name: self.name, daemon, period, keep_alive, at: Place::caller() }))
+        let at = Place::caller().on_behalf();
+        Ok((service, TimerSettings { name: self.name, daemon, period, keep_alive, at }))
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use raddle::rt::{self, Place};
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, RLock, ReentrantMutex, Semaphore, Thread,
     thread, time,
@@ -62,6 +63,19 @@ const HANGS: &[Hang] = &[
         "semaphores",
         semaphores,
         &["\"MainThread\" waits for Semaphore", "\"other\" waits for BoundedSemaphore"],
+    ),
+    (
+        "lines_of_another_language",
+        lines_of_another_language,
+        &[
+            "\"first\" waits for Lock",
+            "at worker.py:4, in first",
+            "held by thread \"second\", acquired at worker.py:7, in second",
+            "at worker.py:8, in second",
+            "held by thread \"first\", acquired at worker.py:3, in first",
+            "\"MainThread\" waits for thread \"first\"",
+            "at main.py:12",
+        ],
     ),
     ("barrier", barrier, &["\"MainThread\" waits for Barrier"]),
     ("scope", scope, &["\"MainThread\" waits for thread scope", "waits for Event"]),
@@ -242,6 +256,26 @@ fn abba_of_mutexes() {
         let _a = here!(a.lock());
     });
     first.join().unwrap();
+    second.join().unwrap();
+}
+
+/// A binding for another language names the lines of that language.
+fn lines_of_another_language() {
+    let at = |line, function, lock: &Lock| {
+        rt::on_behalf_of(Place::intern("worker.py", line, Some(function)), || lock.acquire());
+    };
+    let (a, b, both): &'static _ = Box::leak(Box::new((Lock::new(), Lock::new(), Barrier::new(2))));
+    let first = named("first", move || {
+        at(3, "first", a);
+        both.wait().unwrap();
+        at(4, "first", b);
+    });
+    let second = named("second", move || {
+        at(7, "second", b);
+        both.wait().unwrap();
+        at(8, "second", a);
+    });
+    rt::on_behalf_of(Place::intern("main.py", 12, None), || first.join()).unwrap();
     second.join().unwrap();
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use raddle::rt::{self, Place};
 use raddle::watch::{Finding, Watch};
 use raddle::{Condition, Lock, Mutex, RLock, ReentrantMutex, Thread, thread};
 
@@ -12,6 +13,7 @@ use crate::threads::{here, named, reports};
 const WORKS: &[(&str, fn())] = &[
     ("every_kind_of_lock", every_kind_of_lock),
     ("cycle_of_three", cycle_of_three),
+    ("order_names_lines_of_another_language", order_names_lines_of_another_language),
     ("condition_reacquires_its_lock", condition_reacquires_its_lock),
     ("consistent_order_is_not_reported", consistent_order_is_not_reported),
     ("tries_and_timeouts_do_not_count", tries_and_timeouts_do_not_count),
@@ -104,6 +106,20 @@ fn cycle_of_three() {
         drop((c.lock(), a.lock()));
     });
     assert_eq!(found, 1);
+}
+
+fn order_names_lines_of_another_language() {
+    let (a, b) = (Mutex::new(0), Mutex::new(0));
+    let at = |line| Place::intern("worker.py", line, Some("run"));
+    Watch::new().lock_order(true).start();
+    let reports = reports();
+    drop(rt::on_behalf_of(at(1), || (a.lock(), rt::on_behalf_of(at(2), || b.lock()))));
+    drop(rt::on_behalf_of(at(3), || (b.lock(), rt::on_behalf_of(at(4), || a.lock()))));
+    let found: Vec<_> = reports.try_iter().collect();
+    let mut lines: Vec<_> =
+        found[0].orders.iter().flat_map(|order| [order.held_at, order.acquired_at]).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [at(1), at(2), at(3), at(4)]);
 }
 
 /// A thread that waits for a condition while it holds another lock reacquires the condition's lock under that lock.

@@ -373,6 +373,7 @@ mod traits {
             "rt::Kind" rt::Kind => ALL,
             "rt::Op" rt::Op => ALL,
             "rt::Place" rt::Place => ALL,
+            "rt::Unwinding" rt::Unwinding => "Unpin UnwindSafe RefUnwindSafe",
             "rt::LockId" rt::LockId => ALL,
             "rt::Wait" rt::Wait => ALL,
             "rt::Program" rt::Program => ALL,

@@ -5,6 +5,7 @@
 
 mod api;
 mod barrier;
+mod binding;
 mod condition;
 mod event;
 mod future;

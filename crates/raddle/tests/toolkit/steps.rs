@@ -752,6 +752,33 @@ fn listed_steps_are_taken() {
     });
 }
 
+/// In a scope on behalf of a line of another language, no step of the calling thread is reported at another line.
+#[test]
+fn steps_are_taken_on_behalf_of_a_line() {
+    thread_local! {
+        static INSIDE: Cell<bool> = const { Cell::new(false) };
+    }
+    within_limit(|| {
+        let line = rt::Place::intern("worker.py", 42, Some("run"));
+        let elsewhere = Arc::new(std::sync::Mutex::new(BTreeSet::new()));
+        for (name, call) in TAKE.iter().chain(SCOPED) {
+            let seen = elsewhere.clone();
+            let point = move |op: Op| {
+                if INSIDE.get() && op.at != line {
+                    seen.lock().unwrap().insert((*name, op.at));
+                }
+            };
+            let wait = |_| Wait::TimedOut;
+            under(Misbehavior { point: Some(Box::new(point)), wait: Some(Box::new(wait)), run: None }, || {
+                INSIDE.set(true);
+                rt::on_behalf_of(line, call);
+                INSIDE.set(false);
+            });
+        }
+        assert_eq!(*elsewhere.lock().unwrap(), BTreeSet::new());
+    });
+}
+
 /// The `try_` forms, called while another thread holds the object, or while a queue is empty or full.
 #[test]
 fn try_forms_never_block() {

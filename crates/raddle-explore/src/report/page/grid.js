@@ -36,7 +36,7 @@ function place(at) {
   if (!at) return node;
   const file = at.file.replace(/\\/g, "/"), short = file.length <= 24 ? file : "…/" + file.slice(file.lastIndexOf("/") + 1);
   node.append(el("span", "file", short), ":" + at.line);
-  node.title = at.file + ":" + at.line + (at.column ? ":" + at.column : "");
+  node.title = at.file + ":" + at.line + (at.column ? ":" + at.column : "") + (at.function ? ", in " + at.function : "");
   return node;
 }
 
