@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
 use std::thread::panicking;
 
-use raddle::rt::Op;
+use raddle::rt::{self, Op};
 
 use super::current::{ANNOUNCED, BODY_DONE, CURRENT, EVALUATING, MAIN};
 use super::execution::Execution;
@@ -42,11 +42,11 @@ impl Execution {
         self.monitor.count_step();
         self.announce(me);
         let mut state = self.lock();
-        if panicking() && !state.ending {
-            let events = state.events.len();
-            state.tasks[me].panicked_at.get_or_insert(events);
-        }
         if !state.ending {
+            let events = state.events.len();
+            let task = &mut state.tasks[me];
+            // A panic that was caught meanwhile is none any more.
+            task.panicked_at = rt::is_unwinding().then(|| task.panicked_at.unwrap_or(events));
             state.set_status(me, arrival.status, arrival.op, arrival.access);
             state = self.pass_on(state, me);
             state = self.await_turn(state, me, arrival.ready);

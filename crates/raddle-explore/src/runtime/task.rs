@@ -101,7 +101,7 @@ pub(crate) struct Task {
     pub(crate) early_timeouts: usize,
     /// How often it woke spuriously.
     pub(crate) spurious: usize,
-    /// The number of events when it panicked.
+    /// The number of events when the panic that it is unwinding by began.
     pub(crate) panicked_at: Option<usize>,
     /// How often it polled an object on a line of the program since another task took a step.
     pub(crate) polls: HashMap<(usize, u32, u32), usize>,
@@ -112,6 +112,8 @@ pub(crate) struct Task {
     pub(crate) notes: Vec<String>,
     /// How often it was unwound; a program can catch that and continue.
     pub(crate) unwind_attempts: usize,
+    /// How many steps it took while a binding carried the panic that unwinds it.
+    pub(crate) carried_steps: usize,
 }
 
 impl Task {
@@ -142,6 +144,7 @@ impl Task {
             may_exit: false,
             notes: Vec::new(),
             unwind_attempts: 0,
+            carried_steps: 0,
         }
     }
 

@@ -4,15 +4,20 @@
 //! [`Abandoned`] as payload. A destructor may still use the toolkit: its step is taken if it is enabled, and otherwise
 //! the token is passed on.
 //!
+//! A binding for another language carries the panic through frames of that language as an exception
+//! ([`rt::Unwinding`](raddle::rt::Unwinding)). Meanwhile the steps of the task are those of destructors, too, but another
+//! panic does not abort the process, so that the task is unwound again where it would block forever.
+//!
 //! Termination: a task that catches the panic is unwound up to [`MAX_ATTEMPTS`] times, and its steps succeed as many
-//! times after that. When every remaining task has passed the token on once without progress, they are abandoned.
+//! times after that. A task whose panic is carried takes at most [`MAX_CARRIED_STEPS`] steps in between. When every
+//! remaining task has passed the token on once without progress, they are abandoned.
 
 use std::panic::resume_unwind;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use raddle::rt::Abandoned;
+use raddle::rt::{self, Abandoned};
 
 use super::current::NO_TASK;
 use super::execution::Execution;
@@ -24,6 +29,9 @@ use super::state::ExecutionState;
 /// succeed.
 const MAX_ATTEMPTS: usize = 100;
 
+/// A task whose panic a binding carries takes so many steps before it is unwound again: it has caught the exception.
+const MAX_CARRIED_STEPS: usize = 10_000;
+
 impl Execution {
     /// Unwinds the calling task. Returns if the task is being unwound already and its step is enabled.
     pub(super) fn unwind_task(&self, me: usize, ready: Predicate<'_>) {
@@ -33,7 +41,13 @@ impl Execution {
             let mut state = self.lock();
             state.poll_round = None;
             let stays = Self::cannot_unwind();
+            let carried = rt::is_unwinding() && !stays && state.tasks[me].carried_steps < MAX_CARRIED_STEPS;
             let unwind_attempts = state.tasks[me].unwind_attempts;
+            if enabled && carried {
+                state.tasks[me].carried_steps += 1;
+                state.stalled = 0;
+                return;
+            }
             // A task that caught the panic so often may wait for others, which proceed only while it waits.
             if enabled && (stays || (MAX_ATTEMPTS..2 * MAX_ATTEMPTS).contains(&unwind_attempts)) {
                 state.tasks[me].unwind_attempts += usize::from(!stays);

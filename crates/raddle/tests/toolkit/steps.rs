@@ -769,11 +769,14 @@ fn steps_are_taken_on_behalf_of_a_line() {
                 }
             };
             let wait = |_| Wait::TimedOut;
-            under(Misbehavior { point: Some(Box::new(point)), wait: Some(Box::new(wait)), run: None }, || {
-                INSIDE.set(true);
-                rt::on_behalf_of(line, call);
-                INSIDE.set(false);
-            });
+            under(
+                Misbehavior { point: Some(Box::new(point)), wait: Some(Box::new(wait)), run: None },
+                || {
+                    INSIDE.set(true);
+                    rt::on_behalf_of(line, call);
+                    INSIDE.set(false);
+                },
+            );
         }
         assert_eq!(*elsewhere.lock().unwrap(), BTreeSet::new());
     });
