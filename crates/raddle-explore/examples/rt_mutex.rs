@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use raddle::rt::{self, Kind, LockId, Op};
+use raddle::rt::{self, Kind, LockId, Op, Wait};
 use raddle::thread;
 use raddle_explore::{Explorer, Grain};
 
@@ -41,20 +41,21 @@ impl<T> Mutex<T> {
         rt::point_until(acquire, None, &self.word, || self.word.load(Relaxed) == FREE);
         rt::atom(&self.word);
         if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
-            self.lock_contended();
+            self.lock_contended(&acquire);
         }
-        rt::acquired(acquire, &self.id);
+        rt::acquired(acquire, None, &self.id);
         Guard { mutex: self, acquire }
     }
 
     #[cold]
-    fn lock_contended(&self) {
+    fn lock_contended(&self, acquire: &Op) {
+        let wait = Wait::new(acquire).with_lock(&self.id);
         loop {
             rt::atom(&self.word);
             if self.word.swap(CONTENDED, Acquire) == FREE {
                 return;
             }
-            rt::wait_for_lock(&self.word, CONTENDED, None, &self.id);
+            rt::wait(&self.word, CONTENDED, &wait);
         }
     }
 }

@@ -310,8 +310,6 @@ impl Condition {
             state.lock = held.key();
             state.waiters.enqueue(0)
         };
-        // A panic of the wait would leave the waiter in the queue.
-        let _scope = rt::no_panic_scope();
         let outcome = held.unlocked(|| waiter.wait(op, deadline));
         outcome.is_some() || !self.state.lock().waiters.remove(&waiter)
     }

@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
-use crate::rt::{self, Kind, Op, Wait};
+use crate::rt::{self, Kind, Op, Wait, WaitOutcome};
 use crate::sys::spin::SpinBudget;
 
 /// A flag that one thread sets and any number of threads wait for.
@@ -235,7 +235,7 @@ impl Event {
             return true;
         }
         rt::point_until(op, deadline, &self.word, || self.raised_since(seen));
-        self.wait_raised(seen, deadline)
+        self.wait_raised(seen, &Wait::new(&op).with_deadline(deadline))
     }
 
     /// Returns whether the flag has been raised since the word was `seen` without the flag.
@@ -244,7 +244,7 @@ impl Event {
     }
 
     /// Spins, then parks, until the flag is raised.
-    fn wait_raised(&self, seen: u32, deadline: Option<Instant>) -> bool {
+    fn wait_raised(&self, seen: u32, wait: &Wait<'_>) -> bool {
         let mut spin = SpinBudget::new();
         loop {
             rt::atom(&self.word);
@@ -262,7 +262,7 @@ impl Event {
             if self.word.load(SeqCst) != seen {
                 break true;
             }
-            if rt::wait(&self.word, seen, deadline) == Wait::TimedOut {
+            if rt::wait(&self.word, seen, wait) == WaitOutcome::TimedOut {
                 break self.raised_since(seen);
             }
         };

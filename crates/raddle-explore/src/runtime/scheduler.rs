@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use raddle::rt::{Abandoned, Kind, Memory, Object, Op, Place, Program, Scheduler, Wait};
+use raddle::rt::{Abandoned, Kind, Memory, Object, Op, Place, Program, Scheduler, Wait, WaitOutcome};
 
 use super::current::{CURRENT, EVALUATING};
 use super::execution::Execution;
@@ -28,16 +28,16 @@ use super::task::{EnablingCondition, LentLock, ResumedBy, TaskStatus};
 use crate::options::Time;
 
 impl Scheduler for Execution {
-    fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+    fn wait(&self, word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
         assert!(!EVALUATING.get(), "the predicate of a primitive blocks");
         if self.rules.fine() {
             self.touch(word);
         }
         let unchanged = || word.load(Ordering::SeqCst) == expected;
         if !unchanged() {
-            return Wait::Changed;
+            return WaitOutcome::Changed;
         }
-        let deadline = deadline.map(|deadline| self.since_beginning(deadline));
+        let deadline = wait.deadline().map(|deadline| self.since_beginning(deadline));
         if let Some(outcome) = self.passed_condition(deadline) {
             return outcome;
         }
@@ -334,12 +334,12 @@ impl Execution {
     }
 
     /// The result of a wait whose condition the task has already passed.
-    fn passed_condition(&self, deadline: Option<Duration>) -> Option<Wait> {
+    fn passed_condition(&self, deadline: Option<Duration>) -> Option<WaitOutcome> {
         let mut state = self.lock();
         let resumed_by = state.tasks[CURRENT.get()].resumed_by;
         match resumed_by {
             _ if state.ending => None,
-            ResumedBy::TimedOut if deadline.is_some() => Some(Wait::TimedOut),
+            ResumedBy::TimedOut if deadline.is_some() => Some(WaitOutcome::TimedOut),
             ResumedBy::Condition => {
                 state.fail(Failure::FalselyEnabled);
                 None
@@ -348,7 +348,7 @@ impl Execution {
         }
     }
 
-    fn park(&self, word: &AtomicU32, deadline: Option<Duration>, changed: &dyn Fn() -> bool) -> Wait {
+    fn park(&self, word: &AtomicU32, deadline: Option<Duration>, changed: &dyn Fn() -> bool) -> WaitOutcome {
         let me = CURRENT.get();
         let address = word.as_ptr() as usize;
         let mut state = self.lock();
@@ -360,7 +360,7 @@ impl Execution {
         let mut state = self.lock();
         // The next access is a step of its own only at the grain of atoms, and the first one is not.
         state.tasks[me].resumed_by = ResumedBy::Choice;
-        if resumed_by == ResumedBy::TimedOut { Wait::TimedOut } else { Wait::Woken }
+        if resumed_by == ResumedBy::TimedOut { WaitOutcome::TimedOut } else { WaitOutcome::Woken }
     }
 
     /// Whether the task's wait on a condition timed out while the lock was free: reacquiring the lock is part of that

@@ -23,7 +23,7 @@ fn behind_a_gate(held: bool, says: bool) {
         move || {
             rt::point_until(Op::new(&*lock, "ToyLock", Kind::Acquire), None, &lock.0, || says);
             lock.acquire(false);
-            rt::acquired(Op::new(&*lock, "ToyLock", Kind::Acquire), &LockId::new());
+            rt::acquired(Op::new(&*lock, "ToyLock", Kind::Acquire), None, &LockId::new());
         }
     });
     if held {

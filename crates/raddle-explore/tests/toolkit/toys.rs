@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use raddle::Thread;
-use raddle::rt::{self, Wait};
+use raddle::rt::{self, Wait, WaitOutcome};
 
 use raddle_explore::{Explorer, Grain, Outcome};
 
@@ -47,7 +47,7 @@ impl ToyLock {
             return;
         }
         while step(&self.0).swap(2, SeqCst) != 0 {
-            rt::wait(&self.0, 2, None);
+            rt::wait(&self.0, 2, &Wait::unreported());
             if broken && step(&self.0).compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
                 return;
             }
@@ -97,7 +97,7 @@ impl ToyEvent {
                 return;
             }
             let bell = if broken { step(&self.bell).load(SeqCst) } else { before };
-            rt::wait(&self.bell, bell, None);
+            rt::wait(&self.bell, bell, &Wait::unreported());
         }
     }
 
@@ -134,7 +134,7 @@ impl ToyCondition {
         if broken {
             seen = step(&self.0).load(SeqCst);
         }
-        rt::wait(&self.0, seen, None);
+        rt::wait(&self.0, seen, &Wait::unreported());
         lock.acquire(false);
     }
 
@@ -176,12 +176,12 @@ struct ToyHand(AtomicU32);
 impl ToyHand {
     /// Broken: does not check for a hand-over after a timeout.
     fn take(&self, broken: bool) -> bool {
-        let limit = rt::deadline(Duration::from_secs(1));
+        let wait = Wait::unreported().with_deadline(rt::deadline(Duration::from_secs(1)));
         step(&self.0).store(1, SeqCst);
         loop {
-            match rt::wait(&self.0, 1, limit) {
-                Wait::TimedOut if broken => return false,
-                Wait::TimedOut => return step(&self.0).compare_exchange(1, 0, SeqCst, SeqCst).is_err(),
+            match rt::wait(&self.0, 1, &wait) {
+                WaitOutcome::TimedOut if broken => return false,
+                WaitOutcome::TimedOut => return step(&self.0).compare_exchange(1, 0, SeqCst, SeqCst).is_err(),
                 _ if step(&self.0).load(SeqCst) == 2 => return true,
                 _ => {}
             }
@@ -221,7 +221,7 @@ fn wait_that_trusts_spurious_wakeups_is_found() {
             let word = word.clone();
             move || {
                 while step(&word).load(SeqCst) == 0 {
-                    rt::wait(&word, 0, None);
+                    rt::wait(&word, 0, &Wait::unreported());
                     if broken {
                         break;
                     }

@@ -24,7 +24,7 @@ use std::time::Instant;
 use super::callback::{Listener, Listeners, Watcher, notify};
 use super::error::FutureError;
 use crate::raw::{Guard, Guarded, Waiter};
-use crate::rt::{self, Kind, Op, Wait};
+use crate::rt::{self, Kind, Op, Wait, WaitOutcome};
 use crate::sys::spin::SpinBudget;
 use crate::thread::{drop_guarded, guarded, run_nested};
 use crate::watch::report_own_task;
@@ -416,7 +416,8 @@ impl<T, W: ?Sized> FutureCore<T, W> {
             return self.wait_as_worker(&*worker, op);
         }
         rt::point_until(op, deadline, &self.state, || self.is(reached));
-        if self.park(deadline, reached) { Ok(()) } else { Err(FutureError::TimedOut) }
+        let wait = Wait::new(&op).with_deadline(deadline);
+        if self.park(&wait, reached) { Ok(()) } else { Err(FutureError::TimedOut) }
     }
 
     /// Abandons a future that only a thread of the parent process would settle.
@@ -436,7 +437,7 @@ impl<T, W: ?Sized> FutureCore<T, W> {
     }
 
     /// Spins, then parks, until the phase is `reached`. Returns `false` at the deadline.
-    fn park(&self, deadline: Option<Instant>, reached: fn(u32) -> bool) -> bool {
+    fn park(&self, wait: &Wait<'_>, reached: fn(u32) -> bool) -> bool {
         let mut spin = SpinBudget::new();
         loop {
             rt::atom(&self.state);
@@ -451,7 +452,7 @@ impl<T, W: ?Sized> FutureCore<T, W> {
                 self.announce_waiter(reached);
                 continue;
             }
-            if rt::wait(&self.state, seen, deadline) == Wait::TimedOut {
+            if rt::wait(&self.state, seen, wait) == WaitOutcome::TimedOut {
                 return self.is(reached);
             }
         }
@@ -469,7 +470,7 @@ impl<T, W: ?Sized> FutureCore<T, W> {
     fn wait_as_worker(self: &Arc<Self>, worker: &dyn WorkerContext, op: Op) -> Result<(), FutureError> {
         rt::point(op);
         if worker.runs(self.address()) {
-            report_own_task();
+            report_own_task(&op);
             return Err(FutureError::Deadlock);
         }
         let waiter = Waiter::new(MAY_FAIL);
@@ -477,7 +478,7 @@ impl<T, W: ?Sized> FutureCore<T, W> {
         if self.add_listener(Listener::Watcher(watcher.clone(), 0), settled).is_err() {
             return Ok(());
         }
-        worker.block(&waiter, self.address());
+        worker.block(&waiter, op, self.address());
         waiter.wait(op, None);
         worker.unblock(&waiter);
         if self.is(settled) {
@@ -502,10 +503,10 @@ pub(crate) const QUEUE_SPACE: usize = 1;
 /// run the tasks. So such a wait is announced to the pool, which detects when the last worker blocks. Futures do not know
 /// pools, hence the trait.
 pub(crate) trait WorkerContext: Send + Sync {
-    /// Announces a wait without a timeout for the own pool. The pool notifies the waiter of a deadlock.
+    /// Announces a wait without a timeout for the own pool, in the operation `op`. The pool notifies the waiter of a deadlock.
     ///
     /// `task` is the address of the task, or one of the constants.
-    fn block(&self, waiter: &Arc<Waiter>, task: usize);
+    fn block(&self, waiter: &Arc<Waiter>, op: Op, task: usize);
 
     /// Ends the announcement.
     fn unblock(&self, waiter: &Arc<Waiter>);

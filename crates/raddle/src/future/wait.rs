@@ -139,7 +139,7 @@ pub(super) fn block(
     deadline: Option<Instant>,
 ) -> Option<u32> {
     let Some(worker) = worker else { return waiter.wait(op, deadline) };
-    worker.block(waiter, NO_TASK);
+    worker.block(waiter, op, NO_TASK);
     let outcome = waiter.wait(op, deadline);
     worker.unblock(waiter);
     outcome

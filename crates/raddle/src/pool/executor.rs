@@ -912,7 +912,7 @@ fn block_for_space(
     perform(shared, deferred);
     let worker = if deadline.is_none() { future::worker_of(shared.pool_id) } else { None };
     if let Some(worker) = &worker {
-        worker.block(&waiter, QUEUE_SPACE);
+        worker.block(&waiter, op, QUEUE_SPACE);
     }
     let notified = waiter.wait(op, deadline);
     if let Some(worker) = &worker {

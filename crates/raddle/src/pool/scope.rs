@@ -498,7 +498,7 @@ impl ScopeCounter {
         drop(counts);
         let worker = future::worker_of(pool_id);
         if let Some(worker) = &worker {
-            worker.block(&waiter, NO_TASK);
+            worker.block(&waiter, op, NO_TASK);
         }
         waiter.wait(op, None);
         if let Some(worker) = &worker {

@@ -39,7 +39,7 @@ use super::task::QueuedTask;
 use super::task_queue::{Injector, Priority, TaskQueue};
 use crate::future::{DEADLOCK, FutureError, MAY_FAIL, QUEUE_SPACE, SETTLED, stale_tasks};
 use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
-use crate::rt::{self, KeepAlive};
+use crate::rt::{self, KeepAlive, Op};
 use crate::sys::spin::SpinBudget;
 use crate::thread::{SpawnError, Spawned, drop_guarded};
 use crate::watch::{detect_pool_deadlock, report_pool_deadlock};
@@ -281,6 +281,10 @@ pub(super) struct PoolState {
 /// A worker that waits without a timeout for its own pool.
 pub(super) struct Blocked {
     pub(super) waiter: Arc<Waiter>,
+    /// The identifier of the worker.
+    pub(super) worker: u64,
+    /// The operation in which it waits.
+    pub(super) op: Op,
     /// The address of the task that it waits for, `NO_TASK`, or `QUEUE_SPACE`.
     pub(super) task: usize,
 }
@@ -487,7 +491,8 @@ impl PoolState {
         let waits_for_start =
             |blocked: &&Blocked| blocked.task == QUEUE_SPACE || self.queue.contains(blocked.task);
         if let Some(victim) = may_fail().find(waits_for_start).or_else(|| may_fail().next()) {
-            deferred.actions.push(DeferredAction::Notify(victim.waiter.clone(), DEADLOCK));
+            let waits = self.blocked.iter().map(|blocked| (blocked.worker, blocked.op)).collect();
+            deferred.actions.push(DeferredAction::Fail(victim.waiter.clone(), waits));
         }
     }
 
@@ -550,6 +555,8 @@ impl PoolState {
 /// An action to perform after the release of the lock.
 pub(super) enum DeferredAction {
     Notify(Arc<Waiter>, u32),
+    /// Fails a wait with a deadlock. With the waits of all blocked workers, for the report.
+    Fail(Arc<Waiter>, Box<[(u64, Op)]>),
     Refuse(QueuedTask, FutureError),
     Cancel(QueuedTask),
 }
@@ -594,8 +601,8 @@ pub(super) struct BlockedSubmit {
 }
 
 /// Fails a wait with a deadlock and reports it, unless the wait has an outcome already.
-pub(super) fn fail_with_deadlock(pool: u64, waiter: &Waiter) {
-    let report = detect_pool_deadlock(pool); // while all workers wait
+pub(super) fn fail_with_deadlock(pool: u64, waiter: &Waiter, waits: &[(u64, Op)]) {
+    let report = detect_pool_deadlock(pool, waits); // while all workers wait
     if waiter.try_notify(DEADLOCK)
         && let Some(report) = report
     {

@@ -22,7 +22,7 @@ use super::state::{
     Blocked, Deferred, DeferredAction, NextAction, POOL, PoolInner, PoolState, fail_with_deadlock,
 };
 use super::task::{LimitedQueue, QueuedTask, RunObserver, Task};
-use crate::future::{self, DEADLOCK, FutureError, WorkerContext};
+use crate::future::{self, FutureError, WorkerContext};
 use crate::raw::{Guarded, Waiter};
 use crate::rt::{self, HeldToken, Kind, Op, ThreadRecord};
 use crate::sys::spin::SpinBudget;
@@ -42,7 +42,7 @@ pub(super) fn perform(shared: &Arc<PoolInner>, deferred: Deferred) -> bool {
 fn perform_actions(shared: &Arc<PoolInner>, deferred: Deferred) -> bool {
     for action in deferred.actions {
         match action {
-            DeferredAction::Notify(waiter, DEADLOCK) => fail_with_deadlock(shared.pool_id, &waiter),
+            DeferredAction::Fail(waiter, waits) => fail_with_deadlock(shared.pool_id, &waiter, &waits),
             DeferredAction::Notify(waiter, outcome) => waiter.notify(outcome),
             DeferredAction::Refuse(task, error) => guarded("refusing a task", || task.refuse(error)),
             DeferredAction::Cancel(task) => guarded("cancelling a task", || task.cancel()),
@@ -354,9 +354,10 @@ impl RunObserver for Worker {
 }
 
 impl WorkerContext for Worker {
-    fn block(&self, waiter: &Arc<Waiter>, task: usize) {
+    fn block(&self, waiter: &Arc<Waiter>, op: Op, task: usize) {
+        let worker = rt::ident();
         self.change(|state, deferred| {
-            state.blocked.push(Blocked { waiter: waiter.clone(), task });
+            state.blocked.push(Blocked { waiter: waiter.clone(), worker, op: op.on_behalf(), task });
             state.resolve_deadlock(deferred);
         });
     }

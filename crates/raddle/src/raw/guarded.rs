@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::raw_mutex::{RawMutex, ReleasedBy};
 use super::spin_lock::SpinLock;
-use crate::rt::{self, Kind, Op};
+use crate::rt::{self, Kind, Op, Wait};
 
 pub(crate) struct Guarded<T: ?Sized, L = SpinLock> {
     lock: L,
@@ -84,7 +84,8 @@ unsafe impl Exclusive for MutexLock {
 
     #[inline]
     fn acquire(&self) {
-        self.0.acquire();
+        let acquired = self.0.acquire(&Wait::unreported());
+        assert!(acquired, "a wait without a deadline has timed out");
     }
 
     #[inline]

@@ -48,7 +48,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use crate::rt::{self, Kind, LockId, Op, Wait};
+use crate::rt::{self, Kind, LockId, Op, Wait, WaitOutcome};
 use crate::sys::os;
 use crate::sys::spin::SpinBudget;
 
@@ -196,21 +196,11 @@ impl RawMutex {
         self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
     }
 
-    /// Acquires the mutex, blocking without limit.
+    /// Acquires the mutex, blocking as `wait` says. Returns whether it was acquired.
     #[inline]
-    pub(crate) fn acquire(&self) {
+    fn acquire(&self, wait: &Wait<'_>) -> bool {
         rt::atom(&self.word);
-        if !self.try_acquire_fast() {
-            let acquired = self.acquire_contended(None);
-            assert!(acquired, "a wait without a deadline has timed out");
-        }
-    }
-
-    /// Acquires the mutex, blocking until `deadline`; `None`: without limit. Returns whether it was acquired.
-    #[inline]
-    pub(crate) fn acquire_until(&self, deadline: Option<Instant>) -> bool {
-        rt::atom(&self.word);
-        self.try_acquire_fast() || self.acquire_contended(deadline)
+        self.try_acquire_fast() || self.acquire_contended(wait)
     }
 
     /// Releases the mutex. Returns whether it was held; otherwise nothing has changed.
@@ -240,9 +230,8 @@ impl RawMutex {
 
     /// Acquires the mutex as the operation `op` of the program, blocking without limit.
     pub(crate) fn acquire_observed(&self, op: Op, released_by: ReleasedBy) {
-        rt::point_until(op, None, &self.word, || !self.is_held());
-        self.acquire();
-        self.report_acquired(op, released_by);
+        let acquired = self.acquire_waiting(op, released_by, Wait::new(&op));
+        assert!(acquired, "a wait without a deadline has timed out");
     }
 
     /// Acquires the mutex as the operation `op` of the program, blocking until `deadline`; `None`: without limit.
@@ -252,10 +241,17 @@ impl RawMutex {
         released_by: ReleasedBy,
         deadline: Option<Instant>,
     ) -> bool {
+        self.acquire_waiting(op, released_by, Wait::new(&op).with_deadline(deadline))
+    }
+
+    /// Acquires the mutex as the operation `op` of the program, blocking as `wait` says. Returns whether it was acquired.
+    #[inline]
+    fn acquire_waiting(&self, op: Op, released_by: ReleasedBy, wait: Wait<'_>) -> bool {
+        let deadline = wait.deadline();
         rt::point_until(op, deadline, &self.word, || !self.is_held());
-        let acquired = self.acquire_until(deadline);
+        let acquired = self.acquire(&wait.with_lock(&self.id));
         if acquired {
-            self.report_acquired(op, released_by);
+            self.report_acquired(op, deadline, released_by);
         }
         acquired
     }
@@ -266,16 +262,16 @@ impl RawMutex {
         rt::point(op);
         let acquired = self.try_acquire();
         if acquired {
-            self.report_acquired(op, released_by);
+            self.report_acquired(op, None, released_by);
         }
         acquired
     }
 
     #[inline]
-    fn report_acquired(&self, op: Op, released_by: ReleasedBy) {
+    fn report_acquired(&self, op: Op, deadline: Option<Instant>, released_by: ReleasedBy) {
         match released_by {
-            ReleasedBy::Owner => rt::acquired(op, &self.id),
-            ReleasedBy::AnyThread => rt::acquired_transferable(op, &self.id),
+            ReleasedBy::Owner => rt::acquired(op, deadline, &self.id),
+            ReleasedBy::AnyThread => rt::acquired_transferable(op, deadline, &self.id),
         }
     }
 
@@ -287,12 +283,14 @@ impl RawMutex {
     }
 
     /// Releases the mutex, runs `f`, and reacquires the mutex as the operation `reacquire`, also if `f` panics. The release
-    /// belongs to the operation that the thread is in, a wait.
+    /// belongs to the operation that the thread is in, a wait. The watch does not end the reacquisition by a panic, because the
+    /// caller's guard relies on it.
     pub(crate) fn unlocked<R>(&self, reacquire: Op, released_by: ReleasedBy, f: impl FnOnce() -> R) -> R {
         struct Reacquire<'a>(&'a RawMutex, Op, ReleasedBy);
         impl Drop for Reacquire<'_> {
             fn drop(&mut self) {
-                self.0.acquire_observed(self.1, self.2);
+                let acquired = self.0.acquire_waiting(self.1, self.2, Wait::new(&self.1).without_panic());
+                assert!(acquired, "a wait without a deadline has timed out");
             }
         }
         rt::releasing_for_wait(Op { kind: Kind::Release, ..reacquire }, &self.id);
@@ -400,7 +398,7 @@ impl RawMutex {
     }
 
     #[cold]
-    fn acquire_contended(&self, deadline: Option<Instant>) -> bool {
+    fn acquire_contended(&self, wait: &Wait<'_>) -> bool {
         let mut spin = SpinBudget::for_lock();
         loop {
             rt::atom(&self.word);
@@ -413,7 +411,7 @@ impl RawMutex {
                 break;
             }
         }
-        Waiter { lock: self, due: None, woken: false }.acquire(deadline)
+        Waiter { lock: self, due: None, woken: false }.acquire(wait)
     }
 }
 
@@ -427,7 +425,7 @@ struct Waiter<'a> {
 }
 
 impl Waiter<'_> {
-    fn acquire(mut self, deadline: Option<Instant>) -> bool {
+    fn acquire(mut self, wait: &Wait<'_>) -> bool {
         loop {
             rt::atom(&self.lock.word);
             let seen = self.lock.state();
@@ -444,10 +442,10 @@ impl Waiter<'_> {
                 continue;
             }
             self.due = Some(due);
-            match rt::wait_for_lock(&self.lock.word, next.0, deadline, &self.lock.id) {
-                Wait::Woken => self.woken = true,
-                Wait::Changed => {}
-                Wait::TimedOut => return self.acquire_after_timeout(),
+            match rt::wait(&self.lock.word, next.0, wait) {
+                WaitOutcome::Woken => self.woken = true,
+                WaitOutcome::Changed => {}
+                WaitOutcome::TimedOut => return self.acquire_after_timeout(),
             }
         }
     }
@@ -523,8 +521,12 @@ mod tests {
         lock
     }
 
-    fn soon() -> Option<Instant> {
-        rt::deadline(Duration::from_millis(2))
+    fn until(deadline: Option<Instant>) -> Wait<'static> {
+        Wait::unreported().with_deadline(deadline)
+    }
+
+    fn soon() -> Wait<'static> {
+        until(rt::deadline(Duration::from_millis(2)))
     }
 
     #[test]
@@ -533,8 +535,8 @@ mod tests {
         assert!(lock.is_held());
         assert!(!lock.try_acquire_fast());
         assert!(!lock.try_acquire());
-        assert!(!lock.acquire_until(Some(rt::now())));
-        assert!(!lock.acquire_until(soon()));
+        assert!(!lock.acquire(&until(Some(rt::now()))));
+        assert!(!lock.acquire(&soon()));
         assert_eq!(lock.state().owner(), HANDED);
     }
 
@@ -542,7 +544,7 @@ mod tests {
     fn woken_waiter_acquires_a_mutex_that_is_handed_over() {
         let lock = handed();
         let waiter = Waiter { lock: &lock, due: Some(now()), woken: true };
-        assert!(waiter.acquire(None));
+        assert!(waiter.acquire(&until(None)));
         assert_eq!(lock.state().owner(), HELD);
         assert!(lock.release());
         assert_eq!(lock.state(), State::FREE, "no thread is parked, so no waiter is remembered");
@@ -552,7 +554,7 @@ mod tests {
     fn waiter_that_was_not_woken_does_not_acquire_a_mutex_that_is_handed_over() {
         let lock = handed();
         let waiter = Waiter { lock: &lock, due: Some(now()), woken: false };
-        assert!(!waiter.acquire(soon()));
+        assert!(!waiter.acquire(&soon()));
         assert_eq!(lock.state().owner(), HANDED);
     }
 
@@ -588,7 +590,7 @@ mod tests {
     fn parked_thread_is_woken_when_a_hand_over_is_withdrawn() {
         let lock = handed();
         thread::scope(|s| {
-            let newcomer = s.spawn(|| lock.acquire_until(rt::deadline(LIMIT)) && lock.release());
+            let newcomer = s.spawn(|| lock.acquire(&until(rt::deadline(LIMIT))) && lock.release());
             let deadline = rt::now() + LIMIT;
             while !lock.state().is_parked() {
                 assert!(rt::now() < deadline);

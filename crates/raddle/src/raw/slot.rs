@@ -31,7 +31,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-use crate::rt;
+use crate::rt::{self, Wait};
 use crate::sys::spin::SpinBudget;
 
 const EMPTY: u32 = 0;
@@ -102,7 +102,7 @@ impl<T> Slot<T> {
                 }
             } else if !spin.spin() {
                 let recheck = if rt::explored() { None } else { rt::deadline(RECHECK) };
-                rt::wait(&self.word, HELD, recheck);
+                rt::wait(&self.word, HELD, &Wait::unreported().with_deadline(recheck));
             }
         }
     }

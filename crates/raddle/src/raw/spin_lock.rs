@@ -24,7 +24,7 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::rt;
+use crate::rt::{self, Wait};
 use crate::sys::spin::SpinBudget;
 
 const FREE: u32 = 0;
@@ -89,7 +89,7 @@ impl SpinLock {
             if self.word.swap(PARKED, Acquire) == FREE {
                 return;
             }
-            rt::wait(&self.word, PARKED, None);
+            rt::wait(&self.word, PARKED, &Wait::unreported());
         }
     }
 }

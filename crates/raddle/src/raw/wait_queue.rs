@@ -25,7 +25,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Instant;
 
-use crate::rt::{self, Op, Wait};
+use crate::rt::{self, Op, Wait, WaitOutcome};
 use crate::sys::spin::SpinBudget;
 
 /// One waiting thread.
@@ -83,11 +83,12 @@ impl<R> Waiter<R> {
     /// Like [`wait`](Waiter::wait), with the rest of a spin budget.
     pub(crate) fn wait_spinning(&self, spin: SpinBudget, op: Op, deadline: Option<Instant>) -> Option<u32> {
         rt::point_until(op, deadline, &self.word, || self.outcome().is_some());
-        self.park(spin, deadline)
+        self.park(spin, &op, deadline)
     }
 
     /// Like [`wait_spinning`](Waiter::wait_spinning), for a thread that has already announced its wait to the scheduler.
-    pub(crate) fn park(&self, mut spin: SpinBudget, deadline: Option<Instant>) -> Option<u32> {
+    pub(crate) fn park(&self, mut spin: SpinBudget, op: &Op, deadline: Option<Instant>) -> Option<u32> {
+        let wait = Wait::new(op).with_deadline(deadline);
         loop {
             rt::signal(&self.word);
             if let Some(outcome) = self.outcome() {
@@ -99,7 +100,7 @@ impl<R> Waiter<R> {
             rt::signal(&self.word);
             // Fails if the thread has been notified or has parked before. The word shows which.
             let _ = self.word.compare_exchange(WAITING, PARKED, Acquire, Acquire);
-            if rt::wait(&self.word, PARKED, deadline) == Wait::TimedOut {
+            if rt::wait(&self.word, PARKED, &wait) == WaitOutcome::TimedOut {
                 return self.outcome();
             }
         }

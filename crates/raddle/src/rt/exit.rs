@@ -9,6 +9,7 @@ use super::keep_alive::{KeepAlive, KeepAliveToken, terminate};
 use super::program::Program;
 use super::seam::wait;
 use super::thread_record::ThreadRecord;
+use super::wait::Wait;
 use super::{current, scheduler};
 use crate::sys::os;
 use crate::watch::waiting::ExitWait;
@@ -63,7 +64,7 @@ pub(crate) fn block_forever() -> ! {
     current::terminate_for_others();
     let word = AtomicU32::new(0);
     loop {
-        wait(&word, 0, None);
+        wait(&word, 0, &Wait::unreported());
     }
 }
 

@@ -27,6 +27,8 @@
 //! the futex, and it has the futex's rules: change the word before you wake, check the word after you wake up, and expect
 //! spurious wake-ups. On Linux the calls map to the system call; elsewhere `parking_lot_core` provides them.
 //!
+//! A [`Wait`] describes the wait to the observers: the operation that blocks, its deadline, and the lock that it is for.
+//!
 //! Accesses to atomics inside a primitive are reported by [`atom`] and [`signal`]. Only a
 //! [fine-grained](Scheduler::fine_grained) scheduler treats them as steps: it explores the primitive itself rather than
 //! the program that uses it.
@@ -34,8 +36,8 @@
 //! # Locks
 //!
 //! A lock also reports that it [has been acquired](acquired) and is about to [be released](releasing), with a [`LockId`]
-//! that is part of it, and waits with [`wait_for_lock`]. From this the watch and the scheduler know which thread holds
-//! which lock, and since which line.
+//! that is part of it, and [waits](Wait::with_lock) with that identifier. From this the watch and the scheduler know which
+//! thread holds which lock, and since which line.
 //!
 //! # Bindings
 //!
@@ -54,7 +56,7 @@
 //! example `rt_mutex` of `raddle-explore` does.
 //!
 //! ```
-//! use raddle::rt::{self, Kind, LockId, Op};
+//! use raddle::rt::{self, Kind, LockId, Op, Wait};
 //! use std::cell::UnsafeCell;
 //! use std::ops::{Deref, DerefMut};
 //! use std::sync::atomic::AtomicU32;
@@ -89,20 +91,21 @@
 //!         rt::point_until(acquire, None, &self.word, || self.word.load(Relaxed) == FREE);
 //!         rt::atom(&self.word);
 //!         if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
-//!             self.lock_contended();
+//!             self.lock_contended(&acquire);
 //!         }
-//!         rt::acquired(acquire, &self.id);
+//!         rt::acquired(acquire, None, &self.id);
 //!         Guard { mutex: self, acquire }
 //!     }
 //!
 //!     #[cold]
-//!     fn lock_contended(&self) {
+//!     fn lock_contended(&self, acquire: &Op) {
+//!         let wait = Wait::new(acquire).with_lock(&self.id);
 //!         loop {
 //!             rt::atom(&self.word);
 //!             if self.word.swap(CONTENDED, Acquire) == FREE {
 //!                 return;
 //!             }
-//!             rt::wait_for_lock(&self.word, CONTENDED, None, &self.id);
+//!             rt::wait(&self.word, CONTENDED, &wait);
 //!         }
 //!     }
 //! }
@@ -145,7 +148,6 @@
 
 pub(crate) mod binding;
 pub(crate) mod current;
-pub(crate) mod current_op;
 mod exit;
 pub(crate) mod flags;
 pub(crate) mod fork;
@@ -161,13 +163,13 @@ mod show;
 mod spawn;
 pub(crate) mod thread_record;
 mod trace;
+pub(crate) mod wait;
 mod wake;
 
-pub use crate::sys::os::Wait;
+pub use crate::sys::os::WaitOutcome;
 pub use binding::{Unwinding, behalf, is_unwinding, on_behalf_of};
 pub use current::{Entered, enter, on_foreign_exit};
 pub(crate) use current::{adopt, daemon_default, ident, is_me, record, thread_address};
-pub(crate) use current_op::no_panic_scope;
 pub(crate) use exit::{block_forever, keep_alive, keep_alive_token};
 pub(crate) use flags::quiet;
 pub(crate) use fork::{ForkSafe, Rank, forks};
@@ -181,11 +183,12 @@ pub use scheduler::{Abandoned, Scheduler};
 pub(crate) use scheduler::{drop_payload, with_program};
 pub use seam::{
     acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step, point,
-    point_until, releasing, releasing_for_wait, sleep_until, spawn, tried, wait, wait_for_lock, yield_now,
+    point_until, releasing, releasing_for_wait, sleep_until, spawn, tried, wait, yield_now,
 };
 pub(crate) use seam::{enqueue_is_step, explored, panicked, reads_waiters, returned, unhandled, watched};
 pub(crate) use show::Show;
 pub(crate) use thread_record::{AWAITED, HeldToken, RUNNING, ThreadRecord};
 pub use trace::{Recording, Step, Visible, name, note};
 pub(crate) use trace::{created, ordered, value};
+pub use wait::Wait;
 pub use wake::{atom, commutative_change, signal, wake};

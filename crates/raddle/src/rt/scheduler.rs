@@ -13,7 +13,8 @@ use super::flags;
 use super::op::{Memory, Object, Op};
 use super::place::Place;
 use super::program::Program;
-use crate::sys::os::Wait;
+use super::wait::Wait;
+use crate::sys::os::WaitOutcome;
 
 /// A replacement for the operating system: it decides which thread runs, and it owns the clock.
 ///
@@ -23,7 +24,7 @@ use crate::sys::os::Wait;
 /// # Examples
 /// A scheduler that counts operations and leaves the rest to the operating system:
 /// ```
-/// use raddle::rt::{self, Op, Program, Scheduler, Wait};
+/// use raddle::rt::{self, Op, Program, Scheduler, Wait, WaitOutcome};
 /// use raddle::Mutex;
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
@@ -36,9 +37,9 @@ use crate::sys::os::Wait;
 ///     fn point(&self, _: &Op) {
 ///         self.operations.fetch_add(1, Relaxed);
 ///     }
-///     fn wait(&self, word: &AtomicU32, expected: u32, _: Option<Instant>) -> Wait {
+///     fn wait(&self, word: &AtomicU32, expected: u32, _: &Wait<'_>) -> WaitOutcome {
 ///         std::thread::yield_now(); // a spurious wake-up is allowed
-///         if word.load(Relaxed) == expected { Wait::Woken } else { Wait::Changed }
+///         if word.load(Relaxed) == expected { WaitOutcome::Woken } else { WaitOutcome::Changed }
 ///     }
 ///     fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
 ///         0
@@ -67,12 +68,12 @@ use crate::sys::os::Wait;
 /// assert_eq!(counting.operations.load(Relaxed), 2); // acquire and release
 /// ```
 pub trait Scheduler: Send + Sync {
-    /// Parks the calling thread while `word` holds `expected`, until it is woken or `deadline` passes.
-    fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait;
+    /// Parks the calling thread while `word` holds `expected`, until it is woken or the deadline of `wait` passes.
+    fn wait(&self, word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome;
 
     /// Wakes up to `count` threads that are parked on `word`. The scheduler chooses which.
     ///
-    /// Returns how many threads return [`Wait::Woken`] from [`wait`](Scheduler::wait) because of this call. A lock may
+    /// Returns how many threads return [`WaitOutcome::Woken`] from [`wait`](Scheduler::wait) because of this call. A lock may
     /// be handed over to such a thread, so the number must not be too high. Zero is always allowed.
     fn wake(&self, word: &AtomicU32, count: u32) -> u32;
 

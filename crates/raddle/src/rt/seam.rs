@@ -12,10 +12,12 @@ use super::fork::{ForkSafe, Rank};
 use super::lock_id::LockId;
 use super::op::{Kind, Object, Op};
 use super::place::Place;
-use super::{current, current_op, flags, scheduler, trace};
-use crate::sys::os::{self, Wait};
+use super::wait::Wait;
+use super::{current, flags, scheduler, trace};
+use crate::sys::os::{self, WaitOutcome};
 use crate::sys::spin;
-use crate::watch::{lock_order, waiting};
+use crate::watch::lock_order::{self, Acquisition};
+use crate::watch::waiting;
 
 /// Returns whether a scheduler, the watch or a recording observes the process.
 ///
@@ -34,52 +36,27 @@ pub fn is_observed() -> bool {
     !flags::quiet()
 }
 
-/// Parks the calling thread while `word` holds `expected`, until it is [woken](super::wake) or `deadline` passes.
+/// Parks the calling thread while `word` holds `expected`, until it is [woken](super::wake) or the deadline of `wait` passes.
 ///
 /// As with any futex, a wake-up may be spurious, so the caller checks the word again. Without a deadline, the result is
-/// never [`Wait::TimedOut`].
+/// never [`WaitOutcome::TimedOut`].
 ///
 /// # Examples
 /// ```
-/// use raddle::rt::{self, Wait};
+/// use raddle::rt::{self, Kind, Op, Wait, WaitOutcome};
 /// use std::sync::atomic::AtomicU32;
 /// use std::time::Duration;
 ///
 /// let word = AtomicU32::new(7);
-/// assert_eq!(rt::wait(&word, 6, None), Wait::Changed); // the word does not hold 6
-/// assert_eq!(rt::wait(&word, 7, rt::deadline(Duration::ZERO)), Wait::TimedOut);
+/// let op = Op::new(&word, "Event", Kind::Await);
+/// assert_eq!(rt::wait(&word, 6, &Wait::new(&op)), WaitOutcome::Changed); // the word does not hold 6
+/// let wait = Wait::new(&op).with_deadline(rt::deadline(Duration::ZERO));
+/// assert_eq!(rt::wait(&word, 7, &wait), WaitOutcome::TimedOut);
 /// ```
 #[inline]
-pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+pub fn wait(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
     spin::parks();
-    if flags::quiet() {
-        os::wait(word, expected, deadline)
-    } else {
-        observed_wait(word, expected, deadline, None)
-    }
-}
-
-/// Like [`wait`], on the word of the lock with this `id`.
-///
-/// It also reports to the watch which lock the thread is waiting for.
-///
-/// # Examples
-/// ```
-/// use raddle::rt::{self, LockId, Wait};
-/// use std::sync::atomic::AtomicU32;
-///
-/// static WORD: AtomicU32 = AtomicU32::new(0); // free
-/// static ID: LockId = LockId::new();
-/// assert_eq!(rt::wait_for_lock(&WORD, 1, None, &ID), Wait::Changed);
-/// ```
-#[inline]
-pub fn wait_for_lock(word: &AtomicU32, expected: u32, deadline: Option<Instant>, id: &LockId) -> Wait {
-    spin::parks();
-    if flags::quiet() {
-        os::wait(word, expected, deadline)
-    } else {
-        observed_wait(word, expected, deadline, Some(id))
-    }
+    if flags::quiet() { os::wait(word, expected, wait.deadline()) } else { observed_wait(word, expected, wait) }
 }
 
 /// Reports that the calling thread is about to perform `op`, which other threads can observe.
@@ -125,6 +102,9 @@ pub fn point_until(op: Op, deadline: Option<Instant>, word: &AtomicU32, ready: i
 
 /// Reports that the calling thread has acquired the lock `op.object`, which only this thread can release.
 ///
+/// `deadline` is the one of the acquire: the watch does not add an acquire that could have timed out to the
+/// [lock orders](crate::watch::Watch::lock_order).
+///
 /// # Examples
 /// ```
 /// use raddle::rt::{self, Kind, LockId, Op};
@@ -132,15 +112,16 @@ pub fn point_until(op: Op, deadline: Option<Instant>, word: &AtomicU32, ready: i
 /// let id = LockId::new();
 /// let op = Op::new(&id, "Lock", Kind::Acquire);
 /// rt::point(op);
-/// rt::acquired(op, &id);
+/// rt::acquired(op, None, &id);
 /// rt::releasing(op.with_kind(Kind::Release), &id);
 /// ```
 #[inline]
-pub fn acquired(op: Op, id: &LockId) {
+pub fn acquired(op: Op, deadline: Option<Instant>, id: &LockId) {
     if !flags::quiet() {
         // In parts: a whole `Op` would be copied before the branch, which costs as much as the lock itself.
         let Object { address, size, type_name } = op.object;
-        observed_acquired(address, size, type_name, op.kind, op.at, id, true);
+        let acquisition = Acquisition { owned: true, has_deadline: deadline.is_some() };
+        observed_acquired(address, size, type_name, op.kind, op.at, id, acquisition);
     }
 }
 
@@ -153,16 +134,17 @@ pub fn acquired(op: Op, id: &LockId) {
 /// use raddle::rt::{self, Kind, LockId, Op};
 ///
 /// let id = LockId::new();
-/// rt::acquired_transferable(Op::new(&id, "Lock", Kind::Acquire), &id);
+/// rt::acquired_transferable(Op::new(&id, "Lock", Kind::Acquire), None, &id);
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| rt::releasing(Op::new(&id, "Lock", Kind::Release), &id));
 /// });
 /// ```
 #[inline]
-pub fn acquired_transferable(op: Op, id: &LockId) {
+pub fn acquired_transferable(op: Op, deadline: Option<Instant>, id: &LockId) {
     if !flags::quiet() {
         let Object { address, size, type_name } = op.object;
-        observed_acquired(address, size, type_name, op.kind, op.at, id, false);
+        let acquisition = Acquisition { owned: false, has_deadline: deadline.is_some() };
+        observed_acquired(address, size, type_name, op.kind, op.at, id, acquisition);
     }
 }
 
@@ -212,10 +194,10 @@ pub fn releasing(op: Op, id: &LockId) {
 ///
 /// let id = LockId::new();
 /// let acquire = Op::new(&id, "Lock", Kind::Acquire);
-/// rt::acquired(acquire, &id);
+/// rt::acquired(acquire, None, &id);
 /// rt::releasing_for_wait(acquire.with_kind(Kind::Release), &id);
 /// // release the lock, wait, acquire the lock
-/// rt::acquired(acquire, &id);
+/// rt::acquired(acquire, None, &id);
 /// # rt::releasing(acquire.with_kind(Kind::Release), &id);
 /// ```
 #[inline]
@@ -375,7 +357,7 @@ pub(crate) fn unhandled(text: &str, payload: &(dyn Any + Send)) {
 /// operation only once its thread-locals are dropped.
 pub(crate) fn returned(op: &Op) {
     if !flags::quiet() && scheduler::current().is_none() {
-        note(op, false);
+        note(op);
     }
 }
 
@@ -393,18 +375,18 @@ pub(crate) fn explored() -> bool {
 }
 
 #[cold]
-fn observed_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>, lock: Option<&LockId>) -> Wait {
+fn observed_wait(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
     if let Some(scheduler) = scheduler::current() {
-        return match scheduler.wait(word, expected, deadline) {
+        return match scheduler.wait(word, expected, wait) {
             // An unlimited acquire relies on never timing out, and a safe `Scheduler` must not be able to break a lock.
-            Wait::TimedOut if deadline.is_none() => Wait::Woken,
+            WaitOutcome::TimedOut if wait.deadline().is_none() => WaitOutcome::Woken,
             outcome => outcome,
         };
     }
     if flags::watching() {
-        return waiting::wait(&current::record(), word, expected, deadline, lock);
+        return waiting::wait(&current::record(), word, expected, wait);
     }
-    os::wait(word, expected, deadline)
+    os::wait(word, expected, wait.deadline())
 }
 
 #[cold]
@@ -412,7 +394,7 @@ fn observed_point(op: &Op) {
     let op = &op.on_behalf();
     match scheduler::current() {
         Some(scheduler) => scheduler.point(op),
-        None => note(op, false),
+        None => note(op),
     }
 }
 
@@ -421,17 +403,14 @@ fn observed_point_until(op: &Op, deadline: Option<Instant>, word: &AtomicU32, re
     let op = &op.on_behalf();
     match scheduler::current() {
         Some(scheduler) => scheduler.point_until(op, deadline, word, ready),
-        None => note(op, deadline.is_some()),
+        None => note(op),
     }
 }
 
 /// Passes an operation of a thread without a scheduler to the other observers.
-fn note(op: &Op, has_deadline: bool) {
+fn note(op: &Op) {
     if flags::exploring() {
         foreign_step(op);
-    }
-    if flags::watching() {
-        current_op::set(*op, has_deadline);
     }
     if flags::tracing() {
         trace::step(&current::record(), op);
@@ -454,13 +433,13 @@ fn observed_acquired(
     kind: Kind,
     at: Place,
     id: &LockId,
-    owned: bool,
+    acquisition: Acquisition,
 ) {
     let op = Op::at(Object::new(address, size, type_name), kind, at).on_behalf();
     if let Some(scheduler) = scheduler::current() {
         scheduler.acquired(&op);
     } else if flags::watching() {
-        lock_order::on_acquire(&current::record(), &op, id, owned);
+        lock_order::on_acquire(&current::record(), &op, id, acquisition);
     }
 }
 
@@ -497,7 +476,7 @@ fn observed_releasing_for_wait(op: &Op, id: &LockId) {
     if flags::watching() {
         lock_order::on_release(id);
     }
-    note(op, false);
+    note(op);
 }
 
 #[cold]

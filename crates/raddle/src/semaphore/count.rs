@@ -181,7 +181,7 @@ impl PermitCount {
             state.waiters.enqueue(count)
         };
         let outcome =
-            if announced { waiter.park(spin, deadline) } else { waiter.wait_spinning(spin, op, deadline) };
+            if announced { waiter.park(spin, &op, deadline) } else { waiter.wait_spinning(spin, op, deadline) };
         outcome.is_some() || self.cancel(&waiter)
     }
 

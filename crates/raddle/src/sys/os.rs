@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// The outcome of a [`wait`](crate::rt::wait).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub enum WaitOutcome {
     /// Another thread woke this one, or the wake-up was spurious.
     Woken,
     /// The word did not hold the expected value.
@@ -117,19 +117,19 @@ pub(crate) use linux::{
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{AtomicU32, Instant, Wait, forks, io, now};
+    use super::{AtomicU32, Instant, WaitOutcome, forks, io, now};
     use std::os::unix::fs::MetadataExt as _;
     use std::ptr;
     use std::sync::atomic::Ordering;
 
-    pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+    pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> WaitOutcome {
         let mut limit = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         let limit = match deadline {
             None => ptr::null(),
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(now());
                 if left.is_zero() {
-                    return Wait::TimedOut;
+                    return WaitOutcome::TimedOut;
                 }
                 limit.tv_sec = left.as_secs().try_into().unwrap_or(libc::time_t::MAX);
                 limit.tv_nsec = left.subsec_nanos().cast_signed().into(); // 32 bits wide in some places
@@ -148,12 +148,12 @@ mod linux {
             )
         };
         if code == 0 {
-            return Wait::Woken;
+            return WaitOutcome::Woken;
         }
         match std::io::Error::last_os_error().raw_os_error() {
-            Some(libc::ETIMEDOUT) => Wait::TimedOut,
-            Some(libc::EAGAIN) => Wait::Changed,
-            _ => Wait::Woken, // a signal: the caller checks its state, as after any wake-up
+            Some(libc::ETIMEDOUT) => WaitOutcome::TimedOut,
+            Some(libc::EAGAIN) => WaitOutcome::Changed,
+            _ => WaitOutcome::Woken, // a signal: the caller checks its state, as after any wake-up
         }
     }
 
@@ -325,11 +325,11 @@ pub(crate) use portable::{
 
 #[cfg(not(target_os = "linux"))]
 mod portable {
-    use super::{AtomicU32, Instant, Wait, io, now};
+    use super::{AtomicU32, Instant, WaitOutcome, io, now};
     use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, FilterOp, ParkResult, UnparkToken};
     use std::sync::atomic::Ordering;
 
-    pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+    pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> WaitOutcome {
         let key = word.as_ptr() as usize;
         let unchanged = || word.load(Ordering::SeqCst) == expected;
         // SAFETY: the key is the address of a word that this thread borrows for the whole call, and no
@@ -337,9 +337,9 @@ mod portable {
         match unsafe {
             parking_lot_core::park(key, unchanged, || {}, |_, _| {}, DEFAULT_PARK_TOKEN, deadline)
         } {
-            ParkResult::Unparked(_) => Wait::Woken,
-            ParkResult::Invalid => Wait::Changed,
-            ParkResult::TimedOut => Wait::TimedOut,
+            ParkResult::Unparked(_) => WaitOutcome::Woken,
+            ParkResult::Invalid => WaitOutcome::Changed,
+            ParkResult::TimedOut => WaitOutcome::TimedOut,
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::hook::{self, Payload};
-use crate::rt::{self, AWAITED, Kind, Op, RUNNING, ThreadRecord, Wait};
+use crate::rt::{self, AWAITED, Kind, Op, RUNNING, ThreadRecord, Wait, WaitOutcome};
 
 /// A reference to a thread: its name, its numbers, and whether it has terminated.
 ///
@@ -179,7 +179,9 @@ impl ThreadHandle {
             return false;
         }
         let record = &*self.0;
-        rt::point_until(Op::new(record, "Thread", Kind::Join), deadline, &record.state, || record.finished());
+        let op = Op::new(record, "Thread", Kind::Join);
+        let wait = Wait::new(&op).with_deadline(deadline);
+        rt::point_until(op, deadline, &record.state, || record.finished());
         loop {
             rt::atom(&record.state);
             // Acquire, in `finished`: everything that the thread did happens before the return of its joiner.
@@ -188,7 +190,7 @@ impl ThreadHandle {
             }
             rt::atom(&record.state);
             let _ = record.state.compare_exchange(RUNNING, AWAITED, Ordering::Acquire, Ordering::Acquire);
-            if rt::wait(&record.state, AWAITED, deadline) == Wait::TimedOut {
+            if rt::wait(&record.state, AWAITED, &wait) == WaitOutcome::TimedOut {
                 return record.finished();
             }
         }

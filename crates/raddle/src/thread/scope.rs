@@ -11,7 +11,7 @@ use super::join::{JoinError, JoinHandle, Packet, PacketRef, ThreadHandle};
 use super::start::{SpawnError, Spawned, catch, launch, new_record};
 use crate::erase::erase;
 use crate::raw::Guarded;
-use crate::rt::{self, HeldToken, Kind, Object, Op};
+use crate::rt::{self, HeldToken, Kind, Object, Op, Wait};
 
 /// Creates a scope for threads that borrow, and returns when all of them have terminated.
 ///
@@ -362,7 +362,7 @@ impl ScopeData {
             let announced =
                 self.running.compare_exchange(running, awaited, Ordering::Acquire, Ordering::Acquire);
             if announced.is_ok() {
-                rt::wait(&self.running, awaited, None);
+                rt::wait(&self.running, awaited, &Wait::new(&op));
             }
         }
     }

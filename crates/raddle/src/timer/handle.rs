@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::schedule::TimerKey;
 use super::service::ServiceRef;
 use super::task::TimerTask;
-use crate::rt::{self, Kind, Op};
+use crate::rt::{self, Kind, Op, Wait};
 use crate::thread::SelfJoinError;
 
 /// A function that runs later, or repeatedly, on a thread of raddle's.
@@ -181,7 +181,7 @@ impl Timer {
         }
         let op = Op::new(&*self.task, "Timer", Kind::Await);
         rt::point_until(op, deadline, self.task.state(), || self.has_finished());
-        self.has_finished() || self.task.wait_until(deadline)
+        self.has_finished() || self.task.wait_until(&Wait::new(&op).with_deadline(deadline))
     }
 
     fn has_finished(&self) -> bool {

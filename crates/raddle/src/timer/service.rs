@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use super::schedule::{CancelOutcome, ClaimedTimer, Schedule, TimerKey};
 use super::task::{Due, FinishGuard, TimerTask};
 use crate::raw::{Guarded, Waiter};
-use crate::rt::{self, ForkSafe, HeldToken, Kind, Op, Rank, ThreadRecord};
+use crate::rt::{self, ForkSafe, HeldToken, Kind, Op, Rank, ThreadRecord, Wait};
 use crate::sys::os;
 use crate::thread;
 use crate::thread::guarded;
@@ -247,7 +247,7 @@ pub(super) fn ensure_started(service: &ServiceRef) -> io::Result<()> {
             return started;
         }
         // Another thread is starting it. If that fails, this thread tries.
-        rt::wait(&service.thread, STARTING, None);
+        rt::wait(&service.thread, STARTING, &Wait::unreported());
     }
 }
 
@@ -290,7 +290,7 @@ impl TimerService {
         let deadline = plan.until.and_then(Self::deadline);
         let op = Op::new(self, "timers", Kind::Wait).with_verb("waits for due");
         rt::point_until(op, deadline, &self.word, || self.word.load(Acquire) != plan.seen);
-        rt::wait(&self.word, plan.seen, deadline);
+        rt::wait(&self.word, plan.seen, &Wait::new(&op).with_deadline(deadline));
     }
 
     /// Returns the deadline with which the service thread parks for a timer that is due at `until`.

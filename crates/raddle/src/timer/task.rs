@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use crate::raw::Guarded;
-use crate::rt::{self, KeepAliveToken, Kind, Object, Op, Place, Wait};
+use crate::rt::{self, KeepAliveToken, Kind, Object, Op, Place, Wait, WaitOutcome};
 use crate::thread::drop_guarded;
 
 /// The function of a timer. Only the runner that claimed the timer, or the thread that removed it, uses it.
@@ -245,8 +245,9 @@ impl<F: ?Sized> TimerTask<F> {
         self.state.load(Acquire) == FINISHED
     }
 
-    /// Parks the calling thread until the timer has finished, until `deadline` at the latest, and returns whether it has.
-    pub(super) fn wait_until(&self, deadline: Option<Instant>) -> bool {
+    /// Parks the calling thread until the timer has finished, until the deadline of `wait` at the latest, and returns whether it
+    /// has.
+    pub(super) fn wait_until(&self, wait: &Wait<'_>) -> bool {
         loop {
             rt::atom(&self.state);
             if self.is_finished() {
@@ -254,7 +255,7 @@ impl<F: ?Sized> TimerTask<F> {
             }
             rt::atom(&self.state);
             let _ = self.state.compare_exchange(PENDING, AWAITED, Acquire, Acquire);
-            if rt::wait(&self.state, AWAITED, deadline) == Wait::TimedOut {
+            if rt::wait(&self.state, AWAITED, wait) == WaitOutcome::TimedOut {
                 return self.is_finished();
             }
         }

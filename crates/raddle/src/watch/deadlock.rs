@@ -17,7 +17,7 @@ use crate::rt::op::{Kind, Op};
 use crate::rt::place::Place;
 use crate::rt::program::Program;
 use crate::rt::thread_record::ThreadRecord;
-use crate::rt::{current, current_op, flags, scheduler};
+use crate::rt::{current, flags, scheduler};
 use crate::sys::os;
 
 /// The status with which a deadlocked program ends: that of a panic.
@@ -60,10 +60,9 @@ impl Found {
 }
 
 impl Waiting {
-    /// Returns whether a panic can end the wait and help others: it is for the lock of the current operation.
+    /// Returns whether a panic can end the wait and help others: it is for a lock that is held.
     fn can_panic(&self) -> bool {
-        let is_lock_of = |op: Op| holds::get(self.lock).is_some_and(|hold| hold.object == op.object);
-        self.may_panic && self.op.is_some_and(is_lock_of)
+        self.may_panic && holds::get(self.lock).is_some()
     }
 
     /// Returns whether the thread waits for the result of a task. A worker without a task is about to terminate.
@@ -130,7 +129,7 @@ fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> 
     }
     let mine = table.get(me).is_some_and(Waiting::can_panic);
     // At the end of the program, only the thread that waits for it sees all others proven.
-    let others = table.get(me).is_some_and(|waiting| waiting.op.is_some());
+    let others = table.get(me).is_some_and(|waiting| !waiting.at_exit);
     let remedy = remedy(mine, others && table.all().any(Waiting::can_panic))?;
     // After a panic in one of them, the others are examined again.
     let reported = !matches!(remedy, Remedy::Panic);
@@ -288,7 +287,7 @@ fn next(waiting: &Waiting, program: &Program) -> Next {
 /// for a lock that only its holder can release, or for the termination of a thread.
 fn can_end_otherwise(waiting: &Waiting, program: &Program) -> bool {
     let owned = |lock| holds::get(lock).is_some_and(|hold| hold.owned);
-    let joins = waiting.op.as_ref().is_none_or(|op| joined(op, program).is_some());
+    let joins = waiting.at_exit || waiting.op.as_ref().is_some_and(|op| joined(op, program).is_some());
     !joins && (waiting.lock == NO_LOCK || !owned(waiting.lock))
 }
 
@@ -319,22 +318,22 @@ fn is_watched() -> bool {
 
 /// Returns a report of a pool whose workers all wait for tasks of the pool, or `None` if the watch is off.
 ///
-/// The pool detects this itself and makes one of the waits fail, whether or not the watch is on.
-pub(crate) fn detect_pool_deadlock(pool: u64) -> Option<Report> {
+/// The pool detects this itself and makes one of the waits fail, whether or not the watch is on. `waits` are the waits that its
+/// workers have announced to it, some of which have not begun yet: the identifier of the thread, and the operation.
+pub(crate) fn detect_pool_deadlock(pool: u64, waits: &[(u64, Op)]) -> Option<Report> {
     if !is_watched() {
         return None;
     }
     let program = scheduler::default_program();
-    let (me, view, known) = (current::record(), View::of(program), program.threads());
-    let about_to = Waiting::new(me.clone(), current_op::get().map(|current| current.op), None);
+    let (view, known) = (View::of(program), program.threads());
     let table = table();
     let workers = known.iter().filter(|thread| thread.group.load(Relaxed) == pool);
-    let states = workers.filter_map(|thread| match table.of_thread(thread.ident) {
-        None if thread.ident != me.ident => Some(view.thread(thread, None)),
-        found => {
-            let waiting = found.map_or(&about_to, |(_, waiting)| waiting);
-            waiting.is_for_result().then(|| view.waiting(waiting))
+    let states = workers.filter_map(|thread| {
+        if let Some((_, waiting)) = table.of_thread(thread.ident) {
+            return waiting.is_for_result().then(|| view.waiting(waiting));
         }
+        let (_, op) = waits.iter().find(|(ident, _)| *ident == thread.ident)?;
+        Some(view.waiting(&Waiting::new(thread.clone(), Some(*op), None)))
     });
     let headline = "raddle: deadlock: all workers of a pool wait for tasks of the same pool";
     Some(Report::new(Finding::Pool, headline, states.collect()))
@@ -348,11 +347,10 @@ pub(crate) fn report_pool_deadlock(report: &Report) {
     }
 }
 
-/// Reports that the calling thread runs a task that is about to wait for its own result.
-pub(crate) fn report_own_task() {
+/// Reports that the calling thread runs a task that is about to wait for its own result, in the operation `op`.
+pub(crate) fn report_own_task(op: &Op) {
     if is_watched() {
-        let me = current::record();
-        let waiting = Waiting::new(me, current_op::get().map(|current| current.op), None);
+        let waiting = Waiting::new(current::record(), Some(op.on_behalf()), None);
         let threads = vec![View::of(scheduler::default_program()).waiting(&waiting)];
         let headline = "raddle: deadlock: a task of a pool waits for its own result";
         report_pool_deadlock(&Report::new(Finding::Pool, headline, threads));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::report::{ThreadState, View};
 use super::wait_table::{Waiting, table};
-use crate::rt::{self, ForkSafe, Kind, Op, Rank, ThreadRecord, current, flags, scheduler};
+use crate::rt::{self, ForkSafe, Kind, Op, Rank, ThreadRecord, Wait, current, flags, scheduler};
 use crate::sys::os;
 use crate::thread;
 
@@ -118,8 +118,9 @@ fn write_dumps(count: &'static AtomicU32) -> ! {
     loop {
         let received = count.load(Ordering::Acquire);
         if received == written {
-            rt::point_until(Op::new(count, "SIGQUIT", Kind::Signal), None, count, || false);
-            rt::wait(count, written, None);
+            let op = Op::new(count, "SIGQUIT", Kind::Signal);
+            rt::point_until(op, None, count, || false);
+            rt::wait(count, written, &Wait::new(&op));
         } else {
             os::write_error(&dump().to_string());
             written = received;

@@ -14,7 +14,7 @@ use crate::rt::lock_id::{Held, LockId, NO_LOCK};
 use crate::rt::op::{Kind, Op};
 use crate::rt::place::Place;
 use crate::rt::thread_record::ThreadRecord;
-use crate::rt::{current, current_op};
+use crate::rt::current;
 
 /// Beyond this number of edges the graph is cleared: short-lived locks have filled it.
 const MAX_EDGES: usize = 1 << 16;
@@ -38,12 +38,22 @@ struct Edge {
     order: Order,
 }
 
-/// Records that `thread` has acquired the lock `id`. With `owned`, only that thread can release it.
-pub(crate) fn on_acquire(thread: &Arc<ThreadRecord>, op: &Op, id: &LockId, owned: bool) {
+/// How a lock was acquired.
+#[derive(Clone, Copy)]
+pub(crate) struct Acquisition {
+    /// Whether only the thread that acquired it can release it.
+    pub(crate) owned: bool,
+    /// Whether the acquire could have timed out.
+    pub(crate) has_deadline: bool,
+}
+
+/// Records that `thread` has acquired the lock `id`.
+pub(crate) fn on_acquire(thread: &Arc<ThreadRecord>, op: &Op, id: &LockId, acquisition: Acquisition) {
     let lock = id.number();
-    holds::on_acquire(lock, thread, op, owned);
+    holds::on_acquire(lock, thread, op, acquisition.owned);
     if settings::lock_order() {
-        check_order(thread, lock, op);
+        let blocks = op.kind == Kind::Acquire && !acquisition.has_deadline;
+        check_order(thread, lock, op, blocks);
     }
 }
 
@@ -56,8 +66,10 @@ pub(crate) fn on_release(id: &LockId) {
 }
 
 /// Adds the edges of an acquisition to the graph, and reports the cycles that they close.
-fn check_order(thread: &Arc<ThreadRecord>, lock: u32, op: &Op) {
-    if lock == NO_LOCK || current_op::in_hook() {
+///
+/// An acquire that does not block without limit cannot deadlock: its lock counts as held, and not as acquired.
+fn check_order(thread: &Arc<ThreadRecord>, lock: u32, op: &Op, blocks: bool) {
+    if lock == NO_LOCK || report::in_hook() {
         return;
     }
     let acquired = Held { lock, object: op.object, at: op.at };
@@ -68,9 +80,7 @@ fn check_order(thread: &Arc<ThreadRecord>, lock: u32, op: &Op) {
         held.push(acquired);
         before
     };
-    let has_deadline =
-        op.kind != Kind::Acquire || current_op::get().is_none_or(|current| current.has_deadline);
-    if has_deadline || held.is_empty() {
+    if !blocks || held.is_empty() {
         return;
     }
     let cycles = GRAPH.lock().add(thread, &held, &acquired);

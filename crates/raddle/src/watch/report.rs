@@ -1,5 +1,6 @@
 //! Reports: the finding, the states of the threads concerned, and the hook that receives them.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +10,6 @@ use std::time::Duration;
 
 use super::holds::{self, Hold};
 use super::wait_table::Waiting;
-use crate::rt::current_op;
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::rt::lock_id::NO_LOCK;
 use crate::rt::op::{Kind, Op};
@@ -152,7 +152,7 @@ pub struct ThreadState {
 pub struct WaitState {
     /// The object: type and address, or `thread "name"`.
     pub object: String,
-    /// Where it waits. `None` at the end of the program.
+    /// Where it waits. `None` at the end of the program, and for a lock inside a primitive.
     pub at: Option<Place>,
     /// How long it has waited.
     pub waited: Duration,
@@ -269,7 +269,11 @@ impl View {
         let now = os::now();
         let hold = if waiting.lock == NO_LOCK { None } else { holds::get(waiting.lock) };
         WaitState {
-            object: waiting.op.as_ref().map_or_else(|| "non-daemon threads".to_owned(), |op| self.object(op)),
+            object: match &waiting.op {
+                Some(op) => self.object(op),
+                None if waiting.at_exit => "non-daemon threads".to_owned(),
+                None => "an internal lock".to_owned(),
+            },
             at: waiting.op.map(|op| op.at),
             waited: now.saturating_duration_since(waiting.since),
             remaining: waiting.until.map(|until| until.saturating_duration_since(now)),
@@ -335,12 +339,36 @@ fn drop_hook(hook: Option<Hook>) {
     }
 }
 
+thread_local! {
+    /// Whether the calling thread runs the hook. It is a property of the thread, and no argument could replace it: between
+    /// the watch and the operations of the hook lies code of the user. Without a destructor, so that it can be read until
+    /// the thread has terminated.
+    static IN_HOOK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether the calling thread runs the hook, whose waits are not watched and whose locks have no order.
+pub(super) fn in_hook() -> bool {
+    IN_HOOK.get()
+}
+
+fn run_hook(hook: impl FnOnce()) {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            IN_HOOK.set(false);
+        }
+    }
+    IN_HOOK.set(true);
+    let _reset = Reset;
+    hook();
+}
+
 /// Calls the hook with `report`. Returns whether there is one.
 pub(super) fn call_hook(report: &Report) -> bool {
     let hook = HOOK.lock().clone();
     let called = hook.is_some();
     if let Some(hook) = &hook
-        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| current_op::run_hook(|| hook(report))))
+        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| run_hook(|| hook(report))))
     {
         os::write_error(&format!("raddle: the watch hook panicked while handling this report:\n{report}"));
         drop_payload(payload, |_| ());
@@ -351,7 +379,7 @@ pub(super) fn call_hook(report: &Report) -> bool {
 
 /// Calls the hook with `report`, or writes it to standard error together with the `consequence`.
 pub(super) fn emit(report: &Report, consequence: &str) {
-    if !current_op::in_hook() && !call_hook(report) {
+    if !in_hook() && !call_hook(report) {
         os::write_error(&format!("{report}{consequence}\n"));
     }
 }

@@ -91,7 +91,10 @@ pub(crate) type Key = (usize, u64);
 
 pub(crate) struct Waiting {
     pub(crate) thread: Arc<ThreadRecord>,
+    /// The operation that blocks; `None`: it is not reported.
     pub(crate) op: Option<Op>,
+    /// Whether it is the wait for the last keep-alive token, in the thread that ends the program.
+    pub(crate) at_exit: bool,
     /// The number of the lock that it waits for.
     pub(crate) lock: u32,
     pub(crate) since: Instant,
@@ -118,6 +121,7 @@ impl Waiting {
         Self {
             thread,
             op,
+            at_exit: false,
             lock: NO_LOCK,
             since: os::now(),
             until,
@@ -126,6 +130,11 @@ impl Waiting {
             woken: false,
             proven: false,
         }
+    }
+
+    /// Returns the wait for the last keep-alive token.
+    pub(crate) fn at_exit(exiting: Arc<ThreadRecord>) -> Self {
+        Self { at_exit: true, ..Self::new(exiting, None, None) }
     }
 
     /// The word has been woken.

@@ -5,13 +5,15 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::deadlock::detect;
+use super::report::in_hook;
 use super::wait_table::{Key, Waiting, table};
 use crate::rt::lock_id::{LockId, NO_LOCK};
-use crate::rt::op::{Kind, Op};
+use crate::rt::op::Op;
 use crate::rt::program::Program;
 use crate::rt::thread_record::ThreadRecord;
-use crate::rt::{current_op, flags, scheduler};
-use crate::sys::os::{self, Wait};
+use crate::rt::wait::Wait;
+use crate::rt::{flags, scheduler};
+use crate::sys::os::{self, WaitOutcome};
 
 /// The first slice is short, so that a deadlock is reported soon. Later ones cost next to nothing.
 const FIRST_SLICE: Duration = Duration::from_millis(50);
@@ -22,20 +24,20 @@ pub(crate) fn wait(
     thread: &Arc<ThreadRecord>,
     word: &AtomicU32,
     expected: u32,
-    deadline: Option<Instant>,
-    lock: Option<&LockId>,
-) -> Wait {
-    if current_op::in_hook() {
+    wait: &Wait<'_>,
+) -> WaitOutcome {
+    let deadline = wait.deadline();
+    if in_hook() {
         return os::wait(word, expected, deadline);
     }
-    let entry = Entry::begin(word, Waiting::here(thread, lock.map_or(NO_LOCK, LockId::number), deadline));
+    let entry = Entry::begin(word, Waiting::here(thread, wait));
     if deadline.is_some() {
         return os::wait(word, expected, deadline);
     }
     let mut slice = FIRST_SLICE;
     loop {
         match os::wait(word, expected, os::now().checked_add(slice)) {
-            Wait::TimedOut => entry.detect(scheduler::default_program()),
+            WaitOutcome::TimedOut => entry.detect(scheduler::default_program()),
             outcome => return outcome,
         }
         slice = SLICE;
@@ -44,7 +46,7 @@ pub(crate) fn wait(
 
 /// Sleeps like the operating system, with an entry in the table, which dumps show.
 pub(crate) fn sleep_until(thread: &Arc<ThreadRecord>, op: &Op, until: Instant) {
-    if current_op::in_hook() {
+    if in_hook() {
         return os::sleep_until(until);
     }
     let word = AtomicU32::new(0);
@@ -53,11 +55,11 @@ pub(crate) fn sleep_until(thread: &Arc<ThreadRecord>, op: &Op, until: Instant) {
 }
 
 impl Waiting {
-    /// Returns the wait that the calling thread begins, perhaps for a lock.
-    fn here(thread: &Arc<ThreadRecord>, lock: u32, until: Option<Instant>) -> Self {
-        let op = current_op::get().map(|current| current.op);
-        let acquires = op.is_some_and(|op| op.kind == Kind::Acquire);
-        Self { lock, may_panic: acquires && current_op::may_panic(), ..Self::new(thread.clone(), op, until) }
+    /// Returns the wait that the calling thread begins.
+    fn here(thread: &Arc<ThreadRecord>, wait: &Wait<'_>) -> Self {
+        let lock = wait.lock().map_or(NO_LOCK, LockId::number);
+        let (op, until) = (wait.op().map(Op::on_behalf), wait.deadline());
+        Self { lock, may_panic: wait.may_panic(), ..Self::new(thread.clone(), op, until) }
     }
 }
 
@@ -105,14 +107,14 @@ pub(crate) struct ExitWait<'a> {
 
 impl<'a> ExitWait<'a> {
     pub(crate) fn begin(program: &'a Program, exiting: &Arc<ThreadRecord>) -> Self {
-        let begin = || Entry::begin(program.word(), Waiting::new(exiting.clone(), None, None));
+        let begin = || Entry::begin(program.word(), Waiting::at_exit(exiting.clone()));
         Self { program, entry: flags::watching().then(begin) }
     }
 
     /// Waits for at most `slice`, unless the word has changed since it was `seen`.
     pub(crate) fn wait(&self, seen: u32, slice: Duration) {
         let outcome = os::wait(self.program.word(), seen, os::now().checked_add(slice));
-        if outcome == Wait::TimedOut
+        if outcome == WaitOutcome::TimedOut
             && let Some(entry) = &self.entry
         {
             entry.detect(self.program);

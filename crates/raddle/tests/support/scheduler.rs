@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use raddle::rt::{self, Op, Program, Scheduler, Wait};
+use raddle::rt::{self, Op, Program, Scheduler, Wait, WaitOutcome};
 
 /// A replacement for a call of the scheduler.
 type On<A> = Option<Box<dyn Fn(A) + Send + Sync>>;
@@ -15,7 +15,7 @@ type On<A> = Option<Box<dyn Fn(A) + Send + Sync>>;
 #[derive(Default)]
 pub struct Misbehavior {
     /// Called when a thread is about to wait, with the word's expected value; `None`: the wait ends at once.
-    pub wait: Option<Box<dyn Fn(u32) -> Wait + Send + Sync>>,
+    pub wait: Option<Box<dyn Fn(u32) -> WaitOutcome + Send + Sync>>,
     /// Called at every point.
     pub point: On<Op>,
     /// Called in a new thread with what it should run.
@@ -38,9 +38,9 @@ pub fn under<R>(misbehavior: Misbehavior, body: impl FnOnce() -> R) -> R {
 
 #[expect(clippy::disallowed_methods, reason = "it takes the place of the host")]
 impl Scheduler for Plain {
-    fn wait(&self, _: &AtomicU32, expected: u32, _: Option<Instant>) -> Wait {
+    fn wait(&self, _: &AtomicU32, expected: u32, _: &Wait<'_>) -> WaitOutcome {
         std::thread::yield_now();
-        self.misbehavior.wait.as_ref().map_or(Wait::Woken, |wait| wait(expected))
+        self.misbehavior.wait.as_ref().map_or(WaitOutcome::Woken, |wait| wait(expected))
     }
 
     fn wake(&self, _: &AtomicU32, _: u32) -> u32 {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use raddle::rt::Wait;
+use raddle::rt::WaitOutcome;
 use raddle::thread;
 use raddle::time;
 use raddle::{Event, Lock, Mutex, NotHeldError, NotOwnerError, RLock, Thread};
@@ -318,7 +318,7 @@ fn panicking_thread_releases_its_lock_to_a_waiter() {
 /// A scheduler is safe code, so its results must not cause a lock to be acquired twice.
 #[test]
 fn wait_without_a_deadline_never_times_out() {
-    let impatient = Misbehavior { wait: Some(Box::new(|_| Wait::TimedOut)), ..Misbehavior::default() };
+    let impatient = Misbehavior { wait: Some(Box::new(|_| WaitOutcome::TimedOut)), ..Misbehavior::default() };
     within_limit(|| {
         under(impatient, || {
             let (lock, inside) = (Lock::new(), AtomicUsize::new(0));

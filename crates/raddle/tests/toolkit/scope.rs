@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 
-use raddle::rt::{Kind, Wait};
+use raddle::rt::{Kind, WaitOutcome};
 use raddle::thread::{self, JoinError};
 use raddle::{Event, Mutex};
 
@@ -183,7 +183,7 @@ fn scheduler_that_unwinds_does_not_end_the_borrow() {
                 if running.load(SeqCst) && unwound.fetch_add(1, SeqCst) < 100 {
                     std::panic::resume_unwind(Box::new("unwound"));
                 }
-                Wait::Woken
+                WaitOutcome::Woken
             }
         })),
         ..Misbehavior::default()

@@ -15,7 +15,7 @@ use raddle::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::SeqCst};
 use raddle::future::FutureError;
 use raddle::future::TaskPanic;
 use raddle::pool::ScopedFuture;
-use raddle::rt::{self, Op, Wait};
+use raddle::rt::{self, Op, WaitOutcome};
 use raddle::time;
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, Lock, Mutex, Priority, Promise, Queue, RLock,
@@ -139,7 +139,7 @@ fn count<R>(call: impl FnOnce() -> R) -> usize {
 /// Under a scheduler that counts; every wait with a timeout times out, every other one wakes to look again.
 fn counted(body: fn() -> usize) -> usize {
     let count = |_: Op| STEPS.set(STEPS.get() + 1);
-    let wait = |_| Wait::TimedOut;
+    let wait = |_| WaitOutcome::TimedOut;
     under(Misbehavior { point: Some(Box::new(count)), wait: Some(Box::new(wait)), run: None }, body)
 }
 
@@ -797,7 +797,7 @@ fn try_forms_never_block() {
             }
         });
         parts.2.wait();
-        let wait = |_| -> Wait { panic!("it waits") };
+        let wait = |_| -> WaitOutcome { panic!("it waits") };
         under(Misbehavior { point: None, wait: Some(Box::new(wait)), run: None }, || {
             let (rlock, reentrant) = (&parts.0, &parts.1);
             assert!(!rlock.try_acquire() && rlock.try_lock().is_none() && reentrant.try_lock().is_none());

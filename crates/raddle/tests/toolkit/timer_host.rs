@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use raddle::rt::{self, Op, Program, Scheduler, Wait};
+use raddle::rt::{self, Op, Program, Scheduler, Wait, WaitOutcome};
 use raddle::time;
 use raddle::{Timer, thread};
 
@@ -62,21 +62,22 @@ impl TestScheduler {
 }
 
 impl Scheduler for TestScheduler {
-    fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+    fn wait(&self, word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
+        let deadline = wait.deadline();
         let name = thread::current().name();
         let mut waits = self.waits.lock().unwrap();
         let entry = waits.entry(name).or_default();
         *entry = (deadline, entry.1 + 1);
         if word.load(SeqCst) != expected {
-            return Wait::Changed;
+            return WaitOutcome::Changed;
         }
         let Some(deadline) = deadline else {
             drop(self.parked.wait(waits).unwrap());
-            return Wait::Woken;
+            return WaitOutcome::Woken;
         };
         let left = deadline.saturating_duration_since(self.now());
         let (_waits, outcome) = self.parked.wait_timeout(waits, left).unwrap();
-        if outcome.timed_out() { Wait::TimedOut } else { Wait::Woken }
+        if outcome.timed_out() { WaitOutcome::TimedOut } else { WaitOutcome::Woken }
     }
 
     fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
