@@ -1,9 +1,11 @@
 //! The guards that a condition can wait with.
 
 use crate::lock::LockGuard;
+use crate::lock::sealed::WithoutData;
 use crate::mutex::MutexGuard;
 use crate::reentrant::ReentrantMutexGuard;
-use crate::rlock::RLockGuard;
+
+use sealed::Unlock as _;
 
 /// The guard of a lock that a [`Condition`](crate::Condition) can wait with.
 ///
@@ -77,36 +79,48 @@ impl<T: ?Sized> sealed::Unlock for MutexGuard<'_, T> {
     }
 }
 
-/// A guard without data of its own: the lock it belongs to, and whether that is still held on its behalf.
-macro_rules! guard_without_data {
-    ($($guard:ty $([$parameter:ident])?: $lock:ident, $is_held:ident;)*) => {
-        $(impl$(<$parameter: ?Sized>)? Held for $guard {
-            type Data = Self;
+impl<L: WithoutData> Held for LockGuard<'_, L> {
+    type Data = Self;
 
-            fn data(&mut self) -> &mut Self {
-                self
-            }
-        }
-
-        impl$(<$parameter: ?Sized>)? sealed::Unlock for $guard {
-            #[track_caller]
-            fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-                self.$lock().unlocked(f)
-            }
-
-            fn key(&self) -> usize {
-                std::ptr::from_ref(self.$lock()).addr()
-            }
-
-            fn is_held(&self) -> bool {
-                self.$lock().$is_held()
-            }
-        })*
-    };
+    fn data(&mut self) -> &mut Self {
+        self
+    }
 }
 
-guard_without_data! {
-    LockGuard<'_>: lock, is_held;
-    RLockGuard<'_>: lock, is_mine;
-    ReentrantMutexGuard<'_, T> [T]: rlock, is_mine;
+impl<L: WithoutData> sealed::Unlock for LockGuard<'_, L> {
+    #[track_caller]
+    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        self.lock().unlocked(f)
+    }
+
+    fn key(&self) -> usize {
+        std::ptr::from_ref(self.lock()).addr()
+    }
+
+    fn is_held(&self) -> bool {
+        self.lock().is_held_by_guard()
+    }
+}
+
+impl<T: ?Sized> Held for ReentrantMutexGuard<'_, T> {
+    type Data = Self;
+
+    fn data(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl<T: ?Sized> sealed::Unlock for ReentrantMutexGuard<'_, T> {
+    #[track_caller]
+    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        self.held_mut().unlocked(f)
+    }
+
+    fn key(&self) -> usize {
+        self.held().key()
+    }
+
+    fn is_held(&self) -> bool {
+        self.held().is_held()
+    }
 }

@@ -4,6 +4,7 @@
 //! is described there.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
 use crate::raw::{RawMutex, ReleasedBy};
@@ -175,7 +176,7 @@ impl Lock {
     #[track_caller]
     pub fn lock(&self) -> LockGuard<'_> {
         self.acquire();
-        LockGuard { lock: self }
+        LockGuard::new(self)
     }
 
     /// Acquires the lock without blocking and returns a guard, or `None` if the lock is not free.
@@ -192,7 +193,7 @@ impl Lock {
     #[must_use = "the lock is released at once if the guard is not bound"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<LockGuard<'_>> {
-        self.try_acquire().then(|| LockGuard { lock: self })
+        self.try_acquire().then(|| LockGuard::new(self))
     }
 
     /// Acquires the lock, blocking for at most `timeout`, and returns a guard.
@@ -211,7 +212,7 @@ impl Lock {
     #[must_use = "the lock is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<LockGuard<'_>> {
-        self.acquire_timeout(timeout).then(|| LockGuard { lock: self })
+        self.acquire_timeout(timeout).then(|| LockGuard::new(self))
     }
 
     /// Acquires the lock, blocking until `deadline` at most, and returns a guard.
@@ -220,7 +221,7 @@ impl Lock {
     #[must_use = "the lock is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Option<LockGuard<'_>> {
-        self.acquire_deadline(deadline).then(|| LockGuard { lock: self })
+        self.acquire_deadline(deadline).then(|| LockGuard::new(self))
     }
 
     /// Returns whether the lock is held or handed over to a waiter.
@@ -237,17 +238,6 @@ impl Lock {
     pub fn is_locked(&self) -> bool {
         rt::point(self.op(Kind::Read));
         self.raw.is_held()
-    }
-
-    /// Like [`is_locked`](Lock::is_locked), but not an operation of the program.
-    pub(crate) fn is_held(&self) -> bool {
-        self.raw.is_held()
-    }
-
-    /// Releases the lock while `f` runs and reacquires it, also if `f` panics.
-    #[track_caller]
-    pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
-        self.raw.unlocked(self.op(Kind::Acquire), ReleasedBy::AnyThread, f)
     }
 
     #[inline]
@@ -292,32 +282,84 @@ impl fmt::Debug for Lock {
     }
 }
 
+impl sealed::WithoutData for Lock {
+    type Marker = ();
+    const GUARD: &'static str = "LockGuard";
+
+    #[inline]
+    fn release_guard(&self) {
+        // Fails only if another thread has released the lock, which the documentation allows.
+        let _ = self.release();
+    }
+
+    #[track_caller]
+    fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.raw.unlocked(self.op(Kind::Acquire), ReleasedBy::AnyThread, f)
+    }
+
+    fn is_held_by_guard(&self) -> bool {
+        self.raw.is_held()
+    }
+}
+
+pub(crate) mod sealed {
+    use std::fmt;
+
+    /// A lock without data, as its guard and conditions use it.
+    pub trait WithoutData: fmt::Debug {
+        /// Determines where a guard may be dropped: `()` on any thread, `*const ()` on the one that acquired the lock.
+        type Marker;
+
+        /// The name of the guard.
+        const GUARD: &'static str;
+
+        /// Releases what a guard holds.
+        fn release_guard(&self);
+
+        /// Releases the lock, at all levels, while `f` runs, and reacquires it, also if `f` panics.
+        #[track_caller]
+        fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R;
+
+        /// Returns whether the lock is still held on behalf of a guard of the calling thread. This is not an operation of the
+        /// program.
+        fn is_held_by_guard(&self) -> bool;
+    }
+}
+
 /// Holds a [`Lock`], which is released when this is dropped, also on a panic.
 ///
 /// If another thread has released the lock meanwhile, dropping the guard changes nothing, unless a third thread has acquired the
 /// lock since. Then that hold ends. Use `acquire` and `release` to pass a lock from thread to thread, and guards otherwise.
+///
+/// The parameter `L` is for the guard of an `RLock`, the type [`RLockGuard`](crate::RLockGuard).
 #[must_use = "the lock is released at once if the guard is not bound"]
-pub struct LockGuard<'a> {
-    lock: &'a Lock,
+pub struct LockGuard<'a, L: sealed::WithoutData = Lock> {
+    lock: &'a L,
+    marker: PhantomData<L::Marker>,
 }
 
-impl<'a> LockGuard<'a> {
-    pub(crate) fn lock(&self) -> &'a Lock {
+impl<'a, L: sealed::WithoutData> LockGuard<'a, L> {
+    /// Returns the guard of a lock that the calling thread has acquired for it.
+    #[inline]
+    pub(crate) fn new(lock: &'a L) -> Self {
+        Self { lock, marker: PhantomData }
+    }
+
+    pub(crate) fn lock(&self) -> &'a L {
         self.lock
     }
 }
 
-impl Drop for LockGuard<'_> {
+impl<L: sealed::WithoutData> Drop for LockGuard<'_, L> {
     #[inline]
     fn drop(&mut self) {
-        // Fails only if another thread has released the lock, which the documentation allows.
-        let _ = self.lock.release();
+        self.lock.release_guard();
     }
 }
 
-impl fmt::Debug for LockGuard<'_> {
+impl<L: sealed::WithoutData> fmt::Debug for LockGuard<'_, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LockGuard").field(&self.lock).finish()
+        f.debug_tuple(L::GUARD).field(&self.lock).finish()
     }
 }
 

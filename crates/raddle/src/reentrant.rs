@@ -194,8 +194,12 @@ pub struct ReentrantMutexGuard<'a, T: ?Sized> {
 }
 
 impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
-    pub(crate) fn rlock(&self) -> &'a RLock {
-        self.held.lock()
+    pub(crate) fn held(&self) -> &RLockGuard<'a> {
+        &self.held
+    }
+
+    pub(crate) fn held_mut(&mut self) -> &mut RLockGuard<'a> {
+        &mut self.held
     }
 }
 

@@ -8,11 +8,12 @@
 //! written that itself, so `owner` needs no ordering, and `depth` is accessed by the owner only.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
 
+use crate::lock::LockGuard;
+use crate::lock::sealed::WithoutData;
 use crate::raw::{RawMutex, ReleasedBy};
 use crate::rt::{self, Kind, Op};
 
@@ -180,7 +181,7 @@ impl RLock {
     #[track_caller]
     pub fn lock(&self) -> RLockGuard<'_> {
         self.acquire();
-        RLockGuard::new(self)
+        LockGuard::new(self)
     }
 
     /// Acquires a level without blocking and returns a guard, or `None` if another thread holds the lock.
@@ -199,7 +200,7 @@ impl RLock {
     #[must_use = "the level is released at once if the guard is not bound"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<RLockGuard<'_>> {
-        self.try_acquire().then(|| RLockGuard::new(self))
+        self.try_acquire().then(|| LockGuard::new(self))
     }
 
     /// Acquires a level, blocking for at most `timeout`, and returns a guard.
@@ -218,7 +219,7 @@ impl RLock {
     #[must_use = "the level is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<RLockGuard<'_>> {
-        self.acquire_timeout(timeout).then(|| RLockGuard::new(self))
+        self.acquire_timeout(timeout).then(|| LockGuard::new(self))
     }
 
     /// Acquires a level, blocking until `deadline` at most, and returns a guard.
@@ -227,7 +228,7 @@ impl RLock {
     #[must_use = "the level is released at once if the guard is not bound"]
     #[track_caller]
     pub fn lock_deadline(&self, deadline: Instant) -> Option<RLockGuard<'_>> {
-        self.acquire_deadline(deadline).then(|| RLockGuard::new(self))
+        self.acquire_deadline(deadline).then(|| LockGuard::new(self))
     }
 
     /// Returns whether any thread holds the lock.
@@ -335,21 +336,6 @@ impl RLock {
         }
     }
 
-    /// Releases all levels while `f` runs and reacquires them, also if `f` panics.
-    #[track_caller]
-    pub(crate) fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct RestoreOwner<'a>(&'a RLock, usize);
-        impl Drop for RestoreOwner<'_> {
-            fn drop(&mut self) {
-                self.0.set_owner(self.1);
-            }
-        }
-        // Dropped after `unlocked` has reacquired the mutex.
-        let _restore = RestoreOwner(self, self.depth.load(Relaxed));
-        self.owner.store(NOBODY, Relaxed);
-        self.raw.unlocked(self.op(Kind::Acquire), ReleasedBy::Owner, f)
-    }
-
     #[inline]
     #[track_caller]
     fn op(&self, kind: Kind) -> Op {
@@ -372,38 +358,39 @@ impl fmt::Debug for RLock {
     }
 }
 
+impl WithoutData for RLock {
+    type Marker = *const ();
+    const GUARD: &'static str = "RLockGuard";
+
+    #[inline]
+    fn release_guard(&self) {
+        // Fails only if the owner has also called `release` once too often. Then the lock is free.
+        let _ = self.release();
+    }
+
+    #[track_caller]
+    fn unlocked<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct RestoreOwner<'a>(&'a RLock, usize);
+        impl Drop for RestoreOwner<'_> {
+            fn drop(&mut self) {
+                self.0.set_owner(self.1);
+            }
+        }
+        // Dropped after `unlocked` has reacquired the mutex.
+        let _restore = RestoreOwner(self, self.depth.load(Relaxed));
+        self.owner.store(NOBODY, Relaxed);
+        self.raw.unlocked(self.op(Kind::Acquire), ReleasedBy::Owner, f)
+    }
+
+    fn is_held_by_guard(&self) -> bool {
+        self.is_mine()
+    }
+}
+
 /// Holds one level of an [`RLock`], which is released when this is dropped, also on a panic.
 ///
 /// It is not `Send`, because only the owner can release the lock.
-#[must_use = "the level is released at once if the guard is not bound"]
-pub struct RLockGuard<'a> {
-    lock: &'a RLock,
-    not_send: PhantomData<*const ()>,
-}
-
-impl<'a> RLockGuard<'a> {
-    fn new(lock: &'a RLock) -> Self {
-        Self { lock, not_send: PhantomData }
-    }
-
-    pub(crate) fn lock(&self) -> &'a RLock {
-        self.lock
-    }
-}
-
-impl Drop for RLockGuard<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // Fails only if the owner has also called `release` once too often. Then the lock is free.
-        let _ = self.lock.release();
-    }
-}
-
-impl fmt::Debug for RLockGuard<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RLockGuard").field(&self.lock).finish()
-    }
-}
+pub type RLockGuard<'a> = LockGuard<'a, RLock>;
 
 /// The error of [`RLock::release`] when the calling thread does not hold the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
