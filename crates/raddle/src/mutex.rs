@@ -1,15 +1,22 @@
 //! A mutual exclusion lock that guards data.
 //!
-//! [`Mutex`] is a [`Guarded`] value whose lock is a `RawMutex` and whose operations are visible to observers. The algorithm, with its
-//! fairness and its memory orderings, is described in `raw/raw_mutex.rs`.
+//! [`Mutex`] is a [`RawMutex`] with a value beside it, whose operations are visible to observers. The algorithm, with its fairness
+//! and its memory orderings, is described in `raw/raw_mutex.rs`.
+//!
+//! # Invariants
+//! A reference to the value comes from a guard only. A guard is made only after an acquire, and only its drop releases the mutex, so
+//! one guard lives at a time.
+#![allow(unsafe_code)]
 
+use std::cell::UnsafeCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use crate::raw::{Guard, Guarded, MutexLock};
-use crate::rt::{self, Kind};
+use crate::raw::{RawMutex, ReleasedBy};
+use crate::rt::{self, Kind, Op};
 
 /// A mutual exclusion lock that guards data.
 ///
@@ -41,8 +48,12 @@ use crate::rt::{self, Kind};
 /// assert_eq!(*TOTAL.lock(), 10);
 /// ```
 pub struct Mutex<T: ?Sized> {
-    value: Guarded<T, MutexLock>,
+    raw: RawMutex,
+    value: UnsafeCell<T>,
 }
+
+// SAFETY: one guard lives at a time, so sharing the mutex moves the value from thread to thread but never shares it.
+unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
     /// Creates a mutex that is free and guards `value`.
@@ -55,7 +66,7 @@ impl<T> Mutex<T> {
     /// NAMES.lock().push("Ada".to_owned());
     /// ```
     pub const fn new(value: T) -> Self {
-        Self { value: Guarded::new(value) }
+        Self { raw: RawMutex::new(), value: UnsafeCell::new(value) }
     }
 
     /// Consumes the mutex and returns its data.
@@ -89,10 +100,11 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        match if rt::quiet() { self.value.try_lock_fast() } else { None } {
-            Some(guard) => MutexGuard { guard },
-            None => self.lock_slow(),
+        if !(rt::quiet() && self.raw.try_acquire_fast()) {
+            self.acquire_slow();
         }
+        // SAFETY: the mutex has been acquired for this guard.
+        unsafe { MutexGuard::new(self) }
     }
 
     /// Acquires the mutex without blocking, or returns `None` if it is not free.
@@ -111,8 +123,9 @@ impl<T: ?Sized> Mutex<T> {
     #[must_use = "the mutex is released at once if the guard is not bound"]
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let guard = self.value.try_lock_observed(self.value.op(Kind::TryAcquire))?;
-        Some(MutexGuard { guard })
+        let acquired = self.raw.try_acquire_observed(self.op(Kind::TryAcquire), ReleasedBy::Owner);
+        // SAFETY: the mutex has been acquired for this guard.
+        acquired.then(|| unsafe { MutexGuard::new(self) })
     }
 
     /// Acquires the mutex, blocking for at most `timeout`.
@@ -185,20 +198,27 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[track_caller]
     pub fn is_locked(&self) -> bool {
-        rt::point(self.value.op(Kind::Read));
-        self.value.is_locked()
+        rt::point(self.op(Kind::Read));
+        self.raw.is_held()
     }
 
     #[cold]
     #[track_caller]
-    fn lock_slow(&self) -> MutexGuard<'_, T> {
-        MutexGuard { guard: self.value.lock_observed(self.value.op(Kind::Acquire)) }
+    fn acquire_slow(&self) {
+        self.raw.acquire_observed(self.op(Kind::Acquire), ReleasedBy::Owner);
     }
 
     #[track_caller]
     fn lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
-        let guard = self.value.lock_observed_until(self.value.op(Kind::Acquire), deadline)?;
-        Some(MutexGuard { guard })
+        let acquired = self.raw.acquire_observed_until(self.op(Kind::Acquire), ReleasedBy::Owner, deadline);
+        // SAFETY: the mutex has been acquired for this guard.
+        acquired.then(|| unsafe { MutexGuard::new(self) })
+    }
+
+    #[inline]
+    #[track_caller]
+    fn op(&self, kind: Kind) -> Op {
+        Op::new(&self.raw, "Mutex", kind)
     }
 }
 
@@ -232,20 +252,33 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 /// It is not `Send`: the thread that acquired the mutex releases it.
 #[must_use = "the mutex is released at once if the guard is not bound"]
 pub struct MutexGuard<'a, T: ?Sized> {
-    guard: Guard<'a, T, MutexLock>,
+    mutex: &'a Mutex<T>,
+    not_send: PhantomData<*const ()>,
 }
 
-impl<T: ?Sized> MutexGuard<'_, T> {
+// SAFETY: a shared guard gives out `&T` only.
+unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
+
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// Returns a guard, whose drop releases the mutex.
+    ///
+    /// # Safety
+    /// The caller has acquired the mutex and passes the hold to the guard: it neither releases the mutex nor makes another guard.
+    #[inline]
+    unsafe fn new(mutex: &'a Mutex<T>) -> Self {
+        Self { mutex, not_send: PhantomData }
+    }
+
     /// Releases the mutex while `f` runs and reacquires it, also if `f` panics.
     #[track_caller]
     pub(crate) fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let reacquire = self.guard.guarded().op(Kind::Acquire);
-        self.guard.unlocked(reacquire, f)
+        // The exclusive borrow of the guard keeps the value from being used meanwhile.
+        self.mutex.raw.unlocked(self.mutex.op(Kind::Acquire), ReleasedBy::Owner, f)
     }
 
     /// Identifies the mutex by its address.
     pub(crate) fn key(&self) -> usize {
-        std::ptr::from_ref(self.guard.guarded()).cast::<u8>() as usize
+        std::ptr::from_ref(self.mutex).cast::<u8>() as usize
     }
 }
 
@@ -254,14 +287,27 @@ impl<T: ?Sized> Deref for MutexGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        &self.guard
+        // SAFETY: this guard holds the mutex, so no other guard gives out a `&mut T`.
+        unsafe { &*self.mutex.value.get() }
     }
 }
 
 impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.guard
+        // SAFETY: this guard holds the mutex and is borrowed exclusively, so no other reference to the value exists.
+        unsafe { &mut *self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if rt::quiet() {
+            self.mutex.raw.release_fast();
+        } else {
+            self.mutex.raw.release_observed(self.mutex.op(Kind::Release));
+        }
     }
 }
 

@@ -17,7 +17,8 @@ const UNSAFE: &[&str] = &[
     "rt/show.rs",            // items of types that are recognized
     "pool/small_closure.rs", // a closure stored in place
     "pool/scope.rs",         // tasks that borrow from their scope
-    "raw/guarded.rs",        // a value under a lock
+    "mutex.rs",              // a value under a mutex
+    "raw/spin_lock.rs",      // a value under a spin lock
     "raw/slot.rs",           // an item under a lock
     "reentrant.rs",          // a value under a re-entrant lock
     "thread/scope.rs",       // threads that borrow from their scope

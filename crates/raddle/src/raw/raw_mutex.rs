@@ -1,7 +1,7 @@
 //! The mutex below `Lock`, `RLock` and `Mutex`: one word, without a record of its owner.
 //!
-//! Since the owner is not recorded, any thread can release the mutex. Users of the crate for whom this would be unsound reach it
-//! through [`Guarded`](super::Guarded) only.
+//! Since the owner is not recorded, any thread can release the mutex. A `Mutex`, for which this would be unsound, keeps it private
+//! to its guard.
 //!
 //! # State
 //! While no thread waits, the word is `FREE` or `HELD`. An acquire is then one compare-and-swap, and a release one exchange. A

@@ -1,8 +1,12 @@
-//! The lock inside the primitives, held for a few instructions.
+//! A value under a lock that is held for a few instructions: the state of every primitive.
 //!
 //! # State
-//! One word: `FREE`, `HELD`, or `PARKED`, which is held while a thread may be parked on the word. This is the second mutex of
-//! Drepper's "Futexes Are Tricky" (2011), with spinning before the first park.
+//! One word beside the value: `FREE`, `HELD`, or `PARKED`, which is held while a thread may be parked on the word. This is the second
+//! mutex of Drepper's "Futexes Are Tricky" (2011), with spinning before the first park.
+//!
+//! # Invariants
+//! A reference to the value comes from a guard only. A guard is made only after an acquire, and only its drop releases the lock, so
+//! one guard lives at a time.
 //!
 //! # Operations
 //! An uncontended acquire is one compare-and-swap, an uncontended release one exchange. A thread that has used up its spin
@@ -20,7 +24,12 @@
 //!
 //! # Memory ordering
 //! `Acquire` on acquiring and `Release` on releasing.
+#![allow(unsafe_code)]
 
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -32,30 +41,132 @@ const HELD: u32 = 1;
 /// Held, and a thread may be parked.
 const PARKED: u32 = 2;
 
-#[derive(Debug)]
-pub(crate) struct SpinLock {
+/// A value under a spin lock.
+pub(crate) struct Guarded<T: ?Sized> {
+    lock: SpinLock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: one guard lives at a time, so sharing the whole moves the value from thread to thread but never shares it.
+unsafe impl<T: ?Sized + Send> Sync for Guarded<T> {}
+
+impl<T> Guarded<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self { lock: SpinLock { word: AtomicU32::new(FREE) }, value: UnsafeCell::new(value) }
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Guarded<T> {
+    #[inline]
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
+        self.lock.acquire();
+        // SAFETY: the lock has been acquired for this guard.
+        unsafe { Guard::new(self) }
+    }
+
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
+        // SAFETY: the lock has been acquired for this guard.
+        self.lock.try_acquire().then(|| unsafe { Guard::new(self) })
+    }
+
+    /// Like [`try_lock`](Guarded::try_lock), without a call to the observer.
+    #[inline]
+    pub(crate) fn try_lock_fast(&self) -> Option<Guard<'_, T>> {
+        // SAFETY: the lock has been acquired for this guard.
+        self.lock.try_acquire_fast().then(|| unsafe { Guard::new(self) })
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Guarded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.try_lock() {
+            Some(guard) => guard.fmt(f),
+            None => f.write_str("<locked>"),
+        }
+    }
+}
+
+/// Access to the value; dropping it, also on a panic, releases the lock.
+///
+/// It is not `Send`: no thread holds a lock of another one.
+pub(crate) struct Guard<'a, T: ?Sized> {
+    guarded: &'a Guarded<T>,
+    not_send: PhantomData<*const ()>,
+}
+
+// SAFETY: a shared guard gives out `&T` only.
+unsafe impl<T: ?Sized + Sync> Sync for Guard<'_, T> {}
+
+impl<'a, T: ?Sized> Guard<'a, T> {
+    /// Returns a guard, whose drop releases the lock.
+    ///
+    /// # Safety
+    /// The caller has acquired the lock and passes the hold to the guard: it neither releases the lock nor makes another guard.
+    #[inline]
+    unsafe fn new(guarded: &'a Guarded<T>) -> Self {
+        Self { guarded, not_send: PhantomData }
+    }
+
+    /// Returns what this is a guard of.
+    pub(crate) fn guarded(&self) -> &'a Guarded<T> {
+        self.guarded
+    }
+}
+
+impl<T: ?Sized> Deref for Guard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: this guard holds the lock, so no other guard gives out a `&mut T`.
+        unsafe { &*self.guarded.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for Guard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: this guard holds the lock and is borrowed exclusively, so no other reference to the value exists.
+        unsafe { &mut *self.guarded.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for Guard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.guarded.lock.release();
+    }
+}
+
+/// The lock without the value, so that its slow paths are compiled once.
+struct SpinLock {
     word: AtomicU32,
 }
 
 impl SpinLock {
-    pub(crate) const fn new() -> Self {
-        Self { word: AtomicU32::new(FREE) }
-    }
-
     #[inline]
-    pub(crate) fn try_acquire(&self) -> bool {
+    fn try_acquire(&self) -> bool {
         rt::atom(&self.word);
         self.try_acquire_fast()
     }
 
     /// Like [`try_acquire`](SpinLock::try_acquire), without a call to the observer.
     #[inline]
-    pub(crate) fn try_acquire_fast(&self) -> bool {
+    fn try_acquire_fast(&self) -> bool {
         self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
     }
 
     #[inline]
-    pub(crate) fn acquire(&self) {
+    fn acquire(&self) {
         if !self.try_acquire() {
             self.acquire_contended();
         }
@@ -63,7 +174,7 @@ impl SpinLock {
 
     /// Releases the lock, which the calling thread holds.
     #[inline]
-    pub(crate) fn release(&self) {
+    fn release(&self) {
         rt::atom(&self.word);
         if self.word.swap(FREE, Release) == PARKED {
             self.wake();
@@ -103,29 +214,26 @@ mod tests {
 
     #[test]
     fn released_lock_can_be_acquired() {
-        let lock = SpinLock::new();
-        assert!(lock.try_acquire());
-        assert!(!lock.try_acquire());
-        lock.release();
-        assert!(lock.try_acquire());
+        let guarded = Guarded::new(1);
+        let guard = guarded.try_lock();
+        assert!(guard.is_some() && guarded.try_lock().is_none());
+        drop(guard);
+        assert!(guarded.try_lock().is_some());
     }
 
     #[test]
     fn every_parked_thread_is_woken() {
-        let lock = SpinLock::new();
-        lock.acquire();
+        let guarded = Guarded::new(0);
+        let guard = guarded.lock();
         thread::scope(|s| {
             for _ in 0..3 {
-                s.spawn(|| {
-                    lock.acquire();
-                    lock.release();
-                });
+                s.spawn(|| *guarded.lock() += 1);
             }
-            while lock.word.load(Relaxed) != PARKED {
+            while guarded.lock.word.load(Relaxed) != PARKED {
                 rt::yield_now();
             }
-            lock.release();
+            drop(guard);
         });
-        assert!(lock.try_acquire());
+        assert_eq!(*guarded.lock(), 3);
     }
 }
