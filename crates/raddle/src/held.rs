@@ -5,8 +5,6 @@ use crate::lock::sealed::WithoutData;
 use crate::mutex::MutexGuard;
 use crate::reentrant::ReentrantMutexGuard;
 
-use sealed::Unlock as _;
-
 /// The guard of a lock that a [`Condition`](crate::Condition) can wait with.
 ///
 /// The guards of [`Mutex`](crate::Mutex), [`Lock`](crate::Lock), [`RLock`](crate::RLock) and

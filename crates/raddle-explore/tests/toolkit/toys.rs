@@ -181,7 +181,9 @@ impl ToyHand {
         loop {
             match rt::wait(&self.0, 1, &wait) {
                 WaitOutcome::TimedOut if broken => return false,
-                WaitOutcome::TimedOut => return step(&self.0).compare_exchange(1, 0, SeqCst, SeqCst).is_err(),
+                WaitOutcome::TimedOut => {
+                    return step(&self.0).compare_exchange(1, 0, SeqCst, SeqCst).is_err();
+                }
                 _ if step(&self.0).load(SeqCst) == 2 => return true,
                 _ => {}
             }

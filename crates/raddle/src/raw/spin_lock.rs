@@ -54,10 +54,6 @@ impl<T> Guarded<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self { lock: SpinLock { word: AtomicU32::new(FREE) }, value: UnsafeCell::new(value) }
     }
-
-    pub(crate) fn into_inner(self) -> T {
-        self.value.into_inner()
-    }
 }
 
 impl<T: ?Sized> Guarded<T> {
@@ -114,11 +110,6 @@ impl<'a, T: ?Sized> Guard<'a, T> {
     #[inline]
     unsafe fn new(guarded: &'a Guarded<T>) -> Self {
         Self { guarded, not_send: PhantomData }
-    }
-
-    /// Returns what this is a guard of.
-    pub(crate) fn guarded(&self) -> &'a Guarded<T> {
-        self.guarded
     }
 }
 

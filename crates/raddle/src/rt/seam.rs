@@ -56,7 +56,11 @@ pub fn is_observed() -> bool {
 #[inline]
 pub fn wait(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
     spin::parks();
-    if flags::quiet() { os::wait(word, expected, wait.deadline()) } else { observed_wait(word, expected, wait) }
+    if flags::quiet() {
+        os::wait(word, expected, wait.deadline())
+    } else {
+        observed_wait(word, expected, wait)
+    }
 }
 
 /// Reports that the calling thread is about to perform `op`, which other threads can observe.

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use super::report::{self, Finding, Order, Report};
 use super::{holds, settings};
+use crate::rt::current;
 use crate::rt::fork::{ForkSafe, Rank, locked};
 use crate::rt::lock_id::{Held, LockId, NO_LOCK};
 use crate::rt::op::{Kind, Op};
 use crate::rt::place::Place;
 use crate::rt::thread_record::ThreadRecord;
-use crate::rt::current;
 
 /// Beyond this number of edges the graph is cleared: short-lived locks have filled it.
 const MAX_EDGES: usize = 1 << 16;

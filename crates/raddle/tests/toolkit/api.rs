@@ -310,7 +310,7 @@ mod traits {
             "lock::NotHeldError" raddle::NotHeldError => ALL,
             "condition::Condition" raddle::Condition => ALL,
             "rlock::RLock" raddle::RLock => ALL,
-            "rlock::RLockGuard" raddle::RLockGuard<'_> => "Unpin UnwindSafe RefUnwindSafe",
+            "lock::LockGuard" raddle::RLockGuard<'_> => "Unpin UnwindSafe RefUnwindSafe",
             "rlock::NotOwnerError" raddle::NotOwnerError => ALL,
             "reentrant::ReentrantMutex" raddle::ReentrantMutex<u8> => ALL,
             "reentrant::ReentrantMutexGuard" raddle::ReentrantMutexGuard<'_,u8> => "Unpin UnwindSafe RefUnwindSafe",

@@ -305,6 +305,7 @@ const TAKE: Steps = steps! {
     "Debug for Timer" timer() => |it| format!("{it:?}");
     "Debug for name" AtomicU8::new(1) => |it| format!("{it:?}");
     "Drop for LockGuard" (kept(Lock::new()).lock(), kept(RLock::new()).lock()) => |it| drop(it);
+    "Drop for MutexGuard" kept(Mutex::new(1)).lock() => |it| drop(it);
     "Drop for Permit" kept(some()).acquire() => |it| drop(it);
     "Drop for Promise" Promise::<u8>::new() => |it| drop(it);
     "Drop for ThreadPoolExecutor" pool() => |it| drop(it);
