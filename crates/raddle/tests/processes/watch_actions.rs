@@ -46,7 +46,7 @@ const WORKS: &[(&str, fn())] = &[
     ("panic_breaks_the_cycle", panic_breaks_the_cycle),
     ("panic_where_every_thread_waits", panic_where_every_thread_waits),
     ("panic_in_the_thread_that_waits_for_itself", panic_in_the_thread_that_waits_for_itself),
-    ("no_panic_in_a_no_panic_scope", no_panic_in_a_no_panic_scope),
+    ("condition_reacquires_its_lock_without_a_panic", condition_reacquires_its_lock_without_a_panic),
     ("cycle_of_locks_is_suspected", cycle_of_locks_is_suspected),
     ("lock_acquired_twice_is_suspected", lock_acquired_twice_is_suspected),
     ("lock_of_a_terminated_holder_is_suspected", lock_of_a_terminated_holder_is_suspected),
@@ -266,7 +266,7 @@ fn panic_in_the_thread_that_waits_for_itself() {
 }
 
 /// The wait of a condition must reacquire its lock, because its guard relies on that. So the other thread panics.
-fn no_panic_in_a_no_panic_scope() {
+fn condition_reacquires_its_lock_without_a_panic() {
     Watch::new().action(Action::Panic).start();
     busy_thread();
     let all = (Mutex::new(false), Mutex::new(()), Condition::new(), Event::new());

@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use raddle::rt::{self, Kind, Op, Wait};
 use raddle::watch::{self, Dump, ThreadState};
 use raddle::{Condition, Event, Lock, Mutex, RLock, Timer, thread};
 
@@ -12,6 +14,7 @@ use crate::threads::{daemon, foreign, here, named};
 
 const SCENARIOS: &[(&str, fn())] = &[
     ("waiting_threads_are_shown", waiting_threads_are_shown),
+    ("wait_is_shown_with_its_own_operation", wait_is_shown_with_its_own_operation),
     ("timeouts_and_sleeps_are_shown", timeouts_and_sleeps_are_shown),
     ("lock_is_not_held_during_a_wait", lock_is_not_held_during_a_wait),
     ("threads_of_the_toolkit_are_listed_last", threads_of_the_toolkit_are_listed_last),
@@ -33,6 +36,7 @@ pub(crate) fn tests() -> Vec<Test> {
     };
     vec![
         judges_itself("waiting_threads_are_shown", "1"),
+        judges_itself("wait_is_shown_with_its_own_operation", "1"),
         judges_itself("timeouts_and_sleeps_are_shown", "1"),
         judges_itself("lock_is_not_held_during_a_wait", "1"),
         judges_itself("unwatched_dump_lists_threads", "0"),
@@ -104,6 +108,29 @@ fn waiting_threads_are_shown() {
     }
     go.set();
     join.join().unwrap();
+}
+
+/// Not with an operation that its thread has performed before.
+fn wait_is_shown_with_its_own_operation() {
+    let words: &'static [AtomicU32; 2] = Box::leak(Box::default());
+    let wait = |index: usize, wait: &Wait<'_>| {
+        rt::point(Op::new(words, "Other", Kind::Read));
+        while words[index].load(Relaxed) == 0 {
+            rt::wait(&words[index], 0, wait);
+        }
+    };
+    let reported = named("reported", move || wait(0, &Wait::new(&Op::new(&words[0], "Gate", Kind::Await))));
+    let unreported = named("unreported", move || wait(1, &Wait::unreported()));
+    let dump = once_they_wait(&["reported", "unreported"]);
+    let state = |name| of(&dump, name).waits.as_ref().unwrap();
+    assert!(state("reported").object.starts_with("Gate ") && state("reported").at.is_some(), "{dump}");
+    assert!(state("unreported").object == "an internal lock" && state("unreported").at.is_none(), "{dump}");
+    for word in words {
+        word.store(1, Relaxed);
+        rt::wake(word, 1);
+    }
+    reported.join().unwrap();
+    unreported.join().unwrap();
 }
 
 fn timeouts_and_sleeps_are_shown() {
