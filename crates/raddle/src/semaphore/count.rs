@@ -180,8 +180,11 @@ impl PermitCount {
             }
             state.waiters.enqueue(count)
         };
-        let outcome =
-            if announced { waiter.park(spin, &op, deadline) } else { waiter.wait_spinning(spin, op, deadline) };
+        let outcome = if announced {
+            waiter.park(spin, &op, deadline)
+        } else {
+            waiter.wait_spinning(spin, op, deadline)
+        };
         outcome.is_some() || self.cancel(&waiter)
     }
 

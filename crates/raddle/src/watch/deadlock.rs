@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::holds;
 use super::report::{self, Finding, Report, ThreadState, View};
 use super::settings::{self, Action};
-use super::wait_table::{Key, Reported, Table, Waiting, table};
+use super::wait_table::{Cause, Key, Reported, Table, Waiting, table};
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::rt::lock_id::NO_LOCK;
 use crate::rt::op::{Kind, Op};
@@ -67,7 +67,7 @@ impl Waiting {
 
     /// Returns whether the thread waits for the result of a task. A worker without a task is about to terminate.
     fn is_for_result(&self) -> bool {
-        self.op.is_none_or(|op| op.kind != Kind::Get)
+        self.op().is_none_or(|op| op.kind != Kind::Get)
     }
 }
 
@@ -129,7 +129,7 @@ fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> 
     }
     let mine = table.get(me).is_some_and(Waiting::can_panic);
     // At the end of the program, only the thread that waits for it sees all others proven.
-    let others = table.get(me).is_some_and(|waiting| !waiting.at_exit);
+    let others = table.get(me).is_some_and(|waiting| !matches!(waiting.cause, Cause::ProgramEnd));
     let remedy = remedy(mine, others && table.all().any(Waiting::can_panic))?;
     // After a panic in one of them, the others are examined again.
     let reported = !matches!(remedy, Remedy::Panic);
@@ -279,7 +279,7 @@ fn next(waiting: &Waiting, program: &Program) -> Next {
     if waiting.lock != NO_LOCK {
         return holder(waiting.lock);
     }
-    let joined = waiting.op.as_ref().and_then(|op| joined(op, program));
+    let joined = waiting.op().and_then(|op| joined(op, program));
     joined.map_or(Next::Unknown, |thread| Next::Thread { ident: thread.ident, certain: true })
 }
 
@@ -287,7 +287,11 @@ fn next(waiting: &Waiting, program: &Program) -> Next {
 /// for a lock that only its holder can release, or for the termination of a thread.
 fn can_end_otherwise(waiting: &Waiting, program: &Program) -> bool {
     let owned = |lock| holds::get(lock).is_some_and(|hold| hold.owned);
-    let joins = waiting.at_exit || waiting.op.as_ref().is_some_and(|op| joined(op, program).is_some());
+    let joins = match &waiting.cause {
+        Cause::Operation(op) => joined(op, program).is_some(),
+        Cause::Unreported => false,
+        Cause::ProgramEnd => true,
+    };
     !joins && (waiting.lock == NO_LOCK || !owned(waiting.lock))
 }
 

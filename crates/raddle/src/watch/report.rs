@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::holds::{self, Hold};
-use super::wait_table::Waiting;
+use super::wait_table::{Cause, Waiting};
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::rt::lock_id::NO_LOCK;
 use crate::rt::op::{Kind, Op};
@@ -269,12 +269,12 @@ impl View {
         let now = os::now();
         let hold = if waiting.lock == NO_LOCK { None } else { holds::get(waiting.lock) };
         WaitState {
-            object: match &waiting.op {
-                Some(op) => self.object(op),
-                None if waiting.at_exit => "non-daemon threads".to_owned(),
-                None => "an internal lock".to_owned(),
+            object: match &waiting.cause {
+                Cause::Operation(op) => self.object(op),
+                Cause::Unreported => "an internal lock".to_owned(),
+                Cause::ProgramEnd => "non-daemon threads".to_owned(),
             },
-            at: waiting.op.map(|op| op.at),
+            at: waiting.op().map(|op| op.at),
             waited: now.saturating_duration_since(waiting.since),
             remaining: waiting.until.map(|until| until.saturating_duration_since(now)),
             holder: hold.map(|hold| Holder { name: hold.by.name(), ident: hold.by.ident, at: hold.at }),

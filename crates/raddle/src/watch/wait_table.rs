@@ -91,10 +91,7 @@ pub(crate) type Key = (usize, u64);
 
 pub(crate) struct Waiting {
     pub(crate) thread: Arc<ThreadRecord>,
-    /// The operation that blocks; `None`: it is not reported.
-    pub(crate) op: Option<Op>,
-    /// Whether it is the wait for the last keep-alive token, in the thread that ends the program.
-    pub(crate) at_exit: bool,
+    pub(crate) cause: Cause,
     /// The number of the lock that it waits for.
     pub(crate) lock: u32,
     pub(crate) since: Instant,
@@ -106,6 +103,16 @@ pub(crate) struct Waiting {
     pub(crate) woken: bool,
     /// Whether a slice ran out and the word has not been woken since that slice began.
     pub(crate) proven: bool,
+}
+
+/// Why a thread waits.
+pub(crate) enum Cause {
+    /// For this operation.
+    Operation(Op),
+    /// For a lock inside a primitive, which is not reported.
+    Unreported,
+    /// For the last keep-alive token, in the thread that ends the program.
+    ProgramEnd,
 }
 
 /// The reports that have included a wait.
@@ -120,8 +127,7 @@ impl Waiting {
     pub(crate) fn new(thread: Arc<ThreadRecord>, op: Option<Op>, until: Option<Instant>) -> Self {
         Self {
             thread,
-            op,
-            at_exit: false,
+            cause: op.map_or(Cause::Unreported, Cause::Operation),
             lock: NO_LOCK,
             since: os::now(),
             until,
@@ -134,7 +140,15 @@ impl Waiting {
 
     /// Returns the wait for the last keep-alive token.
     pub(crate) fn at_exit(exiting: Arc<ThreadRecord>) -> Self {
-        Self { at_exit: true, ..Self::new(exiting, None, None) }
+        Self { cause: Cause::ProgramEnd, ..Self::new(exiting, None, None) }
+    }
+
+    /// Returns the operation that blocks, if it is reported.
+    pub(crate) fn op(&self) -> Option<&Op> {
+        match &self.cause {
+            Cause::Operation(op) => Some(op),
+            Cause::Unreported | Cause::ProgramEnd => None,
+        }
     }
 
     /// The word has been woken.
@@ -145,7 +159,7 @@ impl Waiting {
 
     /// Returns whether the wait can be part of a deadlock. A thread that waits for signals neither releases nor needs anything.
     pub(crate) fn is_relevant(&self) -> bool {
-        self.op.is_none_or(|op| op.kind != Kind::Signal)
+        self.op().is_none_or(|op| op.kind != Kind::Signal)
     }
 }
 
