@@ -767,7 +767,7 @@ fn steps_are_taken_on_behalf_of_a_line() {
                     seen.lock().unwrap().insert((*name, op.at));
                 }
             };
-            let wait = |_| Wait::TimedOut;
+            let wait = |_| WaitOutcome::TimedOut;
             under(
                 Misbehavior { point: Some(Box::new(point)), wait: Some(Box::new(wait)), run: None },
                 || {
