@@ -1,4 +1,4 @@
-//! A connection of the server: what is read goes through its protocol into the queue, and replies come back.
+//! A connection of the server: its protocol turns bytes into parcels for the queue, and settlements into replies.
 //!
 //! An idle connection owns no buffer. Bytes are read into the buffer of the event loop; a connection keeps only what its protocol has not
 //! consumed, replies that its peer has not taken, and parcels that wait for room in the queue.
@@ -31,7 +31,7 @@ const TURN_BYTES: usize = 256 << 10;
 /// The most that is read while many parcels wait for room: enough for a protocol to recognise its peer and to refuse.
 const SCARCE_BYTES: usize = 2 << 10;
 
-/// A rest that is longer is not copied in front of what is read.
+/// A rest that is longer is not copied in front of the bytes that are read.
 const SHORT_REST: usize = 64 << 10;
 
 /// The length of the loop's buffer.
@@ -50,7 +50,7 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a closed connection waits for its peer to close, so that the peer gets the last reply.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What the turn of a connection needs of its loop.
+/// The parts of the loop that a turn of a connection uses.
 pub(super) struct Work<'a> {
     pub(super) shared: &'a Shared,
     pub(super) acknowledge: &'a Arc<dyn Acknowledge>,
@@ -63,7 +63,7 @@ pub(super) struct Work<'a> {
     pub(super) crowded: bool,
 }
 
-/// How far a connection is.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// It is read.
@@ -87,7 +87,7 @@ pub(super) struct Connection {
     peer: Arc<str>,
     protocol: Box<dyn Protocol>,
     phase: Phase,
-    /// What the protocol has not consumed.
+    /// The bytes that the protocol has not consumed.
     rest: Vec<u8>,
     /// Parcels that wait for room in the queue.
     pending: VecDeque<Parcel>,
@@ -167,7 +167,7 @@ impl Connection {
         }
     }
 
-    /// Records what the operating system says about the socket.
+    /// Records an event of the operating system for the socket.
     pub(super) fn ready(&mut self, event: &mio::event::Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.closing |= event.is_read_closed() || event.is_error();
@@ -215,7 +215,7 @@ impl Connection {
         self.out.len() - self.written
     }
 
-    /// Reads and serves what has arrived, up to a limit that is fair to other connections.
+    /// Reads and serves the bytes that have arrived, up to a limit that is fair to other connections.
     pub(super) fn turn(&mut self, work: &mut Work<'_>) {
         if let Phase::Lingering(_) = self.phase {
             return self.discard(work);
@@ -290,7 +290,7 @@ impl Connection {
         count
     }
 
-    /// Tells the protocol that there is nothing more to read for the moment.
+    /// Notifies the protocol that no more bytes are available for the moment.
     fn pause(&mut self, work: &Work<'_>) {
         if self.phase == Phase::Open && !self.rest.is_empty() {
             self.receive_rest(work, true);
@@ -339,14 +339,15 @@ impl Connection {
         self.write(work);
     }
 
-    /// Ends the connection, since nothing can be sent to the peer any more. What was read is kept.
+    /// Ends the connection, since nothing can be sent to the peer any more. The bytes that were read are kept.
     fn break_off(&mut self, work: &mut Work<'_>) {
         (self.broken, self.readable) = (true, false);
         self.end(Ending::Cut, work);
         (self.out, self.written, self.stalled) = (Vec::new(), 0, None);
     }
 
-    /// Closes the connection for a reason that is logged, though not for each of many. What was read is kept.
+    /// Closes the connection for a reason that is logged, though not for each of many. The bytes that were read are
+    /// kept.
     pub(super) fn expel(&mut self, why: &str, work: &mut Work<'_>) {
         self.complain(why, work.shared);
         self.break_off(work);
@@ -373,7 +374,7 @@ impl Connection {
         }
     }
 
-    /// Calls the protocol, and keeps what it produces.
+    /// Calls the protocol, and keeps its output.
     fn call<R>(
         &mut self,
         acknowledge: &Arc<dyn Acknowledge>,
@@ -440,7 +441,7 @@ impl Connection {
                     Err(error) => error.into_inner(),
                 }
             };
-            // What waits already keeps its place.
+            // A connection that waits already keeps its place.
             let crowded = work.crowded && self.waiting.is_none() && self.protocol.refuses_when_full();
             if crowded || intake.when_full() == WhenFull::Shed {
                 intake.shed(&parcel);
@@ -491,7 +492,8 @@ impl Connection {
         self.announce_stop(work);
     }
 
-    /// Announces the stop to the protocol, once it has got what the operating system had buffered at the stop.
+    /// Announces the stop to the protocol, once it has got the bytes that the operating system had buffered at the
+    /// stop.
     fn announce_stop(&mut self, work: &mut Work<'_>) {
         let is_due = self.drain.as_ref().is_some_and(|drain| !drain.is_owed());
         if self.phase == Phase::Open && is_due && !std::mem::replace(&mut self.announced, true) {
@@ -524,7 +526,7 @@ impl Connection {
         (self.out, self.written, self.stalled) = (Vec::new(), 0, None);
     }
 
-    /// Reads and forgets what the peer sends until it closes.
+    /// Reads and discards the bytes that the peer sends until it closes.
     fn discard(&mut self, work: &mut Work<'_>) {
         for _ in 0..TURN_BYTES / READ_BYTES {
             match self.socket.read(&mut work.buffer[..READ_BYTES]) {
@@ -571,7 +573,7 @@ impl Connection {
             || matches!(self.phase, Phase::Lingering(_))
     }
 
-    /// Returns what the time limit of the connection was for, if it has passed.
+    /// Returns the reason of the connection's time limit, if that has passed.
     pub(super) fn expired(&self, now: Instant, reply_timeout: Duration) -> Option<Expired> {
         match self.phase {
             Phase::Lingering(until) if now >= until => Some(Expired::Lingered),
@@ -665,14 +667,14 @@ impl Connection {
         self.endpoint.is_same(endpoint) && self.endpoint.options.token != endpoint.options.token
     }
 
-    /// Closes the connection once what has been read is served.
+    /// Closes the connection once the bytes that have been read are served.
     pub(super) fn retire(&mut self, work: &mut Work<'_>) {
         self.call(work.acknowledge, |protocol, io| protocol.drain(io));
         self.admit(work);
         self.write(work);
     }
 
-    /// Closes the connection without further ado. What was read is kept.
+    /// Closes the connection at once. The bytes that were read are kept.
     pub(super) fn give_up(&mut self, work: &mut Work<'_>) {
         self.break_off(work);
     }
@@ -696,7 +698,7 @@ impl Connection {
     }
 }
 
-/// What was found by looking at a socket.
+/// The state of a socket that was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
     Bytes,

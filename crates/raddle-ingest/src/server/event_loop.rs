@@ -39,17 +39,18 @@ const ACCEPTS: usize = 256;
 /// once.
 const SCARCE: usize = 4 << 20;
 
-/// Pause between looks at what has a time limit, and while the server drains.
+/// The pause between checks of time limits, and between steps of a drain.
 const TICK: Duration = Duration::from_millis(100);
 const DRAIN_TICK: Duration = Duration::from_millis(5);
 
-/// Pause between looks at the number of datagrams that the operating system has dropped.
+/// The pause between checks of the number of datagrams that the operating system has dropped.
 const DROPS_TICK: Duration = Duration::from_secs(1);
 
-/// How long the queue may take nothing after the grace period, before what waits for room is put in beyond its capacity.
+/// How long the queue may accept no parcel after the grace period, before the waiting parcels are put in beyond its
+/// capacity.
 const STALL: Duration = Duration::from_secs(1);
 
-/// How far the loop is.
+/// The stage of the loop.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Running,
@@ -63,9 +64,9 @@ enum Stage {
 struct Draining {
     /// The end of the grace period.
     grace: Option<Instant>,
-    /// The end of the drain, even if something is left.
+    /// The end of the drain, even if parcels or bytes are left.
     deadline: Option<Instant>,
-    /// How long the queue may take nothing after the grace period.
+    /// How long the queue may accept no parcel after the grace period.
     stall: Duration,
     /// When the queue last took something that waited for room.
     progress: Instant,
@@ -89,7 +90,7 @@ struct Listening {
     failing: bool,
 }
 
-/// What waits for room in the queue.
+/// A connection or a source that waits for room in the queue.
 #[derive(Clone, Copy, Debug)]
 enum Waiter {
     Connection(u64),
@@ -121,7 +122,7 @@ pub(super) struct EventLoop {
     generations: Vec<u32>,
     free: Vec<usize>,
     ready: VecDeque<u64>,
-    /// What waits for room, and its bytes.
+    /// The connections and sources that wait for room, and their bytes.
     blocked: VecDeque<Place>,
     blocked_bytes: usize,
     /// The part of the bytes that are requests.
@@ -250,7 +251,7 @@ impl EventLoop {
         }
     }
 
-    /// Serves what other threads have put into the inbox.
+    /// Serves the messages of other threads in the inbox.
     fn open_mail(&mut self) {
         let Some(Mail { settled, commands, room }) = self.inbox.take() else { return };
         let mut last = None;
@@ -293,7 +294,7 @@ impl EventLoop {
         }
     }
 
-    /// Visits a connection, if it is still there: calls the function, and then does what is due.
+    /// Visits a connection, if it still exists: calls the function, then performs the actions that are due.
     fn visit(&mut self, id: u64, function: impl FnOnce(&mut Connection, &mut Work<'_>)) {
         let full = !self.blocked.is_empty();
         self.visit_when(full, id, function);
@@ -375,7 +376,8 @@ impl EventLoop {
         subtract(self.shared.counters.waiting(), 1);
     }
 
-    /// Takes connections whose requests have been refused out of the list. There may be room for what was behind them.
+    /// Takes connections whose requests have been refused out of the list. There may be room for the connections
+    /// behind them.
     fn unblock_refused(&mut self, mut ids: Vec<u64>) {
         if ids.is_empty() {
             return;
@@ -400,7 +402,7 @@ impl EventLoop {
         self.admit_blocked();
     }
 
-    /// Enqueues what waits for room, in order, until something does not fit.
+    /// Enqueues the waiting parcels, in order, until one does not fit.
     fn admit_blocked(&mut self) {
         while let Some(Place { waiter, .. }) = self.blocked.front().copied() {
             let mut waits = false;
@@ -566,7 +568,7 @@ impl EventLoop {
         connection.leave(&self.shared);
         self.generations[slot] = self.generations[slot].wrapping_add(1);
         self.free.push(slot);
-        // A free descriptor may be what accepting waits for.
+        // Accepting may be waiting for a free descriptor.
         for source in self.sources.iter_mut().flatten() {
             if let Source::Listener(listening) = source {
                 listening.retry = None;
@@ -643,7 +645,7 @@ impl EventLoop {
         }
     }
 
-    /// Stops receiving at a source, once what the operating system has is read.
+    /// Stops receiving at a source, once the operating system's buffers are read.
     fn remove(&mut self, index: usize) {
         while self.accept(index) {}
         match &mut self.sources[index] {
@@ -663,7 +665,7 @@ impl EventLoop {
         });
         for source in self.sources.iter_mut().flatten() {
             match source {
-                // What the operating system has completed is accepted: the peers may have sent messages.
+                // Connections that the operating system has completed are accepted: the peers may have sent messages.
                 Source::Listener(listening) => (listening.ready, listening.retry) = (true, None),
                 Source::Datagrams(datagrams) => datagrams.begin_drain(),
             }
@@ -672,7 +674,7 @@ impl EventLoop {
         self.inbox.report(|progress| progress.draining = true);
     }
 
-    /// Does what is due at this time.
+    /// Performs the actions that are due at this time.
     fn tick(&mut self) {
         // Removed sources are gone once they are empty.
         for source in &mut self.sources {
@@ -757,7 +759,7 @@ impl EventLoop {
         }
     }
 
-    /// Enqueues all that waits for room beyond the capacity of the queue.
+    /// Enqueues all waiting parcels beyond the capacity of the queue.
     fn force_all(&mut self) {
         while let Some(waiter) = self.unblock() {
             match waiter {
