@@ -5,7 +5,7 @@
 
 mod clients;
 mod rsyslog;
-#[path = "../program/support.rs"]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::path::{Path, PathBuf};

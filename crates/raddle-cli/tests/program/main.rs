@@ -10,4 +10,5 @@ mod service;
 mod settings;
 mod signals;
 mod stopping;
+#[path = "../support/mod.rs"]
 mod support;

@@ -68,7 +68,7 @@ fn killed_program_has_stored_what_it_acknowledged() {
 #[test]
 fn killed_program_has_stored_in_postgres_what_it_acknowledged() {
     trial(|| {
-        let Some(server) = super::server::Server::start() else { return };
+        let Some(server) = crate::support::postgres::Server::start() else { return };
         kills(&Scratch::new("kills-postgres"), &server);
     });
 }

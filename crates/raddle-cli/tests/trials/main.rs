@@ -12,10 +12,8 @@
 mod kills;
 mod outages;
 mod senders;
-#[cfg(feature = "postgres")]
-mod server;
 mod signals;
-#[path = "../program/support.rs"]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::net::TcpListener;
@@ -90,5 +88,21 @@ impl Store for File<'_> {
 
     fn check(&self) {
         assert_eq!(number(self.0, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Store for support::postgres::Server {
+    fn flags(&self) -> String {
+        format!("--postgres {}", self.url())
+    }
+
+    fn number(&self, sql: &str) -> u64 {
+        Self::number(self, sql)
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let texts = self.query("SELECT body FROM readable_messages").expect("texts");
+        texts.lines().map(str::to_owned).collect()
     }
 }

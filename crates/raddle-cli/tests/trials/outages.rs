@@ -164,8 +164,8 @@ fn refused_row_every_thousand() {
 #[cfg(feature = "postgres")]
 mod postgres {
     use super::super::Store as _;
-    use super::super::server::Server;
     use super::*;
+    use crate::support::postgres::Server;
 
     #[test]
     fn server_stopped_and_started() {

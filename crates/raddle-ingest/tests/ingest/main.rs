@@ -1,5 +1,7 @@
 //! The pipeline by its public interface: connections, the database, sinks that fail.
 
+#[path = "../support/mod.rs"]
+mod common;
 mod conformance;
 mod explored;
 mod http;

@@ -1,7 +1,6 @@
 //! A server in front of a sink in memory.
 #![allow(unreachable_pub, reason = "a test, of which other tests use parts")]
 
-use std::io;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -9,30 +8,17 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use raddle_ingest::{
-    Account, Books, Listener, ListenerKind, ListenerOptions, MemorySink, Outcome, Parcel, Pipeline,
-    PipelineOptions, Server, ServerOptions, Unstored,
+    Account, Books, Listener, ListenerKind, ListenerOptions, MemorySink, Outcome, Pipeline, PipelineOptions,
+    Server, ServerOptions,
 };
 
-use crate::support::LIMIT;
+use crate::support::{LIMIT, Nowhere};
 
 /// A server with a listener of each kind of connections, and a sink in memory.
 pub struct Serving {
     pub server: Server,
     pub pipeline: Pipeline,
     pub sink: MemorySink,
-}
-
-/// Panics if messages are to be kept: messages with acknowledgements are never unstored.
-struct Nowhere;
-
-impl Unstored for Nowhere {
-    fn add(&mut self, _parcels: &[&Parcel]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn place(&self) -> String {
-        "nowhere".to_owned()
-    }
 }
 
 impl Serving {

@@ -1,45 +1,18 @@
-//! Helpers of the tests.
+//! Helpers of these tests.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use raddle::thread::{JoinError, JoinTimeoutError};
 use raddle::{Mutex, Thread};
 use raddle_ingest::{
-    Account, Books, Listener, ListenerKind, MemorySink, Parcel, Pipeline, PipelineOptions, SendError,
-    SendOptions, SendProgress, SendProtocol, SendReport, Server, ServerOptions, Unstored, send,
+    Account, Books, Listener, ListenerKind, MemorySink, Pipeline, PipelineOptions, SendError, SendOptions,
+    SendProgress, SendProtocol, SendReport, Server, ServerOptions, send,
 };
 
-/// Longer than any scenario takes, even on a busy machine.
-const LIMIT: Duration = Duration::from_mins(2);
-
-/// Runs `body`, which must return within [`LIMIT`]. A hang is a failure instead of a hung test run.
-pub fn within_limit(body: impl FnOnce() + Send + 'static) {
-    let handle = Thread::new(body).daemon(true).start().expect("a thread for the test");
-    match handle.join_timeout(LIMIT) {
-        Ok(()) => {}
-        Err(JoinTimeoutError::TimedOut(_)) => panic!("still running after {LIMIT:?}"),
-        Err(JoinTimeoutError::Failed(JoinError::Panicked(panic))) => {
-            std::panic::resume_unwind(panic.into_payload())
-        }
-        Err(JoinTimeoutError::Failed(error)) => panic!("{error}"),
-    }
-}
-
-/// Panics if messages are to be kept, which these tests do not require.
-struct Nowhere;
-
-impl Unstored for Nowhere {
-    fn add(&mut self, parcels: &[&Parcel]) -> std::io::Result<()> {
-        panic!("{} parcels are not stored", parcels.len());
-    }
-
-    fn place(&self) -> String {
-        "nowhere".to_owned()
-    }
-}
+pub use crate::common::within_limit;
+use crate::common::{LIMIT, Nowhere};
 
 /// A server with a pipeline into memory.
 pub struct Running {

@@ -1,5 +1,7 @@
 //! The server by its public interface: peers on real sockets, the real pipeline, and a sink in memory.
 
+#[path = "../support/mod.rs"]
+mod common;
 mod drain;
 mod limits;
 mod listeners;

@@ -1,4 +1,4 @@
-//! Helpers of the tests.
+//! Helpers of these tests.
 #![allow(dead_code, unreachable_pub, reason = "a test crate")]
 
 use std::io::Write;
@@ -7,38 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use raddle::thread::{JoinError, JoinTimeoutError};
-use raddle::{Event, Mutex, Thread, thread};
+use raddle::{Event, Mutex, thread};
 use raddle_ingest::{
     Account, Batch, Books, Content, DrainReport, Listener, ListenerKind, ListenerOptions, Outcome, Parcel,
     Pipeline, PipelineOptions, Server, ServerOptions, Sink, SourceCounts, StoreError, Stored, Unstored,
 };
 
-/// Longer than any scenario takes, even on a busy machine.
-pub const LIMIT: Duration = Duration::from_mins(2);
-
-/// Runs `body`, which must return within [`LIMIT`]. A hang is a failure instead of a hung test run.
-pub fn within_limit(body: impl FnOnce() + Send + 'static) {
-    let handle = Thread::new(body).daemon(true).start().expect("a thread for the test");
-    match handle.join_timeout(LIMIT) {
-        Ok(()) => {}
-        Err(JoinTimeoutError::TimedOut(_)) => panic!("still running after {LIMIT:?}"),
-        Err(JoinTimeoutError::Failed(JoinError::Panicked(panic))) => {
-            std::panic::resume_unwind(panic.into_payload())
-        }
-        Err(JoinTimeoutError::Failed(error)) => panic!("{error}"),
-    }
-}
-
-/// Yields to other threads until `condition` holds, which must happen within [`LIMIT`].
-#[track_caller]
-pub fn until(condition: impl Fn() -> bool) {
-    let deadline = raddle::time::now() + LIMIT;
-    while !condition() {
-        assert!(raddle::time::now() < deadline, "the awaited state did not come about within {LIMIT:?}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
+pub use crate::common::{until, within_limit};
 
 /// A message that a sink in memory has stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,20 +9,7 @@ use rustix::process::Signal;
 
 use super::server::{Cut, Proxy};
 use super::{Given, Server, counts};
-use crate::support::{until, within_limit};
-
-/// Panics if messages are to be kept.
-struct Nowhere;
-
-impl Unstored for Nowhere {
-    fn add(&mut self, _parcels: &[&Parcel]) -> std::io::Result<()> {
-        Err(std::io::Error::other("nothing is kept"))
-    }
-
-    fn place(&self) -> String {
-        "nowhere".into()
-    }
-}
+use crate::support::{Nowhere, until, within_limit};
 
 #[test]
 fn outage_is_mended_and_nothing_is_lost() {

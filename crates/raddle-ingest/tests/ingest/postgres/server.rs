@@ -31,7 +31,7 @@ fn programs() -> Option<PathBuf> {
     versions.sort();
     let found = versions.pop();
     if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed: install it in .ci/run");
+        assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed: run .ci/peers");
         eprintln!("skipped: PostgreSQL is not installed");
     }
     found

@@ -1,20 +1,20 @@
-//! A PostgreSQL server of one trial, which is queried by `psql`.
+//! A PostgreSQL server of one test, which is queried by `psql`.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::{Store, free_port};
-
-pub(crate) struct Server {
+/// A server with its data in a directory, stopped and removed when it is dropped.
+pub struct Server {
     bin: PathBuf,
     directory: PathBuf,
     port: u16,
     process: Option<Child>,
 }
 
-/// Returns the directory of the server's programs, or prints why a trial is skipped.
+/// Returns the directory of the server's programs, or prints why a test is skipped.
 fn programs() -> Option<PathBuf> {
     let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
@@ -41,10 +41,11 @@ fn unprivileged(program: &Path) -> Command {
 
 impl Server {
     /// Starts a server, or returns `None` if PostgreSQL is not installed.
-    pub(crate) fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let bin = programs()?;
-        let port = free_port();
-        let directory = std::env::temp_dir().join(format!("raddle-trial-{}-{port}", std::process::id()));
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
+        let directory = std::env::temp_dir().join(format!("raddle-cli-{}-{port}", std::process::id()));
         fs::create_dir(&directory).expect("a directory");
         let owned = Command::new("chown").arg("postgres").arg(&directory).status();
         assert!(owned.is_ok());
@@ -61,7 +62,7 @@ impl Server {
     }
 
     /// Runs the server, which is not running, and waits until it accepts connections.
-    pub(crate) fn run(&mut self) {
+    pub fn run(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.directory.join("log"));
         let child = unprivileged(&self.bin.join("postgres"))
             .arg("-D")
@@ -87,13 +88,19 @@ impl Server {
     }
 
     /// Stops the server in an orderly way; its connections are closed.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         let mut child = self.process.take().expect("a running server");
         let _ = Command::new("kill").arg("-INT").arg(child.id().to_string()).status();
         child.wait().expect("a status");
     }
 
-    fn query(&self, sql: &str) -> Option<String> {
+    /// Returns the address of the server, for `--postgres`.
+    pub fn url(&self) -> String {
+        format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Returns the output of a statement, or `None` if it fails.
+    pub fn query(&self, sql: &str) -> Option<String> {
         let output = Command::new(self.bin.join("psql"))
             .args([
                 "-XAtq",
@@ -112,24 +119,14 @@ impl Server {
         output.status.success().then(|| String::from_utf8(output.stdout).expect("UTF-8"))
     }
 
-    pub(crate) fn execute(&self, sql: &str) {
+    pub fn execute(&self, sql: &str) {
         self.query(sql).unwrap_or_else(|| panic!("cannot execute {sql}"));
     }
-}
 
-impl Store for Server {
-    fn flags(&self) -> String {
-        format!("--postgres postgresql://postgres@127.0.0.1:{}/postgres", self.port)
-    }
-
-    fn number(&self, sql: &str) -> u64 {
+    /// Returns the number that a query yields.
+    pub fn number(&self, sql: &str) -> u64 {
         let answer = self.query(sql).unwrap_or_else(|| panic!("cannot query {sql}"));
         answer.trim().parse().expect("a number")
-    }
-
-    fn texts(&self) -> Vec<String> {
-        let answer = self.query("SELECT body FROM readable_messages").expect("texts");
-        answer.lines().map(str::to_owned).collect()
     }
 }
 

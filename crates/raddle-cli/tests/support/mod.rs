@@ -1,6 +1,9 @@
 //! Helpers of the tests.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
+
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
