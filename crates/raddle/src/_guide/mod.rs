@@ -2,12 +2,12 @@
 //!
 //! | chapter | content |
 //! |---|---|
-//! | [`tutorial`] | a threads tutorial, one program at a time: what each does, what goes wrong, what raddle shows |
+//! | [`tutorial`] | a threads tutorial, one program at a time, with its failures and the output of raddle |
 //! | [`queues`] | bounded queues, shutdown, batches, task counting, priorities |
 //! | [`pools`] | pools, futures, scopes, cancellation, failures |
 //! | [`timers`] | delays, repetition, cancellation, lateness |
-//! | [`deadlocks`] | what the watch finds, its reports, dumps, lock orders |
-//! | [`ending`] | what keeps a program alive, daemons, `exit` |
+//! | [`deadlocks`] | findings of the watch, its reports, dumps, lock orders |
+//! | [`ending`] | the end of the program, daemons, `exit` |
 //! | [`forks`] | forked children and signal handlers |
 //! | [`from_python`] | coming from `threading`, `queue` and `concurrent.futures` |
 //! | [`from_std`] | coming from `std::thread` and `std::sync` |
