@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::format::{
-    Heading, Line, MAX_FILES, VERSION, hash_rest, is_at, lock, numbered, open, sync_directory,
+    Heading, Line, MAX_FILES, VERSION, hash_rest, is_at, lock, new_id, numbered, open, sync_directory,
 };
 use crate::books::{Books, SourceId};
 use crate::message::{Header, Parcel, Reason, Sequence};
@@ -73,7 +73,7 @@ impl fmt::Display for Imported {
 ///
 /// # Errors
 /// Returns an error if the file cannot be read or is in use, is not a file of unstored messages, or the sink fails. The file remains unchanged, and can be imported
-/// again.
+/// again. A file without a heading, as earlier versions wrote them, is one only if each of its lines is a message.
 pub fn import(
     path: impl AsRef<Path>,
     sink: &mut dyn Sink,
@@ -161,10 +161,9 @@ impl Import<'_> {
             self.number_as(&heading.id);
             reader.read_until(b'\n', &mut Vec::new())?;
         } else {
-            // The first version has no heading, and is not extended any more: the content identifies it.
-            if !has_message(&mut reader)? {
-                return Err(Why::OtherFile);
-            }
+            // The first version has no heading, and is not extended any more: the content identifies it. Nothing else shows that it is such a
+            // file, so that no line may be anything else.
+            check_lines(&mut reader)?;
             reader.rewind()?;
             let (length, hash) = hash_rest(&mut reader)?;
             self.number_as(&format!("unstored-{length:x}-{hash:016x}"));
@@ -173,11 +172,14 @@ impl Import<'_> {
         let mut line = Vec::new();
         // Whether the line continues one that is longer than the longest.
         let mut is_rest = false;
+        let mut length = reader.stream_position()?;
         loop {
             line.clear();
-            if reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+            let count = reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
+            if count == 0 {
                 break;
             }
+            length += count as u64;
             let is_whole = line.ends_with(b"\n");
             if is_rest || !self.add(&line) {
                 if !is_whole {
@@ -193,9 +195,10 @@ impl Import<'_> {
         }
         self.store()?;
         self.imported.damaged_file = self.damaged.finish(&file)?;
-        check_name(&file, path)?;
-        std::fs::remove_file(path)?;
-        sync_directory(path)?;
+        if file.metadata()?.len() != length {
+            return Err(io::Error::other("it has been changed by another program").into());
+        }
+        remove(&file, path)?;
         Ok(())
     }
 
@@ -319,16 +322,37 @@ fn check_name(file: &File, path: &Path) -> io::Result<()> {
     if is_at(file, path)? { Ok(()) } else { Err(io::Error::other("it has been replaced by another file")) }
 }
 
-/// Returns whether a file has a line that is a message.
-fn has_message(reader: &mut impl io::BufRead) -> io::Result<bool> {
-    let mut line = Vec::new();
+/// Removes the file, and no other that has got its name.
+fn remove(file: &File, path: &Path) -> io::Result<()> {
+    // Between a look at the name and its removal, another program could give it to another file.
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", new_id()));
+    let aside = PathBuf::from(name);
+    std::fs::rename(path, &aside)?;
+    if is_at(file, &aside)? {
+        std::fs::remove_file(&aside)?;
+        return sync_directory(path);
+    }
+    // Its name may be in use again.
+    let kept = match std::fs::hard_link(&aside, path).and_then(|()| std::fs::remove_file(&aside)) {
+        Ok(()) => String::new(),
+        Err(_) => format!(", which is now {}", aside.display()),
+    };
+    sync_directory(path)?;
+    Err(io::Error::other(format!("it has been replaced by another file{kept}")))
+}
+
+/// Checks that each line is a message.
+fn check_lines(reader: &mut impl io::BufRead) -> Result<(), Why> {
+    let (mut line, mut number) = (Vec::new(), 0);
     while reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? > 0 {
-        if serde_json::from_slice::<Line<'_>>(&line).is_ok_and(|line| message(&line).is_some()) {
-            return Ok(true);
+        number += 1;
+        if !serde_json::from_slice::<Line<'_>>(&line).is_ok_and(|line| message(&line).is_some()) {
+            return Err(Why::OtherFile(number));
         }
         line.clear();
     }
-    Ok(false)
+    if number == 0 { Err(Why::OtherFile(1)) } else { Ok(()) }
 }
 
 /// Returns the time and the content of a line that is a message.
@@ -476,7 +500,8 @@ enum Why {
     File(io::Error),
     Sink(StoreError),
     Version(u32),
-    OtherFile,
+    /// The number of the first line that is no message.
+    OtherFile(u64),
 }
 
 impl From<io::Error> for Why {
@@ -490,10 +515,11 @@ impl fmt::Display for ImportError {
         let path = self.path.display();
         match &self.why {
             Why::File(error) => write!(f, "cannot import {path}: {error}"),
-            Why::OtherFile => {
+            Why::OtherFile(line) => {
                 write!(
                     f,
-                    "cannot import {path}: it is not a file of unstored messages: no line of it is a message"
+                    "cannot import {path}: it is not a file of unstored messages: it has no heading, and its line {line} is no message; if an \
+                     earlier version wrote it, remove what is damaged"
                 )
             }
             Why::Sink(error) => write!(f, "cannot store the messages of {path}: {error}"),
@@ -512,7 +538,7 @@ impl Error for ImportError {
         match &self.why {
             Why::File(error) => Some(error),
             Why::Sink(error) => Some(error),
-            Why::Version(_) | Why::OtherFile => None,
+            Why::Version(_) | Why::OtherFile(_) => None,
         }
     }
 }

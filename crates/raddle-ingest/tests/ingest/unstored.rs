@@ -354,6 +354,11 @@ fn files_that_have_no_unstored_messages_are_left_unchanged() {
         ("half-heading", b"{\"unstored\":2,\"id\":"),
         ("bytes", &[0; 5000]),
         ("database", &database),
+        // Something else, although a part of it looks like messages of the first version.
+        ("notes", b"{\"received\":1,\"peer\":\"p\",\"text\":\"a\"}\nsome notes about it\n"),
+        ("log", b"a log\n{\"received\":1,\"peer\":\"p\",\"text\":\"a\"}\n"),
+        ("half-line", b"{\"received\":1,\"peer\":\"p\",\"text\":\"a\"}\n{\"received\":2"),
+        ("lines", b"{\"received\":1,\"peer\":\"p\",\"text\":\"a\"}\n\n"),
     ] {
         let path = scratch.path(name);
         std::fs::write(&path, content).unwrap();
@@ -362,6 +367,72 @@ fn files_that_have_no_unstored_messages_are_left_unchanged() {
         assert!(error.contains("it is not a file of unstored messages"), "{name}: {error}");
         assert_eq!(std::fs::read(&path).unwrap(), content, "{name}");
         assert_eq!(scratch.names(), names, "{name}");
+    }
+    assert!(sink.messages().is_empty(), "nothing is imported in part");
+}
+
+/// A sink during the second batch of which something happens to the file.
+struct Meanwhile<F>(MemorySink, usize, F);
+
+impl<F: FnMut() + Send + 'static> Sink for Meanwhile<F> {
+    fn store(&mut self, batch: &Batch) -> Result<Stored, StoreError> {
+        self.1 += 1;
+        if self.1 == 2 {
+            self.2();
+        }
+        self.0.store(batch)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn file_that_is_replaced_or_changed_during_the_import_is_not_removed() {
+    let scratch = Scratch::new("unstored-replaced");
+    let books = Books::new();
+    let source = books.open("tcp");
+    let path = scratch.path("messages.db.unstored");
+    let texts: Vec<String> = (0..15_000).map(|number| number.to_string()).collect();
+    let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+    let line = "{\"received\":1,\"peer\":\"p\",\"text\":\"new\"}\n";
+    for (name, happens, why) in [
+        ("replaced", 0, "it has been replaced by another file"),
+        ("appended", 1, "it has been changed by another program"),
+        ("truncated", 2, "it has been changed by another program"),
+    ] {
+        let mut file = UnstoredFile::beside(scratch.path("messages.db"), &books);
+        write(&mut file, &[parcel(source, &texts)]);
+        drop(file);
+        let (new, target) = (scratch.path("new"), path.clone());
+        std::fs::write(&new, line).unwrap();
+        let sink = MemorySink::new();
+        let meanwhile = Meanwhile(sink.clone(), 0, move || match happens {
+            0 => std::fs::rename(&new, &target).unwrap(),
+            1 => {
+                let mut file = std::fs::File::options().append(true).open(&target).unwrap();
+                std::io::Write::write_all(&mut file, line.as_bytes()).unwrap();
+            }
+            _ => std::fs::File::options().write(true).open(&target).unwrap().set_len(100).unwrap(),
+        });
+        let error = import_into(&path, &mut { meanwhile }, &books).unwrap_err().to_string();
+        assert!(error.ends_with(why), "{name}: {error}");
+        assert!(path.exists(), "{name}");
+        match happens {
+            0 => assert_eq!(std::fs::read_to_string(&path).unwrap(), line),
+            1 => {
+                // What was imported is not imported again.
+                assert_eq!(
+                    import_into(&path, &mut { sink.clone() }, &books).unwrap(),
+                    imported(1, 0, 15_000)
+                );
+            }
+            _ => {}
+        }
+        let _ = std::fs::remove_file(&path);
+        let _ = std::fs::remove_file(scratch.path("new"));
+        assert!(scratch.names().is_empty(), "{name}: {:?}", scratch.names());
     }
 }
 
