@@ -29,6 +29,16 @@ pub(super) enum Answer<T> {
     Undecided,
 }
 
+impl<T> Answer<T> {
+    fn without_value(self) -> Answer<()> {
+        match self {
+            Answer::Yes(_) => Answer::Yes(()),
+            Answer::No => Answer::No,
+            Answer::Undecided => Answer::Undecided,
+        }
+    }
+}
+
 /// The count at the beginning of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Count {
@@ -36,6 +46,13 @@ pub(super) struct Count {
     pub(super) prefix: usize,
     /// The number of bytes that follow.
     pub(super) length: u64,
+}
+
+impl Count {
+    /// Returns the number of bytes that follow, unless they are more than `max`.
+    pub(super) fn at_most(self, max: usize) -> Option<usize> {
+        usize::try_from(self.length).ok().filter(|length| *length <= max)
+    }
 }
 
 /// The result of a search for a frame within a line.
@@ -71,11 +88,7 @@ pub(super) fn count(bytes: &[u8]) -> Answer<Count> {
 pub(super) fn begins_frame(bytes: &[u8]) -> Answer<()> {
     match bytes {
         [b'<', ..] => Answer::Yes(()),
-        _ => match count(bytes) {
-            Answer::Yes(_) => Answer::Yes(()),
-            Answer::No => Answer::No,
-            Answer::Undecided => Answer::Undecided,
-        },
+        _ => count(bytes).without_value(),
     }
 }
 
@@ -86,6 +99,77 @@ pub(super) fn follows_frame(bytes: &[u8]) -> Answer<()> {
         [b'\r'] => Answer::Undecided,
         _ => begins_frame(bytes),
     }
+}
+
+/// Returns whether the counted frame that ends at `end` is followed by what may follow one.
+///
+/// If that is another count, it may be only a part of a count: with a first frame whose count is too large, its last byte is the first digit of the
+/// next count; with a count that is too small, the last byte of the message is taken for a digit of the next count. The count at `end` is the
+/// right one if what it counts is followed by what may follow a frame, or has not come. Otherwise the first frame does not end at `end` if another
+/// count ends with the same digit, and its frame is followed by what may follow one: by a whole frame if the count at `end` is beyond the maximum,
+/// since a long frame is no error. If there is none, it is the second frame that is wrong, not the first.
+pub(super) fn follows_counted(rest: &[u8], end: usize, follow: Follow, max: usize) -> Answer<()> {
+    let Answer::Yes(next) = count(&rest[end..]) else { return follows_frame(&rest[end..]) };
+    let sign = end + next.prefix;
+    let is_oversized = next.at_most(max).is_none();
+    match frame_fits(rest, sign, next, max) {
+        Answer::Undecided if follow == Follow::More => return Answer::Undecided,
+        Answer::Undecided | Answer::Yes(_) => return Answer::Yes(()),
+        Answer::No => {}
+    }
+    let digits = digits_at_end(&rest[..sign - 1]).min(LONGEST_COUNT);
+    for begin in (sign - 1 - digits..sign - 1).filter(|begin| *begin != end) {
+        let Answer::Yes(other) = count(&rest[begin..]) else { continue };
+        let fits = match frame_fits(rest, sign, other, max) {
+            Answer::Yes(behind) if is_oversized => match count(&rest[behind..]) {
+                Answer::Yes(third) => frame_fits(rest, behind + third.prefix, third, max).without_value(),
+                answer => answer.without_value(),
+            },
+            fits => fits.without_value(),
+        };
+        match fits {
+            Answer::Undecided if follow == Follow::More => return Answer::Undecided,
+            Answer::Undecided if is_oversized => {}
+            Answer::Undecided | Answer::Yes(()) => return Answer::No,
+            Answer::No => {}
+        }
+    }
+    Answer::Yes(())
+}
+
+/// Returns where the message at `sign` ends, if it is followed by what may follow a frame.
+fn frame_fits(rest: &[u8], sign: usize, count: Count, max: usize) -> Answer<usize> {
+    let Some(length) = count.at_most(max) else { return Answer::No };
+    let Some(behind) = rest.get(sign + length..) else { return Answer::Undecided };
+    match follows_frame(behind) {
+        Answer::Yes(()) => Answer::Yes(sign + length),
+        Answer::No => Answer::No,
+        Answer::Undecided => Answer::Undecided,
+    }
+}
+
+/// Returns whether two or more counted frames begin within `rest`, not at its front, and the last of them ends with `rest`.
+pub(super) fn frames_end_here(rest: &[u8], max: usize) -> bool {
+    let mut at = match find_frame(rest, 1, 0, rest.len(), Follow::Pause, max) {
+        Sought::Frame(begin) => begin,
+        Sought::Undecided { .. } | Sought::Nothing => return false,
+    };
+    let mut frames = 0;
+    while at < rest.len() {
+        at += match (&rest[at..], count(&rest[at..])) {
+            ([b'\n' | 0, ..], _) => 1,
+            ([b'\r', b'\n', ..], _) => 2,
+            (_, Answer::Yes(count)) => match count.at_most(max) {
+                Some(length) => {
+                    frames += 1;
+                    count.prefix + length
+                }
+                None => return false,
+            },
+            _ => return false,
+        };
+    }
+    at == rest.len() && frames > 1
 }
 
 /// Returns whether a line begins like a count: digits and a space, behind a byte order mark or spaces.
@@ -112,7 +196,7 @@ pub(super) fn find_frame(
 ) -> Sought {
     let mut from = from;
     while let Some(sign) = memchr(b'<', &rest[from..limit]).map(|index| from + index) {
-        match frame_at(rest, first, sign, follow, max, begins_frame) {
+        match frame_at(rest, first, sign, follow, max) {
             Sought::Nothing => from = sign + 1,
             sought => return sought,
         }
@@ -123,15 +207,8 @@ pub(super) fn find_frame(
 /// Returns whether the `<` at `sign` is the first byte of a counted frame.
 ///
 /// The message before it may end with digits: the longest count with a frame behind it is the right one. A count that is only a part of the
-/// digits needs `follows_part` behind its frame.
-pub(super) fn frame_at(
-    rest: &[u8],
-    first: usize,
-    sign: usize,
-    follow: Follow,
-    max: usize,
-    follows_part: fn(&[u8]) -> Answer<()>,
-) -> Sought {
+/// digits needs another count behind its frame.
+fn frame_at(rest: &[u8], first: usize, sign: usize, follow: Follow, max: usize) -> Sought {
     let ended = matches!(follow, Follow::End(_));
     let Some(space) = sign.checked_sub(1).filter(|space| rest[*space] == b' ' && *space >= first) else {
         return Sought::Nothing;
@@ -147,17 +224,17 @@ pub(super) fn frame_at(
         Answer::Undecided | Answer::No => return Sought::Nothing,
     }
     for begin in (space - digits.min(LONGEST_COUNT)).max(first)..space {
-        let Answer::Yes(count) = count(&rest[begin..]) else { continue };
-        let Some(length) = usize::try_from(count.length).ok().filter(|length| *length <= max) else {
-            continue;
-        };
+        let Answer::Yes(found) = count(&rest[begin..]) else { continue };
+        let Some(length) = found.at_most(max) else { continue };
         let proven = match rest.get(sign + length..) {
             None if ended => Answer::No,
             None => Answer::Undecided,
-            Some(behind) => match if begin == run { follows_frame } else { follows_part }(behind) {
-                Answer::Undecided if follow != Follow::More => Answer::Yes(()),
-                answer => answer,
-            },
+            Some(behind) => {
+                match if begin == run { follows_frame(behind) } else { count(behind).without_value() } {
+                    Answer::Undecided if follow != Follow::More => Answer::Yes(()),
+                    answer => answer,
+                }
+            }
         };
         match proven {
             Answer::Yes(()) => return Sought::Frame(begin),

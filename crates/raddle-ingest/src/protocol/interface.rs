@@ -29,8 +29,8 @@ pub(crate) trait Protocol: Send {
 
     /// No more bytes are available for the moment: consumes a message whose end only the bytes behind it would confirm.
     ///
-    /// It is called with the bytes that `receive` has not consumed, each time that the operating system has no more bytes of the connection.
-    /// Without it, the last message of an idle connection could wait for the next one. The default consumes nothing.
+    /// It is called with what `receive` has not consumed, once nothing has arrived for a while. Without it, the last message of an idle
+    /// connection could wait for the next one. The default consumes nothing.
     fn pause(&mut self, rest: &[u8], io: &mut Io<'_>) -> usize {
         let _ = (rest, io);
         0

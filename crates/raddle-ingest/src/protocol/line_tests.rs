@@ -20,10 +20,9 @@ use crate::settlement::{Acknowledge, Settlement};
 /// that follows.
 const SLACK: usize = 32;
 
-/// The bytes that a connection may keep while it searches for a frame: a line, a frame that may begin within it, and the bytes
-/// around them.
-const fn bound(max_message: usize) -> usize {
-    2 * (max_message + SLACK)
+/// What a connection may keep while it searches for a frame: a frame or a line, two frames behind it or within it, and what is around them.
+pub(super) const fn bound(max_message: usize) -> usize {
+    3 * (max_message + SLACK)
 }
 
 /// Ignores settlements.
@@ -37,23 +36,23 @@ impl Acknowledge for Nobody {
 
 /// The output of a protocol for a stream.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Outcome {
+pub(super) struct Outcome {
     /// The messages: texts as they are, rejected ones with their reason, length and bytes.
-    messages: Vec<String>,
+    pub(super) messages: Vec<String>,
     out: Vec<u8>,
     close: bool,
-    doubtful: u64,
+    pub(super) doubtful: u64,
 }
 
 /// A call of a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Call<'a> {
+pub(super) enum Call<'a> {
     Receive(&'a [u8]),
     Pause,
 }
 
 /// Feeds a stream to a protocol, as a connection does. Panics if the protocol keeps more than `bound` bytes.
-fn run(
+pub(super) fn run(
     protocol: &mut dyn Protocol,
     calls: &[Call<'_>],
     ending: Ending,
@@ -105,7 +104,7 @@ fn shown(content: &Content<'_>) -> String {
     }
 }
 
-fn lines(max_message: usize) -> Lines {
+pub(super) fn lines(max_message: usize) -> Lines {
     Lines::new(LineOptions { max_message, zone: TimeZone::UTC })
 }
 
@@ -275,14 +274,25 @@ fn incomplete_counted_frame_after_another_is_rejected() {
 
 #[test]
 fn oversized_counted_frame_after_another_does_not_take_the_next_with_it() {
-    let long = format!("<13>{}", "x".repeat(200));
-    let rejected = format!("rejected: oversized, 204: {:?}", &long[..100]);
-    check(format!("5 <13>a204 {long}5 <13>b"), &["<13>a", &rejected, "<13>b"], 0);
-    check(format!("5 <13>a204 {long}\n5 <13>b"), &["<13>a", &rejected, "<13>b"], 0);
-    check(format!("5 <13>a204 {long}line\n"), &["<13>a", &rejected, "line"], 1);
-    check(format!("5 <13>a300 {long}"), &["<13>a", &rejected], 0);
-    check("5 <13>a300 <13>", &["<13>a", "rejected: incomplete, 4: \"<13>\""], 0);
-    check("5 <13>a9999999999 <13>b\nc", &["<13>a", "9999999999 <13>b", "c"], 1);
+    let long = format!("204 <13>{}", "x".repeat(200));
+    let rejected = |length| format!("rejected: oversized, {length}: {:?}", &long[..100]);
+    check(format!("5 <13>a{long}5 <13>b"), &["<13>a", &rejected(208), "<13>b"], 1);
+    check(format!("5 <13>a{long}\n5 <13>b"), &["<13>a", &rejected(208), "<13>b"], 1);
+    check(format!("5 <13>a{long}line\n"), &["<13>a", &rejected(212)], 1);
+    check(format!("5 <13>a{long}"), &["<13>a", &rejected(208)], 1);
+}
+
+#[test]
+fn count_beyond_the_limit_is_no_count_wherever_it_stands() {
+    for count in ["101", "300", "1073741824", "5000000000", "9999999999"] {
+        let line = format!("{count} <13>b");
+        check(format!("{line}\nc"), &[&line, "c"], 1);
+        check(format!("5 <13>a{line}\nc"), &["<13>a", &line, "c"], 1);
+        check(format!("5 <13>a{line}"), &["<13>a", &line], 1);
+        check_resumes(format!("8 <13>good{line}"), &["<13>good", &line], 1);
+    }
+    // One that is believed waits for as many bytes, and not for more.
+    check_resumes("8 <13>good100 <13>b", &["<13>good", "100 <13>b"], 1);
 }
 
 #[test]
@@ -304,12 +314,46 @@ fn pause_decides_what_only_the_following_bytes_could() {
     }
     // It was no counted frame.
     assert_eq!(ended(&[counted, Call::Pause, Call::Receive(b"bc\n")]), (2, "<13>a|bc".to_owned(), 1));
+    // The first is a frame; the second has begun.
+    let begun = Call::Receive(b"5 <13>a9 <13>ab");
+    assert_eq!(ended(&[begun, Call::Pause, Call::Receive(b"cde")]), (2, "<13>a|<13>abcde".to_owned(), 0));
+    // The count is too large by one, and the frame that shows it arrives after a pause.
+    let begun = Call::Receive(b"8 <13>abc15 <13>mess");
+    assert_eq!(
+        ended(&[begun, Call::Pause, Call::Receive(b"age one5 <13>b")]),
+        (2, "8 <13>abc|<13>message one|<13>b".to_owned(), 1)
+    );
     // An incomplete line or frame remains.
-    for incomplete in [&b"5 <13>"[..], b"abc", b"12", b"12 ", b""] {
-        let mut protocol = lines(100);
+    for incomplete in [&b"5 <13>"[..], b"5 <13>a50 <13>b\n", b"abc", b"12", b"12 ", b""] {
         let calls = [Call::Receive(incomplete), Call::Pause];
-        let (parcels, _) = run(&mut protocol, &calls, Ending::Closed, 100 + SLACK);
-        assert!(parcels.len() <= 1, "it came with the end");
+        let (parcels, _) = run(&mut lines(100), &calls, Ending::Closed, 100 + SLACK);
+        assert!(parcels.len() <= 2, "it came with the end");
+    }
+}
+
+#[test]
+fn line_that_waits_for_as_many_bytes_as_it_seems_to_count_ends_with_a_pause() {
+    for (stream, messages) in [
+        ("50 <13>abc\n", "50 <13>abc"),
+        ("50 <13>abc\n51 <b>\n", "50 <13>abc|51 <b>"),
+        // Other frames are behind it.
+        ("90 <13>bad5 <13>b5 <13>c", "90 <13>bad|<13>b|<13>c"),
+        ("5 <13>a90 <13>bad5 <13>b\n5 <13>c\r\n", "<13>a|90 <13>bad|<13>b|<13>c"),
+    ] {
+        let calls = [Call::Receive(stream.as_bytes()), Call::Pause];
+        let (parcels, outcome) = run(&mut lines(100), &calls, Ending::Closed, bound(100));
+        assert_eq!((parcels.len(), outcome.messages.join("|").as_str()), (1, messages), "nothing waits");
+    }
+    // A frame may contain a line ending, and what looks like the beginning of another frame.
+    let frame = "32 <13>one\ntwo 5 <13>a5 <13>b three";
+    for length in 1..frame.len() {
+        let (first, second) = frame.split_at(length);
+        let calls = ["5 <13>x", first, second].map(|it| Call::Receive(it.as_bytes()));
+        let calls = [calls[0], calls[1], Call::Pause, calls[2]];
+        let (_, outcome) = run(&mut lines(100), &calls, Ending::Closed, bound(100));
+        if !first.ends_with("<13>b") {
+            assert_eq!(outcome.messages, ["<13>x", &frame[3..]], "a pause after {first:?}");
+        }
     }
 }
 
@@ -379,6 +423,8 @@ fn frame_that_is_not_recognised_does_not_take_the_frames_behind_it_with_it() {
 fn digits_before_a_count_do_not_take_the_frames_behind_it_with_them() {
     // The 9 belongs to the first message, the count of which is too small by one.
     check("6 <13>ab95 <13>c5 <13>d", &["<13>ab", "9", "<13>c", "<13>d"], 1);
+    let more = "5 <13>e".repeat(20);
+    check(format!("6 <13>ab95 <13>c{more}"), &[&["6 <13>ab9", "<13>c"][..], &["<13>e"; 20]].concat(), 1);
     check("6 <13>ab95 <13>c\n5 <13>d\n5 <13>e\n", &["<13>ab", "95 <13>c", "<13>d", "<13>e"], 1);
     let long = format!("<13>{}", "x".repeat(30));
     check(format!("6 <13>ab934 {long}5 <13>d"), &["<13>ab", "9", &long, "<13>d"], 1);
@@ -386,11 +432,23 @@ fn digits_before_a_count_do_not_take_the_frames_behind_it_with_them() {
 }
 
 #[test]
-fn frame_with_a_count_that_is_too_large_by_one_costs_no_bytes() {
+fn frame_with_a_count_that_is_too_large_takes_nothing_of_the_next() {
     // The first digit of the next count belongs to the frame, by its count.
     let first = "<13>message one";
-    let stream = format!("8 <13>abc{0} {first}{0} {first}5 <13>b5 <13>c", first.len());
-    check(stream, &["<13>abc1", "5 <13>message one", first, "<13>b", "<13>c"], 1);
+    let frame = format!("{} {first}", first.len());
+    check(
+        format!("8 <13>abc{frame}{frame}5 <13>b5 <13>c"),
+        &["8 <13>abc", first, first, "<13>b", "<13>c"],
+        1,
+    );
+    check(format!("5 <13>x8 <13>abc{frame}{frame}"), &["<13>x", "8 <13>abc", first, first], 1);
+    // The last frame is not proven by another one.
+    check(format!("8 <13>abc{frame}"), &["8 <13>abc", first], 1);
+    // All counts are too large by one.
+    let wrong = format!("{} {first}", first.len() + 1);
+    check(wrong.repeat(3) + "\n", &[&*wrong, &wrong, first], 2);
+    // The message ends with digits, and its count is right.
+    check(format!("6 <13>11{frame}"), &["<13>11", first], 0);
 }
 
 #[test]
@@ -463,7 +521,7 @@ const PARTS: &[&[u8]] = &[
 ];
 
 /// Makes a stream of choices, which is cheaper than a tree of strategies: of each three bytes, the first chooses a kind of message.
-fn stream() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn stream() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..90).prop_map(|choices| {
         let mut stream = Vec::new();
         for choice in choices.chunks(3) {
@@ -491,17 +549,17 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// The lengths of reads: mostly short, some long.
-fn lengths() -> impl Strategy<Value = Vec<usize>> {
+pub(super) fn lengths() -> impl Strategy<Value = Vec<usize>> {
     let length = |choice: u8| usize::from(if choice < 160 { 1 + choice % 4 } else { choice });
     proptest::collection::vec(any::<u8>().prop_map(length), 0..80)
 }
 
 /// The configuration of the properties.
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(inputs(500)) }
 }
 
-fn ending() -> impl Strategy<Value = Ending> {
+pub(super) fn ending() -> impl Strategy<Value = Ending> {
     prop_oneof![Just(Ending::Closed), Just(Ending::Cut)]
 }
 

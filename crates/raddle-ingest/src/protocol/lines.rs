@@ -4,15 +4,12 @@ use jiff::tz::TimeZone;
 use memchr::{memchr, memchr2};
 
 use super::frames::{
-    Answer, Follow, Sought, begins_frame, count, count_at_end, find_frame, follows_frame, frame_at,
+    Answer, Follow, Sought, begins_frame, count, count_at_end, find_frame, follows_counted, frames_end_here,
     resembles_count,
 };
 use super::interface::{Ending, Io, Protocol};
 use crate::message::{Parcel, Reason};
 use crate::syslog::Parser;
-
-/// The largest count that is believed after a counted frame although it exceeds the limit of a message: 1 GiB.
-const LARGEST_COUNT: u64 = 1 << 30;
 
 /// The settings of messages.
 #[derive(Clone, Debug)]
@@ -53,8 +50,9 @@ impl LineOptions {
 /// Splits a stream into messages.
 ///
 /// A message is
-/// - a counted frame: digits, a space, and as many bytes as the digits say, the first of which is `<`. It is followed by another count, `<`, a
-///   line ending, NUL, or the end of the stream; otherwise it is a line, and counted as doubtful;
+/// - a counted frame: digits, a space, and as many bytes as the digits say, at most the maximum, the first of which is `<`. It is followed by `<`, a
+///   line ending, NUL, the end of the stream, or another count, unless a count with more or fewer digits fits better there
+///   ([`follows_counted`]). Otherwise it is a line, and counted as doubtful;
 /// - or a line, which ends with `\n` or `\r\n`, or with NUL if another frame or the end of the stream follows. Once a counted frame has come, or a
 ///   line that begins like one, a line also ends where a counted frame certainly begins, and is counted as doubtful: a frame that is not
 ///   recognised does not take the frames behind it with it.
@@ -94,8 +92,6 @@ enum Message {
     Line { search: Search, doubtful: bool },
     /// A line that exceeds the limit. `kept` is its beginning, and `length` the number of consumed bytes.
     LongLine { search: Search, doubtful: bool, kept: Vec<u8>, length: u64, ends_in_return: bool },
-    /// A counted frame that exceeds the limit, of which `left` bytes are missing.
-    LongFrame { kept: Vec<u8>, length: u64, left: u64 },
 }
 
 /// The first bytes of a line that do not have to be searched again.
@@ -161,18 +157,6 @@ impl Lines {
             Message::New => self.begin(rest, follow, out),
             Message::Line { .. } => self.line(rest, follow, out),
             Message::LongLine { .. } => self.long_line(rest, follow, out),
-            Message::LongFrame { kept, length, left } => {
-                let count = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                kept.extend_from_slice(&rest[..count.min(self.options.max_message - kept.len())]);
-                *length += count as u64;
-                *left -= count as u64;
-                if *left == 0 {
-                    out.parcel.push_rejected(Reason::Oversized, *length, std::mem::take(kept));
-                    self.message = Message::New;
-                    self.end_of_frame(false);
-                }
-                count
-            }
         }
     }
 
@@ -212,34 +196,21 @@ impl Lines {
             Answer::Undecided | Answer::No => return self.begin_line(rest, follow, out),
         };
         let max = self.options.max_message;
-        let Some(length) = usize::try_from(count.length).ok().filter(|length| *length <= max) else {
-            if self.counted && count.length <= LARGEST_COUNT {
-                // The first digits may be the end of the previous message, the count of which was too small.
-                match frame_at(rest, 1, count.prefix, follow, max, follows_frame) {
-                    Sought::Frame(_) => {}
-                    Sought::Undecided { .. } => return 0,
-                    Sought::Nothing => {
-                        let kept = Vec::with_capacity(max);
-                        self.message = Message::LongFrame { kept, length: 0, left: count.length };
-                        return count.prefix;
-                    }
-                }
-            }
-            return self.begin_doubtful(rest, follow, out);
-        };
+        let Some(length) = count.at_most(max) else { return self.begin_doubtful(rest, follow, out) };
         let end = count.prefix + length;
         if rest.len() < end {
-            if !matches!(follow, Follow::End(_)) {
-                return 0;
-            }
-            if self.counted && !self.frame_follows(rest, follow) {
-                let frame = &rest[count.prefix..];
-                out.parcel.push_rejected(Reason::Incomplete, frame.len() as u64, frame.to_vec());
-                return rest.len();
-            }
-            return self.begin_doubtful(rest, follow, out);
+            return match follow {
+                Follow::End(_) if self.counted && !self.frame_follows(rest, follow) => {
+                    let frame = &rest[count.prefix..];
+                    out.parcel.push_rejected(Reason::Incomplete, frame.len() as u64, frame.to_vec());
+                    rest.len()
+                }
+                Follow::More => 0,
+                Follow::Pause if !self.is_miscounted(rest) => 0,
+                Follow::Pause | Follow::End(_) => self.begin_doubtful(rest, follow, out),
+            };
         }
-        let proven = match follows_frame(&rest[end..]) {
+        let proven = match follows_counted(rest, end, follow, max) {
             Answer::No => return self.begin_doubtful(rest, follow, out),
             Answer::Undecided if follow == Follow::More => return 0,
             Answer::Undecided => false,
@@ -248,6 +219,12 @@ impl Lines {
         self.options.push(&mut out.parcel, without_ending(&rest[count.prefix..end]), &out.parser);
         self.end_of_frame(proven);
         end
+    }
+
+    /// Returns whether `rest`, which begins with a count of more bytes than have come before a pause, is no frame: the pause is between two
+    /// lines of a peer that has not sent a frame before, or behind other frames.
+    fn is_miscounted(&self, rest: &[u8]) -> bool {
+        (!self.counted && rest.ends_with(b"\n")) || frames_end_here(rest, self.options.max_message)
     }
 
     fn begin_line(&mut self, rest: &[u8], follow: Follow, out: &mut Out<'_>) -> usize {
@@ -402,11 +379,6 @@ impl Lines {
                 let length = length - u64::from(ends_in_return && ending == Ending::Closed);
                 out.parcel.push_rejected(Reason::Oversized, length, kept);
             }
-            Message::LongFrame { kept, length, .. } => {
-                let max = self.options.max_message as u64;
-                let reason = if length > max { Reason::Oversized } else { Reason::Incomplete };
-                out.parcel.push_rejected(reason, length, kept);
-            }
             Message::New | Message::Line { .. } => {}
         }
     }
@@ -429,7 +401,7 @@ impl Protocol for Lines {
     fn memory(&self) -> usize {
         match &self.message {
             Message::New | Message::Line { .. } => 0,
-            Message::LongLine { kept, .. } | Message::LongFrame { kept, .. } => kept.capacity(),
+            Message::LongLine { kept, .. } => kept.capacity(),
         }
     }
 }

@@ -47,6 +47,10 @@ const LARGE_REST: usize = 256 << 10;
 /// takes until there is room.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long nothing must arrive before the protocol is told that there is nothing more to read for the moment: longer than a sender takes to
+/// continue what it has begun, which TCP may have to send again.
+const QUIET: Duration = Duration::from_millis(200);
+
 /// How long a closed connection waits for its peer to close, so that the peer gets the last reply.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -118,6 +122,8 @@ pub(super) struct Connection {
     stalled: Option<Instant>,
     /// When the peer closed its side.
     closed_at: Option<Instant>,
+    /// When something last arrived, while the protocol has left some of it and has not been told of the pause.
+    quiet: Option<Instant>,
     /// Bytes that are counted in the total.
     held: usize,
     pub(super) drain: Option<Drain>,
@@ -160,6 +166,7 @@ impl Connection {
             timed: false,
             stalled: None,
             closed_at: None,
+            quiet: None,
             held: 0,
             drain: None,
             announced: false,
@@ -254,7 +261,6 @@ impl Connection {
                 if let Some(drain) = &mut self.drain {
                     drain.is_empty(time::now());
                 }
-                self.pause(work);
                 return 0;
             }
             Err(error) => {
@@ -284,16 +290,17 @@ impl Connection {
             self.rest.extend_from_slice(&work.buffer[..count]);
             self.receive_rest(work, false);
         }
-        if !self.readable {
-            self.pause(work);
-        }
+        self.quiet = (!self.rest.is_empty()).then(time::now);
         count
     }
 
     /// Notifies the protocol that no more bytes are available for the moment.
-    fn pause(&mut self, work: &Work<'_>) {
+    pub(super) fn pause(&mut self, work: &mut Work<'_>) {
+        self.quiet = None;
         if self.phase == Phase::Open && !self.rest.is_empty() {
             self.receive_rest(work, true);
+            self.admit(work);
+            self.write(work);
         }
     }
 
@@ -569,6 +576,7 @@ impl Connection {
     pub(super) fn has_limit(&self) -> bool {
         self.stalled.is_some()
             || self.closed_at.is_some()
+            || self.quiet.is_some()
             || self.has_waiting_requests()
             || matches!(self.phase, Phase::Lingering(_))
     }
@@ -585,6 +593,9 @@ impl Connection {
             }
             _ if self.stalled.is_some_and(|since| now - since >= reply_timeout) => Some(Expired::Unread),
             _ if self.closed_at.is_some_and(|since| now - since >= reply_timeout) => Some(Expired::Gone),
+            _ if !self.readable && self.quiet.is_some_and(|since| now - since >= QUIET) => {
+                Some(Expired::Quiet)
+            }
             _ => None,
         }
     }
@@ -718,6 +729,8 @@ pub(super) enum Expired {
     Gone,
     /// The peer has had the time to read the last reply.
     Lingered,
+    /// The peer has had the time to continue.
+    Quiet,
 }
 
 #[cfg(test)]

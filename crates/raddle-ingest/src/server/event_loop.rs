@@ -719,6 +719,7 @@ impl EventLoop {
                         refused.push(id);
                     }
                     Some(Expired::Lingered | Expired::Gone) => connection.give_up(work),
+                    Some(Expired::Quiet) => connection.pause(work),
                     Some(Expired::Unread) => {
                         add(&connection.endpoint.counters.closed_unread, 1);
                         connection.expel("it does not read its replies", work);
