@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use raddle::{Condition, Mutex, Queue};
 
-use crate::books::Books;
+use crate::books::{Books, SourceId};
 use crate::message::Parcel;
 use crate::settlement::Failure;
 use crate::status::Status;
@@ -221,21 +221,22 @@ impl Intake {
         self.tell_of_room(room);
     }
 
-    /// Returns the queue, for the writer, which calls [`taken`](Self::taken) for each parcel it takes.
+    /// Returns the queue, for the writer, which calls [`taken`](Self::taken) for what it takes.
     pub(crate) fn queue(&self) -> &Queue<Parcel> {
         &self.0.queue
     }
 
-    /// Records that the writer has taken the parcel.
-    pub(crate) fn taken(&self, parcel: &Parcel) {
-        let (source, count) = (parcel.source(), parcel.len() as u64);
+    /// Records that the writer has taken parcels, as one step. Sources are notified of the room once for all of them.
+    pub(crate) fn taken(&self, taken: Taken) {
         let mut room = self.0.room.lock();
-        room.messages -= parcel.len();
-        room.bytes -= parcel.bytes();
+        room.messages -= taken.messages;
+        room.bytes -= taken.bytes;
         self.0.books.update(|accounts| {
-            let account = accounts.of(source);
-            account.queued -= count;
-            account.in_flight += count;
+            for (source, count) in taken.counts {
+                let account = accounts.of(source);
+                account.queued -= count;
+                account.in_flight += count;
+            }
         });
         self.tell_of_room(room);
     }
@@ -261,6 +262,29 @@ impl fmt::Debug for Intake {
             .field("bytes", &bytes)
             .field("closed", &closed)
             .finish_non_exhaustive()
+    }
+}
+
+/// What the writer has taken from the queue, and not recorded yet.
+///
+/// Until it is recorded, it counts as queued.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    messages: usize,
+    bytes: usize,
+    /// The number of messages of each source; there are few.
+    counts: Vec<(SourceId, u64)>,
+}
+
+impl Taken {
+    pub(crate) fn add(&mut self, parcel: &Parcel) {
+        self.messages += parcel.len();
+        self.bytes += parcel.bytes();
+        let count = parcel.len() as u64;
+        match self.counts.iter_mut().find(|(source, _)| *source == parcel.source()) {
+            Some((_, sum)) => *sum += count,
+            None => self.counts.push((parcel.source(), count)),
+        }
     }
 }
 

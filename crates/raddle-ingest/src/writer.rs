@@ -8,7 +8,7 @@ use raddle::queue::GetError;
 use raddle::{Event, Mutex, thread, time};
 
 use crate::books::Accounts;
-use crate::intake::Intake;
+use crate::intake::{Intake, Taken};
 use crate::message::Parcel;
 use crate::settlement::{Acknowledge, Failure, Settlement};
 use crate::sink::{Batch, RowOutcome, Sink, Stored};
@@ -138,25 +138,32 @@ impl Writer {
     fn next_batch(&mut self) -> Option<Batch> {
         let options = *self.options.lock();
         let mut batch = Batch::default();
-        let first = match self.carry.take() {
-            Some(parcel) => Ok(parcel),
-            None => self.intake.queue().get_timeout(MAINTENANCE).inspect(|parcel| self.intake.taken(parcel)),
-        };
-        match first {
-            Ok(parcel) => self.add(&mut batch, parcel, &options),
-            Err(GetError::Empty) => return Some(batch),
-            Err(_) => return None,
+        let mut taken = Taken::default();
+        match self.carry.take() {
+            Some(parcel) => self.add(&mut batch, parcel, &options),
+            None => match self.intake.queue().get_timeout(MAINTENANCE) {
+                Ok(parcel) => {
+                    taken.add(&parcel);
+                    self.add(&mut batch, parcel, &options);
+                }
+                Err(GetError::Empty) => return Some(batch),
+                Err(_) => return None,
+            },
         }
         let until = time::now().checked_add(options.linger);
         while self.carry.is_none() && batch.len() < options.messages && batch.bytes() < options.bytes {
-            let next = match until {
-                Some(until) if !options.linger.is_zero() => self.intake.queue().get_deadline(until).ok(),
-                _ => self.intake.queue().try_get().ok(),
-            };
+            let next = self.intake.queue().try_get().ok().or_else(|| {
+                let until = until.filter(|_| !options.linger.is_zero())?;
+                // What is waited for may wait for room.
+                self.intake.taken(std::mem::take(&mut taken));
+                self.intake.queue().get_deadline(until).ok()
+            });
             let Some(parcel) = next else { break };
-            self.intake.taken(&parcel);
+            taken.add(&parcel);
             self.add(&mut batch, parcel, &options);
         }
+        // Once for all parcels: sources that wait for room are woken each time, and a wake-up costs as much as storing many messages.
+        self.intake.taken(taken);
         Some(batch)
     }
 
@@ -320,7 +327,9 @@ impl Drop for CloseOnDrop {
         let Self(intake) = self;
         intake.close();
         while let Ok(parcel) = intake.queue().try_get() {
-            intake.taken(&parcel);
+            let mut taken = Taken::default();
+            taken.add(&parcel);
+            intake.taken(taken);
             let failure = Settlement { failure: Some(Failure::Unavailable), ..Settlement::default() };
             let told = AssertUnwindSafe(|| acknowledge([(&parcel, failure)]));
             if catch_unwind(told).is_err() {
