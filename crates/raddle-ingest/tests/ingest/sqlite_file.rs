@@ -160,18 +160,20 @@ fn damaged_file_is_an_error() {
     let text = "x".repeat(500);
     add(&path, &vec![&*text; 2000]);
     let whole = std::fs::read(&path).unwrap();
+    // The header of the file has the size of its pages.
+    let page = usize::from(u16::from_be_bytes([whole[16], whole[17]]));
     let damaged = scratch.path("damaged.db");
     let fill = |part: std::ops::Range<usize>| {
         let mut bytes = whole.clone();
         bytes[part].fill(0xa5);
         bytes
     };
-    let mut in_the_middle = fill(whole.len() / 2..whole.len() / 2 + 4096);
+    let mut in_the_middle = fill(whole.len() / 2..whole.len() / 2 + page);
     for (name, bytes) in [
         ("cut in the middle", whole[..whole.len() / 2].to_owned()),
-        ("cut by a page", whole[..whole.len() - 4096].to_owned()),
-        ("schema", fill(100..4096)),
-        ("last page", fill(whole.len() - 4096..whole.len())),
+        ("cut by a page", whole[..whole.len() - page].to_owned()),
+        ("schema", fill(100..page)),
+        ("last page", fill(whole.len() - page..whole.len())),
     ] {
         std::fs::write(&damaged, bytes).unwrap();
         for error in refused(&damaged) {

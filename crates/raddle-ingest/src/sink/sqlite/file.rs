@@ -14,6 +14,10 @@ use super::schema::{self, Purpose};
 /// The permission bits of a new file, less those of the process's umask.
 const MODE: u32 = 0o640;
 
+/// The size of a page in bytes. Each page is written into the log and into the database by calls of its own, so that larger pages cost less per
+/// message; but a commit of a single message writes two or three pages.
+const PAGE: u32 = 8192;
+
 /// The name is not parsed as a URI, and one thread at a time uses the connection.
 const ACCESS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
@@ -118,7 +122,8 @@ fn prepare(db: &mut Connection, opening: Opening) -> Result<(), Why> {
     };
     let pages: i64 = db.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     if pages == 0 {
-        // The space of deleted messages can be given back in steps. This can only be chosen for a new file.
+        // Both can only be chosen for a new file. The space of deleted messages can be given back in steps.
+        db.pragma_update(None, "page_size", PAGE)?;
         db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     let start = db.transaction_with_behavior(behavior)?;
