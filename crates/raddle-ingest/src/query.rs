@@ -151,10 +151,11 @@ impl MessageReader {
                 Ok(if ids.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
             })?;
         }
-        let mut statement = self.db.prepare(
-            "SELECT id, received, source, peer, sent, facility, severity, host, app, process, message_id, text, body
+        let mut statement = self.db.prepare(&format!(
+            "SELECT id, received, source, peer, sent, facility, severity, host, app, process, message_id, text, {}
              FROM messages WHERE id = ?1",
-        )?;
+            schema::BODY
+        ))?;
         let mut messages = Vec::new();
         for id in ids {
             let message = statement.query_row([id], |row| {

@@ -51,7 +51,7 @@ fn logger_over_every_transport() {
         let rows = given.stop(
             2040,
             "SELECT concat_ws('|', source, facility, severity, app, count(*), count(DISTINCT body), count(sent), min(body), max(body))
-             FROM messages GROUP BY source, facility, severity, app ORDER BY 1",
+             FROM parsed GROUP BY source, facility, severity, app ORDER BY 1",
         );
         assert_eq!(
             rows,
@@ -111,7 +111,7 @@ fn curl_posts_lines_and_arrays() {
             "{\"message\":\"six\"}\n",
         );
         let rows =
-            given.stop(6, "SELECT concat_ws('|', source, severity, host, body) FROM messages ORDER BY id");
+            given.stop(6, "SELECT concat_ws('|', source, severity, host, body) FROM parsed ORDER BY id");
         assert_eq!(rows, ["http|3|one", "http|two", "http|h|three", "http|four", "http|five", "tcp|six"]);
     });
 }
@@ -130,7 +130,7 @@ fn nc_sends_lines() {
         );
         let rows = given.stop(
             5001,
-            "SELECT concat_ws('|', facility, severity, host, app, body) FROM messages WHERE text LIKE '<%'",
+            "SELECT concat_ws('|', facility, severity, host, app, body) FROM parsed WHERE text LIKE '<%'",
         );
         assert_eq!(rows, ["4|2|host|su|unterminated"]);
     });
@@ -207,7 +207,7 @@ send(logging.handlers.HTTPHandler("127.0.0.1:{http}", "/", method="POST"), 20)
         given.until_stored(1070);
         let rows = given.stop(
             1070,
-            "SELECT concat_ws('|', source, facility, severity, app, count(*), min(body)) FROM messages GROUP BY source, facility, severity, app ORDER BY 1",
+            "SELECT concat_ws('|', source, facility, severity, app, count(*), min(body)) FROM parsed GROUP BY source, facility, severity, app ORDER BY 1",
         );
         assert_eq!(
             rows,

@@ -85,6 +85,10 @@ impl Given {
         let path = self.scratch.path("messages.db");
         assert_eq!(number(&path, "SELECT count(*) FROM messages"), messages);
         let db = rusqlite::Connection::open(path).expect("a database");
+        // The columns, and the body as the program shows it.
+        let parsed =
+            "CREATE TEMP VIEW parsed AS SELECT messages.*, body FROM messages JOIN readable USING (id)";
+        db.execute_batch(parsed).expect(parsed);
         let mut statement = db.prepare(query).expect(query);
         let rows = statement.query_map([], |row| row.get(0)).expect("rows");
         rows.map(|row| row.expect("a text")).collect()
@@ -101,5 +105,4 @@ enum Kind {
 }
 
 /// The columns of all messages, each as a line.
-const COLUMNS: &str =
-    "SELECT concat_ws('|', source, facility, severity, app, body) FROM messages ORDER BY id";
+const COLUMNS: &str = "SELECT concat_ws('|', source, facility, severity, app, body) FROM parsed ORDER BY id";

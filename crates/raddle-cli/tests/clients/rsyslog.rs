@@ -53,10 +53,10 @@ fn send(test: &str, action: impl Fn(&Given) -> String) {
     given.until_stored(5000);
     drop(rsyslog);
     let path = given.scratch.path("messages.db");
-    assert_eq!(support::number(&path, "SELECT count(DISTINCT body) FROM messages"), 5000);
+    assert_eq!(support::number(&path, "SELECT count(DISTINCT body) FROM readable"), 5000);
     let rows = given.stop(
         5000,
-        "SELECT concat_ws('|', facility, severity, host, app, count(*), min(body), max(body), count(sent)) FROM messages
+        "SELECT concat_ws('|', facility, severity, host, app, count(*), min(body), max(body), count(sent)) FROM parsed
          GROUP BY facility, severity, host, app",
     );
     assert_eq!(rows, ["21|5|sender|given|5000|line 1|line 999|5000"]);

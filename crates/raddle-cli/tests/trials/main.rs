@@ -81,7 +81,7 @@ impl Store for File<'_> {
 
     fn texts(&self) -> Vec<String> {
         let db = rusqlite::Connection::open(self.0).expect("a database");
-        let mut statement = db.prepare("SELECT body FROM messages").expect("a statement");
+        let mut statement = db.prepare("SELECT body FROM readable").expect("a statement");
         let rows = statement.query_map([], |row| row.get(0)).expect("rows");
         rows.map(|row| row.expect("a text")).collect()
     }

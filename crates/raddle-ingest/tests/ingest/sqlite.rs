@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use raddle_ingest::{
-    Batch, Books, Remembered, RowOutcome, Sink, SqliteOptions, SqliteSink, StoreError, Stored,
+    Batch, Books, Header, Remembered, RowOutcome, Sink, SqliteOptions, SqliteSink, StoreError, Stored,
 };
 use rusqlite::{Connection, Row};
 
@@ -137,7 +137,9 @@ pub fn contents(path: &Path, books: &Books) -> Contents {
         message.process = column(row, "process");
         message.message_id = column(row, "message_id");
         message.text = column(row, "text");
-        message.body = column(row, "body");
+        let first = column::<Option<u32>>(row, "body_from").unwrap_or(1) as usize;
+        let length = column::<Option<u32>>(row, "body_length").map_or(usize::MAX, |length| length as usize);
+        message.body = message.text.chars().skip(first - 1).take(length).collect();
         message
     });
     let rejected = all("SELECT * FROM rejected ORDER BY id", &|row| {
@@ -152,6 +154,24 @@ pub fn contents(path: &Path, books: &Books) -> Contents {
         .query_map([], |row| Ok((row.get::<_, String>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap())));
     let last = last.unwrap().map(Result::unwrap).collect();
     Contents { messages, rejected, last }
+}
+
+#[test]
+fn readable_view_shows_the_body() {
+    let file = File::new("readable");
+    let books = Books::new();
+    let mut sink = file.open(&books);
+    let mut parcel = parcel(books.open("tcp"), &["whole"]);
+    for (from, to) in [(4, 8), (4, 10), (0, 3), (10, 10)] {
+        parcel.push("é: bödy.", |text| Header { body: &text[from..to], ..Header::default() });
+    }
+    sink.store(&Batch::new(vec![parcel])).unwrap();
+    sink.close().unwrap();
+    let db = open(&file.path());
+    let mut statement = db.prepare("SELECT body FROM readable ORDER BY id").unwrap();
+    let bodies: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(bodies, ["whole", "böd", "bödy.", "é:", ""]);
 }
 
 #[test]

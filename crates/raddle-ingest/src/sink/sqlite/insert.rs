@@ -417,7 +417,7 @@ impl<'a> Statements<'a> {
         header: &Header<'_>,
     ) -> rusqlite::Result<Inserted> {
         let (body_from, body_length) = body(text, header.body);
-        let outcome = self.message.execute(params![
+        let outcome = self.message.execute((
             id,
             row.received,
             names.get(row.source),
@@ -432,7 +432,7 @@ impl<'a> Statements<'a> {
             text,
             body_from,
             body_length,
-        ]);
+        ));
         self.judge(outcome, MESSAGE)
     }
 

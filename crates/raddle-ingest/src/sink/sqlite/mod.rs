@@ -60,8 +60,8 @@ impl Default for SqliteOptions {
 /// Stores messages in an SQLite database. Each batch is a transaction that survives a power failure once committed.
 ///
 /// Table `messages` has the columns `id`, `received` and `sent` (microseconds since 1970, UTC), `source`, `peer`, `facility`, `severity`, `host`,
-/// `app`, `process`, `message_id`, `text` and `body`; table `rejected` has `id`, `received`, `source`, `peer`, `reason`, `length`, `bytes`;
-/// view `readable` shows messages with readable times. An id is unique across both tables and across restarts, even if rows are deleted.
+/// `app`, `process`, `message_id`, `text`, `body_from`, `body_length`; table `rejected` has `id`, `received`, `source`, `peer`, `reason`, `length`, `bytes`;
+/// view `readable` shows messages with readable times and the body of the text. An id is unique across both tables and across restarts, even if rows are deleted.
 /// Table `sources` has the last number of each sender that numbers its messages. Columns, indexes and triggers may be added.
 ///
 /// The database is in WAL mode: it can be read while it is written. The log is copied into the database between batches; a reader

@@ -12,7 +12,8 @@ pub(crate) const LAYOUT: i64 = 2;
 
 const TABLES: &str = "
     -- received, sent: microseconds since 1970-01-01 00:00 UTC; sent: the sender's time, NULL if unsure
-    -- text: the whole message; body: the text without its header, from character body_from on
+    -- text: the whole message; body_from: the first character of the text without its header, NULL if it has none; body_length: its
+    -- characters, NULL if it extends to the end. `readable` has it as a column: a generated one would be computed with each insertion
     CREATE TABLE messages (
         id          INTEGER PRIMARY KEY,
         received    INTEGER NOT NULL,
@@ -27,10 +28,7 @@ const TABLES: &str = "
         message_id  TEXT,
         text        TEXT NOT NULL,
         body_from   INTEGER,
-        body_length INTEGER,
-        body        TEXT GENERATED ALWAYS AS (
-            iif(body_from IS NULL, text, substr(text, body_from, coalesce(body_length, length(text))))
-        ) VIRTUAL
+        body_length INTEGER
     ) STRICT;
 
     -- length: bytes the message had; bytes: what is kept of them
@@ -64,12 +62,13 @@ const COLUMNS_OF_2: &str = "
     ALTER TABLE messages ADD COLUMN message_id TEXT;
     ALTER TABLE messages ADD COLUMN body_from INTEGER;
     ALTER TABLE messages ADD COLUMN body_length INTEGER;
-    ALTER TABLE messages ADD COLUMN body TEXT GENERATED ALWAYS AS (
-        iif(body_from IS NULL, text, substr(text, body_from, coalesce(body_length, length(text))))
-    ) VIRTUAL;
     ALTER TABLE rejected ADD COLUMN source TEXT NOT NULL DEFAULT 'tcp';
     DROP VIEW IF EXISTS readable;
 ";
+
+/// The text of a message without its header.
+pub(crate) const BODY: &str =
+    "iif(body_from IS NULL, text, substr(text, body_from, coalesce(body_length, length(text))))";
 
 /// The further tables of version 2.
 const REST: &str = "
@@ -90,7 +89,8 @@ const REST: &str = "
                 WHEN 0 THEN 'emergency' WHEN 1 THEN 'alert' WHEN 2 THEN 'critical' WHEN 3 THEN 'error'
                 WHEN 4 THEN 'warning' WHEN 5 THEN 'notice' WHEN 6 THEN 'info' WHEN 7 THEN 'debug'
             END AS severity,
-            host, app, process, message_id, body
+            host, app, process, message_id,
+            :body AS body
         FROM messages;
 ";
 
@@ -98,7 +98,7 @@ const REST: &str = "
 const USED: [(&str, &str); 4] = [
     (
         "messages",
-        "id, received, source, peer, sent, facility, severity, host, app, process, message_id, text, body_from, body_length, body",
+        "id, received, source, peer, sent, facility, severity, host, app, process, message_id, text, body_from, body_length",
     ),
     ("rejected", "id, received, source, peer, reason, length, bytes"),
     ("ingest", "only, last_id, is_demo"),
@@ -116,17 +116,18 @@ pub(crate) enum Purpose {
 
 /// Creates the tables in an empty file, and migrates those of version 1. Any other file must have this schema.
 pub(crate) fn establish(db: &Transaction<'_>, purpose: Purpose) -> Result<(), Why> {
+    let rest = REST.replace(":body", BODY);
     match version(db)? {
         Version::This => {}
         Version::First => {
             db.execute_batch(COLUMNS_OF_2)?;
-            db.execute_batch(REST)?;
+            db.execute_batch(&rest)?;
             db.pragma_update(None, "user_version", LAYOUT)?;
             log::info!("the database has been migrated from schema version 1 to {LAYOUT}");
         }
         Version::Empty => {
             db.execute_batch(TABLES)?;
-            db.execute_batch(REST)?;
+            db.execute_batch(&rest)?;
             db.pragma_update(None, "application_id", APPLICATION)?;
             db.pragma_update(None, "user_version", LAYOUT)?;
         }
