@@ -297,11 +297,11 @@ def raddle_postgres(folder, server):
     return arguments, port, PostgresStore(server, "raddle.messages", "postgres")
 
 
-def tutorial(batch):
+def tutorial(batch, *columns):
     def start(folder, server):
         port = free_port()
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tutorial.py")
-        return [sys.executable, script, str(port), os.path.join(folder, "messages.db"), str(batch)], port, SqliteStore(folder)
+        return [sys.executable, script, str(port), os.path.join(folder, "messages.db"), str(batch), *columns], port, SqliteStore(folder)
     return start
 
 
@@ -408,6 +408,7 @@ def main():
     P = "raddle, PostgreSQL"
     cases = {
         "SQLite alone": ("ceiling", ceiling("sqlite", database, many, 10_000)),
+        "SQLite alone, pages as raddle's": ("ceiling", ceiling("sqlite", database, many, 10_000, 8192)),
         "raddle, lines": (raddle("tcp", lines), many),
         "raddle, octet counts": (raddle("tcp", octets), many),
         "raddle, RELP, window 20000": (raddle("relp", send_relp, 20_000), many),
@@ -415,7 +416,8 @@ def main():
         "raddle, HTTP, window 20000": (raddle("http", send_http, 20_000), many),
         "raddle, HTTP, window 64": (raddle("http", send_http, 64), slow),
         "syslog-ng, SQLite": ((syslog_ng, lines), many // 4),
-        "tutorial, batched": ((tutorial(1000), lines), many // 2),
+        "tutorial, batched": ((tutorial(1000, "columns"), lines), many // 2),
+        "tutorial, batched, text only": ((tutorial(1000), lines), many // 2),
         "tutorial, a commit a message": ((tutorial(1), lines), slowest),
         "PostgreSQL alone": ("ceiling", ceiling("postgres", server.url(), many, 10_000, 2)),
         P: ((raddle_postgres, lines), many),
@@ -472,8 +474,10 @@ def report(results):
     print("|---|---|---|---|")
     goals = [
         ("raddle, lines", "SQLite alone", 0.9), ("raddle, octet counts", "SQLite alone", 0.9),
+        ("raddle, lines", "SQLite alone, pages as raddle's", 0.9),
         ("raddle, RELP, window 20000", "SQLite alone", 0.7), ("raddle, HTTP, window 20000", "SQLite alone", 0.7),
-        ("raddle, lines", "syslog-ng, SQLite", 8), ("raddle, lines", "tutorial, batched", 3),
+        ("raddle, lines", "syslog-ng, SQLite", 8),
+        ("raddle, lines", "tutorial, batched", 3), ("raddle, lines", "tutorial, batched, text only", 3),
         ("raddle, PostgreSQL", "PostgreSQL alone", 0.7), ("raddle, PostgreSQL", "rsyslog, PostgreSQL", 8),
     ]
     for name, other, goal in goals:

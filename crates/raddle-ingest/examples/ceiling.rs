@@ -1,16 +1,18 @@
 //! Measures how fast a database stores batches when nothing else is done: the ceiling that `benches/ingest/compare` compares with.
 //!
 //! ```text
-//! ceiling sqlite FILE MESSAGES BATCH
-//! ceiling postgres URL MESSAGES BATCH CONNECTIONS      (feature postgres)
-//! ceiling sink URL MESSAGES BATCH CONNECTIONS          (feature postgres): through this crate's sink
+//! ceiling sqlite FILE MESSAGES BATCH [PAGE]                 PAGE: the bytes of a page, unless it is SQLite's choice
+//! ceiling sqlite-sink FILE MESSAGES BATCH                   through this crate's sink
+//! ceiling postgres URL MESSAGES BATCH CONNECTIONS           (feature postgres)
+//! ceiling postgres-sink URL MESSAGES BATCH CONNECTIONS      (feature postgres), through this crate's sink
 //! ```
 //!
 //! Prints the messages per second. The rows and the columns are those that `raddle ingest` stores for the comparison.
 
 use std::error::Error;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use raddle_ingest::{Batch, Books, Header, Parcel, Sink, SqliteOptions, SqliteSink};
 use rusqlite::{Connection, params};
 
 type Outcome = Result<f64, Box<dyn Error>>;
@@ -31,12 +33,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let place = arguments.get(1).ok_or("no place")?;
     let messages = number(2)?.ok_or("no number of messages")?;
     let batch = number(3)?.unwrap_or(10_000);
-    let rate = match (arguments[0].as_str(), number(4)?.unwrap_or(1)) {
-        ("sqlite", _) => sqlite(place, messages, batch)?,
+    let last = number(4)?;
+    let rate = match (arguments[0].as_str(), last.unwrap_or(1)) {
+        ("sqlite", _) => sqlite(place, messages, batch, last)?,
+        ("sqlite-sink", _) => {
+            let books = Books::new();
+            let sink = SqliteSink::open(place, &books, &SqliteOptions::default())?;
+            through(Box::new(sink), &books, messages, batch)?
+        }
         #[cfg(feature = "postgres")]
         ("postgres", connections) => server::copy(place, messages, batch, connections)?,
         #[cfg(feature = "postgres")]
-        ("sink", connections) => server::sink(place, messages, batch, connections)?,
+        ("postgres-sink", connections) => {
+            let books = Books::new();
+            let sink = server::sink(place, &books, connections)?;
+            through(Box::new(sink), &books, messages, batch)?
+        }
         (other, _) => return Err(format!("cannot measure {other}").into()),
     };
     println!("{rate:.0}");
@@ -48,9 +60,47 @@ fn rate(messages: usize, begin: Instant) -> f64 {
     f64::from(u32::try_from(messages).unwrap_or(u32::MAX)) / passed.as_secs_f64()
 }
 
+/// Returns a batch as the server makes it of lines.
+fn batch(books: &Books, messages: usize) -> Batch {
+    let source = books.open("tcp");
+    let parcels = (0..messages).step_by(300).map(|begin| {
+        let mut parcel = Parcel::new(source, "127.0.0.1:40000".into(), SystemTime::now());
+        for number in begin..messages.min(begin + 300) {
+            parcel.push(&text(number), |text| Header {
+                facility: Some(1),
+                severity: Some(5),
+                sent: Some(1_700_000_000_000_000),
+                host: Some(&text[34..39]),
+                app: Some(&text[40..43]),
+                process: Some(&text[44..45]),
+                message_id: Some("ID47").and_then(|id| text.find(id).map(|at| &text[at..at + 4])),
+                body: &text[57..],
+            });
+        }
+        parcel
+    });
+    Batch::new(parcels.collect())
+}
+
+/// Stores batches through a sink, as the writer does.
+fn through(mut sink: Box<dyn Sink>, books: &Books, messages: usize, rows: usize) -> Outcome {
+    let batches: Vec<Batch> = (0..messages.div_ceil(rows)).map(|_| batch(books, rows)).collect();
+    let begin = raddle::time::now();
+    for batch in &batches {
+        sink.store(batch)?;
+        sink.maintain()?;
+    }
+    let rate = rate(batches.len() * rows, begin);
+    sink.close()?;
+    Ok(rate)
+}
+
 /// Inserts prepared rows in transactions, with the durability and the columns of the sink.
-fn sqlite(path: &str, messages: usize, batch: usize) -> Outcome {
+fn sqlite(path: &str, messages: usize, batch: usize, page: Option<usize>) -> Outcome {
     let mut db = Connection::open(path)?;
+    if let Some(page) = page {
+        db.pragma_update(None, "page_size", i64::try_from(page)?)?;
+    }
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.execute_batch(
@@ -90,13 +140,13 @@ fn sqlite(path: &str, messages: usize, batch: usize) -> Outcome {
 
 #[cfg(feature = "postgres")]
 mod server {
+    use std::error::Error;
     use std::io::Write as _;
-    use std::time::SystemTime;
 
     use postgres::{Client, NoTls};
-    use raddle_ingest::{Batch, Books, Header, Parcel, PostgresOptions, PostgresSink, Sink as _};
+    use raddle_ingest::{Books, PostgresOptions, PostgresSink, Sink as _};
 
-    use super::{Outcome, rate, text};
+    use super::{Outcome, batch, rate};
 
     const COLUMNS: &str = "received, source, peer, sent, facility, severity, host, app, process, message_id, body_from, body_length, text";
 
@@ -106,39 +156,8 @@ mod server {
         options
     }
 
-    fn batch(books: &Books, messages: usize) -> Batch {
-        let source = books.open("tcp");
-        let parcels = (0..messages).step_by(300).map(|begin| {
-            let mut parcel = Parcel::new(source, "127.0.0.1:40000".into(), SystemTime::now());
-            for number in begin..messages.min(begin + 300) {
-                parcel.push(&text(number), |text| Header {
-                    facility: Some(1),
-                    severity: Some(5),
-                    sent: Some(1_700_000_000_000_000),
-                    host: Some(&text[34..39]),
-                    app: Some(&text[40..43]),
-                    process: Some(&text[44..45]),
-                    message_id: Some("ID47").and_then(|id| text.find(id).map(|at| &text[at..at + 4])),
-                    body: &text[57..],
-                });
-            }
-            parcel
-        });
-        Batch::new(parcels.collect())
-    }
-
-    /// Stores the same batch through the sink again and again.
-    pub(super) fn sink(url: &str, messages: usize, rows: usize, connections: usize) -> Outcome {
-        let books = Books::new();
-        let mut sink = Box::new(PostgresSink::connect(&options(url, connections), books.clone())?);
-        let batches: Vec<Batch> = (0..messages.div_ceil(rows)).map(|_| batch(&books, rows)).collect();
-        let begin = raddle::time::now();
-        for batch in &batches {
-            sink.store(batch)?;
-        }
-        let rate = rate(batches.len() * rows, begin);
-        sink.close()?;
-        Ok(rate)
+    pub(super) fn sink(url: &str, books: &Books, connections: usize) -> Result<PostgresSink, Box<dyn Error>> {
+        Ok(PostgresSink::connect(&options(url, connections), books.clone())?)
     }
 
     /// Copies rows, as the server itself encodes them, in transactions over several connections.
