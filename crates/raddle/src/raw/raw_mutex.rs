@@ -445,7 +445,7 @@ impl Waiter<'_> {
             match rt::wait(&self.lock.word, next.0, wait) {
                 WaitOutcome::Woken => self.woken = true,
                 WaitOutcome::Changed => {}
-                WaitOutcome::TimedOut => return self.acquire_after_timeout(),
+                WaitOutcome::TimedOut | WaitOutcome::Interrupted => return self.acquire_after_timeout(),
             }
         }
     }

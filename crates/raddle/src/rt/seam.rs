@@ -17,7 +17,7 @@ use super::{current, flags, scheduler, trace};
 use crate::sys::os::{self, WaitOutcome};
 use crate::sys::spin;
 use crate::watch::lock_order::{self, Acquisition};
-use crate::watch::waiting;
+use crate::watch::{in_hook, waiting};
 
 /// Returns whether a scheduler, the watch or a recording observes the process.
 ///
@@ -39,7 +39,8 @@ pub fn is_observed() -> bool {
 /// Parks the calling thread while `word` holds `expected`, until it is [woken](super::wake) or the deadline of `wait` passes.
 ///
 /// As with any futex, a wake-up may be spurious, so the caller checks the word again. Without a deadline, the result is
-/// never [`WaitOutcome::TimedOut`].
+/// never [`WaitOutcome::TimedOut`], and unless the wait is [interruptible](Wait::interruptible), it is never
+/// [`WaitOutcome::Interrupted`].
 ///
 /// # Examples
 /// ```
@@ -56,10 +57,10 @@ pub fn is_observed() -> bool {
 #[inline]
 pub fn wait(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
     spin::parks();
-    if flags::quiet() {
+    if flags::quiet() && !wait.is_interruptible() {
         os::wait(word, expected, wait.deadline())
     } else {
-        observed_wait(word, expected, wait)
+        wait_slow(word, expected, wait)
     }
 }
 
@@ -379,18 +380,22 @@ pub(crate) fn explored() -> bool {
 }
 
 #[cold]
-fn observed_wait(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
+fn wait_slow(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
     if let Some(scheduler) = scheduler::current() {
         return match scheduler.wait(word, expected, wait) {
             // An unlimited acquire relies on never timing out, and a safe `Scheduler` must not be able to break a lock.
             WaitOutcome::TimedOut if wait.deadline().is_none() => WaitOutcome::Woken,
+            WaitOutcome::Interrupted if !wait.is_interruptible() => WaitOutcome::Woken,
             outcome => outcome,
         };
     }
-    if flags::watching() {
-        return waiting::wait(&current::record(), word, expected, wait);
+    if flags::watching() && !in_hook() {
+        waiting::wait(Some(&current::record()), word, expected, wait)
+    } else if wait.is_interruptible() {
+        waiting::wait(None, word, expected, wait)
+    } else {
+        os::wait(word, expected, wait.deadline())
     }
-    os::wait(word, expected, wait.deadline())
 }
 
 #[cold]

@@ -1,5 +1,6 @@
 //! Waits, as the scheduler and the watch see them.
 
+use std::fmt;
 use std::time::Instant;
 
 use super::binding::is_unwinding;
@@ -19,13 +20,14 @@ use super::op::Op;
 /// let wait = Wait::new(&acquire).with_lock(&id).with_deadline(rt::deadline(Duration::from_secs(1)));
 /// assert_eq!(wait.op().map(|op| op.kind), Some(Kind::Acquire));
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[must_use = "a description has an effect only when it is passed to a wait"]
 pub struct Wait<'a> {
     op: Option<&'a Op>,
     lock: Option<&'a LockId>,
     deadline: Option<Instant>,
     may_panic: bool,
+    interrupted: Option<&'a dyn Fn() -> bool>,
 }
 
 impl<'a> Wait<'a> {
@@ -56,7 +58,7 @@ impl<'a> Wait<'a> {
     /// ```
     #[inline]
     pub const fn unreported() -> Self {
-        Self { op: None, lock: None, deadline: None, may_panic: true }
+        Self { op: None, lock: None, deadline: None, may_panic: true, interrupted: None }
     }
 
     /// Returns the wait with another deadline; `None` means that it does not time out.
@@ -111,6 +113,47 @@ impl<'a> Wait<'a> {
         Self { may_panic: false, ..self }
     }
 
+    /// Returns the wait as one that a signal can end: [`wait`](super::wait) returns [`WaitOutcome::Interrupted`] when
+    /// `interrupted` returns true.
+    ///
+    /// The waiting thread calls `interrupted` before it parks, after a signal handler has run on it, and every 50 ms: a signal
+    /// that arrives just before the thread parks does not wake it, and only Linux reports signals to a parked thread at all.
+    /// If `interrupted` returns false, the wait continues. It may perform operations that block.
+    ///
+    /// A binding for another language ends a wait of the main thread in this way, on Ctrl-C for example. The watch does not
+    /// know whether a signal will come, so it reports a deadlock as it does for other waits. A scheduler has no signals, and
+    /// does not call `interrupted`.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::rt::{self, Kind, Op, Wait, WaitOutcome};
+    /// use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+    ///
+    /// static INTERRUPTED: AtomicBool = AtomicBool::new(false); // set by a signal handler
+    ///
+    /// fn wait_for(word: &AtomicU32) -> Result<(), &'static str> {
+    ///     let op = Op::new(word, "Event", Kind::Await);
+    ///     let is_interrupted = || INTERRUPTED.load(Relaxed);
+    ///     let wait = Wait::new(&op).interruptible(&is_interrupted);
+    ///     while word.load(Relaxed) == 0 {
+    ///         if rt::wait(word, 0, &wait) == WaitOutcome::Interrupted {
+    ///             return Err("interrupted");
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// assert_eq!(wait_for(&AtomicU32::new(1)), Ok(()));
+    /// INTERRUPTED.store(true, Relaxed);
+    /// assert_eq!(wait_for(&AtomicU32::new(0)), Err("interrupted"));
+    /// ```
+    ///
+    /// [`WaitOutcome::Interrupted`]: super::WaitOutcome::Interrupted
+    #[inline]
+    pub const fn interruptible(self, interrupted: &'a dyn Fn() -> bool) -> Self {
+        Self { interrupted: Some(interrupted), ..self }
+    }
+
     /// Returns the operation that blocks, if it is reported.
     ///
     /// # Examples
@@ -138,6 +181,17 @@ impl<'a> Wait<'a> {
         self.deadline
     }
 
+    /// Returns whether a signal can end the wait.
+    #[inline]
+    pub(crate) fn is_interruptible(&self) -> bool {
+        self.interrupted.is_some()
+    }
+
+    /// Returns whether the wait is interrupted. Runs code of the user.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.is_some_and(|interrupted| interrupted())
+    }
+
     /// Returns the lock that the wait is for.
     pub(crate) fn lock(&self) -> Option<&'a LockId> {
         self.lock
@@ -147,5 +201,17 @@ impl<'a> Wait<'a> {
     /// of the first.
     pub(crate) fn may_panic(&self) -> bool {
         self.may_panic && self.lock.is_some() && !is_unwinding()
+    }
+}
+
+impl fmt::Debug for Wait<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait")
+            .field("op", &self.op)
+            .field("lock", &self.lock)
+            .field("deadline", &self.deadline)
+            .field("may_panic", &self.may_panic)
+            .field("interruptible", &self.is_interruptible())
+            .finish()
     }
 }

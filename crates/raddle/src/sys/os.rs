@@ -19,6 +19,8 @@ pub enum WaitOutcome {
     Changed,
     /// The deadline has passed.
     TimedOut,
+    /// The wait is [interruptible](crate::rt::Wait::interruptible), and its function returned true.
+    Interrupted,
 }
 
 pub(crate) fn now() -> Instant {
@@ -112,7 +114,7 @@ pub(crate) fn processors() -> usize {
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     nanoseconds, native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count,
-    wait, waits_in_exit, wake,
+    wait, wait_or_signal, waits_in_exit, wake,
 };
 
 #[cfg(target_os = "linux")]
@@ -123,6 +125,16 @@ mod linux {
     use std::sync::atomic::Ordering;
 
     pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> WaitOutcome {
+        match wait_or_signal(word, expected, deadline) {
+            WaitOutcome::Interrupted => WaitOutcome::Woken, // the caller checks its state, as after any wake-up
+            outcome => outcome,
+        }
+    }
+
+    /// Like [`wait`], but returns [`WaitOutcome::Interrupted`] if a signal handler has run on this thread meanwhile.
+    ///
+    /// Without a deadline, the system call is restarted after a handler with `SA_RESTART`.
+    pub(crate) fn wait_or_signal(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> WaitOutcome {
         let mut limit = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         let limit = match deadline {
             None => ptr::null(),
@@ -153,7 +165,7 @@ mod linux {
         match std::io::Error::last_os_error().raw_os_error() {
             Some(libc::ETIMEDOUT) => WaitOutcome::TimedOut,
             Some(libc::EAGAIN) => WaitOutcome::Changed,
-            _ => WaitOutcome::Woken, // a signal: the caller checks its state, as after any wake-up
+            _ => WaitOutcome::Interrupted,
         }
     }
 
@@ -320,7 +332,7 @@ mod linux {
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{
     nanoseconds, native_id, on_sigquit, process_id, set_timer_slack, signal_handlers, tasks, thread_count,
-    wait, waits_in_exit, wake,
+    wait, wait_or_signal, waits_in_exit, wake,
 };
 
 #[cfg(not(target_os = "linux"))]
@@ -341,6 +353,11 @@ mod portable {
             ParkResult::Invalid => WaitOutcome::Changed,
             ParkResult::TimedOut => WaitOutcome::TimedOut,
         }
+    }
+
+    /// Like [`wait`]: signals are not noticed here.
+    pub(crate) fn wait_or_signal(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> WaitOutcome {
+        wait(word, expected, deadline)
     }
 
     pub(crate) fn wake(word: *const AtomicU32, count: u32) -> u32 {
@@ -394,5 +411,55 @@ mod portable {
 
     pub(crate) fn waits_in_exit(_: u64) -> bool {
         false
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+    use std::thread;
+
+    use super::*;
+
+    /// A thread in [`wait_or_signal`] without a deadline, with the outcome of [`wait`] for comparison.
+    #[test]
+    fn signal_ends_a_wait() {
+        extern "C" fn nothing(_: libc::c_int) {}
+        // SAFETY: all zeros are a valid `sigaction`: no flags, so system calls are not restarted, and an empty mask. The handler
+        // does nothing.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+            libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+        }
+        for (wait, expected) in [
+            (wait_or_signal as fn(&AtomicU32, u32, Option<Instant>) -> WaitOutcome, WaitOutcome::Interrupted),
+            (wait, WaitOutcome::Woken),
+        ] {
+            let (target, returned, stopped) =
+                (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
+            let outcome = thread::scope(|s| {
+                let waiter = s.spawn(|| {
+                    // SAFETY: no memory is touched.
+                    target.store(unsafe { libc::pthread_self() }, SeqCst);
+                    let outcome = wait(&AtomicU32::new(0), 0, None);
+                    returned.store(true, SeqCst);
+                    while !stopped.load(SeqCst) {
+                        yield_now();
+                    }
+                    outcome
+                });
+                while !returned.load(SeqCst) {
+                    if target.load(SeqCst) != 0 {
+                        // SAFETY: the thread runs until `stopped` is set.
+                        unsafe { libc::pthread_kill(target.load(SeqCst), libc::SIGUSR1) };
+                    }
+                    yield_now();
+                }
+                stopped.store(true, SeqCst);
+                waiter.join().unwrap()
+            });
+            assert_eq!(outcome, expected);
+        }
     }
 }

@@ -86,6 +86,7 @@ use crate::rt::flags;
 
 pub(crate) use deadlock::{detect_pool_deadlock, report_own_task, report_pool_deadlock};
 pub use dump::{Dump, dump, dump_on_sigquit};
+pub(crate) use report::in_hook;
 pub use report::{Finding, HoldState, Holder, Order, Report, ThreadState, WaitState, reset_hook, set_hook};
 pub use settings::Action;
 

@@ -347,7 +347,7 @@ thread_local! {
 }
 
 /// Returns whether the calling thread runs the hook, whose waits are not watched and whose locks have no order.
-pub(super) fn in_hook() -> bool {
+pub(crate) fn in_hook() -> bool {
     IN_HOOK.get()
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn table() -> Locked {
     }
     if WOKEN_UNSEEN.load(Relaxed) {
         WOKEN_UNSEEN.store(false, Relaxed);
-        table.all_mut().for_each(Waiting::set_woken);
+        table.set_all_woken();
     }
     table
 }
@@ -78,6 +78,8 @@ impl Drop for HasTable {
 
 pub(crate) struct Table {
     waiting: BTreeMap<Key, Waiting>,
+    /// Waits whose threads run for a moment, to find out whether the wait is interrupted. They may begin other waits meanwhile.
+    suspended: Vec<(Key, Waiting)>,
     /// The word that each thread waits on, by the identifier of the thread.
     words: BTreeMap<u64, usize>,
     /// The process whose threads these are, as a number of forks.
@@ -165,12 +167,18 @@ impl Waiting {
 
 impl Table {
     pub(crate) const fn new() -> Self {
-        Self { waiting: BTreeMap::new(), words: BTreeMap::new(), process: 0, signals_suspected: false }
+        Self {
+            waiting: BTreeMap::new(),
+            suspended: Vec::new(),
+            words: BTreeMap::new(),
+            process: 0,
+            signals_suspected: false,
+        }
     }
 
     /// Clears the table in a forked child, where the waiting threads of the parent do not exist. Their values are leaked.
     fn inherit(&mut self) {
-        std::mem::forget(std::mem::take(&mut self.waiting));
+        std::mem::forget((std::mem::take(&mut self.waiting), std::mem::take(&mut self.suspended)));
         self.words.clear();
         self.process = forks();
     }
@@ -183,7 +191,30 @@ impl Table {
     /// Removes a wait and returns it. It is dropped after the lock of the table is released.
     pub(crate) fn end(&mut self, key: Key) -> Option<Waiting> {
         self.words.remove(&key.1);
-        self.waiting.remove(&key)
+        self.waiting.remove(&key).or_else(|| self.take_suspended(key)) // suspended: its thread unwinds
+    }
+
+    /// Removes a wait until it is [resumed](Table::resume): the thread is not blocked.
+    pub(crate) fn suspend(&mut self, key: Key) {
+        self.words.remove(&key.1);
+        if let Some(waiting) = self.waiting.remove(&key) {
+            self.suspended.push((key, waiting));
+        }
+    }
+
+    /// Returns a suspended wait to the table. It is still proven unless it has been woken meanwhile: the thread parks again.
+    pub(crate) fn resume(&mut self, key: Key, woken: bool) {
+        if let Some(mut waiting) = self.take_suspended(key) {
+            if woken {
+                waiting.set_woken();
+            }
+            self.begin(key, waiting);
+        }
+    }
+
+    fn take_suspended(&mut self, key: Key) -> Option<Waiting> {
+        let index = self.suspended.iter().rposition(|(suspended, _)| *suspended == key)?;
+        Some(self.suspended.remove(index).1)
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Waiting> {
@@ -208,10 +239,21 @@ impl Table {
         self.waiting.values_mut()
     }
 
+    /// A word that is not known is about to be woken.
+    fn set_all_woken(&mut self) {
+        let suspended = self.suspended.iter_mut().map(|(_, waiting)| waiting);
+        self.waiting.values_mut().chain(suspended).for_each(Waiting::set_woken);
+    }
+
     /// The word at `address` is about to be woken.
     pub(crate) fn waking(&mut self, address: usize) {
         for (_, waiting) in self.waiting.range_mut((address, 0)..=(address, u64::MAX)) {
             waiting.set_woken();
+        }
+        for (key, waiting) in &mut self.suspended {
+            if key.0 == address {
+                waiting.set_woken();
+            }
         }
     }
 
@@ -278,6 +320,27 @@ mod tests {
         table.waking(KEY.0 + 4);
         table.waking(KEY.0 - 4);
         assert!(table.waiting[&KEY].proven);
+    }
+
+    #[test]
+    fn suspended_wait_keeps_its_proof_unless_it_is_woken() {
+        let mut table = waiting();
+        for (wakes, woken) in [(false, false), (true, false), (false, true)] {
+            table.prove(KEY);
+            table.prove(KEY);
+            assert!(table.waiting[&KEY].proven);
+            table.suspend(KEY);
+            assert!(table.get(KEY).is_none() && table.of_thread(KEY.1).is_none());
+            if wakes {
+                table.waking(KEY.0);
+            }
+            table.resume(KEY, woken);
+            assert_eq!(table.waiting[&KEY].proven, !wakes && !woken);
+            assert!(table.of_thread(KEY.1).is_some());
+        }
+        table.suspend(KEY);
+        drop(table.end(KEY));
+        assert!(table.suspended.is_empty(), "its thread has unwound");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Waits while the watch is on: in slices, with an entry in the table of waits.
+//! Waits that something else than a wake-up can end: in slices. While the watch is on, with an entry in the table of waits.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use super::deadlock::detect;
@@ -15,32 +15,52 @@ use crate::rt::wait::Wait;
 use crate::rt::{flags, scheduler};
 use crate::sys::os::{self, WaitOutcome};
 
-/// The first slice is short, so that a deadlock is reported soon. Later ones cost next to nothing.
+/// The first slice is short, so that a deadlock is reported soon. Later ones cost next to nothing. All slices of an interruptible
+/// wait are short, so that a signal that came just before the thread parked is noticed soon.
 const FIRST_SLICE: Duration = Duration::from_millis(50);
 const SLICE: Duration = Duration::from_secs(1);
 
-/// Waits like the operating system, and looks for a deadlock each time a slice of the wait runs out.
+/// Waits like the operating system, in slices: at the end of each, the thread looks for a deadlock if it is watched, and asks
+/// whether an interruptible wait is interrupted.
 pub(crate) fn wait(
-    thread: &Arc<ThreadRecord>,
+    watched: Option<&Arc<ThreadRecord>>,
     word: &AtomicU32,
     expected: u32,
     wait: &Wait<'_>,
 ) -> WaitOutcome {
+    if wait.is_interrupted() {
+        return WaitOutcome::Interrupted;
+    }
+    let entry = watched.map(|thread| Entry::begin(word, Waiting::here(thread, wait)));
     let deadline = wait.deadline();
-    if in_hook() {
-        return os::wait(word, expected, deadline);
-    }
-    let entry = Entry::begin(word, Waiting::here(thread, wait));
-    if deadline.is_some() {
-        return os::wait(word, expected, deadline);
-    }
     let mut slice = FIRST_SLICE;
     loop {
-        match os::wait(word, expected, os::now().checked_add(slice)) {
-            WaitOutcome::TimedOut => entry.detect(scheduler::default_program()),
+        let until = match deadline {
+            Some(_) if !wait.is_interruptible() => deadline,
+            _ => [deadline, os::now().checked_add(slice)].into_iter().flatten().min(),
+        };
+        match os::wait_or_signal(word, expected, until) {
+            WaitOutcome::TimedOut if until == deadline => return WaitOutcome::TimedOut,
+            WaitOutcome::TimedOut => {
+                if let Some(entry) = entry.as_ref().filter(|_| deadline.is_none()) {
+                    entry.detect(scheduler::default_program());
+                }
+            }
+            WaitOutcome::Interrupted if !wait.is_interruptible() => return WaitOutcome::Woken,
+            WaitOutcome::Interrupted => {}
             outcome => return outcome,
         }
-        slice = SLICE;
+        if wait.is_interruptible() {
+            let interrupted = match &entry {
+                Some(entry) => entry.is_interrupted(word, expected, wait),
+                None => wait.is_interrupted(),
+            };
+            if interrupted {
+                return WaitOutcome::Interrupted;
+            }
+        } else {
+            slice = SLICE;
+        }
     }
 }
 
@@ -73,6 +93,14 @@ impl Entry {
         let key = (std::ptr::from_ref(word) as usize, waiting.thread.ident);
         table().begin(key, waiting);
         Self { key }
+    }
+
+    /// Returns whether the wait is interrupted. While the thread finds that out, it is not blocked.
+    fn is_interrupted(&self, word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> bool {
+        table().suspend(self.key);
+        let interrupted = wait.is_interrupted();
+        table().resume(self.key, word.load(SeqCst) != expected);
+        interrupted
     }
 
     /// Looks for a deadlock. A slice ran out, so no thread has woken this one.

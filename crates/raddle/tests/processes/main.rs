@@ -2,6 +2,7 @@
 
 mod exit;
 mod fork;
+mod interrupt;
 mod no_threads;
 mod watch;
 mod watch_actions;
@@ -19,9 +20,10 @@ use std::process::ExitCode;
 
 use child::Module;
 
-const MODULES: [Module; 7] = [
+const MODULES: [Module; 8] = [
     Module { name: "exit", tests: exit::tests, scenario: exit::scenario },
     Module { name: "fork", tests: fork::tests, scenario: fork::scenario },
+    Module { name: "interrupt", tests: interrupt::tests, scenario: interrupt::scenario },
     Module { name: "no_threads", tests: no_threads::tests, scenario: no_threads::scenario },
     Module { name: "watch", tests: watch::tests, scenario: watch::scenario },
     Module { name: "watch_actions", tests: watch_actions::tests, scenario: watch_actions::scenario },

@@ -375,7 +375,7 @@ mod traits {
             "rt::Place" rt::Place => ALL,
             "rt::Unwinding" rt::Unwinding => "Unpin UnwindSafe RefUnwindSafe",
             "rt::LockId" rt::LockId => ALL,
-            "rt::Wait" rt::Wait<'_> => ALL,
+            "rt::Wait" rt::Wait<'_> => "Unpin",
             "rt::WaitOutcome" rt::WaitOutcome => ALL,
             "rt::Program" rt::Program => ALL,
             "watch::Dump" watch::Dump => ALL,
