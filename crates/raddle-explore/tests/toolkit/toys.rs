@@ -238,6 +238,29 @@ fn wait_that_trusts_spurious_wakeups_is_found() {
     assert!(found(Grain::Atoms, scenario).contains("woken without a reason"));
 }
 
+/// Under exploration there are no signals, so the function of the wait is not called, and the wait is an ordinary one.
+#[test]
+fn interruptible_wait_is_not_interrupted() {
+    let scenario = |broken: bool| {
+        let word = Arc::new(AtomicU32::new(0));
+        let waiter = Thread::spawn({
+            let word = word.clone();
+            move || {
+                let wait = Wait::unreported().interruptible(&|| panic!("it is called"));
+                while step(&word).load(SeqCst) == 0 {
+                    assert_ne!(rt::wait(&word, 0, &wait), WaitOutcome::Interrupted);
+                }
+            }
+        });
+        if !broken {
+            step(&word).store(1, SeqCst);
+            rt::wake(&word, 1);
+        }
+        waiter.join().unwrap();
+    };
+    assert!(found(Grain::Atoms, scenario).starts_with("deadlock"));
+}
+
 #[test]
 fn endless_loop_is_a_livelock() {
     let scenario = |broken: bool| {

@@ -27,7 +27,8 @@
 //! the futex, and it has the futex's rules: change the word before you wake, check the word after you wake up, and expect
 //! spurious wake-ups. On Linux the calls map to the system call; elsewhere `parking_lot_core` provides them.
 //!
-//! A [`Wait`] describes the wait to the observers: the operation that blocks, its deadline, and the lock that it is for.
+//! A [`Wait`] describes the wait to the observers: the operation that blocks, its deadline, the lock that it is for, and
+//! whether a signal can end it.
 //!
 //! Accesses to atomics inside a primitive are reported by [`atom`] and [`signal`]. Only a
 //! [fine-grained](Scheduler::fine_grained) scheduler treats them as steps: it explores the primitive itself rather than
@@ -42,7 +43,7 @@
 //! # Bindings
 //!
 //! A binding for another language names the lines of that language by [`Place::intern`], and performs its operations
-//! [on their behalf](on_behalf_of). A panic that it carries through frames of that language is an [`Unwinding`].
+//! [on their behalf](on_behalf_of). A signal ends its waits if they are [interruptible](Wait::interruptible). A panic that it carries through frames of that language is an [`Unwinding`].
 //!
 //! # Schedulers
 //!

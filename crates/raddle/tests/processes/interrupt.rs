@@ -8,7 +8,7 @@ use raddle::rt::{self, Kind, LockId, Op, Wait, WaitOutcome};
 use raddle::{Event, JoinHandle, Mutex, Thread, thread, time};
 
 use crate::child::{Scenario, Test, ended, find, test};
-use crate::threads::{TWO_SLICES, busy_thread, daemon, named, nothing_more, reports};
+use crate::threads::{TWO_SLICES, busy_thread, daemon, foreign_sleep, named, nothing_more, reports};
 
 /// Programs that contain their own assertions, and end with status 0 and no output, with the watch and without.
 const WORKS: &[(&str, fn())] = &[
@@ -199,7 +199,7 @@ fn thread_that_decides_is_not_blocked() {
         let parked_before = calls.fetch_add(1, SeqCst) > 0;
         if parked_before {
             go.set(); // now the two would wait for each other if this thread did not run
-            time::sleep(TWO_SLICES);
+            foreign_sleep(TWO_SLICES);
         }
         parked_before
     };
