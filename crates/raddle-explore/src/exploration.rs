@@ -12,7 +12,7 @@ use crate::outcome::{Outcome, Survey};
 use crate::report::{Found, Report, Token, fingerprint};
 use crate::runtime::{
     Failure, ForeignStep, StallDetector, Trace, has_foreign_threads, listen, locals_are_unchanged,
-    own_locals, remember_locals, report_stalled,
+    remember_locals, report_stalled,
 };
 use crate::search::{Portfolio, Program, Replay, Runner, Shrinker};
 
@@ -79,7 +79,7 @@ impl Exploration {
         listen(self.runner.os_threads.number(), &self.runner.monitor);
         let (mine, again) = (self.clone(), work.clone());
         let job = move || {
-            remember_locals(&own_locals());
+            remember_locals();
             let survey = work(&mine);
             let left_locals = mine.runner.left_locals();
             drop(mine); // may drop the values that the program's closure owns

@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 
 use raddle::rt::{self, Abandoned, Entered, Program};
 
-use super::current::{BODY_DONE, CURRENT, MAIN, NO_TASK, own_locals};
 use super::foreign::{ForeignListener, ForeignStep};
-use super::os_threads::{OsThreads, locals_are_unchanged, native_id, remember_locals};
+use super::os_threads::{BODY_DONE, CURRENT, OsThreads, locals_are_unchanged, native_id, remember_locals};
 use super::panic_hook;
 use super::policy::Policy;
 use super::record::Failure;
 use super::state::ExecutionState;
-use super::task::Task;
+use super::task::{MAIN, NO_TASK, Task};
 use crate::options::Rules;
 
 /// One execution of a program: the scheduler that its threads call.
@@ -145,7 +144,7 @@ impl Execution {
         BODY_DONE.set(false);
         panic_hook::silence();
         let entered = rt::enter(self.clone());
-        remember_locals(&own_locals());
+        remember_locals();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if me == MAIN {
                 // Assigns the identity of the main thread before the program can read it.

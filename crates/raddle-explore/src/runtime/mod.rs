@@ -15,7 +15,7 @@
 //! | `state` | which tasks are enabled, and the effect of a step |
 //! | `task`, `objects`, `record` | the data of an execution |
 //! | `unwinding` | how the tasks of an execution that has ended terminate |
-//! | `os_threads`, `current`, `panic_hook` | threads of the operating system, and their thread-locals |
+//! | `os_threads`, `panic_hook` | threads of the operating system, and their thread-locals |
 //! | `foreign`, `watchdog` | threads and waits that the scheduler does not control |
 //!
 //! # Invariants
@@ -23,7 +23,6 @@
 //! - At most one task runs between two steps, so the state of the program is sequentially consistent.
 //! - The enabled tasks, and their order, depend on earlier choices alone. The same holds for the other inputs of a policy.
 //! - An execution ends after at most [`Rules::max_steps`](crate::options::Rules) steps, and every task is unwound then.
-mod current;
 mod execution;
 mod foreign;
 mod objects;
@@ -40,7 +39,6 @@ mod trace;
 mod unwinding;
 mod watchdog;
 
-pub(crate) use current::own_locals;
 pub(crate) use execution::{Execution, Monitor};
 pub(crate) use foreign::{ForeignStep, listen};
 pub(crate) use objects::{Access, CLOCK, Mode, ObjectKey, Objects, PROGRAM};

@@ -11,10 +11,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
-use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use raddle::rt::LocalsImage;
+
+use super::panic_hook::{self, range_of};
 
 /// Numbers of pools that no exploration uses.
 static FREE_NUMBERS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
@@ -89,18 +90,31 @@ struct Work {
 }
 
 thread_local! {
+    /// The task that the calling thread runs.
+    pub(super) static CURRENT: Cell<usize> = const { Cell::new(0) };
+    /// The execution and the task for which the calling thread has declared whether it is a daemon.
+    pub(super) static ANNOUNCED: Cell<(u64, usize)> = const { Cell::new((0, 0)) };
+    /// The calling thread evaluates a predicate, which is not a step.
+    pub(super) static EVALUATING: Cell<bool> = const { Cell::new(false) };
+    /// The calling thread has returned from the task's function and must not be unwound: it drops its thread-locals.
+    pub(super) static BODY_DONE: Cell<bool> = const { Cell::new(false) };
     /// The thread-locals of this thread before it ran any code of a program.
     static IMAGE: RefCell<Option<LocalsImage>> = const { RefCell::new(None) };
 }
 
-/// Remembers the thread-locals of the calling thread, before it runs code of a program. Those at the addresses
-/// `besides` are the explorer's own.
-pub(crate) fn remember_locals(besides: &[Range<usize>]) {
+/// Remembers the thread-locals of the calling thread, before it runs code of a program. The explorer's own are not among
+/// them.
+pub(crate) fn remember_locals() {
     IMAGE.with(|image| {
         if image.borrow().is_none() {
-            let start = std::ptr::from_ref(image).addr();
-            let own = start..start + size_of_val(image);
-            *image.borrow_mut() = LocalsImage::capture(&[besides, &[own]].concat());
+            let own = [
+                CURRENT.with(range_of),
+                ANNOUNCED.with(range_of),
+                EVALUATING.with(range_of),
+                BODY_DONE.with(range_of),
+                range_of(image),
+            ];
+            *image.borrow_mut() = LocalsImage::capture(&[&own[..], &panic_hook::locals()].concat());
         }
     });
 }

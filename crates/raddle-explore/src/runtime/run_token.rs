@@ -13,14 +13,13 @@ use std::thread::panicking;
 
 use raddle::rt::{self, Op};
 
-use super::current::{ANNOUNCED, BODY_DONE, CURRENT, EVALUATING, MAIN};
 use super::execution::Execution;
 use super::objects::{Access, Mode, PROGRAM};
-use super::os_threads::locals_are_unchanged;
+use super::os_threads::{ANNOUNCED, BODY_DONE, CURRENT, EVALUATING, locals_are_unchanged};
 use super::panic_hook;
 use super::record::Failure;
 use super::state::ExecutionState;
-use super::task::{ResumedBy, Task, TaskStatus};
+use super::task::{MAIN, ResumedBy, Task, TaskStatus};
 use super::task_set::{MAX_ALIVE, TaskSet};
 
 pub(super) type Predicate<'a> = Option<&'a dyn Fn() -> bool>;

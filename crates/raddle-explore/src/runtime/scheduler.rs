@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use raddle::rt::{Abandoned, Kind, Memory, Object, Op, Place, Program, Scheduler, Wait, WaitOutcome};
 
-use super::current::{CURRENT, EVALUATING};
 use super::execution::Execution;
 use super::objects::{Access, Mode};
+use super::os_threads::{CURRENT, EVALUATING};
 use super::panic_hook;
 use super::record::{Failure, Hold};
 use super::run_token::{Arrival, evaluate};

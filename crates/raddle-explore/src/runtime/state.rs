@@ -11,12 +11,11 @@ use std::sync::Arc;
 
 use raddle::rt::{Kind, Op, Place, Program};
 
-use super::current::MAIN;
 use super::foreign::ForeignStep;
 use super::objects::{Access, CLOCK, Mode, Objects, PROGRAM};
 use super::policy::{Policy, View};
 use super::record::{BlockedTask, Event, Failure, Hold, Pending, StepRecord};
-use super::task::{EnablingCondition, ResumedBy, Task, TaskStatus};
+use super::task::{EnablingCondition, MAIN, ResumedBy, Task, TaskStatus};
 use super::task_set::TaskSet;
 use crate::options::{EARLY_TIMEOUTS, Rules, Time};
 

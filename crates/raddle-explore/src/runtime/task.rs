@@ -9,6 +9,12 @@ use raddle::rt::Op;
 use super::objects::Access;
 use super::os_threads::PreparedThread;
 
+/// The main task, which runs the program's closure.
+pub(super) const MAIN: usize = 0;
+
+/// No task.
+pub(super) const NO_TASK: usize = usize::MAX;
+
 /// Whether a task is enabled, or the wait that disables it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TaskStatus {

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use raddle::rt::{self, Abandoned};
 
-use super::current::NO_TASK;
 use super::execution::Execution;
 use super::os_threads::park_forever;
 use super::run_token::{Predicate, evaluate};
 use super::state::ExecutionState;
+use super::task::NO_TASK;
 
 /// The number of attempts to unwind a task that catches them. After that, as many further steps of the task may
 /// succeed.

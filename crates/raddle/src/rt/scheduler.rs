@@ -69,6 +69,9 @@ use crate::sys::os::WaitOutcome;
 /// ```
 pub trait Scheduler: Send + Sync {
     /// Parks the calling thread while `word` holds `expected`, until it is woken or the deadline of `wait` passes.
+    ///
+    /// An outcome that `wait` does not allow counts as a spurious wake-up: [`WaitOutcome::TimedOut`] without a deadline, and
+    /// [`WaitOutcome::Interrupted`] of a wait that is not [interruptible](Wait::interruptible).
     fn wait(&self, word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome;
 
     /// Wakes up to `count` threads that are parked on `word`. The scheduler chooses which.
