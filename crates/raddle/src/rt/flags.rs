@@ -38,6 +38,12 @@ pub(crate) fn fine() -> bool {
     FINE.load(Ordering::Relaxed) != 0
 }
 
+/// Decides whether the watch is on, if that is undecided. Until then no operation is quiet, so every kind of operation has to get
+/// here.
+pub(crate) fn settle() {
+    watching();
+}
+
 /// Decides, once, whether the watch is on: in debug builds, unless the environment overrides it.
 #[cold]
 fn decide() -> bool {

@@ -418,6 +418,7 @@ fn observed_point_until(op: &Op, deadline: Option<Instant>, word: &AtomicU32, re
 
 /// Passes an operation of a thread without a scheduler to the other observers.
 fn note(op: &Op) {
+    flags::settle();
     if flags::exploring() {
         foreign_step(op);
     }

@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use raddle::atomic::{AtomicU32, Ordering::Relaxed};
 use raddle::rt::{self, Place};
 use raddle::{
-    Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, RLock, ReentrantMutex, Semaphore, Thread,
-    thread, time,
+    Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, Queue, RLock, ReentrantMutex, Semaphore,
+    Shared, Thread, thread, time,
 };
 
 use crate::child::{Scenario, Test, command, ended, ended_within, find, test};
@@ -96,6 +97,25 @@ const HANGS: &[Hang] = &[
     ),
 ];
 
+/// Operations that come first in their program. Whether the watch is on is decided then: until it is, nothing is quick.
+const FIRST: &[(&str, fn())] = &[
+    ("first_is_of_an_atomic", || first(|| AtomicU32::new(0).store(1, Relaxed))),
+    ("first_is_of_a_barrier", || first(|| assert!(Barrier::new(1).wait().is_ok()))),
+    ("first_is_of_a_condition", || first(|| assert_eq!(Condition::new().notify_all(&Lock::new().lock()), 0))),
+    ("first_is_of_an_event", || first(|| Event::new().set())),
+    ("first_is_of_a_lock", || first(|| drop(Lock::new().lock()))),
+    ("first_is_of_a_queue", || first(|| Queue::unbounded().put(1).unwrap())),
+    ("first_is_of_a_semaphore", || first(|| drop(Semaphore::new(1).acquire()))),
+    ("first_is_of_a_shared_cell", || first(|| Shared::new(1).set(2))),
+    ("first_is_of_a_thread", || first(|| drop(Thread::spawn(|| ()).join()))),
+    ("first_is_a_sleep", || first(|| time::sleep(Duration::ZERO))),
+];
+
+fn first(operation: fn()) {
+    operation();
+    assert!(!rt::is_observed());
+}
+
 /// Programs that do not deadlock, although their threads are all blocked for a while.
 const WORKS: &[(&str, fn())] = &[
     ("foreign_thread_releases", foreign_thread_releases),
@@ -112,7 +132,7 @@ const WORKS: &[(&str, fn())] = &[
 
 pub(crate) fn scenario(name: &str) -> Option<Scenario> {
     let hangs = HANGS.iter().map(|(name, run, _)| (*name, *run));
-    let works = WORKS.iter().copied();
+    let works = WORKS.iter().chain(FIRST).copied();
     let others = [("accepts", accepts as fn()), ("sleeps_forever", sleeps_forever)];
     find(hangs.chain(works).chain(others), name)
 }
@@ -138,6 +158,12 @@ pub(crate) fn tests() -> Vec<Test> {
     for (name, _) in WORKS {
         tests.push(test(*name, move || {
             let ended = ended(name, Some("1"));
+            assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+        }));
+    }
+    for (name, _) in FIRST {
+        tests.push(test(*name, move || {
+            let ended = ended(name, Some("0"));
             assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{ended:?}");
         }));
     }
