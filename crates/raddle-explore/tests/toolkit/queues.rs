@@ -1,5 +1,7 @@
 //! Queues under exploration: every item is in exactly one place, and no thread is left asleep.
 
+mod limits;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ trait Bounded: Send + Sync {
     fn join(&self);
     fn unfinished(&self) -> usize;
     fn n_putters(&self) -> usize;
+    fn set_maxsize(&self, maxsize: usize);
     fn shutdown(&self);
     fn shutdown_now(&self) -> Vec<i32>;
 }
@@ -83,6 +86,10 @@ where
 
     fn n_putters(&self) -> usize {
         self.n_putters()
+    }
+
+    fn set_maxsize(&self, maxsize: usize) {
+        self.set_maxsize(maxsize);
     }
 
     fn shutdown(&self) {

@@ -684,6 +684,68 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     }
 }
 
+/// # Changing the limit
+///
+/// A queue of few small items keeps them in a fixed number of slots, as many as its first limit. With another limit, its puts and
+/// gets share one lock and take longer.
+impl<T, O: Order<T>> BaseQueue<T, O> {
+    /// Changes the greatest number of items, while other threads use the queue.
+    ///
+    /// A higher limit admits blocked puts in FIFO order, as far as there is room. A lower one removes no item: puts block until
+    /// fewer items than the limit are left.
+    ///
+    /// # Panics
+    /// Panics if `maxsize` is 0. For a queue without a limit, use [`set_unbounded`](Self::set_unbounded). If `Ord::cmp` panics in
+    /// a [`PriorityQueue`](crate::PriorityQueue), the limit is unchanged, and puts that were admitted before stay admitted.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{Queue, thread};
+    ///
+    /// let queue = Queue::bounded(1);
+    /// queue.put(1).unwrap();
+    /// thread::scope(|s| {
+    ///     s.spawn(|| queue.put(2)); // blocks
+    ///     queue.set_maxsize(2);
+    /// });
+    /// queue.set_maxsize(1);
+    /// assert_eq!(queue.try_get_many(10), [1, 2], "no item is removed");
+    /// ```
+    #[track_caller]
+    pub fn set_maxsize(&self, maxsize: usize) {
+        assert!(
+            maxsize > 0,
+            "cannot set the limit of a queue to 0 items: use `set_unbounded` for a queue without a limit"
+        );
+        self.blocking.set_limit(self.limit_op(), maxsize);
+    }
+
+    /// Removes the limit, and admits all blocked puts.
+    ///
+    /// # Panics
+    /// Panics as [`set_maxsize`](Self::set_maxsize) does if `Ord::cmp` panics.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Queue;
+    ///
+    /// let queue = Queue::bounded(1);
+    /// queue.set_unbounded();
+    /// queue.put_many([1, 2, 3])?;
+    /// assert_eq!((queue.len(), queue.maxsize()), (3, 0));
+    /// # Ok::<(), raddle::queue::ShutDownError<Vec<i32>>>(())
+    /// ```
+    #[track_caller]
+    pub fn set_unbounded(&self) {
+        self.blocking.set_limit(self.limit_op(), usize::MAX);
+    }
+
+    #[track_caller]
+    fn limit_op(&self) -> Op {
+        self.op(Kind::Write).with_verb("changes the limit of")
+    }
+}
+
 /// # Shutting a queue down
 impl<T, O: Order<T>> BaseQueue<T, O> {
     /// Shuts the queue down permanently. No more items can be put; those in the queue can still be got.
@@ -765,11 +827,9 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     /// assert_eq!(Queue::<u8>::bounded(10).maxsize(), 10);
     /// assert_eq!(Queue::<u8>::unbounded().maxsize(), 0);
     /// ```
+    #[track_caller]
     pub fn maxsize(&self) -> usize {
-        match self.blocking.limit() {
-            usize::MAX => 0,
-            limit => limit,
-        }
+        shown(self.look(|state, _| state.limit()))
     }
 
     /// Returns the number of items in the queue.
@@ -905,6 +965,11 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
     }
 }
 
+/// Returns a limit as [`BaseQueue::maxsize`] does.
+fn shown(limit: usize) -> usize {
+    if limit == usize::MAX { 0 } else { limit }
+}
+
 /// Creates an unbounded queue.
 impl<T, O: Order<T>> Default for BaseQueue<T, O> {
     fn default() -> Self {
@@ -914,11 +979,11 @@ impl<T, O: Order<T>> Default for BaseQueue<T, O> {
 
 impl<T, O: Order<T>> fmt::Debug for BaseQueue<T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (len, unfinished, shut_down) =
-            self.look(|state, len| (len, state.unfinished, state.is_shut_down()));
+        let (len, limit, unfinished, shut_down) =
+            self.look(|state, len| (len, state.limit(), state.unfinished, state.is_shut_down()));
         f.debug_struct(O::NAME)
             .field("len", &len)
-            .field("maxsize", &self.maxsize())
+            .field("maxsize", &shown(limit))
             .field("unfinished", &unfinished)
             .field("shut_down", &shut_down)
             .finish_non_exhaustive()

@@ -297,9 +297,11 @@ impl<T, O: Order<T>> Blocking<T, O> {
         items
     }
 
-    /// Returns the greatest number of items; `usize::MAX` if there is no limit.
-    pub(super) fn limit(&self) -> usize {
-        each!(self, flavor => flavor.limit())
+    /// Changes the greatest number of items; `usize::MAX`: no limit.
+    pub(super) fn set_limit(&self, op: Op, limit: usize) {
+        rt::point(op);
+        rt::value(&op, || if limit == usize::MAX { "no limit".to_owned() } else { limit.to_string() });
+        each!(self, flavor => flavor.set_limit(limit));
     }
 
     /// Looks at the state and the number of items.
@@ -323,6 +325,13 @@ impl<T, O: Order<T>> Blocking<T, O> {
             && let done @ AttemptOutcome::Done(_) = attempt(Attempt::Fast)
         {
             return done;
+        }
+        // A ring whose limit has been changed has no fast path, and its hints do not count the items beyond its slots.
+        if matches!(&self.flavor, Flavor::Ring(ring) if ring.is_resized()) {
+            match attempt(Attempt::Full { may_wait: false }) {
+                AttemptOutcome::NotNow => {}
+                outcome => return outcome,
+            }
         }
         let mut spin = self.spin();
         while timeout.may_wait() && spin.has_pauses() {
@@ -353,7 +362,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
 
     fn spin(&self) -> SpinBudget {
         match &self.flavor {
-            Flavor::Ring(ring) => SpinBudget::for_ring(ring.limit()),
+            Flavor::Ring(ring) => SpinBudget::for_ring(ring.capacity()),
             Flavor::Locked(_) | Flavor::TwoLock(_) => SpinBudget::new(),
         }
     }

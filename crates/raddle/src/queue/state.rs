@@ -7,6 +7,8 @@
 //! 2. If a putter waits, the queue is full, the putter's items are in its exchange slot, and the queue is not shut down.
 //! 3. If a joiner waits, there are unfinished tasks.
 //!
+//! There are more items than the limit allows if the limit has been lowered. Then the queue is full.
+//!
 //! # Waiting
 //! A thread enqueues itself in the same critical section in which it saw that it cannot proceed. The thread that changes the
 //! state dequeues it in the critical section of the change, leaves the result in its [`Exchange`], and wakes it after the
@@ -17,6 +19,7 @@
 //! wait also completes the waiter's operation. No other thread can intervene, so no waiter has to check again.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::error::TooManyTasksDoneError;
@@ -71,7 +74,24 @@ impl<T> QueueState<T> {
         self.shut_down
     }
 
+    /// Returns the greatest number of items; `usize::MAX` if there is no limit.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Changes the limit, and stores the items of putters for which there is room now.
+    ///
+    /// If a comparison panics, the limit is the previous one. The items that were stored before the panic stay.
+    pub(super) fn set_limit<S: Store<T>>(&mut self, limit: usize, store: &mut S, wake: &mut WakeList<T>) {
+        let before = std::mem::replace(&mut self.limit, limit);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.admit_putters(store, wake))) {
+            self.limit = before; // otherwise putters would wait although there is room
+            resume_unwind(payload);
+        }
+    }
+
     /// Returns whether a queue with `len` items is full.
+    #[inline]
     pub(super) fn is_full(&self, len: usize) -> bool {
         len >= self.limit
     }
@@ -93,7 +113,7 @@ impl<T> QueueState<T> {
         wake: &mut WakeList<T>,
     ) -> AttemptOutcome<T, ()> {
         if !self.shut_down {
-            while self.hand_over(items, wake) || self.keep(store, items) {
+            while self.hand_over(items, wake) || keep(self.limit, store, items) {
                 self.unfinished += 1;
             }
         }
@@ -173,20 +193,9 @@ impl<T> QueueState<T> {
         true
     }
 
-    /// Stores the next item if there is room.
-    fn keep<S: Store<T>>(&mut self, store: &mut S, items: &mut ItemList<T>) -> bool {
-        if store.len() >= self.limit {
-            return false;
-        }
-        let Some(position) = items.first().map(|item| store.position(item)) else { return false };
-        let Some(item) = items.pop() else { return false };
-        store.insert(position, item);
-        true
-    }
-
-    /// Takes the next item and gives its room to the first putter.
+    /// Takes the next item and gives its room to the first putter, unless there are more items than the limit allows.
     fn take<S: Store<T>>(&mut self, store: &mut S, wake: &mut WakeList<T>) -> Option<T> {
-        let Some(putter) = self.putters.front() else {
+        let Some(putter) = self.putters.front().filter(|_| store.len() <= self.limit) else {
             let gap = store.gap(None);
             return store.take(gap, None);
         };
@@ -204,21 +213,16 @@ impl<T> QueueState<T> {
 
     /// Stores as many items of the putters as there is room for.
     pub(super) fn admit_putters<S: Store<T>>(&mut self, store: &mut S, wake: &mut WakeList<T>) {
-        while store.len() < self.limit
-            && let Some(putter) = self.putters.front()
-        {
+        while let Some(putter) = self.putters.front() {
             let mut items = putter.request.items();
-            while store.len() < self.limit
-                && let Some(item) = items.pop()
-            {
-                let position = store.position(&item);
-                store.insert(position, item);
+            while keep(self.limit, store, &mut items) {
                 self.unfinished += 1;
             }
-            if items.first().is_none() {
-                drop(items);
-                wake.extend(self.putters.dequeue());
+            if items.first().is_some() {
+                return;
             }
+            drop(items);
+            wake.extend(self.putters.dequeue());
         }
     }
 
@@ -272,6 +276,17 @@ impl<T> QueueState<T> {
         self.shut_down(wake);
         self.set_unfinished(self.unfinished.saturating_sub(removed), wake);
     }
+}
+
+/// Stores the next item if there is room below the limit. Returns whether it did.
+fn keep<T, S: Store<T>>(limit: usize, store: &mut S, items: &mut ItemList<T>) -> bool {
+    if store.len() >= limit {
+        return false;
+    }
+    let Some(position) = items.first().map(|item| store.position(item)) else { return false };
+    let Some(item) = items.pop() else { return false };
+    store.insert(position, item);
+    true
 }
 
 /// Items that are being put or got, the next one first.

@@ -251,6 +251,7 @@ const TAKE: Steps = steps! {
     "BaseQueue::join_deadline" full() => |it| it.join_deadline(soon());
     "BaseQueue::join_timeout" full() => |it| it.join_timeout(SOON);
     "BaseQueue::len" full() => |it| it.len();
+    "BaseQueue::maxsize" full() => |it| it.maxsize();
     "BaseQueue::n_getters" full() => |it| it.n_getters();
     "BaseQueue::n_joiners" full() => |it| it.n_joiners();
     "BaseQueue::n_putters" full() => |it| it.n_putters();
@@ -260,6 +261,8 @@ const TAKE: Steps = steps! {
     "BaseQueue::put_many_deadline" Queue::unbounded() => |it| it.put_many_deadline([1], soon());
     "BaseQueue::put_many_timeout" Queue::unbounded() => |it| it.put_many_timeout([1], SOON);
     "BaseQueue::put_timeout" Queue::unbounded() => |it| it.put_timeout(1, SOON);
+    "BaseQueue::set_maxsize" full() => |it| it.set_maxsize(3);
+    "BaseQueue::set_unbounded" full() => |it| it.set_unbounded();
     "BaseQueue::shutdown" full() => |it| it.shutdown();
     "BaseQueue::shutdown_now" full() => |it| it.shutdown_now();
     "BaseQueue::task_done" full() => |it| it.task_done();
@@ -603,7 +606,6 @@ const NONE: &[(&str, &[&str])] = &[
         "never changes",
         &[
             "Barrier::parties",
-            "BaseQueue::maxsize",
             "Clone for Future",
             "Clone for ThreadPoolExecutor",
             "PartialEq for Future",

@@ -1,19 +1,21 @@
 //! The flavor for orders that have to look at all items: a store and the queue's state behind one lock.
 
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 
 use super::common::Observer;
 use crate::queue::order::OwnedStore;
 use crate::queue::state::{AttemptOutcome, ItemList, QueueState, WakeList};
 use crate::raw::Guarded;
+use crate::rt;
 
 /// Everything that an uncontended put or get touches is in the first cache line.
 #[repr(C, align(128))]
 pub(in crate::queue) struct Locked<T, S> {
     /// The number of items, as a hint for threads that do not hold the lock. Written with the lock held.
     len: AtomicU32,
-    limit: usize,
+    /// The greatest number of items, as a hint likewise.
+    limit: AtomicUsize,
     inner: Guarded<Inner<T, S>>,
 }
 
@@ -26,7 +28,7 @@ struct Inner<T, S> {
 impl<T, S: OwnedStore<T>> Locked<T, S> {
     pub(in crate::queue) const fn new(limit: usize) -> Self {
         let inner = Inner { store: S::EMPTY, state: QueueState::new(limit) };
-        Self { len: AtomicU32::new(0), limit, inner: Guarded::new(inner) }
+        Self { len: AtomicU32::new(0), limit: AtomicUsize::new(limit), inner: Guarded::new(inner) }
     }
 
     /// Puts an item if the lock is free, there is room and no thread waits; otherwise returns it.
@@ -38,7 +40,7 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
         }
         let Some(mut inner) = observer.try_lock(&self.inner) else { return Err(item) };
         let Inner { store, state } = &mut *inner;
-        if !state.allows_fast_path() || store.len() >= self.limit {
+        if !state.allows_fast_path() || state.is_full(store.len()) {
             return Err(item);
         }
         let position = store.position(&item);
@@ -116,15 +118,19 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
         look(&inner.state, inner.store.len())
     }
 
-    /// Returns the greatest number of items; `usize::MAX` if there is no limit.
-    pub(in crate::queue) fn limit(&self) -> usize {
-        self.limit
+    /// Changes the greatest number of items; `usize::MAX`: no limit.
+    pub(in crate::queue) fn set_limit(&self, limit: usize) {
+        self.with(|state, store, wake| {
+            state.set_limit(limit, store, wake);
+            rt::atom(&self.len); // the fast paths read the two hints in one step
+            self.limit.store(limit, Relaxed);
+        });
     }
 
     /// Returns whether a put may find room, as a hint.
     #[inline]
     pub(in crate::queue) fn may_have_room(&self) -> bool {
-        (self.len.load(Relaxed) as usize) < self.limit
+        (self.len.load(Relaxed) as usize) < self.limit.load(Relaxed)
     }
 
     /// Returns whether a get may find an item, as a hint.

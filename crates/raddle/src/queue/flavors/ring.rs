@@ -8,6 +8,10 @@
 //! fast paths notice this under the lock of their slot and fail. From then on the ring belongs to the thread that holds the
 //! state's lock, until it thaws the ends. They stay frozen while a thread waits or the queue is shut down.
 //!
+//! There are as many slots as the limit with which the queue was created, since a fast path refers to them without a lock. While
+//! the queue has another limit, its ends stay frozen: every put and get holds the state's lock. Items beyond the slots are in an
+//! *overflow* behind them.
+//!
 //! Each slot records by itself whether it is free, so that putters and getters share the slots only. This design is from D.
 //! Vyukov, "Bounded MPMC queue" (1024cores, 2010). There a slot has a sequence number instead of a lock, and a thread that
 //! has claimed a slot and not yet filled it blocks all others.
@@ -17,9 +21,10 @@
 //! of its item. An end is loaded with `Acquire` and stored with `Release`, so that a thread that sees an end also sees the
 //! state of the slots before it.
 
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use super::common::{Observed, Observer, gather};
 use crate::queue::order::Store;
@@ -51,7 +56,10 @@ struct Back<T> {
     inner: Guarded<Counted<T>>,
     /// Allocated at the first use, so that a queue can be a constant.
     slots: OnceLock<Box<[Slot<T>]>>,
-    limit: usize,
+    /// The number of slots.
+    capacity: usize,
+    /// The limit is not the number of slots, or there are items beyond the slots; as a hint.
+    resized: AtomicBool,
 }
 
 #[repr(C)]
@@ -59,12 +67,15 @@ struct Counted<T> {
     /// The number of items put that are counted in `state.unfinished`.
     counted: u64,
     state: QueueState<T>,
+    /// The items behind those in the slots. If there are any, all slots are full.
+    overflow: VecDeque<T>,
 }
 
 /// The ring with both ends frozen.
 struct Frozen<'a, T> {
     ring: &'a Ring<T>,
     counted: &'a mut u64,
+    overflow: &'a mut VecDeque<T>,
 }
 
 const FROZEN: u32 = 1 << 31;
@@ -84,14 +95,19 @@ impl<T> Ring<T> {
     }
 
     pub(in crate::queue) const fn new(limit: usize) -> Self {
-        let inner = Guarded::new(Counted { counted: 0, state: QueueState::new(limit) });
-        let back = Back { inner, slots: OnceLock::new(), limit };
+        let counted = Counted { counted: 0, state: QueueState::new(limit), overflow: VecDeque::new() };
+        let back = Back {
+            inner: Guarded::new(counted),
+            slots: OnceLock::new(),
+            capacity: limit,
+            resized: AtomicBool::new(false),
+        };
         Self { tail: End::new(), head: End::new(), back }
     }
 
     #[inline]
     fn slots(&self) -> &[Slot<T>] {
-        self.back.slots.get_or_init(|| (0..self.back.limit).map(|_| Slot::new()).collect())
+        self.back.slots.get_or_init(|| (0..self.back.capacity).map(|_| Slot::new()).collect())
     }
 
     /// Puts an item if the slot at the tail is empty and unlocked and the ring is not frozen; otherwise returns it.
@@ -138,7 +154,7 @@ impl<T> Ring<T> {
     #[inline]
     pub(in crate::queue) fn task_done_fast(&self, observer: impl Observer) -> bool {
         observer.try_lock(&self.back.inner).is_some_and(|mut back| {
-            let Counted { state, counted } = &mut *back;
+            let Counted { state, counted, .. } = &mut *back;
             observer.atom(&self.tail.at);
             state.unfinished += self.count_new(counted);
             state.task_done_fast()
@@ -204,9 +220,19 @@ impl<T> Ring<T> {
         self.tail.at.load(Relaxed) & FROZEN != 0
     }
 
-    /// Returns the greatest number of items; `usize::MAX` if there is no limit.
-    pub(in crate::queue) fn limit(&self) -> usize {
-        self.back.limit
+    /// Returns whether puts and gets need the full path because the limit has been changed, as a hint.
+    pub(in crate::queue) fn is_resized(&self) -> bool {
+        self.back.resized.load(Relaxed)
+    }
+
+    /// Returns the number of slots.
+    pub(in crate::queue) fn capacity(&self) -> usize {
+        self.back.capacity
+    }
+
+    /// Changes the greatest number of items; `usize::MAX`: no limit.
+    pub(in crate::queue) fn set_limit(&self, limit: usize) {
+        self.with_frozen(|state, ring, wake| state.set_limit(limit, ring, wake));
     }
 
     /// Waits during a burst of free slots.
@@ -232,12 +258,18 @@ impl<T> Ring<T> {
     ) -> R {
         let mut wake = WakeList::new();
         let mut back = self.back.inner.lock();
-        let Counted { state, counted } = &mut *back;
+        let Counted { state, counted, overflow } = &mut *back;
         self.freeze();
         state.unfinished += self.count_new(counted);
-        let result = step(state, &mut Frozen { ring: self, counted }, &mut wake);
+        let result = step(state, &mut Frozen { ring: self, counted, overflow }, &mut wake);
         state.update_fast_path();
-        if state.allows_fast_path() {
+        let resized = state.limit() != self.back.capacity || !overflow.is_empty();
+        if resized != self.is_resized() {
+            rt::atom(&self.tail.at); // a thread reads the hint after it has found the tail frozen
+            self.back.resized.store(resized, Relaxed);
+        }
+        // The fast paths access the slots only.
+        if state.allows_fast_path() && !resized {
             self.thaw();
         }
         result
@@ -277,20 +309,36 @@ impl<T> Ring<T> {
     }
 }
 
-impl<T> Store<T> for Frozen<'_, T> {
-    fn len(&self) -> usize {
+impl<T> Frozen<'_, T> {
+    /// Returns the number of items in the slots.
+    fn in_slots(&self) -> usize {
         let Ring { head, tail, .. } = self.ring;
         let items = tail.count.load(Relaxed).wrapping_sub(head.count.load(Relaxed));
         usize::try_from(items).unwrap_or(usize::MAX)
     }
 
-    fn insert(&mut self, _: usize, item: T) {
+    /// Puts an item into the slot at the tail, which is empty.
+    fn fill_slot(&mut self, item: T) {
         let (slots, tail) = (self.ring.slots(), &self.ring.tail);
         let at = tail.at.load(Relaxed);
         let before = slots[tail.index()].lock().replace(Some(item));
         debug_assert!(before.is_none(), "an item was put into a full ring");
         tail.advance(at, slots.len(), Observed);
         *self.counted = self.counted.wrapping_add(1);
+    }
+}
+
+impl<T> Store<T> for Frozen<'_, T> {
+    fn len(&self) -> usize {
+        self.in_slots() + self.overflow.len()
+    }
+
+    fn insert(&mut self, _: usize, item: T) {
+        if self.in_slots() < self.ring.back.capacity {
+            self.fill_slot(item); // the overflow is empty
+        } else {
+            self.overflow.push_back(item);
+        }
     }
 
     fn take(&mut self, _: usize, incoming: Option<T>) -> Option<T> {
@@ -299,6 +347,9 @@ impl<T> Store<T> for Frozen<'_, T> {
         let next = slots[head.index()].lock().replace(None);
         if next.is_some() {
             head.advance(at, slots.len(), Observed);
+            if let Some(item) = self.overflow.pop_front() {
+                self.fill_slot(item);
+            }
         }
         if let Some(item) = incoming {
             self.insert(0, item);

@@ -44,7 +44,8 @@ struct TailSide<T> {
     len: AtomicU32,
     /// The thread that put last, as a hint.
     last_putter: AtomicUsize,
-    limit: usize,
+    /// The greatest number of items in head and tail, as a hint.
+    limit: AtomicUsize,
     inner: Guarded<Tail<T>>,
 }
 
@@ -114,7 +115,7 @@ impl<T> TwoLock<T> {
             tail: TailSide {
                 len: AtomicU32::new(0),
                 last_putter: AtomicUsize::new(0),
-                limit,
+                limit: AtomicUsize::new(limit),
                 inner: Guarded::new(Tail { store, state: QueueState::new(limit) }),
             },
         }
@@ -124,12 +125,12 @@ impl<T> TwoLock<T> {
     #[inline]
     pub(in crate::queue) fn put_fast(&self, item: T, observer: impl Observer) -> Result<(), T> {
         observer.atom(&self.tail.len);
-        if self.tail.len.load(Relaxed) as usize >= self.tail.limit {
+        if self.tail.len.load(Relaxed) as usize >= self.tail.limit.load(Relaxed) {
             return Err(item); // without taking the cache line from the threads that make room
         }
         let Some(mut tail) = observer.try_lock(&self.tail.inner) else { return Err(item) };
         let Tail { store, state } = &mut *tail;
-        if !state.allows_fast_path() || store.len() >= self.tail.limit {
+        if !state.allows_fast_path() || state.is_full(store.len()) {
             return Err(item);
         }
         store.items.push_back(item);
@@ -290,15 +291,24 @@ impl<T> TwoLock<T> {
         look(&tail.state, tail.store.len())
     }
 
-    /// Returns the greatest number of items; `usize::MAX` if there is no limit.
-    pub(in crate::queue) fn limit(&self) -> usize {
-        self.tail.limit
+    /// Changes the greatest number of items; `usize::MAX`: no limit.
+    pub(in crate::queue) fn set_limit(&self, limit: usize) {
+        let (mut wake, mut head) = (WakeList::new(), self.head.inner.lock());
+        head.crowded = self.with_tail(&mut wake, |state, store, wake| {
+            store.settle(&mut head.freed);
+            state.set_limit(limit, store, wake);
+            rt::atom(&self.tail.len); // the fast paths read the two hints in one step
+            self.tail.limit.store(limit, Relaxed);
+            !state.putters.is_empty()
+        });
+        self.head.publish(0, Observed);
     }
 
     /// Returns whether a put may find room, as a hint.
     #[inline]
     pub(in crate::queue) fn may_have_room(&self) -> bool {
-        (self.tail.len.load(Relaxed) as usize) < self.tail.limit || self.head.freed.load(Relaxed) > 0
+        (self.tail.len.load(Relaxed) as usize) < self.tail.limit.load(Relaxed)
+            || self.head.freed.load(Relaxed) > 0
     }
 
     /// Returns whether a get may find an item in the tail, as a hint.
@@ -314,7 +324,7 @@ impl<T> TwoLock<T> {
 
     /// Waits during a burst of items.
     pub(in crate::queue) fn gather_items(&self) {
-        gather(self.tail.limit, |count| self.tail.len.load(Relaxed) as usize >= count);
+        gather(self.tail.limit.load(Relaxed), |count| self.tail.len.load(Relaxed) as usize >= count);
     }
 
     /// Runs a step with the tail's lock held.

@@ -3,6 +3,7 @@
 mod basics;
 mod batch;
 mod dropping;
+mod limit;
 mod priority;
 mod shutdown;
 mod simple;
