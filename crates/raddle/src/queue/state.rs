@@ -28,9 +28,9 @@ use crate::raw::{Guard, Guarded, WaitQueue, Waiter};
 
 #[repr(C)]
 pub(super) struct QueueState<T> {
-    /// No thread waits to put or to get, and the queue is not shut down: the fast paths are possible.
-    fast_path: bool,
-    shut_down: bool,
+    /// The limit while the fast paths are possible, which is so if no thread waits to put or to get and the queue is not shut
+    /// down; otherwise 0. So a put needs one comparison.
+    fast_limit: usize,
     /// The number of items put and not yet marked done.
     pub(super) unfinished: usize,
     limit: usize,
@@ -39,6 +39,7 @@ pub(super) struct QueueState<T> {
     pub(super) fillers: WaitQueue<Exchange<T>>,
     pub(super) putters: WaitQueue<Exchange<T>>,
     pub(super) joiners: WaitQueue<Exchange<T>>,
+    shut_down: bool,
 }
 
 /// The outcome of an attempt.
@@ -54,20 +55,26 @@ pub(super) enum AttemptOutcome<T, R> {
 impl<T> QueueState<T> {
     pub(super) const fn new(limit: usize) -> Self {
         Self {
-            fast_path: true,
-            shut_down: false,
+            fast_limit: limit,
             unfinished: 0,
             limit,
             getters: WaitQueue::new(),
             fillers: WaitQueue::new(),
             putters: WaitQueue::new(),
             joiners: WaitQueue::new(),
+            shut_down: false,
         }
     }
 
     #[inline]
     pub(super) fn allows_fast_path(&self) -> bool {
-        self.fast_path
+        self.fast_limit != 0
+    }
+
+    /// Returns whether the fast path can put an item into a queue with `len` items.
+    #[inline]
+    pub(super) fn has_fast_room(&self, len: usize) -> bool {
+        len < self.fast_limit
     }
 
     pub(super) fn is_shut_down(&self) -> bool {
@@ -91,7 +98,6 @@ impl<T> QueueState<T> {
     }
 
     /// Returns whether a queue with `len` items is full.
-    #[inline]
     pub(super) fn is_full(&self, len: usize) -> bool {
         len >= self.limit
     }
@@ -99,8 +105,9 @@ impl<T> QueueState<T> {
     /// Computes anew whether the fast paths are possible. To be called after each step that may have changed this.
     #[inline]
     pub(super) fn update_fast_path(&mut self) {
-        self.fast_path =
+        let possible =
             !self.shut_down && self.getters.is_empty() && self.fillers.is_empty() && self.putters.is_empty();
+        self.fast_limit = if possible { self.limit } else { 0 };
     }
 
     /// Puts the items, and enqueues the thread with the remaining ones if it `may_wait`. Refused items stay in

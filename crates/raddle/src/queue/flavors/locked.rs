@@ -40,7 +40,7 @@ impl<T, S: OwnedStore<T>> Locked<T, S> {
         }
         let Some(mut inner) = observer.try_lock(&self.inner) else { return Err(item) };
         let Inner { store, state } = &mut *inner;
-        if !state.allows_fast_path() || state.is_full(store.len()) {
+        if !state.has_fast_room(store.len()) {
             return Err(item);
         }
         let position = store.position(&item);

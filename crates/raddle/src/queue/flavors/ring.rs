@@ -53,7 +53,7 @@ struct End {
 /// In cache lines of its own, too. The fast paths read the slots from the last one, which changes only while threads wait.
 #[repr(C, align(128))]
 struct Back<T> {
-    inner: Guarded<Counted<T>>,
+    inner: Guarded<RingState<T>>,
     /// Allocated at the first use, so that a queue can be a constant.
     slots: OnceLock<Box<[Slot<T>]>>,
     /// The number of slots.
@@ -63,7 +63,7 @@ struct Back<T> {
 }
 
 #[repr(C)]
-struct Counted<T> {
+struct RingState<T> {
     /// The number of items put that are counted in `state.unfinished`.
     counted: u64,
     state: QueueState<T>,
@@ -95,9 +95,9 @@ impl<T> Ring<T> {
     }
 
     pub(in crate::queue) const fn new(limit: usize) -> Self {
-        let counted = Counted { counted: 0, state: QueueState::new(limit), overflow: VecDeque::new() };
+        let inner = RingState { counted: 0, state: QueueState::new(limit), overflow: VecDeque::new() };
         let back = Back {
-            inner: Guarded::new(counted),
+            inner: Guarded::new(inner),
             slots: OnceLock::new(),
             capacity: limit,
             resized: AtomicBool::new(false),
@@ -154,7 +154,7 @@ impl<T> Ring<T> {
     #[inline]
     pub(in crate::queue) fn task_done_fast(&self, observer: impl Observer) -> bool {
         observer.try_lock(&self.back.inner).is_some_and(|mut back| {
-            let Counted { state, counted, .. } = &mut *back;
+            let RingState { state, counted, .. } = &mut *back;
             observer.atom(&self.tail.at);
             state.unfinished += self.count_new(counted);
             state.task_done_fast()
@@ -258,7 +258,7 @@ impl<T> Ring<T> {
     ) -> R {
         let mut wake = WakeList::new();
         let mut back = self.back.inner.lock();
-        let Counted { state, counted, overflow } = &mut *back;
+        let RingState { state, counted, overflow } = &mut *back;
         self.freeze();
         state.unfinished += self.count_new(counted);
         let result = step(state, &mut Frozen { ring: self, counted, overflow }, &mut wake);

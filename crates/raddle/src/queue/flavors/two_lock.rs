@@ -130,7 +130,7 @@ impl<T> TwoLock<T> {
         }
         let Some(mut tail) = observer.try_lock(&self.tail.inner) else { return Err(item) };
         let Tail { store, state } = &mut *tail;
-        if !state.allows_fast_path() || state.is_full(store.len()) {
+        if !state.has_fast_room(store.len()) {
             return Err(item);
         }
         store.items.push_back(item);

@@ -48,7 +48,7 @@ where
     BaseQueue<T, O>: Send + Sync,
 {
     let queue = queue.clone();
-    Thread::spawn(move || queue.put_many(Vec::from_iter(items.iter().copied().map(T::from))).is_ok())
+    Thread::spawn(move || queue.put_many(items.iter().copied().map(T::from).collect::<Vec<_>>()).is_ok())
 }
 
 #[test]
