@@ -325,7 +325,7 @@ impl Waiting {
     fn check<G: Held>(&self, held: &G) {
         assert!(
             held.is_held(),
-            "cannot use a condition with a guard whose lock has been released by hand: hold the lock"
+            "cannot use a condition with a lock that is not held, or was released by hand while its guard lives: hold the lock"
         );
         let same = self.waiters.is_empty() || self.lock == held.key();
         assert!(

@@ -1,4 +1,4 @@
-//! The guards that a condition can wait with.
+//! The guards that a condition can wait with, and locks without a guard.
 
 use crate::lock::LockGuard;
 use crate::lock::sealed::WithoutData;
@@ -8,7 +8,8 @@ use crate::reentrant::ReentrantMutexGuard;
 /// The guard of a lock that a [`Condition`](crate::Condition) can wait with.
 ///
 /// The guards of [`Mutex`](crate::Mutex), [`Lock`](crate::Lock), [`RLock`](crate::RLock) and
-/// [`ReentrantMutex`](crate::ReentrantMutex) implement it. The trait is sealed.
+/// [`ReentrantMutex`](crate::ReentrantMutex) implement it, and [`Unguarded`] for a lock that is held without a guard. The trait
+/// is sealed.
 ///
 /// # Examples
 /// ```
@@ -97,6 +98,54 @@ impl<L: WithoutData> sealed::Unlock for LockGuard<'_, L> {
 
     fn is_held(&self) -> bool {
         self.lock().is_held_by_guard()
+    }
+}
+
+/// A [`Lock`](crate::Lock) or [`RLock`](crate::RLock) that is held without a guard, for a [`Condition`](crate::Condition).
+///
+/// It is for code that pairs [`acquire`](crate::Lock::acquire) and [`release`](crate::Lock::release) by hand, such as a binding for
+/// another language. An operation of the condition panics unless the lock is held: an `RLock` by the calling thread, a `Lock` by
+/// any thread. Neither lock guards data, so a mistake cannot expose any.
+///
+/// # Examples
+/// ```
+/// use raddle::{Condition, RLock, Unguarded, thread};
+///
+/// let (lock, changed) = (RLock::new(), Condition::new());
+/// thread::scope(|s| {
+///     lock.acquire();
+///     s.spawn(|| {
+///         lock.acquire();
+///         changed.notify_one(&Unguarded(&lock));
+///         lock.release().unwrap();
+///     });
+///     changed.wait(&mut Unguarded(&lock)); // releases the lock meanwhile
+///     lock.release().unwrap();
+/// });
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Unguarded<'a, L: WithoutData>(pub &'a L);
+
+impl<L: WithoutData> Held for Unguarded<'_, L> {
+    type Data = Self;
+
+    fn data(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl<L: WithoutData> sealed::Unlock for Unguarded<'_, L> {
+    #[track_caller]
+    fn unlocked<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        self.0.unlocked(f)
+    }
+
+    fn key(&self) -> usize {
+        std::ptr::from_ref(self.0).addr()
+    }
+
+    fn is_held(&self) -> bool {
+        self.0.is_held_by_guard()
     }
 }
 

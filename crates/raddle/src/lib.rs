@@ -166,13 +166,13 @@ pub use event::Event;
 pub use future::{
     Future, Promise, ReturnWhen, as_completed, as_completed_timeout, wait, wait_deadline, wait_timeout,
 };
-pub use held::Held;
+pub use held::{Held, Unguarded};
 pub use lock::{Lock, LockGuard, NotHeldError};
 pub use mutex::{Mutex, MutexGuard};
 pub use pool::{Priority, ShutdownMode, ThreadPoolExecutor};
 pub use queue::{LifoQueue, PriorityQueue, Queue, SimpleQueue};
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
-pub use rlock::{NotOwnerError, RLock, RLockGuard};
+pub use rlock::{NotOwnerError, RLock, RLockGuard, SavedLevels};
 pub use semaphore::{BoundedSemaphore, NoPermitsError, Permit, PermitError, Semaphore};
 pub use shared::Shared;
 pub use thread::{JoinHandle, Thread};

@@ -268,6 +268,68 @@ impl RLock {
         rt::is_me(self.owner.load(Relaxed))
     }
 
+    /// Returns the number of levels that the calling thread holds.
+    ///
+    /// Like [`is_mine`](RLock::is_mine), this is not a step for observers.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::RLock;
+    ///
+    /// let lock = RLock::new();
+    /// let (_outer, _inner) = (lock.lock(), lock.lock());
+    /// assert_eq!(lock.levels(), 2);
+    /// ```
+    pub fn levels(&self) -> usize {
+        if self.is_mine() { self.depth.load(Relaxed) } else { 0 }
+    }
+
+    /// Releases all levels at once, and returns them for [`acquire_restore`](RLock::acquire_restore).
+    ///
+    /// Code that must not hold the lock while it waits, whatever its callers hold, uses the two: a condition variable of its own,
+    /// say. With a [`Condition`](crate::Condition) they are not needed.
+    ///
+    /// # Errors
+    /// Returns [`NotOwnerError`] if the calling thread does not hold the lock.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{RLock, thread};
+    ///
+    /// let lock = RLock::new();
+    /// let (_outer, _inner) = (lock.lock(), lock.lock());
+    /// let saved = lock.release_save()?;
+    /// thread::scope(|s| {
+    ///     s.spawn(|| drop(lock.lock())); // the lock is free
+    /// });
+    /// lock.acquire_restore(saved);
+    /// assert_eq!(lock.levels(), 2);
+    /// # Ok::<(), raddle::NotOwnerError>(())
+    /// ```
+    #[track_caller]
+    pub fn release_save(&self) -> Result<SavedLevels, NotOwnerError> {
+        if !self.is_mine() {
+            return Err(NotOwnerError);
+        }
+        let saved = SavedLevels { count: self.depth.load(Relaxed) };
+        self.release_last();
+        Ok(saved)
+    }
+
+    /// Acquires the levels that [`release_save`](RLock::release_save) has released, blocking while another thread holds the lock.
+    ///
+    /// The calling thread becomes the owner. If it has acquired the lock meanwhile, the levels are added.
+    ///
+    /// # Examples
+    /// See [`release_save`](RLock::release_save).
+    #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "levels are restored once")]
+    pub fn acquire_restore(&self, saved: SavedLevels) {
+        self.acquire();
+        // This was one of the levels.
+        self.depth.store(self.depth.load(Relaxed) + saved.count - 1, Relaxed);
+    }
+
     /// Acquires a level without blocking, except for the first level while the program is observed.
     #[inline]
     fn acquire_fast(&self) -> bool {
@@ -392,7 +454,32 @@ impl WithoutData for RLock {
 /// It is not `Send`, because only the owner can release the lock.
 pub type RLockGuard<'a> = LockGuard<'a, RLock>;
 
-/// The error of [`RLock::release`] when the calling thread does not hold the lock.
+/// The levels that [`RLock::release_save`] has released.
+#[derive(Debug)]
+#[must_use = "the lock is released, and only `acquire_restore` acquires its levels again"]
+pub struct SavedLevels {
+    /// At least 1.
+    count: usize,
+}
+
+impl SavedLevels {
+    /// Returns the number of levels.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::RLock;
+    ///
+    /// let lock = RLock::new();
+    /// lock.acquire();
+    /// lock.acquire();
+    /// assert_eq!(lock.release_save().unwrap().count(), 2);
+    /// ```
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+/// The error of [`RLock::release`] and [`RLock::release_save`] when the calling thread does not hold the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOwnerError;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::{Condition, Event, Lock, Mutex, Thread};
+use raddle::{Condition, Event, Lock, Mutex, Thread, Unguarded};
 use raddle_explore::Time;
 
 use super::every::{Ways, every, every_patiently};
@@ -113,6 +113,33 @@ fn notify_all_wakes_both_waiters() {
         notified
     };
     assert_eq!(every_patiently(scenario), BTreeSet::from([2]));
+}
+
+/// A waiter without a guard beside a thread that has one.
+#[test]
+fn unguarded_waiter_misses_no_notification() {
+    let scenario = || {
+        let parts = Arc::new((Lock::new(), Condition::new(), raddle::Shared::new(false)));
+        let waiter = {
+            let parts = parts.clone();
+            Thread::spawn(move || {
+                let (lock, changed, done) = &*parts;
+                lock.acquire();
+                while !done.get() {
+                    changed.wait(&mut Unguarded(lock));
+                }
+                lock.release().unwrap();
+            })
+        };
+        let (lock, changed, done) = &*parts;
+        let held = lock.lock();
+        done.set(true);
+        changed.notify_one(&held);
+        drop(held);
+        waiter.join().unwrap();
+        lock.is_locked()
+    };
+    assert_eq!(every(scenario), BTreeSet::from([false]));
 }
 
 #[test]

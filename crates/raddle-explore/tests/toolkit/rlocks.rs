@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raddle::{Condition, NotOwnerError, RLock, ReentrantMutex, Thread};
+use raddle::{Condition, NotOwnerError, RLock, ReentrantMutex, Shared, Thread, Unguarded};
 
 use super::every::every;
 use super::{SOON, together};
@@ -93,4 +93,60 @@ fn condition_releases_and_reacquires_all_levels() {
         (notified, waiter.join().unwrap())
     };
     assert_eq!(every(scenario), BTreeSet::from([(0, false), (1, true)]));
+}
+
+#[test]
+fn condition_waits_with_an_unguarded_lock() {
+    let scenario = || {
+        let parts = Arc::new((RLock::new(), Condition::new()));
+        let waiter = {
+            let parts = parts.clone();
+            Thread::spawn(move || {
+                let (lock, ready) = &*parts;
+                lock.acquire();
+                lock.acquire();
+                let notified = ready.wait_timeout(&mut Unguarded(lock), SOON);
+                assert_eq!(lock.levels(), 2);
+                lock.release().unwrap();
+                lock.release().unwrap();
+                notified
+            })
+        };
+        let (lock, ready) = &*parts;
+        lock.acquire();
+        let notified = ready.notify(&Unguarded(lock), 1);
+        lock.release().unwrap();
+        (notified, waiter.join().unwrap())
+    };
+    assert_eq!(every(scenario), BTreeSet::from([(0, false), (1, true)]));
+}
+
+#[test]
+fn saved_levels_are_restored_under_mutual_exclusion() {
+    let scenario = || {
+        let parts = Arc::new((RLock::new(), Shared::new(0)));
+        together(2, |number| {
+            let parts = parts.clone();
+            move || {
+                let (lock, total) = &*parts;
+                let add = || total.set(total.get() + 1);
+                lock.acquire();
+                lock.acquire();
+                add();
+                if number == 0 {
+                    let saved = lock.release_save().unwrap();
+                    assert!(!lock.is_mine());
+                    lock.acquire_restore(saved);
+                    add();
+                }
+                assert_eq!(lock.levels(), 2);
+                lock.release().unwrap();
+                assert!(lock.is_mine(), "one level is left");
+                lock.release().unwrap();
+            }
+        });
+        let (lock, total) = &*parts;
+        (total.get(), lock.is_locked())
+    };
+    assert_eq!(every(scenario), BTreeSet::from([(3, false)]));
 }

@@ -312,6 +312,8 @@ mod traits {
             "rlock::RLock" raddle::RLock => ALL,
             "lock::LockGuard" raddle::RLockGuard<'_> => "Unpin UnwindSafe RefUnwindSafe",
             "rlock::NotOwnerError" raddle::NotOwnerError => ALL,
+            "rlock::SavedLevels" raddle::SavedLevels => ALL,
+            "held::Unguarded" raddle::Unguarded<'_, raddle::RLock> => ALL,
             "reentrant::ReentrantMutex" raddle::ReentrantMutex<u8> => ALL,
             "reentrant::ReentrantMutexGuard" raddle::ReentrantMutexGuard<'_,u8> => "Unpin UnwindSafe RefUnwindSafe",
             "event::Event" raddle::Event => ALL,

@@ -24,6 +24,7 @@ mod timer_end;
 mod timer_host;
 mod timer_identity;
 mod trace;
+mod unguarded;
 
 #[path = "../support/modules.rs"]
 #[allow(dead_code, reason = "only its reader is needed")]

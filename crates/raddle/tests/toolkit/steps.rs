@@ -366,12 +366,14 @@ const TAKE: Steps = steps! {
     "Promise::set_result" Promise::new() => |it| it.set_result(1);
     "Promise::start" Promise::<u8>::new() => |it| it.start();
     "RLock::acquire" RLock::new() => |it| it.acquire();
+    "RLock::acquire_restore" { let lock = RLock::new(); lock.acquire(); let saved = lock.release_save().unwrap(); (lock, saved) } => |it| it.0.acquire_restore(it.1);
     "RLock::acquire_deadline" RLock::new() => |it| it.acquire_deadline(soon());
     "RLock::acquire_timeout" RLock::new() => |it| it.acquire_timeout(SOON);
     "RLock::is_locked" RLock::new() => |it| it.is_locked();
     "RLock::lock" RLock::new() => |it| it.lock();
     "RLock::lock_deadline" RLock::new() => |it| it.lock_deadline(soon());
     "RLock::lock_timeout" RLock::new() => |it| it.lock_timeout(SOON);
+    "RLock::release_save" { let lock = RLock::new(); lock.acquire(); lock } => |it| it.release_save();
     "RLock::release" { let lock = RLock::new(); lock.acquire(); lock } => |it| it.release();
     "RLock::try_acquire" RLock::new() => |it| it.try_acquire();
     "RLock::try_lock" RLock::new() => |it| it.try_lock();
@@ -590,6 +592,8 @@ const NONE: &[(&str, &[&str])] = &[
         "what the calling thread holds no other thread changes",
         &[
             "RLock::is_mine",
+            "RLock::levels",
+            "SavedLevels::count",
             "Permit::count",
             "Permit::forget",
             "Debug for Permit",
