@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_rfc_5424() {
+    fn columns_of_rfc_5424_are_parsed() {
         check(
             "<13>1 2026-11-29T20:30:03.423142+00:00 vm root - - [timeQuality tzKnown=\"1\" isSynced=\"0\"] one",
             "1.5 2026-11-29T20:30:03.423142Z vm root - - \"one\"",
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_rfc_3164() {
+    fn columns_of_rfc_3164_are_parsed() {
         check("<13>Nov 29 20:30:03 vm root: one", "1.5 2026-11-29T20:30:03Z vm root - - \"one\"");
         check("<34>Nov  9 20:30:03 vm su[231]: a: b", "4.2 2026-11-09T20:30:03Z vm su 231 - \"a: b\"");
         check("<34>Nov  9 20:30:03 vm su[0231]: a", "4.2 2026-11-09T20:30:03Z vm su 0231 - \"a\"");
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn year_is_the_nearest() {
+    fn date_without_a_year_is_in_the_nearest_year() {
         let year = |received: &str, date: &str| {
             let received = received.parse::<Timestamp>().unwrap().as_second().unsigned_abs();
             let columns = columns_at("UTC", received, &format!("<13>{date} 00:00:01 vm app: x"));

@@ -111,7 +111,7 @@ fn use_everything() {
 }
 
 #[test]
-fn toolkit_leaves_its_host_program_as_it_is() {
+fn toolkit_does_not_change_its_host_program() {
     within_limit(|| {
         // Threads that the toolkit did not start: one that uses it, and one that does not.
         let (ask, asked) = std::sync::mpsc::channel::<()>();

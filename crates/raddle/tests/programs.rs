@@ -336,7 +336,7 @@ fn barrier_holds_all_until_the_last_is_ready() {
 }
 
 #[test]
-fn the_log_has_local_time_and_debug_lines_on_demand() {
+fn log_has_local_time_and_debug_lines_on_request() {
     let clock = |zone| {
         let run = example("prodcom_lock").env("TZ", zone).env("RUST_LOG", "debug").run();
         assert_eq!(run.good().after("Producer:").len(), 11 * 4, "{run:?}");

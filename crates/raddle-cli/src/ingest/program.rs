@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_status_tells_the_worst() {
+    fn exit_status_is_that_of_the_worst_outcome() {
         let account = |unstored, rejected, shed| {
             let mut account = Account::default();
             (account.unstored, account.rejected, account.shed) = (unstored, rejected, shed);

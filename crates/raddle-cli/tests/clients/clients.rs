@@ -7,7 +7,7 @@ use super::support::within_limit;
 use super::{COLUMNS, Given, Kind, program};
 
 #[test]
-fn logger_over_every_transport() {
+fn messages_of_logger_are_stored_over_every_transport() {
     within_limit(|| {
         let Some(logger) = program("logger") else { return };
         let given = Given::new("logger");
@@ -64,7 +64,7 @@ fn logger_over_every_transport() {
 }
 
 #[test]
-fn curl_posts_lines_and_arrays() {
+fn lines_and_arrays_of_curl_are_stored() {
     within_limit(|| {
         let Some(curl) = program("curl") else { return };
         let given = Given::new("curl");
@@ -117,7 +117,7 @@ fn curl_posts_lines_and_arrays() {
 }
 
 #[test]
-fn nc_sends_lines() {
+fn lines_of_nc_are_stored() {
     within_limit(|| {
         let Some(nc) = program("nc") else { return };
         let given = Given::new("nc");
@@ -137,7 +137,7 @@ fn nc_sends_lines() {
 }
 
 #[test]
-fn loggen_sends_at_full_speed() {
+fn messages_of_loggen_at_full_speed_are_stored() {
     within_limit(|| {
         let Some(loggen) = program("loggen") else { return };
         let usr = super::peers().join("usr");
@@ -175,7 +175,7 @@ fn loggen_sends_at_full_speed() {
 }
 
 #[test]
-fn python_logging_handlers() {
+fn messages_of_python_logging_handlers_are_stored() {
     within_limit(|| {
         let Some(python) = program("python3") else { return };
         let given = Given::new("python");

@@ -63,7 +63,7 @@ fn send(test: &str, action: impl Fn(&Given) -> String) {
 }
 
 #[test]
-fn omfwd_with_newlines() {
+fn messages_of_omfwd_with_newlines_are_stored() {
     within_limit(|| {
         send("omfwd-lines", |given| {
             let port = given.port(Kind::Tcp);
@@ -73,7 +73,7 @@ fn omfwd_with_newlines() {
 }
 
 #[test]
-fn omfwd_with_its_own_forms() {
+fn messages_of_omfwd_in_its_own_forms_are_stored() {
     within_limit(|| {
         for form in
             ["RSYSLOG_TraditionalForwardFormat", "RSYSLOG_ForwardFormat", "RSYSLOG_SyslogProtocol23Format"]
@@ -89,7 +89,7 @@ fn omfwd_with_its_own_forms() {
 }
 
 #[test]
-fn omfwd_with_octet_counts() {
+fn messages_of_omfwd_with_octet_counts_are_stored() {
     within_limit(|| {
         send("omfwd-octets", |given| {
             let port = given.port(Kind::Tcp);
@@ -101,7 +101,7 @@ fn omfwd_with_octet_counts() {
 }
 
 #[test]
-fn omrelp_on_its_port_and_on_the_port_of_lines() {
+fn messages_of_omrelp_are_stored_on_its_port_and_on_the_port_of_lines() {
     within_limit(|| {
         for kind in [Kind::Relp, Kind::Tcp] {
             send("omrelp", |given| {

@@ -158,7 +158,7 @@ fn database_of_a_running_demo_is_locked() {
 }
 
 #[test]
-fn demo_replaces_its_database_with_what_it_sent() {
+fn demo_replaces_its_database_with_its_messages() {
     within_limit(|| {
         let scratch = Scratch::new("demo");
         let database = scratch.path("messages.db");

@@ -222,7 +222,7 @@ fn database_that_is_locked_at_the_start_is_waited_for() {
 }
 
 #[test]
-fn stop_while_waiting_for_the_database_is_heeded() {
+fn stop_ends_the_wait_for_the_database() {
     within_limit(|| {
         let scratch = Scratch::new("locked-stop");
         start(&scratch, "").stop();
@@ -258,7 +258,7 @@ fn database_is_not_readable_by_everyone() {
 }
 
 #[test]
-fn full_queue_sheds_on_request_and_says_so() {
+fn full_queue_sheds_on_request_and_reports_it() {
     within_limit(|| {
         let scratch = Scratch::new("shed");
         let mut ingest = start(&scratch, "--when-full shed --queue 10 --batch 10");

@@ -106,7 +106,7 @@ fn long_rejected_message_is_shortened_in_text_only() {
 }
 
 #[test]
-fn questions_about_no_database_fail_with_one_line() {
+fn queries_of_a_missing_database_fail_with_one_line() {
     let scratch = Scratch::new("no-database");
     for command in ["ingest query", "ingest rejected"] {
         let output = scratch.run(command);

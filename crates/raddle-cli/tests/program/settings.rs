@@ -7,7 +7,7 @@ fn example() -> String {
 }
 
 #[test]
-fn check_explains_every_value_and_where_it_comes_from() {
+fn check_explains_every_value_and_its_origin() {
     let scratch = Scratch::new("check");
     std::fs::write(scratch.path("s.toml"), "[queue]\nmessages = 5\n").unwrap();
     let output = scratch.run("ingest check --config s.toml --linger 5ms");

@@ -57,7 +57,7 @@ fn sigusr1_logs_the_books() {
 }
 
 #[test]
-fn sigquit_prints_the_threads_and_the_program_goes_on() {
+fn sigquit_prints_the_threads_and_the_program_continues() {
     within_limit(|| {
         let scratch = Scratch::new("quit");
         let mut ingest = Ingest::start(scratch.raddle("ingest --listen 127.0.0.1:0"));

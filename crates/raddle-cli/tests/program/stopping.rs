@@ -46,7 +46,7 @@ fn account_matches_the_database_after_sigint_in_mid_burst() {
 }
 
 #[test]
-fn second_sigterm_ends_the_program_at_once_and_says_what_is_left() {
+fn second_sigterm_ends_the_program_at_once_and_reports_remaining_messages() {
     within_limit(|| {
         let scratch = Scratch::new("second-signal");
         let mut ingest = start(&scratch, "--deadline 1h");

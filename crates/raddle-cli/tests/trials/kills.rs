@@ -57,7 +57,7 @@ fn kills(scratch: &Scratch, store: &dyn Store) {
 }
 
 #[test]
-fn killed_program_has_stored_what_it_acknowledged() {
+fn killed_program_has_stored_acknowledged_messages() {
     trial(|| {
         let scratch = Scratch::new("kills");
         kills(&scratch, &File(&scratch.path("messages.db")));
@@ -66,7 +66,7 @@ fn killed_program_has_stored_what_it_acknowledged() {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn killed_program_has_stored_in_postgres_what_it_acknowledged() {
+fn killed_program_has_stored_acknowledged_messages_in_postgres() {
     trial(|| {
         let Some(server) = crate::support::postgres::Server::start() else { return };
         kills(&Scratch::new("kills-postgres"), &server);

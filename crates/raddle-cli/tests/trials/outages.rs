@@ -28,7 +28,7 @@ fn end(ingest: Ingest, sending: Sending, messages: u64) -> Ended {
 }
 
 #[test]
-fn database_locked_by_another_writer() {
+fn database_locked_by_another_writer_loses_nothing() {
     trial(|| {
         let scratch = Scratch::new("locked");
         let path = scratch.path("messages.db");
@@ -65,7 +65,7 @@ fn database_locked_by_another_writer() {
 }
 
 #[test]
-fn reader_open_throughout() {
+fn reader_that_stays_open_loses_nothing() {
     trial(|| {
         let scratch = Scratch::new("reader");
         let path = scratch.path("messages.db");
@@ -114,7 +114,7 @@ impl Drop for Small {
 }
 
 #[test]
-fn full_disk_that_is_freed() {
+fn full_disk_that_is_freed_loses_nothing() {
     trial(|| {
         let scratch = Scratch::new("full");
         let Some(small) = Small::mount(scratch.path("small")) else { return };
@@ -133,7 +133,7 @@ fn full_disk_that_is_freed() {
 }
 
 #[test]
-fn refused_row_every_thousand() {
+fn refused_rows_under_load_are_rejected() {
     trial(|| {
         let scratch = Scratch::new("refused");
         let path = scratch.path("messages.db");
@@ -168,7 +168,7 @@ mod postgres {
     use crate::support::postgres::Server;
 
     #[test]
-    fn server_stopped_and_started() {
+    fn server_that_is_stopped_and_started_loses_nothing() {
         trial(|| {
             let Some(mut server) = Server::start() else { return };
             let scratch = Scratch::new("postgres-stopped");
@@ -191,7 +191,7 @@ mod postgres {
     }
 
     #[test]
-    fn server_refuses_a_row_every_thousand() {
+    fn rows_refused_by_a_server_under_load_are_rejected() {
         trial(|| {
             let Some(server) = Server::start() else { return };
             let scratch = Scratch::new("postgres-refused");

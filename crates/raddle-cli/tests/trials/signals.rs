@@ -4,7 +4,7 @@ use super::support::{Ingest, Scratch, Sending, check_prefixes, number};
 use super::{random_millis, rounds, trial};
 
 #[test]
-fn terminated_program_has_stored_what_it_read() {
+fn terminated_program_has_stored_the_messages_that_it_read() {
     trial(|| {
         for round in 0..rounds(3, 20) {
             let scratch = Scratch::new(&format!("term-{round}"));

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clock_has_seen_what_it_joined() {
+    fn joined_clock_contains_both_clocks() {
         let (mut a, mut b) = (VectorClock::default(), VectorClock::default());
         a.sees(0, 4);
         b.sees(2, 7);

@@ -30,7 +30,7 @@ fn deadlock() {
 }
 
 #[test]
-fn concurrent_explorations_see_the_same_as_one_alone() {
+fn concurrent_explorations_have_the_same_outcomes_as_one_alone() {
     let alone = Explorer::new().strategy(Strategy::Dpor).survey(lost_update);
     let busy = Arc::new(AtomicBool::new(true));
     // Ordinary threads beside them, with the same types.

@@ -249,7 +249,7 @@ fn clock_can_advance_between_two_reads() {
 }
 
 #[test]
-fn moment_at_which_a_deadline_is_computed_decides() {
+fn moment_at_which_a_deadline_is_computed_affects_the_outcome() {
     // How far the clock advances depends on whether the other sleep has ended before the second one begins.
     assert_both("sleeps", || {
         let cell = Shared::new(0);

@@ -206,7 +206,7 @@ fn accesses_ordered_by_a_lock_do_not_race() {
     clippy::disallowed_methods,
     reason = "a thread that sleeps outside the toolkit is what is looked for"
 )]
-fn a_thread_that_is_stuck_outside_is_named() {
+fn thread_that_is_stuck_outside_is_named() {
     let (kind, text, _) = failure(Explorer::new().stuck_after(Duration::from_millis(300)), || {
         let lock = Arc::new(Lock::new());
         lock.acquire();

@@ -20,7 +20,7 @@ fn example(name: &str) -> PathBuf {
 }
 
 #[test]
-fn racecond_steps_draws_what_happened() {
+fn racecond_steps_draws_the_recorded_steps() {
     let run = Command::new(example("racecond_steps")).stdin(Stdio::null()).output().unwrap();
     assert!(run.status.success(), "{run:#?}");
     let stdout = String::from_utf8(run.stdout.clone()).unwrap();

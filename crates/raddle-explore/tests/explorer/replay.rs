@@ -156,7 +156,7 @@ fn invalid_token_is_reported_at_the_line_of_the_test() {
 }
 
 #[test]
-fn failure_that_depends_on_earlier_executions_says_so() {
+fn failure_that_depends_on_earlier_executions_is_reported_as_such() {
     static EXECUTIONS: AtomicUsize = AtomicUsize::new(0);
     static EARLIER: AtomicUsize = AtomicUsize::new(0);
     let report = Explorer::new().run(|| {

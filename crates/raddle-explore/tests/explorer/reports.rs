@@ -239,7 +239,7 @@ impl Buffer {
 
 /// One condition for two reasons to wait: the notification was not lost, the wrong thread consumed it.
 #[test]
-fn notification_consumed_by_the_wrong_waiter_is_not_called_lost() {
+fn notification_consumed_by_the_wrong_waiter_is_not_reported_as_lost() {
     let report = Explorer::new()
         .run(|| {
             let buffer = Arc::new(Buffer { items: Mutex::default(), changed: Condition::new() });
@@ -369,7 +369,7 @@ fn racy() {
 }
 
 #[test]
-fn replayed_report_says_so() {
+fn replayed_report_is_marked_as_replayed() {
     let found = Explorer::new().run(racy).expect_failure();
     assert_contains(&found.to_string(), &["found in execution ", "; 1 preemption"]);
     let again = Explorer::new().replay(&found.token(), racy).expect_failure();

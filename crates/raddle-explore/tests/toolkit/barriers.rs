@@ -28,7 +28,7 @@ const MET: [Turn; 2] = [Ok(0), Ok(1)];
 const BROKE: [Turn; 2] = [Err(BrokenBarrierError), Err(BrokenBarrierError)];
 
 #[test]
-fn timeout_against_the_last_arrival_has_one_outcome_for_both() {
+fn timeout_and_last_arrival_have_one_outcome_for_both_threads() {
     let scenario = || {
         let barrier = Arc::new(Barrier::new(2));
         let met = meet(&barrier, |_| {});
@@ -39,7 +39,7 @@ fn timeout_against_the_last_arrival_has_one_outcome_for_both() {
 }
 
 #[test]
-fn abort_against_the_last_arrival_has_one_outcome_for_both() {
+fn abort_and_last_arrival_have_one_outcome_for_both_threads() {
     let scenario = || {
         let barrier = Arc::new(Barrier::new(2));
         let met = meet(&barrier, Barrier::abort);

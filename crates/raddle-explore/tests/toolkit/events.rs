@@ -40,7 +40,7 @@ fn set_wakes_all_waiters() {
 }
 
 #[test]
-fn set_against_a_timeout() {
+fn wait_ends_by_the_set_or_the_timeout() {
     let scenario = || {
         let event = Arc::new(Event::new());
         let waiter = {
@@ -54,7 +54,7 @@ fn set_against_a_timeout() {
 }
 
 #[test]
-fn waiter_is_woken_by_set_despite_a_following_clear() {
+fn waiter_is_woken_by_a_set_before_a_clear() {
     let scenario = || {
         let event = Arc::new(Event::new());
         let waiters = [(); 2].map(|()| {
@@ -73,7 +73,7 @@ fn waiter_is_woken_by_set_despite_a_following_clear() {
 }
 
 #[test]
-fn waiter_during_set_and_clear_is_not_forgotten() {
+fn waiter_that_arrives_during_set_and_clear_is_woken() {
     let scenario = || {
         let event = Arc::new(Event::new());
         let waiter = {
@@ -89,7 +89,7 @@ fn waiter_during_set_and_clear_is_not_forgotten() {
 }
 
 #[test]
-fn two_sets_against_a_clear() {
+fn event_is_set_unless_the_clear_is_last() {
     let scenario = || {
         let event = Arc::new(Event::new());
         together(3, |who| {

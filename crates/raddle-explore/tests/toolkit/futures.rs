@@ -29,7 +29,7 @@ fn settled_elsewhere() -> (Future<u32>, raddle::JoinHandle<bool>) {
 }
 
 #[test]
-fn result_against_a_timeout() {
+fn timed_out_wait_leaves_the_result_in_the_future() {
     let scenario = || {
         let (future, setter) = settled_elsewhere();
         let got = what(future.result_timeout(SOON));
@@ -40,7 +40,7 @@ fn result_against_a_timeout() {
 }
 
 #[test]
-fn result_against_a_cancel() {
+fn future_is_settled_or_cancelled_never_both() {
     let scenario = || {
         let (future, setter) = settled_elsewhere();
         let cancelled = future.cancel();
@@ -51,7 +51,7 @@ fn result_against_a_cancel() {
 }
 
 #[test]
-fn abandoned_promise_against_a_waiter() {
+fn abandoned_promise_wakes_its_waiter() {
     let scenario = || {
         let promise = Promise::<u32>::new();
         let future = promise.future();
@@ -80,7 +80,7 @@ fn value_goes_to_one_of_two_callers() {
 }
 
 #[test]
-fn with_result_takes_nothing() {
+fn with_result_leaves_the_value() {
     let scenario = || {
         let (future, setter) = settled_elsewhere();
         let other = {

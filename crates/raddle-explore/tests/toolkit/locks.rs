@@ -37,7 +37,7 @@ fn three_threads_exclude_each_other_and_none_is_forgotten() {
 }
 
 #[test]
-fn release_against_a_timeout() {
+fn lock_is_acquired_or_free_after_a_timeout() {
     let scenario = || {
         let lock = Arc::new(Lock::new());
         lock.acquire();
@@ -102,7 +102,7 @@ fn second_release_is_an_error() {
 }
 
 #[test]
-fn timed_mutex_lock_against_release() {
+fn timed_mutex_lock_sees_the_released_data_or_times_out() {
     let scenario = || {
         let value = Arc::new(Mutex::new(1));
         let held = value.lock();

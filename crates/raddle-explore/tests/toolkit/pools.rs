@@ -30,7 +30,7 @@ fn task_runs_or_is_cancelled_never_both() {
 }
 
 #[test]
-fn submissions_against_a_worker_that_goes_idle() {
+fn worker_that_becomes_idle_misses_no_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         pool.submit(|| ()).result().unwrap();
@@ -44,7 +44,7 @@ fn submissions_against_a_worker_that_goes_idle() {
 }
 
 #[test]
-fn shrinking_pool_against_a_submission() {
+fn shrinking_pool_runs_every_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let first = [1, 2].map(|number| pool.submit(move || number));
@@ -59,7 +59,7 @@ fn shrinking_pool_against_a_submission() {
 }
 
 #[test]
-fn shutdown_against_a_submission() {
+fn draining_shutdown_runs_or_refuses_a_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let submitter = {
@@ -79,7 +79,7 @@ fn shutdown_against_a_submission() {
 }
 
 #[test]
-fn the_last_of_two_handles_waits_for_the_task() {
+fn last_of_two_handles_waits_for_the_task() {
     let scenario = || {
         let pool = ThreadPoolExecutor::new(1);
         let future = pool.submit(|| 1);
@@ -106,7 +106,7 @@ fn worker_of_a_leaked_pool_terminates_with_the_program() {
 }
 
 #[test]
-fn cancelling_shutdown_against_the_worker() {
+fn cancelling_shutdown_runs_or_cancels_each_task() {
     let scenario = || {
         let pool = ThreadPoolExecutor::new(1);
         let futures = [1, 2].map(|number| pool.submit(move || number));
@@ -131,7 +131,7 @@ fn idle_worker_is_used_before_another_is_started() {
 }
 
 #[test]
-fn bounded_submission_against_a_timeout() {
+fn timed_submission_is_accepted_or_returned() {
     let scenario = || {
         let (pool, go) = (bounded(0), Arc::new(Event::new()));
         let first = {
@@ -168,7 +168,7 @@ fn cancelled_tasks_make_room() {
 }
 
 #[test]
-fn waiting_for_a_task_of_ones_own_pool_is_reported() {
+fn waiting_for_a_task_of_the_own_pool_is_reported() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let outer = {
@@ -217,7 +217,7 @@ fn cancelled_task_admits_a_blocked_submitter() {
 }
 
 #[test]
-fn cancelling_shutdown_against_a_submission() {
+fn cancelling_shutdown_runs_cancels_or_refuses_a_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let submitter = {

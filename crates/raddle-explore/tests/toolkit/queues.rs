@@ -156,7 +156,7 @@ fn with<Q: Send + Sync + ?Sized + 'static, T: Send + 'static>(
 }
 
 #[test]
-fn put_against_a_get_that_times_out() {
+fn get_that_times_out_leaves_the_item_in_the_queue() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());
         let getter = with(&queue, |queue| queue.get_timeout(SOON));
@@ -167,7 +167,7 @@ fn put_against_a_get_that_times_out() {
 }
 
 #[test]
-fn get_against_a_put_that_times_out() {
+fn put_that_times_out_keeps_its_item() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(1);
@@ -205,7 +205,7 @@ fn slow_getter_does_not_get_a_later_item() {
 }
 
 #[test]
-fn shutdown_against_a_getter() {
+fn shutdown_leaves_the_last_item_to_its_getter() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());
         let getter = with(&queue, Queue::get);
@@ -372,7 +372,7 @@ enum Place {
 }
 
 #[test]
-fn shutdown_against_a_put_keeps_the_item_in_one_place() {
+fn shutdown_during_a_put_keeps_the_item_in_one_place() {
     let scenario = || {
         let queue = Arc::new(Queue::unbounded());
         let putter = with(&queue, |queue| queue.put(1).map_err(ShutDownError::into_inner));
@@ -387,7 +387,7 @@ fn shutdown_against_a_put_keeps_the_item_in_one_place() {
 }
 
 #[test]
-fn immediate_shutdown_against_two_puts_keeps_each_item_in_one_place() {
+fn immediate_shutdown_during_two_puts_keeps_each_item_in_one_place() {
     for bounded in BOUNDED {
         let scenario = move || {
             let queue = bounded(1);

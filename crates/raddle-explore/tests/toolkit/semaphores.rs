@@ -9,7 +9,7 @@ use super::every::{every, every_patiently};
 use super::{SOON, pause, together};
 
 #[test]
-fn permit_against_a_timeout() {
+fn permit_is_acquired_or_free_after_a_timeout() {
     let scenario = || {
         let permits = Arc::new(Semaphore::new(0));
         let taker = {

@@ -12,7 +12,7 @@ use super::every::{Ways, every, every_panic};
 use super::{SOON, pause};
 
 #[test]
-fn join_against_termination() {
+fn joined_thread_is_finished_and_not_enumerated() {
     let scenario = || {
         let other = Thread::spawn(|| 7);
         let (finished, ident) = (other.is_finished(), other.thread().ident());
@@ -148,7 +148,7 @@ fn scope_waits_for_destructors_of_thread_locals() {
 }
 
 #[test]
-fn termination_against_the_start_of_others() {
+fn terminated_threads_are_not_enumerated_while_others_start() {
     let scenario = || {
         let ends = Thread::spawn(|| Thread::spawn(|| 1)); // it terminates after it has started one itself
         let other = Thread::spawn(|| 2);

@@ -175,7 +175,7 @@ fn messages_that_are_no_text_are_rejected_with_the_reason() {
 }
 
 #[test]
-fn counted_frames_of_logger() {
+fn counted_frames_of_logger_are_recognised() {
     // logger --octet-count -T, of util-linux 2.38: no separator
     check(
         "93 <13>1 2026-11-29T20:30:03.423142+00:00 vm root - - [timeQuality tzKnown=\"1\" isSynced=\"0\"] one\
@@ -194,7 +194,7 @@ fn counted_frames_of_logger() {
 }
 
 #[test]
-fn counted_frames_of_rsyslog() {
+fn counted_frames_of_rsyslog_are_recognised() {
     // omfwd, rsyslog 8.2302, octet-counted
     check(
         "31 <13>Nov 29 20:31:50 vm app: one40 <13>Nov 29 20:31:50 vm app: two#012lines35 <13>Nov 29 20:31:50 vm app: last é",
@@ -273,6 +273,7 @@ fn incomplete_counted_frame_after_another_is_rejected() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn oversized_counted_frame_after_another_does_not_take_the_next_with_it() {
     let long = format!("204 <13>{}", "x".repeat(200));
     let rejected = |length| format!("rejected: oversized, {length}: {:?}", &long[..100]);
@@ -293,10 +294,21 @@ fn count_beyond_the_limit_is_no_count_wherever_it_stands() {
     }
     // One that is believed waits for as many bytes, and not for more.
     check_resumes("8 <13>good100 <13>b", &["<13>good", "100 <13>b"], 1);
+=======
+fn oversized_counted_frame_after_another_does_not_affect_the_next() {
+    let long = format!("<13>{}", "x".repeat(200));
+    let rejected = format!("rejected: oversized, 204: {:?}", &long[..100]);
+    check(format!("5 <13>a204 {long}5 <13>b"), &["<13>a", &rejected, "<13>b"], 0);
+    check(format!("5 <13>a204 {long}\n5 <13>b"), &["<13>a", &rejected, "<13>b"], 0);
+    check(format!("5 <13>a204 {long}line\n"), &["<13>a", &rejected, "line"], 1);
+    check(format!("5 <13>a300 {long}"), &["<13>a", &rejected], 0);
+    check("5 <13>a300 <13>", &["<13>a", "rejected: incomplete, 4: \"<13>\""], 0);
+    check("5 <13>a9999999999 <13>b\nc", &["<13>a", "9999999999 <13>b", "c"], 1);
+>>>>>>> 1d877b3 (tests: name tests by the property that they check, as a sentence)
 }
 
 #[test]
-fn pause_decides_what_only_the_following_bytes_could() {
+fn pause_ends_a_message_that_only_following_bytes_would_confirm() {
     let ended = |calls: &[Call<'_>]| {
         let (parcels, outcome) = run(&mut lines(100), calls, Ending::Closed, 100 + SLACK);
         (parcels.len(), outcome.messages.join("|"), outcome.doubtful)
@@ -378,7 +390,7 @@ fn check_resumes(stream: impl AsRef<[u8]>, before: &[&str], doubtful: u64) {
 }
 
 #[test]
-fn oversized_first_frame_does_not_take_the_frames_behind_it_with_it() {
+fn oversized_first_frame_does_not_affect_the_frames_behind_it() {
     let long = format!("204 <13>{}", "x".repeat(200));
     let rejected = format!("rejected: oversized, 208: {:?}", &long[..100]);
     check_resumes(&long, &[&rejected], 1);
@@ -388,7 +400,7 @@ fn oversized_first_frame_does_not_take_the_frames_behind_it_with_it() {
 }
 
 #[test]
-fn frame_that_is_not_recognised_does_not_take_the_frames_behind_it_with_it() {
+fn frame_that_is_not_recognised_does_not_affect_the_frames_behind_it() {
     for (frame, line) in [
         // no priority
         ("11 hello there", "11 hello there"),
@@ -420,7 +432,7 @@ fn frame_that_is_not_recognised_does_not_take_the_frames_behind_it_with_it() {
 }
 
 #[test]
-fn digits_before_a_count_do_not_take_the_frames_behind_it_with_them() {
+fn digits_before_a_count_do_not_affect_the_frames_behind_it() {
     // The 9 belongs to the first message, the count of which is too small by one.
     check("6 <13>ab95 <13>c5 <13>d", &["<13>ab", "9", "<13>c", "<13>d"], 1);
     let more = "5 <13>e".repeat(20);
@@ -463,7 +475,7 @@ fn lines_of_text_are_not_split() {
 }
 
 #[test]
-fn wrong_count_at_the_end_of_the_stream_does_not_take_the_last_frames_with_it() {
+fn wrong_count_at_the_end_of_the_stream_does_not_affect_the_last_frames() {
     check("5 <13>a90 <13>bad5 <13>b5 <13>c", &["<13>a", "90 <13>bad", "<13>b", "<13>c"], 1);
 }
 

@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn drained_session_answers_what_was_read() {
+    fn drained_session_answers_the_frames_that_were_read() {
         let mut session = session();
         session.feed(b"1 syslog 1 a\n2 syslog 5 in");
         session.drain();
@@ -478,7 +478,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(inputs(300)) })]
 
         #[test]
-        fn splits_do_not_matter(
+        fn messages_do_not_depend_on_splits(
             frames in prop::collection::vec(
                 prop_oneof![
                     prop::collection::vec(any::<u8>(), 0..120).prop_map(|data| ("syslog", data)),

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_for_good_and_other_protocols_are_errors() {
+    fn permanent_refusals_and_other_protocols_are_errors() {
         let error = |input: &str| {
             let mut http = http(8);
             http.add(1, 1, &mut Vec::new());

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_of_merged_latencies() {
+    fn merged_latencies_have_the_quantiles_of_all() {
         let (mut latency, mut other) = (Latency::default(), Latency::default());
         assert_eq!(latency.quantile(0.5), Duration::ZERO);
         latency.add(Duration::from_micros(10), 50);

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn other_protocols_are_told() {
+    fn other_protocols_are_named_in_the_error() {
         for input in [
             &b"HTTP/1.1 400 Bad Request\r\n"[..],
             b"abcdefghijklm",

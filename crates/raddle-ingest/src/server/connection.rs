@@ -798,7 +798,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn panic_of_a_protocol_closes_its_connection_and_keeps_what_was_read_before() {
+    fn panic_of_a_protocol_closes_its_connection_and_keeps_earlier_messages() {
         let (shared, endpoint) = parts();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();

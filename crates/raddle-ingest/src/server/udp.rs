@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn number_of_drops_that_a_datagram_tells_late_is_not_counted_again() {
+    fn drops_that_a_datagram_reports_late_are_not_counted_again() {
         let (mut datagrams, dropped) = datagrams();
         for (told, counted) in [(10, 10), (500, 500), (300, 500), (500, 500), (501, 501)] {
             datagrams.count_dropped(told);
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn place_in_the_line_is_for_as_much_as_that_of_a_connection() {
+    fn waiting_datagrams_have_the_same_share_as_a_connection() {
         for (length, count) in [(100, 1000), (2000, 96)] {
             let (shared, endpoint) = parts();
             let counters = endpoint.counters.clone();

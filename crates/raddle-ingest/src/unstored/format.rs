@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_appended() {
+    fn lines_that_fit_are_appended() {
         let lines = ["one\n", "a long line\n", "two\n", "three\n"];
         let all = lines.concat();
         assert_eq!(append_to(all.len(), 100, &lines), (all, vec![], true));

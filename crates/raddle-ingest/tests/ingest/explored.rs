@@ -231,7 +231,7 @@ impl RoomListener for Told {
 }
 
 #[test]
-fn source_that_does_not_block_is_told_of_room() {
+fn source_that_does_not_block_is_notified_of_room() {
     let program = || {
         let scenario = Scenario::start(1, WhenFull::Block, []);
         let (source, intake) = (scenario.source, scenario.intake());
@@ -254,7 +254,7 @@ fn source_that_does_not_block_is_told_of_room() {
 }
 
 #[test]
-fn shed_messages_are_counted_and_told() {
+fn shed_messages_are_counted_and_their_sender_notified() {
     let program = || {
         let scenario = Scenario::start(1, WhenFull::Shed, []);
         let (source, intake) = (scenario.source, scenario.intake());

@@ -132,7 +132,7 @@ fn pipelined_numbered_requests_are_stored_in_order() {
 }
 
 #[test]
-fn stopping_server_answers_what_it_has_read() {
+fn stopping_server_answers_the_requests_that_it_has_read() {
     within_limit(|| {
         let serving = Serving::new(&PipelineOptions::default());
         let mut peer = serving.connect(ListenerKind::Http);
@@ -196,7 +196,7 @@ fn curl(serving: &Serving, arguments: &[&str], input: &[u8]) -> String {
 }
 
 #[test]
-fn curl_delivers() {
+fn messages_of_curl_are_stored() {
     if program("curl").is_none() {
         return;
     }
@@ -258,7 +258,7 @@ assert (response.status, response.getheader("Allow")) == (405, "POST")
 "#;
 
 #[test]
-fn python_delivers() {
+fn messages_of_python_are_stored() {
     if program("python3").is_none() {
         return;
     }

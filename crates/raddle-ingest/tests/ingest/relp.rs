@@ -68,7 +68,7 @@ fn full_queue_is_answered_only_where_messages_are_shed() {
 }
 
 #[test]
-fn stopping_server_answers_what_is_stored_and_nothing_else() {
+fn stopping_server_answers_stored_messages_only() {
     within_limit(|| {
         let serving = Serving::new(&PipelineOptions::default());
         let mut peer = serving.connect(ListenerKind::Relp);
@@ -176,7 +176,7 @@ fn rsyslog_delivers_across_an_outage() {
 }
 
 #[test]
-fn rsyslog_keeps_what_a_stopping_server_cannot_store() {
+fn rsyslog_keeps_messages_that_a_stopping_server_cannot_store() {
     within_limit(|| {
         let scratch = Scratch::new("relp-rsyslog-stop");
         let serving = Serving::new(&PipelineOptions::default());

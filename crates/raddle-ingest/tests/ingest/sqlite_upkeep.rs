@@ -71,7 +71,7 @@ fn sizes_are_those_of_the_files() {
 }
 
 #[test]
-fn log_without_readers_begins_anew() {
+fn log_without_readers_is_restarted() {
     let scratch = Scratch::new("upkeep-log");
     let path = scratch.path("messages.db");
     let books = Books::new();

@@ -53,7 +53,7 @@ fn imported(stored: u64, rejected: u64, duplicates: u64) -> Imported {
 }
 
 #[test]
-fn import_stores_what_was_written_with_all_columns() {
+fn import_stores_written_messages_with_all_columns() {
     let scratch = Scratch::new("unstored-columns");
     let database = scratch.path("messages.db");
     let books = Books::new();

@@ -164,7 +164,7 @@ fn receiver_that_keeps_refusing_is_an_error() {
 }
 
 #[test]
-fn receiver_that_has_forgotten_what_it_acknowledged_is_an_error() {
+fn receiver_that_has_lost_acknowledged_messages_is_an_error() {
     within_limit(|| {
         let options = SendOptions { retry_for: Duration::from_mins(1), ..impatient(SendProtocol::Http) };
         let error = error(&options, |_, mut socket| {

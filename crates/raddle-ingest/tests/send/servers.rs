@@ -123,7 +123,7 @@ fn messages_of_a_known_sender_are_not_stored_again() {
 
 /// The receiver is a program that sees when bytes arrive, not a clock: a burst is complete before the pause.
 #[test]
-fn window_bounds_what_is_not_acknowledged() {
+fn window_bounds_unacknowledged_messages() {
     within_limit(|| {
         let seen: Shared<u64> = Arc::new(Mutex::new(Vec::new()));
         let counted = seen.clone();

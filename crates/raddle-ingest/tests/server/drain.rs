@@ -18,7 +18,7 @@ fn tcp_listener() -> Vec<Listener> {
 }
 
 #[test]
-fn stop_in_the_middle_of_a_burst_loses_nothing_that_was_sent() {
+fn stop_in_the_middle_of_a_burst_loses_no_sent_message() {
     within_limit(|| {
         for round in 0..20 {
             let mut options = PipelineOptions::default();
@@ -135,7 +135,7 @@ fn peer_that_keeps_sending_does_not_delay_the_stop_while_the_queue_is_full() {
 }
 
 #[test]
-fn what_was_read_is_kept_if_the_sink_fails_until_the_end() {
+fn read_messages_are_kept_if_the_sink_fails_until_the_end() {
     within_limit(|| {
         let sink = Memory::new();
         sink.fail(true);
@@ -158,7 +158,7 @@ fn what_was_read_is_kept_if_the_sink_fails_until_the_end() {
 }
 
 #[test]
-fn slow_sink_gets_what_was_in_the_sockets_after_the_grace_period() {
+fn slow_sink_gets_the_bytes_in_the_sockets_after_the_grace_period() {
     within_limit(|| {
         let sink = Memory { pause: Duration::from_millis(5), ..Memory::new() };
         let mut options = PipelineOptions::default();
@@ -198,7 +198,7 @@ fn idle_peers_do_not_hold_up_the_stop() {
 }
 
 #[test]
-fn dropped_server_closes_its_connections_and_keeps_what_it_read() {
+fn dropped_server_closes_its_connections_and_keeps_read_messages() {
     within_limit(|| {
         let Running { server, pipeline, sink } = Running::usual();
         let address = server.addresses()[0].2;

@@ -157,7 +157,7 @@ fn requests_are_accepted_while_lines_keep_the_queue_full() {
 }
 
 #[test]
-fn refused_request_leaves_the_line_and_the_next_one_is_answered_too() {
+fn refused_request_leaves_the_queue_of_waiters_and_the_next_one_is_answered() {
     within_limit(|| {
         let running = start(&ServerOptions::default(), Memory::new());
         let (peer, sent) = fill(&running);
@@ -405,7 +405,7 @@ fn closed_connection_does_not_wait_for_its_replies_forever() {
 }
 
 #[test]
-fn server_that_is_finished_without_a_drain_keeps_what_it_read() {
+fn server_that_is_finished_without_a_drain_keeps_read_messages() {
     within_limit(|| {
         let Running { server, pipeline, sink } = Running::usual();
         let mut peer = TcpStream::connect(server.addresses()[0].2).unwrap();

@@ -138,7 +138,7 @@ fn release_of_a_permit_is_seen_by_the_acquire_that_it_enables() {
 }
 
 #[test]
-fn set_of_an_event_is_seen_by_what_it_ends() {
+fn set_of_an_event_is_seen_by_the_waits_that_it_ends() {
     is_seen(Event::new, Event::set, Event::wait);
     is_seen(Event::new, Event::set, |event| until(|| event.is_set()));
     is_seen(Event::new, Event::set, |event| assert!(event.wait_timeout(LIMIT)));
@@ -248,7 +248,7 @@ fn settle((promise, _): &Settled) {
 }
 
 #[test]
-fn task_is_seen_by_every_way_to_see_its_future_done() {
+fn task_is_seen_by_every_method_that_finds_its_future_done() {
     is_seen(pending, settle, |(_, future)| assert_eq!(future.result().unwrap(), 1));
     is_seen(pending, settle, |(_, future)| until(|| future.done()));
     is_seen(pending, settle, |(_, future)| until(|| future.try_result().is_ok()));

@@ -16,7 +16,7 @@ fn past() -> std::time::Instant {
 }
 
 #[test]
-fn no_more_permits_are_out_than_exist() {
+fn no_more_permits_are_acquired_than_exist() {
     repeat(10, || {
         let (semaphore, inside, most) = (Semaphore::new(3), AtomicUsize::new(0), AtomicUsize::new(0));
         let turns = |n: usize| {
@@ -120,7 +120,7 @@ fn request_beyond_the_bound_is_an_error() {
 }
 
 #[test]
-fn permits_that_are_out_are_not_acquired_before_the_timeout() {
+fn acquired_permits_are_not_acquired_again_before_the_timeout() {
     let (semaphore, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
     let (one, other) = (semaphore.acquire(), bounded.acquire());
     let start = time::now();

@@ -528,7 +528,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(inputs(300)) })]
 
     #[test]
-    fn splits_do_not_matter(
+    fn messages_do_not_depend_on_splits(
         requests in prop::collection::vec(request(), 1..5),
         lengths in prop::collection::vec(0usize..400, 0..12),
     ) {

@@ -168,7 +168,7 @@ fn lost_connection_at_the_commit_neither_loses_nor_doubles() {
 }
 
 #[test]
-fn silent_server_is_an_outage_and_its_answer_counts_when_it_comes() {
+fn silent_server_is_an_outage_and_its_late_answer_counts() {
     within_limit(|| {
         let Some(server) = Server::start() else { return };
         let mut given = Given::new(&server.url(), 2);

@@ -199,7 +199,7 @@ fn two_programs_do_not_store_a_numbered_message_twice() {
 }
 
 #[test]
-fn tables_are_checked_and_created_only_if_wanted() {
+fn tables_are_checked_and_created_on_request_only() {
     within_limit(|| {
         let Some(server) = Server::start() else { return };
         let connect = |options: &raddle_ingest::PostgresOptions| {

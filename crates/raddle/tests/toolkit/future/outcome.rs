@@ -234,7 +234,7 @@ fn value_is_dropped_with_the_last_reference() {
 }
 
 #[test]
-fn hundred_thousand_futures() {
+fn hundred_thousand_futures_are_settled() {
     within_limit(|| {
         let (promises, futures): (Vec<_>, Vec<_>) = (0..100_000).map(|_| pending()).unzip();
         let setter = Thread::spawn(move || {

@@ -272,7 +272,7 @@ fn scopes_end_in_a_pool_that_shrinks() {
 }
 
 #[test]
-fn hundred_thousand_scoped_tasks() {
+fn hundred_thousand_scoped_tasks_run() {
     within_limit(|| {
         let (pool, count) = (ThreadPoolExecutor::new(2), AtomicUsize::new(0));
         pool.scope(|s| {
