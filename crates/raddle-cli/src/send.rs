@@ -20,10 +20,12 @@ const FRAME: Duration = Duration::from_millis(200);
 ///
 /// The texts are "connection 3 message 17", both numbers counted from 1.
 ///
-/// Over tcp, octet and udp, messages are not acknowledged. After the last message, each TCP connection waits until
-/// the receiver closes its end, as raddle ingest does once it has read everything. Over relp and http, unacknowledged
-/// messages are sent again, also over a new connection if one is lost. A message that was stored but not acknowledged
-/// may then be stored twice over relp; over http, the messages are numbered, and raddle ingest stores each once.
+/// Over tcp, octet and udp, messages are not acknowledged. After the last message,
+/// each TCP connection waits until the receiver closes its end, as raddle ingest
+/// does once it has read everything. Over relp and http, unacknowledged messages
+/// are sent again, also over a new connection if one is lost. A message that was
+/// stored but not acknowledged may then be stored twice over relp; over http, the
+/// messages are numbered, and raddle ingest stores each once.
 ///
 /// At the end it prints how long the acknowledgements took. A receiver that neither
 /// reads nor acknowledges anything for a while is a failure.

@@ -209,9 +209,13 @@ impl Explorer {
     /// use raddle_explore::{Explorer, Grain};
     /// use std::sync::Arc;
     ///
-    /// let outcome = Explorer::new().grain(Grain::Atoms).run(|| { let event = Arc::new(Event::new()); let setter =
-    ///     Thread::spawn({ let event = event.clone(); move || event.set() }); event.wait(); // the event's own code
-    ///     parks and wakes setter.join().unwrap(); }); println!("{}", outcome.assert_no_failure());
+    /// let outcome = Explorer::new().grain(Grain::Atoms).run(|| {
+    ///     let event = Arc::new(Event::new());
+    ///     let setter = Thread::spawn({ let event = event.clone(); move || event.set() });
+    ///     event.wait(); // the event's own code parks and wakes
+    ///     setter.join().unwrap();
+    /// });
+    /// println!("{}", outcome.assert_no_failure());
     /// ```
     pub fn grain(mut self, grain: Grain) -> Self {
         self.options.rules.grain = grain;

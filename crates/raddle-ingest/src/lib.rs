@@ -38,10 +38,12 @@
 //! send(&options, &address, &Arc::new(SendProgress::default()))?;
 //! assert_eq!(pipeline.account().stored, 1000);
 //!
-//! // The stop: 1. read the bytes that have arrived, 2. drain the queue, 3. send the last replies. let drained =
-//! server.drain(Duration::from_secs(10)); let outcome = pipeline.finish(Duration::from_secs(10)); let finished =
-//! server.finish(Duration::from_secs(1)); assert_eq!((drained.cut_off, finished.unwritten), (0, 0)); assert_eq!(outcome.account.to_string(),
-//! "received 1000 = stored 1000 + rejected 0");
+//! // The stop: 1. read the bytes that have arrived, 2. drain the queue, 3. send the last replies.
+//! let drained = server.drain(Duration::from_secs(10));
+//! let outcome = pipeline.finish(Duration::from_secs(10));
+//! let finished = server.finish(Duration::from_secs(1));
+//! assert_eq!((drained.cut_off, finished.unwritten), (0, 0));
+//! assert_eq!(outcome.account.to_string(), "received 1000 = stored 1000 + rejected 0");
 //! # std::fs::remove_dir_all(&directory)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

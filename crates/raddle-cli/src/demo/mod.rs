@@ -36,11 +36,12 @@ const FRAME: Duration = Duration::from_millis(1);
 
 /// Sends numbered messages to a server of its own, kills it, and counts lost messages.
 ///
-/// Starts raddle ingest on a free local port and sends to it over several HTTP connections at once. In the middle of
-/// a burst it kills the server with signal 9, compares the database with the acknowledgements, and starts the server
-/// again. The senders reconnect, and send unacknowledged messages again. In the end, every message must be in the
-/// database exactly once. Each demo replaces the database of the previous one; any other file is refused and left
-/// unchanged.
+/// Starts raddle ingest on a free local port and sends to it over several HTTP
+/// connections at once. In the middle of a burst it kills the server with signal 9,
+/// compares the database with the acknowledgements, and starts the server again.
+/// The senders reconnect, and send unacknowledged messages again. In the end, every
+/// message must be in the database exactly once. Each demo replaces the database of
+/// the previous one; any other file is refused and left unchanged.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,

@@ -41,7 +41,8 @@ use crate::values;
   raddle ingest query --database messages.db
   sqlite3 messages.db 'SELECT * FROM readable ORDER BY id DESC LIMIT 10'
 
-Exit status: 0 if every received message is stored, or its sender was notified that it is not; 1 on failure; 2 for an invalid command line or settings; 3 if messages were
+Exit status: 0 if every received message is stored, or its sender was notified that it
+is not; 1 on failure; 2 for an invalid command line or settings; 3 if messages were
 rejected, or shed by --when-full shed; 4 if the database failed until the deadline and
 what is left is in FILE.unstored, if peers were still sending, or if a second signal
 ended the drain."
@@ -82,8 +83,8 @@ pub(crate) struct CheckArgs {
 
 /// Shows stored messages: the newest ones, counts, or a plot of the rate.
 ///
-/// The database may be in use by raddle ingest. Conditions are combined. There is no index on the time, so a query of
-/// old messages may take a while.
+/// The database may be in use by raddle ingest. Conditions are combined. There is
+/// no index on the time, so a query of old messages may take a while.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,

@@ -273,8 +273,7 @@ fn incomplete_counted_frame_after_another_is_rejected() {
 }
 
 #[test]
-<<<<<<< HEAD
-fn oversized_counted_frame_after_another_does_not_take_the_next_with_it() {
+fn oversized_counted_frame_after_another_does_not_affect_the_next() {
     let long = format!("204 <13>{}", "x".repeat(200));
     let rejected = |length| format!("rejected: oversized, {length}: {:?}", &long[..100]);
     check(format!("5 <13>a{long}5 <13>b"), &["<13>a", &rejected(208), "<13>b"], 1);
@@ -284,7 +283,7 @@ fn oversized_counted_frame_after_another_does_not_take_the_next_with_it() {
 }
 
 #[test]
-fn count_beyond_the_limit_is_no_count_wherever_it_stands() {
+fn count_beyond_the_limit_is_no_count() {
     for count in ["101", "300", "1073741824", "5000000000", "9999999999"] {
         let line = format!("{count} <13>b");
         check(format!("{line}\nc"), &[&line, "c"], 1);
@@ -294,17 +293,6 @@ fn count_beyond_the_limit_is_no_count_wherever_it_stands() {
     }
     // One that is believed waits for as many bytes, and not for more.
     check_resumes("8 <13>good100 <13>b", &["<13>good", "100 <13>b"], 1);
-=======
-fn oversized_counted_frame_after_another_does_not_affect_the_next() {
-    let long = format!("<13>{}", "x".repeat(200));
-    let rejected = format!("rejected: oversized, 204: {:?}", &long[..100]);
-    check(format!("5 <13>a204 {long}5 <13>b"), &["<13>a", &rejected, "<13>b"], 0);
-    check(format!("5 <13>a204 {long}\n5 <13>b"), &["<13>a", &rejected, "<13>b"], 0);
-    check(format!("5 <13>a204 {long}line\n"), &["<13>a", &rejected, "line"], 1);
-    check(format!("5 <13>a300 {long}"), &["<13>a", &rejected], 0);
-    check("5 <13>a300 <13>", &["<13>a", "rejected: incomplete, 4: \"<13>\""], 0);
-    check("5 <13>a9999999999 <13>b\nc", &["<13>a", "9999999999 <13>b", "c"], 1);
->>>>>>> 1d877b3 (tests: name tests by the property that they check, as a sentence)
 }
 
 #[test]
@@ -444,7 +432,7 @@ fn digits_before_a_count_do_not_affect_the_frames_behind_it() {
 }
 
 #[test]
-fn frame_with_a_count_that_is_too_large_takes_nothing_of_the_next() {
+fn frame_with_a_count_that_is_too_large_does_not_affect_the_next() {
     // The first digit of the next count belongs to the frame, by its count.
     let first = "<13>message one";
     let frame = format!("{} {first}", first.len());

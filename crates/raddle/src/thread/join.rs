@@ -128,8 +128,11 @@ impl ThreadHandle {
     /// use raddle::{Thread, thread};
     /// use raddle::thread::SelfJoinError;
     ///
-    /// let worker = Thread::spawn(|| ()); let handle = worker.thread().clone(); drop(worker); // detaches the thread
-    /// and drops its result handle.wait()?; assert_eq!(thread::current().wait(), Err(SelfJoinError));
+    /// let worker = Thread::spawn(|| ());
+    /// let handle = worker.thread().clone();
+    /// drop(worker); // detaches the thread and drops its result
+    /// handle.wait()?;
+    /// assert_eq!(thread::current().wait(), Err(SelfJoinError));
     /// # Ok::<(), SelfJoinError>(())
     /// ```
     #[track_caller]
