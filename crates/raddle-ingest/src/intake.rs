@@ -25,6 +25,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Returns a sixteenth: the room for which a parcel waits at most. Smaller parts would make very small batches of work.
+    pub(crate) fn grain(self) -> Self {
+        Self { messages: (self.messages / 16).max(1), bytes: (self.bytes / 16).max(1) }
+    }
+}
+
 /// The treatment of a message when the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
@@ -66,6 +73,18 @@ struct Room {
 }
 
 impl Room {
+    /// Splits off as many of the first messages of a parcel as fit. `None` if there is little room, or the parcel is acknowledged as a whole.
+    fn split_fitting(&self, parcel: &mut Parcel) -> Option<Parcel> {
+        let messages = self.limits.messages.saturating_sub(self.messages);
+        let bytes = self.limits.bytes.saturating_sub(self.bytes);
+        let grain = self.limits.grain();
+        if messages < grain.messages || bytes < grain.bytes {
+            return None;
+        }
+        let rest = parcel.split_off(parcel.fitting(messages, bytes))?;
+        Some(std::mem::replace(parcel, rest))
+    }
+
     /// Returns whether the parcel fits. One that is larger than the queue fits into the empty queue.
     fn fits(&self, parcel: &Parcel) -> bool {
         self.messages == 0
@@ -126,37 +145,47 @@ impl Intake {
 
     /// Enqueues a parcel if it fits. Its messages count as received from then on.
     ///
-    /// If it does not fit, every [`RoomListener`] is notified when there is room.
+    /// A parcel without a receipt that does not fit is split: the first messages are enqueued, as many as fit, if a sixteenth of the queue is
+    /// free. If messages are left, every [`RoomListener`] is notified when there is room.
+    ///
+    /// # Fairness
+    /// A parcel without a receipt needs at most a sixteenth of the queue to make progress, however large it is. Small parcels cannot starve it.
     ///
     /// # Errors
-    /// Returns a [`RefusedError`] with the parcel if the queue is full or closed. Its messages are not counted.
-    pub fn try_put(&self, parcel: Parcel) -> Result<(), RefusedError> {
+    /// Returns a [`RefusedError`] with the messages that are not enqueued if the queue is full or closed. They are not counted.
+    pub fn try_put(&self, mut parcel: Parcel) -> Result<(), RefusedError> {
         let mut room = self.0.room.lock();
-        if room.closed {
-            return Err(RefusedError { parcel: Box::new(parcel), closed: true });
+        while !room.closed {
+            if room.fits(&parcel) {
+                self.admit(&mut room, parcel);
+                return Ok(());
+            }
+            let Some(part) = room.split_fitting(&mut parcel) else {
+                room.refused = true;
+                return Err(RefusedError { parcel: Box::new(parcel), closed: false });
+            };
+            self.admit(&mut room, part);
         }
-        if !room.fits(&parcel) {
-            room.refused = true;
-            return Err(RefusedError { parcel: Box::new(parcel), closed: false });
-        }
-        self.admit(&mut room, parcel);
-        Ok(())
+        Err(RefusedError { parcel: Box::new(parcel), closed: true })
     }
 
-    /// Enqueues a parcel, blocking while it does not fit.
+    /// Enqueues a parcel, blocking while it does not fit. One without a receipt is split as by [`try_put`](Self::try_put).
     ///
     /// # Errors
-    /// Returns a [`RefusedError`] with the parcel if the queue is closed.
-    pub fn put(&self, parcel: Parcel) -> Result<(), RefusedError> {
+    /// Returns a [`RefusedError`] with the messages that are not enqueued if the queue is closed.
+    pub fn put(&self, mut parcel: Parcel) -> Result<(), RefusedError> {
         let mut room = self.0.room.lock();
-        while !room.closed && !room.fits(&parcel) {
-            self.0.freed.wait(&mut room);
+        while !room.closed {
+            if room.fits(&parcel) {
+                self.admit(&mut room, parcel);
+                return Ok(());
+            }
+            match room.split_fitting(&mut parcel) {
+                Some(part) => self.admit(&mut room, part),
+                None => self.0.freed.wait(&mut room),
+            }
         }
-        if room.closed {
-            return Err(RefusedError { parcel: Box::new(parcel), closed: true });
-        }
-        self.admit(&mut room, parcel);
-        Ok(())
+        Err(RefusedError { parcel: Box::new(parcel), closed: true })
     }
 
     /// Enqueues a parcel even if the queue is full. A source that stops uses this for the messages that it has read.
@@ -301,7 +330,7 @@ impl RefusedError {
         self.closed
     }
 
-    /// Returns the parcel.
+    /// Returns the parcel, or the rest of it that is not enqueued.
     pub fn into_inner(self) -> Parcel {
         *self.parcel
     }
@@ -315,3 +344,90 @@ impl fmt::Display for RefusedError {
 }
 
 impl std::error::Error for RefusedError {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::books::SourceId;
+    use crate::settlement::{Acknowledge, Receipt, Settlement};
+
+    struct Nobody;
+
+    impl Acknowledge for Nobody {
+        fn settle(&self, _connection: u64, _ticket: u64, _settlement: Settlement) {}
+        fn flush(&self) {}
+    }
+
+    fn parcel(source: SourceId, texts: impl IntoIterator<Item = usize>) -> Parcel {
+        let mut parcel = Parcel::new(source, "peer".into(), UNIX_EPOCH);
+        for text in texts {
+            parcel.push_text(&format!("{text:04}"));
+        }
+        parcel
+    }
+
+    fn intake(limits: Limits) -> (Intake, SourceId) {
+        let books = Books::new();
+        let source = books.open("tcp");
+        (Intake::new(limits, WhenFull::Block, books), source)
+    }
+
+    fn take(intake: &Intake) -> Vec<String> {
+        let parcel = intake.queue().try_get().expect("a parcel");
+        let mut taken = Taken::default();
+        taken.add(&parcel);
+        intake.taken(taken);
+        parcel.rows().map(|row| format!("{:?}", row.content)).collect()
+    }
+
+    #[test]
+    fn parcel_without_a_receipt_is_enqueued_as_far_as_it_fits() {
+        for limits in [Limits { messages: 100, bytes: 1 << 20 }, Limits { messages: 1000, bytes: 400 }] {
+            let (intake, source) = intake(limits);
+            intake.try_put(parcel(source, 0..90)).unwrap();
+            let mut rest = intake.try_put(parcel(source, 0..1000)).unwrap_err().into_inner();
+            assert_eq!((rest.len(), intake.books().total().queued), (990, 100), "{limits:?}");
+            // Of too little room no use is made.
+            intake.try_put(parcel(source, [0])).unwrap_err();
+            assert_eq!(take(&intake).len(), 90);
+            let mut taken = Vec::new();
+            while let Err(refused) = intake.try_put(rest) {
+                rest = refused.into_inner();
+                taken.extend(take(&intake));
+            }
+            while intake.books().total().queued > 0 {
+                taken.extend(take(&intake));
+            }
+            let whole: Vec<_> =
+                parcel(source, 0..1000).rows().map(|row| format!("{:?}", row.content)).collect();
+            assert_eq!(taken, whole, "in order, without gaps");
+            assert_eq!(intake.books().total().received, 1090);
+        }
+    }
+
+    #[test]
+    fn parcel_with_a_receipt_is_enqueued_as_a_whole() {
+        let (intake, source) = intake(Limits { messages: 100, bytes: 1 << 20 });
+        intake.try_put(parcel(source, 0..10)).unwrap();
+        let mut whole = parcel(source, 0..200);
+        whole.set_receipt(Receipt::new(Arc::new(Nobody), 1, 1));
+        let whole = intake.try_put(whole).unwrap_err().into_inner();
+        assert_eq!(whole.len(), 200);
+        assert_eq!(take(&intake).len(), 10);
+        intake.try_put(whole).expect("the queue is empty");
+    }
+
+    #[test]
+    fn message_that_is_larger_than_the_queue_waits_for_the_empty_queue() {
+        let (intake, source) = intake(Limits { messages: 10, bytes: 8 });
+        intake.try_put(parcel(source, [1])).unwrap();
+        let mut large = Parcel::new(source, "peer".into(), UNIX_EPOCH);
+        large.push_text("longer than eight");
+        let large = intake.try_put(large).unwrap_err().into_inner();
+        take(&intake);
+        intake.try_put(large).unwrap();
+        assert_eq!(take(&intake).len(), 1);
+    }
+}

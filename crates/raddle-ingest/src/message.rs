@@ -302,6 +302,21 @@ impl Parcel {
         })
     }
 
+    /// Returns how many of the first messages have at most so many bytes together, and are no more than `messages`.
+    pub(crate) fn fitting(&self, messages: usize, bytes: usize) -> usize {
+        let mut left = bytes;
+        let fits = |record: &&Record| {
+            let bytes = match record {
+                Record::Text { range, .. } => (range.end - range.start) as usize,
+                Record::Rejected(it) => it.bytes.len(),
+            };
+            let rest = left.checked_sub(bytes);
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        self.records.iter().take(messages).take_while(fits).count()
+    }
+
     /// Splits off the messages from `index` on, unless the parcel is acknowledged as a whole.
     pub(crate) fn split_off(&mut self, index: usize) -> Option<Self> {
         if self.receipt.is_some() || index == 0 || index >= self.len() {

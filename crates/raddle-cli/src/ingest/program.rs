@@ -17,7 +17,7 @@ use super::control::{Control, LEFT};
 use super::service::{self, Pulse, Watchdog, Watched};
 use super::signals::Request;
 use super::sink;
-use super::sockets::{self, Passed, Socket};
+use super::sockets::{self, Passed};
 use crate::failure::Failure;
 use crate::output::{self, announce, report_error};
 use crate::settings::{
@@ -206,9 +206,13 @@ impl Program {
             let addresses = self.server.addresses();
             addresses.iter().find(|(name, _, _)| **name == *old.name).map(|(_, _, address)| *address)
         });
-        let address: SocketAddr = match known {
-            Some(address) => address,
-            None => sockets::resolve(&new.address)?[0],
+        let address: SocketAddr = if let Some(address) = known {
+            address
+        } else {
+            // Under another name, it takes over the socket that is there.
+            let addresses = sockets::resolve(&new.address)?;
+            let is_open = |it: &&SocketAddr| self.server.addresses().iter().any(|(_, _, open)| open == *it);
+            *addresses.iter().find(is_open).unwrap_or(&addresses[0])
         };
         Ok(Listener::new(&new.name, kind(new.kind), address).options(options(new)))
     }
@@ -289,10 +293,7 @@ fn kind(kind: Kind) -> ListenerKind {
 }
 
 fn listener(settings: &ListenSettings, passed: &mut Passed) -> Result<Listener, String> {
-    let listener = match sockets::open(passed, &settings.address, settings.kind == Kind::Udp)? {
-        Socket::Connections(socket) => Listener::from_tcp(&settings.name, kind(settings.kind), socket),
-        Socket::Datagrams(socket) => Listener::from_udp(&settings.name, socket),
-    };
+    let listener = sockets::open(passed, &settings.name, kind(settings.kind), &settings.address)?;
     Ok(listener.options(options(settings)))
 }
 

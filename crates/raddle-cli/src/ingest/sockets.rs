@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _, UdpSocket};
 
 use listenfd::ListenFd;
+use raddle_ingest::{Listener, ListenerKind};
 
 /// A socket of a listener.
 #[derive(Debug)]
@@ -87,27 +88,29 @@ pub(crate) fn resolve(address: &str) -> Result<Vec<SocketAddr>, String> {
     resolved.map_err(|error| format!("cannot listen on {address}: cannot resolve the address: {error}"))
 }
 
-/// Returns the socket at the address: that which systemd passed, or a new one.
-pub(crate) fn open(passed: &mut Passed, address: &str, datagrams: bool) -> Result<Socket, String> {
+/// Opens a listener at the address: with the socket that systemd passed, or a new one.
+pub(crate) fn open(
+    passed: &mut Passed,
+    name: &str,
+    kind: ListenerKind,
+    address: &str,
+) -> Result<Listener, String> {
     let addresses = resolve(address)?;
-    if let Some(socket) = passed.take(&addresses, datagrams) {
+    if let Some(socket) = passed.take(&addresses, kind == ListenerKind::Udp) {
         log::info!("{address}: using the socket that systemd passes");
-        return Ok(socket);
+        return Ok(match socket {
+            Socket::Connections(socket) => Listener::from_tcp(name, kind, socket),
+            Socket::Datagrams(socket) => Listener::from_udp(name, socket),
+        });
     }
-    let bound = if datagrams {
-        UdpSocket::bind(&*addresses).map(Socket::Datagrams)
-    } else {
-        TcpListener::bind(&*addresses).map(Socket::Connections)
-    };
-    bound.map_err(|error| {
-        let remedy = match error.kind() {
-            io::ErrorKind::AddrInUse => ": another program uses this address",
-            io::ErrorKind::AddrNotAvailable => ": the address is not one of this machine's",
-            io::ErrorKind::PermissionDenied => ": use a port above 1023, or let the socket unit open it",
-            _ => "",
-        };
-        format!("cannot listen on {address}: {error}{remedy}")
-    })
+    let mut first = None;
+    for address in addresses {
+        match Listener::new(name, kind, address).open() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => drop(first.get_or_insert(error.to_string())),
+        }
+    }
+    Err(first.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -120,7 +123,7 @@ mod tests {
         let (tcp_address, udp_address) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
         let mut passed = Passed(vec![Socket::Connections(tcp), Socket::Datagrams(udp)]);
         assert!(passed.take(&[udp_address], false).is_none(), "the other kind of socket");
-        let socket = open(&mut passed, &udp_address.to_string(), true).unwrap();
+        let socket = passed.take(&[udp_address], true).unwrap();
         assert_eq!(socket.address().unwrap(), udp_address);
         let error = passed.none_left().unwrap_err();
         assert!(error.starts_with(&format!("systemd passes a socket at {tcp_address} for which")), "{error}");

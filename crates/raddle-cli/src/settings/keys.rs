@@ -163,8 +163,8 @@ pub(crate) const KEYS: &[Key] = &[
         "address",
         Form::Address,
         "127.0.0.1:5140 for tcp and udp, :2514 for relp, :8514 for http, :9514 for admin",
-        "The address and port. The loopback interface is reached from this machine only. A socket that systemd passes is \
-         used if it has this address.",
+        "The address and port. The loopback interface is reached from this machine only. [::] accepts IPv6 only, and 0.0.0.0 \
+         IPv4 only: for both, there are two listeners. A socket that systemd passes is used if it has this address.",
     ),
     key(
         "listen",

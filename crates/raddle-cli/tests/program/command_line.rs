@@ -55,7 +55,10 @@ fn failed_start_prints_one_line_and_exits_with_status_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = taken.local_addr().unwrap();
     for (args, words) in [
-        (format!("ingest --listen {busy}"), format!("cannot listen on {busy}: Address already in use")),
+        (
+            format!("ingest --listen {busy}"),
+            format!("cannot listen on {busy} (tcp listener \"tcp\"): Address already in use"),
+        ),
         ("ingest --listen nowhere.invalid:1".into(), "cannot listen on nowhere.invalid:1: ".into()),
         (
             "ingest --listen 127.0.0.1:0 --database file/m.db".into(),

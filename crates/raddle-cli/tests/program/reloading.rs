@@ -195,3 +195,30 @@ fn token_is_read_again() {
         assert_eq!(ingest.stop().account()("stored"), 2);
     });
 }
+
+#[test]
+fn listener_gets_another_name_and_keeps_its_socket() {
+    within_limit(|| {
+        let scratch = Scratch::new("reload-name");
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let settings = |name: &str| format!("[[listen]]\nname = \"{name}\"\naddress = \"{free}\"\n");
+        let mut ingest = start(&scratch, &settings("old"));
+        let mut old = ingest.connect();
+        old.write_all(b"before\n").unwrap();
+        reload(&scratch, &mut ingest, &settings("new"), "are in effect");
+        let messages = |name: &str| {
+            let sql = format!("SELECT count(*) FROM messages WHERE source = '{name}'");
+            number(&scratch.path("messages.db"), &sql)
+        };
+        // The reload takes effect on the thread of the connections.
+        until(|| {
+            TcpStream::connect(&free).unwrap().write_all(b"new\n").unwrap();
+            messages("new") > 0
+        });
+        old.write_all(b"after\n").unwrap();
+        drop(old);
+        let ended = ingest.stop();
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert!(ended.out.contains("source new: received "), "{ended:?}");
+    });
+}

@@ -8,14 +8,14 @@ use super::http::HttpOptions;
 use super::interface::{Ending, Protocol};
 use super::proxy::Proxied;
 use super::recognise::{Recognise, RecognitionOptions};
-use super::relp::RelpOptions;
+use super::relp::tests::relp_options;
 use super::testing::{Wire, inputs, line_options, pieces};
 
 /// The answer of RELP to `open`, up to its version.
 const OPENED: &str = "1 rsp ";
 
 fn recognise() -> Recognise {
-    let (relp, http) = (RelpOptions { lines: line_options() }, HttpOptions::new(line_options()));
+    let (relp, http) = (relp_options(), HttpOptions::new(line_options()));
     Recognise::new(Arc::new(RecognitionOptions { lines: line_options(), relp, http }))
 }
 

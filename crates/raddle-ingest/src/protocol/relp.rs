@@ -1,6 +1,7 @@
 //! RELP, the reliable event logging protocol: `txnr SP command SP length [SP data] LF`, each frame answered after the commit.
 //!
-//! The frames of one read are one parcel with one ticket. Their answers are written in the order of the frames, when everything
+//! The frames of one read are one parcel with one ticket, or several if they would need much of the queue. Their answers are written in the
+//! order of the frames, when everything
 //! before them is settled.
 //!
 //! For librelp, the client of rsyslog, the answer `200` ends the sender's responsibility for the message. So does an error: librelp
@@ -14,6 +15,7 @@ use memchr::memchr;
 
 use super::interface::{Ending, Io, Protocol};
 use super::lines::LineOptions;
+use crate::intake::Limits;
 use crate::message::{Parcel, Reason};
 use crate::settlement::{Failure, Settlement};
 use crate::syslog::Parser;
@@ -38,6 +40,8 @@ const OFFERS: &str = concat!(
 pub(crate) struct RelpOptions {
     /// How texts are read.
     pub(crate) lines: LineOptions,
+    /// The largest parcel: it is enqueued as a whole, and small ones would keep a large one from a queue that is almost full.
+    pub(crate) parcel: Limits,
 }
 
 /// A RELP session, as the server.
@@ -114,10 +118,14 @@ impl Relp {
         }
     }
 
-    /// Consumes frames until one is incomplete.
+    /// Consumes frames until one is incomplete, or the parcel is large enough.
     fn frames(&mut self, input: &[u8], read: &mut Read<'_>) -> Result<usize, Malformed> {
         let mut at = 0;
+        let limits = self.options.parcel;
         while !self.closing && at < input.len() {
+            if read.parcel.len() >= limits.messages || read.parcel.bytes() >= limits.bytes {
+                break;
+            }
             if self.oversized.is_some() {
                 at += self.oversized_data(&input[at..], read)?;
                 if self.oversized.is_some() {
@@ -244,16 +252,20 @@ impl Protocol for Relp {
             return input.len();
         }
         let zone = self.options.lines.zone.clone();
-        let parser = Parser::new(&zone, io.received);
-        let mut read = Read { parcel: io.parcel(), parser, answers: Vec::new() };
-        let consumed = self.frames(input, &mut read).unwrap_or_else(|reason| {
-            log::warn!("{}: not RELP: {reason}; closing the connection", io.peer);
-            self.closing = true;
-            self.oversized = None;
-            input.len()
-        });
-        let Read { mut parcel, answers, .. } = read;
-        if !parcel.is_empty() {
+        let mut consumed = 0;
+        loop {
+            let parser = Parser::new(&zone, io.received);
+            let mut read = Read { parcel: io.parcel(), parser, answers: Vec::new() };
+            consumed += self.frames(&input[consumed..], &mut read).unwrap_or_else(|reason| {
+                log::warn!("{}: not RELP: {reason}; closing the connection", io.peer);
+                self.closing = true;
+                self.oversized = None;
+                input.len() - consumed
+            });
+            let Read { mut parcel, answers, .. } = read;
+            if parcel.is_empty() {
+                break;
+            }
             let ticket = self.next_ticket;
             self.next_ticket += 1;
             parcel.set_receipt(io.receipt(ticket));
@@ -344,14 +356,35 @@ fn digits(text: &[u8]) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::super::testing::{Wire, inputs, line_options, pieces};
     use super::*;
 
+    /// The options of most tests.
+    pub(crate) fn relp_options() -> RelpOptions {
+        RelpOptions { lines: line_options(), parcel: Limits { messages: 1000, bytes: 1 << 20 } }
+    }
+
     fn session() -> Wire<Relp> {
-        Wire::new(Relp::new(RelpOptions { lines: line_options() }))
+        Wire::new(Relp::new(relp_options()))
+    }
+
+    #[test]
+    fn read_that_would_need_much_of_the_queue_is_several_parcels() {
+        let parcel = Limits { messages: 2, bytes: 10 };
+        let mut session = Wire::new(Relp::new(RelpOptions { parcel, ..relp_options() }));
+        let frames = b"1 syslog 1 a\n2 syslog 1 b\n3 syslog 11 long enough\n4 bad 0\n5 syslog 1 c\n6 sys";
+        session.feed(frames);
+        let lengths: Vec<usize> = session.parcels.iter().map(Parcel::len).collect();
+        assert_eq!(lengths, [2, 1, 1]);
+        assert_eq!(session.rest, b"6 sys");
+        session.commit_all();
+        assert_eq!(
+            session.written(),
+            "1 rsp 6 200 OK\n2 rsp 6 200 OK\n3 rsp 6 200 OK\n4 rsp 19 500 unknown command\n5 rsp 6 200 OK\n"
+        );
     }
 
     fn offers(number: u32) -> String {

@@ -208,6 +208,11 @@ impl Connection {
         !self.pending.is_empty()
     }
 
+    /// Returns whether the connection is for requests about the program itself.
+    pub(super) fn is_admin(&self) -> bool {
+        self.class == Class::Admin
+    }
+
     /// Returns whether the connection is still read.
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
@@ -675,7 +680,7 @@ impl Connection {
 
     /// Returns whether the connection began with a token that is not valid any more.
     pub(super) fn is_outdated(&self, endpoint: &Endpoint) -> bool {
-        self.endpoint.is_same(endpoint) && self.endpoint.options.token != endpoint.options.token
+        self.endpoint.is_at(endpoint) && self.endpoint.options.token != endpoint.options.token
     }
 
     /// Closes the connection once the bytes that have been read are served.

@@ -48,6 +48,21 @@ impl Endpoint {
             && (address == self.requested || address == Some(self.actual))
     }
 
+    /// Returns whether a listener with another name or kind may continue to use the socket of this one.
+    pub(super) fn has_socket_for(&self, listener: &Listener) -> bool {
+        self.has_datagrams() == (listener.kind == ListenerKind::Udp)
+            && listener.address() == Some(self.actual)
+    }
+
+    /// Returns whether the other listener has the same address, perhaps after a reload that has changed its name.
+    pub(super) fn is_at(&self, other: &Endpoint) -> bool {
+        self.has_datagrams() == other.has_datagrams() && self.actual == other.actual
+    }
+
+    fn has_datagrams(&self) -> bool {
+        self.kind == ListenerKind::Udp
+    }
+
     /// Returns the same listener with other options.
     pub(super) fn with(&self, options: ListenerOptions) -> Self {
         Self { options, recognition: OnceLock::new(), ..self.clone() }
@@ -62,7 +77,7 @@ impl Endpoint {
     pub(super) fn protocol(&self, shared: &Shared) -> Box<dyn Protocol> {
         let protocol: Box<dyn Protocol> = match self.kind {
             ListenerKind::Tcp | ListenerKind::Udp => Box::new(Recognise::new(self.recognition(shared))),
-            ListenerKind::Relp => Box::new(Relp::new(RelpOptions { lines: self.lines() })),
+            ListenerKind::Relp => Box::new(Relp::new(self.relp(shared))),
             ListenerKind::Http => Box::new(Http::new(self.http(shared))),
             ListenerKind::Admin => Box::new(Admin::new(shared.metrics())),
         };
@@ -72,10 +87,18 @@ impl Endpoint {
     /// Returns the settings for recognising the protocol.
     fn recognition(&self, shared: &Shared) -> Arc<RecognitionOptions> {
         let create = || {
-            let relp = RelpOptions { lines: self.lines() };
-            Arc::new(RecognitionOptions { lines: self.lines(), relp, http: self.http(shared) })
+            Arc::new(RecognitionOptions {
+                lines: self.lines(),
+                relp: self.relp(shared),
+                http: self.http(shared),
+            })
         };
         self.recognition.get_or_init(create).clone()
+    }
+
+    /// Returns the settings of RELP sessions.
+    fn relp(&self, shared: &Shared) -> RelpOptions {
+        RelpOptions { lines: self.lines(), parcel: shared.intake.limits().grain() }
     }
 
     /// Returns the settings of HTTP connections.

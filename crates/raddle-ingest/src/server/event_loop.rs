@@ -2,8 +2,8 @@
 //!
 //! Sockets are edge-triggered. A socket that may have more to read is in the list `ready` and gets its turn there, a bounded number of
 //! bytes each, so that a busy connection does not hold up the others. Connections whose parcels do not fit into the queue are in the
-//! list `blocked`, in the order in which they came there: the first one is served first when there is room, and none overtakes it. Requests
-//! leave the list after a time, and are refused.
+//! list `blocked`, in the order in which they came there: the first one is served first when there is room, and none overtakes it. One whose
+//! parcel was enqueued in part goes to the end of the list. Requests leave the list after a time, and are refused.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,7 +18,7 @@ use raddle::time;
 use socket2::SockRef;
 
 use crate::protocol::interface::Ending;
-use crate::server::command::Command;
+use crate::server::command::{Change, Command};
 use crate::server::connection::{BUFFER_BYTES, Connection, Expired, Work};
 use crate::server::counters::{add, subtract};
 use crate::server::endpoint::{Endpoint, Shared};
@@ -404,13 +404,17 @@ impl EventLoop {
 
     /// Enqueues the waiting parcels, in order, until one does not fit.
     fn admit_blocked(&mut self) {
-        while let Some(Place { waiter, .. }) = self.blocked.front().copied() {
-            let mut waits = false;
-            match waiter {
+        // Those that have got some of the room go to the end, and are not served again now.
+        for _ in 0..self.blocked.len() {
+            let Some(place) = self.blocked.front().copied() else { return };
+            // The bytes that still wait.
+            let mut left = None;
+            match place.waiter {
                 Waiter::Connection(id) => self.visit_when(false, id, |connection, work| {
                     connection.admit(work);
-                    waits = connection.has_pending();
-                    if !waits && let Some(since) = connection.waiting.take() {
+                    if connection.has_pending() {
+                        left = Some(connection.pending_bytes());
+                    } else if let Some(since) = connection.waiting.take() {
                         connection.held_back(since);
                     }
                 }),
@@ -425,18 +429,22 @@ impl EventLoop {
                     };
                     if let Some(Some(Source::Datagrams(datagrams))) = self.sources.get_mut(index) {
                         datagrams.admit(&work);
-                        waits = datagrams.has_pending();
-                        if !waits {
+                        if datagrams.has_pending() {
+                            left = Some(datagrams.pending_bytes());
+                        } else {
                             datagrams.waiting = None;
                         }
                     }
                 }
             }
-            if waits {
-                break;
+            if left == Some(place.bytes) {
+                return;
             }
-            // A connection that continues to wait has been appended meanwhile; this is its former place.
+            // A connection that has read more, and waits again, has been appended meanwhile; this is its former place.
             self.unblock();
+            if let Some(bytes) = left {
+                self.block(Place { bytes, ..place });
+            }
             if let Stage::Draining(draining) = &mut self.stage {
                 draining.progress = time::now();
             }
@@ -465,7 +473,8 @@ impl EventLoop {
                 datagrams.turn(&work);
                 if datagrams.has_pending() {
                     datagrams.waiting = Some(time::now());
-                    self.block(Place { waiter: Waiter::Datagrams(index), bytes: 0, requests: false });
+                    let bytes = datagrams.pending_bytes();
+                    self.block(Place { waiter: Waiter::Datagrams(index), bytes, requests: false });
                 }
             }
             _ => {}
@@ -555,7 +564,7 @@ impl EventLoop {
         let protocol = endpoint.protocol(&self.shared);
         let peer = SocketAddr::new(address.ip().to_canonical(), address.port()).to_string().into();
         self.connections[slot] = Some(Box::new(Connection::new(id, socket, peer, class, endpoint, protocol)));
-        let drains = matches!(self.stage, Stage::Draining(_));
+        let drains = matches!(self.stage, Stage::Draining(_)) && class != Class::Admin;
         self.visit(id, |connection, work| {
             if drains {
                 connection.begin_drain(work);
@@ -609,22 +618,22 @@ impl EventLoop {
         Ok(())
     }
 
-    fn reload(&mut self, options: ServerOptions, endpoints: Vec<(Arc<Endpoint>, Option<Opened>)>) {
+    fn reload(&mut self, options: ServerOptions, endpoints: Vec<Change>) {
         self.options = options;
         if !matches!(self.stage, Stage::Running) {
             return; // nothing is received any more
         }
         for index in 0..self.sources.len() {
             let Some(source) = &mut self.sources[index] else { continue };
-            let known = endpoints.iter().find(|(endpoint, _)| endpoint.is_same(source.endpoint()));
-            let new = known.map(|(endpoint, _)| endpoint.clone());
+            let known = endpoints.iter().find(|change| change.continues(source.endpoint()));
+            let new = known.map(|change| change.endpoint.clone());
             match (source, new) {
                 (Source::Listener(listening), Some(endpoint)) => listening.endpoint = endpoint,
                 (Source::Datagrams(datagrams), Some(endpoint)) => datagrams.endpoint = endpoint,
                 (_, None) => self.remove(index),
             }
         }
-        for (endpoint, socket) in endpoints {
+        for Change { endpoint, socket, .. } in endpoints {
             // A token that is not valid any more is not accepted on old connections either.
             let ids: Vec<u64> = self
                 .connections
@@ -663,14 +672,19 @@ impl EventLoop {
             progress: now,
             cut_off: 0,
         });
-        for source in self.sources.iter_mut().flatten() {
+        // Monitoring continues until the end.
+        for source in self.sources.iter_mut().flatten().filter(|source| !source.is_admin()) {
             match source {
                 // Connections that the operating system has completed are accepted: the peers may have sent messages.
                 Source::Listener(listening) => (listening.ready, listening.retry) = (true, None),
                 Source::Datagrams(datagrams) => datagrams.begin_drain(),
             }
         }
-        self.each(Connection::begin_drain);
+        self.each(|connection, work| {
+            if !connection.is_admin() {
+                connection.begin_drain(work);
+            }
+        });
         self.inbox.report(|progress| progress.draining = true);
     }
 
@@ -740,6 +754,7 @@ impl EventLoop {
         }
         for source in &mut self.sources {
             source.take_if(|source| match source {
+                Source::Listener(_) if source.is_admin() => false,
                 Source::Listener(listening) => over || !listening.ready,
                 Source::Datagrams(datagrams) => over && !datagrams.has_pending(),
             });
@@ -749,9 +764,11 @@ impl EventLoop {
                 draining.cut_off += usize::from(connection.drain_on(now, over, stalled, work));
             });
         }
-        let busy = |connection: &Connection| connection.is_open() || connection.has_pending();
-        let drained =
-            self.sources.iter().all(Option::is_none) && !self.connections.iter().flatten().any(|it| busy(it));
+        let busy = |connection: &Connection| {
+            !connection.is_admin() && (connection.is_open() || connection.has_pending())
+        };
+        let drained = self.sources.iter().flatten().all(Source::is_admin)
+            && !self.connections.iter().flatten().any(|it| busy(it));
         if drained {
             self.stage = Stage::Drained;
             self.inbox.report(|progress| progress.drained = Some(draining.cut_off));
@@ -783,8 +800,9 @@ impl EventLoop {
         match self.stage {
             Stage::Stopped => true,
             Stage::Finishing(until) => {
-                *unwritten = self.connections.iter().flatten().filter(|it| it.owes_replies()).count();
-                self.connections.iter().all(Option::is_none) || time::now() >= until
+                let mut others = self.connections.iter().flatten().filter(|it| !it.is_admin());
+                *unwritten = others.clone().filter(|it| it.owes_replies()).count();
+                others.next().is_none() || time::now() >= until
             }
             _ => false,
         }
@@ -797,6 +815,10 @@ impl Source {
             Source::Listener(listening) => &listening.endpoint,
             Source::Datagrams(datagrams) => &datagrams.endpoint,
         }
+    }
+
+    fn is_admin(&self) -> bool {
+        self.endpoint().kind == ListenerKind::Admin
     }
 
     /// Returns whether accepting is to be retried.

@@ -99,7 +99,8 @@ pub(crate) enum At {
 impl Listener {
     /// Creates a listener on an address. Messages are counted in the books under `name`.
     ///
-    /// Port 0 selects a free port, which [`Server::addresses`](crate::Server::addresses) returns.
+    /// Port 0 selects a free port, which [`Server::addresses`](crate::Server::addresses) returns. An IPv6 address accepts no IPv4: a server
+    /// that listens on `[::]` listens on `0.0.0.0` only if another listener does.
     pub fn new(name: &str, kind: ListenerKind, address: SocketAddr) -> Self {
         Self { name: name.into(), kind, options: ListenerOptions::default(), at: At::Address(address) }
     }
@@ -117,6 +118,25 @@ impl Listener {
             options: ListenerOptions::default(),
             at: At::Udp(socket),
         }
+    }
+
+    /// Opens the socket now, rather than when the server starts. Peers wait in its backlog until then.
+    ///
+    /// # Errors
+    /// Returns an error if the socket cannot be opened.
+    pub fn open(mut self) -> Result<Self, ServerError> {
+        if let At::Address(address) = self.at {
+            let datagrams = self.kind == ListenerKind::Udp;
+            let fails = |cause| ServerError::listener(&self.name, self.kind, Some(address), cause);
+            let socket = open(address, datagrams).map_err(fails)?;
+            self.at = if datagrams {
+                At::Udp(socket.into())
+            } else {
+                socket.listen(BACKLOG).map_err(fails)?;
+                At::Tcp(socket.into())
+            };
+        }
+        Ok(self)
     }
 
     /// Sets the options.
@@ -191,6 +211,10 @@ fn open(address: SocketAddr, datagrams: bool) -> io::Result<Socket> {
     if !datagrams {
         // Connections of the previous run that are not quite gone do not prevent a restart.
         socket.set_reuse_address(true)?;
+    }
+    if address.is_ipv6() {
+        // As other servers do it: [::] and 0.0.0.0 are two listeners, and none takes the address of the other.
+        socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
     Ok(socket)

@@ -20,12 +20,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use raddle::{JoinHandle, Mutex, Thread};
+use raddle::{JoinHandle, Mutex, Thread, time};
 
 use crate::books::SourceId;
 use crate::intake::Intake;
 use crate::protocol::http::Budget;
-use crate::server::command::Command;
+use crate::server::command::{Change, Command};
 use crate::server::counters::SourceCounters;
 use crate::server::endpoint::{Endpoint, Shared};
 use crate::server::event_loop::{EventLoop, WAKE};
@@ -150,40 +150,59 @@ impl Server {
 
     /// Changes the options and the listeners, without losing a connection.
     ///
-    /// A listener with the same name, kind and address as before keeps its socket, and its new connections have the new options. A
-    /// listener that is not in the list is closed; its connections remain.
+    /// A listener at the same address as before keeps its socket, also under another name or kind, and its new connections have the new
+    /// options. A listener that is not in the list is closed; its connections remain.
     ///
     /// # Errors
     /// Returns an error if a listener cannot be opened. Then nothing is changed.
     pub fn reload(&self, listeners: Vec<Listener>, options: &ServerOptions) -> Result<(), ServerError> {
         let mut endpoints = self.endpoints.lock();
-        let mut kept = Vec::new();
-        let mut new = Vec::new();
-        for listener in listeners {
-            match endpoints.iter().find(|it| it.is_listener(&listener)) {
-                Some(known) => kept.push(known.with(listener.options)),
-                None => new.push(listener),
+        let mut unused: Vec<Arc<Endpoint>> = endpoints.clone();
+        let mut take = |is_wanted: &dyn Fn(&Endpoint) -> bool| {
+            unused.iter().position(|it| is_wanted(it)).map(|index| unused.swap_remove(index))
+        };
+        let mut formers: Vec<_> = listeners.iter().map(|it| take(&|old| old.is_listener(it))).collect();
+        for (former, listener) in formers.iter_mut().zip(&listeners) {
+            if former.is_none() {
+                *former = take(&|old| old.has_socket_for(listener));
             }
         }
-        let bound: Vec<Bound> = new.into_iter().map(Listener::bind).collect::<Result<_, _>>()?;
-        let mut changes: Vec<(Arc<Endpoint>, Option<Opened>)> =
-            kept.into_iter().map(|endpoint| (Arc::new(endpoint), None)).collect();
-        changes.extend(bound.into_iter().map(|bound| {
-            let (endpoint, socket) = enter(&self.shared, bound);
-            (endpoint, Some(socket))
-        }));
-        *endpoints = changes.iter().map(|(endpoint, _)| endpoint.clone()).collect();
+        let mut sockets = Vec::new();
+        for (listener, former) in listeners.into_iter().zip(formers) {
+            sockets.push(match former {
+                Some(former) => Err((listener, former)),
+                None => Ok(listener.bind()?),
+            });
+        }
+        // From here on nothing fails.
+        let mut changes = Vec::new();
+        for socket in sockets {
+            changes.push(match socket {
+                Ok(bound) => {
+                    let (endpoint, socket) = enter(&self.shared, bound);
+                    Change { endpoint, former: None, socket: Some(socket) }
+                }
+                Err((listener, former)) => {
+                    let endpoint = if former.is_listener(&listener) {
+                        former.with(listener.options)
+                    } else {
+                        renamed(&self.shared, &former, listener)
+                    };
+                    Change { endpoint: Arc::new(endpoint), former: Some(former), socket: None }
+                }
+            });
+        }
+        *endpoints = changes.iter().map(|change| change.endpoint.clone()).collect();
         set_limits(&self.shared, options);
         let mut parts: Vec<Vec<_>> = self.loops.iter().map(|_| Vec::new()).collect();
         let last = parts.len() - 1;
-        for (endpoint, socket) in changes {
-            // The other loops get the endpoint, too, since they may have its connections.
+        for Change { endpoint, former, mut socket } in changes {
             let owner = if endpoint.kind == ListenerKind::Udp { last } else { 0 };
-            for (index, part) in parts.iter_mut().enumerate().filter(|(index, _)| *index != owner) {
-                let _ = index;
-                part.push((endpoint.clone(), None));
+            for (index, part) in parts.iter_mut().enumerate() {
+                // The other loops get the endpoint, too, since they may have its connections.
+                let socket = if index == owner { socket.take() } else { None };
+                part.push(Change { endpoint: endpoint.clone(), former: former.clone(), socket });
             }
-            parts[owner].push((endpoint, socket));
         }
         for (inbox, part) in self.loops.iter().zip(parts) {
             inbox.send(Command::Reload(options.clone(), part));
@@ -224,8 +243,13 @@ impl Server {
     /// It is called after [`Pipeline::finish`](crate::Pipeline::finish), which settles everything.
     pub fn finish(mut self, timeout: Duration) -> FinishReport {
         let mut report = FinishReport::default();
-        self.loops.iter().for_each(|inbox| inbox.send(Command::Finish(timeout)));
-        for (thread, inbox) in std::mem::take(&mut self.threads).into_iter().zip(self.loops.iter()) {
+        let begin = time::now();
+        // The first loop has the listeners of monitoring systems, which close last.
+        self.loops[1..].iter().for_each(|inbox| inbox.send(Command::Finish(timeout)));
+        for (thread, inbox) in std::mem::take(&mut self.threads).into_iter().zip(self.loops.iter()).rev() {
+            if Arc::ptr_eq(inbox, &self.loops[0]) {
+                inbox.send(Command::Finish(timeout.saturating_sub(time::now() - begin)));
+            }
             if let Err(error) = thread.join() {
                 report.problems.push(error.to_string());
             }
@@ -270,12 +294,7 @@ fn enter(shared: &Shared, bound: Bound) -> (Arc<Endpoint>, Opened) {
         }
     }
     let endpoint = Endpoint {
-        // Requests about the program are no messages.
-        source: if bound.kind == ListenerKind::Admin {
-            SourceId::NONE
-        } else {
-            shared.intake.books().open(&bound.name)
-        },
+        source: source(shared, &bound.name, bound.kind),
         name: bound.name,
         kind: bound.kind,
         options: bound.options,
@@ -285,6 +304,29 @@ fn enter(shared: &Shared, bound: Bound) -> (Arc<Endpoint>, Opened) {
         recognition: OnceLock::new(),
     };
     (Arc::new(endpoint), bound.socket)
+}
+
+/// Returns a listener that continues with the socket of another one, under another name or kind.
+fn renamed(shared: &Shared, former: &Endpoint, listener: Listener) -> Endpoint {
+    let counters = shared.counters.source(&listener.name);
+    let size = former.counters.receive_buffer.load(std::sync::atomic::Ordering::Relaxed);
+    counters.receive_buffer.store(size, std::sync::atomic::Ordering::Relaxed);
+    Endpoint {
+        source: source(shared, &listener.name, listener.kind),
+        requested: listener.address(),
+        actual: former.actual,
+        name: listener.name,
+        kind: listener.kind,
+        options: listener.options,
+        counters,
+        recognition: OnceLock::new(),
+    }
+}
+
+/// Returns the account of a listener.
+fn source(shared: &Shared, name: &str, kind: ListenerKind) -> SourceId {
+    // Requests about the program are no messages.
+    if kind == ListenerKind::Admin { SourceId::NONE } else { shared.intake.books().open(name) }
 }
 
 /// Sets the limits of connections, which fit into the limit of open files.

@@ -73,6 +73,11 @@ impl Datagrams {
         !self.pending.is_empty()
     }
 
+    /// Returns the number of bytes that wait for room.
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.pending.iter().map(Parcel::bytes).sum()
+    }
+
     pub(super) fn wants_turn(&self) -> bool {
         self.readable && self.pending.is_empty()
     }
@@ -90,8 +95,7 @@ impl Datagrams {
     /// Reads and enqueues some datagrams.
     pub(super) fn turn(&mut self, work: &Work<'_>) {
         for batches in 0..WAITING_BATCHES {
-            let bytes: usize = self.pending.iter().map(Parcel::bytes).sum();
-            if bytes >= WAITING_BYTES || (self.pending.is_empty() && batches >= TURN_BATCHES) {
+            if self.pending_bytes() >= WAITING_BYTES || (self.pending.is_empty() && batches >= TURN_BATCHES) {
                 return;
             }
             match self.read() {

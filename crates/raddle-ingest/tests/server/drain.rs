@@ -263,3 +263,61 @@ fn slow_sink_does_not_delay_the_stop_beyond_the_deadline() {
         drop(peers);
     });
 }
+
+/// Returns the status line and the body of an answer of the admin listener.
+fn ask(address: std::net::SocketAddr, path: &str) -> (String, String) {
+    let mut socket = std::net::TcpStream::connect(address).expect("the admin listener is open");
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut socket, &mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn admin_listener_answers_until_everything_is_stored() {
+    within_limit(|| {
+        for threads in [1, 2] {
+            let admin = Listener::new("admin", ListenerKind::Admin, any_port());
+            let listeners = vec![Listener::new("tcp", ListenerKind::Tcp, any_port()), admin];
+            let options = ServerOptions { threads, ..ServerOptions::default() };
+            let mut pipeline = PipelineOptions::default();
+            pipeline.queue = Limits { messages: 10, bytes: 1 << 20 };
+            let running = Running::new(listeners, &options, &pipeline, Memory::new());
+            let (to, admin) = (running.address(), running.server.addresses()[1].2);
+            assert_eq!(ask(admin, "/ready").0, "HTTP/1.1 200 OK");
+            // A scraper that keeps its connection open, idle, does not delay the stop.
+            let idle = std::net::TcpStream::connect(admin).unwrap();
+            running.sink.block();
+            let mut peer = running.connect();
+            peer.write_all("line\n".repeat(1000).as_bytes()).unwrap();
+            until(|| running.received() > 0);
+            let Running { server, pipeline, sink } = running;
+            let server = Arc::new(server);
+            let draining = {
+                let server = server.clone();
+                Thread::spawn(move || server.drain(Duration::from_mins(1)))
+            };
+            // While the peer is read, and the queue is full.
+            until(|| ask(admin, "/ready").0.starts_with("HTTP/1.1 503"));
+            until(|| std::net::TcpStream::connect(to).is_err());
+            let (status, metrics) = ask(admin, "/metrics");
+            assert!(status == "HTTP/1.1 200 OK" && metrics.contains("raddle_draining 1"), "{metrics}");
+            assert_eq!(ask(admin, "/health").0, "HTTP/1.1 200 OK");
+            drop(peer);
+            sink.unblock();
+            let _ = draining.join().unwrap();
+            // After the drain, until the end.
+            assert!(ask(admin, "/ready").0.starts_with("HTTP/1.1 503"));
+            let outcome = pipeline.finish(Duration::from_mins(1));
+            assert_eq!(outcome.account.to_string(), "received 1000 = stored 1000 + rejected 0");
+            let (_, metrics) = ask(admin, "/metrics");
+            assert!(metrics.contains("raddle_messages_received_total{source=\"tcp\"} 1000"), "{metrics}");
+            let server = Arc::into_inner(server).expect("the drain is over");
+            let finished = server.finish(Duration::from_mins(1));
+            assert_eq!((finished.unwritten, finished.problems.len()), (0, 0));
+            assert!(std::net::TcpStream::connect(admin).is_err());
+            drop(idle);
+        }
+    });
+}

@@ -126,6 +126,110 @@ fn reload_adds_and_removes_listeners_and_keeps_connections() {
 }
 
 #[test]
+fn listener_keeps_its_socket_under_another_name_or_kind() {
+    within_limit(|| {
+        for threads in [1, 2] {
+            let options = ServerOptions { threads, ..ServerOptions::default() };
+            let udp = Listener::new("udp", ListenerKind::Udp, any_port());
+            let running = Running::new(
+                vec![
+                    Listener::new("a", ListenerKind::Tcp, any_port()),
+                    Listener::new("b", ListenerKind::Tcp, any_port()),
+                    udp,
+                ],
+                &options,
+                &PipelineOptions::default(),
+                Memory::new(),
+            );
+            let [a, b, udp] = [0, 1, 2].map(|index| running.server.addresses()[index].2);
+            let mut old = TcpStream::connect(a).unwrap();
+            old.write_all(b"before\n").unwrap();
+            until(|| running.received() == 1);
+            // Two listeners exchange their addresses, one of them changes its kind, and a third gets another name.
+            let listeners = vec![
+                Listener::new("b", ListenerKind::Tcp, a),
+                Listener::new("a", ListenerKind::Relp, b),
+                Listener::new("datagrams", ListenerKind::Udp, udp),
+            ];
+            running.server.reload(listeners, &options).unwrap();
+            assert_eq!([0, 1, 2].map(|index| running.server.addresses()[index].2), [a, b, udp]);
+            let stored_for = |name: &str| {
+                let accounts = running.pipeline.intake().books().accounts();
+                accounts.iter().find(|(known, _)| **known == *name).map_or(0, |(_, it)| it.received)
+            };
+            // The loops reload one after the other.
+            let mut sent = 0;
+            while stored_for("b") == 0 {
+                TcpStream::connect(a).unwrap().write_all(b"to the new name\n").unwrap();
+                sent += 1;
+                until(|| running.received() == 1 + sent);
+            }
+            let mut replies = [0; 2];
+            while &replies != b"1 " {
+                let mut peer = TcpStream::connect(b).unwrap();
+                peer.write_all(b"1 open 0\n").unwrap();
+                peer.shutdown(std::net::Shutdown::Write).unwrap();
+                let _ = peer.read_exact(&mut replies);
+            }
+            let sender = UdpSocket::bind(any_port()).unwrap();
+            while stored_for("datagrams") == 0 {
+                let before = running.received();
+                sender.send_to(b"datagram", udp).unwrap();
+                until(|| running.received() > before);
+            }
+            let before = stored_for("a");
+            old.write_all(b"after\n").unwrap();
+            until(|| stored_for("a") > before);
+            drop(old);
+            running.stop_well();
+        }
+    });
+}
+
+#[test]
+fn all_addresses_of_both_families_have_a_listener_each() {
+    within_limit(|| {
+        if TcpListener::bind("[::1]:0").is_err() {
+            return println!("skipped: this machine has no IPv6");
+        }
+        for kind in [ListenerKind::Tcp, ListenerKind::Udp] {
+            let v4 = Listener::new("v4", kind, "0.0.0.0:0".parse().unwrap());
+            let running =
+                Running::new(vec![v4], &ServerOptions::default(), &PipelineOptions::default(), Memory::new());
+            let port = running.address().port();
+            // In either order, at the start or later.
+            let both = |first: &str, second: &str| {
+                [first, second].map(|address| {
+                    let name = if address.starts_with('[') { "v6" } else { "v4" };
+                    Listener::new(name, kind, format!("{address}:{port}").parse().unwrap())
+                })
+            };
+            running.server.reload(both("[::]", "0.0.0.0").into(), &ServerOptions::default()).unwrap();
+            for (address, count) in [("127.0.0.1", 1), ("[::1]", 2)] {
+                let to = format!("{address}:{port}");
+                if kind == ListenerKind::Udp {
+                    let from = UdpSocket::bind(format!("{address}:0")).unwrap();
+                    from.send_to(b"datagram", to).unwrap();
+                } else {
+                    TcpStream::connect(to).unwrap().write_all(b"line\n").unwrap();
+                }
+                until(|| running.received() == count);
+            }
+            running.stop_well();
+            let opened = both("[::]", "0.0.0.0").map(|it| it.open().unwrap());
+            let running = Running::new(
+                opened.into(),
+                &ServerOptions::default(),
+                &PipelineOptions::default(),
+                Memory::new(),
+            );
+            assert_eq!(running.server.addresses().len(), 2);
+            running.stop_well();
+        }
+    });
+}
+
+#[test]
 fn reload_that_fails_changes_nothing() {
     within_limit(|| {
         let running = Running::usual();

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod common;
 mod drain;
+mod fairness;
 mod limits;
 mod listeners;
 mod replies;
