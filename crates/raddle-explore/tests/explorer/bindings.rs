@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use raddle::rt::{self, Abandoned, Place, Unwinding};
-use raddle::{Event, Lock, Shared, Thread};
+use raddle::{BoundedSemaphore, Event, Lock, Mutex, RLock, ReentrantMutex, Semaphore, Shared, Thread};
 use raddle_explore::{Explorer, Outcome, Strategy};
 
 fn line(number: u32, function: &str) -> Place {
@@ -136,8 +136,9 @@ fn executions_with_a_lock_left(carrier: Carrier) -> usize {
             root(|| {
                 carrier.call(|| lock.acquire())?;
                 let body = carrier.call(|| Event::new().wait());
-                let exit = carrier.call(|| lock.release().unwrap());
-                body.and(exit)
+                // `__exit__` takes a step of its own before it releases.
+                let exit = carrier.call(|| Event::new().set());
+                exit.and_then(|()| carrier.call(|| lock.release().unwrap())).and(body)
             });
         });
         // The daemon is cut off when the program ends.
@@ -273,4 +274,55 @@ fn abandoned_thread_is_recognized() {
     });
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
     assert!(seen.load(Relaxed) > 0);
+}
+
+/// Objects that outlive the executions.
+#[derive(Default)]
+struct Outside {
+    lock: Lock,
+    rlock: RLock,
+    mutex: Mutex<i32>,
+    reentrant: ReentrantMutex<i32>,
+    permits: Semaphore,
+    bounded: BoundedSemaphore,
+}
+
+impl Outside {
+    /// Returns the number of objects that are held.
+    fn held(&self) -> usize {
+        let free = [
+            self.lock.try_lock().is_some(),
+            self.rlock.try_lock().is_some(),
+            self.mutex.try_lock().is_some(),
+            self.reentrant.try_lock().is_some(),
+            self.permits.try_acquire().is_some(),
+            self.bounded.try_acquire().is_some(),
+        ];
+        free.iter().filter(|free| !**free).count()
+    }
+
+    fn use_each(&self) {
+        drop(self.lock.lock());
+        drop(self.rlock.lock());
+        drop(self.mutex.lock());
+        drop(self.reentrant.lock());
+        drop(self.permits.acquire());
+        drop(self.bounded.acquire());
+    }
+}
+
+/// A program can end while a thread is about to release what it holds.
+#[test]
+fn release_takes_effect_although_its_step_is_unwound() {
+    let outside: &'static Outside = Box::leak(Box::default());
+    let held = Arc::new(AtomicUsize::new(0));
+    let count = held.clone();
+    let outcome = Explorer::new().strategy(Strategy::Random).max_executions(200).run(move || {
+        count.fetch_add(outside.held(), Relaxed);
+        drop(Thread::new(|| outside.use_each()).daemon(true).start().unwrap());
+        // The thread is at one of its steps when the program ends.
+        (0..6).for_each(|_| drop(Lock::new().lock()));
+    });
+    assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+    assert_eq!(held.load(Relaxed), 0, "an execution found an object held");
 }

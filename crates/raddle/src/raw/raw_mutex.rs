@@ -278,8 +278,7 @@ impl RawMutex {
     /// Releases the mutex as the operation `op` of the program. Returns whether it was held.
     #[cold]
     pub(crate) fn release_observed(&self, op: Op) -> bool {
-        rt::releasing(op, &self.id);
-        self.release()
+        rt::step_then_release(|| rt::releasing(op, &self.id), || self.release())
     }
 
     /// Releases the mutex, runs `f`, and reacquires the mutex as the operation `reacquire`, also if `f` panics. The release

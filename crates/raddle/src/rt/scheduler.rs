@@ -220,6 +220,9 @@ pub trait Scheduler: Send + Sync {
 ///
 /// It is not a panic of the program: neither the panic hook nor the excepthook reports it.
 ///
+/// A thread is unwound inside the calls by which it reports its operations, that of a release included. A primitive that may
+/// outlive the program of the scheduler therefore completes a release also if [`releasing`](super::releasing) unwinds.
+///
 /// # Examples
 /// ```
 /// use raddle::rt::Abandoned;
@@ -230,6 +233,21 @@ pub trait Scheduler: Send + Sync {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Abandoned;
+
+/// Takes the step of a release, and then releases, also if the scheduler unwinds the thread in the step: the object may outlive
+/// the program of the scheduler.
+pub(crate) fn step_then_release<R>(step: impl FnOnce(), release: impl Fn() -> R) -> R {
+    struct OnUnwind<'a, R>(&'a dyn Fn() -> R);
+    impl<R> Drop for OnUnwind<'_, R> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    let on_unwind = OnUnwind(&release);
+    step();
+    std::mem::forget(on_unwind);
+    release()
+}
 
 static DEFAULT_PROGRAM: Program = Program::new();
 

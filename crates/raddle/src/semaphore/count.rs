@@ -201,8 +201,15 @@ impl PermitCount {
     #[track_caller]
     fn release_slow(&self, count: usize) -> bool {
         let op = self.op(Kind::Release);
-        rt::point(op);
-        report_count(&op, count);
+        let step = || {
+            rt::point(op);
+            report_count(&op, count);
+        };
+        rt::step_then_release(step, || self.add(count))
+    }
+
+    /// Adds `count` permits. Returns false, and changes nothing, if there would be more than the bound.
+    fn add(&self, count: usize) -> bool {
         match self.update(|free| self.sum(free, count)) {
             Update::Done => true,
             Update::InState => {
