@@ -320,11 +320,11 @@ impl Exploration {
 }
 
 /// Returns the rules that a program requires by the steps that it takes. If it reads the number of waiters, enqueueing
-/// as one is a step of its own. If it reads the clock, the moment at which a deadline is computed matters. Both would
-/// multiply the schedules of other programs.
+/// as one is a step of its own. If it reads the clock, so is computing a deadline. Both would multiply the schedules of other
+/// programs.
 fn required_by(trace: &Trace, rules: Rules) -> Rules {
     let arrivals = rules.arrivals || trace.reads_waiters;
-    let deadlines = rules.deadlines || trace.reads_clock;
+    let deadlines = rules.deadlines.max(trace.deadlines);
     Rules { arrivals, deadlines, ..rules }
 }
 

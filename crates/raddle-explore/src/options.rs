@@ -140,6 +140,18 @@ pub enum Time {
 /// So many waits of a task may time out in one execution while other tasks are enabled.
 pub(crate) const EARLY_TIMEOUTS: usize = 8;
 
+/// What computing a deadline from a timeout is, as far as it can make a difference to the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deadlines {
+    /// Nothing: no step depends on the value of a deadline.
+    #[default]
+    Ignored,
+    /// A part of the step before, which reads the clock.
+    Read,
+    /// A step of its own: the clock can advance between the step before and the start of a wait.
+    Step,
+}
+
 /// The rules of each execution of an exploration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent options")]
@@ -154,8 +166,8 @@ pub(crate) struct Rules {
     pub(crate) races: bool,
     /// Enqueueing as a waiter is a step of its own.
     pub(crate) arrivals: bool,
-    /// Computing a deadline reads the clock.
-    pub(crate) deadlines: bool,
+    /// What computing a deadline from a timeout is.
+    pub(crate) deadlines: Deadlines,
     /// Whether the steps are recorded for a report.
     pub(crate) record: bool,
 }
@@ -176,7 +188,7 @@ impl Default for Rules {
             panics_allowed: false,
             races: false,
             arrivals: false,
-            deadlines: false,
+            deadlines: Deadlines::Ignored,
             record: false,
         }
     }

@@ -182,7 +182,11 @@ impl<'a> Barrier<'a> {
     /// ```
     #[track_caller]
     pub fn wait(&self) -> Result<usize, BrokenBarrierError> {
-        self.wait_until(self.timeout.and_then(rt::deadline))
+        let deadline = match self.timeout {
+            Some(timeout) => rt::deadline(timeout),
+            None => None,
+        };
+        self.wait_until(deadline)
     }
 
     /// Blocks until all threads of the round have arrived, for at most `timeout`.

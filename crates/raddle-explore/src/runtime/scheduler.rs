@@ -25,7 +25,7 @@ use super::panic_hook;
 use super::record::{Failure, Hold};
 use super::run_token::{Arrival, evaluate};
 use super::task::{EnablingCondition, LentLock, ResumedBy, TaskStatus};
-use crate::options::Time;
+use crate::options::{Deadlines, Time};
 
 impl Scheduler for Execution {
     fn wait(&self, word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
@@ -65,7 +65,11 @@ impl Scheduler for Execution {
         drop(state);
         self.arrive(Arrival { status, op: Some(*op), access, ready: None });
         if op.kind == Kind::Clock {
-            self.lock().polls_clock(CURRENT.get(), op);
+            let mut state = self.lock();
+            if self.rules.time == Time::Explored {
+                state.deadlines = Deadlines::Step;
+            }
+            state.polls_clock(CURRENT.get(), op);
         }
     }
 
@@ -260,17 +264,28 @@ impl Scheduler for Execution {
 
     fn now(&self) -> Instant {
         let mut state = self.lock();
-        state.reads_clock = true;
+        if self.rules.time == Time::Explored {
+            state.deadlines = state.deadlines.max(Deadlines::Read);
+        }
         state.reads_time();
         self.began + state.clock
     }
 
     /// Under [`Time::Explored`], a deadline may expire at any time, so its value matters only in programs that read the
     /// clock: the time from which it was computed determines how far the clock advances. Under [`Time::Quiescent`], the
-    /// clock advances only when every task waits for it, so no other order of steps computes another deadline.
+    /// clock advances only when every task waits for it, so no other order of steps computes another deadline, unless a
+    /// task polls the clock.
+    fn computes_deadline(&self, op: &Op) {
+        if EVALUATING.get() || self.rules.deadlines != Deadlines::Step {
+            return;
+        }
+        let access = self.lock().access(op);
+        self.arrive(Arrival { status: TaskStatus::Ready, op: Some(*op), access, ready: None });
+    }
+
     fn deadline(&self, timeout: Duration) -> Option<Instant> {
         let mut state = self.lock();
-        if self.rules.deadlines && self.rules.time == Time::Explored {
+        if self.rules.deadlines == Deadlines::Read {
             state.reads_time();
         }
         (self.began + state.clock).checked_add(timeout)

@@ -17,7 +17,7 @@ use super::policy::{Policy, View};
 use super::record::{BlockedTask, Event, Failure, Hold, Pending, StepRecord};
 use super::task::{EnablingCondition, MAIN, ResumedBy, Task, TaskStatus};
 use super::task_set::TaskSet;
-use crate::options::{EARLY_TIMEOUTS, Rules, Time};
+use crate::options::{Deadlines, EARLY_TIMEOUTS, Rules, Time};
 
 /// The number of times that a task may poll an object while no other task takes a step. After that, the other tasks
 /// go first.
@@ -67,8 +67,8 @@ pub(crate) struct ExecutionState {
     pub(crate) finished: bool,
     /// The program read a number of waiters.
     pub(crate) reads_waiters: bool,
-    /// The program, or a timer service, read the clock.
-    pub(crate) reads_clock: bool,
+    /// When a deadline is computed matters as much as this, because the program or a timer service read the clock.
+    pub(crate) deadlines: Deadlines,
     /// How many tasks in a row could not be unwound.
     pub(crate) stalled: usize,
     pub(crate) records: Vec<StepRecord>,
@@ -109,7 +109,7 @@ impl ExecutionState {
             bounded: false,
             finished: false,
             reads_waiters: false,
-            reads_clock: false,
+            deadlines: Deadlines::Ignored,
             stalled: 0,
             records: Vec::new(),
             waits: Vec::new(),
@@ -306,6 +306,7 @@ impl ExecutionState {
         if *reads > MAX_POLLS && !self.ending {
             self.clock += Duration::from_millis(1 << polls.advances.min(MAX_DOUBLINGS));
             polls.advances += 1;
+            self.deadlines = Deadlines::Step;
             self.touches(Access { object: CLOCK, mode: Mode::Write });
         }
     }

@@ -8,9 +8,9 @@ use super::objects::Objects;
 use super::record::{BlockedTask, Event, Failure, Pending, StepRecord};
 use super::state::ExecutionState;
 use super::task::Task;
+use crate::options::Deadlines;
 
 /// The steps and the outcome of an execution.
-#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(crate) struct Trace {
     pub(crate) events: Vec<Event>,
     pub(crate) objects: Objects,
@@ -26,8 +26,8 @@ pub(crate) struct Trace {
     pub(crate) bounded: bool,
     /// The program read a number of waiters, so the order in which they enqueued matters.
     pub(crate) reads_waiters: bool,
-    /// The program read the clock, so it matters when a deadline is computed.
-    pub(crate) reads_clock: bool,
+    /// When a deadline is computed matters as much as this.
+    pub(crate) deadlines: Deadlines,
     pub(crate) records: Vec<StepRecord>,
     pub(crate) waits: Vec<BlockedTask>,
     /// The next steps of all tasks when the execution ended.
@@ -58,7 +58,7 @@ impl Trace {
             redundant: state.redundant,
             bounded: state.bounded,
             reads_waiters: state.reads_waiters,
-            reads_clock: state.reads_clock,
+            deadlines: state.deadlines,
             records: take(&mut state.records),
             waits: take(&mut state.waits),
             pending,

@@ -261,6 +261,62 @@ fn moment_at_which_a_deadline_is_computed_affects_the_outcome() {
             assert!(time::now() - before < ms(6), "slept while the other thread had slept");
         });
     });
+    // A thread can be delayed between a step and the call that computes the deadline from the timeout.
+    for (name, wait) in WAITS {
+        let survey = reduced(Time::Explored, move || {
+            let (start, begun) = (time::now(), Event::new());
+            thread::scope(|s| {
+                let other = s.spawn(|| {
+                    begun.set();
+                    wait(ms(5));
+                    time::now() - start
+                });
+                begun.wait();
+                time::sleep(ms(3));
+                // The other thread has not waited for five milliseconds yet, unless it came late.
+                let in_time = time::now() - start == ms(3);
+                let end = other.join().unwrap();
+                assert!(!in_time || end <= ms(5), "waited until {end:?}");
+            });
+        });
+        let failures = (1..survey.executions).contains(&survey.failures);
+        assert!(survey.exhausted && failures, "{name}: {survey:?}");
+    }
+}
+
+#[test]
+fn polled_clock_advances_before_or_after_a_deadline_is_computed() {
+    // Under `Quiescent`, code takes no time, except for a loop that polls the clock.
+    let poll = |duration| {
+        let end = time::now() + duration;
+        while time::now() < end {}
+    };
+    let program = move || {
+        let queue = Queue::bounded(1);
+        thread::scope(|s| {
+            let getter = s.spawn(|| queue.get_timeout(ms(5)));
+            poll(ms(20));
+            queue.put(1).unwrap();
+            assert!(getter.join().unwrap().is_ok(), "timed out");
+        });
+    };
+    let survey = reduced(Time::Quiescent, program);
+    assert!(survey.exhausted && survey.failures > 0 && survey.failures < survey.executions, "{survey:?}");
+    let sleeps = move || {
+        let order = Mutex::new(Vec::new());
+        thread::scope(|s| {
+            s.spawn(|| {
+                time::sleep(ms(15));
+                order.lock().push(1);
+            });
+            poll(ms(10));
+            time::sleep(ms(10));
+            order.lock().push(2);
+        });
+        assert_eq!(*order.lock(), [1, 2]);
+    };
+    let survey = reduced(Time::Quiescent, sleeps);
+    assert!(survey.exhausted && survey.failures > 0 && survey.failures < survey.executions, "{survey:?}");
 }
 
 #[test]

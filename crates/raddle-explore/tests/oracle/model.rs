@@ -49,8 +49,12 @@ fn lay_out(code: &[Instr], inner: Option<Guard>, out: &mut Vec<Code>) {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
+    /// Before it computes the deadline of its instruction, where that is a step.
+    Timeless,
     /// Before its instruction.
     Before,
+    /// Enqueued as a waiter, before it computes the deadline.
+    Enqueued,
     /// Enqueued as a waiter.
     Waiting,
     /// Served, with this result.
@@ -143,6 +147,8 @@ pub(crate) struct Model<'a> {
     code: Vec<Vec<Code>>,
     /// Acquiring a permit is one step, possible once there is a permit; enqueueing is none.
     in_one_step: bool,
+    /// Computing a deadline is a step, because the program reads the clock.
+    computes: bool,
 }
 
 /// Whether the model covers the program.
@@ -179,7 +185,10 @@ impl<'a> Model<'a> {
             lay_out(&body.code, None, &mut out);
             out
         });
-        Self { program, code: code.collect(), in_one_step: false }
+        let code: Vec<_> = code.collect();
+        let reads = |code: &Code| matches!(code, Code::Do(instr, _) if instr.op == Op::Now);
+        let computes = program.time == Time::Explored && code.iter().flatten().any(reads);
+        Self { program, code, in_one_step: false, computes }
     }
 
     pub(crate) fn in_one_step(program: &'a Program) -> Self {
@@ -240,12 +249,36 @@ impl<'a> Model<'a> {
             Some(Code::Enter(_, how, _)) => *how,
             _ => How::Block,
         };
+        let computes = self.computes && !self.enqueues_first(world, me);
         let thread = &mut world.threads[me];
         thread.phase = Phase::Before;
         thread.deadline = match how {
             How::Timeout(time) => Some(clock + u16::from(time)),
             _ => None,
         };
+        if computes && thread.deadline.is_some() {
+            thread.phase = Phase::Timeless;
+        }
+    }
+
+    /// Whether the timeout of the thread's instruction begins when it enqueues.
+    fn enqueues_first(&self, world: &World, me: usize) -> bool {
+        let code = self.code[me].get(world.threads[me].at);
+        matches!(code, Some(Code::Do(instr, _)) if matches!(instr.op, Op::Put | Op::Pop | Op::Drained))
+    }
+
+    /// The thread computes its deadline.
+    fn compute(&self, world: &mut World, me: usize) {
+        let time = match self.code[me].get(world.threads[me].at) {
+            Some(Code::Do(instr, _)) if instr.op == Op::Sleep => instr.numbers[0].unsigned_abs(),
+            Some(
+                Code::Do(Instr { how: How::Timeout(time), .. }, _) | Code::Enter(_, How::Timeout(time), _),
+            ) => *time,
+            _ => unreachable!("its instruction has a timeout"),
+        };
+        let enqueued = world.threads[me].phase == Phase::Enqueued;
+        world.threads[me].phase = if enqueued { Phase::Waiting } else { Phase::Before };
+        world.threads[me].deadline = Some(world.clock + u16::from(time));
     }
 
     /// Whether the instruction is not a step; if so, it is executed.
@@ -345,7 +378,7 @@ impl<'a> Model<'a> {
             (false, true) => Ready::Timed,
             (false, false) => Ready::No,
         };
-        if thread.unwinds {
+        if thread.unwinds || matches!(thread.phase, Phase::Timeless | Phase::Enqueued) {
             return Ready::Yes;
         }
         match self.code[me].get(thread.at) {
@@ -405,6 +438,10 @@ impl<'a> Model<'a> {
             }
             return false;
         }
+        if matches!(world.threads[me].phase, Phase::Timeless | Phase::Enqueued) {
+            self.compute(world, me);
+            return false;
+        }
         match self.code[me].get(world.threads[me].at) {
             None => {
                 world.threads[me].life = Life::Over;
@@ -432,6 +469,9 @@ impl<'a> Model<'a> {
                     // The timeout of a put, get or join begins when the thread enqueues.
                     if let (Op::Put | Op::Pop | Op::Drained, How::Timeout(time)) = (instr.op, instr.how) {
                         world.threads[me].deadline = Some(world.clock + u16::from(time));
+                        if self.computes {
+                            world.threads[me].phase = Phase::Enqueued;
+                        }
                     }
                     false
                 }
@@ -725,6 +765,7 @@ impl World {
                 return NOTHING;
             }
             _ => match self.threads[me].phase {
+                Phase::Timeless | Phase::Enqueued => unreachable!("it computes its deadline first"),
                 Phase::Served(seen) => seen,
                 Phase::Waiting if late => {
                     self.standing.retain(|waiter| *waiter != me);
@@ -785,6 +826,7 @@ impl World {
                 to_i16(dropped)
             }
             Op::Drained => match self.threads[me].phase {
+                Phase::Timeless | Phase::Enqueued => unreachable!("it computes its deadline first"),
                 Phase::Served(seen) => seen,
                 Phase::Waiting => {
                     queue.joiners.retain(|joiner| *joiner != me);
@@ -798,6 +840,7 @@ impl World {
                 }
             },
             Op::Put => match self.threads[me].phase {
+                Phase::Timeless | Phase::Enqueued => unreachable!("it computes its deadline first"),
                 Phase::Served(seen) => seen,
                 Phase::Waiting => {
                     queue.putters.retain(|(putter, _)| *putter != me);
@@ -806,6 +849,7 @@ impl World {
                 Phase::Before => return self.put(me, instr),
             },
             _ => match self.threads[me].phase {
+                Phase::Timeless | Phase::Enqueued => unreachable!("it computes its deadline first"),
                 Phase::Served(seen) => seen,
                 Phase::Waiting => {
                     queue.getters.retain(|getter| *getter != me);

@@ -538,7 +538,7 @@ impl<T, O: Order<T>> BaseQueue<T, O> {
             let items = ItemList::many(items.collect());
             return self.blocking.put(op, items, timeout).map_err(|error| error.map(ItemList::into_vec));
         }
-        let timeout = timeout.for_all();
+        let timeout = timeout.for_all(op.at);
         while let Some(item) = items.next() {
             let Err(item) = self.blocking.put_fast(item) else { continue };
             if let Err(error) = self.blocking.put(op, ItemList::one(item), timeout) {

@@ -16,7 +16,7 @@ use super::error::{GetError, PutError, TooManyTasksDoneError};
 use super::flavors::{Locked, Observed, Ring, TwoLock, Unobserved};
 use super::order::{self, Order};
 use super::state::{AttemptOutcome, ItemList, QueueState};
-use crate::rt::{self, Abandoned, Op, Show};
+use crate::rt::{self, Abandoned, Op, Place, Show};
 use crate::sys::spin::SpinBudget;
 
 pub(super) struct Blocking<T, O: Order<T>> {
@@ -80,9 +80,9 @@ impl Timeout {
     }
 
     /// Returns the timeout for several waits together, the first of which may begin now.
-    pub(super) fn for_all(self) -> Self {
+    pub(super) fn for_all(self, at: Place) -> Self {
         match self {
-            Timeout::After(timeout) => Timeout::At(rt::deadline(timeout)),
+            Timeout::After(timeout) => Timeout::At(rt::deadline_at(timeout, at)),
             Timeout::Now | Timeout::At(_) => self,
         }
     }
@@ -91,10 +91,10 @@ impl Timeout {
         !matches!(self, Timeout::Now)
     }
 
-    fn deadline(self) -> Option<Instant> {
+    fn deadline(self, at: Place) -> Option<Instant> {
         match self {
-            Timeout::Now => rt::deadline(Duration::ZERO),
-            Timeout::After(timeout) => rt::deadline(timeout),
+            Timeout::Now => rt::deadline_at(Duration::ZERO, at),
+            Timeout::After(timeout) => rt::deadline_at(timeout, at),
             Timeout::At(deadline) => deadline,
         }
     }
@@ -166,7 +166,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
             AttemptOutcome::ShutDown => return Err(PutError::ShutDown(items)),
             AttemptOutcome::Enqueued(waiter) => waiter,
         };
-        let served = waiter.wait(op, timeout.deadline()).is_some()
+        let served = waiter.wait(op, timeout.deadline(op.at)).is_some()
             || !each!(self, flavor => flavor.update(|state, _| state.putters.remove(&waiter)));
         let left = waiter.request.take();
         match (left.first().is_some(), served) {
@@ -214,7 +214,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
             AttemptOutcome::ShutDown => return Err(GetError::ShutDown),
             AttemptOutcome::Enqueued(waiter) => waiter,
         };
-        if waiter.wait(op, timeout.deadline()).is_none()
+        if waiter.wait(op, timeout.deadline(op.at)).is_none()
             && each!(self, flavor => flavor.update(|state, _| state.getters.remove(&waiter)))
         {
             return Err(GetError::Empty);
@@ -258,7 +258,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
         }
         let filled = keep_batch(&mut batch, |batch| each!(self, flavor => flavor.fill(batch, max)));
         let Some(AttemptOutcome::Enqueued(waiter)) = filled else { return batch };
-        if waiter.wait(op, rt::deadline(linger)).is_none() {
+        if waiter.wait(op, rt::deadline_at(linger, op.at)).is_none() {
             each!(self, flavor => flavor.update(|state, _| state.fillers.remove(&waiter)));
         }
         waiter.request.take().into_vec()
@@ -279,7 +279,7 @@ impl<T, O: Order<T>> Blocking<T, O> {
             AttemptOutcome::Done(()) => true,
             AttemptOutcome::NotNow | AttemptOutcome::ShutDown => false,
             AttemptOutcome::Enqueued(waiter) => {
-                waiter.wait(op, timeout.deadline()).is_some()
+                waiter.wait(op, timeout.deadline(op.at)).is_some()
                     || !each!(self, flavor => flavor.update(|state, _| state.joiners.remove(&waiter)))
             }
         }

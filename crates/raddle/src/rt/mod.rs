@@ -186,7 +186,9 @@ pub use seam::{
     acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step, point,
     point_until, releasing, releasing_for_wait, sleep_until, spawn, tried, wait, yield_now,
 };
-pub(crate) use seam::{enqueue_is_step, explored, panicked, reads_waiters, returned, unhandled, watched};
+pub(crate) use seam::{
+    deadline_at, enqueue_is_step, explored, panicked, reads_waiters, returned, unhandled, watched,
+};
 pub(crate) use show::Show;
 pub(crate) use thread_record::{AWAITED, HeldToken, RUNNING, ThreadRecord};
 pub use trace::{Recording, Step, Visible, name, note};

@@ -186,6 +186,11 @@ pub trait Scheduler: Send + Sync {
     /// Returns the current time.
     fn now(&self) -> Instant;
 
+    /// Called before the calling thread computes a deadline from the current time. `op` is a read of the clock.
+    fn computes_deadline(&self, op: &Op) {
+        let _ = op;
+    }
+
     /// Returns the time `timeout` from now, or `None` if it is beyond the range of the clock.
     fn deadline(&self, timeout: Duration) -> Option<Instant> {
         self.now().checked_add(timeout)

@@ -231,9 +231,19 @@ pub fn now() -> Instant {
 /// assert!(rt::deadline(Duration::from_secs(1)).is_some());
 /// assert_eq!(rt::deadline(Duration::MAX), None);
 /// ```
+#[track_caller]
 pub fn deadline(timeout: Duration) -> Option<Instant> {
+    deadline_at(timeout, Place::caller())
+}
+
+/// Like [`deadline`], for a wait of the operation at `at`.
+pub(crate) fn deadline_at(timeout: Duration, at: Place) -> Option<Instant> {
     match scheduler::current() {
-        Some(scheduler) => scheduler.deadline(timeout),
+        Some(scheduler) => {
+            let clock = Object::new(0, 0, "clock");
+            scheduler.computes_deadline(&Op::at(clock, Kind::Clock, at).with_verb("computes a deadline"));
+            scheduler.deadline(timeout)
+        }
         None => now().checked_add(timeout),
     }
 }
