@@ -100,7 +100,8 @@
 //!   the reference counts of an `Arc`;
 //! - time that passes while code runs: the clock advances when a sleep ends, when a wait times out, and while a thread
 //!   polls it;
-//! - preemption inside an operation, unless the grain is [`Grain::Atoms`].
+//! - preemption inside an operation, unless the grain is [`Grain::Atoms`];
+//! - spurious wake-ups beyond those of [`Grain::Atoms`].
 //!
 //! An exploration in which several threads ran but no two of them accessed the same object sets `independent`, and
 //! [`assert_exhausted`](Outcome::assert_exhausted) rejects it.

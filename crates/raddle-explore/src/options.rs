@@ -97,8 +97,8 @@ pub enum Grain {
     /// for programs that use the toolkit.
     #[default]
     Operations,
-    /// Each atomic access inside an operation is a step, threads park, and a parked thread may wake spuriously. This
-    /// is the grain for primitives written on [`raddle::rt`].
+    /// Each atomic access inside an operation is a step, and threads park. Each thread may wake spuriously once, from a
+    /// wait without a timeout. This is the grain for primitives written on [`raddle::rt`].
     Atoms,
 }
 
@@ -158,7 +158,7 @@ pub(crate) enum Deadlines {
 pub(crate) struct Rules {
     pub(crate) grain: Grain,
     pub(crate) time: Time,
-    /// How often each task may wake spuriously.
+    /// How often each task may wake spuriously from a wait without a timeout.
     pub(crate) spurious: usize,
     pub(crate) max_steps: usize,
     /// Panics are left to joiners and to the excepthook.

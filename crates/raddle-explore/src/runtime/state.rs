@@ -419,9 +419,11 @@ impl ExecutionState {
             }
         }
         if self.rules.spurious > 0 {
+            // A wait with a timeout ends by that: as the same choice, a spurious wake-up would advance the clock.
             let asleep = |&thread: &usize| {
                 let task = &self.tasks[thread];
-                matches!(task.status, TaskStatus::Parked { .. }) && task.spurious < self.rules.spurious
+                let parked = matches!(task.status, TaskStatus::Parked { deadline: None, .. });
+                parked && task.spurious < self.rules.spurious
             };
             let more: Vec<_> = in_turn().filter(asleep).filter(|thread| !options.contains(thread)).collect();
             options.extend(more);

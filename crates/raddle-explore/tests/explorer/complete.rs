@@ -12,7 +12,7 @@ use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, Promise, Queue, RLock, Semaphore, Shared,
     ShutdownMode, Thread, ThreadPoolExecutor, Timer, atomic, future, thread,
 };
-use raddle_explore::{Explorer, Outcome, Strategy, Survey, Time};
+use raddle_explore::{Explorer, Grain, Outcome, Strategy, Survey, Time};
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -194,6 +194,29 @@ fn quiescent_time_expires_deadlines_in_order() {
         };
         let survey = reduced(Time::Quiescent, program);
         assert_eq!((survey.failures, survey.exhausted), (0, true), "{name}");
+    }
+}
+
+#[test]
+fn spurious_wakeup_does_not_advance_the_clock() {
+    for strategy in [Strategy::Pct, Strategy::Pos, Strategy::Random] {
+        for &(name, wait) in WAITS {
+            let explorer = Explorer::new().time(Time::Quiescent).grain(Grain::Atoms).strategy(strategy);
+            let survey = explorer.max_executions(30).survey(move || {
+                let late = Arc::new(Shared::new(false));
+                let other = Thread::spawn({
+                    let late = late.clone();
+                    move || {
+                        wait(ms(20));
+                        late.set(true);
+                    }
+                });
+                thread::sleep(ms(10));
+                assert!(!late.get());
+                other.join().unwrap();
+            });
+            assert_eq!(survey.failures, 0, "{name}: {survey:?}");
+        }
     }
 }
 
