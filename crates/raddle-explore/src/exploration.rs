@@ -11,10 +11,10 @@ use crate::options::{Ended, Options, Rules, Strategy};
 use crate::outcome::{Outcome, Survey};
 use crate::report::{Found, Report, Token, fingerprint};
 use crate::runtime::{
-    Failure, ForeignStep, StallDetector, Trace, has_foreign_threads, listen, locals_are_unchanged,
-    remember_locals, report_stalled,
+    Failure, ForeignStep, Program, Runner, StallDetector, Trace, has_foreign_threads, listen,
+    locals_are_unchanged, remember_locals, report_stalled,
 };
-use crate::search::{Portfolio, Program, Replay, Runner, Shrinker};
+use crate::search::{Portfolio, Replay, Shrinker};
 
 /// A program and how it is explored.
 #[derive(Clone)]

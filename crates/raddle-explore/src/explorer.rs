@@ -7,7 +7,7 @@ use crate::exploration::Exploration;
 use crate::options::{Ended, Grain, Observer, Options, Strategy, Time};
 use crate::outcome::{Outcome, Survey};
 use crate::report::Token;
-use crate::search::Program;
+use crate::runtime::Program;
 
 /// An exploration: its strategy, its rules and its limits.
 ///

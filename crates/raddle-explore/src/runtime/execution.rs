@@ -1,25 +1,169 @@
-//! One execution of a program, and the part of an exploration that is visible to other threads.
+//! One execution of a program, the runner that begins each of them, and the part of an exploration that is visible to other
+//! threads.
 //!
 //! The main task runs on a thread of its own, or on the thread that runs the search, which saves two context switches per
 //! execution. The latter is possible only while the program leaves nothing in the main task's thread-locals, since the
-//! search thread cannot drop them.
+//! search thread cannot drop them. If an execution does, it is repeated on a thread of its own up to the same point, and continues
+//! there.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use raddle::rt::{self, Abandoned, Entered, Program};
+use raddle::rt::{self, Abandoned, Entered};
 
+use super::data_races::first_race;
 use super::foreign::{ForeignListener, ForeignStep};
-use super::os_threads::{BODY_DONE, CURRENT, OsThreads, locals_are_unchanged, native_id, remember_locals};
+use super::os_threads::{
+    BODY_DONE, CURRENT, OsThreads, locals_are_unchanged, native_id, park_forever, remember_locals,
+};
 use super::panic_hook;
-use super::policy::Policy;
+use super::policy::{Policy, View};
 use super::record::Failure;
 use super::state::ExecutionState;
 use super::task::{MAIN, NO_TASK, Task};
+use super::trace::Trace;
 use crate::options::Rules;
+
+/// The closure under exploration.
+pub(crate) type Program = Arc<dyn Fn() + Send + Sync>;
+
+/// A program and the threads that run it.
+#[derive(Clone)]
+pub(crate) struct Runner {
+    pub(crate) program: Program,
+    pub(crate) os_threads: OsThreads,
+    pub(crate) monitor: Arc<Monitor>,
+    root: Arc<MainThread>,
+}
+
+/// Where the main task runs.
+#[derive(Debug, Default)]
+struct MainThread {
+    /// It has left nothing in its thread-locals so far, so it may run on the search thread.
+    reuses_search_thread: AtomicBool,
+    /// It has left something in the thread-locals of the search thread.
+    left_locals: AtomicBool,
+    /// It could not be unwound, and the search thread was lost.
+    cannot_unwind: AtomicBool,
+}
+
+impl Runner {
+    pub(crate) fn new(program: Program) -> Self {
+        Self {
+            program,
+            os_threads: OsThreads::new(),
+            monitor: Arc::new(Monitor::new()),
+            root: Arc::default(),
+        }
+    }
+
+    /// The same, with the main task on a thread of its own in every execution.
+    pub(crate) fn on_separate_threads(&self) -> Self {
+        let runner = Self::new(self.program.clone());
+        runner.root.cannot_unwind.store(true, Relaxed);
+        runner
+    }
+
+    /// Runs the program once under `policy`, and returns the policy with the trace.
+    pub(crate) fn run<P: Policy + 'static>(&self, rules: Rules, policy: P) -> (Trace, P) {
+        if self.monitor.is_abandoned() {
+            park_forever();
+        }
+        let mut policy = Recorder::new(policy);
+        if self.root.reuses_search_thread.load(Relaxed) {
+            let execution = Execution::new(rules, Box::new(policy), &self.os_threads, &self.monitor);
+            let complete = execution.run_on_search_thread(&*self.program);
+            if execution.main_keeps_locals() {
+                self.root.reuses_search_thread.store(false, Relaxed);
+                self.root.left_locals.store(true, Relaxed);
+            }
+            if complete {
+                return Self::result(&execution);
+            }
+            // The choices so far are repeated, and the execution continues after them.
+            policy = Recorder::take_back(&mut execution.lock());
+            policy.at = 0;
+        }
+        let execution = Execution::new(rules, Box::new(policy), &self.os_threads, &self.monitor);
+        execution.run(self.program.clone());
+        let left_locals = self.root.left_locals.load(Relaxed) || self.root.cannot_unwind.load(Relaxed);
+        self.root.reuses_search_thread.store(!left_locals && !execution.main_keeps_locals(), Relaxed);
+        Self::result(&execution)
+    }
+
+    /// If the program has left something in the thread-locals of the search thread, returns an execution under which it
+    /// can be [dropped](Execution::until_terminated).
+    pub(crate) fn left_locals(&self) -> Option<Arc<Execution>> {
+        let any = self.root.left_locals.load(Relaxed);
+        any.then(|| Execution::ended(Box::new(NoPolicy), &self.os_threads, &self.monitor))
+    }
+
+    fn result<P: Policy + 'static>(execution: &Execution) -> (Trace, P) {
+        let mut end = execution.lock();
+        let policy = Recorder::take_back(&mut end).policy;
+        let rules = end.rules;
+        let mut trace = Trace::of(&mut end);
+        if rules.races && trace.failure.is_none() {
+            trace.failure = first_race(&trace);
+            trace.failed_at = trace.events.len();
+        }
+        (trace, policy)
+    }
+}
+
+/// Records the choices of a policy, so that an execution can be repeated up to the same point.
+struct Recorder<P> {
+    policy: P,
+    chosen: Vec<usize>,
+    at: usize,
+}
+
+impl<P: Policy + 'static> Recorder<P> {
+    fn new(policy: P) -> Self {
+        Self { policy, chosen: Vec::new(), at: 0 }
+    }
+
+    /// Takes the policy back from an execution that has ended.
+    fn take_back(end: &mut ExecutionState) -> Self {
+        let policy = std::mem::replace(&mut end.policy, Box::new(NoPolicy)).into_any();
+        *policy.downcast().expect("the policy that was passed in")
+    }
+}
+
+impl<P: Policy + 'static> Policy for Recorder<P> {
+    fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        let place = match self.chosen.get(self.at) {
+            Some(&place) => place.min(view.options.len() - 1),
+            None => self.policy.pick(view)?,
+        };
+        if self.at == self.chosen.len() {
+            self.chosen.push(place);
+        }
+        self.at += 1;
+        Some(place)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+/// Stands in for a policy that was taken back.
+struct NoPolicy;
+
+impl Policy for NoPolicy {
+    fn pick(&mut self, _: &View<'_>) -> Option<usize> {
+        None
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
 
 /// One execution of a program: the scheduler that its threads call.
 pub(crate) struct Execution {
@@ -29,7 +173,7 @@ pub(crate) struct Execution {
     pub(super) number: u64,
     /// The process that explores; a forked child is another one.
     pub(super) process: u32,
-    pub(super) program: Arc<Program>,
+    pub(super) program: Arc<rt::Program>,
     state: Mutex<ExecutionState>,
     pub(super) os_threads: OsThreads,
     pub(super) main_keeps_locals: AtomicBool,
@@ -53,7 +197,7 @@ impl Execution {
     ) -> Arc<Self> {
         #[expect(clippy::disallowed_methods, reason = "the start of the virtual clock")]
         let began = Instant::now();
-        let program = Arc::new(Program::new());
+        let program = Arc::new(rt::Program::new());
         let mut state = ExecutionState::new(rules, policy, program.clone());
         // Declared first, so that it has the same number in every execution. Most steps of a sleep-set entry do not
         // access it, and an object that is first accessed late might be any object.
@@ -75,11 +219,7 @@ impl Execution {
     }
 
     /// An execution that has ended: its only task is the calling thread.
-    pub(crate) fn ended(
-        policy: Box<dyn Policy>,
-        os_threads: &OsThreads,
-        monitor: &Arc<Monitor>,
-    ) -> Arc<Self> {
+    fn ended(policy: Box<dyn Policy>, os_threads: &OsThreads, monitor: &Arc<Monitor>) -> Arc<Self> {
         let execution = Self::new(Rules::default(), policy, os_threads, monitor);
         let mut state = execution.lock();
         state.tasks.push(Task::new("MainThread", None));
@@ -98,7 +238,7 @@ impl Execution {
     }
 
     /// Runs the program to its end. The state holds the result then.
-    pub(crate) fn run(self: &Arc<Self>, program: Arc<dyn Fn() + Send + Sync>) {
+    fn run(self: &Arc<Self>, program: Arc<dyn Fn() + Send + Sync>) {
         let here = self.clone();
         let job = Box::new(move || here.run_task(MAIN, Box::new(move || program())));
         let prepared = self.os_threads.prepare(job, None).expect("a thread for the main task");
@@ -112,7 +252,7 @@ impl Execution {
     ///
     /// Returns whether the execution is complete. It is not if the main task has left something in its thread-locals,
     /// since the calling thread cannot drop them.
-    pub(crate) fn run_on_search_thread(self: &Arc<Self>, program: &(dyn Fn() + Send + Sync)) -> bool {
+    fn run_on_search_thread(self: &Arc<Self>, program: &(dyn Fn() + Send + Sync)) -> bool {
         self.lock().tasks.push(Task::new("MainThread", None));
         self.monitor.watch(&self.itself);
         let entered = self.run_body(MAIN, program);
@@ -130,7 +270,7 @@ impl Execution {
     }
 
     /// Whether the main task has left something in its thread-locals.
-    pub(crate) fn main_keeps_locals(&self) -> bool {
+    fn main_keeps_locals(&self) -> bool {
         self.main_keeps_locals.load(Relaxed)
     }
 
@@ -162,7 +302,7 @@ impl Execution {
         entered
     }
 
-    pub(super) fn panicked_with(&self, me: usize, payload: &(dyn std::any::Any + Send)) {
+    pub(super) fn panicked_with(&self, me: usize, payload: &(dyn Any + Send)) {
         let (message, at) = panic_hook::last_panic(payload);
         let mut state = self.lock();
         let before = state.failure.is_some();

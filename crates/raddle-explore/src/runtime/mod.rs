@@ -9,11 +9,12 @@
 //!
 //! | file | concept |
 //! |---|---|
-//! | `execution` | one execution, and the part of it that is visible from outside |
+//! | `execution` | one execution: its begin, its end, and the part that is visible from outside |
 //! | `run_token` | how a task waits for the token and passes it on |
 //! | `scheduler` | the effect of each call of raddle's primitives under exploration |
 //! | `state` | which tasks are enabled, and the effect of a step |
 //! | `task`, `objects`, `record` | the data of an execution |
+//! | `data_races`, `vector_clock` | accesses that no order separates |
 //! | `unwinding` | how the tasks of an execution that has ended terminate |
 //! | `os_threads`, `panic_hook` | threads of the operating system, and their thread-locals |
 //! | `foreign`, `watchdog` | threads and waits that the scheduler does not control |
@@ -23,6 +24,7 @@
 //! - At most one task runs between two steps, so the state of the program is sequentially consistent.
 //! - The enabled tasks, and their order, depend on earlier choices alone. The same holds for the other inputs of a policy.
 //! - An execution ends after at most [`Rules::max_steps`](crate::options::Rules) steps, and every task is unwound then.
+mod data_races;
 mod execution;
 mod foreign;
 mod objects;
@@ -37,17 +39,18 @@ mod task;
 mod task_set;
 mod trace;
 mod unwinding;
+mod vector_clock;
 mod watchdog;
 
-pub(crate) use execution::{Execution, Monitor};
+pub(crate) use execution::{Program, Runner};
 pub(crate) use foreign::{ForeignStep, listen};
-pub(crate) use objects::{Access, CLOCK, Mode, ObjectKey, Objects, PROGRAM};
-pub(crate) use os_threads::{OsThreads, locals_are_unchanged, park_forever, remember_locals};
+pub(crate) use objects::{Access, CLOCK, Mode, ObjectKey, Objects};
+pub(crate) use os_threads::{locals_are_unchanged, remember_locals};
 pub(crate) use panic_hook::SourceLocation;
 pub(crate) use policy::{Policy, View};
 pub(crate) use record::{BlockedTask, Event, Failure, Hold, StepRecord};
-pub(crate) use state::ExecutionState;
 pub(crate) use task::Task;
 pub(crate) use task_set::{TaskSet, singleton};
 pub(crate) use trace::Trace;
+pub(crate) use vector_clock::VectorClock;
 pub(crate) use watchdog::{StallDetector, has_foreign_threads, report_stalled};

@@ -9,8 +9,7 @@ use std::collections::HashMap;
 
 use raddle::rt::Kind;
 
-use super::vector_clock::VectorClock;
-use crate::runtime::{Access, Mode, Task, TaskSet, Trace};
+use crate::runtime::{Access, Mode, Task, TaskSet, Trace, VectorClock};
 
 /// The happens-before relation of an execution.
 pub(crate) struct HappensBefore<'a> {

@@ -14,10 +14,9 @@ use super::dpor::Dpor;
 use super::pct::Pct;
 use super::pos::Pos;
 use super::random::RandomWalk;
-use super::runner::Runner;
 use super::surw::Surw;
 use crate::options::{Rules, Strategy};
-use crate::runtime::{Policy, Trace, View};
+use crate::runtime::{Policy, Runner, Trace, View};
 
 /// The strategies of one search.
 pub(crate) struct Portfolio {

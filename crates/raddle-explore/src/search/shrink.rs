@@ -12,9 +12,8 @@ use std::time::Instant;
 use super::depth::Depth;
 use super::happens_before::{HappensBefore, Race};
 use super::replay::{Run, RunOrder, runs};
-use super::runner::Runner;
 use crate::options::Rules;
-use crate::runtime::{Policy, Trace};
+use crate::runtime::{Policy, Runner, Trace};
 
 /// The number of executions, and of steps in all of them.
 const REPLAYS: usize = 50;

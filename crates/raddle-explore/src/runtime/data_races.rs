@@ -14,8 +14,10 @@ use std::collections::HashMap;
 
 use raddle::rt::{Kind, Memory};
 
+use super::objects::{Access, CLOCK, Mode, PROGRAM};
+use super::record::{Event, Failure};
+use super::trace::Trace;
 use super::vector_clock::VectorClock;
-use crate::runtime::{Access, CLOCK, Event, Failure, Mode, PROGRAM, Trace};
 
 /// The first data race on a [`Shared`](raddle::Shared) cell.
 pub(crate) fn first_race(trace: &Trace) -> Option<Failure> {
