@@ -297,6 +297,7 @@ impl sealed::WithoutData for Lock {
         self.raw.unlocked(self.op(Kind::Acquire), ReleasedBy::AnyThread, f)
     }
 
+    #[inline]
     fn is_held_by_guard(&self) -> bool {
         self.raw.is_held()
     }

@@ -444,6 +444,7 @@ impl WithoutData for RLock {
         self.raw.unlocked(self.op(Kind::Acquire), ReleasedBy::Owner, f)
     }
 
+    #[inline]
     fn is_held_by_guard(&self) -> bool {
         self.is_mine()
     }
