@@ -13,7 +13,7 @@ use crate::status::Status;
 /// The capacity of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The maximum number of messages. The default is 10,000.
+    /// The maximum number of messages. The default is 20,000.
     pub messages: usize,
     /// The maximum number of bytes of the messages. The default is 16 MiB.
     pub bytes: usize,
@@ -21,7 +21,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { messages: 10_000, bytes: 16 << 20 }
+        Self { messages: 20_000, bytes: 16 << 20 }
     }
 }
 

@@ -129,3 +129,57 @@ impl Outcome {
         self.account.lost() == 0 && self.account.unstored == 0 && self.problems.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use crate::message::Parcel;
+    use crate::sink::{Batch, StoreError, Stored};
+
+    use super::*;
+
+    /// Notes the sizes of its batches, each of which it stores in two transactions.
+    struct Noting(Arc<Mutex<Vec<usize>>>);
+
+    impl Sink for Noting {
+        fn store(&mut self, batch: &Batch) -> Result<Stored, StoreError> {
+            self.0.lock().push(batch.len());
+            Ok(Stored::default())
+        }
+
+        fn transactions(&self) -> usize {
+            2
+        }
+
+        fn close(self: Box<Self>) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    impl Unstored for () {
+        fn add(&mut self, _parcels: &[&Parcel]) -> std::io::Result<()> {
+            unreachable!("everything is stored")
+        }
+
+        fn place(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn limits_of_a_batch_are_per_transaction() {
+        let (books, sizes) = (Books::new(), Arc::new(Mutex::new(Vec::new())));
+        let mut options = PipelineOptions::default();
+        options.batch.messages = 3;
+        let mut parcel = Parcel::new(books.open("tcp"), "peer".into(), UNIX_EPOCH);
+        for _ in 0..14 {
+            parcel.push_text("x");
+        }
+        let pipeline =
+            Pipeline::start(Box::new(Noting(sizes.clone())), Box::new(()), books, &options).unwrap();
+        pipeline.intake().put(parcel).unwrap();
+        assert_eq!(pipeline.finish(Duration::ZERO).account.stored, 14);
+        assert_eq!(*sizes.lock(), [6, 6, 2]);
+    }
+}

@@ -48,12 +48,20 @@ pub trait Unstored: Send + 'static {
 /// The settings of the writer that may change while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchOptions {
-    /// Maximum number of messages per batch. A request that is acknowledged as a whole may exceed it. The default is 10,000.
+    /// Maximum number of messages per [transaction](Sink::transactions) of a batch. A request that is acknowledged as a whole may exceed it. The default is 10,000.
     pub messages: usize,
-    /// Maximum number of bytes per batch; the message that reaches it is the last. The default is 4 MiB.
+    /// Maximum number of bytes per transaction of a batch; the message that reaches it is the last. The default is 4 MiB.
     pub bytes: usize,
     /// Maximum time the writer waits for a batch to fill after its first message. The default is zero.
     pub linger: Duration,
+}
+
+impl BatchOptions {
+    /// Returns the limits of a batch that is stored in so many transactions.
+    fn times(self, transactions: usize) -> Self {
+        let messages = self.messages.saturating_mul(transactions);
+        Self { messages, bytes: self.bytes.saturating_mul(transactions), ..self }
+    }
 }
 
 impl Default for BatchOptions {
@@ -136,7 +144,7 @@ impl Writer {
     ///
     /// Returns `None` if the queue is closed and empty.
     fn next_batch(&mut self) -> Option<Batch> {
-        let options = *self.options.lock();
+        let options = self.options.lock().times(self.sink.transactions());
         let mut batch = Batch::default();
         let mut taken = Taken::default();
         match self.carry.take() {

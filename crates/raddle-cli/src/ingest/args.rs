@@ -220,7 +220,7 @@ pub(crate) struct Flags {
     /// Address of a PostgreSQL server, instead of a database file
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
-    /// Capacity of the queue, in messages [default: 10000]
+    /// Capacity of the queue, in messages [default: 20000]
     #[arg(long, value_name = "N", value_parser = values::checked(values::count))]
     queue: Option<String>,
     /// Capacity of the queue, in bytes [default: 16MiB]

@@ -102,6 +102,18 @@ impl Sink for Watched {
         outcome
     }
 
+    fn stored_in_part(&mut self, batch: &Batch) -> (Vec<bool>, Stored) {
+        self.sink.stored_in_part(batch)
+    }
+
+    fn transactions(&self) -> usize {
+        self.sink.transactions()
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, u64)> {
+        self.sink.sizes()
+    }
+
     fn maintain(&mut self) -> Result<(), StoreError> {
         let outcome = self.sink.maintain();
         self.pulse.beat();
@@ -169,7 +181,52 @@ impl Watchdog {
 
 #[cfg(test)]
 mod tests {
+    use raddle_ingest::RowOutcome;
+
     use super::*;
+
+    /// A sink that differs from the defaults of the interface in each answer.
+    struct Particular;
+
+    impl Sink for Particular {
+        fn store(&mut self, _batch: &Batch) -> Result<Stored, StoreError> {
+            Err(StoreError::new("not now"))
+        }
+
+        fn stored_in_part(&mut self, _batch: &Batch) -> (Vec<bool>, Stored) {
+            (vec![true, false], Stored { exceptions: vec![(0, RowOutcome::Duplicate)] })
+        }
+
+        fn transactions(&self) -> usize {
+            3
+        }
+
+        fn maintain(&mut self) -> Result<(), StoreError> {
+            Err(StoreError::new("no maintenance"))
+        }
+
+        fn sizes(&self) -> Vec<(&'static str, u64)> {
+            vec![("database", 5)]
+        }
+
+        fn close(self: Box<Self>) -> Result<(), StoreError> {
+            Err(StoreError::new("not closed"))
+        }
+    }
+
+    #[test]
+    fn watched_sink_answers_as_the_sink_does() {
+        let (batch, pulse) = (Batch::default(), Pulse::default());
+        let mut sink = Watched::new(Box::new(Particular), pulse.clone());
+        assert_eq!(sink.store(&batch).unwrap_err().to_string(), "not now");
+        let (stored, exceptions) = sink.stored_in_part(&batch);
+        assert_eq!((stored, exceptions.exceptions), (vec![true, false], vec![(0, RowOutcome::Duplicate)]));
+        assert_eq!(sink.transactions(), 3);
+        assert_eq!(sink.maintain().unwrap_err().to_string(), "no maintenance");
+        assert_eq!(sink.sizes(), [("database", 5)]);
+        assert_eq!(Box::new(sink).close().unwrap_err().to_string(), "not closed");
+        assert_eq!(pulse.count(), 2, "a call of store and one of maintain");
+    }
 
     #[test]
     fn failure_that_lasts_is_reported_once_a_minute() {

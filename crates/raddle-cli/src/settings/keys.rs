@@ -215,7 +215,7 @@ pub(crate) const KEYS: &[Key] = &[
         "8MiB",
         "The receive buffer of the UDP socket, up to the limit of the system (net.core.rmem_max).",
     )),
-    key("queue", "messages", Form::Count, "10000", "The capacity of the queue in messages."),
+    key("queue", "messages", Form::Count, "20000", "The capacity of the queue in messages."),
     key(
         "queue",
         "bytes",
@@ -231,7 +231,13 @@ pub(crate) const KEYS: &[Key] = &[
         "What happens when the queue is full. block: peers are slowed down. shed: the newest messages are refused and \
          counted. HTTP requests are answered with 503: with block, after waiting for room for about a second.",
     ),
-    key("batch", "messages", Form::Count, "10000", "The maximum number of messages per transaction."),
+    key(
+        "batch",
+        "messages",
+        Form::Count,
+        "10000",
+        "The maximum number of messages per transaction. PostgreSQL has one per connection.",
+    ),
     key("batch", "bytes", Form::Size, "4MiB", "The maximum number of bytes of messages per transaction."),
     key(
         "batch",

@@ -195,7 +195,7 @@ fn terminal_has_a_live_line_and_the_log_above_it() {
         until(|| number(&scratch.path("messages.db"), "SELECT count(*) FROM messages") == 1);
         let mut seen = Vec::new();
         let mut buffer = [0; 1024];
-        while !String::from_utf8_lossy(&seen).contains("queue 0 of 10000  stored 1  rejected 0") {
+        while !String::from_utf8_lossy(&seen).contains("queue 0 of 20000  stored 1  rejected 0") {
             let length = out.read(&mut buffer).unwrap();
             assert!(length > 0, "{:?}", String::from_utf8_lossy(&seen));
             seen.extend_from_slice(&buffer[..length]);

@@ -233,7 +233,7 @@ mod tests {
             samples["raddle_batch_messages_bucket{le=\"+Inf\"}"],
             samples["raddle_commit_seconds_count"]
         );
-        assert_eq!(samples["raddle_queue_limit_messages"], 10_000.0);
+        assert_eq!(samples["raddle_queue_limit_messages"], 20_000.0);
         assert_eq!(samples["raddle_sink_bytes{part=\"database\"}"], 4096.0);
     }
 

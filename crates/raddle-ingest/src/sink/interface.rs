@@ -30,6 +30,13 @@ pub trait Sink: Send + 'static {
         (Vec::new(), Stored::default())
     }
 
+    /// Returns the number of transactions over which a large batch is distributed. The writer's limits are per transaction.
+    ///
+    /// One, unless overridden.
+    fn transactions(&self) -> usize {
+        1
+    }
+
     /// Performs the maintenance that is due between batches: retention, checkpoints. It is called after each batch, and
     /// about every second.
     ///

@@ -89,6 +89,8 @@ impl Current {
 
 #[derive(Debug)]
 enum State {
+    /// Not encoded yet.
+    New,
     /// To be stored in the next attempt.
     Waiting,
     /// Passed to the connection.
@@ -156,30 +158,40 @@ impl PostgresSink {
         debug_assert!(given.is_ok(), "the connection's queue is open");
     }
 
-    /// Distributes the messages over the connections: the parcels of a numbering sender stay in order on one of them.
+    /// Distributes the parcels over the connections. Those of a numbering sender are on one of them.
     fn distribute(&self, batch: &Batch) -> Current {
-        let count = (batch.len() / LEAST_ROWS).clamp(1, self.lanes.len());
-        let mut parts: Vec<Part> = (0..count).map(|_| Part::default()).collect();
+        let mut rows = vec![0; (batch.len() / LEAST_ROWS).clamp(1, self.lanes.len())];
         let mut of_sender: HashMap<&str, usize> = HashMap::new();
         let mut part_of = Vec::with_capacity(batch.parcels().len());
-        let mut name = None;
-        let mut index = 0;
         for parcel in batch.parcels() {
-            let (_, source) = name
-                .take_if(|(known, _)| *known == parcel.source())
-                .unwrap_or_else(|| (parcel.source(), self.books.name(parcel.source())));
-            let shortest = (0..count).min_by_key(|part| parts[*part].len()).unwrap_or(0);
+            let shortest = (0..rows.len()).min_by_key(|part| rows[*part]).unwrap_or(0);
             let part = match parcel.sequence() {
                 Some(sequence) => *of_sender.entry(&sequence.sender).or_insert(shortest),
                 None => shortest,
             };
-            parts[part].push(parcel, index, &source);
+            rows[part] += parcel.len();
             part_of.push(part);
-            index += parcel.len();
-            name = Some((parcel.source(), source));
         }
-        let parts = parts.into_iter().map(|part| (Arc::new(part), State::Waiting)).collect();
+        let parts = rows.iter().map(|_| (Arc::default(), State::New)).collect();
         Current { number: batch.number(), parts, part_of }
+    }
+
+    /// Encodes a part.
+    fn encode(&self, batch: &Batch, part_of: &[usize], part: usize) -> Part {
+        let mut encoded = Part::default();
+        let mut name = None;
+        let mut index = 0;
+        for (parcel, of) in batch.parcels().iter().zip(part_of) {
+            if *of == part {
+                let (_, source) = name
+                    .take_if(|(known, _)| *known == parcel.source())
+                    .unwrap_or_else(|| (parcel.source(), self.books.name(parcel.source())));
+                encoded.push(parcel, index, &source);
+                name = Some((parcel.source(), source));
+            }
+            index += parcel.len();
+        }
+        encoded
     }
 
     /// Waits for the connections. Returns the first failure, if any.
@@ -220,7 +232,11 @@ impl Sink for PostgresSink {
             _ => self.distribute(batch),
         };
         for (lane, (part, state)) in current.parts.iter_mut().enumerate() {
-            if matches!(state, State::Waiting) {
+            if matches!(state, State::New) {
+                // One part is encoded while the server already stores those before it.
+                *part = Arc::new(self.encode(batch, &current.part_of, lane));
+            }
+            if matches!(state, State::New | State::Waiting) {
                 *state = State::Running;
                 self.give(lane, Task::Store(current.number, part.clone()));
             }
@@ -238,6 +254,10 @@ impl Sink for PostgresSink {
         };
         let is_stored = |part: &usize| matches!(current.parts[*part].1, State::Stored(_));
         (current.part_of.iter().map(is_stored).collect(), current.into_stored())
+    }
+
+    fn transactions(&self) -> usize {
+        self.lanes.len()
     }
 
     fn close(mut self: Box<Self>) -> Result<(), StoreError> {
