@@ -44,6 +44,16 @@ fn worker_that_becomes_idle_misses_no_submission() {
 }
 
 #[test]
+fn last_worker_can_terminate_while_try_shutdown_returns() {
+    let scenario = || {
+        let pool = ThreadPoolExecutor::new(1);
+        pool.submit(|| ()).result().unwrap();
+        pool.try_shutdown(ShutdownMode::Drain)
+    };
+    assert_eq!(every(scenario), BTreeSet::from([false, true]));
+}
+
+#[test]
 fn shrinking_pool_runs_every_submission() {
     let scenario = || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));

@@ -990,6 +990,8 @@ impl ThreadPoolExecutor {
             return true;
         }
         self.close(how);
+        // Workers can terminate in between, so this is a step of its own.
+        rt::point(Op::new(&*self.shared, POOL, Kind::Read));
         self.shared.state.lock().alive == 0
     }
 
