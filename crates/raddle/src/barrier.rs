@@ -366,7 +366,13 @@ impl<'a> Barrier<'a> {
         deadline: Option<Instant>,
     ) -> Result<usize, BrokenBarrierError> {
         let spin = SpinBudget::among(self.parties);
-        let outcome = waiter.wait_spinning(spin, op, deadline).or_else(|| {
+        let leave = || {
+            let mut state = self.lock();
+            if state.action_run.is_none() {
+                state.waiters.remove(waiter);
+            }
+        };
+        let outcome = rt::on_unwind(|| waiter.wait_spinning(spin, op, deadline), leave).or_else(|| {
             let mut state = self.lock();
             if state.action_run.is_none() && state.waiters.remove(waiter) {
                 let others = state.end_round(true);

@@ -310,8 +310,9 @@ impl Condition {
             state.lock = held.key();
             state.waiters.enqueue(0)
         };
-        let outcome = held.unlocked(|| waiter.wait(op, deadline));
-        outcome.is_some() || !self.state.lock().waiters.remove(&waiter)
+        let leave = || self.state.lock().waiters.remove(&waiter);
+        let outcome = held.unlocked(|| rt::on_unwind(|| waiter.wait(op, deadline), leave));
+        outcome.is_some() || !leave()
     }
 
     #[track_caller]

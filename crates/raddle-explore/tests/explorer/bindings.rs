@@ -5,9 +5,13 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use raddle::rt::{self, Abandoned, Place, Unwinding};
-use raddle::{BoundedSemaphore, Event, Lock, Mutex, RLock, ReentrantMutex, Semaphore, Shared, Thread};
+use raddle::{
+    Barrier, BoundedSemaphore, Condition, Event, Lock, Mutex, Queue, RLock, ReentrantMutex, Semaphore,
+    Shared, Thread, time,
+};
 use raddle_explore::{Explorer, Outcome, Strategy};
 
 fn line(number: u32, function: &str) -> Place {
@@ -46,6 +50,27 @@ fn report_names_the_lines_of_another_language() {
     assert!(!text.contains("bindings.rs"), "{text}");
     let json = report.to_json();
     assert!(json.contains(r#""function":"deposit""#), "{json}");
+}
+
+#[test]
+fn steps_of_the_clock_are_at_the_line() {
+    let text = Explorer::new()
+        .run(|| {
+            rt::on_behalf_of(line(15, "poll"), || {
+                let began = time::now();
+                Event::new().wait_timeout(Duration::from_millis(2));
+                time::sleep(Duration::from_millis(1));
+                assert!(time::now() - began < Duration::from_millis(2), "the clock advanced");
+            });
+        })
+        .expect_failure()
+        .to_string();
+    let deadlines: Vec<_> = text.lines().filter(|line| line.contains("computes a deadline")).collect();
+    assert!(
+        !deadlines.is_empty() && deadlines.iter().all(|line| line.ends_with("bank.py:15, in poll")),
+        "{text}"
+    );
+    assert!(!text.contains("bindings.rs"), "{text}");
 }
 
 #[test]
@@ -325,4 +350,51 @@ fn release_takes_effect_although_its_step_is_unwound() {
     });
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
     assert_eq!(held.load(Relaxed), 0, "an execution found an object held");
+}
+
+/// A program can end while threads wait at objects that outlive it.
+#[test]
+fn unwound_thread_is_no_waiter_any_more() {
+    struct Waits {
+        mutex: Mutex<()>,
+        condition: Condition,
+        permits: Semaphore,
+        barrier: Barrier<'static>,
+        empty: Queue<i32>,
+        full: Queue<i32>,
+    }
+    let waits: &'static Waits = Box::leak(Box::new(Waits {
+        mutex: Mutex::new(()),
+        condition: Condition::new(),
+        permits: Semaphore::new(1),
+        barrier: Barrier::new(2),
+        empty: Queue::unbounded(),
+        full: Queue::bounded(1),
+    }));
+    waits.full.put(1).unwrap();
+    let cut_off: [fn(&Waits); 8] = [
+        |waits| waits.condition.wait(&mut waits.mutex.lock()),
+        |waits| waits.permits.acquire_many(2).forget(),
+        |waits| _ = waits.barrier.wait(),
+        |waits| _ = waits.empty.get(),
+        |waits| _ = waits.empty.get_many(2, Duration::MAX),
+        |waits| _ = waits.full.put(2),
+        |waits| _ = waits.full.put_many([2, 3]),
+        |waits| waits.full.join(),
+    ];
+    let left = move || {
+        let condition = waits.condition.notify_all(&waits.mutex.lock());
+        let queues = [&waits.empty, &waits.full]
+            .map(|queue| queue.n_getters() + queue.n_putters() + queue.n_joiners());
+        [condition, waits.permits.n_waiting(), waits.barrier.n_waiting(), queues[0], queues[1]]
+    };
+    let outcome = Explorer::new().strategy(Strategy::Random).max_executions(50).run(move || {
+        assert_eq!(left(), [0; 5], "waiters of an earlier execution");
+        assert_eq!((waits.permits.available(), waits.empty.len(), waits.full.len()), (1, 0, 1));
+        for wait in cut_off {
+            drop(Thread::new(move || wait(waits)).daemon(true).start().unwrap());
+        }
+        (0..30).for_each(|_| drop(Lock::new().lock()));
+    });
+    assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
 }

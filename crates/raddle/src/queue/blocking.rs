@@ -166,8 +166,9 @@ impl<T, O: Order<T>> Blocking<T, O> {
             AttemptOutcome::ShutDown => return Err(PutError::ShutDown(items)),
             AttemptOutcome::Enqueued(waiter) => waiter,
         };
-        let served = waiter.wait(op, timeout.deadline(op.at)).is_some()
-            || !each!(self, flavor => flavor.update(|state, _| state.putters.remove(&waiter)));
+        let leave = || each!(self, flavor => flavor.update(|state, _| state.putters.remove(&waiter)));
+        let outcome = rt::on_unwind(|| waiter.wait(op, timeout.deadline(op.at)), leave);
+        let served = outcome.is_some() || !leave();
         let left = waiter.request.take();
         match (left.first().is_some(), served) {
             (false, _) => Ok(()),
@@ -214,9 +215,9 @@ impl<T, O: Order<T>> Blocking<T, O> {
             AttemptOutcome::ShutDown => return Err(GetError::ShutDown),
             AttemptOutcome::Enqueued(waiter) => waiter,
         };
-        if waiter.wait(op, timeout.deadline(op.at)).is_none()
-            && each!(self, flavor => flavor.update(|state, _| state.getters.remove(&waiter)))
-        {
+        let leave = || each!(self, flavor => flavor.update(|state, _| state.getters.remove(&waiter)));
+        let outcome = rt::on_unwind(|| waiter.wait(op, timeout.deadline(op.at)), leave);
+        if outcome.is_none() && leave() {
             return Err(GetError::Empty);
         }
         waiter.request.take().pop().ok_or(GetError::ShutDown)
@@ -258,8 +259,9 @@ impl<T, O: Order<T>> Blocking<T, O> {
         }
         let filled = keep_batch(&mut batch, |batch| each!(self, flavor => flavor.fill(batch, max)));
         let Some(AttemptOutcome::Enqueued(waiter)) = filled else { return batch };
-        if waiter.wait(op, rt::deadline_at(linger, op.at)).is_none() {
-            each!(self, flavor => flavor.update(|state, _| state.fillers.remove(&waiter)));
+        let leave = || each!(self, flavor => flavor.update(|state, _| state.fillers.remove(&waiter)));
+        if rt::on_unwind(|| waiter.wait(op, rt::deadline_at(linger, op.at)), leave).is_none() {
+            leave();
         }
         waiter.request.take().into_vec()
     }
@@ -279,8 +281,9 @@ impl<T, O: Order<T>> Blocking<T, O> {
             AttemptOutcome::Done(()) => true,
             AttemptOutcome::NotNow | AttemptOutcome::ShutDown => false,
             AttemptOutcome::Enqueued(waiter) => {
-                waiter.wait(op, timeout.deadline(op.at)).is_some()
-                    || !each!(self, flavor => flavor.update(|state, _| state.joiners.remove(&waiter)))
+                let leave = || each!(self, flavor => flavor.update(|state, _| state.joiners.remove(&waiter)));
+                let outcome = rt::on_unwind(|| waiter.wait(op, timeout.deadline(op.at)), leave);
+                outcome.is_some() || !leave()
             }
         }
     }

@@ -181,7 +181,7 @@ pub use op::{Kind, Memory, Object, Op};
 pub use place::Place;
 pub use program::Program;
 pub use scheduler::{Abandoned, Scheduler};
-pub(crate) use scheduler::{drop_payload, step_then_release, with_program};
+pub(crate) use scheduler::{drop_payload, on_unwind, step_then_release, with_program};
 pub use seam::{
     acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step, point,
     point_until, releasing, releasing_for_wait, sleep_until, spawn, tried, wait, yield_now,

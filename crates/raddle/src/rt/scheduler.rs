@@ -226,7 +226,8 @@ pub trait Scheduler: Send + Sync {
 /// It is not a panic of the program: neither the panic hook nor the excepthook reports it.
 ///
 /// A thread is unwound inside the calls by which it reports its operations, that of a release included. A primitive that may
-/// outlive the program of the scheduler therefore completes a release also if [`releasing`](super::releasing) unwinds.
+/// outlive the program of the scheduler therefore completes a release also if [`releasing`](super::releasing) unwinds, and removes
+/// a thread from its waiters if [`wait`](super::wait) does.
 ///
 /// # Examples
 /// ```
@@ -239,18 +240,24 @@ pub trait Scheduler: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct Abandoned;
 
-/// Takes the step of a release, and then releases, also if the scheduler unwinds the thread in the step: the object may outlive
-/// the program of the scheduler.
-pub(crate) fn step_then_release<R>(step: impl FnOnce(), release: impl Fn() -> R) -> R {
-    struct OnUnwind<'a, R>(&'a dyn Fn() -> R);
-    impl<R> Drop for OnUnwind<'_, R> {
+/// Runs `run`, and if the scheduler unwinds the thread inside it, also `cleanup`: an object may outlive the program of the
+/// scheduler, and must not refer to threads that no longer exist.
+pub(crate) fn on_unwind<R, C>(run: impl FnOnce() -> R, cleanup: impl Fn() -> C) -> R {
+    struct Cleanup<'a, C>(&'a dyn Fn() -> C);
+    impl<C> Drop for Cleanup<'_, C> {
         fn drop(&mut self) {
             (self.0)();
         }
     }
-    let on_unwind = OnUnwind(&release);
-    step();
-    std::mem::forget(on_unwind);
+    let unwound = Cleanup(&cleanup);
+    let result = run();
+    std::mem::forget(unwound);
+    result
+}
+
+/// Takes the step of a release, and then releases, also if the scheduler unwinds the thread in the step.
+pub(crate) fn step_then_release<R>(step: impl FnOnce(), release: impl Fn() -> R) -> R {
+    on_unwind(step, &release);
     release()
 }
 

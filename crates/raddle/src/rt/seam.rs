@@ -241,7 +241,8 @@ pub(crate) fn deadline_at(timeout: Duration, at: Place) -> Option<Instant> {
     match scheduler::current() {
         Some(scheduler) => {
             let clock = Object::new(0, 0, "clock");
-            scheduler.computes_deadline(&Op::at(clock, Kind::Clock, at).with_verb("computes a deadline"));
+            let op = Op::at(clock, Kind::Clock, at.on_behalf()).with_verb("computes a deadline");
+            scheduler.computes_deadline(&op);
             scheduler.deadline(timeout)
         }
         None => now().checked_add(timeout),

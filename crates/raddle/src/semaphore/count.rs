@@ -180,12 +180,19 @@ impl PermitCount {
             }
             state.waiters.enqueue(count)
         };
-        let outcome = if announced {
-            waiter.park(spin, &op, deadline)
-        } else {
-            waiter.wait_spinning(spin, op, deadline)
+        let wait = || {
+            if announced {
+                waiter.park(spin, &op, deadline)
+            } else {
+                waiter.wait_spinning(spin, op, deadline)
+            }
         };
-        outcome.is_some() || self.cancel(&waiter)
+        let leave = || {
+            if self.cancel(&waiter) {
+                self.add(count);
+            }
+        };
+        rt::on_unwind(wait, leave).is_some() || self.cancel(&waiter)
     }
 
     /// Removes a waiter that timed out. Returns whether it had been granted its permits before.
