@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use crate::options::{Ended, Options, Rules, Strategy};
+use crate::options::{Deadlines, Ended, Options, Rules, Strategy};
 use crate::outcome::{Outcome, Survey};
 use crate::report::{Found, Report, Token, fingerprint};
 use crate::runtime::{
@@ -299,12 +299,26 @@ impl Exploration {
 
     fn replay_token(&self, token: &Token) -> Result<Survey, String> {
         let rules = Rules { record: true, ..self.options.rules };
-        let (mut trace, mut policy) = self.runner.run(rules, Replay::new(token.choices.clone()));
+        let run = |rules| {
+            let (trace, policy) = self.runner.run(rules, Replay::new(token.choices.clone()));
+            let changed = policy.diverged || fingerprint(&trace, token.steps) != token.fingerprint;
+            (trace, changed)
+        };
+        let (mut trace, mut changed) = run(rules);
         let required = required_by(&trace, rules);
         if required != rules {
-            (trace, policy) = self.runner.run(required, Replay::new(token.choices.clone()));
+            (trace, changed) = run(required);
         }
-        let changed = policy.diverged || fingerprint(&trace, token.steps) != token.fingerprint;
+        // By other rules than those of its search, the program may not get to the steps by which it requires them.
+        for rules in stricter(rules) {
+            if !changed {
+                break;
+            }
+            let (other, differs) = run(rules);
+            if !differs {
+                (trace, changed) = (other, false);
+            }
+        }
         if trace.failure.is_none() {
             return if changed {
                 Err(format!("the token {} {CHANGED}", token.shown()))
@@ -326,6 +340,12 @@ fn required_by(trace: &Trace, rules: Rules) -> Rules {
     let arrivals = rules.arrivals || trace.reads_waiters;
     let deadlines = rules.deadlines.max(trace.deadlines);
     Rules { arrivals, deadlines, ..rules }
+}
+
+/// The rules that some program may [require](required_by), as far as their steps differ.
+fn stricter(rules: Rules) -> [Rules; 3] {
+    let with = |arrivals, deadlines| Rules { arrivals, deadlines, ..rules };
+    [with(true, rules.deadlines), with(rules.arrivals, Deadlines::Step), with(true, Deadlines::Step)]
 }
 
 /// How an execution ended, for an observer.

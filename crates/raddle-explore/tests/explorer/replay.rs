@@ -4,8 +4,9 @@
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
-use raddle::{Mutex, Shared, Thread, thread};
+use raddle::{Event, Mutex, Queue, Shared, Thread, thread, time};
 use raddle_explore::{Explorer, Grain, Outcome, Strategy, Time, replay};
 
 fn lost_update(expected: i32) {
@@ -50,6 +51,35 @@ fn token_replays_the_same_failure() {
     assert!(again.to_string().contains("an update was lost"));
     let text = panics(|| drop(replay(&token, || lost_update(2))));
     assert!(text.contains("an update was lost") && !text.contains("the program has changed"), "{text}");
+}
+
+#[test]
+fn token_replays_if_the_program_reads_the_clock_late() {
+    // Where the program reads the clock, computing a deadline is a step. In this program it reads the clock only after
+    // a certain order of steps, and in the same way it reads the number of waiters.
+    let programs: [fn(); 2] =
+        [|| late(|| _ = time::now()), || late(|| assert_eq!(Queue::<u8>::unbounded().n_getters(), 0))];
+    for program in programs {
+        let token = Explorer::new().run(program).expect_failure().token();
+        let again = Explorer::new().replay(&token, program).expect_failure();
+        assert_eq!(again.token(), token);
+        assert!(!again.to_string().contains("the program has changed"), "{again}");
+    }
+}
+
+fn late(read: fn()) {
+    let (first, second, queue) = (Event::new(), Event::new(), Queue::<u8>::bounded(1));
+    thread::scope(|s| {
+        s.spawn(|| {
+            first.set();
+            second.set();
+        });
+        let _ = queue.get_timeout(Duration::from_millis(1));
+        if first.is_set() && !second.is_set() {
+            read();
+            panic!("between the two");
+        }
+    });
 }
 
 #[test]
