@@ -224,6 +224,24 @@ impl Lock {
         self.acquire_deadline(deadline).then(|| LockGuard::new(self))
     }
 
+    /// Makes the lock free in the child process of a fork, in which the thread that held it may not exist.
+    ///
+    /// Call it there before a thread is started. While other threads use the lock, it breaks the mutual exclusion.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::Lock;
+    ///
+    /// let lock = Lock::new();
+    /// lock.acquire();
+    /// // in the child of a fork:
+    /// lock.reset_after_fork();
+    /// assert!(lock.try_acquire());
+    /// ```
+    pub fn reset_after_fork(&self) {
+        self.raw.reset_after_fork();
+    }
+
     /// Returns whether the lock is held or handed over to a waiter.
     ///
     /// # Examples

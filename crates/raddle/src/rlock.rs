@@ -231,6 +231,25 @@ impl RLock {
         self.acquire_deadline(deadline).then(|| LockGuard::new(self))
     }
 
+    /// Makes the lock free in the child process of a fork, in which the thread that held it may not exist.
+    ///
+    /// Call it there before a thread is started. While other threads use the lock, it breaks the mutual exclusion.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::RLock;
+    ///
+    /// let lock = RLock::new();
+    /// lock.acquire();
+    /// // in the child of a fork:
+    /// lock.reset_after_fork();
+    /// assert!(lock.try_acquire());
+    /// ```
+    pub fn reset_after_fork(&self) {
+        self.owner.store(NOBODY, Relaxed);
+        self.raw.reset_after_fork();
+    }
+
     /// Returns whether any thread holds the lock.
     ///
     /// # Examples
@@ -286,8 +305,8 @@ impl RLock {
 
     /// Releases all levels at once, and returns them for [`acquire_restore`](RLock::acquire_restore).
     ///
-    /// Code that must not hold the lock while it waits, whatever its callers hold, uses the two: a condition variable of its own,
-    /// say. With a [`Condition`](crate::Condition) they are not needed.
+    /// The two are for code that waits while its callers may hold any number of levels, such as a condition variable of its own.
+    /// With a [`Condition`](crate::Condition) they are not needed.
     ///
     /// # Errors
     /// Returns [`NotOwnerError`] if the calling thread does not hold the lock.

@@ -299,6 +299,12 @@ impl RawMutex {
         f()
     }
 
+    /// Makes the mutex free, for the child of a fork, in which neither the holder nor a waiter exists.
+    pub(crate) fn reset_after_fork(&self) {
+        rt::forget_holder(&self.id);
+        self.word.store(FREE, Release);
+    }
+
     /// Returns whether a thread holds the mutex, or is about to because it was handed over.
     #[inline]
     pub(crate) fn is_held(&self) -> bool {

@@ -1,5 +1,5 @@
 //! What a binding for another language states about the calling thread: the place in that language on behalf of which it
-//! acts, and that it carries a panic through frames of that language.
+//! acts, that signals can end its waits, and that it carries a panic through frames of that language.
 //!
 //! Both are read where an observer is notified or a wait might panic, never on a fast path.
 
@@ -7,9 +7,11 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::op::Op;
 use super::place::Place;
+use crate::sys::os;
 
 /// The statements about one thread.
 #[derive(Clone, Copy, Default)]
@@ -17,10 +19,19 @@ pub(crate) struct Binding {
     place: Option<Place>,
     /// The number of [`Unwinding`]s.
     unwinding: u32,
+    interruption: Option<Interruption>,
+}
+
+/// The statement that signals can end the waits of a thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Interruption {
+    interrupted: fn() -> bool,
+    /// Whether the deadlines of the waits stand for none.
+    unlimited: bool,
 }
 
 impl Binding {
-    const NONE: Self = Self { place: None, unwinding: 0 };
+    const NONE: Self = Self { place: None, unwinding: 0, interruption: None };
 }
 
 // Without a destructor, so that it can be read until the thread has terminated.
@@ -90,6 +101,82 @@ fn set_place(place: Option<Place>) -> Option<Place> {
     let binding = BINDING.get();
     BINDING.set(Binding { place, ..binding });
     binding.place
+}
+
+/// Runs `f`, in which a signal can end those waits of the calling thread that have a deadline: a wait ends as if its deadline
+/// had passed once `interrupted` returns true.
+///
+/// The caller knows from `interrupted` that it returned true. An operation that has ended without effect for this reason can
+/// be repeated. Everything that holds for [`Wait::interruptible`](super::Wait::interruptible) holds for these waits: when `interrupted` is
+/// called, and that under a scheduler it is not.
+///
+/// `interrupted` may perform operations of its own, whose waits no signal ends unless it says so.
+///
+/// # Examples
+/// ```
+/// use raddle::{Queue, rt};
+/// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+/// use std::time::Duration;
+///
+/// static INTERRUPTED: AtomicBool = AtomicBool::new(false); // set by a signal handler
+///
+/// let queue = Queue::<u8>::unbounded();
+/// INTERRUPTED.store(true, Relaxed);
+/// let interrupted = || INTERRUPTED.load(Relaxed);
+/// let got = rt::interruptible(interrupted, || queue.get_timeout(Duration::MAX));
+/// assert!(got.is_err()); // at once
+/// ```
+pub fn interruptible<R>(interrupted: fn() -> bool, f: impl FnOnce() -> R) -> R {
+    within(Some(Interruption { interrupted, unlimited: false }), f)
+}
+
+/// Like [`interruptible`], for an operation without a time limit. `f` passes the deadline that it receives to the operation.
+///
+/// The deadline lies a century ahead. The watch takes a wait until then for one without a deadline, and reports a deadlock in
+/// which it takes part.
+///
+/// # Examples
+/// ```
+/// use raddle::{Lock, rt};
+///
+/// let lock = Lock::new();
+/// assert!(rt::until_interrupted(|| false, |deadline| lock.acquire_deadline(deadline)));
+/// assert!(!rt::until_interrupted(|| true, |deadline| lock.acquire_deadline(deadline)));
+/// ```
+pub fn until_interrupted<R>(interrupted: fn() -> bool, f: impl FnOnce(Instant) -> R) -> R {
+    const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
+    within(Some(Interruption { interrupted, unlimited: true }), || f(os::now() + CENTURY))
+}
+
+fn within<R>(interruption: Option<Interruption>, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Interruption>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            BINDING.set(Binding { interruption: self.0, ..BINDING.get() });
+        }
+    }
+    let before = BINDING.get();
+    BINDING.set(Binding { interruption, ..before });
+    let _restore = Restore(before.interruption);
+    f()
+}
+
+/// Returns the statement that signals can end the waits of the calling thread.
+#[inline]
+pub(crate) fn interruption() -> Option<Interruption> {
+    BINDING.get().interruption
+}
+
+impl Interruption {
+    /// Returns whether the waits are interrupted. Runs code of the user, in which the statement does not hold.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        within(None, self.interrupted)
+    }
+
+    /// Returns whether the deadlines of the waits stand for none.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.unlimited
+    }
 }
 
 impl Op {

@@ -43,7 +43,7 @@
 //! # Bindings
 //!
 //! A binding for another language names the lines of that language by [`Place::intern`], and performs its operations
-//! [on their behalf](on_behalf_of). A signal ends its waits if they are [interruptible](Wait::interruptible). A panic that it carries through frames of that language is an [`Unwinding`].
+//! [on their behalf](on_behalf_of). A signal ends its waits if they are [interruptible](interruptible). A panic that it carries through frames of that language is an [`Unwinding`].
 //!
 //! # Schedulers
 //!
@@ -168,7 +168,7 @@ pub(crate) mod wait;
 mod wake;
 
 pub use crate::sys::os::WaitOutcome;
-pub use binding::{Unwinding, behalf, is_unwinding, on_behalf_of};
+pub use binding::{Unwinding, behalf, interruptible, is_unwinding, on_behalf_of, until_interrupted};
 pub use current::{Entered, enter, on_foreign_exit};
 pub(crate) use current::{adopt, daemon_default, ident, is_me, record, thread_address};
 pub(crate) use exit::{block_forever, keep_alive, keep_alive_token};
@@ -187,7 +187,8 @@ pub use seam::{
     point_until, releasing, releasing_for_wait, sleep_until, spawn, tried, wait, yield_now,
 };
 pub(crate) use seam::{
-    deadline_at, enqueue_is_step, explored, panicked, reads_waiters, returned, unhandled, watched,
+    deadline_at, enqueue_is_step, explored, forget_holder, panicked, reads_waiters, returned, unhandled,
+    watched,
 };
 pub(crate) use show::Show;
 pub(crate) use thread_record::{AWAITED, HeldToken, RUNNING, ThreadRecord};

@@ -13,7 +13,7 @@ use super::lock_id::LockId;
 use super::op::{Kind, Object, Op};
 use super::place::Place;
 use super::wait::Wait;
-use super::{current, flags, scheduler, trace};
+use super::{binding, current, flags, scheduler, trace};
 use crate::sys::os::{self, WaitOutcome};
 use crate::sys::spin;
 use crate::watch::lock_order::{self, Acquisition};
@@ -57,7 +57,7 @@ pub fn is_observed() -> bool {
 #[inline]
 pub fn wait(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
     spin::parks();
-    if flags::quiet() && !wait.is_interruptible() {
+    if flags::quiet() && !wait.is_interruptible() && binding::interruption().is_none() {
         os::wait(word, expected, wait.deadline())
     } else {
         wait_slow(word, expected, wait)
@@ -209,6 +209,13 @@ pub fn releasing(op: Op, id: &LockId) {
 pub fn releasing_for_wait(op: Op, id: &LockId) {
     if !flags::quiet() {
         observed_releasing_for_wait(&op, id); // not where speed matters: a wait follows
+    }
+}
+
+/// Tells the watch that no thread holds the lock with this `id` any longer, which is not an operation of the program.
+pub(crate) fn forget_holder(id: &LockId) {
+    if watched() {
+        lock_order::on_release(id);
     }
 }
 
@@ -400,6 +407,21 @@ fn wait_slow(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
             outcome => outcome,
         };
     }
+    match binding::interruption() {
+        Some(interruption) if wait.deadline().is_some() && !wait.is_interruptible() => {
+            let interrupted = || interruption.is_interrupted();
+            let deadline = wait.deadline().filter(|_| !interruption.is_unlimited());
+            let wait = wait.interruptible(&interrupted).with_deadline(deadline);
+            match wait_for_os(word, expected, &wait) {
+                WaitOutcome::Interrupted => WaitOutcome::TimedOut,
+                outcome => outcome,
+            }
+        }
+        _ => wait_for_os(word, expected, wait),
+    }
+}
+
+fn wait_for_os(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
     if flags::watching() && !in_hook() {
         waiting::wait(Some(&current::record()), word, expected, wait)
     } else if wait.is_interruptible() {
@@ -460,6 +482,8 @@ fn observed_acquired(
     if let Some(scheduler) = scheduler::current() {
         scheduler.acquired(&op);
     } else if flags::watching() {
+        let unlimited = binding::interruption().is_some_and(|interruption| interruption.is_unlimited());
+        let acquisition = Acquisition { has_deadline: acquisition.has_deadline && !unlimited, ..acquisition };
         lock_order::on_acquire(&current::record(), &op, id, acquisition);
     }
 }

@@ -9,6 +9,7 @@ mod binding;
 mod condition;
 mod event;
 mod future;
+mod interruptible;
 mod lock;
 mod mutex;
 mod ordering;

@@ -589,6 +589,10 @@ const NONE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "is for the child of a fork, before it starts a thread",
+        &["Lock::reset_after_fork", "RLock::reset_after_fork"],
+    ),
+    (
         "what the calling thread holds no other thread changes",
         &[
             "RLock::is_mine",
