@@ -1,0 +1,47 @@
+//! The extension module `raddle._raddle`: the toolkit's primitives as Python classes.
+//!
+//! A class is in the module of its name. [`seam`] is the only module that blocks, and the only one that gives up the
+//! interpreter: a thread never waits for another thread while it is attached to the interpreter, and no Python code runs
+//! while a primitive is locked internally.
+
+#![allow(clippy::doc_markdown, reason = "the documentation of classes and methods is shown by Python")]
+#![allow(clippy::needless_pass_by_value, reason = "arguments come from Python by value")]
+
+mod event;
+mod limit;
+mod lock;
+mod queue;
+mod repr;
+mod rlock;
+mod seam;
+mod semaphore;
+mod simple_queue;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<lock::Lock>()?;
+    module.add_class::<rlock::RLock>()?;
+    module.add_class::<event::Event>()?;
+    module.add_class::<semaphore::Semaphore>()?;
+    module.add_class::<semaphore::BoundedSemaphore>()?;
+    module.add_class::<simple_queue::SimpleQueue>()?;
+    module.add_class::<queue::Queue>()?;
+    module.add_function(wrap_pyfunction!(seam::after_fork_in_child, module)?)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))
+}
+
+/// Python aligns its objects to 16 bytes.
+const fn fits<T>() {
+    assert!(align_of::<T>() <= 16, "keep a part of the class in a box");
+}
+
+const _: () = {
+    fits::<lock::Lock>();
+    fits::<rlock::RLock>();
+    fits::<event::Event>();
+    fits::<semaphore::Semaphore>();
+    fits::<simple_queue::SimpleQueue>();
+    fits::<queue::Queue>();
+};

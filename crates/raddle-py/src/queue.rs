@@ -1,0 +1,384 @@
+//! `queue.Queue` and `queue.LifoQueue`: the class that both derive from.
+//!
+//! A queue is one of the toolkit until a program relies on how the standard library's is made: overrides `_put` or its
+//! siblings, or uses `mutex`, `not_empty` or `queue`. Then it is, from its creation or from that moment on, a *general*
+//! queue: the same methods over a container and conditions that Python code can see, in `raddle/_general.py`.
+
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicIsize};
+use std::time::Instant;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+use raddle::queue::{GetError, PutError, ShutDownError, TooManyTasksDoneError};
+
+use crate::limit::{Limit, Truth};
+use crate::seam;
+
+pyo3::import_exception!(queue, Empty);
+pyo3::import_exception!(queue, Full);
+
+type Item = Py<PyAny>;
+
+/// A queue for many producers and consumers, with task tracking and shutdown.
+///
+/// The classes of `raddle.queue` derive from it.
+#[pyclass(frozen, weakref, subclass, dict, module = "raddle._raddle", name = "Queue")]
+pub(crate) struct Queue {
+    /// On the heap of Rust: its alignment is greater than that of Python's objects.
+    native: OnceLock<Box<Native>>,
+    /// What Python code assigned or passed, also if it is negative.
+    maxsize: AtomicIsize,
+    /// Whether `_general.py` has taken over.
+    general: AtomicBool,
+}
+
+enum Native {
+    Fifo(raddle::Queue<Item>),
+    Lifo(raddle::LifoQueue<Item>),
+}
+
+/// Calls a method of the native queue, whichever it is.
+macro_rules! native {
+    ($native:expr, $queue:ident => $call:expr) => {
+        match $native {
+            Native::Fifo($queue) => $call,
+            Native::Lifo($queue) => $call,
+        }
+    };
+}
+
+impl Native {
+    fn try_put(&self, item: Item) -> Result<(), PutError<Item>> {
+        native!(self, queue => queue.try_put(item))
+    }
+
+    fn put(&self, item: Item, deadline: Option<Instant>) -> Result<(), PutError<Item>> {
+        native!(self, queue => match deadline {
+            Some(deadline) => queue.put_deadline(item, deadline),
+            None => queue.put(item).map_err(|ShutDownError(item)| PutError::ShutDown(item)),
+        })
+    }
+
+    fn try_get(&self) -> Result<Item, GetError> {
+        native!(self, queue => queue.try_get())
+    }
+
+    fn get(&self, deadline: Option<Instant>) -> Result<Item, GetError> {
+        native!(self, queue => match deadline {
+            Some(deadline) => queue.get_deadline(deadline),
+            None => queue.get().map_err(|_| GetError::ShutDown),
+        })
+    }
+
+    fn join(&self, deadline: Option<Instant>) -> bool {
+        native!(self, queue => {
+            let Some(deadline) = deadline else {
+                queue.join();
+                return true;
+            };
+            queue.join_deadline(deadline)
+        })
+    }
+
+    fn task_done(&self) -> Result<(), TooManyTasksDoneError> {
+        native!(self, queue => queue.task_done())
+    }
+
+    fn len(&self) -> usize {
+        native!(self, queue => queue.len())
+    }
+
+    fn unfinished(&self) -> usize {
+        native!(self, queue => queue.unfinished())
+    }
+
+    fn is_shut_down(&self) -> bool {
+        native!(self, queue => queue.is_shut_down())
+    }
+
+    fn shutdown(&self) {
+        native!(self, queue => queue.shutdown());
+    }
+
+    fn shutdown_now(&self) -> Vec<Item> {
+        native!(self, queue => queue.shutdown_now())
+    }
+}
+
+/// The functions of `_general.py`.
+fn general(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static MODULE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let module =
+        MODULE.get_or_try_init(py, || py.import("raddle._general").map(|it| it.into_any().unbind()))?;
+    Ok(module.bind(py))
+}
+
+fn shut_down(py: Python<'_>) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    match CLASS.import(py, "raddle.queue", "ShutDown") {
+        Ok(class) => PyErr::from_type(class.clone(), ()),
+        Err(error) => error,
+    }
+}
+
+/// `Queue[int]`: what the standard library's queues return for it.
+pub(crate) fn alias(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    static ALIAS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let alias = ALIAS.import(class.py(), "types", "GenericAlias")?;
+    Ok(alias.call1((class, item))?.unbind())
+}
+
+impl Queue {
+    /// The native queue, or `None` once the queue is general.
+    fn native(&self) -> PyResult<Option<&Native>> {
+        if self.general.load(Acquire) {
+            return Ok(None);
+        }
+        match self.native.get() {
+            Some(native) => Ok(Some(native)),
+            None => Err(PyRuntimeError::new_err("Queue.__init__() was not called")),
+        }
+    }
+
+    fn is_general(&self) -> bool {
+        self.general.load(Acquire)
+    }
+}
+
+#[pymethods]
+impl Queue {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self { native: OnceLock::new(), maxsize: AtomicIsize::new(0), general: AtomicBool::new(false) }
+    }
+
+    /// Create a queue of at most maxsize items; 0 or less means no limit.
+    #[pyo3(signature = (maxsize=0))]
+    fn __init__(slf: &Bound<'_, Self>, maxsize: isize) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let kind = slf.getattr(intern!(py, "_kind"))?;
+        let bound = usize::try_from(maxsize).ok().filter(|&bound| bound > 0);
+        let native = match (kind.extract::<&str>()?, bound) {
+            ("lifo", Some(bound)) => Native::Lifo(raddle::LifoQueue::bounded(bound)),
+            ("lifo", None) => Native::Lifo(raddle::LifoQueue::unbounded()),
+            (_, Some(bound)) => Native::Fifo(raddle::Queue::bounded(bound)),
+            (_, None) => Native::Fifo(raddle::Queue::unbounded()),
+        };
+        this.maxsize.store(maxsize, Relaxed);
+        let _ = this.native.set(Box::new(native));
+        if kind.eq("general")? { Self::_become_general(slf) } else { Ok(()) }
+    }
+
+    /// Make the queue's container, mutex and conditions visible to Python.
+    fn _become_general(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        let Some(native) = this.native()? else { return Ok(()) };
+        let mutex = general(slf.py())?.call_method1("begin", (slf,))?;
+        let taken_over = (|| {
+            if this.is_general() {
+                return Ok(()); // by another thread, meanwhile
+            }
+            this.general.store(true, Release);
+            // A call that was under way finds the native queue shut down, or without unfinished tasks, and is repeated on the
+            // general one.
+            let (shut_down, items, unfinished) = seam::blocking(slf.py(), || {
+                let shut_down = native.is_shut_down();
+                let items = native.shutdown_now();
+                let mut unfinished = items.len();
+                while native.task_done().is_ok() {
+                    unfinished += 1;
+                }
+                (shut_down, items, unfinished)
+            })?;
+            general(slf.py())?.call_method1("take_over", (slf, items, unfinished, shut_down)).map(drop)
+        })();
+        mutex.call_method0("release")?;
+        taken_over
+    }
+
+    /// The limit that was given to the queue; 0 or less means no limit.
+    #[getter]
+    fn maxsize(&self) -> isize {
+        self.maxsize.load(Relaxed)
+    }
+
+    #[setter]
+    fn set_maxsize(slf: &Bound<'_, Self>, maxsize: isize) -> PyResult<()> {
+        Self::_become_general(slf)?;
+        slf.get().maxsize.store(maxsize, Relaxed);
+        Ok(())
+    }
+
+    /// What unfinished_tasks is while the queue is not general.
+    fn _unfinished(&self, py: Python<'_>) -> PyResult<usize> {
+        match self.native()? {
+            Some(native) => seam::quick(py, || native.unfinished()),
+            None => Err(PyRuntimeError::new_err("the queue is general")),
+        }
+    }
+
+    /// What is_shutdown is while the queue is not general.
+    fn _is_shut_down(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.native()? {
+            Some(native) => seam::quick(py, || native.is_shut_down()),
+            None => Err(PyRuntimeError::new_err("the queue is general")),
+        }
+    }
+
+    /// Put an item, blocking while the queue is full.
+    ///
+    /// Raise Full without blocking if block is false, or after a timeout in seconds. Raise ShutDown if the queue is shut down.
+    #[pyo3(signature = (item, block=Truth(true), timeout=None))]
+    fn put(slf: &Bound<'_, Self>, item: Item, block: Truth, timeout: Option<f64>) -> PyResult<()> {
+        let (py, block) = (slf.py(), block.0);
+        if slf.get().maxsize() > 0 {
+            Limit::check_queue(block, timeout)?;
+        }
+        let Some(native) = slf.get().native()? else { return Self::put_general(slf, item, block, timeout) };
+        let mut put = seam::quick(py, || native.try_put(item))?;
+        if let Err(PutError::Full(item)) = put {
+            let Limit::Until(deadline) = Limit::of_queue(block, timeout)? else {
+                return Err(Full::new_err(()));
+            };
+            put = seam::until(py, deadline, |deadline| native.put(item, deadline), drop)?;
+        }
+        match put {
+            Ok(()) => Ok(()),
+            Err(PutError::Full(_)) => Err(Full::new_err(())),
+            Err(PutError::ShutDown(item)) if slf.get().is_general() => {
+                Self::put_general(slf, item, block, timeout)
+            }
+            Err(PutError::ShutDown(_)) => Err(shut_down(py)),
+        }
+    }
+
+    /// Put an item, or raise Full.
+    fn put_nowait(slf: &Bound<'_, Self>, item: Item) -> PyResult<()> {
+        // Through the method, which a subclass may override.
+        slf.call_method1(intern!(slf.py(), "put"), (item, false)).map(drop)
+    }
+
+    /// Remove and return the next item, blocking until there is one.
+    ///
+    /// Raise Empty without blocking if block is false, or after a timeout in seconds. Raise ShutDown if the queue is shut down
+    /// and empty.
+    #[pyo3(signature = (block=Truth(true), timeout=None))]
+    fn get(slf: &Bound<'_, Self>, block: Truth, timeout: Option<f64>) -> PyResult<Item> {
+        let (py, block) = (slf.py(), block.0);
+        Limit::check_queue(block, timeout)?;
+        let Some(native) = slf.get().native()? else { return Self::get_general(slf, block, timeout) };
+        let mut got = seam::quick(py, || native.try_get())?;
+        if let Err(GetError::Empty) = got {
+            let Limit::Until(deadline) = Limit::of_queue(block, timeout)? else {
+                return Err(Empty::new_err(()));
+            };
+            // An exception at the moment of success is like one right after the call: the item is lost to this caller.
+            got = seam::until(py, deadline, |deadline| native.get(deadline), drop)?;
+        }
+        match got {
+            Ok(item) => Ok(item),
+            Err(GetError::Empty) => Err(Empty::new_err(())),
+            Err(GetError::ShutDown) if slf.get().is_general() => Self::get_general(slf, block, timeout),
+            Err(GetError::ShutDown) => Err(shut_down(py)),
+        }
+    }
+
+    /// Remove and return the next item, or raise Empty.
+    fn get_nowait(slf: &Bound<'_, Self>) -> PyResult<Item> {
+        Ok(slf.call_method1(intern!(slf.py(), "get"), (false,))?.unbind())
+    }
+
+    /// Say that an item that was got has been processed. Raise ValueError if there is no such item.
+    fn task_done(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        if let Some(native) = slf.get().native()? {
+            let done = seam::quick(py, || native.task_done())?;
+            if done.is_ok() {
+                return Ok(());
+            }
+            if !slf.get().is_general() {
+                return Err(PyValueError::new_err("task_done() called too many times"));
+            }
+        }
+        general(py)?.call_method1(intern!(py, "task_done"), (slf,)).map(drop)
+    }
+
+    /// Block until every item that was put has been got and reported by task_done().
+    fn join(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        if let Some(native) = slf.get().native()? {
+            let _ = seam::until(py, None, |deadline| native.join(deadline).then_some(()).ok_or(()), drop)?;
+            if !slf.get().is_general() {
+                return Ok(());
+            }
+        }
+        general(py)?.call_method1(intern!(py, "join"), (slf,)).map(drop)
+    }
+
+    /// Return the number of items.
+    fn qsize(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let py = slf.py();
+        match slf.get().native()? {
+            Some(native) => seam::quick(py, || native.len()),
+            None => general(py)?.call_method1(intern!(py, "qsize"), (slf,))?.extract(),
+        }
+    }
+
+    /// Return whether the queue has no items.
+    fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(Self::qsize(slf)? == 0)
+    }
+
+    /// Return whether the queue has maxsize items.
+    fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        match usize::try_from(slf.get().maxsize()) {
+            Ok(bound) if bound > 0 => Ok(Self::qsize(slf)? >= bound),
+            _ => Ok(false),
+        }
+    }
+
+    /// Refuse further items: put() raises ShutDown, and so does get() once the queue is empty. With immediate=True, also
+    /// remove all items and count them as processed.
+    #[pyo3(signature = (immediate=Truth(false)))]
+    fn shutdown(slf: &Bound<'_, Self>, immediate: Truth) -> PyResult<()> {
+        let (py, immediate) = (slf.py(), immediate.0);
+        if let Some(native) = slf.get().native()? {
+            let removed = seam::quick(py, || {
+                if immediate {
+                    return native.shutdown_now();
+                }
+                native.shutdown();
+                Vec::new()
+            })?;
+            drop(removed); // runs destructors
+            if !slf.get().is_general() {
+                return Ok(());
+            }
+        }
+        general(py)?.call_method1(intern!(py, "shutdown"), (slf, immediate)).map(drop)
+    }
+
+    #[classmethod]
+    fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        alias(class, item)
+    }
+}
+
+impl Queue {
+    fn put_general(slf: &Bound<'_, Self>, item: Item, block: bool, timeout: Option<f64>) -> PyResult<()> {
+        let py = slf.py();
+        general(py)?.call_method1(intern!(py, "put"), (slf, item, block, timeout)).map(drop)
+    }
+
+    fn get_general(slf: &Bound<'_, Self>, block: bool, timeout: Option<f64>) -> PyResult<Item> {
+        let py = slf.py();
+        Ok(general(py)?.call_method1(intern!(py, "get"), (slf, block, timeout))?.unbind())
+    }
+}

@@ -1,0 +1,112 @@
+//! `threading.RLock`.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::limit::{Limit, Truth};
+use crate::seam;
+
+/// A re-entrant lock: the thread that holds it can acquire it again, and releases it once for each acquire.
+#[pyclass(frozen, weakref, module = "raddle")]
+pub(crate) struct RLock(raddle::RLock);
+
+fn not_owner<E>(_: E) -> PyErr {
+    PyRuntimeError::new_err("cannot release un-acquired lock")
+}
+
+impl RLock {
+    fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
+        if seam::quick(py, || self.0.try_acquire())? {
+            return Ok(true);
+        }
+        let Limit::Until(deadline) = limit else { return Ok(false) };
+        let acquire = |deadline| {
+            let Some(deadline) = deadline else {
+                self.0.acquire();
+                return Ok(());
+            };
+            self.0.acquire_deadline(deadline).then_some(()).ok_or(())
+        };
+        let acquired = seam::until(py, deadline, acquire, |()| {
+            let _ = self.0.release(); // held by this thread
+        })?;
+        Ok(acquired.is_ok())
+    }
+}
+
+#[pymethods]
+impl RLock {
+    #[new]
+    fn new() -> Self {
+        Self(raddle::RLock::new())
+    }
+
+    /// Acquire the lock, or increase its level if the calling thread holds it. Return whether it was acquired.
+    ///
+    /// With blocking=False, do not block. With a timeout in seconds, block for at most that long; -1 means no timeout.
+    #[pyo3(signature = (blocking=Truth(true), timeout=-1.0))]
+    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: f64) -> PyResult<bool> {
+        self.acquire_within(py, Limit::of_lock(blocking.0, timeout)?)
+    }
+
+    /// Decrease the level; at level zero, release the lock. Raise RuntimeError if the calling thread does not hold it.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        seam::quick(py, || self.0.release())?.map_err(not_owner)
+    }
+
+    /// Return whether the lock is held by any thread.
+    fn locked(&self, py: Python<'_>) -> PyResult<bool> {
+        seam::quick(py, || self.0.is_locked())
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.acquire_within(py, Limit::Until(None))
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.release(py)
+    }
+
+    /// Return whether the calling thread holds the lock. For conditions.
+    fn _is_owned(&self) -> bool {
+        self.0.is_mine()
+    }
+
+    /// Return how often the calling thread has acquired the lock without releasing it.
+    fn _recursion_count(&self) -> usize {
+        self.0.levels()
+    }
+
+    /// Release the lock at all levels and return their number. For conditions.
+    fn _release_save(&self, py: Python<'_>) -> PyResult<usize> {
+        let levels = self.0.levels();
+        for _ in 1..levels {
+            let _ = self.0.release(); // not visible to other threads
+        }
+        self.release(py)?;
+        Ok(levels)
+    }
+
+    /// Acquire the lock at the levels that _release_save returned. For conditions: no signal interrupts it.
+    fn _acquire_restore(&self, py: Python<'_>, levels: usize) -> PyResult<()> {
+        seam::blocking(py, || {
+            for _ in 0..levels {
+                self.0.acquire();
+            }
+        })
+    }
+
+    /// Make the lock free in the child of a fork, where the thread that held it does not exist.
+    fn _at_fork_reinit(&self) {
+        self.0.reset_after_fork();
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let this = slf.get();
+        let state = if this.locked(slf.py())? { "locked" } else { "unlocked" };
+        let count = this.0.levels();
+        Ok(format!("<{state} raddle.RLock object count={count} at {:p}>", slf.as_ptr()))
+    }
+}

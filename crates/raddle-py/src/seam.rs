@@ -1,0 +1,144 @@
+//! Where Python calls the toolkit: without the interpreter whenever it may block.
+//!
+//! Two rules keep the interpreter lock and the toolkit from blocking each other. A call that may wait for another thread
+//! is made [detached](Python::detach) from the interpreter. And no Python code, a destructor included, runs while the
+//! toolkit holds a lock of its own: items that are no longer needed are returned to the caller, who drops them.
+//!
+//! While something observes the process, even a call that does not block may wait for the observer, and is made detached
+//! too. It is then reported on behalf of the Python line that made it.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use raddle::rt::{self, Place};
+
+/// Performs an operation of the toolkit that never waits for another thread.
+#[inline]
+pub(crate) fn quick<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Send) -> PyResult<T> {
+    if rt::is_observed() { blocking(py, operation) } else { Ok(operation()) }
+}
+
+/// Performs an operation of the toolkit that may wait for another thread, but not for long: for that, [`until`] is there.
+///
+/// # Errors
+/// `RuntimeError` with the report, if the watch ends the wait of a deadlocked thread by a panic.
+#[cold]
+pub(crate) fn blocking<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Send) -> PyResult<T> {
+    let place = rt::is_observed().then(|| calling_line(py)).flatten();
+    let done = py.detach(|| {
+        catch_unwind(AssertUnwindSafe(|| match place {
+            Some(place) => rt::on_behalf_of(place, operation),
+            None => operation(),
+        }))
+    });
+    done.map_err(|payload| match payload.downcast::<String>() {
+        Ok(report) => PyRuntimeError::new_err(*report),
+        Err(payload) => resume_unwind(payload),
+    })
+}
+
+/// Performs an operation of the toolkit that blocks until a deadline, or without a limit. `operation` receives the deadline.
+///
+/// The main thread executes the handlers of the signals that arrive meanwhile.
+///
+/// # Errors
+/// The exception of such a handler, `KeyboardInterrupt` for example. The operation has then had no effect. If it took effect
+/// at the same moment, `undo` reverses that.
+#[cold]
+pub(crate) fn until<T: Send, E: Send>(
+    py: Python<'_>,
+    deadline: Option<Instant>,
+    operation: impl FnOnce(Option<Instant>) -> Result<T, E> + Send,
+    undo: impl FnOnce(T),
+) -> PyResult<Result<T, E>> {
+    if !is_main_thread(py)? {
+        return blocking(py, || operation(deadline));
+    }
+    py.check_signals()?;
+    RAISED.set(None);
+    let done = blocking(py, || match deadline {
+        Some(deadline) => rt::interruptible(signal_raises, || operation(Some(deadline))),
+        None => rt::until_interrupted(signal_raises, |deadline| operation(Some(deadline))),
+    })?;
+    match RAISED.take() {
+        None => Ok(done),
+        Some(exception) => {
+            done.map(undo).ok();
+            Err(exception)
+        }
+    }
+}
+
+/// The number of forks between the first process and this one.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Tells this module that the process is the child of a fork, in which another thread may be the main thread.
+#[pyfunction]
+pub(crate) fn after_fork_in_child() {
+    FORKS.fetch_add(1, Relaxed);
+}
+
+/// Returns whether the calling thread is the one that executes the handlers of signals.
+fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    thread_local!(static KNOWN: Cell<Option<(u32, bool)>> = const { Cell::new(None) });
+    let forks = FORKS.load(Relaxed);
+    match KNOWN.get() {
+        Some((known, is_main)) if known == forks => Ok(is_main),
+        _ => {
+            let threading = py.import("threading")?;
+            let main = threading.call_method0("main_thread")?.getattr("ident")?;
+            let is_main = main.eq(threading.call_method0("get_ident")?)?;
+            KNOWN.set(Some((forks, is_main)));
+            Ok(is_main)
+        }
+    }
+}
+
+thread_local! {
+    /// The exception of a signal handler that was executed during a wait of the thread.
+    static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// Executes the handlers of the signals that have arrived, if this is the main thread. Returns whether one has raised.
+fn signal_raises() -> bool {
+    Python::attach(|py| match py.check_signals() {
+        Ok(()) => false,
+        Err(exception) => {
+            RAISED.set(Some(exception));
+            true
+        }
+    })
+}
+
+/// The innermost line of Python that is not in this package: the one that a report names.
+fn calling_line(py: Python<'_>) -> Option<Place> {
+    // SAFETY: the thread is attached, and the returned reference is borrowed from it until its next Python code runs.
+    let mut frame = unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) };
+    let mut place = None;
+    while let Some(this) = frame {
+        let code = this.getattr("f_code").ok()?;
+        let file: String = code.getattr("co_filename").ok()?.extract().ok()?;
+        let line: u32 = this.getattr("f_lineno").ok()?.extract().ok()?;
+        let function: String = code.getattr("co_name").ok()?.extract().ok()?;
+        place = Some(Place::intern(&file, line, Some(&function)));
+        if !is_of_the_toolkit(&file) {
+            break;
+        }
+        frame = this.getattr("f_back").ok().filter(|back| !back.is_none());
+    }
+    place
+}
+
+/// Whether a source file belongs to this package or to the modules of the standard library that are built on it.
+fn is_of_the_toolkit(file: &str) -> bool {
+    let mut parts = file.rsplit(['/', '\\']);
+    let (name, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    folder == "raddle" && ["threading.py", "queue.py", "_general.py"].contains(&name)
+        || name == "threading.py" && folder.starts_with("python3")
+}

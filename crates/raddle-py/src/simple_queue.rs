@@ -1,0 +1,70 @@
+//! `queue.SimpleQueue`.
+
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use crate::limit::{Limit, Truth};
+use crate::queue::Empty;
+use crate::seam;
+
+/// An unbounded FIFO queue without task tracking. put() never blocks and may be called from a destructor or a signal handler.
+#[pyclass(frozen, weakref, subclass, dict, module = "raddle")]
+pub(crate) struct SimpleQueue(Box<raddle::SimpleQueue<Py<PyAny>>>); // aligned as Rust needs it
+
+#[pymethods]
+impl SimpleQueue {
+    #[new]
+    fn new() -> Self {
+        Self(Box::new(raddle::SimpleQueue::new()))
+    }
+
+    /// Put an item. The optional arguments are ignored: the queue is never full.
+    #[pyo3(signature = (item, block=Truth(true), timeout=None))]
+    fn put(&self, py: Python<'_>, item: Py<PyAny>, block: Truth, timeout: Option<Py<PyAny>>) -> PyResult<()> {
+        let _ = (block, timeout);
+        seam::quick(py, || self.0.put(item))
+    }
+
+    /// Put an item. The same as put().
+    fn put_nowait(&self, py: Python<'_>, item: Py<PyAny>) -> PyResult<()> {
+        seam::quick(py, || self.0.put(item))
+    }
+
+    /// Remove and return the oldest item, blocking until there is one.
+    ///
+    /// Raise Empty without blocking if block is false, or after a timeout in seconds.
+    #[pyo3(signature = (block=Truth(true), timeout=None))]
+    fn get(&self, py: Python<'_>, block: Truth, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+        let limit = Limit::of_queue(block.0, timeout)?;
+        if let Some(item) = seam::quick(py, || self.0.try_get())? {
+            return Ok(item);
+        }
+        let Limit::Until(deadline) = limit else { return Err(Empty::new_err(())) };
+        let get = |deadline| match deadline {
+            Some(deadline) => self.0.get_deadline(deadline).ok_or(()),
+            None => Ok(self.0.get()),
+        };
+        // An exception at the moment of success is like one right after the call: the item is lost to this caller either way.
+        seam::until(py, deadline, get, drop)?.map_err(|()| Empty::new_err(()))
+    }
+
+    /// Remove and return the oldest item, or raise Empty.
+    fn get_nowait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.get(py, Truth(false), None)
+    }
+
+    /// Return the number of items.
+    fn qsize(&self, py: Python<'_>) -> PyResult<usize> {
+        seam::quick(py, || self.0.len())
+    }
+
+    /// Return whether the queue has no items.
+    fn empty(&self, py: Python<'_>) -> PyResult<bool> {
+        seam::quick(py, || self.0.is_empty())
+    }
+
+    #[classmethod]
+    fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        crate::queue::alias(class, item)
+    }
+}
