@@ -153,6 +153,32 @@ impl Intake {
     ///
     /// # Errors
     /// Returns a [`RefusedError`] with the messages that are not enqueued if the queue is full or closed. They are not counted.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// use raddle_ingest::{Books, MemorySink, Parcel, Pipeline, PipelineOptions, UnstoredFile};
+    ///
+    /// let books = Books::new();
+    /// let source = books.open("letters");
+    /// let unstored = UnstoredFile::beside(std::env::temp_dir().join("letters.db"), &books);
+    /// let options = PipelineOptions::default();
+    /// let pipeline = Pipeline::start(Box::new(MemorySink::new()), Box::new(unstored), books, &options)?;
+    /// let intake = pipeline.intake().clone();
+    /// let letter = |text: &str| {
+    ///     let mut parcel = Parcel::new(source, "peer".into(), SystemTime::now());
+    ///     parcel.push_text(text);
+    ///     parcel
+    /// };
+    /// intake.try_put(letter("one"))?;
+    /// assert_eq!(pipeline.finish(Duration::from_secs(1)).account.stored, 1);
+    ///
+    /// let refused = intake.try_put(letter("two")).unwrap_err(); // the pipeline is finished
+    /// assert!(refused.is_closed());
+    /// assert_eq!(refused.into_inner().len(), 1); // the parcel can be kept elsewhere
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_put(&self, mut parcel: Parcel) -> Result<(), RefusedError> {
         let mut room = self.0.room.lock();
         while !room.closed {

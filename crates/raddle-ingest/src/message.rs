@@ -11,6 +11,22 @@ use crate::settlement::Receipt;
 /// Messages of one peer that arrived together: those of one read, one datagram or one request.
 ///
 /// A parcel is the unit that is enqueued, and that is acknowledged if it has a [`Receipt`].
+///
+/// # Examples
+/// ```
+/// use std::time::SystemTime;
+///
+/// use raddle_ingest::{Books, Content, Parcel, Reason};
+///
+/// let source = Books::new().open("tcp");
+/// let mut parcel = Parcel::new(source, "127.0.0.1:40312".into(), SystemTime::now());
+/// parcel.push_text("hello");
+/// parcel.push_rejected(Reason::NotUtf8, 2, vec![0xff, 0xfe]);
+///
+/// assert_eq!((parcel.len(), parcel.bytes()), (2, 7));
+/// assert!(matches!(parcel.row(0).content, Content::Text("hello", _)));
+/// assert!(matches!(parcel.row(1).content, Content::Rejected { reason: Reason::NotUtf8, .. }));
+/// ```
 #[derive(Debug)]
 pub struct Parcel {
     source: SourceId,

@@ -21,6 +21,25 @@ pub(crate) const CONTENT_TYPE: &str = prometheus_client::encoding::prometheus_te
 /// All counts of messages are from one moment: in every text,
 /// `raddle_messages_received_total` is the sum of `raddle_messages_total` over all outcomes, `raddle_queue_messages` and
 /// `raddle_in_flight_messages`. The outcome `lost` is zero unless the writer has failed.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use raddle_ingest::{Books, Counters, MemorySink, Metrics, Pipeline, PipelineOptions, UnstoredFile};
+///
+/// let books = Books::new();
+/// let unstored = UnstoredFile::beside(std::env::temp_dir().join("letters.db"), &books);
+/// let options = PipelineOptions::default();
+/// let pipeline = Pipeline::start(Box::new(MemorySink::new()), Box::new(unstored), books, &options)?;
+/// let metrics = Metrics::new(pipeline.intake().clone(), Counters::new());
+/// assert!(metrics.text().contains("raddle_queue_bytes 0"));
+/// assert_eq!(metrics.readiness(), Ok(()));
+///
+/// pipeline.finish(Duration::from_secs(1));
+/// assert!(metrics.readiness().is_err()); // no message can be stored any more
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Metrics {
     intake: Intake,

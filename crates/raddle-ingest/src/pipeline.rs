@@ -28,7 +28,7 @@ pub struct PipelineOptions {
 ///
 /// A thread stores batches from the queue, and retries each until the sink has stored it. Sources put parcels with [`intake`](Self::intake).
 /// To stop, first stop the sources, then call [`finish`](Self::finish), which closes the queue and blocks until all messages in it are
-/// stored.
+/// stored. If a pipeline is dropped without it, its thread keeps running, and the program does not end.
 pub struct Pipeline {
     intake: Intake,
     options: Arc<Mutex<BatchOptions>>,

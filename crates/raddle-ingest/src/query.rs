@@ -113,6 +113,30 @@ pub struct ReasonCount {
 ///
 /// The database may be written at the same time. A query runs in short transactions, so that the log of the writer stays small; messages that are
 /// stored during the query may be missing from its result. There is no index on the time: a query of old messages reads every newer one.
+///
+/// # Examples
+/// ```
+/// use std::time::SystemTime;
+///
+/// use raddle_ingest::{Batch, Books, CountBy, Filter, MessageReader, Parcel, Sink, SqliteOptions, SqliteSink};
+///
+/// let directory = std::env::temp_dir().join(format!("raddle-reader-{}", std::process::id()));
+/// std::fs::create_dir_all(&directory)?;
+/// let path = directory.join("messages.db");
+/// let books = Books::new();
+/// let mut sink = SqliteSink::open(&path, &books, &SqliteOptions::default())?;
+/// let mut parcel = Parcel::new(books.open("tcp"), "peer".into(), SystemTime::now());
+/// parcel.push_text("one");
+/// parcel.push_text("two");
+/// sink.store(&Batch::new(vec![parcel]))?;
+///
+/// let reader = MessageReader::open(&path)?; // the sink may stay open
+/// assert_eq!(reader.newest(&Filter::default(), 1)?[0].text, "two");
+/// assert_eq!(reader.counts(CountBy::Source, &Filter::default())?, [("tcp".to_owned(), 2)]);
+/// # drop((reader, sink));
+/// # std::fs::remove_dir_all(&directory)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct MessageReader {
     db: Connection,

@@ -6,6 +6,44 @@ use std::sync::Arc;
 /// Receives the settlements of acknowledged parcels.
 ///
 /// The writer calls it after the commit, never before.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use std::time::{Duration, SystemTime};
+///
+/// use raddle::Queue;
+/// use raddle_ingest::{
+///     Acknowledge, Books, MemorySink, Parcel, Pipeline, PipelineOptions, Receipt, Settlement, UnstoredFile,
+/// };
+///
+/// struct Replies(Queue<(u64, Settlement)>);
+///
+/// impl Acknowledge for Replies {
+///     fn settle(&self, _connection: u64, ticket: u64, settlement: Settlement) {
+///         let _ = self.0.put((ticket, settlement));
+///     }
+///
+///     fn flush(&self) {} // `put` has woken the receiver
+/// }
+///
+/// let books = Books::new();
+/// let source = books.open("letters");
+/// let unstored = UnstoredFile::beside(std::env::temp_dir().join("letters.db"), &books);
+/// let options = PipelineOptions::default();
+/// let pipeline = Pipeline::start(Box::new(MemorySink::new()), Box::new(unstored), books, &options)?;
+///
+/// let replies = Arc::new(Replies(Queue::unbounded()));
+/// let mut parcel = Parcel::new(source, "peer".into(), SystemTime::now());
+/// parcel.push_text("hello");
+/// parcel.set_receipt(Receipt::new(replies.clone(), 1, 7));
+/// pipeline.intake().put(parcel)?;
+///
+/// let (ticket, settlement) = replies.0.get()?; // blocks until the commit
+/// assert_eq!((ticket, settlement.stored), (7, 1));
+/// assert!(pipeline.finish(Duration::from_secs(1)).is_good());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Acknowledge: Send + Sync {
     /// Records that the parcel with `ticket`, which arrived on `connection`, is settled.
     fn settle(&self, connection: u64, ticket: u64, settlement: Settlement);

@@ -1,5 +1,5 @@
 //! A model of the framing of messages, written from INTERFACES.md: it sees the whole stream, and is slow and simple. [`Lines`](super::lines::Lines)
-//! must find the same messages in any stream, in whatever pieces it arrives.
+//! must find the same messages in any stream, however it is divided into pieces.
 
 use proptest::prelude::*;
 

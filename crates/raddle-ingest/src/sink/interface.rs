@@ -9,6 +9,29 @@ use crate::message::{Parcel, Row};
 /// Stores messages in batches.
 ///
 /// A sink has one user, the writer, which passes it every batch until it is stored.
+///
+/// # Examples
+/// A sink that prints messages:
+/// ```
+/// use raddle_ingest::{Batch, Content, Sink, StoreError, Stored};
+///
+/// struct Printer;
+///
+/// impl Sink for Printer {
+///     fn store(&mut self, batch: &Batch) -> Result<Stored, StoreError> {
+///         for row in batch.rows() {
+///             if let Content::Text(text, _) = row.content {
+///                 println!("{}: {text}", row.peer);
+///             }
+///         }
+///         Ok(Stored::default()) // without exceptions
+///     }
+///
+///     fn close(self: Box<Self>) -> Result<(), StoreError> {
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Sink: Send + 'static {
     /// Stores the whole batch, or nothing of it unless [`stored_in_part`](Self::stored_in_part) reports otherwise.
     ///

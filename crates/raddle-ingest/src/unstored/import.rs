@@ -73,7 +73,32 @@ impl fmt::Display for Imported {
 ///
 /// # Errors
 /// Returns an error if the file cannot be read or is in use, is not a file of unstored messages, or the sink fails. The file remains unchanged, and can be imported
-/// again. A file without a heading, as earlier versions wrote them, is one only if each of its lines is a message.
+/// again. A file without a heading, as earlier versions wrote them, counts as such a file only if each of its lines is a message.
+///
+/// # Examples
+/// ```
+/// use std::time::SystemTime;
+///
+/// use raddle_ingest::{Books, MemorySink, Parcel, Unstored, UnstoredFile, import};
+///
+/// let directory = std::env::temp_dir().join(format!("raddle-import-{}", std::process::id()));
+/// std::fs::create_dir_all(&directory)?;
+/// let database = directory.join("messages.db");
+/// let books = Books::new();
+/// let mut parcel = Parcel::new(books.open("tcp"), "peer".into(), SystemTime::now());
+/// parcel.push_text("hello");
+/// let mut unstored = UnstoredFile::beside(&database, &books);
+/// unstored.add(&[&parcel])?;
+/// drop(unstored); // the file is in use until it is closed
+///
+/// let mut sink = MemorySink::new();
+/// for file in UnstoredFile::find(&database) {
+///     assert_eq!(import(file, &mut sink, &books, &mut |_| false)?.stored, 1);
+/// }
+/// assert_eq!(sink.messages()[0].text, "hello");
+/// # std::fs::remove_dir_all(&directory)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn import(
     path: impl AsRef<Path>,
     sink: &mut dyn Sink,
