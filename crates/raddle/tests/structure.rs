@@ -87,6 +87,7 @@ const DEPENDENCIES: &[(&str, &[(&str, &str)])] = &[
             ("raddle", "the threads of the demo"),
             ("raddle-ingest", "the pipeline"),
             ("clap", "the command line"),
+            ("console", "the width of the terminal"),
             ("env_logger", "warnings on standard error"),
             ("indicatif", "progress in a terminal"),
             ("jiff", "times as text"),

@@ -199,6 +199,9 @@ pub(crate) struct FilterArgs {
     /// A part of the text
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: Option<String>,
+    /// Shows whole texts, also in a terminal that is narrower
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Prints JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,

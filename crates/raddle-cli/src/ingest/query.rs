@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use raddle_ingest::{CountBy, Filter, MessageReader, RejectedMessage, StoredMessage};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::{DatabaseArgs, FilterArgs, QueryArgs, RejectedArgs};
 use crate::failure::Failure;
@@ -21,6 +21,9 @@ const LINES: u64 = 40;
 
 /// How much of a rejected message a line of text shows, in bytes.
 const SHOWN: usize = 256;
+
+/// The width below which lines are not shortened further.
+const NARROW: usize = 40;
 
 /// The time that a plot covers unless another is given.
 const PLOTTED: Duration = Duration::from_hours(1);
@@ -60,7 +63,7 @@ pub(crate) fn query(args: &QueryArgs) -> Result<(), Failure> {
         }
         for (name, count) in counts {
             if args.filter.json {
-                print_line(&json!({ &**column: name, "count": count }).to_string());
+                print_line(&visible_json(&json!({ &**column: name, "count": count })));
             } else {
                 print_line(&format!("{count:>12}  {}", visible(&name)));
             }
@@ -71,8 +74,13 @@ pub(crate) fn query(args: &QueryArgs) -> Result<(), Failure> {
     if messages.is_empty() {
         report_error(NONE);
     }
+    let width = width(&args.filter);
     for message in messages.iter().rev() {
-        print_line(&if args.filter.json { message_json(message) } else { message_text(message) });
+        print_line(&if args.filter.json {
+            message_json(message)
+        } else {
+            shortened(message_text(message), width)
+        });
     }
     Ok(())
 }
@@ -91,8 +99,14 @@ pub(crate) fn rejected(args: &RejectedArgs) -> Result<(), Failure> {
             print_line(&format!("{:>12}  {}, the latest at {latest}", reason.count, visible(&reason.reason)));
         }
     }
+    let width = width(&args.filter);
     for message in reader.newest_rejected(&filter, args.newest)?.iter().rev() {
-        print_line(&if args.filter.json { rejected_json(message) } else { rejected_text(message) });
+        print_line(&if args.filter.json {
+            rejected_json(message)
+        } else {
+            let shown = if args.filter.full { usize::MAX } else { SHOWN };
+            shortened(rejected_text(message, shown), width)
+        });
     }
     Ok(())
 }
@@ -121,13 +135,17 @@ fn time(micros: i64) -> String {
     Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| format!("{time:.6}"))
 }
 
-/// Returns a text without control characters of the terminal.
+/// Returns whether a terminal obeys the character, or shows it where it is not.
+fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Returns a text without characters that a terminal would obey.
 fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
+        if is_control(c) {
             visible.extend(c.escape_default());
         } else {
             visible.push(c);
@@ -136,38 +154,66 @@ fn visible(text: &str) -> String {
     visible
 }
 
+/// Returns JSON in which such characters are escaped, too: `serde_json` escapes those below the space only.
+fn visible_json(value: &Value) -> String {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        if is_control(c) {
+            // All of them are in one unit of UTF-16.
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// Returns the width of the terminal to which the output goes, unless whole texts are wanted.
+fn width(args: &FilterArgs) -> Option<usize> {
+    let (_, columns) = console::Term::stdout().size_checked().filter(|_| !args.full)?;
+    Some(usize::from(columns).max(NARROW))
+}
+
+/// Returns a line that is not wider than the terminal.
+fn shortened(line: String, width: Option<usize>) -> String {
+    let Some(width) = width else { return line };
+    match line.char_indices().nth(width) {
+        None => line,
+        Some(_) => line.chars().take(width - 1).chain(['…']).collect(),
+    }
+}
+
 fn message_text(message: &StoredMessage) -> String {
     format!(
         "{} {} {} {}",
         time(message.received),
         visible(&message.source),
-        message.peer,
+        visible(&message.peer),
         visible(&message.text)
     )
 }
 
 fn message_json(it: &StoredMessage) -> String {
-    json!({
+    visible_json(&json!({
         "id": it.id, "received": time(it.received), "source": it.source, "peer": it.peer, "sent": it.sent.map(time),
         "facility": it.facility, "severity": it.severity, "host": it.host, "app": it.app, "process": it.process,
         "message_id": it.message_id, "text": it.text, "body": it.body,
-    })
-    .to_string()
+    }))
 }
 
-fn rejected_text(message: &RejectedMessage) -> String {
+fn rejected_text(message: &RejectedMessage, most: usize) -> String {
     let RejectedMessage { source, peer, reason, length, bytes, .. } = message;
-    let (reason, shown) = (visible(reason), bytes[..bytes.len().min(SHOWN)].escape_ascii());
-    let rest = if bytes.len() > SHOWN { format!("… ({} bytes)", bytes.len()) } else { String::new() };
+    let (peer, reason, shown) =
+        (visible(peer), visible(reason), bytes[..bytes.len().min(most)].escape_ascii());
+    let rest = if bytes.len() > most { format!("… ({} bytes)", bytes.len()) } else { String::new() };
     format!("{} {} {peer} {reason}, {length} bytes: {shown}{rest}", time(message.received), visible(source))
 }
 
 fn rejected_json(it: &RejectedMessage) -> String {
-    json!({
+    visible_json(&json!({
         "id": it.id, "received": time(it.received), "source": it.source, "peer": it.peer, "reason": it.reason,
         "length": it.length, "bytes": it.bytes.escape_ascii().to_string(),
-    })
-    .to_string()
+    }))
 }
 
 /// Returns the interval for which a plot has at most [`LINES`] lines.
@@ -249,5 +295,35 @@ mod tests {
     #[test]
     fn text_cannot_control_the_terminal() {
         assert_eq!(visible("a\u{1b}[2Jb\r\n\u{202e}é"), "a\\u{1b}[2Jb\\r\\n\\u{202e}é");
+        let evil = "\u{1b}]0;title\u{7}\u{9b}31m\u{7f}\u{85}\u{2028}\u{202e}\u{2066}\u{200f}\u{feff}\t";
+        let (mut message, mut rejected) = (StoredMessage::default(), RejectedMessage::default());
+        for text in [&mut message.source, &mut message.peer, &mut message.text, &mut message.body] {
+            evil.clone_into(text);
+        }
+        message.host = Some(evil.to_owned());
+        for text in [&mut rejected.source, &mut rejected.peer, &mut rejected.reason] {
+            evil.clone_into(text);
+        }
+        rejected.bytes = evil.into();
+        for shown in [
+            message_text(&message),
+            message_json(&message),
+            rejected_text(&rejected, 10),
+            rejected_text(&rejected, usize::MAX),
+            rejected_json(&rejected),
+        ] {
+            assert!(!shown.contains(is_control), "{shown:?}");
+        }
+        let json: Value = serde_json::from_str(&message_json(&message)).unwrap();
+        assert_eq!(json["text"], evil, "programs that read JSON get the text as it is");
+    }
+
+    #[test]
+    fn line_fits_into_the_terminal() {
+        let long = "é".repeat(100);
+        assert_eq!(shortened(long.clone(), Some(80)), format!("{}…", "é".repeat(79)));
+        for width in [Some(100), Some(200), None] {
+            assert_eq!(shortened(long.clone(), width), long);
+        }
     }
 }

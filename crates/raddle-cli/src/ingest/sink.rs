@@ -36,6 +36,7 @@ fn open_sqlite(
         mode: settings.mode,
         check: settings.check,
         log_limit: settings.log_limit,
+        disk_reserve: settings.disk_reserve,
         retention: Retention { age: settings.keep, bytes: settings.max_size },
         ..SqliteOptions::default()
     };

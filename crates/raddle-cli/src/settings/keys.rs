@@ -294,7 +294,16 @@ pub(crate) const KEYS: &[Key] = &[
         "log_limit",
         Form::Size,
         "4GiB",
-        "The size of the write-ahead log from which nothing is stored, until the reader that holds it up is done.",
+        "The size of the write-ahead log beyond which it must leave disk_reserve on the disk. It grows while a program reads the database in \
+         one long transaction; that program is named in the log every minute.",
+    )),
+    restart(key(
+        "sqlite",
+        "disk_reserve",
+        Form::Size,
+        "1GiB",
+        "The room on the disk below which nothing is stored while the write-ahead log is beyond log_limit, until the reader that holds it up \
+         is done.",
     )),
     restart(optional(
         "sqlite",

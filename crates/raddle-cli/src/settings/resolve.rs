@@ -92,6 +92,7 @@ pub(crate) struct SqliteSettings {
     pub(crate) mode: Option<u32>,
     pub(crate) check: bool,
     pub(crate) log_limit: u64,
+    pub(crate) disk_reserve: u64,
     pub(crate) keep: Option<Duration>,
     pub(crate) max_size: Option<u64>,
 }
@@ -456,6 +457,7 @@ fn sink(values: &Values) -> Result<SinkSettings, SettingsError> {
         mode: values.parsed("sqlite", "mode", values::mode),
         check: values.text("sqlite", "check").as_deref() == Some("true"),
         log_limit: values.size("sqlite", "log_limit") as u64,
+        disk_reserve: values.size("sqlite", "disk_reserve") as u64,
         keep: values.parsed("sqlite", "keep", values::time),
         max_size: values.parsed("sqlite", "max_size", values::size).map(|size| size as u64),
     }))

@@ -174,6 +174,32 @@ fn import_leaves_other_files_unchanged() {
 }
 
 #[test]
+fn long_messages_fit_into_a_terminal_unless_whole_texts_are_wanted() {
+    within_limit(|| {
+        let scratch = filled("width");
+        let database = rusqlite::Connection::open(scratch.path("messages.db")).unwrap();
+        database.execute("UPDATE messages SET text = ?1", ["é".repeat(65_536)]).unwrap();
+        drop(database);
+        // To a program, as in a pipe, whole texts are written.
+        let whole = answer(&scratch, "ingest query");
+        assert!(whole.lines().all(|line| line.ends_with(&"é".repeat(65_536))), "{whole:.200}");
+        for (flag, is_short) in [("", true), ("--full", false)] {
+            let mut command = Command::new("script");
+            command.current_dir(scratch.path("")).env("TERM", "xterm").env("SHELL", "/bin/sh");
+            let query = format!("stty rows 24 cols 60; exec {RADDLE} ingest query {flag}");
+            let Ok(output) = command.args(["-qec", &query, "/dev/null"]).stdin(Stdio::null()).output() else {
+                return assert!(std::env::var_os("CI").is_none(), "script(1) is missing");
+            };
+            let shown = text(&output.stdout);
+            let lines: Vec<&str> = shown.lines().filter(|line| line.contains("é")).collect();
+            assert_eq!(lines.len(), whole.lines().count(), "{shown:.500}");
+            let is_shown_short = lines.iter().all(|line| line.trim_end().chars().count() <= 60);
+            assert_eq!(is_shown_short, is_short, "{shown:.500}");
+        }
+    });
+}
+
+#[test]
 fn terminal_has_a_live_line_and_the_log_above_it() {
     within_limit(|| {
         let scratch = Scratch::new("live");

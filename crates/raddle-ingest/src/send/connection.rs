@@ -198,6 +198,9 @@ impl Connection {
 
     /// Sends over a connection until everything is sent and acknowledged.
     fn exchange(&mut self, socket: &mut TcpStream) -> Result<(), Broken> {
+        if self.options.share(self.number) == 0 {
+            return Ok(()); // connected, and there is nothing to be read or acknowledged
+        }
         socket.set_nonblocking(true)?;
         let mut out = Out::default();
         self.wire.begin(&mut out.bytes);
@@ -215,9 +218,6 @@ impl Connection {
                     let waits = self.wire.end(&mut out.bytes);
                     if !self.options.protocol.is_acknowledged() {
                         socket.shutdown(Shutdown::Write)?;
-                        if self.options.share(self.number) == 0 {
-                            return Ok(()); // there is nothing to be read
-                        }
                     } else if !waits {
                         return Ok(());
                     }

@@ -86,13 +86,15 @@ fn log_without_readers_is_restarted() {
 }
 
 #[test]
-fn reader_that_holds_up_the_log_is_named_and_stops_the_sink_at_the_limit() {
+fn reader_that_holds_up_the_log_is_named_and_stops_the_sink_when_the_disk_has_no_room() {
     within_limit(|| {
         let scratch = Scratch::new("upkeep-limit");
         let path = scratch.path("messages.db");
         let books = Books::new();
         let source = books.open("tcp");
-        let options = SqliteOptions { log_limit: 8 << 20, ..SqliteOptions::default() };
+        // No disk has so much room.
+        let options =
+            SqliteOptions { log_limit: 8 << 20, disk_reserve: u64::MAX, ..SqliteOptions::default() };
         let mut sink = SqliteSink::open(&path, &books, &options).unwrap();
         let reader = reading(&path);
         let mut stored = 0;
@@ -118,6 +120,35 @@ fn reader_that_holds_up_the_log_is_named_and_stops_the_sink_at_the_limit() {
         assert!(log_size(&path) <= 10 << 20, "{}", log_size(&path));
         Box::new(sink).close().unwrap();
         assert_eq!(number(&path, "SELECT count(*) FROM messages"), (stored + 20) * 1000);
+    });
+}
+
+#[test]
+fn sink_stores_beyond_the_limit_of_the_log_while_the_disk_has_room() {
+    within_limit(|| {
+        let scratch = Scratch::new("upkeep-beyond");
+        let path = scratch.path("messages.db");
+        let books = Books::new();
+        let source = books.open("tcp");
+        let options = SqliteOptions { log_limit: 4 << 20, disk_reserve: 0, ..SqliteOptions::default() };
+        let mut sink = SqliteSink::open(&path, &books, &options).unwrap();
+        let reader = reading(&path);
+        for _ in 0..20 {
+            sink.store(&large(source)).unwrap();
+            sink.maintain().unwrap();
+        }
+        assert!(log_size(&path) > 16 << 20, "{}", log_size(&path));
+        let seen = reader.query_row("SELECT count(*) FROM messages", [], |row| row.get::<_, i64>(0));
+        assert_eq!(seen, Ok(0), "the reader sees one state throughout");
+        drop(reader);
+        // The log is begun anew.
+        for _ in 0..20 {
+            sink.store(&large(source)).unwrap();
+            sink.maintain().unwrap();
+        }
+        assert!(log_size(&path) < 30 << 20, "{}", log_size(&path));
+        Box::new(sink).close().unwrap();
+        assert_eq!(number(&path, "SELECT count(*) FROM messages"), 40_000);
     });
 }
 

@@ -38,6 +38,48 @@ fn receiver_that_never_reads_is_an_error() {
 }
 
 #[test]
+fn receiver_that_never_reads_is_an_error_in_each_protocol() {
+    within_limit(|| {
+        for (protocol, size, what) in [
+            (SendProtocol::Tcp, 1 << 20, "has not read anything"),
+            (SendProtocol::Tcp, 1, "has not read everything"),
+            (SendProtocol::Octet, 1 << 20, "has not read anything"),
+            (SendProtocol::Octet, 1, "has not read everything"),
+            (SendProtocol::Relp, 1, "has not answered"),
+            (SendProtocol::Http, 1 << 20, "has not read anything"),
+            (SendProtocol::Http, 1, "has not acknowledged anything"),
+        ] {
+            let options = SendOptions { size, ..impatient(protocol) };
+            let error = error(&options, |_, socket| sleep_for_ever(socket));
+            assert!(
+                error.contains(&format!("the receiver {what} for 300ms")),
+                "{protocol:?}, {size}: {error}"
+            );
+        }
+        // One that opens the session, and does not read on.
+        let relp = SendOptions { size: 1 << 20, ..impatient(SendProtocol::Relp) };
+        let error = error(&relp, |_, mut socket| {
+            socket.write_all(b"1 rsp 6 200 OK\n").unwrap();
+            sleep_for_ever(socket);
+        });
+        assert!(error.contains("the receiver has not read anything for 300ms"), "{error}");
+    });
+}
+
+#[test]
+fn nothing_to_send_needs_no_answer() {
+    within_limit(|| {
+        for protocol in [SendProtocol::Tcp, SendProtocol::Octet, SendProtocol::Relp, SendProtocol::Http] {
+            // A time at which the test would not end.
+            let options =
+                SendOptions { messages: 0, timeout: Duration::from_hours(1), ..impatient(protocol) };
+            let report = sent(&options, receiver(|_, socket| sleep_for_ever(socket))).unwrap();
+            assert_eq!((report.sent, report.acknowledged), (0, 0), "{protocol:?}");
+        }
+    });
+}
+
+#[test]
 fn receiver_that_never_answers_is_an_error() {
     within_limit(|| {
         let error = error(&impatient(SendProtocol::Relp), |_, socket| sleep_for_ever(socket));

@@ -4,6 +4,7 @@
 mod common;
 mod drain;
 mod fairness;
+mod hostile;
 mod limits;
 mod listeners;
 mod replies;

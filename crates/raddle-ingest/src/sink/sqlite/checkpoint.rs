@@ -6,7 +6,8 @@
 //! - From 16 MiB on, a passive checkpoint copies as much as possible. It does not wait for readers.
 //! - From 64 MiB on, the log is begun anew after a short wait for readers. This succeeds between short transactions of readers, for any
 //!   number of readers. Otherwise a reader stays in one transaction, and is named in the program's log.
-//! - From the limit on, nothing is stored until that reader is done: a disk that is full would stop other programs as well.
+//! - From the limit on, nothing is stored while the disk has little room, until that reader is done: a disk that is full would stop other programs
+//!   as well. While it has room, the log grows, and the reader is named every minute.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -34,6 +35,8 @@ const REMINDER: Duration = Duration::from_mins(1);
 pub(crate) struct Checkpoints {
     path: PathBuf,
     limit: u64,
+    /// The room that a log beyond the limit leaves on the disk.
+    reserve: u64,
     soft: u64,
     firm: u64,
     /// The size of the log when it was last looked at.
@@ -57,10 +60,10 @@ enum Mode {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(path: &Path, limit: u64) -> Self {
+    pub(crate) fn new(path: &Path, limit: u64, reserve: u64) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let (soft, firm) = (SOFT.min(limit / 4), FIRM.min(limit / 2));
-        Self { path, limit, soft, firm, size: 0, copied: 0, page: 0, waited: None, named: None }
+        Self { path, limit, reserve, soft, firm, size: 0, copied: 0, page: 0, waited: None, named: None }
     }
 
     /// Checkpoints if the log has grown.
@@ -81,9 +84,9 @@ impl Checkpoints {
         })
     }
 
-    /// Fails if the log has reached its limit, and cannot be begun anew.
+    /// Fails if the log has reached its limit, cannot be begun anew, and has little room to grow.
     pub(crate) fn check_limit(&mut self, db: &Connection) -> Result<(), StoreError> {
-        if self.size < self.limit {
+        if self.size < self.limit || self.has_room() {
             return Ok(());
         }
         self.restart(db, BUSY_TIMEOUT).map_err(StoreError::new)?;
@@ -91,11 +94,22 @@ impl Checkpoints {
             return Ok(());
         }
         Err(StoreError::new(format!(
-            "the write-ahead log {}-wal has reached its limit of {} MiB, since the database is being read by {}: end the reader",
+            "the write-ahead log {}-wal has reached its limit of {} MiB, since the database is being read by {}, and the disk has less than {} MiB \
+             left: end the reader, or make room",
             self.path.display(),
             self.limit >> 20,
-            self.readers()
+            self.readers(),
+            self.reserve >> 20,
         )))
+    }
+
+    /// Returns whether the disk has room for a log that is larger than its limit.
+    fn has_room(&self) -> bool {
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let Ok(disk) = nix::sys::statvfs::statvfs(directory) else { return true };
+        #[allow(clippy::useless_conversion, reason = "the types differ among systems")]
+        let (blocks, size) = (u64::from(disk.blocks_available()), u64::from(disk.fragment_size()));
+        blocks.saturating_mul(size) > self.reserve
     }
 
     /// Begins the log anew, if the readers are done within a short time. Otherwise they are named.

@@ -47,7 +47,7 @@ pub(crate) fn open(path: &Path, opening: Opening) -> Result<(Connection, Files),
     prepare(&mut db, opening).map_err(fail)?;
     let page = db.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0));
     let page = page.map_err(|error| fail(Why::from(error)))?;
-    let files = Files::of(&absolute, page).map_err(|error| fail(Why::File(error)))?;
+    let files = Files::of(&absolute, page, &db).map_err(|error| fail(Why::File(error)))?;
     Ok((db, files))
 }
 
@@ -163,45 +163,72 @@ pub(crate) struct Files {
     known: Vec<(PathBuf, Option<(u64, u64)>)>,
     /// The database file is never shorter than this, in bytes.
     least: u64,
+    /// The length of the database file, unless a commit has made the database smaller.
+    length: u64,
+    /// The number by which SQLite tells commits of other programs.
+    version: i64,
 }
 
 /// The change of a file by another program.
 #[derive(Debug)]
-pub(crate) enum Change<'a> {
+pub(crate) enum Change {
     /// It was deleted, moved or replaced.
-    Other(&'a Path),
+    Other(PathBuf),
     /// It was truncated, so that pages of the database are missing.
-    Truncated(&'a Path),
+    Truncated(PathBuf),
 }
 
 impl Files {
-    fn of(path: &Path, page: u32) -> io::Result<Self> {
-        let least = metadata(path)?.len().min(LEAST_PAGES * u64::from(page));
+    fn of(path: &Path, page: u32, db: &Connection) -> io::Result<Self> {
+        let length = metadata(path)?.len();
+        let least = length.min(LEAST_PAGES * u64::from(page));
+        let version = state(db).map_err(io::Error::other)?.0;
         let files = names(path).into_iter().map(|path| {
             let found = metadata(&path).ok().as_ref().map(number);
             (path, found)
         });
-        Ok(Self { known: files.collect(), least })
+        Ok(Self { known: files.collect(), least, length, version })
     }
 
     /// Returns the first file that another program has changed. No file is opened: closing it would release its locks.
     ///
-    /// A database file that is shorter, but has the pages of every database, is no change: `VACUUM` in another program shortens it, too.
-    pub(crate) fn changed(&mut self) -> Option<Change<'_>> {
-        for (index, (path, known)) in self.known.iter_mut().enumerate() {
+    /// A shorter database file is no change if the database has become smaller: by `VACUUM` in another program, or when empty pages were given
+    /// back to the file system.
+    pub(crate) fn changed(&mut self, db: &Connection) -> Option<Change> {
+        let length = metadata(&self.known[0].0).map_or(0, |it| it.len());
+        for (path, known) in &mut self.known {
             let metadata = metadata(&*path).ok();
             let found = metadata.as_ref().map(number);
             // The log and its index stay while the database is open. An exclusive lock needs no index.
             if known.is_none() {
                 *known = found;
             } else if found != *known {
-                return Some(Change::Other(path));
-            } else if index == 0 && metadata.is_some_and(|it| it.len() < self.least) {
-                return Some(Change::Truncated(path));
+                return Some(Change::Other(path.clone()));
             }
+        }
+        if length < self.least {
+            return Some(Change::Truncated(self.known[0].0.clone()));
+        }
+        match state(db) {
+            Ok((version, size)) => {
+                if length < self.length && version == self.version && size > length {
+                    return Some(Change::Truncated(self.known[0].0.clone()));
+                }
+                (self.length, self.version) = (length, version);
+            }
+            // SQLite has compared the length with that in the file: it is malformed.
+            Err(_) if length < self.length => return Some(Change::Truncated(self.known[0].0.clone())),
+            Err(_) => {}
         }
         None
     }
+}
+
+/// Returns a number that changes with a commit of another program, and the length that the database has without its log.
+fn state(db: &Connection) -> rusqlite::Result<(i64, u64)> {
+    let number = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+    let size = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+    Ok((number("PRAGMA data_version")?, u64::try_from(size).unwrap_or(0)))
 }
 
 /// Returns the device and the inode of a file.

@@ -45,15 +45,27 @@ pub struct SqliteOptions {
     pub wait: Option<Duration>,
     /// Whether every page is checked when the database is opened. The default is false.
     pub check: bool,
-    /// The size of the write-ahead log, in bytes, from which nothing is stored until the reader that holds it up is done. The default is 4 GiB.
+    /// The size of the write-ahead log, in bytes, beyond which it must leave `disk_reserve` on the disk. 4 GiB.
+    ///
+    /// The log cannot be begun anew while a reader stays in one transaction. That reader is named in the program's log.
     pub log_limit: u64,
+    /// The room on the disk, in bytes, below which nothing is stored while the log is beyond `log_limit`, until the reader that holds it up is
+    /// done. 1 GiB.
+    pub disk_reserve: u64,
     /// The messages that are deleted. By default, none are.
     pub retention: Retention,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { mode: None, wait: None, check: false, log_limit: 4 << 30, retention: Retention::default() }
+        Self {
+            mode: None,
+            wait: None,
+            check: false,
+            log_limit: 4 << 30,
+            disk_reserve: 1 << 30,
+            retention: Retention::default(),
+        }
     }
 }
 
@@ -153,7 +165,7 @@ impl SqliteSink {
             files,
             names: Names::new(books.clone()),
             aside: Aside::new(path, options.mode.unwrap_or(0o640)),
-            checkpoints: Checkpoints::new(path, options.log_limit),
+            checkpoints: Checkpoints::new(path, options.log_limit, options.disk_reserve),
             sweeper: Sweeper::new(options.retention),
             reported: None,
         })
@@ -161,7 +173,7 @@ impl SqliteSink {
 
     /// Fails if the file was deleted or replaced: messages stored in it would disappear with the last handle. Also fails if it was truncated.
     fn check_files(&mut self) -> Result<(), StoreError> {
-        match self.files.changed() {
+        match self.files.changed(&self.db) {
             None => Ok(()),
             Some(Change::Truncated(path)) => Err(StoreError::new(format!(
                 "{} was truncated while it was in use: restore it from a backup, and restart the program",
@@ -318,6 +330,40 @@ mod tests {
         }
         assert!(Box::new(sink).close().is_err());
         drop(file);
+        remove(&path);
+    }
+
+    #[test]
+    fn truncation_of_the_last_pages_is_noticed() {
+        let (mut sink, books, path) = sink("truncated-late");
+        let text = "x".repeat(3000);
+        for _ in 0..20 {
+            sink.store(&batch(&books, &[&*text; 100])).unwrap();
+        }
+        Box::new(sink).close().unwrap();
+        let length = std::fs::metadata(&path).unwrap().len();
+        for reopened in [true, false] {
+            let mut sink = SqliteSink::open(&path, &books, &SqliteOptions::default()).unwrap();
+            let batch = batch(&books, &[&*text; 10]);
+            if !reopened {
+                // The log is copied, and the file has grown.
+                sink.store(&batch).unwrap();
+                sink.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+                sink.maintain().unwrap();
+            }
+            let copy = std::fs::read(&path).unwrap();
+            let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+            for shorter in [copy.len() as u64 - 4096, length / 2, 20 * 4096] {
+                file.set_len(shorter).unwrap();
+                for error in [sink.store(&batch).unwrap_err(), sink.maintain().unwrap_err()] {
+                    assert!(error.to_string().contains("was truncated while it was in use"), "{error}");
+                }
+                std::fs::write(&path, &copy).unwrap();
+            }
+            // Restored, it goes on.
+            sink.store(&batch).unwrap();
+            drop(file);
+        }
         remove(&path);
     }
 
