@@ -123,8 +123,8 @@ fn set_place(place: Option<Place>) -> Option<Place> {
 /// let queue = Queue::<u8>::unbounded();
 /// INTERRUPTED.store(true, Relaxed);
 /// let interrupted = || INTERRUPTED.load(Relaxed);
-/// let got = rt::interruptible(interrupted, || queue.get_timeout(Duration::MAX));
-/// assert!(got.is_err()); // at once
+/// let got = rt::interruptible(interrupted, || queue.get_timeout(Duration::from_secs(3600)));
+/// assert!(got.is_err()); // at once, not after an hour
 /// ```
 pub fn interruptible<R>(interrupted: fn() -> bool, f: impl FnOnce() -> R) -> R {
     within(Some(Interruption { interrupted, unlimited: false }), f)
