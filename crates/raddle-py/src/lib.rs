@@ -1,6 +1,6 @@
 //! The extension module `raddle._raddle`: the toolkit's primitives as Python classes.
 //!
-//! A class is in the module of its name. [`seam`] is the only module that blocks, and the only one that gives up the
+//! A class is in the module of its name. `seam` is the only module that blocks, and the only one that gives up the
 //! interpreter: a thread never waits for another thread while it is attached to the interpreter, and no Python code runs
 //! while a primitive is locked internally.
 

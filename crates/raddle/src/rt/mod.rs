@@ -43,7 +43,7 @@
 //! # Bindings
 //!
 //! A binding for another language names the lines of that language by [`Place::intern`], and performs its operations
-//! [on their behalf](on_behalf_of). A signal ends its waits if they are [interruptible](interruptible). A panic that it carries through frames of that language is an [`Unwinding`].
+//! [on their behalf](on_behalf_of). Within [`interruptible`], a signal ends its waits. A panic that it carries through frames of that language is an [`Unwinding`].
 //!
 //! # Schedulers
 //!
