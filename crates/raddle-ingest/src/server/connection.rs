@@ -839,4 +839,68 @@ pub(super) mod tests {
         assert!(connection.is_over(), "it is closed");
         assert_eq!(shared.intake.books().total().received, 3, "and nothing that it had read is lost");
     }
+
+    /// Each byte is a request.
+    struct Requests;
+
+    impl Protocol for Requests {
+        fn receive(&mut self, input: &[u8], io: &mut Io<'_>) -> usize {
+            for byte in input {
+                let mut parcel = io.parcel();
+                parcel.push_text(&char::from(*byte).to_string());
+                parcel.set_receipt(io.receipt(0));
+                io.parcels.push(parcel);
+            }
+            input.len()
+        }
+
+        fn end(&mut self, _rest: &[u8], _ending: Ending, _io: &mut Io<'_>) {}
+
+        fn refuses_when_full(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn request_is_refused_at_once_while_many_others_wait_for_room() {
+        let (shared, endpoint) = parts();
+        shared.intake.set_limits(Limits { messages: 1, bytes: 1 }, WhenFull::Block);
+        let mut full = Parcel::new(endpoint.source, "peer".into(), SystemTime::UNIX_EPOCH);
+        full.push_text("x");
+        shared.intake.try_put(full).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let acknowledge: Arc<dyn Acknowledge> = Arc::new(Nobody);
+        for (crowded, shed) in [(false, 0), (true, 3)] {
+            let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (socket, address) = listener.accept().unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let (name, socket) = (address.to_string().into(), TcpStream::from_std(socket));
+            let mut connection =
+                Connection::new(1, socket, name, Class::Admin, endpoint.clone(), Box::new(Requests));
+            let mut buffer = vec![0; BUFFER_BYTES];
+            let mut work = Work {
+                shared: &shared,
+                acknowledge: &acknowledge,
+                buffer: &mut buffer,
+                full: true,
+                scarce: false,
+                crowded,
+            };
+            peer.write_all(b"abc").unwrap();
+            while !connection.has_pending() && shared.intake.books().total().shed < 3 {
+                connection.readable = true;
+                connection.turn(&mut work);
+            }
+            assert_eq!(shared.intake.books().total().shed, shed);
+            assert_eq!(connection.has_waiting_requests(), !crowded);
+            if !crowded {
+                // Those that wait keep their place, although others are refused.
+                connection.waiting = Some(time::now());
+                work.crowded = true;
+                connection.admit(&work);
+                assert!(connection.has_waiting_requests());
+                assert_eq!(shared.intake.books().total().shed, 0);
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Outages: no message is lost or stored twice.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -237,5 +238,72 @@ fn server_that_is_down_at_the_start_is_awaited() {
         server.run();
         assert_eq!(given.persist(&batch).exceptions, []);
         assert_eq!(counts(&server), (3000, 3000));
+    });
+}
+
+/// A file system in memory that belongs to the server, unmounted and removed when it is dropped.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount() -> Option<Self> {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+
+        let path = super::server::fresh("small");
+        let owner = path.metadata().unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "none"]).arg(&path).output();
+        if !mount.is_ok_and(|output| output.status.success()) {
+            std::fs::remove_dir(&path).unwrap();
+            eprintln!("skipped: this user may not mount a file system");
+            return None;
+        }
+        chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+        Some(Self(path))
+    }
+
+    fn grow(&self) {
+        let status = Command::new("mount").args(["-o", "remount,size=500m"]).arg(&self.0).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn full_disk_of_the_server_is_an_outage() {
+    within_limit(|| {
+        let Some(small) = Small::mount() else { return };
+        let Some(server) = Server::start() else { return };
+        let mut given = Given::new(&server.url(), 2);
+        server.execute(&format!("CREATE TABLESPACE small LOCATION '{}'", small.0.display()));
+        server.execute("ALTER TABLE raddle.messages SET TABLESPACE small");
+        let text = "x".repeat(1000);
+        let batch = |given: &Given, round: usize| {
+            let texts = (0..1000).map(|number| format!("{round} {number} {text}"));
+            Batch::new(vec![given.parcel("peer", texts)])
+        };
+        let mut rounds = 0;
+        let full = loop {
+            let next = batch(&given, rounds);
+            rounds += 1;
+            if given.sink.store(&next).is_err() {
+                break next;
+            }
+            assert!(rounds < 100, "eight megabytes are full");
+        };
+        for _ in 0..3 {
+            let error = given.fail(&full);
+            assert!(error.contains("53100"), "{error}");
+        }
+        small.grow();
+        assert_eq!(given.persist(&full).exceptions, []);
+        let expected = i64::try_from(rounds * 1000).unwrap();
+        assert_eq!(counts(&server), (expected, expected));
+        assert_eq!(server.number("SELECT count(*) FROM raddle.rejected"), 0);
+        server.execute("ALTER TABLE raddle.messages SET TABLESPACE pg_default");
     });
 }

@@ -76,7 +76,7 @@ fn template(bin: &Path) -> Arc<Template> {
 }
 
 /// Returns a new directory that the server may write.
-fn fresh(name: &str) -> PathBuf {
+pub(super) fn fresh(name: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let directory = std::env::temp_dir().join(format!("raddle-{name}-{}-{number}", std::process::id()));
