@@ -302,7 +302,7 @@ fn relp_with_wrong_numbers_is_answered_or_closed() {
     within_limit(|| {
         let running = start(&ServerOptions::default());
         for (stream, answers) in [
-            // The numbers of the sender come back, whatever they are.
+            // Each reply has the number that the sender chose.
             ("7 open 0\n7 syslog 1 a\n7 syslog 1 b\n3 syslog 1 c\n", 4),
             ("999999999 open 0\n1 syslog 1 a\n0 syslog 1 b\n", 3),
             ("1 open 0\n2 open 0\n3 syslog 1 a\n", 3),

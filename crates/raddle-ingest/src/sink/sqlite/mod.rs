@@ -360,7 +360,7 @@ mod tests {
                 }
                 std::fs::write(&path, &copy).unwrap();
             }
-            // Restored, it goes on.
+            // Once it is restored, storing continues.
             sink.store(&batch).unwrap();
             drop(file);
         }
