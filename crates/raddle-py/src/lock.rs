@@ -9,7 +9,7 @@ use crate::seam;
 
 /// A lock: acquired by one thread, released by that or by any other thread.
 ///
-/// Like ``threading.Lock``, and also fair: a thread that has waited for a millisecond is served next.
+/// Like ``threading.Lock``. Once a thread has waited for a millisecond, the next release hands the lock over to a waiting thread.
 #[pyclass(frozen, weakref, module = "raddle")]
 pub(crate) struct Lock(raddle::Lock);
 

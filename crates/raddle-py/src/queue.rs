@@ -42,7 +42,7 @@ enum Native {
     Lifo(raddle::LifoQueue<Item>),
 }
 
-/// Calls a method of the native queue, whichever it is.
+/// Calls a method of the native queue, FIFO or LIFO.
 macro_rules! native {
     ($native:expr, $queue:ident => $call:expr) => {
         match $native {

@@ -47,8 +47,7 @@ const LARGE_REST: usize = 256 << 10;
 /// takes until there is room.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long nothing must arrive before the protocol is told that there is nothing more to read for the moment: longer than a sender takes to
-/// continue what it has begun, which TCP may have to send again.
+/// The silence after which the protocol treats its input as complete for now. It is longer than a retransmission by TCP takes.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// How long a closed connection waits for its peer to close, so that the peer gets the last reply.

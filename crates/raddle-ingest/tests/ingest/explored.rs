@@ -268,7 +268,7 @@ fn shed_messages_are_counted_and_their_sender_notified() {
         let account = scenario.finish(3);
         assert_eq!(account.stored + account.shed, 3, "{account}");
         let settled = client.settled.lock();
-        assert_eq!(settled.len(), 3, "each is told");
+        assert_eq!(settled.len(), 3, "every receipt is settled");
         let full = settled.iter().filter(|(_, settlement)| settlement.failure == Some(Failure::Full)).count();
         assert_eq!(full as u64, account.shed);
     };

@@ -16,7 +16,7 @@ const EACH: u64 = 1_000;
 /// The largest share of a protocol, as a multiple of the smallest.
 const RATIO: u64 = 50;
 
-/// Sends until it is told to stop, or its peer is gone. Each call of `send` sends some messages.
+/// Calls `send`, which sends some messages, until `stop` is set or the connection is closed.
 fn keep_sending(stop: &Arc<AtomicBool>, mut send: impl FnMut() -> std::io::Result<()> + Send + 'static) {
     let stop = stop.clone();
     let sender = Thread::new(move || while !stop.load(Ordering::SeqCst) && send().is_ok() {});
