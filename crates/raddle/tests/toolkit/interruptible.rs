@@ -1,10 +1,12 @@
 //! Operations whose waits are interrupted at random moments: they either take effect or have none.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use raddle::queue::{GetError, PutError};
-use raddle::{BoundedSemaphore, Lock, Queue, RLock, rt, thread};
+use raddle::rt::{self, Wait, WaitOutcome};
+use raddle::{BoundedSemaphore, Lock, Queue, RLock, thread};
 
 use crate::support::within_limit;
 
@@ -111,28 +113,41 @@ fn interrupted_operation_of_a_queue_loses_and_doubles_no_item() {
 
 #[test]
 fn operation_without_a_deadline_is_not_interrupted() {
+    static CALLED: AtomicBool = AtomicBool::new(false);
+    fn decides() -> bool {
+        CALLED.store(true, SeqCst);
+        true
+    }
     within_limit(|| {
-        let queue = Queue::bounded(1);
+        let (word, ended) = (AtomicU32::new(0), AtomicBool::new(false));
         thread::scope(|scope| {
-            scope.spawn(|| queue.put(7).unwrap());
-            assert_eq!(rt::until_interrupted(|| true, |_| queue.get()), Ok(7));
+            scope.spawn(|| {
+                while !ended.load(SeqCst) {
+                    rt::wake(&word, 1);
+                    thread::yield_now();
+                }
+            });
+            let outcome = rt::until_interrupted(decides, |_| rt::wait(&word, 0, &Wait::unreported()));
+            ended.store(true, SeqCst);
+            assert_eq!((outcome, CALLED.load(SeqCst)), (WaitOutcome::Woken, false));
         });
     });
 }
 
 #[test]
 fn function_that_decides_can_perform_operations() {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    fn decides() -> bool {
+        // This wait has a deadline, and would call the function again if it could be interrupted.
+        assert_eq!(CALLS.fetch_add(1, SeqCst), 0, "called again by its own wait");
+        let wait = Wait::unreported().with_deadline(rt::deadline(Duration::from_millis(1)));
+        while rt::wait(&AtomicU32::new(0), 0, &wait) != WaitOutcome::TimedOut {}
+        true
+    }
     within_limit(|| {
-        static TURN: Queue<u8> = Queue::bounded(1);
-        fn decides() -> bool {
-            // Blocks until the other thread has put, which nothing interrupts.
-            TURN.get() == Ok(1)
-        }
-        thread::scope(|scope| {
-            scope.spawn(|| TURN.put_many([0, 1]).unwrap());
-            let lock = Lock::new();
-            lock.acquire();
-            assert!(!rt::until_interrupted(decides, |deadline| lock.acquire_deadline(deadline)));
-        });
+        let lock = Lock::new();
+        lock.acquire();
+        assert!(!rt::until_interrupted(decides, |deadline| lock.acquire_deadline(deadline)));
+        assert_eq!(CALLS.load(SeqCst), 1);
     });
 }
