@@ -1,0 +1,23 @@
+"""Small programs as people write them, in pairs: `fails_…` can fail under some schedule, and `holds_…`, the same program repaired, cannot.
+
+A program is a function without arguments in a module that imports only the standard library. Each module is a family.
+"""
+
+import pathlib
+
+FAMILIES = sorted(path.stem for path in pathlib.Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+
+
+def source(family):
+    """Returns the source of a family and the name of its file."""
+    path = pathlib.Path(__file__).parent / f"{family}.py"
+    return path.read_text(), str(path)
+
+
+def programs(module):
+    """Returns the programs of a loaded family by name, each with whether it can fail."""
+    return {
+        name: (function, name.startswith("fails_"))
+        for name, function in vars(module).items()
+        if name.startswith(("fails_", "holds_")) and callable(function)
+    }
