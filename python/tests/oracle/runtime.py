@@ -262,9 +262,6 @@ WORKS_ON_USERS_OBJECTS = tuple(
 OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 PROGRAMS = OWN + "corpus" + os.sep
 
-instrumented = set()
-
-
 def _belongs_to_program(code):
     file = code.co_filename
     if file.startswith(WORKS_ON_USERS_OBJECTS) or file.startswith(PROGRAMS):
@@ -274,10 +271,10 @@ def _belongs_to_program(code):
 
 def instrument(code):
     """Makes every instruction of `code`, and of the code in it, a point at which its thread may be preempted."""
-    if code in instrumented:
+    monitoring = sys.monitoring
+    if monitoring.get_local_events(TOOL, code):
         return
-    instrumented.add(code)
-    sys.monitoring.set_local_events(TOOL, code, sys.monitoring.events.INSTRUCTION)
+    monitoring.set_local_events(TOOL, code, monitoring.events.INSTRUCTION)
     for constant in code.co_consts:
         if isinstance(constant, type(code)):
             instrument(constant)
