@@ -30,7 +30,7 @@ def explore(program, executions, seed=0, until_failure=True):
     findings, lengths = Findings(), schedules.Lengths()
     timed = []
     sequence = schedules.sequence(random.Random(seed), lengths, lambda: bool(timed))
-    gc.collect()
+    gc.freeze()
     gc.disable()
     try:
         for number in range(1, executions + 1):
@@ -51,6 +51,7 @@ def explore(program, executions, seed=0, until_failure=True):
                 gc.collect()
     finally:
         gc.enable()
+        gc.unfreeze()
     return findings
 
 

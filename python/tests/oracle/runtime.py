@@ -219,9 +219,12 @@ class Execution:
         """
         if self.over:
             self.unwound += 1
-            if self.unwound > 1_000 or not enabled():
-                raise Abandoned
-            return True
+            if self.unwound < 1_000:
+                if enabled():
+                    return True
+                if timeout is not None and timeout <= 0:
+                    return False
+            raise Abandoned
         self.step()
         if enabled():
             return True

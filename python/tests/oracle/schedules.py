@@ -83,8 +83,6 @@ class Priorities(Schedule):
             self.in_window -= 1
             return self.random.choice(candidates), 1
         chosen = max(candidates, key=self._priority)
-        if chosen in timed and ready:
-            self._demote(chosen)
         at = self.points.get(chosen.number)
         return chosen, at[0] - chosen.steps if at else LONGEST_RUN
 
@@ -124,7 +122,9 @@ def sequence(random, lengths, times_out):
     yield Priorities(random, {})
     sweep, swept = [], {}
     while True:
-        early = random.choice([0.0, 0.0, 0.05, 0.5]) if times_out() else 0.0
+        early = random.choice([0.0, 0.5, 1.0]) if times_out() else 0.0
+        if not sweep:
+            swept.clear()
         for number, length in lengths.of.items():
             new = [(number, at) for at in range(swept.get(number, 0) + 1, length + 1)]
             swept[number] = max(length, swept.get(number, 0))

@@ -1,0 +1,140 @@
+"""The oracle's own tests: it finds what is planted, and reports nothing else."""
+
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="the oracle needs sys.monitoring")
+
+if sys.version_info >= (3, 12):
+    from oracle import corpus, explorer, stand_ins
+
+EXECUTIONS = 200
+
+
+def loaded(source):
+    return stand_ins.load(source, "<planted>", "planted")
+
+
+def findings(source, executions=EXECUTIONS, **options):
+    return explorer.explore(loaded(source).program, executions, **options)
+
+
+RACE = """
+import threading
+
+def program():
+    cells = [0]
+    def add():
+        cells[0] += 1
+    threads = [threading.Thread(target=add) for _ in range(2)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    return cells[0]
+"""
+
+
+def test_planted_race_is_found():
+    found = findings(RACE.replace("return cells[0]", "assert cells[0] == 2"))
+    assert found.failure.kind == "exception" and "AssertionError" in found.failure.text
+
+
+def test_found_race_is_replayed():
+    program = loaded(RACE.replace("return cells[0]", "assert cells[0] == 2")).program
+    found = explorer.explore(program, EXECUTIONS)
+    assert repr(explorer.replay(program, found.decisions).failure) == repr(found.failure)
+
+
+def test_all_values_are_collected():
+    assert set(findings(RACE).values) == {"1", "2"}
+
+
+def test_the_same_seed_finds_the_same():
+    first, second = findings(RACE, seed=5), findings(RACE, seed=5)
+    assert first.values == second.values
+
+
+def test_planted_deadlock_is_found():
+    found = findings("""
+import threading
+
+def program():
+    a, b = threading.Lock(), threading.Lock()
+    def one():
+        with a, b: pass
+    def two():
+        with b, a: pass
+    threads = [threading.Thread(target=one), threading.Thread(target=two)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+""")
+    assert found.failure.kind == "deadlock" and found.failure.text.count("waits for a lock") == 2
+
+
+def test_thread_switches_inside_a_callback_of_c_code():
+    found = findings("""
+import threading
+
+def program():
+    items, seen = [2, 1], []
+    thread = threading.Thread(target=lambda: seen.append(len(items)))
+    thread.start()
+    items.sort(key=lambda item: item)
+    thread.join()
+    return seen[0]
+""")
+    assert set(found.values) == {"0", "2"}
+
+
+def test_early_timeout_is_found():
+    found = findings("""
+import threading
+
+def program():
+    event = threading.Event()
+    threading.Thread(target=event.set).start()
+    return event.wait(1.0)
+""")
+    assert set(found.values) == {"True", "False"}
+
+
+def test_time_is_virtual():
+    found = findings("""
+import time
+
+def program():
+    began = time.monotonic()
+    time.sleep(3600)
+    return 3600 <= time.monotonic() - began < 3601
+""", executions=5)
+    assert set(found.values) == {"True"}
+
+
+def test_blocked_daemon_is_no_deadlock():
+    found = findings("""
+import threading
+
+def program():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+""", executions=50)
+    assert found.failure is None
+
+
+def test_polling_ends():
+    found = findings("""
+import threading
+
+def program():
+    done = []
+    threading.Thread(target=lambda: done.append(1)).start()
+    while not done:
+        pass
+""", executions=50)
+    assert found.failure is None and found.too_long == 0
+
+
+@pytest.mark.parametrize("family", corpus.FAMILIES if sys.version_info >= (3, 12) else [])
+def test_programs_fail_or_hold_as_they_say(family):
+    for name, (program, fails) in corpus.programs(stand_ins.load(*corpus.source(family), family)).items():
+        found = explorer.explore(program, 400 if fails else 50)
+        assert (found.failure is not None) == fails, f"{name}: {found!r}"
