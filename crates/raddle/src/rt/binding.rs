@@ -20,6 +20,8 @@ pub(crate) struct Binding {
     /// The number of [`Unwinding`]s.
     unwinding: u32,
     interruption: Option<Interruption>,
+    /// Whether the thread is in [`unobserved`].
+    unobserved: bool,
 }
 
 /// The statement that signals can end the waits of a thread.
@@ -31,7 +33,7 @@ pub(crate) struct Interruption {
 }
 
 impl Binding {
-    const NONE: Self = Self { place: None, unwinding: 0, interruption: None };
+    const NONE: Self = Self { place: None, unwinding: 0, interruption: None, unobserved: false };
 }
 
 // Without a destructor, so that it can be read until the thread has terminated.
@@ -177,6 +179,39 @@ impl Interruption {
     pub(crate) fn is_unlimited(&self) -> bool {
         self.unlimited
     }
+}
+
+/// Runs `f`, whose operations no observer receives: a look at an object that is not part of the program, such as its
+/// representation in a debugger or in a report.
+///
+/// `f` only reads, and does not block. Under a scheduler, no other thread runs meanwhile, so a binding may call this while it
+/// holds the lock of its interpreter.
+///
+/// # Examples
+/// ```
+/// use raddle::{Lock, rt, trace};
+///
+/// let lock = Lock::new();
+/// let recording = trace::Recording::start();
+/// assert!(!rt::unobserved(|| lock.is_locked()));
+/// assert!(recording.finish().is_empty());
+/// ```
+pub fn unobserved<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            BINDING.set(Binding { unobserved: self.0, ..BINDING.get() });
+        }
+    }
+    let before = BINDING.get();
+    BINDING.set(Binding { unobserved: true, ..before });
+    let _restore = Restore(before.unobserved);
+    f()
+}
+
+/// Returns whether the calling thread is in [`unobserved`].
+pub(crate) fn is_unobserved() -> bool {
+    BINDING.get().unobserved
 }
 
 impl Op {

@@ -106,7 +106,7 @@ pub(crate) fn record() -> Arc<ThreadRecord> {
     match known {
         Ok(Some(record)) => record,
         Ok(None) => {
-            let record = new_record();
+            let record = new_record(None);
             set_record(record.clone(), None);
             record
         }
@@ -183,7 +183,31 @@ fn leave() {
     drop(before);
 }
 
-fn new_record() -> Arc<ThreadRecord> {
+/// Gives the calling thread, which raddle did not start, a name in the reports of observers.
+///
+/// Without one, it is called `Dummy-1`, `Dummy-2` and so on. A binding calls this at the start of a thread of its language. It
+/// has no effect on the main thread, on a thread that raddle started, and once the thread has performed an operation.
+///
+/// # Examples
+/// ```
+/// use raddle::{Event, rt, trace};
+///
+/// let recording = trace::Recording::start();
+/// std::thread::spawn(|| {
+///     rt::name_foreign("worker_0");
+///     Event::new().set();
+/// })
+/// .join()
+/// .unwrap();
+/// assert_eq!(&*recording.finish()[0].thread, "worker_0");
+/// ```
+pub fn name_foreign(name: &str) {
+    if CURRENT.try_with(|mine| mine.borrow().record.is_none()) == Ok(true) {
+        set_record(new_record(Some(name)), None);
+    }
+}
+
+fn new_record(name: Option<&str>) -> Arc<ThreadRecord> {
     let explored = scheduler::current().is_some();
     with_program(|program| {
         if explored && !program.has_main() {
@@ -194,7 +218,8 @@ fn new_record() -> Arc<ThreadRecord> {
         if is_main() && !explored {
             return program.main();
         }
-        let record = ThreadRecord::new(&foreign_name(program), true, false);
+        let name = name.map_or_else(|| foreign_name(program), str::to_owned);
+        let record = ThreadRecord::new(&name, true, false);
         program.add(&record);
         record
     })

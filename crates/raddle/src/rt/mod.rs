@@ -168,8 +168,10 @@ pub(crate) mod wait;
 mod wake;
 
 pub use crate::sys::os::WaitOutcome;
-pub use binding::{Unwinding, behalf, interruptible, is_unwinding, on_behalf_of, until_interrupted};
-pub use current::{Entered, enter, on_foreign_exit};
+pub use binding::{
+    Unwinding, behalf, interruptible, is_unwinding, on_behalf_of, unobserved, until_interrupted,
+};
+pub use current::{Entered, enter, name_foreign, on_foreign_exit};
 pub(crate) use current::{adopt, daemon_default, ident, is_me, record, thread_address};
 pub(crate) use exit::{block_forever, keep_alive, keep_alive_token};
 pub(crate) use flags::quiet;

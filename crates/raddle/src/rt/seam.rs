@@ -433,6 +433,9 @@ fn wait_for_os(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome 
 
 #[cold]
 fn observed_point(op: &Op) {
+    if binding::is_unobserved() {
+        return;
+    }
     let op = &op.on_behalf();
     match scheduler::current() {
         Some(scheduler) => scheduler.point(op),
@@ -442,6 +445,9 @@ fn observed_point(op: &Op) {
 
 #[cold]
 fn observed_point_until(op: &Op, deadline: Option<Instant>, word: &AtomicU32, ready: &dyn Fn() -> bool) {
+    if binding::is_unobserved() {
+        return;
+    }
     let op = &op.on_behalf();
     match scheduler::current() {
         Some(scheduler) => scheduler.point_until(op, deadline, word, ready),

@@ -106,6 +106,49 @@ fn noted_value_is_at_the_line() {
 }
 
 #[test]
+fn look_at_an_object_is_no_step() {
+    let steps = recorded("looks", || {
+        let (lock, event) = (Lock::new(), Event::new());
+        lock.acquire();
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            rt::unobserved(|| {
+                assert!(lock.is_locked() && !event.is_set());
+                panic!("on purpose");
+            })
+        }));
+        assert!(caught.is_err());
+        event.set();
+    });
+    let kinds: Vec<_> = steps.iter().map(|step| step.kind).collect();
+    assert_eq!(kinds, [Kind::Acquire, Kind::Write, Kind::Terminate]);
+}
+
+#[test]
+fn foreign_thread_has_the_name_that_its_binding_gives() {
+    let recording = Recording::start();
+    let named = std::thread::Builder::new().spawn(|| {
+        rt::name_foreign("Thread-1 (work)");
+        rt::name_foreign("too late");
+        let event = Event::new();
+        rt::on_behalf_of(line(8), || event.set());
+    });
+    named.unwrap().join().unwrap();
+    let steps = recording.finish();
+    let step = steps.iter().find(|step| step.at == line(8)).unwrap();
+    assert_eq!(&*step.thread, "Thread-1 (work)");
+    let started = finish(
+        Thread::new(|| {
+            rt::name_foreign("other");
+            raddle::thread::current().name().to_string()
+        })
+        .name("own")
+        .start()
+        .unwrap(),
+    );
+    assert_eq!(started, "own");
+}
+
+#[test]
 fn identity_under_a_scheduler_begins_without_statements() {
     let unwinding = Unwinding::begin();
     let inner = rt::on_behalf_of(line(6), || {
