@@ -1,20 +1,33 @@
 """Python's threading toolkit on raddle: the same names, faster.
 
-The modules `raddle.threading` and `raddle.queue` have the names of the standard library's modules.
+The modules `raddle.threading`, `raddle.queue` and `raddle.futures` have the names of the standard library's modules.
 """
 
 import os as _os
 
-from raddle._raddle import BoundedSemaphore, Event, Lock, RLock, Semaphore, SimpleQueue, __version__
+from raddle._raddle import (
+    BoundedSemaphore,
+    Condition,
+    Event,
+    Lock,
+    RLock,
+    Semaphore,
+    SimpleQueue,
+    __version__,
+)
 from raddle._raddle import after_fork_in_child as _after_fork_in_child
 from raddle.queue import LifoQueue, PriorityQueue, Queue
-from raddle.threading import Barrier, Condition, Timer
+from raddle.threading import Barrier, Thread, Timer
+
+#: Imported on their first use: their module imports `logging`.
+_FUTURES = ("Future", "ThreadPoolExecutor", "as_completed", "wait")
 
 __all__ = [
     "Barrier",
     "BoundedSemaphore",
     "Condition",
     "Event",
+    "Future",
     "LifoQueue",
     "Lock",
     "PriorityQueue",
@@ -22,12 +35,26 @@ __all__ = [
     "RLock",
     "Semaphore",
     "SimpleQueue",
+    "Thread",
+    "ThreadPoolExecutor",
     "Timer",
     "__version__",
+    "as_completed",
+    "wait",
 ]
 
-for _class in (Barrier, Condition, LifoQueue, PriorityQueue, Queue, Timer):
+for _class in (Barrier, LifoQueue, PriorityQueue, Queue, Thread, Timer):
     _class.__module__ = __name__  # as a representation names it
+
+
+def __getattr__(name):
+    if name not in _FUTURES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from raddle import futures
+
+    value = globals()[name] = getattr(futures, name)
+    return value
+
 
 if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -7,7 +7,7 @@
 import threading as _threading
 from time import monotonic as _now
 
-from raddle import _condition, _raddle
+from raddle import _raddle
 
 _beginning = _threading.Lock()
 
@@ -17,9 +17,9 @@ def begin(queue):
     with _beginning:
         if "mutex" not in queue.__dict__:
             mutex = _raddle.Lock()
-            queue.not_empty = _condition.Condition(mutex)
-            queue.not_full = _condition.Condition(mutex)
-            queue.all_tasks_done = _condition.Condition(mutex)
+            queue.not_empty = _raddle.Condition(mutex)
+            queue.not_full = _raddle.Condition(mutex)
+            queue.all_tasks_done = _raddle.Condition(mutex)
             queue.unfinished_tasks = 0
             queue.is_shutdown = False
             queue.mutex = mutex

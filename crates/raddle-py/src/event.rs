@@ -1,56 +1,90 @@
 //! `threading.Event`.
 
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use raddle::rt;
 
+use crate::condition::Condition;
+use crate::deprecated;
 use crate::limit::Limit;
+use crate::lock::Lock;
 use crate::seam;
 
 /// A flag that threads wait for.
 #[pyclass(frozen, weakref, subclass, dict, module = "raddle")]
-pub(crate) struct Event(raddle::Event);
+pub(crate) struct Event {
+    flag: raddle::Event,
+    /// The condition of the standard library's event, for programs that use it. Nothing waits for it here.
+    condition: PyOnceLock<Py<Condition>>,
+}
 
 #[pymethods]
 impl Event {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyAny>, _kwargs: Option<&Bound<'_, PyAny>>) -> Self {
-        Self(raddle::Event::new())
+        Self { flag: raddle::Event::new(), condition: PyOnceLock::new() }
     }
 
     /// Return whether the flag is set.
     fn is_set(&self, py: Python<'_>) -> PyResult<bool> {
-        seam::quick(py, || self.0.is_set())
+        seam::quick(py, || self.flag.is_set())
+    }
+
+    /// Deprecated name of is_set().
+    #[pyo3(name = "isSet")]
+    fn is_set_deprecated(&self, py: Python<'_>) -> PyResult<bool> {
+        deprecated::warn(py, c"isSet() is deprecated, use is_set() instead")?;
+        self.is_set(py)
     }
 
     /// Set the flag, which wakes all threads that wait for it.
     fn set(&self, py: Python<'_>) -> PyResult<()> {
-        seam::quick(py, || self.0.set())
+        seam::quick(py, || self.flag.set())?;
+        match self.condition.get(py) {
+            Some(condition) => condition.get().wake_all(py),
+            None => Ok(()),
+        }
     }
 
     /// Reset the flag, so that threads block in wait() again.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        seam::quick(py, || self.0.clear())
+        seam::quick(py, || self.flag.clear())
     }
 
     /// Block until the flag is set, or for a timeout in seconds. Return whether the flag was set.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        if self.is_set(py)? {
-            return Ok(true);
+        let flag = &self.flag;
+        let wait_until = |deadline| flag.wait_deadline(deadline);
+        Limit::of_wait(timeout)?.acquire(py, || flag.is_set(), || flag.wait(), wait_until, || ())
+    }
+
+    /// The condition of the standard library's event, which set() notifies too.
+    #[getter]
+    fn _cond(&self, py: Python<'_>) -> PyResult<Py<Condition>> {
+        let condition = self.condition.get_or_try_init(py, || {
+            let lock = Py::new(py, Lock::new())?;
+            Py::new(py, Condition::over_lock(lock))
+        })?;
+        Ok(condition.clone_ref(py))
+    }
+
+    #[getter]
+    fn _flag(&self, py: Python<'_>) -> PyResult<bool> {
+        self.is_set(py)
+    }
+
+    /// Make the condition's lock free in the child of a fork.
+    fn _at_fork_reinit(&self, py: Python<'_>) -> PyResult<()> {
+        match self.condition.get(py) {
+            Some(condition) => condition.get().free_after_fork(py),
+            None => Ok(()),
         }
-        let Limit::Until(deadline) = Limit::of_wait(timeout)? else { return Ok(false) };
-        let wait = |deadline| {
-            let Some(deadline) = deadline else {
-                self.0.wait();
-                return Ok(());
-            };
-            self.0.wait_deadline(deadline).then_some(()).ok_or(())
-        };
-        Ok(seam::until(py, deadline, wait, drop)?.is_ok())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let state = if slf.get().is_set(slf.py())? { "set" } else { "unset" };
+        let state = if rt::unobserved(|| slf.get().flag.is_set()) { "set" } else { "unset" };
         crate::repr::named(slf, state)
     }
 }

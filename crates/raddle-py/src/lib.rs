@@ -7,15 +7,21 @@
 #![allow(clippy::doc_markdown, reason = "the documentation of classes and methods is shown by Python")]
 #![allow(clippy::needless_pass_by_value, reason = "arguments come from Python by value")]
 
+mod completion;
+mod condition;
+mod deprecated;
 mod event;
+mod future;
 mod limit;
 mod lock;
+mod pool;
 mod queue;
 mod repr;
 mod rlock;
 mod seam;
 mod semaphore;
 mod simple_queue;
+mod watcher;
 
 use pyo3::prelude::*;
 
@@ -23,13 +29,28 @@ use pyo3::prelude::*;
 fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<lock::Lock>()?;
     module.add_class::<rlock::RLock>()?;
+    module.add_class::<condition::Condition>()?;
     module.add_class::<event::Event>()?;
     module.add_class::<semaphore::Semaphore>()?;
     module.add_class::<semaphore::BoundedSemaphore>()?;
     module.add_class::<simple_queue::SimpleQueue>()?;
     module.add_class::<queue::Queue>()?;
+    module.add_class::<future::Future>()?;
+    module.add_class::<pool::Tasks>()?;
+    module.add_function(wrap_pyfunction!(completion::wait_for, module)?)?;
+    module.add_function(wrap_pyfunction!(completion::watch, module)?)?;
+    module.add_function(wrap_pyfunction!(completion::unwatch, module)?)?;
+    module.add_function(wrap_pyfunction!(pool::close_pools, module)?)?;
+    module.add_function(wrap_pyfunction!(pool::is_unwinding, module)?)?;
+    module.add_function(wrap_pyfunction!(name_thread, module)?)?;
     module.add_function(wrap_pyfunction!(seam::after_fork_in_child, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
+}
+
+/// Give the calling thread, which Python has started, a name in reports.
+#[pyfunction]
+fn name_thread(name: &str) {
+    raddle::rt::name_foreign(name);
 }
 
 /// Python aligns its objects to 16 bytes.
@@ -44,4 +65,7 @@ const _: () = {
     fits::<semaphore::Semaphore>();
     fits::<simple_queue::SimpleQueue>();
     fits::<queue::Queue>();
+    fits::<condition::Condition>();
+    fits::<future::Future>();
+    fits::<pool::Tasks>();
 };

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use pyo3::Borrowed;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
+use raddle::rt;
+
+use crate::seam;
 
 /// How long a call may block.
 #[derive(Clone, Copy)]
@@ -27,7 +30,7 @@ impl Limit {
         if seconds > LONGEST {
             return Err(PyOverflowError::new_err("timestamp out of range for platform time_t"));
         }
-        Ok(Self::Until(raddle::rt::deadline(Duration::from_secs_f64(seconds))))
+        Ok(Self::Until(rt::deadline(Duration::from_secs_f64(seconds))))
     }
 
     /// Returns the limit of `Lock.acquire(blocking, timeout)`, where -1 is no timeout.
@@ -79,6 +82,38 @@ impl Limit {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Limit {
+    /// Performs an acquire within the limit. Returns whether it succeeded.
+    ///
+    /// `attempt` does not block, `acquire` blocks, and `acquire_until` blocks until a deadline. `release` reverses them.
+    pub(crate) fn acquire(
+        self,
+        py: Python<'_>,
+        attempt: impl FnOnce() -> bool + Send,
+        acquire: impl FnOnce() + Send,
+        acquire_until: impl FnOnce(Instant) -> bool + Send,
+        release: impl FnOnce(),
+    ) -> PyResult<bool> {
+        // To an observer, an attempt would be an operation of its own.
+        if (self.is_now() || !rt::is_observed()) && seam::quick(py, attempt)? {
+            return Ok(true);
+        }
+        let Self::Until(deadline) = self else { return Ok(false) };
+        let acquire = |deadline: Option<Instant>| {
+            let acquired = deadline.is_none_or(acquire_until);
+            if deadline.is_none() {
+                acquire();
+            }
+            acquired.then_some(()).ok_or(())
+        };
+        Ok(seam::until(py, deadline, acquire, |()| release())?.is_ok())
+    }
+
+    pub(crate) fn is_now(self) -> bool {
+        matches!(self, Self::Now)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use raddle::rt;
 
 use crate::limit::{Limit, Truth};
 use crate::seam;
@@ -11,32 +11,26 @@ use crate::seam;
 ///
 /// Like ``threading.Lock``. Once a thread has waited for a millisecond, the next release hands the lock over to a waiting thread.
 #[pyclass(frozen, weakref, module = "raddle")]
-pub(crate) struct Lock(raddle::Lock);
+pub(crate) struct Lock(pub(crate) raddle::Lock);
 
 impl Lock {
-    fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
-        if seam::quick(py, || self.0.try_acquire())? {
-            return Ok(true);
-        }
-        let Limit::Until(deadline) = limit else { return Ok(false) };
-        let acquire = |deadline| {
-            let Some(deadline) = deadline else {
-                self.0.acquire();
-                return Ok(());
-            };
-            self.0.acquire_deadline(deadline).then_some(()).ok_or(())
-        };
-        let acquired = seam::until(py, deadline, acquire, |()| {
-            let _ = self.0.release(); // held by this thread
-        })?;
-        Ok(acquired.is_ok())
+    pub(crate) fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
+        let lock = &self.0;
+        let acquire_until = |deadline| lock.acquire_deadline(deadline);
+        let release = || _ = lock.release(); // held by this thread
+        limit.acquire(py, || lock.try_acquire(), || lock.acquire(), acquire_until, release)
+    }
+
+    /// Returns whether the lock is held, which is not an operation of the program.
+    pub(crate) fn is_held(&self) -> bool {
+        rt::unobserved(|| self.0.is_locked())
     }
 }
 
 #[pymethods]
 impl Lock {
     #[new]
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(raddle::Lock::new())
     }
 
@@ -50,7 +44,7 @@ impl Lock {
     }
 
     /// Release the lock. Any thread may do so. Raise RuntimeError if it is not held.
-    fn release(&self, py: Python<'_>) -> PyResult<()> {
+    pub(crate) fn release(&self, py: Python<'_>) -> PyResult<()> {
         seam::quick(py, || self.0.release())?.map_err(|_| PyRuntimeError::new_err("release unlocked lock"))
     }
 
@@ -63,8 +57,14 @@ impl Lock {
         self.acquire_within(py, Limit::Until(None))
     }
 
-    #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+    #[pyo3(signature = (_class=None, _exception=None, _traceback=None))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _class: Option<&Bound<'_, PyAny>>,
+        _exception: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         self.release(py)
     }
 
@@ -73,8 +73,8 @@ impl Lock {
         self.0.reset_after_fork();
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let state = if slf.get().locked(slf.py())? { "locked" } else { "unlocked" };
-        Ok(format!("<{state} raddle.Lock object at {:p}>", slf.as_ptr()))
+    fn __repr__(slf: &Bound<'_, Self>) -> String {
+        let state = if slf.get().is_held() { "locked" } else { "unlocked" };
+        format!("<{state} raddle.Lock object at {:p}>", slf.as_ptr())
     }
 }

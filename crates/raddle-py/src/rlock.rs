@@ -2,44 +2,48 @@
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
+use raddle::rt;
 
+use crate::deprecated;
 use crate::limit::{Limit, Truth};
 use crate::seam;
 
 /// A re-entrant lock: the thread that holds it can acquire it again, and releases it once for each acquire.
 #[pyclass(frozen, weakref, module = "raddle")]
-pub(crate) struct RLock(raddle::RLock);
+pub(crate) struct RLock(pub(crate) raddle::RLock);
 
 fn not_owner<E>(_: E) -> PyErr {
     PyRuntimeError::new_err("cannot release un-acquired lock")
 }
 
 impl RLock {
-    fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
-        if seam::quick(py, || self.0.try_acquire())? {
-            return Ok(true);
-        }
-        let Limit::Until(deadline) = limit else { return Ok(false) };
-        let acquire = |deadline| {
-            let Some(deadline) = deadline else {
-                self.0.acquire();
-                return Ok(());
-            };
-            self.0.acquire_deadline(deadline).then_some(()).ok_or(())
-        };
-        let acquired = seam::until(py, deadline, acquire, |()| {
-            let _ = self.0.release(); // held by this thread
-        })?;
-        Ok(acquired.is_ok())
+    pub(crate) fn new() -> Self {
+        Self(raddle::RLock::new())
+    }
+
+    pub(crate) fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
+        let lock = &self.0;
+        let acquire_until = |deadline| lock.acquire_deadline(deadline);
+        let release = || _ = lock.release(); // held by this thread
+        limit.acquire(py, || lock.try_acquire(), || lock.acquire(), acquire_until, release)
     }
 }
 
 #[pymethods]
 impl RLock {
     #[new]
-    fn new() -> Self {
-        Self(raddle::RLock::new())
+    #[pyo3(signature = (*args, **kwargs))]
+    fn from_python(
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let any = !args.is_empty() || kwargs.is_some();
+        if any && py.version_info() >= (3, 13) {
+            deprecated::warn(py, c"passing arguments to RLock is deprecated: it ignores them")?;
+        }
+        Ok(Self::new())
     }
 
     /// Acquire the lock, or increase its level if the calling thread holds it. Return whether it was acquired.
@@ -51,7 +55,7 @@ impl RLock {
     }
 
     /// Decrease the level; at level zero, release the lock. Raise RuntimeError if the calling thread does not hold it.
-    fn release(&self, py: Python<'_>) -> PyResult<()> {
+    pub(crate) fn release(&self, py: Python<'_>) -> PyResult<()> {
         seam::quick(py, || self.0.release())?.map_err(not_owner)
     }
 
@@ -64,8 +68,14 @@ impl RLock {
         self.acquire_within(py, Limit::Until(None))
     }
 
-    #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+    #[pyo3(signature = (_class=None, _exception=None, _traceback=None))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _class: Option<&Bound<'_, PyAny>>,
+        _exception: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         self.release(py)
     }
 
@@ -103,10 +113,10 @@ impl RLock {
         self.0.reset_after_fork();
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> String {
         let this = slf.get();
-        let state = if this.locked(slf.py())? { "locked" } else { "unlocked" };
+        let state = if rt::unobserved(|| this.0.is_locked()) { "locked" } else { "unlocked" };
         let count = this.0.levels();
-        Ok(format!("<{state} raddle.RLock object count={count} at {:p}>", slf.as_ptr()))
+        format!("<{state} raddle.RLock object count={count} at {:p}>", slf.as_ptr())
     }
 }

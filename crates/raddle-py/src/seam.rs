@@ -139,6 +139,7 @@ fn calling_line(py: Python<'_>) -> Option<Place> {
 fn is_of_the_toolkit(file: &str) -> bool {
     let mut parts = file.rsplit(['/', '\\']);
     let (name, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    folder == "raddle" && ["threading.py", "queue.py", "_general.py"].contains(&name)
+    folder == "raddle"
+        && ["threading.py", "queue.py", "futures.py", "_condition.py", "_general.py"].contains(&name)
         || name == "threading.py" && folder.starts_with("python3")
 }

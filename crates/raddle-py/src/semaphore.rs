@@ -6,7 +6,7 @@ use std::time::Instant;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use raddle::Permit;
+use raddle::{Permit, rt};
 
 use crate::limit::{Limit, Truth};
 use crate::seam;
@@ -43,12 +43,17 @@ impl Permits {
         }
     }
 
-    fn acquire(&self, deadline: Option<Instant>) -> bool {
-        match (self, deadline) {
-            (Self::Counting(permits), None) => keep(Some(permits.acquire())),
-            (Self::Bounded(permits, _), None) => keep(Some(permits.acquire())),
-            (Self::Counting(permits), Some(deadline)) => keep(permits.acquire_deadline(deadline)),
-            (Self::Bounded(permits, _), Some(deadline)) => keep(permits.acquire_deadline(deadline)),
+    fn acquire(&self) {
+        match self {
+            Self::Counting(permits) => permits.acquire().forget(),
+            Self::Bounded(permits, _) => permits.acquire().forget(),
+        }
+    }
+
+    fn acquire_deadline(&self, deadline: Instant) -> bool {
+        match self {
+            Self::Counting(permits) => keep(permits.acquire_deadline(deadline)),
+            Self::Bounded(permits, _) => keep(permits.acquire_deadline(deadline)),
         }
     }
 
@@ -91,15 +96,9 @@ impl Semaphore {
     fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Option<f64>) -> PyResult<bool> {
         let limit = Limit::of_semaphore(blocking.0, timeout)?;
         let permits = self.permits()?;
-        if seam::quick(py, || permits.try_acquire())? {
-            return Ok(true);
-        }
-        let Limit::Until(deadline) = limit else { return Ok(false) };
-        let acquire = |deadline| permits.acquire(deadline).then_some(()).ok_or(());
-        let acquired = seam::until(py, deadline, acquire, |()| {
-            permits.release(1);
-        })?;
-        Ok(acquired.is_ok())
+        let acquire_until = |deadline| permits.acquire_deadline(deadline);
+        let release = || _ = permits.release(1);
+        limit.acquire(py, || permits.try_acquire(), || permits.acquire(), acquire_until, release)
     }
 
     /// Return n permits, which wakes up to n waiting threads.
@@ -120,8 +119,14 @@ impl Semaphore {
         self.acquire(py, blocking, timeout)
     }
 
-    #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+    #[pyo3(signature = (_class=None, _exception=None, _traceback=None))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _class: Option<&Bound<'_, PyAny>>,
+        _exception: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         self.release(py, 1)
     }
 
@@ -133,8 +138,9 @@ impl Semaphore {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let value = slf.get().value(slf.py())?;
-        match slf.get().permits()? {
+        let permits = slf.get().permits()?;
+        let value = rt::unobserved(|| permits.available());
+        match permits {
             Permits::Counting(_) => crate::repr::named(slf, &format!("value={value}")),
             Permits::Bounded(_, initial) => crate::repr::named(slf, &format!("value={value}/{initial}")),
         }

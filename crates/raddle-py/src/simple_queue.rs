@@ -11,6 +11,12 @@ use crate::seam;
 #[pyclass(frozen, weakref, subclass, dict, module = "raddle")]
 pub(crate) struct SimpleQueue(Box<raddle::SimpleQueue<Py<PyAny>>>); // aligned as Rust needs it
 
+impl SimpleQueue {
+    pub(crate) fn put_item(&self, py: Python<'_>, item: Py<PyAny>) -> PyResult<()> {
+        seam::quick(py, || self.0.put(item))
+    }
+}
+
 #[pymethods]
 impl SimpleQueue {
     #[new]
@@ -22,12 +28,12 @@ impl SimpleQueue {
     #[pyo3(signature = (item, block=Truth(true), timeout=None))]
     fn put(&self, py: Python<'_>, item: Py<PyAny>, block: Truth, timeout: Option<Py<PyAny>>) -> PyResult<()> {
         let _ = (block, timeout);
-        seam::quick(py, || self.0.put(item))
+        self.put_item(py, item)
     }
 
     /// Put an item. The same as put().
     fn put_nowait(&self, py: Python<'_>, item: Py<PyAny>) -> PyResult<()> {
-        seam::quick(py, || self.0.put(item))
+        self.put_item(py, item)
     }
 
     /// Remove and return the oldest item, blocking until there is one.

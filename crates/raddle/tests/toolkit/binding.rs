@@ -126,20 +126,21 @@ fn look_at_an_object_is_no_step() {
 #[test]
 fn foreign_thread_has_the_name_that_its_binding_gives() {
     let recording = Recording::start();
-    let named = std::thread::Builder::new().spawn(|| {
+    #[expect(clippy::disallowed_methods, reason = "the thread must be unknown to raddle")]
+    let named = std::thread::spawn(|| {
         rt::name_foreign("Thread-1 (work)");
         rt::name_foreign("too late");
         let event = Event::new();
         rt::on_behalf_of(line(8), || event.set());
     });
-    named.unwrap().join().unwrap();
+    named.join().unwrap();
     let steps = recording.finish();
     let step = steps.iter().find(|step| step.at == line(8)).unwrap();
     assert_eq!(&*step.thread, "Thread-1 (work)");
     let started = finish(
         Thread::new(|| {
             rt::name_foreign("other");
-            raddle::thread::current().name().to_string()
+            raddle::thread::current().name()
         })
         .name("own")
         .start()

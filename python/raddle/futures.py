@@ -1,0 +1,239 @@
+"""The names of the standard library's `concurrent.futures`.
+
+`Future`, the queue of a `ThreadPoolExecutor`, `wait` and `as_completed` are native. The classes derive from the standard library's,
+which `asyncio` relies on. Futures of both kinds can be mixed. `ProcessPoolExecutor` is the standard library's own.
+"""
+
+import concurrent.futures as _futures
+import os as _os
+import threading as _threading
+import time as _time
+import weakref as _weakref
+from concurrent.futures import (
+    ALL_COMPLETED,
+    FIRST_COMPLETED,
+    FIRST_EXCEPTION,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    InvalidStateError,
+    TimeoutError,
+)
+from concurrent.futures import _base
+from concurrent.futures import as_completed as _as_completed
+from concurrent.futures import thread as _thread
+from concurrent.futures import wait as _wait
+from concurrent.futures.thread import BrokenThreadPool
+
+from raddle import _raddle
+from raddle.threading import Thread as _Thread
+
+__all__ = [
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "BrokenExecutor",
+    "CancelledError",
+    "Executor",
+    "Future",
+    "InvalidStateError",
+    "ProcessPoolExecutor",
+    "ThreadPoolExecutor",
+    "TimeoutError",
+    "as_completed",
+    "wait",
+]
+
+
+def __getattr__(name):
+    # Its module is large, and few programs use it.
+    return getattr(_futures, name)
+
+
+def __dir__():
+    return sorted(set(globals()) | set(dir(_futures)))
+
+
+class Future(_raddle.Future, _base.Future):
+    """The result of a call that runs in another thread."""
+
+
+def wait(fs, timeout=None, return_when=ALL_COMPLETED):
+    """Wait until all futures have completed, or the first one, or for a timeout in seconds.
+
+    return_when is ALL_COMPLETED, FIRST_COMPLETED or FIRST_EXCEPTION; the last one ends the wait once a call has failed. Return
+    two sets: the futures that have completed, and the others.
+    """
+    fs = set(fs)
+    if not all(isinstance(f, _raddle.Future) for f in fs):
+        return _wait(fs, timeout, return_when)
+    done = {f for f in fs if f._is_settled()}
+    first, until_failure = return_when == FIRST_COMPLETED, return_when == FIRST_EXCEPTION
+    enough = first and done or until_failure and any(not f.cancelled() and f.exception() is not None for f in done)
+    if not enough and len(done) != len(fs):
+        if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
+            raise ValueError(f"Invalid return condition: {return_when!r}")
+        _raddle.wait_for(list(fs - done), timeout, first, until_failure)
+        done = {f for f in fs if f._is_settled()}
+    return _base.DoneAndNotDoneFutures(done, fs - done)
+
+
+def as_completed(fs, timeout=None):
+    """Return an iterator over the futures that yields each one as it completes.
+
+    It raises TimeoutError if they have not all completed after a timeout in seconds. A future that is given twice is yielded once.
+    """
+    end = None if timeout is None else timeout + _time.monotonic()
+    pending = set(fs)
+    if not all(isinstance(f, _raddle.Future) for f in pending):
+        yield from _as_completed(pending, timeout)
+        return
+    total = len(pending)
+    completed = _raddle.SimpleQueue()
+    settled = _raddle.watch(list(pending), completed)
+    pending.difference_update(settled)
+    try:
+        while settled:
+            # Without a reference that would keep the future alive.
+            yield settled.pop()
+        while pending:
+            yield _next_completed(completed, pending, end, total)
+    finally:
+        _raddle.unwatch(list(pending), completed)
+
+
+def _next_completed(completed, pending, end, total):
+    from queue import Empty
+
+    try:
+        future = completed.get(timeout=None if end is None else max(0.0, end - _time.monotonic()))
+    except Empty:
+        raise TimeoutError(f"{len(pending)} (of {total}) futures unfinished") from None
+    pending.remove(future)
+    return future
+
+
+#: The executors that have threads.
+_executors = _weakref.WeakSet()
+#: The tasks of each thread that may run.
+_tasks_of_threads = _weakref.WeakKeyDictionary()
+
+
+def _work(executor, tasks, initializer, initargs):
+    """The function of a thread of a pool."""
+    try:
+        if initializer is not None:
+            initializer(*initargs)
+    except BaseException:
+        if _raddle.is_unwinding():
+            raise
+        _base.LOGGER.critical("Exception in initializer:", exc_info=True)
+        executor = executor()
+        if executor is not None:
+            executor._initializer_failed()
+        return
+    try:
+        tasks.run()
+    except BaseException:
+        if _raddle.is_unwinding():
+            raise
+        _base.LOGGER.critical("Exception in worker", exc_info=True)
+
+
+class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
+    """Runs calls in a number of threads, which it starts as they are needed.
+
+    max_workers is the greatest number of threads; by default it depends on the number of processors. thread_name_prefix begins the
+    names of the threads. Each thread first calls initializer(*initargs).
+    """
+
+    def __init__(self, max_workers=None, thread_name_prefix="", initializer=None, initargs=()):
+        if max_workers is None:
+            processors = getattr(_os, "process_cpu_count", _os.cpu_count)
+            max_workers = min(32, (processors() or 1) + 4)
+        if max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        self._max_workers = max_workers
+        self._threads = set()
+        self._broken = False
+        self._shutdown = False
+        self._thread_name_prefix = thread_name_prefix or f"ThreadPoolExecutor-{self._counter()}"
+        self._initializer = initializer
+        self._initargs = initargs
+        self._work_queue = _raddle.Tasks(max_workers, Future)
+
+    def submit(self, fn, /, *args, **kwargs):
+        """Have a thread call fn(*args, **kwargs), and return a Future of the call.
+
+        Raise RuntimeError after shutdown(), and BrokenThreadPool if an initializer has failed.
+        """
+        return self._work_queue.submit(self, fn, args, kwargs)
+
+    def _refuse(self):
+        # Called by the queue of tasks when it is shut down.
+        if self._broken:
+            raise BrokenThreadPool(self._broken)
+        if not self._shutdown:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    def _start_thread(self, number):
+        # Called by the queue of tasks when no thread is idle.
+        tasks = self._work_queue
+        executor = _weakref.ref(self, lambda _: tasks.shutdown())
+        thread = _Thread(
+            name=f"{self._thread_name_prefix}_{number}",
+            target=_work,
+            args=(executor, tasks, self._initializer, self._initargs),
+        )
+        thread.start()
+        self._threads.add(thread)
+        _tasks_of_threads[thread] = tasks
+        _executors.add(self)
+
+    def _initializer_failed(self):
+        self._broken = "A thread initializer failed, the thread pool is not usable anymore"
+        for future in self._work_queue.shutdown_now():
+            future.set_exception(BrokenThreadPool(self._broken))
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        """Refuse further calls, and wait until those that were submitted have ended.
+
+        With wait=False, do not wait. With cancel_futures=True, cancel the calls that have not begun.
+        """
+        self._shutdown = True
+        if cancel_futures:
+            for future in self._work_queue.shutdown_now():
+                future.cancel()
+        else:
+            self._work_queue.shutdown()
+        if wait:
+            for thread in list(self._threads):
+                thread.join()
+
+
+def _end():
+    """Ends the pools before the interpreter joins its threads."""
+    _raddle.close_pools()
+    threads = list(_tasks_of_threads.items())
+    for _, tasks in threads:
+        tasks.shutdown()
+    for thread, _ in threads:
+        thread.join()
+
+
+def _after_fork_in_child():
+    # The threads of a pool are in the parent, and so are the calls that were submitted there.
+    _tasks_of_threads.clear()
+    for executor in list(_executors):
+        executor._threads.clear()
+        shut_down = executor._shutdown or executor._broken
+        executor._work_queue = _raddle.Tasks(executor._max_workers, Future)
+        if shut_down:
+            executor._work_queue.shutdown()
+
+
+_threading._register_atexit(_end)
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_after_fork_in_child)
