@@ -1,6 +1,7 @@
 """Python's threading toolkit on raddle: the same names, faster.
 
-The modules `raddle.threading`, `raddle.queue` and `raddle.futures` have the names of the standard library's modules.
+`check` runs ordinary Python code under every schedule that matters. The modules `raddle.threading`, `raddle.queue` and
+`raddle.futures` have the names of the standard library's modules.
 """
 
 import os as _os
@@ -16,6 +17,18 @@ from raddle._raddle import (
     __version__,
 )
 from raddle._raddle import after_fork_in_child as _after_fork_in_child
+from raddle._check import (
+    CheckFailed,
+    Exhausted,
+    Failed,
+    Inconclusive,
+    InconclusiveWarning,
+    UnsupportedInterpreter,
+    check,
+    explore,
+    outcome_of,
+    touch,
+)
 from raddle.queue import LifoQueue, PriorityQueue, Queue
 from raddle.threading import Barrier, Thread, Timer
 
@@ -25,9 +38,14 @@ _FUTURES = ("Future", "ThreadPoolExecutor", "as_completed", "wait")
 __all__ = [
     "Barrier",
     "BoundedSemaphore",
+    "CheckFailed",
     "Condition",
     "Event",
+    "Exhausted",
+    "Failed",
     "Future",
+    "Inconclusive",
+    "InconclusiveWarning",
     "LifoQueue",
     "Lock",
     "PriorityQueue",
@@ -38,8 +56,13 @@ __all__ = [
     "Thread",
     "ThreadPoolExecutor",
     "Timer",
+    "UnsupportedInterpreter",
     "__version__",
     "as_completed",
+    "check",
+    "explore",
+    "outcome_of",
+    "touch",
     "wait",
 ]
 

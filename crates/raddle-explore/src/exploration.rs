@@ -166,6 +166,7 @@ impl Exploration {
         while !portfolio.is_exhausted()
             && survey.executions < options.max_executions
             && began.elapsed() < options.max_time
+            && !options.is_cancelled()
         {
             let (trace, strategy) = portfolio.run(runner, options.rules);
             let required = required_by(&trace, options.rules);
@@ -177,7 +178,7 @@ impl Exploration {
             several |= trace.has_several_threads();
             interleaved = interleaved || trace.interleaves();
             options.observer.iter().for_each(|observer| observer.see(end_of(&trace)));
-            if portfolio.diverged() {
+            if portfolio.diverged() && !options.is_cancelled() {
                 return Ok((survey, Some(trace.choices)));
             }
             if trace.failure.is_some() {
@@ -197,6 +198,10 @@ impl Exploration {
         // With more than one class, two steps were run in either order.
         survey.independent = several && !interleaved && survey.classes <= 1;
         survey.exhausted = portfolio.is_exhausted() && portfolio.is_complete() && !bounded;
+        if options.is_cancelled() {
+            survey.exhausted = false;
+            return Ok((survey, None));
+        }
         let not_repeated = first.filter(|first| survey.failures == 0 && !self.is_repeated(first));
         Ok((survey, not_repeated.map(|first| first.choices)))
     }

@@ -1,6 +1,7 @@
 //! The builder of an exploration.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::exploration::Exploration;
@@ -329,6 +330,13 @@ impl Explorer {
         self
     }
 
+    /// Ends the exploration, inconclusive, before the next execution once `cancelled` is true.
+    #[doc(hidden)]
+    pub fn cancelled_by(mut self, cancelled: Arc<AtomicBool>) -> Self {
+        self.options.cancelled = Some(cancelled);
+        self
+    }
+
     /// Calls `see` at the end of each execution of a search. Failures are counted, but not explained.
     #[doc(hidden)]
     pub fn observe(mut self, see: impl Fn(Ended) + Send + Sync + 'static) -> Self {
@@ -450,6 +458,15 @@ impl Explorer {
             Ok(outcome) => outcome,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Like [`replay`](Explorer::replay), for a caller that reports a token that cannot be replayed by itself.
+    ///
+    /// # Errors
+    /// States why the token cannot be replayed.
+    #[doc(hidden)]
+    pub fn try_replay(self, token: &str, program: impl Fn() + Send + Sync + 'static) -> Result<Outcome, String> {
+        self.replay_token(&Token::read(token)?, Arc::new(program))
     }
 
     fn replay_token(self, token: &Token, program: Program) -> Result<Outcome, String> {

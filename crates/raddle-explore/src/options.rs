@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// How an exploration chooses its schedules.
@@ -207,6 +209,14 @@ pub(crate) struct Options {
     pub(crate) allow_independent: bool,
     pub(crate) rules: Rules,
     pub(crate) observer: Option<Observer>,
+    pub(crate) cancelled: Option<Arc<AtomicBool>>,
+}
+
+impl Options {
+    /// Whether no further execution is wanted.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Relaxed))
+    }
 }
 
 impl Default for Options {
@@ -222,6 +232,7 @@ impl Default for Options {
             allow_independent: false,
             rules: Rules::default(),
             observer: None,
+            cancelled: None,
         }
     }
 }

@@ -7,10 +7,12 @@
 #![allow(clippy::doc_markdown, reason = "the documentation of classes and methods is shown by Python")]
 #![allow(clippy::needless_pass_by_value, reason = "arguments come from Python by value")]
 
+mod call;
 mod completion;
 mod condition;
 mod deprecated;
 mod event;
+mod explore;
 mod future;
 mod limit;
 mod lock;
@@ -44,6 +46,7 @@ fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pool::is_unwinding, module)?)?;
     module.add_function(wrap_pyfunction!(name_thread, module)?)?;
     module.add_function(wrap_pyfunction!(seam::after_fork_in_child, module)?)?;
+    explore::add_to(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
 

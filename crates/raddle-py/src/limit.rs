@@ -30,7 +30,7 @@ impl Limit {
         if seconds > LONGEST {
             return Err(PyOverflowError::new_err("timestamp out of range for platform time_t"));
         }
-        Ok(Self::Until(rt::deadline(Duration::from_secs_f64(seconds))))
+        seam::deadline(Duration::from_secs_f64(seconds)).map(Self::Until)
     }
 
     /// Returns the limit of `Lock.acquire(blocking, timeout)`, where -1 is no timeout.

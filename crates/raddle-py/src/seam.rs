@@ -11,12 +11,14 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use raddle::rt::{self, Place};
+
+use crate::{call, explore};
 
 /// Performs an operation of the toolkit that never waits for another thread.
 #[inline]
@@ -37,10 +39,25 @@ pub(crate) fn blocking<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + 
             None => operation(),
         }))
     });
+    explore::after_operation();
     done.map_err(|payload| match payload.downcast::<String>() {
         Ok(report) => PyRuntimeError::new_err(*report),
+        Err(payload) if payload.is::<rt::Abandoned>() => call::abandoned(),
         Err(payload) => resume_unwind(payload),
     })
+}
+
+/// Returns the time `timeout` from now, or `None` if it is beyond the range of the clock.
+///
+/// # Errors
+/// The exception that unwinds a thread of an exploration.
+pub(crate) fn deadline(timeout: Duration) -> PyResult<Option<Instant>> {
+    if !explore::is_explored() {
+        return Ok(rt::deadline(timeout));
+    }
+    // After a timeout the clock is past it, as in reality: programs compare what is left with zero.
+    const PAST: Duration = Duration::from_micros(1);
+    Python::attach(|py| blocking(py, || rt::deadline(timeout.saturating_add(PAST))))
 }
 
 /// Performs an operation of the toolkit that blocks until a deadline, or without a limit. `operation` receives the deadline.
@@ -57,7 +74,7 @@ pub(crate) fn until<T: Send, E: Send>(
     operation: impl FnOnce(Option<Instant>) -> Result<T, E> + Send,
     undo: impl FnOnce(T),
 ) -> PyResult<Result<T, E>> {
-    if !is_main_thread(py)? {
+    if explore::is_explored() || !is_main_thread(py)? {
         return blocking(py, || operation(deadline));
     }
     py.check_signals()?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use raddle::rt::{Abandoned, Kind, Memory, Object, Op, Place, Program, Scheduler, Wait, WaitOutcome};
+use raddle::rt::{Abandoned, Effect, Kind, Memory, Object, Op, Place, Program, Scheduler, Wait, WaitOutcome};
 
 use super::execution::Execution;
 use super::objects::{Access, Mode};
@@ -70,6 +70,25 @@ impl Scheduler for Execution {
                 state.deadlines = Deadlines::Step;
             }
             state.polls_clock(CURRENT.get(), op);
+        }
+    }
+
+    fn point_with(&self, op: &Op, others: &[(Object, Effect)]) {
+        if !EVALUATING.get() {
+            let mut state = self.lock();
+            state.objects.declared(&op.object); // numbered first
+            let others = others.iter().map(|(object, effect)| state.access_of(object, *effect)).collect();
+            state.tasks[CURRENT.get()].others = others;
+            drop(state);
+            self.point(op);
+        }
+    }
+
+    fn accesses(&self, object: &Object, effect: Effect) {
+        if !EVALUATING.get() {
+            let mut state = self.lock();
+            let access = state.access_of(object, effect);
+            state.touches(access);
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use std::sync::Arc;
 
-use raddle::rt::{Kind, Op, Place, Program};
+use raddle::rt::{Effect, Kind, Object, Op, Place, Program};
 
 use super::foreign::ForeignStep;
 use super::objects::{Access, CLOCK, Mode, Objects, PROGRAM};
@@ -241,6 +241,16 @@ impl ExecutionState {
         Some(Access { object, mode })
     }
 
+    /// The access of an object that an operation accesses besides its own.
+    pub(super) fn access_of(&mut self, object: &Object, effect: Effect) -> Access {
+        let mode = match effect {
+            Effect::Read => Mode::Read,
+            Effect::Write => Mode::Write,
+            Effect::Commute => Mode::Commute,
+        };
+        Access { object: self.objects.declared(object), mode }
+    }
+
     /// The accesses of the next step of `thread` besides that of its operation. A wait on a condition that times out
     /// reacquires the lock, and a step of a daemon is possible only before the program ends.
     pub(super) fn also(&self, thread: usize) -> Vec<Access> {
@@ -322,7 +332,9 @@ impl ExecutionState {
         (task.status, task.op, task.access) = (status, op, access);
         (task.just_chosen, task.since) = (false, self.events.len());
         let finished = self.tasks[me].has_terminated();
+        let others = std::mem::take(&mut self.tasks[me].others);
         self.tasks[me].also = if finished { Vec::new() } else { self.also(me) };
+        self.tasks[me].also.extend(others);
     }
 
     /// The next task to poll. A predicate borrows from its own thread, so each task evaluates its own.

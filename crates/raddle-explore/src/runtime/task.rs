@@ -91,6 +91,8 @@ pub(crate) struct Task {
     pub(crate) access: Option<Access>,
     /// Further accesses that its next step certainly makes.
     pub(crate) also: Vec<Access>,
+    /// Those of them that the operation declared.
+    pub(crate) others: Vec<Access>,
     /// The number of events when it reached its next step.
     pub(crate) since: usize,
     /// The event that enabled its next step, if the step was disabled before.
@@ -135,6 +137,7 @@ impl Task {
             op: None,
             access: None,
             also: Vec::new(),
+            others: Vec::new(),
             since: 0,
             enabled_by: None,
             started_by: None,

@@ -179,14 +179,14 @@ pub(crate) use fork::{ForkSafe, Rank, forks};
 pub(crate) use keep_alive::{KeepAlive, KeepAliveToken};
 pub use locals::LocalsImage;
 pub use lock_id::LockId;
-pub use op::{Kind, Memory, Object, Op};
+pub use op::{Effect, Kind, Memory, Object, Op};
 pub use place::Place;
 pub use program::Program;
 pub use scheduler::{Abandoned, Scheduler};
 pub(crate) use scheduler::{drop_payload, on_unwind, step_then_release, with_program};
 pub use seam::{
-    acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step, point,
-    point_until, releasing, releasing_for_wait, sleep_until, spawn, tried, wait, yield_now,
+    accesses, acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step, point,
+    point_until, point_with, releasing, releasing_for_wait, sleep_until, spawn, tried, wait, yield_now,
 };
 pub(crate) use seam::{
     deadline_at, enqueue_is_step, explored, forget_holder, panicked, reads_waiters, returned, unhandled,
@@ -194,7 +194,7 @@ pub(crate) use seam::{
 };
 pub(crate) use show::Show;
 pub(crate) use thread_record::{AWAITED, HeldToken, RUNNING, ThreadRecord};
-pub use trace::{Recording, Step, Visible, name, note};
-pub(crate) use trace::{created, ordered, value};
+pub use trace::{Recording, Step, Visible, name, note, value};
+pub(crate) use trace::{created, ordered};
 pub use wait::Wait;
 pub use wake::{atom, commutative_change, signal, wake};

@@ -57,6 +57,26 @@ impl Object {
     }
 }
 
+/// The effect of an operation on a further object that it accesses.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Effect, Kind, Object, Op};
+///
+/// // A step that moves an item from one list to another.
+/// let (from, to) = (Object::new(0x100, 0, "from"), Object::new(0x200, 0, "to"));
+/// rt::point_with(Op::at(from, Kind::Write, rt::Place::caller()), &[(to, Effect::Write)]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// It reads the object.
+    Read,
+    /// It changes the object.
+    Write,
+    /// It changes the object in a way that commutes with every other change of this kind, but not with a read.
+    Commute,
+}
+
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:#x}", self.type_name, self.address)

@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::flags;
-use super::op::{Memory, Object, Op};
+use super::op::{Effect, Memory, Object, Op};
 use super::place::Place;
 use super::program::Program;
 use super::wait::Wait;
@@ -82,6 +82,17 @@ pub trait Scheduler: Send + Sync {
 
     /// Called before the calling thread performs `op`. The scheduler may run other threads before it returns.
     fn point(&self, op: &Op);
+
+    /// Like [`point`](Scheduler::point), for an operation that also accesses the objects of `others`.
+    fn point_with(&self, op: &Op, others: &[(Object, Effect)]) {
+        let _ = others;
+        self.point(op);
+    }
+
+    /// Called when the current operation also accesses `object`.
+    fn accesses(&self, object: &Object, effect: Effect) {
+        let _ = (object, effect);
+    }
 
     /// Like [`point`](Scheduler::point), for an operation that can succeed only while `ready` returns true, or once
     /// `deadline` has passed. The thread need not be scheduled before that.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::fork::{ForkSafe, Rank};
 use super::lock_id::LockId;
-use super::op::{Kind, Object, Op};
+use super::op::{Effect, Kind, Object, Op};
 use super::place::Place;
 use super::wait::Wait;
 use super::{binding, current, flags, scheduler, trace};
@@ -81,6 +81,36 @@ pub fn wait(word: &AtomicU32, expected: u32, wait: &Wait<'_>) -> WaitOutcome {
 pub fn point(op: Op) {
     if !flags::quiet() {
         observed_point(&op);
+    }
+}
+
+/// Like [`point`], for an operation that also accesses the objects of `others`, in the same step.
+///
+/// A binding uses it for an operation of its language that accesses several objects at once.
+///
+/// # Examples
+/// See [`Effect`].
+pub fn point_with(op: Op, others: &[(Object, Effect)]) {
+    if !flags::quiet() {
+        observed_point_with(&op, others);
+    }
+}
+
+/// Reports that the current operation of the calling thread also accesses `object`. This is not a [`point`].
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Effect, Kind, Object, Op};
+///
+/// let (list, iterator) = (Object::new(0x100, 0, "list"), Object::new(0x200, 0, "iterator"));
+/// rt::point(Op::at(list, Kind::Read, rt::Place::caller()));
+/// rt::accesses(&iterator, Effect::Write);
+/// ```
+pub fn accesses(object: &Object, effect: Effect) {
+    if !flags::quiet()
+        && let Some(scheduler) = scheduler::current()
+    {
+        scheduler.accesses(object, effect);
     }
 }
 
@@ -439,6 +469,15 @@ fn observed_point(op: &Op) {
     let op = &op.on_behalf();
     match scheduler::current() {
         Some(scheduler) => scheduler.point(op),
+        None => note(op),
+    }
+}
+
+#[cold]
+fn observed_point_with(op: &Op, others: &[(Object, Effect)]) {
+    let op = &op.on_behalf();
+    match scheduler::current() {
+        Some(scheduler) => scheduler.point_with(op, others),
         None => note(op),
     }
 }

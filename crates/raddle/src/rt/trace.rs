@@ -150,8 +150,20 @@ pub(crate) fn created(object: Object, at: Place) {
 /// The bound keeps [`name`] from being called with a pointer to the object instead of the object.
 pub trait Visible {}
 
-/// Reports an operation together with the value that it read or stored.
-pub(crate) fn value(op: &Op, value: impl Fn() -> String) {
+/// Reports the value that `op` read or stored, for reports. `value` is called only if an observer keeps it.
+///
+/// # Examples
+/// ```
+/// use raddle::rt::{self, Kind, Op};
+/// use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+///
+/// let counter = AtomicU32::new(0);
+/// let op = Op::new(&counter, "Counter", Kind::Load);
+/// rt::point(op);
+/// let seen = counter.load(SeqCst);
+/// rt::value(&op, || seen.to_string());
+/// ```
+pub fn value(op: &Op, value: impl Fn() -> String) {
     if !flags::quiet() {
         saw(op, value);
     }

@@ -1,0 +1,129 @@
+//! Calls of Python code from threads of the toolkit.
+//!
+//! A scheduler that no longer needs a thread unwinds it by a panic. While that passes through frames of Python, it is the
+//! exception [`Abandoned`], and it becomes the panic again at the root of the thread. Meanwhile `finally` blocks, context
+//! managers and finalizers run, and release what they hold.
+
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::panic::{panic_any, resume_unwind};
+
+use pyo3::exceptions::{PyBaseException, PySystemExit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple, PyType};
+use raddle::rt::{self, Place, Unwinding};
+
+use crate::explore;
+
+pyo3::create_exception!(
+    raddle,
+    Abandoned,
+    PyBaseException,
+    "Ends a thread of an execution that raddle.check() no longer needs. Not to be caught."
+);
+
+thread_local! {
+    /// Set while the exception passes through frames of Python. Without a destructor: the thread may be reused.
+    static UNWINDING: Cell<Option<ManuallyDrop<Unwinding>>> = const { Cell::new(None) };
+}
+
+/// Returns the exception that unwinds the frames of Python of the calling thread.
+pub(crate) fn abandoned() -> PyErr {
+    let unwinding = UNWINDING.take().unwrap_or_else(|| ManuallyDrop::new(Unwinding::begin()));
+    UNWINDING.set(Some(unwinding));
+    Abandoned::new_err(())
+}
+
+/// Returns whether the calling thread is being unwound.
+pub(crate) fn is_unwinding() -> bool {
+    let unwinding = UNWINDING.take();
+    let is_unwinding = unwinding.is_some();
+    UNWINDING.set(unwinding);
+    is_unwinding
+}
+
+/// How a call of Python ended that nothing else calls.
+enum End {
+    Returned,
+    Abandoned,
+    Raised { text: String, at: Option<Place> },
+}
+
+/// Calls `function`, at the root of a thread of the toolkit.
+///
+/// # Panics
+/// With the text of an exception that leaves `function`, on behalf of the line that raised it, and with what unwinds the
+/// thread.
+pub(crate) fn at_root(function: Py<PyAny>) {
+    let end = Python::attach(|py| {
+        let result = function.bind(py).call0();
+        let end = end_of(py, result.map(drop));
+        drop(function); // while the thread is attached
+        end
+    });
+    let unwound = UNWINDING.take().map(ManuallyDrop::into_inner).is_some();
+    match end {
+        _ if unwound => resume_unwind(Box::new(rt::Abandoned)),
+        End::Abandoned => resume_unwind(Box::new(rt::Abandoned)),
+        End::Returned => {}
+        End::Raised { text, at: Some(at) } => rt::on_behalf_of(at, || panic_any(text)),
+        End::Raised { text, at: None } => panic_any(text),
+    }
+}
+
+fn end_of(py: Python<'_>, result: PyResult<()>) -> End {
+    match result {
+        Ok(()) => End::Returned,
+        Err(error) if error.is_instance_of::<Abandoned>(py) => End::Abandoned,
+        Err(error) if error.is_instance_of::<PySystemExit>(py) => End::Returned,
+        Err(error) => {
+            let at = raised_at(&error, py);
+            End::Raised { text: described(&error, py), at }
+        }
+    }
+}
+
+/// The exception as the last line of a traceback.
+fn described(error: &PyErr, py: Python<'_>) -> String {
+    let class: Bound<'_, PyType> = error.get_type(py);
+    let class = class.qualname().map_or_else(|_| "exception".to_owned(), |name| name.to_string());
+    match error.value(py).str() {
+        Ok(text) if text.to_string().is_empty() => class,
+        Ok(text) => format!("{class}: {text}"),
+        Err(_) => class,
+    }
+}
+
+/// The innermost line of the traceback that is the program's.
+fn raised_at(error: &PyErr, py: Python<'_>) -> Option<Place> {
+    let mut next = error.traceback(py).map(Bound::into_any);
+    let mut place = None;
+    while let Some(traceback) = next {
+        let code = traceback.getattr("tb_frame").and_then(|frame| frame.getattr("f_code")).ok()?;
+        let file: String = code.getattr("co_filename").ok()?.extract().ok()?;
+        let line: u32 = traceback.getattr("tb_lineno").ok()?.extract().unwrap_or(0);
+        let function: String = code.getattr("co_name").ok()?.extract().ok()?;
+        if place.is_none() || explore::is_of_the_program(&file) {
+            place = Some(Place::intern(&file, line, Some(&function)));
+        }
+        next = traceback.getattr("tb_next").ok().filter(|next| !next.is_none());
+    }
+    place
+}
+
+/// Calls a function of the program from a class of the toolkit: a task of a pool, a callback.
+///
+/// Under an exploration the call is made by a line of Python that is observed, since the function may be one of C, as in
+/// `pool.submit(items.append, 1)`.
+pub(crate) fn function<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if !explore::is_explored() {
+        return function.call(args, kwargs);
+    }
+    let py = function.py();
+    let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
+    py.import("raddle._observed")?.call_method1("call", (function, args, kwargs))
+}

@@ -1,0 +1,93 @@
+//! What the instructions of a code object do, as `raddle._instructions` derives it from the bytecode.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use raddle::rt::{Effect, Place};
+
+/// What an instruction does.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// Nothing that another thread can see.
+    Local,
+    /// It accesses an attribute of the object in a slot. A stored value is in the slot `value`.
+    Attribute { slot: usize, name: Py<PyAny>, hash: isize, text: String, effect: Effect, value: Option<usize> },
+    /// It accesses a global variable.
+    Global { name: Py<PyAny>, hash: isize, text: String, effect: Effect },
+    /// It accesses the variable of a closure, whose cell is in a slot.
+    Cell { slot: usize, text: String, effect: Effect, value: Option<usize> },
+    /// What it accesses depends on its operands, in the slots from `first`.
+    Operands { first: usize, count: usize, operation: Py<PyAny>, argument: Py<PyAny> },
+}
+
+/// A code object under exploration.
+#[derive(Debug)]
+pub(super) enum Code {
+    /// Its instructions are observed.
+    Observed { plans: Vec<Plan>, places: Vec<Place> },
+    /// Neither its instructions nor those of what it calls are interrupted.
+    Opaque,
+}
+
+/// A row of the table that Python passes: offset, kind, slot, name, effect, slot of the value, count, operation, argument.
+pub(super) type Row<'py> = (
+    usize,
+    String,
+    usize,
+    Option<Bound<'py, PyAny>>,
+    char,
+    Option<usize>,
+    usize,
+    Option<Bound<'py, PyAny>>,
+    Option<Bound<'py, PyAny>>,
+);
+
+/// Bytes of one instruction.
+pub(super) const UNIT: usize = 2;
+
+impl Code {
+    pub(super) fn observed(
+        rows: Vec<Row<'_>>,
+        size: usize,
+        file: &str,
+        function: &str,
+        lines: &[u32],
+    ) -> PyResult<Self> {
+        let mut plans: Vec<Plan> = (0..=size / UNIT).map(|_| Plan::Local).collect();
+        for (offset, kind, slot, name, effect, value, count, operation, argument) in rows {
+            let effect = if effect == 'w' { Effect::Write } else { Effect::Read };
+            let text = |name: &Option<Bound<'_, PyAny>>| {
+                name.as_ref().map_or(Ok(String::new()), |name| name.extract::<String>())
+            };
+            let plan = match (&*kind, name) {
+                ("attribute", Some(name)) => {
+                    let (hash, text) = (name.hash()?, name.extract()?);
+                    Plan::Attribute { slot, name: name.unbind(), hash, text, effect, value }
+                }
+                ("global", Some(name)) => {
+                    let (hash, text) = (name.hash()?, name.extract()?);
+                    Plan::Global { name: name.unbind(), hash, text, effect }
+                }
+                ("cell", name) => Plan::Cell { slot, text: text(&name)?, effect, value },
+                ("operands", _) => {
+                    let missing = || PyValueError::new_err("operands without an operation");
+                    let operation = operation.ok_or_else(missing)?.unbind();
+                    let argument = argument.ok_or_else(missing)?.unbind();
+                    Plan::Operands { first: slot, count, operation, argument }
+                }
+                _ => return Err(PyValueError::new_err(format!("unknown kind of instruction: {kind}"))),
+            };
+            *plans.get_mut(offset / UNIT).ok_or_else(|| PyValueError::new_err("offset beyond the code"))? =
+                plan;
+        }
+        let places = lines.iter().map(|line| Place::intern(file, *line, Some(function))).collect();
+        Ok(Self::Observed { plans, places })
+    }
+
+    /// The line of the instruction at an offset.
+    pub(super) fn place(&self, offset: usize) -> Option<Place> {
+        match self {
+            Self::Observed { places, .. } => places.get(offset / UNIT).copied(),
+            Self::Opaque => None,
+        }
+    }
+}
