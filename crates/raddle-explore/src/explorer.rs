@@ -465,7 +465,11 @@ impl Explorer {
     /// # Errors
     /// States why the token cannot be replayed.
     #[doc(hidden)]
-    pub fn try_replay(self, token: &str, program: impl Fn() + Send + Sync + 'static) -> Result<Outcome, String> {
+    pub fn try_replay(
+        self,
+        token: &str,
+        program: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Outcome, String> {
         self.replay_token(&Token::read(token)?, Arc::new(program))
     }
 

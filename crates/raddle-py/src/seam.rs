@@ -47,6 +47,9 @@ pub(crate) fn blocking<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + 
     })
 }
 
+/// After a timeout the clock of an exploration is past it, as in reality: programs compare what is left with zero.
+const PAST: Duration = Duration::from_micros(1);
+
 /// Returns the time `timeout` from now, or `None` if it is beyond the range of the clock.
 ///
 /// # Errors
@@ -55,8 +58,6 @@ pub(crate) fn deadline(timeout: Duration) -> PyResult<Option<Instant>> {
     if !explore::is_explored() {
         return Ok(rt::deadline(timeout));
     }
-    // After a timeout the clock is past it, as in reality: programs compare what is left with zero.
-    const PAST: Duration = Duration::from_micros(1);
     Python::attach(|py| blocking(py, || rt::deadline(timeout.saturating_add(PAST))))
 }
 

@@ -29,8 +29,8 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("crates/raddle-explore", &[]),
     ("crates/raddle-ingest", &[]),
     ("crates/raddle-cli", &[]),
-    ("crates/raddle-py", &["seam.rs"]), // the innermost frame of Python
-    ("benches", &["cases/sem_t.rs"]),   // calls the C library's semaphore
+    ("crates/raddle-py", &["explore/frame.rs", "explore/hook.rs", "seam.rs"]), // frames of Python
+    ("benches", &["cases/sem_t.rs"]), // calls the C library's semaphore
     ("benches/counts", &[]),
 ];
 

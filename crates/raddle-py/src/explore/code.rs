@@ -10,7 +10,14 @@ pub(super) enum Plan {
     /// Nothing that another thread can see.
     Local,
     /// It accesses an attribute of the object in a slot. A stored value is in the slot `value`.
-    Attribute { slot: usize, name: Py<PyAny>, hash: isize, text: String, effect: Effect, value: Option<usize> },
+    Attribute {
+        slot: usize,
+        name: Py<PyAny>,
+        hash: isize,
+        text: String,
+        effect: Effect,
+        value: Option<usize>,
+    },
     /// It accesses a global variable.
     Global { name: Py<PyAny>, hash: isize, text: String, effect: Effect },
     /// It accesses the variable of a closure, whose cell is in a slot.
@@ -56,7 +63,7 @@ impl Code {
         for (offset, kind, slot, name, effect, value, count, operation, argument) in rows {
             let effect = if effect == 'w' { Effect::Write } else { Effect::Read };
             let text = |name: &Option<Bound<'_, PyAny>>| {
-                name.as_ref().map_or(Ok(String::new()), |name| name.extract::<String>())
+                name.as_ref().map_or(Ok(String::new()), pyo3::types::PyAnyMethods::extract::<String>)
             };
             let plan = match (&*kind, name) {
                 ("attribute", Some(name)) => {

@@ -63,16 +63,16 @@ impl Frame {
     }
 
     /// Returns the object in a word of the frame.
-    fn object<'py>(self, py: Python<'py>, index: usize) -> Option<Bound<'py, PyAny>> {
+    fn object(self, py: Python<'_>, index: usize) -> Option<Bound<'_, PyAny>> {
         // SAFETY: the word is null or an object that the frame refers to.
         unsafe { Bound::from_borrowed_ptr_or_opt(py, self.word(index) as *mut ffi::PyObject) }
     }
 
-    pub(super) fn globals<'py>(self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    pub(super) fn globals(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
         self.object(py, GLOBALS)
     }
 
-    pub(super) fn builtins<'py>(self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    pub(super) fn builtins(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
         self.object(py, BUILTINS)
     }
 
@@ -80,7 +80,7 @@ impl Frame {
     ///
     /// # Safety
     /// The slot is in use: below the depth of the stack at the instruction that is about to be executed.
-    pub(super) unsafe fn slot<'py>(self, py: Python<'py>, index: usize) -> Option<Bound<'py, PyAny>> {
+    pub(super) unsafe fn slot(self, py: Python<'_>, index: usize) -> Option<Bound<'_, PyAny>> {
         self.object(py, SLOTS + index)
     }
 
@@ -135,7 +135,7 @@ pub(super) fn dictionary<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, P
         }
         Bound::from_owned_ptr_or_opt(object.py(), found)
     };
-    found.filter(|found| found.is_instance_of::<pyo3::types::PyDict>())
+    found.filter(pyo3::types::PyAnyMethods::is_instance_of::<pyo3::types::PyDict>)
 }
 
 /// Returns the content of a cell.

@@ -96,13 +96,19 @@ impl Instruction<'_> {
         let op = Op::at(object, kind, place);
         let others = &steps[1..];
         if merged {
-            steps.iter().for_each(|(object, effect)| rt::accesses(object, *effect));
+            for (object, effect) in steps {
+                rt::accesses(object, *effect);
+            }
             return Ok(false);
         }
         let done = py.detach(|| catch_unwind(AssertUnwindSafe(|| rt::point_with(op, others))));
         let others_ran = RUNNER.swap(me, Relaxed) != me;
         if let Err(payload) = done {
-            return Err(if payload.is::<rt::Abandoned>() { call::abandoned() } else { resume_unwind(payload) });
+            return Err(if payload.is::<rt::Abandoned>() {
+                call::abandoned()
+            } else {
+                resume_unwind(payload)
+            });
         }
         rt::value(&op, || self.value(py).unwrap_or_default());
         Ok(others_ran)
@@ -121,7 +127,9 @@ impl Instruction<'_> {
                 let object = self.shadowed(py, *slot, object)?;
                 Ok(attribute(self.tables, &object, name.bind(py), *hash, text, *effect))
             }
-            Plan::Global { name, hash, text, effect } => Ok(self.global(py, name.bind(py), *hash, text, *effect)),
+            Plan::Global { name, hash, text, effect } => {
+                Ok(self.global(py, name.bind(py), *hash, text, *effect))
+            }
             Plan::Cell { slot, text, effect, .. } => {
                 let Some(cell) = self.slot(py, *slot) else { return Ok(Vec::new()) };
                 let name = named(&format!("variable {text}"));
@@ -181,7 +189,8 @@ impl Instruction<'_> {
         argument: &Bound<'_, PyAny>,
     ) -> PyResult<Vec<Access>> {
         let values: Vec<_> = (0..count).map(|index| self.slot(py, first + index)).collect();
-        let is_call = operation.cast::<PyString>().is_ok_and(|name| name.to_string_lossy().starts_with("CALL"));
+        let is_call =
+            operation.cast::<PyString>().is_ok_and(|name| name.to_string_lossy().starts_with("CALL"));
         if is_call {
             let callable = values.first().and_then(Option::as_ref).or_else(|| values.get(1)?.as_ref());
             if callable.is_some_and(|callable| self.tables.is_observed_function(callable)) {
@@ -298,7 +307,9 @@ pub(super) fn attribute(
         }
     }
     let number = state::with(|state| {
-        let of = || format!("{}.{text}", class.name().map_or_else(|_| "object".to_owned(), |name| name.to_string()));
+        let of = || {
+            format!("{}.{text}", class.name().map_or_else(|_| "object".to_owned(), |name| name.to_string()))
+        };
         match part_of_object {
             Part::Item(_) => state.locations.attribute(class.as_ptr() as usize, hash, of),
             _ => state.locations.name(&of()),
@@ -391,9 +402,8 @@ pub(crate) fn touch(py: Python<'_>, object: &Bound<'_, PyAny>, write: bool) -> P
     let effect = if write { Effect::Write } else { Effect::Read };
     let class = object.get_type().name()?.to_string();
     let access = Access { object: object.clone().unbind(), part: Part::Whole, effect, name: named(&class) };
-    let steps = state::with(|state| {
-        if state.has_started { state.record(py, &[access], me) } else { Vec::new() }
-    });
+    let steps =
+        state::with(|state| if state.has_started { state.record(py, &[access], me) } else { Vec::new() });
     let steps = steps.unwrap_or_default();
     let (Some(frame), Some(tables)) = (Frame::innermost(py), state::tables()) else { return Ok(()) };
     if !steps.is_empty() {

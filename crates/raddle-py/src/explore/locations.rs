@@ -70,7 +70,7 @@ struct Location {
 pub(super) struct Locations {
     names: Vec<Name>,
     by_text: HashMap<String, u32>,
-    locations: HashMap<(usize, Part), Location>,
+    parts: HashMap<(usize, Part), Location>,
     kept: HashMap<usize, Py<PyAny>>,
     /// The names of attributes, by the address of a class and the hash of the attribute's name.
     attributes: HashMap<(usize, isize), u32>,
@@ -94,7 +94,7 @@ const BASE: usize = 1 << 62;
 impl Locations {
     pub(super) fn new(cancelled: Arc<AtomicBool>, expected: BTreeSet<u32>) -> Self {
         let all_attributes = expected.contains(&ALL_ATTRIBUTES);
-        Self { cancelled, expected, all_attributes, ..Self::default() }
+        Self { expected, cancelled, all_attributes, ..Self::default() }
     }
 
     /// Prepares the next exploration: the names that were found to be shared are steps in it.
@@ -108,7 +108,7 @@ impl Locations {
 
     /// Forgets the objects of an execution. The caller drops them without a lock.
     pub(super) fn next_execution(&mut self) -> Vec<Py<PyAny>> {
-        self.locations.clear();
+        self.parts.clear();
         self.attributes.clear();
         self.kept.drain().chain(self.owners.drain()).map(|(_, object)| object).collect()
     }
@@ -171,8 +171,8 @@ impl Locations {
     pub(super) fn record(&mut self, py: Python<'_>, access: &Access, thread: u32) -> Option<Step> {
         let address = access.object.as_ptr() as usize;
         self.kept.entry(address).or_insert_with(|| access.object.clone_ref(py));
-        let number = self.locations.len();
-        let location = self.locations.entry((address, access.part)).or_insert(Location {
+        let number = self.parts.len();
+        let location = self.parts.entry((address, access.part)).or_insert(Location {
             number,
             readers: 0,
             writers: 0,
@@ -192,7 +192,8 @@ impl Locations {
         if conflict && !name.is_shared {
             name.is_shared = true;
         }
-        let step = name.is_step.then(|| (Object::new(BASE + location.number * 64, 0, name.text), access.effect));
+        let step =
+            name.is_step.then(|| (Object::new(BASE + location.number * 64, 0, name.text), access.effect));
         if conflict && step.is_none() {
             self.grow();
         }
@@ -205,7 +206,7 @@ impl Locations {
     pub(super) fn record_again(&mut self, access: &Access, thread: u32) -> Option<Step> {
         let address = access.object.as_ptr() as usize;
         let bit = 1 << thread.min(Threads::BITS - 1);
-        let location = self.locations.get_mut(&(address, access.part))?;
+        let location = self.parts.get_mut(&(address, access.part))?;
         location.readers |= if access.effect == Effect::Read { bit } else { 0 };
         let name = &self.names[access.name as usize];
         name.is_step.then(|| (Object::new(BASE + location.number * 64, 0, name.text), access.effect))

@@ -115,12 +115,12 @@ const MAX_EXPLORATIONS: u32 = 1000;
 
 /// Explores `program`, and calls `begin` before each execution. Returns what was found as a dictionary.
 #[pyfunction]
-fn explore<'py>(
-    py: Python<'py>,
+fn explore(
+    py: Python<'_>,
     program: Py<PyAny>,
     begin: Py<PyAny>,
     settings: Settings,
-) -> PyResult<Bound<'py, PyDict>> {
+) -> PyResult<Bound<'_, PyDict>> {
     let explorer = settings.explorer()?;
     let by_interpreter_lock = match &*settings.grain {
         "free" => false,
@@ -133,7 +133,9 @@ fn explore<'py>(
     let locations = Locations::new(cancelled.clone(), settings.names.clone());
     if let Some(other) = state::replace(Some(State::new(locations, by_interpreter_lock))) {
         state::replace(Some(other));
-        return Err(PyValueError::new_err("another check is running in this process: run them one after the other"));
+        return Err(PyValueError::new_err(
+            "another check is running in this process: run them one after the other",
+        ));
     }
     let found = explored(py, &settings, &explorer, &cancelled, &program, &begin);
     let state = state::replace(None);
@@ -164,15 +166,13 @@ fn explored<'py>(
         };
         let left = settings.executions.saturating_sub(executions).max(1);
         let explorer = explorer.clone().max_executions(left).max_time(duration(seconds));
-        let began = std::time::SystemTime::now();
+        let start = std::time::SystemTime::now();
         let end = py.detach(|| match &settings.replay {
             Some(token) => explorer.try_replay(token, run).map(End::Outcome),
-            None if settings.survey => {
-                Ok(End::Survey(explorer.cancelled_by(cancelled.clone()).survey(run)))
-            }
+            None if settings.survey => Ok(End::Survey(explorer.cancelled_by(cancelled.clone()).survey(run))),
             None => Ok(End::Outcome(explorer.cancelled_by(cancelled.clone()).run(run))),
         });
-        seconds -= began.elapsed().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+        seconds -= start.elapsed().map_or(0.0, |elapsed| elapsed.as_secs_f64());
         let end = end.map_err(PyValueError::new_err)?;
         let grown = state::with(|state| state.locations.grown).unwrap_or_default();
         if grown && settings.replay.is_none() && !end.is_failure() && explorations < MAX_EXPLORATIONS {
@@ -219,9 +219,9 @@ impl End {
 
     fn executions(&self) -> u64 {
         match self {
-            Self::Outcome(Outcome::Exhausted { executions, .. } | Outcome::Inconclusive { executions, .. }) => {
-                *executions
-            }
+            Self::Outcome(
+                Outcome::Exhausted { executions, .. } | Outcome::Inconclusive { executions, .. },
+            ) => *executions,
             Self::Outcome(Outcome::Failed(report)) => report.execution(),
             Self::Survey(survey) => survey.executions,
         }

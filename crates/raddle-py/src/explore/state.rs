@@ -277,7 +277,9 @@ impl State {
         let open = &mut self.thread(me).open;
         while let Some(last) = open.last() {
             let callers = || std::iter::successors(frame.previous(), |frame| frame.previous());
-            if !last.is_of(frame) && callers().any(|caller| last.is_of(caller) && caller.instruction() == last.instruction) {
+            if !last.is_of(frame)
+                && callers().any(|caller| last.is_of(caller) && caller.instruction() == last.instruction)
+            {
                 return;
             }
             open.pop();

@@ -185,8 +185,9 @@ pub use program::Program;
 pub use scheduler::{Abandoned, Scheduler};
 pub(crate) use scheduler::{drop_payload, on_unwind, step_then_release, with_program};
 pub use seam::{
-    accesses, acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step, point,
-    point_until, point_with, releasing, releasing_for_wait, sleep_until, spawn, tried, wait, yield_now,
+    accesses, acquired, acquired_transferable, deadline, idle_deadline, is_observed, now, on_foreign_step,
+    point, point_until, point_with, releasing, releasing_for_wait, sleep_until, spawn, tried, wait,
+    yield_now,
 };
 pub(crate) use seam::{
     deadline_at, enqueue_is_step, explored, forget_holder, panicked, reads_waiters, returned, unhandled,

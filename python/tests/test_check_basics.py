@@ -1,0 +1,157 @@
+"""raddle.check: what it finds, what it exhausts, and that its reports can be replayed."""
+
+import dis
+import sys
+import threading
+import time
+from threading import Lock, Thread
+from time import sleep
+
+import pytest
+
+import raddle
+from raddle import _instructions
+
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
+
+made_before = Lock()
+
+
+class FakeDatabase:
+    def __init__(self):
+        self.value = 0
+
+    def update(self, name):
+        local_copy = self.value
+        local_copy += 1
+        self.value = local_copy
+
+
+class LockedDatabase(FakeDatabase):
+    def __init__(self):
+        self.value = 0
+        self._lock = threading.Lock()
+
+    def update(self, name):
+        with self._lock:
+            local_copy = self.value
+            local_copy += 1
+            self.value = local_copy
+
+
+def updates(database_class):
+    def program():
+        database = database_class()
+        threads = [threading.Thread(target=database.update, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert database.value == 2, f"Ending value is {database.value}."
+
+    return program
+
+
+def run(*functions):
+    threads = [Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def increments(threads, times):
+    class Counter:
+        pass
+
+    def program():
+        counter = Counter()
+        counter.value = 0
+
+        def increment():
+            for _ in range(times):
+                counter.value += 1
+
+        run(*[increment] * threads)
+
+    return program
+
+
+def test_lost_update_is_found_and_replayed():
+    with pytest.raises(raddle.CheckFailed, match="Ending value is 1") as failure:
+        raddle.check(updates(FakeDatabase))
+    outcome = failure.value.outcome
+    assert "local_copy" not in outcome.text and "FakeDatabase.value" in outcome.text
+    assert "0 → 1" in outcome.text and __file__ in outcome.text
+    again = raddle.outcome_of(updates(FakeDatabase), replay=outcome.token)
+    assert isinstance(again, raddle.Failed) and again.token == outcome.token
+
+
+def test_locked_update_is_exhausted():
+    outcome = raddle.check(updates(LockedDatabase))
+    assert isinstance(outcome, raddle.Exhausted)
+
+
+@pytest.mark.parametrize(("threads", "times", "classes"), [(2, 1, 4), (3, 1, 36), (2, 3, 328)])
+def test_classes_of_increments_are_those_of_theory(threads, times, classes):
+    outcome = raddle.check(increments(threads, times), strategy="dpor")
+    assert (outcome.classes, outcome.executions) == (classes, classes)
+
+
+def test_token_of_another_program_is_refused():
+    token = raddle.outcome_of(updates(FakeDatabase)).token
+    with pytest.raises(ValueError, match="another program"):
+        raddle.outcome_of(increments(2, 2), replay=token)
+    with pytest.raises(ValueError, match="no token"):
+        raddle.outcome_of(increments(2, 2), replay="nonsense")
+
+
+def test_names_imported_and_locks_made_before_are_explored():
+    def program():
+        counts = [0]
+
+        def count():
+            with made_before:
+                value = counts[0]
+                sleep(1)
+                counts[0] = value + 1
+
+        run(count, count)
+        assert counts == [2]
+
+    started = time.monotonic()
+    assert isinstance(raddle.check(program), raddle.Exhausted)
+    assert time.monotonic() > started  # names are the standard library's again
+
+
+def test_deadlock_is_found():
+    def program():
+        first, second = Lock(), Lock()
+
+        def one():
+            with first, second:
+                pass
+
+        def other():
+            with second, first:
+                pass
+
+        run(one, other)
+
+    outcome = raddle.outcome_of(program)
+    assert isinstance(outcome, raddle.Failed) and outcome.kind == "deadlock"
+
+
+def test_exception_of_a_thread_is_a_failure_and_exit_is_not():
+    def failing():
+        run(lambda: {}["missing"])
+
+    def leaving():
+        run(sys.exit)
+
+    assert "KeyError" in raddle.outcome_of(failing).text
+    assert isinstance(raddle.outcome_of(leaving), raddle.Exhausted)
+
+
+def test_each_instruction_of_this_version_is_known():
+    assert [name for name in dis.opmap if not _instructions.is_known(name)] == []
