@@ -1,46 +1,15 @@
 //! Calls of Python code from threads of the toolkit.
-//!
-//! A scheduler that no longer needs a thread unwinds it by a panic. While that passes through frames of Python, it is the
-//! exception [`Abandoned`], and it becomes the panic again at the root of the thread. Meanwhile `finally` blocks, context
-//! managers and finalizers run, and release what they hold.
 
-use std::cell::Cell;
-use std::mem::ManuallyDrop;
 use std::panic::{panic_any, resume_unwind};
 
-use pyo3::exceptions::{PyBaseException, PySystemExit};
+use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
-use raddle::rt::{self, Place, Unwinding};
+use raddle::rt::{self, Place};
 
-use crate::explore;
-
-pyo3::create_exception!(
-    raddle,
-    Abandoned,
-    PyBaseException,
-    "Ends a thread of an execution that raddle.check() no longer needs. Not to be caught."
-);
-
-thread_local! {
-    /// Set while the exception passes through frames of Python. Without a destructor: the thread may be reused.
-    static UNWINDING: Cell<Option<ManuallyDrop<Unwinding>>> = const { Cell::new(None) };
-}
-
-/// Returns the exception that unwinds the frames of Python of the calling thread.
-pub(crate) fn abandoned() -> PyErr {
-    let unwinding = UNWINDING.take().unwrap_or_else(|| ManuallyDrop::new(Unwinding::begin()));
-    UNWINDING.set(Some(unwinding));
-    Abandoned::new_err(())
-}
-
-/// Returns whether the calling thread is being unwound.
-pub(crate) fn is_unwinding() -> bool {
-    let unwinding = UNWINDING.take();
-    let is_unwinding = unwinding.is_some();
-    UNWINDING.set(unwinding);
-    is_unwinding
-}
+use crate::explore::member::is_explored;
+use crate::explore::tables;
+use crate::unwinding::{self, Abandoned};
 
 /// How a call of Python ended that nothing else calls.
 enum End {
@@ -61,7 +30,7 @@ pub(crate) fn at_root(function: Py<PyAny>) {
         drop(function); // while the thread is attached
         end
     });
-    let unwound = UNWINDING.take().map(ManuallyDrop::into_inner).is_some();
+    let unwound = unwinding::end();
     match end {
         _ if unwound => resume_unwind(Box::new(rt::Abandoned)),
         End::Abandoned => resume_unwind(Box::new(rt::Abandoned)),
@@ -103,7 +72,7 @@ fn raised_at(error: &PyErr, py: Python<'_>) -> Option<Place> {
         let file: String = code.getattr("co_filename").ok()?.extract().ok()?;
         let line: u32 = traceback.getattr("tb_lineno").ok()?.extract().unwrap_or(0);
         let function: String = code.getattr("co_name").ok()?.extract().ok()?;
-        if place.is_none() || explore::is_of_the_program(&file) {
+        if place.is_none() || tables::is_of_the_program(&file) {
             place = Some(Place::intern(&file, line, Some(&function)));
         }
         next = traceback.getattr("tb_next").ok().filter(|next| !next.is_none());
@@ -121,7 +90,7 @@ pub(crate) fn function<'py>(
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if !explore::is_explored() {
+    if !is_explored() {
         return function.call(args, kwargs);
     }
     let py = function.py();

@@ -23,6 +23,7 @@ mod rlock;
 mod seam;
 mod semaphore;
 mod simple_queue;
+mod unwinding;
 mod watcher;
 
 use pyo3::prelude::*;

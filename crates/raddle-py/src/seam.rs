@@ -18,7 +18,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use raddle::rt::{self, Place};
 
-use crate::{call, explore};
+use crate::explore::state::after_operation;
+use crate::unwinding;
+
+pub(crate) use crate::explore::member::is_explored;
 
 /// Performs an operation of the toolkit that never waits for another thread.
 #[inline]
@@ -39,10 +42,10 @@ pub(crate) fn blocking<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + 
             None => operation(),
         }))
     });
-    explore::after_operation();
+    after_operation();
     done.map_err(|payload| match payload.downcast::<String>() {
         Ok(report) => PyRuntimeError::new_err(*report),
-        Err(payload) if payload.is::<rt::Abandoned>() => call::abandoned(),
+        Err(payload) if payload.is::<rt::Abandoned>() => unwinding::abandoned(),
         Err(payload) => resume_unwind(payload),
     })
 }
@@ -55,7 +58,7 @@ const PAST: Duration = Duration::from_micros(1);
 /// # Errors
 /// The exception that unwinds a thread of an exploration.
 pub(crate) fn deadline(timeout: Duration) -> PyResult<Option<Instant>> {
-    if !explore::is_explored() {
+    if !is_explored() {
         return Ok(rt::deadline(timeout));
     }
     Python::attach(|py| blocking(py, || rt::deadline(timeout.saturating_add(PAST))))
@@ -75,7 +78,7 @@ pub(crate) fn until<T: Send, E: Send>(
     operation: impl FnOnce(Option<Instant>) -> Result<T, E> + Send,
     undo: impl FnOnce(T),
 ) -> PyResult<Result<T, E>> {
-    if explore::is_explored() || !is_main_thread(py)? {
+    if is_explored() || !is_main_thread(py)? {
         return blocking(py, || operation(deadline));
     }
     py.check_signals()?;

@@ -10,14 +10,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyFunction, PyList, PyModule, PyString, PyTuple, PyType};
+use pyo3::types::{PyList, PyModule, PyString, PyTuple, PyType};
 use raddle::rt::{self, Effect, Kind, Op, Place};
 
+use super::access::{accesses_of, attribute, named, with_all_attributes};
 use super::code::{Code, Plan};
 use super::frame::{self, Frame};
 use super::locations::{Access, Part, Step};
-use super::state::{self, ME, Open, RUNNER, State, Tables};
-use crate::call;
+use super::member::{ME, RUNNER};
+use super::state::{self, Open};
+use super::tables::{self, Tables};
+use crate::unwinding;
 
 /// Called by the interpreter before an instruction of an observed code object.
 #[pyfunction]
@@ -31,12 +34,12 @@ pub(crate) fn on_instruction(
     let Some(plan) = plans.get(offset / super::code::UNIT) else { return Ok(None) };
     let me = ME.get();
     if matches!(plan, Plan::Local) {
-        return Ok(state::disable(py));
+        return Ok(tables::disable(py));
     }
-    if me == 0 || call::is_unwinding() {
+    if me == 0 || unwinding::is_unwinding() {
         return Ok(None);
     }
-    let Some(tables) = state::tables() else { return Ok(None) };
+    let Some(tables) = tables::tables() else { return Ok(None) };
     let Some(frame) = Frame::innermost(py) else { return Ok(None) };
     let instruction = Instruction { plan, frame, tables: &tables, place: known.place(offset) };
     instruction.perform(py, me)?;
@@ -105,7 +108,7 @@ impl Instruction<'_> {
         let others_ran = RUNNER.swap(me, Relaxed) != me;
         if let Err(payload) = done {
             return Err(if payload.is::<rt::Abandoned>() {
-                call::abandoned()
+                unwinding::abandoned()
             } else {
                 resume_unwind(payload)
             });
@@ -175,7 +178,7 @@ impl Instruction<'_> {
         if let Some(builtins) = self.frame.builtins(py).filter(|_| absent) {
             accesses.push(Access { object: builtins.unbind(), part, effect, name: name_number });
         }
-        accesses.extend(all_attributes(&globals, effect, || globals.contains(name).unwrap_or(false)));
+        accesses.extend(with_all_attributes(&globals, effect, || globals.contains(name).unwrap_or(false)));
         accesses.push(Access { object: globals.unbind(), part, effect, name: name_number });
         accesses
     }
@@ -213,7 +216,7 @@ impl Instruction<'_> {
         }
         let mut all = Vec::with_capacity(accesses.len());
         for access in accesses {
-            all.extend(state::accesses_of(access.cast::<PyTuple>()?, self.tables)?);
+            all.extend(accesses_of(access.cast::<PyTuple>()?, self.tables)?);
         }
         Ok(all)
     }
@@ -258,145 +261,12 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
     text
 }
 
-fn named(text: &str) -> u32 {
-    state::with(|state| state.locations.name(text)).unwrap_or_default()
-}
-
-/// The accesses of an attribute of `object`.
-pub(super) fn attribute(
-    tables: &Tables,
-    object: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    hash: isize,
-    text: &str,
-    effect: Effect,
-) -> Vec<Access> {
-    let part = Part::Item(hash);
-    if let Ok(module) = object.cast::<PyModule>() {
-        let number = named(&format!("global {text}"));
-        let variables = module.dict().into_any();
-        let mut accesses = all_attributes(&variables, effect, || variables.contains(name).unwrap_or(false));
-        accesses.push(Access { object: variables.unbind(), part, effect, name: number });
-        return accesses;
-    }
-    // Any class: the attribute may be found in any of its bases, and be hidden by any subclass.
-    let of_classes = |effect| {
-        let number = named(&format!("class attribute {text}"));
-        Access { object: name.clone().unbind(), part, effect, name: number }
-    };
-    if object.is_instance_of::<PyType>() {
-        return vec![of_classes(effect)];
-    }
-    if tables.is_private_to_thread(object) {
-        return Vec::new();
-    }
-    let class = object.get_type();
-    let mut part_of_object = part;
-    if let Some(found) = frame::found_on_type(object, name) {
-        if text == "__dict__" {
-            if let Some(dictionary) = frame::dictionary(object) {
-                let owner = object.clone().unbind();
-                state::with(|state| state.locations.owns(owner, dictionary.unbind()));
-            }
-            return vec![of_classes(Effect::Read)];
-        }
-        match tables.kind_of_descriptor(&found) {
-            Descriptor::Computed => return vec![of_classes(Effect::Read)],
-            Descriptor::OfC if !tables.is_plain(&class) => part_of_object = Part::Whole,
-            Descriptor::OfC | Descriptor::Slot | Descriptor::None => {}
-        }
-    }
-    let number = state::with(|state| {
-        let of = || {
-            format!("{}.{text}", class.name().map_or_else(|_| "object".to_owned(), |name| name.to_string()))
-        };
-        match part_of_object {
-            Part::Item(_) => state.locations.attribute(class.as_ptr() as usize, hash, of),
-            _ => state.locations.name(&of()),
-        }
-    });
-    let number = number.unwrap_or_default();
-    let of_object = Access { object: object.clone().unbind(), part: part_of_object, effect, name: number };
-    let mut accesses = vec![of_object, of_classes(Effect::Read)];
-    if part_of_object != Part::Whole {
-        let exists = || frame::dictionary(object).is_some_and(|known| known.contains(name).unwrap_or(false));
-        accesses.extend(all_attributes(object, effect, exists));
-    }
-    accesses
-}
-
-/// The accesses of all attributes of an object that an access of one of them is, if the program accesses all of some
-/// object: a new one changes their order.
-fn all_attributes(object: &Bound<'_, PyAny>, effect: Effect, exists: impl FnOnce() -> bool) -> Vec<Access> {
-    if !state::with(|state| state.locations.all_attributes).unwrap_or_default() {
-        return Vec::new();
-    }
-    let class = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
-    let name = named(&format!("{class}.*"));
-    let access = |part, effect| Access { object: object.clone().unbind(), part, effect, name };
-    match effect {
-        Effect::Read => vec![access(Part::Whole, Effect::Read)],
-        _ if exists() => vec![access(Part::Whole, Effect::Read), access(Part::Values, Effect::Commute)],
-        _ => vec![access(Part::Whole, Effect::Read), access(Part::Values, Effect::Write)],
-    }
-}
-
-/// What a class has under the name of an attribute.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Descriptor {
-    /// Code of Python computes or stores the attribute.
-    Computed,
-    /// A slot of the instance.
-    Slot,
-    /// Code of C computes or stores it.
-    OfC,
-    /// A method or a default value: an attribute of the instance precedes it.
-    None,
-}
-
-impl Tables {
-    /// Whether calling the object executes observed instructions, and nothing else.
-    fn is_observed_function(&self, callable: &Bound<'_, PyAny>) -> bool {
-        let address = callable.as_ptr() as usize;
-        if self.replaced.contains(&address) {
-            return false;
-        }
-        if callable.is_exact_instance_of::<PyFunction>() || self.harmless(address) {
-            return true;
-        }
-        if callable.is_exact_instance_of::<PyCFunction>() {
-            return false;
-        }
-        callable.get_type().is(self.method.bind(callable.py()))
-            && callable.getattr("__func__").is_ok_and(|function| {
-                function.is_exact_instance_of::<PyFunction>()
-                    && !self.replaced.contains(&(function.as_ptr() as usize))
-            })
-    }
-}
-
-/// Adds what is open to the operation that the calling thread has just performed.
-pub(crate) fn after_operation() {
-    let me = ME.get();
-    if me == 0 {
-        return;
-    }
-    RUNNER.store(me, Relaxed);
-    let steps = state::with(|state: &mut State| {
-        state.has_switched(me);
-        state.open_steps(me)
-    });
-    for (object, effect) in steps.unwrap_or_default() {
-        rt::accesses(&object, effect);
-    }
-}
-
 /// State that the calling line reads or changes an object in a way that its instructions do not show.
 #[pyfunction]
 #[pyo3(signature = (object, write=true))]
 pub(crate) fn touch(py: Python<'_>, object: &Bound<'_, PyAny>, write: bool) -> PyResult<()> {
     let me = ME.get();
-    if me == 0 || call::is_unwinding() {
+    if me == 0 || unwinding::is_unwinding() {
         return Ok(());
     }
     let effect = if write { Effect::Write } else { Effect::Read };
@@ -405,7 +275,7 @@ pub(crate) fn touch(py: Python<'_>, object: &Bound<'_, PyAny>, write: bool) -> P
     let steps =
         state::with(|state| if state.has_started { state.record(py, &[access], me) } else { Vec::new() });
     let steps = steps.unwrap_or_default();
-    let (Some(frame), Some(tables)) = (Frame::innermost(py), state::tables()) else { return Ok(()) };
+    let (Some(frame), Some(tables)) = (Frame::innermost(py), tables::tables()) else { return Ok(()) };
     if !steps.is_empty() {
         let place = state::code(frame.code()).and_then(|code| code.place(0));
         let plan = &Plan::Local;

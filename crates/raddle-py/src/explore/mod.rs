@@ -5,17 +5,19 @@
 //! accesses. `raddle._check` chooses which code is observed, `raddle._instructions` knows the instructions of each version,
 //! and `raddle._touches` what C code does with its arguments.
 
+mod access;
 mod code;
 mod frame;
 mod hook;
 mod locations;
-mod state;
+pub(crate) mod member;
+pub(crate) mod state;
+pub(crate) mod tables;
 mod thread;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
@@ -24,39 +26,10 @@ use pyo3::types::PyDict;
 use raddle_explore::{Explorer, Outcome, Report, Strategy, Survey, Time};
 
 use crate::call;
-pub(crate) use hook::after_operation;
+use crate::unwinding::Abandoned;
 use locations::Locations;
-use state::{ME, RUNNER, State};
-
-/// Returns whether the calling thread belongs to a program that is being explored.
-pub(crate) fn is_explored() -> bool {
-    ME.get() != 0
-}
-
-/// Returns whether a source file belongs to the program, and not to what it uses.
-pub(crate) fn is_of_the_program(file: &str) -> bool {
-    state::tables().is_none_or(|tables| tables.is_of_the_program(file))
-}
-
-/// Marks the calling thread as a thread of the program, until it is dropped.
-struct Member;
-
-impl Member {
-    fn new(number: u32) -> Self {
-        ME.set(number);
-        RUNNER.store(number, Relaxed);
-        Self
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        ME.set(0);
-    }
-}
-
-/// The number of the main thread.
-const MAIN: u32 = 1;
+use member::{MAIN, Member, is_explored};
+use state::State;
 
 /// How a program is explored.
 #[derive(FromPyObject)]
@@ -275,14 +248,14 @@ fn unseen(what: String) {
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("Abandoned", module.py().get_type::<call::Abandoned>())?;
+    module.add("Abandoned", module.py().get_type::<Abandoned>())?;
     module.add_class::<thread::ExploredThread>()?;
     module.add_function(wrap_pyfunction!(explore, module)?)?;
     module.add_function(wrap_pyfunction!(unseen, module)?)?;
     module.add_function(wrap_pyfunction!(frame::probe, module)?)?;
     module.add_function(wrap_pyfunction!(hook::on_instruction, module)?)?;
-    module.add_function(wrap_pyfunction!(state::set_tables, module)?)?;
-    module.add_function(wrap_pyfunction!(state::set_harmless, module)?)?;
+    module.add_function(wrap_pyfunction!(tables::set_tables, module)?)?;
+    module.add_function(wrap_pyfunction!(tables::set_harmless, module)?)?;
     module.add_function(wrap_pyfunction!(state::set_code, module)?)?;
     module.add_function(wrap_pyfunction!(state::set_opaque, module)?)?;
     module.add_function(wrap_pyfunction!(thread::spawn, module)?)?;

@@ -7,8 +7,8 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use raddle::thread::JoinHandle;
 
-use super::state::{self, ME};
-use super::{Member, State};
+use super::member::{ME, Member};
+use super::state::{self, State};
 use crate::{call, seam};
 
 /// A thread of a program that is being explored.

@@ -1,0 +1,180 @@
+//! What the callbacks know of the interpreter's types, from Python.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyFunction, PyString, PyType};
+
+use super::frame;
+
+static TABLES: RwLock<Option<Arc<Tables>>> = RwLock::new(None);
+
+/// What Python tells the callbacks.
+#[derive(Debug)]
+pub(super) struct Tables {
+    /// Finds what operands are accessed by an operation.
+    pub(super) classify: Py<PyAny>,
+    /// Returns the stand-in of a lock.
+    pub(super) shadow: Py<PyAny>,
+    /// Stands for an empty slot.
+    pub(super) null: Py<PyAny>,
+    pub(super) disable: Py<PyAny>,
+    /// The type of bound methods.
+    pub(super) method: Py<PyAny>,
+    local: Py<PyAny>,
+    /// Types of values that never change.
+    atomic: HashSet<usize>,
+    /// Types whose instances have a stand-in.
+    pub(super) shadowed: HashSet<usize>,
+    /// Callables that are replaced when they are called.
+    pub(super) replaced: HashSet<usize>,
+    property: HashSet<usize>,
+    member: HashSet<usize>,
+    getset: HashSet<usize>,
+    set_name: Py<PyAny>,
+    harmless: Mutex<HashMap<usize, Py<PyAny>>>,
+    plain: Mutex<HashMap<usize, (Py<PyAny>, bool)>>,
+    is_plain: Py<PyAny>,
+    /// The beginnings of the paths of files that are not the program's.
+    outside: Vec<String>,
+}
+
+fn addresses(objects: &Bound<'_, PyAny>) -> PyResult<HashSet<usize>> {
+    objects.try_iter()?.map(|object| Ok(object?.as_ptr() as usize)).collect()
+}
+
+/// Sets the tables from a dictionary. The objects in it live as long as the process.
+#[pyfunction]
+pub(crate) fn set_tables(given: &Bound<'_, PyAny>) -> PyResult<()> {
+    let get = |name: &str| given.get_item(name);
+    let tables = Tables {
+        classify: get("classify")?.unbind(),
+        shadow: get("shadow")?.unbind(),
+        null: get("null")?.unbind(),
+        disable: get("disable")?.unbind(),
+        method: get("method")?.unbind(),
+        local: get("local")?.unbind(),
+        is_plain: get("is_plain")?.unbind(),
+        outside: get("outside")?.extract()?,
+        atomic: addresses(&get("atomic")?)?,
+        shadowed: addresses(&get("shadowed")?)?,
+        replaced: addresses(&get("replaced")?)?,
+        property: addresses(&get("property")?)?,
+        member: addresses(&get("member")?)?,
+        getset: addresses(&get("getset")?)?,
+        set_name: PyString::intern(given.py(), "__set__").into_any().unbind(),
+        harmless: Mutex::default(),
+        plain: Mutex::default(),
+    };
+    let before = TABLES.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(tables));
+    drop(before);
+    Ok(())
+}
+
+pub(super) fn tables() -> Option<Arc<Tables>> {
+    TABLES.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+pub(super) fn disable(py: Python<'_>) -> Option<Py<PyAny>> {
+    tables().map(|tables| tables.disable.clone_ref(py))
+}
+
+/// States that a callable accesses nothing, whatever its arguments are, except by observed instructions.
+#[pyfunction]
+pub(crate) fn set_harmless(callable: Bound<'_, PyAny>) {
+    if let Some(tables) = tables() {
+        let address = callable.as_ptr() as usize;
+        locked(&tables.harmless).insert(address, callable.unbind());
+    }
+}
+
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tables {
+    /// Whether a file is part of the program, and not of what it uses.
+    pub(super) fn is_of_the_program(&self, file: &str) -> bool {
+        !file.starts_with('<') && !self.outside.iter().any(|outside| file.starts_with(outside))
+    }
+
+    pub(super) fn harmless(&self, callable: usize) -> bool {
+        locked(&self.harmless).contains_key(&callable)
+    }
+
+    pub(super) fn is_atomic(&self, object: &Bound<'_, PyAny>) -> bool {
+        self.atomic.contains(&(object.get_type().as_ptr() as usize))
+    }
+
+    /// Whether each thread sees attributes of its own.
+    pub(super) fn is_private_to_thread(&self, object: &Bound<'_, PyAny>) -> bool {
+        object.is_instance(self.local.bind(object.py())).unwrap_or(false)
+    }
+
+    /// Whether instances have no state but attributes.
+    pub(super) fn is_plain(&self, class: &Bound<'_, PyType>) -> bool {
+        let address = class.as_ptr() as usize;
+        if let Some((_, plain)) = locked(&self.plain).get(&address) {
+            return *plain;
+        }
+        let plain = self.is_plain.bind(class.py()).call1((class,));
+        let plain = plain.and_then(|plain| plain.is_truthy()).unwrap_or(false);
+        locked(&self.plain).insert(address, (class.clone().into_any().unbind(), plain));
+        plain
+    }
+
+    pub(super) fn kind_of_descriptor(&self, found: &Bound<'_, PyAny>) -> Descriptor {
+        let class = found.get_type().as_ptr() as usize;
+        if self.property.contains(&class) {
+            Descriptor::Computed
+        } else if self.member.contains(&class) {
+            Descriptor::Slot
+        } else if self.getset.contains(&class) {
+            Descriptor::OfC
+        } else if frame::found_on_type(found, self.set_name.bind(found.py())).is_some() {
+            Descriptor::Computed
+        } else {
+            Descriptor::None
+        }
+    }
+}
+
+/// What a class has under the name of an attribute.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Descriptor {
+    /// Code of Python computes or stores the attribute.
+    Computed,
+    /// A slot of the instance.
+    Slot,
+    /// Code of C computes or stores it.
+    OfC,
+    /// A method or a default value: an attribute of the instance precedes it.
+    None,
+}
+
+impl Tables {
+    /// Whether calling the object executes observed instructions, and nothing else.
+    pub(super) fn is_observed_function(&self, callable: &Bound<'_, PyAny>) -> bool {
+        let address = callable.as_ptr() as usize;
+        if self.replaced.contains(&address) {
+            return false;
+        }
+        if callable.is_exact_instance_of::<PyFunction>() || self.harmless(address) {
+            return true;
+        }
+        if callable.is_exact_instance_of::<PyCFunction>() {
+            return false;
+        }
+        callable.get_type().is(self.method.bind(callable.py()))
+            && callable.getattr("__func__").is_ok_and(|function| {
+                function.is_exact_instance_of::<PyFunction>()
+                    && !self.replaced.contains(&(function.as_ptr() as usize))
+            })
+    }
+}
+
+/// Returns whether a source file belongs to the program, and not to what it uses.
+pub(crate) fn is_of_the_program(file: &str) -> bool {
+    tables().is_none_or(|tables| tables.is_of_the_program(file))
+}
