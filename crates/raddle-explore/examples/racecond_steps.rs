@@ -74,7 +74,7 @@ fn both_count() {
 /// Finds a schedule that loses an update, and draws it.
 fn explore() -> Result<(u64, PathBuf), Box<dyn Error>> {
     let report = Explorer::new().run(both_count).expect_failure();
-    let directory = std::env::temp_dir().join("racecond_steps");
+    let directory = std::env::temp_dir().join(format!("racecond_steps-{}", std::process::id()));
     Ok((report.execution(), report.write_to(&directory)?))
 }
 

@@ -20,12 +20,17 @@ const FINISHING: &str = "Thread 1: finishing";
 
 #[test]
 fn single_thread_outlives_main() {
-    let run = example("single_thread").run();
-    let log = run.good();
-    log.in_order(&[BEGIN[0], BEGIN[1], BEGIN[2], FINISHING]);
-    log.in_order(&[BEGIN[0], BEGIN[1], WAIT, DONE, FINISHING]);
-    assert_eq!(log.messages.len(), 6);
-    assert!(run.took >= TWO_SECONDS, "{run:?}");
+    // The thread sleeps for two seconds. If the machine is so busy that main takes as long, the next run shows it.
+    let outlives = || {
+        let run = example("single_thread").run();
+        let log = run.good();
+        log.in_order(&[BEGIN[0], BEGIN[1], BEGIN[2], FINISHING]);
+        log.in_order(&[BEGIN[0], BEGIN[1], WAIT, DONE]);
+        assert_eq!(log.messages.len(), 6);
+        assert!(run.took >= TWO_SECONDS, "{run:?}");
+        log.place(DONE) < log.place(FINISHING)
+    };
+    assert!((0..5).any(|_| outlives()));
 }
 
 #[test]
@@ -35,7 +40,8 @@ fn daemon_thread_is_abandoned() {
         let log = run.good();
         log.in_order(&[BEGIN[0], BEGIN[1], WAIT, DONE]);
         assert!(log.messages.len() == 4 || log.place(BEGIN[2]) > 1, "{run:?}");
-        assert!(!log.messages.contains(&FINISHING), "{run:?}");
+        // A run that takes as long as the thread shows nothing.
+        assert!(!log.messages.contains(&FINISHING) || run.took >= TWO_SECONDS, "{run:?}");
     });
 }
 
@@ -256,12 +262,17 @@ fn pipeline_is_drained(run: &Run, size: &str) {
 
 #[test]
 fn semaphore_grants_at_most_three_connections() {
+    // On a busy machine, a thread may begin when another one has ended.
+    assert!((0..5).any(|_| most_connections() == 3));
+}
+
+/// Runs the program once. Returns how many connections were in use at most.
+fn most_connections() -> usize {
     let run = example("semaphore").run();
     let log = run.good();
     let counts: Vec<usize> = log.messages.iter().filter_map(|message| in_use(message)).collect();
     assert_eq!(counts.len(), 21, "{run:?}");
     assert!(counts.iter().all(|count| *count <= 3), "{run:?}");
-    assert_eq!(counts.iter().max(), Some(&3), "{run:?}");
     assert_eq!(counts.last(), Some(&0));
     for name in 0..10 {
         let lines = log.after(&format!("Thread {name}: "));
@@ -275,6 +286,7 @@ fn semaphore_grants_at_most_three_connections() {
     let refused = log.after("Main    : a release too many: ");
     assert!(refused[0].contains("bound is 3"), "{run:?}");
     log.place("Main    : connections free: 3");
+    counts.into_iter().max().expect("they were used")
 }
 
 fn in_use(message: &str) -> Option<usize> {

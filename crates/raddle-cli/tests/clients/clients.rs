@@ -162,7 +162,7 @@ fn messages_of_loggen_at_full_speed_are_stored() {
             given.run(&mut command, "");
         }
         let path = given.scratch.path("messages.db");
-        given.until_stored(3);
+        given.until_stored(60_000);
         let counts = super::number(&path, "SELECT count(DISTINCT peer) FROM messages");
         assert!(counts <= 12);
         let rows = given.stop(

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use rusqlite::Connection;
 
-use crate::support::{Ingest, Scratch, number, until, within_limit};
+use crate::support::{Ended, Ingest, Scratch, number, until, within_limit};
 
 const MESSAGES: &str = "SELECT count(*) FROM messages";
 const REJECTED: &str = "SELECT count(*) FROM rejected";
@@ -120,16 +120,11 @@ fn status_is_logged_while_the_program_runs() {
 fn log_and_books_are_json_on_request() {
     within_limit(|| {
         let scratch = Scratch::new("json");
-        let mut command = scratch.raddle("ingest --listen 127.0.0.1:0 --log-format json --status 50ms");
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let child = command.spawn().unwrap();
-        until(|| scratch.path("messages.db").exists());
-        let stop = format!("sleep 0.3; kill -TERM {}", child.id());
-        assert!(std::process::Command::new("sh").args(["-c", &stop]).status().unwrap().success());
-        let output = child.wait_with_output().unwrap();
-        let (out, err) =
-            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        for line in out.lines().chain(err.lines()) {
+        let command = scratch.raddle("ingest --listen 127.0.0.1:0 --log-format json --status 50ms");
+        let mut ingest = Ingest::spawn(command);
+        let status = ingest.read_error_until(r#""rate":0"#);
+        let Ended { out, err, .. } = ingest.stop();
+        for line in out.lines().chain(err.lines()).chain([status.trim_end()]) {
             let object: serde_json::Value = serde_json::from_str(line).expect(line);
             assert!(
                 object["time"].is_string() && object["level"].is_string() && object["message"].is_string(),
@@ -138,7 +133,6 @@ fn log_and_books_are_json_on_request() {
         }
         let last: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
         assert_eq!((&last["received"], &last["lost"]), (&0.into(), &0.into()), "{out}");
-        assert!(err.contains(r#""rate":0"#), "{err}");
     });
 }
 

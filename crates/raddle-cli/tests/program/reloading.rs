@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 
-use crate::support::{Ingest, Scratch, Sending, check_prefixes, number, until, within_limit};
+use crate::support::{Ingest, Scratch, Sending, check_prefixes, free_address, number, until, within_limit};
 
 const CONNECTIONS: u64 = 4;
 
@@ -99,8 +99,8 @@ fn new_listener_is_served_and_a_removed_one_keeps_its_connections() {
         let scratch = Scratch::new("reload-listeners");
         let listener =
             |name: &str, address: &str| format!("[[listen]]\nname = \"{name}\"\naddress = \"{address}\"\n");
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut ingest = start(&scratch, &listener("old", "127.0.0.1:0"));
+        let free = free_address().to_string();
+        let mut ingest = start(&scratch, &listener("old", &free_address().to_string()));
         let mut old = ingest.connect();
         old.write_all(b"before\n").unwrap();
         let messages = || number(&scratch.path("messages.db"), "SELECT count(*) FROM messages");
@@ -200,7 +200,7 @@ fn token_is_read_again() {
 fn listener_gets_another_name_and_keeps_its_socket() {
     within_limit(|| {
         let scratch = Scratch::new("reload-name");
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let free = free_address().to_string();
         let settings = |name: &str| format!("[[listen]]\nname = \"{name}\"\naddress = \"{free}\"\n");
         let mut ingest = start(&scratch, &settings("old"));
         let mut old = ingest.connect();

@@ -28,11 +28,33 @@ fn stopped_in_mid_burst(signal: &str, options: &str) {
     sending.until_sent(20_000);
     ingest.signal(signal);
     let ended = ingest.end();
-    assert_eq!(ended.status, Some(4), "{ended:?}");
-    assert!(ended.err.contains(" disconnected 300ms after the stop"), "{ended:?}");
+    // A peer whose thread does not run for a while counts as silent, and not as one that is still sending.
+    let cut_off = ended.err.contains(" disconnected 300ms after the stop");
+    assert!(matches!((cut_off, ended.status), (true, Some(4)) | (false, Some(0 | 3))), "{ended:?}");
     assert!(ended.err.starts_with("raddle: stopping: "), "{ended:?}");
-    assert!(check_books(&ended, &scratch) > 1000, "{ended:?}");
+    assert!(check_books(&ended, &scratch) > 0, "{ended:?}");
     assert!(sending.end().is_err(), "the peers were cut off");
+}
+
+#[test]
+fn peers_that_are_still_sending_are_disconnected_after_the_grace_period() {
+    within_limit(|| {
+        let scratch = Scratch::new("still-sending");
+        let mut ingest = start(&scratch, "--grace 300ms --queue 100 --batch 100");
+        let lock = rusqlite::Connection::open(scratch.path("messages.db")).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        // More than the queue and the connections hold: the rest is in the operating system's buffers, and the peers would send more.
+        let sending = Sending::to(ingest.address, 10_000_000, CONNECTIONS);
+        ingest.read_error_until("cannot store messages: ");
+        sending.until_sent(8000);
+        ingest.signal("TERM");
+        ingest.read_error_until(" disconnected 300ms after the stop");
+        lock.execute_batch("ROLLBACK").unwrap();
+        let ended = ingest.end();
+        assert_eq!(ended.status, Some(4), "{ended:?}");
+        assert!(check_books(&ended, &scratch) > 0, "{ended:?}");
+        assert!(sending.end().is_err(), "the peers were cut off");
+    });
 }
 
 #[test]
@@ -237,13 +259,11 @@ fn batch_larger_than_an_unstored_file_is_kept_in_several() {
         let mut ingest = Ingest::start(scratch.raddle_after(&before, options));
         let lock = rusqlite::Connection::open(scratch.path("messages.db")).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let mut peer = ingest.connect();
-        peer.write_all(b"the first\n").unwrap();
+        ingest.send(b"the first\n");
         ingest.read_error_until("cannot store messages: ");
         let text = "x".repeat(200);
         let lines: Vec<String> = (0..20_000).map(|number| format!("{number} {text}\n")).collect();
-        peer.write_all(lines.concat().as_bytes()).unwrap();
-        drop(peer);
+        ingest.send(lines.concat().as_bytes());
         let ended = ingest.stop();
         lock.execute_batch("ROLLBACK").unwrap();
         assert_eq!(ended.status, Some(4), "{ended:?}");

@@ -6,11 +6,11 @@ pub mod postgres;
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use raddle::thread::{self, JoinError, JoinTimeoutError};
@@ -20,7 +20,7 @@ use rusqlite::Connection;
 pub const RADDLE: &str = env!("CARGO_BIN_EXE_raddle");
 
 /// Longer than any scenario takes, even on a busy machine.
-pub const LIMIT: Duration = Duration::from_mins(1);
+pub const LIMIT: Duration = Duration::from_mins(4);
 
 /// Runs `body`, which must return within [`LIMIT`]. A hang is a failure instead of a hung test run.
 pub fn within_limit(body: impl FnOnce() + Send + 'static) {
@@ -43,6 +43,17 @@ pub fn until(condition: impl Fn() -> bool) {
         assert!(raddle::time::now() < deadline, "the awaited state did not come about within {LIMIT:?}");
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Returns an address with a port on which nothing listens, and which nothing else gets: each call has an address of its own in the loopback
+/// network, and outgoing connections have the address 127.0.0.1.
+pub fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let number = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) + 1;
+    let [_, _, high, low] = number.to_be_bytes();
+    let process = u8::try_from(std::process::id() % 250).expect("less than 250");
+    let listener = TcpListener::bind(SocketAddr::from(([127, process + 1, high, low], 0)));
+    listener.and_then(|it| it.local_addr()).expect("a port")
 }
 
 /// A directory of one test, removed when the test has passed.

@@ -1,7 +1,7 @@
 //! A PostgreSQL server of one test, which is queried by `psql`.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Server {
     bin: PathBuf,
     directory: PathBuf,
-    port: u16,
+    address: SocketAddr,
     process: Option<Child>,
 }
 
@@ -43,9 +43,9 @@ impl Server {
     /// Starts a server, or returns `None` if PostgreSQL is not installed.
     pub fn start() -> Option<Self> {
         let bin = programs()?;
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
-        let directory = std::env::temp_dir().join(format!("raddle-cli-{}-{port}", std::process::id()));
+        let address = super::free_address();
+        let name = format!("raddle-cli-{}-{}", std::process::id(), address.port());
+        let directory = std::env::temp_dir().join(name);
         fs::create_dir(&directory).expect("a directory");
         let owned = Command::new("chown").arg("postgres").arg(&directory).status();
         assert!(owned.is_ok());
@@ -56,7 +56,7 @@ impl Server {
             .stdout(Stdio::null())
             .status();
         assert!(created.expect("initdb").success());
-        let mut server = Self { bin, directory, port, process: None };
+        let mut server = Self { bin, directory, address, process: None };
         server.run();
         Some(server)
     }
@@ -69,9 +69,9 @@ impl Server {
             .arg(self.directory.join("data"))
             .args([
                 "-p",
-                &self.port.to_string(),
+                &self.address.port().to_string(),
                 "-c",
-                "listen_addresses=127.0.0.1",
+                &format!("listen_addresses={}", self.address.ip()),
                 "-c",
                 "unix_socket_directories=",
             ])
@@ -80,7 +80,7 @@ impl Server {
             .stderr(log.expect("a log"))
             .spawn();
         self.process = Some(child.expect("postgres"));
-        let deadline = raddle::time::now() + Duration::from_mins(1);
+        let deadline = raddle::time::now() + super::LIMIT;
         while self.query("SELECT 1").is_none() {
             assert!(raddle::time::now() < deadline, "the server does not start");
             raddle::thread::sleep(Duration::from_millis(50));
@@ -96,7 +96,7 @@ impl Server {
 
     /// Returns the address of the server, for `--postgres`.
     pub fn url(&self) -> String {
-        format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port)
+        format!("postgresql://postgres@{}/postgres", self.address)
     }
 
     /// Returns the output of a statement, or `None` if it fails.
@@ -107,9 +107,9 @@ impl Server {
                 "-v",
                 "ON_ERROR_STOP=1",
                 "-h",
-                "127.0.0.1",
+                &self.address.ip().to_string(),
                 "-p",
-                &self.port.to_string(),
+                &self.address.port().to_string(),
                 "-U",
                 "postgres",
             ])

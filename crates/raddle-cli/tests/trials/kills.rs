@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use super::senders::Sender;
-use super::support::{Ingest, Scratch, until};
-use super::{File, Store, free_port, random_millis, rounds, trial};
+use super::support::{Ingest, Scratch, free_address, until};
+use super::{File, Store, random_millis, rounds, trial};
 
 fn kills(scratch: &Scratch, store: &dyn Store) {
-    let (tcp, http) = (free_port(), free_port());
+    let (tcp, http) = (free_address(), free_address());
     let command = || {
-        let listen = format!("ingest --listen tcp://127.0.0.1:{tcp} --listen http://127.0.0.1:{http}");
+        let listen = format!("ingest --listen tcp://{tcp} --listen http://{http}");
         scratch.raddle(&format!("{listen} --log-level error {}", store.flags()))
     };
     let mut ingest = Ingest::start(command());

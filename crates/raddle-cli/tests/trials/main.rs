@@ -16,7 +16,6 @@ mod signals;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,11 +37,6 @@ fn trial(body: impl FnOnce() + Send + 'static) {
         }
         Err(error) => panic!("{error}"),
     }
-}
-
-/// Returns a port of this machine that is free now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
 }
 
 /// Returns a random duration, which differs in each run.

@@ -1,7 +1,7 @@
 //! Senders that keep unacknowledged messages, and send them again.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,16 +18,20 @@ pub(crate) struct Sender {
 
 impl Sender {
     /// Sends over HTTP with numbers: each message is stored exactly once.
-    pub(crate) fn numbered(name: &str, port: u16) -> Self {
-        Self::start(name, port, http)
+    pub(crate) fn numbered(name: &str, to: SocketAddr) -> Self {
+        Self::start(name, to, http)
     }
 
     /// Sends over RELP: each message is stored at least once.
-    pub(crate) fn relp(name: &str, port: u16) -> Self {
-        Self::start(name, port, relp)
+    pub(crate) fn relp(name: &str, to: SocketAddr) -> Self {
+        Self::start(name, to, relp)
     }
 
-    fn start(name: &str, port: u16, send: fn(&str, u16, &AtomicU64, &AtomicBool) -> io::Result<()>) -> Self {
+    fn start(
+        name: &str,
+        to: SocketAddr,
+        send: fn(&str, SocketAddr, &AtomicU64, &AtomicBool) -> io::Result<()>,
+    ) -> Self {
         let (acknowledged, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let name = name.to_owned();
         let run = {
@@ -35,7 +39,7 @@ impl Sender {
             move || {
                 while !stop.load(Ordering::SeqCst) {
                     // The server is killed again and again.
-                    if send(&name, port, &acknowledged, &stop).is_err() {
+                    if send(&name, to, &acknowledged, &stop).is_err() {
                         thread::sleep(Duration::from_millis(5));
                     }
                 }
@@ -58,8 +62,8 @@ impl Sender {
     }
 }
 
-fn connect(port: u16) -> io::Result<(TcpStream, BufReader<TcpStream>)> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
+fn connect(to: SocketAddr) -> io::Result<(TcpStream, BufReader<TcpStream>)> {
+    let stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     let reader = BufReader::new(stream.try_clone()?);
     Ok((stream, reader))
@@ -69,9 +73,9 @@ fn message(name: &str, number: u64) -> String {
     format!("{name} {number} {:.<150}", "")
 }
 
-fn http(name: &str, port: u16, acknowledged: &AtomicU64, stop: &AtomicBool) -> io::Result<()> {
+fn http(name: &str, to: SocketAddr, acknowledged: &AtomicU64, stop: &AtomicBool) -> io::Result<()> {
     const COUNT: u64 = 200;
-    let (mut stream, mut reader) = connect(port)?;
+    let (mut stream, mut reader) = connect(to)?;
     while !stop.load(Ordering::SeqCst) {
         let first = acknowledged.load(Ordering::SeqCst) + 1;
         let body: String = (first..first + COUNT)
@@ -108,9 +112,9 @@ fn http(name: &str, port: u16, acknowledged: &AtomicU64, stop: &AtomicBool) -> i
     Ok(())
 }
 
-fn relp(name: &str, port: u16, acknowledged: &AtomicU64, stop: &AtomicBool) -> io::Result<()> {
+fn relp(name: &str, to: SocketAddr, acknowledged: &AtomicU64, stop: &AtomicBool) -> io::Result<()> {
     const WINDOW: u64 = 300;
-    let (mut stream, mut reader) = connect(port)?;
+    let (mut stream, mut reader) = connect(to)?;
     let offer = "relp_version=0\nrelp_software=trial\ncommands=syslog";
     writeln!(stream, "1 open {} {offer}", offer.len())?;
     read_response(&mut reader)?;

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
 use raddle::{Event, Lock, Queue, Shared, ShutdownMode, Thread, ThreadPoolExecutor, thread};
@@ -517,19 +517,23 @@ fn std_thread_with_objects_of_its_own_is_ignored() {
 
 #[test]
 fn deadlock_report_mentions_a_live_std_thread() {
-    let sets: fn() = || {
-        let event = Arc::new(Event::new());
+    // The threads are alive until the report is there.
+    let over = Arc::new((Mutex::new(false), Condvar::new()));
+    let waits = over.clone();
+    let report = Explorer::new().run(move || {
+        let (event, waits) = (Arc::new(Event::new()), waits.clone());
         let other = event.clone();
-        foreign(move || other.set());
+        foreign(move || {
+            drop(waits.1.wait_while(waits.0.lock().unwrap(), |over| !*over).unwrap());
+            // What it would do for the thread that waits is unknown.
+            drop(other);
+        });
         event.wait();
-    };
-    let (kind, text) = {
-        let report = Explorer::new().run(sets).expect_failure();
-        (report.kind(), report.to_string())
-    };
-    assert!(["foreign thread", "deadlock"].contains(&kind), "{text}");
-    assert!(
-        text.contains("that raddle did not spawn") || text.contains("raddle did not spawn is alive"),
-        "{text}"
-    );
+    });
+    let report = report.expect_failure();
+    *over.0.lock().unwrap() = true;
+    over.1.notify_all();
+    let text = report.to_string();
+    assert_eq!(report.kind(), "deadlock", "{text}");
+    assert!(text.contains("raddle did not spawn is alive"), "{text}");
 }

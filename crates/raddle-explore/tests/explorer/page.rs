@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use raddle::{Lock, Shared, Thread, trace};
 use raddle_explore::{Explorer, Report};
@@ -22,7 +23,10 @@ fn browser() -> Option<PathBuf> {
 
 /// Returns the document after the page has processed the fragment of its address.
 fn dom(browser: &Path, page: &Path, fragment: &str) -> String {
-    let profile = std::env::temp_dir().join(format!("raddle-page-{}-{}", std::process::id(), fragment.len()));
+    // A second browser with the same profile would pass the page on to the first, and print nothing.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let profile = std::env::temp_dir().join(format!("raddle-page-{}-{number}", std::process::id()));
     let quiet = [
         "--headless",
         "--no-sandbox",

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use raddle::{thread, time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use socket2::SockRef;
 
 use super::messages::SendOptions;
 use super::outcome::{SendError, SendProgress, SendReport, Stage};
@@ -460,15 +462,27 @@ fn wait(socket: &TcpStream, writes: bool, timeout: Duration) -> io::Result<PollF
     };
     match poll(&mut sockets, Some(&timeout)) {
         Ok(_) => Ok(sockets[0].revents()),
-        Err(rustix::io::Errno::INTR) => Ok(PollFlags::empty()),
+        Err(Errno::INTR) => Ok(PollFlags::empty()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Refuses a connection to itself. On one machine, the operating system establishes one now and then while no program listens at the port: it has
+/// chosen that very port for the outgoing connection, which the receiver could then not open when it starts again.
+fn refuse_itself(socket: TcpStream) -> io::Result<TcpStream> {
+    if socket.local_addr()? != socket.peer_addr()? {
+        return Ok(socket);
+    }
+    // Closed by a reset, it leaves nothing at the port.
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+    Err(Errno::CONNREFUSED.into())
 }
 
 fn connect(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
     let mut outcome = Err(io::Error::other("the name has no addresses"));
     for address in addresses {
         outcome = TcpStream::connect_timeout(address, timeout.max(Duration::from_millis(1)));
+        outcome = outcome.and_then(refuse_itself);
         if outcome.is_ok() {
             break;
         }
@@ -476,4 +490,26 @@ fn connect(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream>
     let socket = outcome?;
     socket.set_nodelay(true)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    #[test]
+    fn connection_to_itself_is_refused_and_leaves_its_port_free() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let own = socket.local_addr().unwrap();
+        socket.connect(&own).unwrap();
+        let error = refuse_itself(socket.into()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let receiver = TcpListener::bind(own.as_socket().unwrap()).unwrap();
+        let sender = connect(&[receiver.local_addr().unwrap()], Duration::from_mins(1)).unwrap();
+        assert_eq!(sender.peer_addr().unwrap(), receiver.local_addr().unwrap());
+    }
 }

@@ -20,6 +20,7 @@ use crate::server::counters::{add, subtract};
 use crate::server::drain::Drain;
 use crate::server::endpoint::{Endpoint, Shared};
 use crate::server::limits::Class;
+use crate::server::options::ServerOptions;
 use crate::settlement::{Acknowledge, Settlement};
 
 /// The most that one read takes.
@@ -43,15 +44,14 @@ const UNREAD_BYTES: usize = 64 << 10;
 /// A rest of this size is not read on while the protocol waits for settlements.
 const LARGE_REST: usize = 256 << 10;
 
-/// How long a request waits for room before it is refused: a sender that is to try again should not have to wait much longer than it
-/// takes until there is room.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// The silence after which the protocol treats its input as complete for now. It is longer than a retransmission by TCP takes.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// How long a closed connection waits for its peer to close, so that the peer gets the last reply.
+/// How long a closed connection waits for its silent peer to close, so that the peer gets the last reply, which a reset would discard.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long it waits for a peer that keeps sending.
+const LONGEST_LINGER: Duration = Duration::from_secs(10);
 
 /// The parts of the loop that a turn of a connection uses.
 pub(super) struct Work<'a> {
@@ -73,8 +73,8 @@ enum Phase {
     Open,
     /// It is not read any more, but has parcels to enqueue, settlements to wait for or replies to write.
     Ending,
-    /// Everything is written, and the peer is to close.
-    Lingering(Instant),
+    /// Everything is written since then, and the peer is to close.
+    Lingering { since: Instant, heard: Instant },
 }
 
 /// Whether something was logged.
@@ -184,7 +184,7 @@ impl Connection {
         match self.phase {
             Phase::Open => self.pending.is_empty() && (self.again || (self.readable && self.may_read())),
             Phase::Ending => false,
-            Phase::Lingering(_) => self.readable,
+            Phase::Lingering { .. } => self.readable,
         }
     }
 
@@ -228,7 +228,8 @@ impl Connection {
 
     /// Reads and serves the bytes that have arrived, up to a limit that is fair to other connections.
     pub(super) fn turn(&mut self, work: &mut Work<'_>) {
-        if let Phase::Lingering(_) = self.phase {
+        if let Phase::Lingering { heard, .. } = &mut self.phase {
+            *heard = time::now();
             return self.discard(work);
         }
         if std::mem::take(&mut self.again) {
@@ -568,11 +569,12 @@ impl Connection {
                 {
                     return true;
                 }
-                self.phase = Phase::Lingering(time::now() + LINGER);
+                let now = time::now();
+                self.phase = Phase::Lingering { since: now, heard: now };
                 self.readable = true;
                 false
             }
-            Phase::Lingering(_) => self.broken || self.peer_closed,
+            Phase::Lingering { .. } => self.broken || self.peer_closed,
         }
     }
 
@@ -582,24 +584,22 @@ impl Connection {
             || self.closed_at.is_some()
             || self.quiet.is_some()
             || self.has_waiting_requests()
-            || matches!(self.phase, Phase::Lingering(_))
+            || matches!(self.phase, Phase::Lingering { .. })
     }
 
     /// Returns the reason of the connection's time limit, if that has passed.
-    pub(super) fn expired(&self, now: Instant, reply_timeout: Duration) -> Option<Expired> {
+    pub(super) fn expired(&self, now: Instant, options: &ServerOptions) -> Option<Expired> {
+        let is_past = |since: Option<Instant>, time| since.is_some_and(|since| now - since >= time);
         match self.phase {
-            Phase::Lingering(until) if now >= until => Some(Expired::Lingered),
-            Phase::Lingering(_) => None,
-            _ if self.has_waiting_requests()
-                && self.waiting.is_some_and(|since| now - since >= ROOM_TIMEOUT) =>
-            {
+            Phase::Lingering { since, heard } => (!self.readable && is_past(Some(heard), LINGER)
+                || is_past(Some(since), LONGEST_LINGER))
+            .then_some(Expired::Lingered),
+            _ if self.has_waiting_requests() && is_past(self.waiting, options.room_timeout) => {
                 Some(Expired::Full)
             }
-            _ if self.stalled.is_some_and(|since| now - since >= reply_timeout) => Some(Expired::Unread),
-            _ if self.closed_at.is_some_and(|since| now - since >= reply_timeout) => Some(Expired::Gone),
-            _ if !self.readable && self.quiet.is_some_and(|since| now - since >= QUIET) => {
-                Some(Expired::Quiet)
-            }
+            _ if is_past(self.stalled, options.reply_timeout) => Some(Expired::Unread),
+            _ if is_past(self.closed_at, options.reply_timeout) => Some(Expired::Gone),
+            _ if !self.readable && is_past(self.quiet, QUIET) => Some(Expired::Quiet),
             _ => None,
         }
     }

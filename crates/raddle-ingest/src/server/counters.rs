@@ -17,6 +17,7 @@ struct Inner {
     sources: Mutex<Vec<Arc<SourceCounters>>>,
     buffered: AtomicU64,
     waiting: AtomicU64,
+    polls: AtomicU64,
 }
 
 /// The counters of all sources, read one after the other.
@@ -28,6 +29,8 @@ pub struct Counts {
     pub buffered: u64,
     /// Connections and datagram sockets that are not read, since the queue is full.
     pub waiting: u64,
+    /// How often the threads of the server have looked for events. A server whose peers are idle seldom looks.
+    pub polls: u64,
     /// The counters of each source.
     pub sources: Vec<(Arc<str>, SourceCounts)>,
 }
@@ -116,6 +119,7 @@ impl Counters {
         Counts {
             buffered: self.0.buffered.load(Ordering::Relaxed),
             waiting: self.0.waiting.load(Ordering::Relaxed),
+            polls: self.0.polls.load(Ordering::Relaxed),
             sources: sources.iter().map(|source| (source.name.clone(), source.read())).collect(),
         }
     }
@@ -143,6 +147,10 @@ impl Counters {
 
     pub(crate) fn waiting(&self) -> &AtomicU64 {
         &self.0.waiting
+    }
+
+    pub(crate) fn polls(&self) -> &AtomicU64 {
+        &self.0.polls
     }
 }
 

@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// How long a connection must be silent to count as drained: the operating system of the peer needs a moment to send its
-/// buffered bytes once there is room again.
-const SILENCE: Duration = Duration::from_millis(20);
+/// buffered bytes once there is room again, and on a busy machine, a peer in the middle of a message needs a moment to run again.
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// The longest such time for a peer under backpressure: TCP probes for room less and less often.
 const LONGEST_SILENCE: Duration = Duration::from_secs(1);

@@ -182,6 +182,7 @@ impl EventLoop {
                 log::error!("the server terminates, since it cannot wait for its sockets: {error}");
                 break;
             }
+            add(self.shared.counters.polls(), 1);
             for event in &events {
                 self.notice(event);
             }
@@ -721,12 +722,12 @@ impl EventLoop {
 
     /// Closes connections whose time limit has passed, and refuses requests that have waited for too long.
     fn expire(&mut self, now: Instant) {
-        let reply_timeout = self.options.reply_timeout;
+        let options = self.options.clone();
         let mut refused = Vec::new();
         for id in std::mem::take(&mut self.timed) {
             self.visit(id, |connection, work| {
                 connection.timed = false;
-                match connection.expired(now, reply_timeout) {
+                match connection.expired(now, &options) {
                     None => {}
                     Some(Expired::Full) => {
                         connection.refuse(work);

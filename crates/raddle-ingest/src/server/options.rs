@@ -20,6 +20,9 @@ pub struct ServerOptions {
     /// How long a peer may leave its replies unread, and how long replies are sent to a peer that has closed its side. The default
     /// is one minute.
     pub reply_timeout: Duration,
+    /// How long an HTTP request waits for room in the queue before it is refused with status 503. The default is one second: a sender
+    /// that is to try again should not have to wait much longer than it takes until there is room.
+    pub room_timeout: Duration,
     /// The number of file descriptors that are reserved for the database and other files. The default is 24.
     pub reserved_descriptors: usize,
 }
@@ -33,6 +36,7 @@ impl Default for ServerOptions {
             max_buffered: 32 << 20,
             max_buffered_total: 256 << 20,
             reply_timeout: Duration::from_mins(1),
+            room_timeout: Duration::from_secs(1),
             reserved_descriptors: 24,
         }
     }

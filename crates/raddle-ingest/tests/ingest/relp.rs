@@ -1,5 +1,7 @@
 //! Messages over RELP, with a real client.
 
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +9,7 @@ use std::time::Duration;
 
 use raddle_ingest::{Limits, ListenerKind, PipelineOptions, WhenFull};
 
-use crate::serving::{Serving, program, run};
+use crate::serving::{Serving, program};
 use crate::support::{Scratch, until, within_limit};
 
 #[test]
@@ -96,7 +98,7 @@ impl Drop for Running {
 /// Starts rsyslog, which reads lines from a file and sends them with omrelp.
 ///
 /// `RADDLE_RSYSLOG` may name a folder into which the packages rsyslog, rsyslog-relp and their libraries are unpacked.
-fn rsyslog(scratch: &Scratch, port: u16) -> Option<Running> {
+fn rsyslog(scratch: &Scratch, to: SocketAddr) -> Option<Running> {
     let unpacked = std::env::var("RADDLE_RSYSLOG").ok().map(PathBuf::from);
     let daemon = match &unpacked {
         Some(root) => root.join("usr/sbin/rsyslogd"),
@@ -111,11 +113,13 @@ fn rsyslog(scratch: &Scratch, port: u16) -> Option<Running> {
         module(load="omrelp")
         template(name="raw" type="string" string="<%PRI%>%TIMESTAMP% %HOSTNAME% %syslogtag%%msg%\n")
         input(type="imfile" file="{input}" tag="app:" severity="warning" facility="local0")
-        action(type="omrelp" target="127.0.0.1" port="{port}" template="raw" action.resumeRetryCount="-1"
+        action(type="omrelp" target="{target}" port="{port}" template="raw" action.resumeRetryCount="-1"
                action.resumeInterval="1" queue.type="LinkedList" queue.size="100000")
         "#,
         work = work.display(),
-        input = input.display()
+        input = input.display(),
+        target = to.ip(),
+        port = to.port()
     );
     let file = scratch.path("rsyslog.conf");
     std::fs::write(&file, configuration).unwrap();
@@ -141,6 +145,12 @@ fn lines(numbers: Range<u32>) -> String {
     numbers.fold(String::new(), |lines, number| lines + &format!("message {number}\n"))
 }
 
+/// Appends lines to the file that rsyslog reads.
+fn add(scratch: &Scratch, numbers: Range<u32>) {
+    let mut file = std::fs::File::options().append(true).open(scratch.path("input")).unwrap();
+    file.write_all(lines(numbers).as_bytes()).unwrap();
+}
+
 /// Returns the numbers of the lines that are stored.
 fn numbers(serving: &Serving) -> Vec<u32> {
     let number = |text: String| text.rsplit(' ').next().and_then(|it| it.parse().ok());
@@ -152,7 +162,7 @@ fn rsyslog_delivers_across_an_outage() {
     within_limit(|| {
         let scratch = Scratch::new("relp-rsyslog");
         let serving = Serving::new(&PipelineOptions::default());
-        let Some(_client) = rsyslog(&scratch, serving.address(ListenerKind::Relp).port()) else { return };
+        let Some(_client) = rsyslog(&scratch, serving.address(ListenerKind::Relp)) else { return };
         std::fs::write(scratch.path("input"), lines(0..5000)).unwrap();
         until(|| serving.sink.messages().len() >= 2000);
         serving.sink.set_outage(Some("locked"));
@@ -160,10 +170,7 @@ fn rsyslog_delivers_across_an_outage() {
             serving.pipeline.intake().status().failure().is_some() || serving.sink.messages().len() == 5000
         });
         serving.sink.set_outage(None);
-        run(
-            Command::new("sh").arg("-c").arg(format!("cat >> {}", scratch.path("input").display())),
-            lines(5000..6000).as_bytes(),
-        );
+        add(&scratch, 5000..6000);
         until(|| serving.sink.messages().len() >= 6000);
         let messages = serving.sink.messages();
         let (severity, facility) = (messages[0].severity, messages[0].facility);
@@ -181,10 +188,11 @@ fn rsyslog_keeps_messages_that_a_stopping_server_cannot_store() {
         let scratch = Scratch::new("relp-rsyslog-stop");
         let serving = Serving::new(&PipelineOptions::default());
         let address = serving.address(ListenerKind::Relp);
-        let Some(_client) = rsyslog(&scratch, address.port()) else { return };
-        std::fs::write(scratch.path("input"), lines(0..20_000)).unwrap();
-        until(|| serving.sink.messages().len() >= 5000);
+        let Some(_client) = rsyslog(&scratch, address) else { return };
+        std::fs::write(scratch.path("input"), lines(0..5000)).unwrap();
+        until(|| serving.sink.messages().len() >= 2000);
         serving.sink.set_outage(Some("locked"));
+        add(&scratch, 5000..20_000);
         until(|| serving.pipeline.intake().status().failure().is_some());
         let first = serving.sink.clone();
         let outcome = serving.stop_within(Duration::ZERO);

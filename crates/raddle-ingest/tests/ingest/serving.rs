@@ -12,7 +12,7 @@ use raddle_ingest::{
     Server, ServerOptions,
 };
 
-use crate::support::{LIMIT, Nowhere};
+use crate::support::{LIMIT, Nowhere, own_address};
 
 /// A server with a listener of each kind of connections, and a sink in memory.
 pub struct Serving {
@@ -42,7 +42,7 @@ impl Serving {
         let kinds = [ListenerKind::Tcp, ListenerKind::Relp, ListenerKind::Http, ListenerKind::Admin];
         let listeners = kinds.map(|kind| {
             let address = relp.filter(|_| kind == ListenerKind::Relp);
-            let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+            let address = address.unwrap_or_else(own_address);
             Listener::new(&kind.to_string(), kind, address).options(listener.clone())
         });
         let server = Server::start(listeners.into(), pipeline.intake().clone(), &ServerOptions::default());

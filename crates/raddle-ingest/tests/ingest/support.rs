@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-pub use crate::common::{LIMIT, Nowhere, until, within_limit};
+pub use crate::common::{LIMIT, Nowhere, own_address, until, within_limit};
 
 /// A directory of one test, removed when the test has passed.
 pub struct Scratch(PathBuf);

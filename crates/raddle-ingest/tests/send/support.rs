@@ -1,7 +1,7 @@
 //! Helpers of these tests.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use raddle_ingest::{
 };
 
 pub use crate::common::within_limit;
-use crate::common::{LIMIT, Nowhere};
+use crate::common::{LIMIT, Nowhere, own_address};
 
 /// A server with a pipeline into memory.
 pub struct Running {
@@ -28,7 +28,7 @@ impl Running {
         let pipeline = PipelineOptions::default();
         let pipeline = Pipeline::start(Box::new(sink.clone()), Box::new(Nowhere), Books::new(), &pipeline);
         let pipeline = pipeline.expect("a thread");
-        let listener = Listener::new("source", kind, (Ipv4Addr::LOCALHOST, 0).into());
+        let listener = Listener::new("source", kind, own_address());
         let options = ServerOptions::default();
         let server = Server::start(vec![listener], pipeline.intake().clone(), &options).expect("a server");
         let address = server.addresses()[0].2;
@@ -77,7 +77,7 @@ pub fn impatient(protocol: SendProtocol) -> SendOptions {
 
 /// A receiver whose connections are served by `serve`, which gets the number of the connection, from 0 on.
 pub fn receiver(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listener = TcpListener::bind(own_address()).expect("a port");
     let address = listener.local_addr().expect("an address");
     let serve = Arc::new(serve);
     let accept = Thread::new(move || {

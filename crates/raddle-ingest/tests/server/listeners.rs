@@ -78,7 +78,8 @@ fn socket_of_the_wrong_kind_is_an_error() {
 fn reload_adds_and_removes_listeners_and_keeps_connections() {
     within_limit(|| {
         for threads in [1, 2] {
-            let listener = |name: &str| Listener::new(name, ListenerKind::Tcp, any_port());
+            let place = any_port();
+            let listener = |name: &str| Listener::new(name, ListenerKind::Tcp, place);
             let options = ServerOptions { threads, ..ServerOptions::default() };
             let running = Running::new(
                 vec![listener("kept"), listener("removed")],

@@ -11,6 +11,7 @@ use raddle_ingest::{
     DrainReport, Limits, Listener, ListenerKind, ListenerOptions, PipelineOptions, ServerOptions,
 };
 
+use crate::common::LIMIT;
 use crate::support::{Memory, Running, any_port, finish, until, within_limit};
 
 fn listeners(options: &ListenerOptions) -> Vec<Listener> {
@@ -122,7 +123,8 @@ fn request_is_refused_while_lines_wait_for_room() {
 fn requests_are_accepted_while_lines_keep_the_queue_full() {
     within_limit(|| {
         for threads in [1, 2] {
-            let options = ServerOptions { threads, ..ServerOptions::default() };
+            // On a busy machine, it may take more than a second until it is a request's turn.
+            let options = ServerOptions { threads, room_timeout: LIMIT, ..ServerOptions::default() };
             let memory = Memory { pause: Duration::from_millis(5), counts_only: true, ..Memory::new() };
             let running = start(&options, memory);
             let over = Arc::new(AtomicBool::new(false));
@@ -164,10 +166,9 @@ fn refused_request_leaves_the_queue_of_waiters_and_the_next_one_is_answered() {
         let mut client = connect(&running, ListenerKind::Http);
         for _ in 0..2 {
             client.write_all(post("one\n").as_bytes()).unwrap();
-            // The place of the peer with lines is kept, and one is added for the request.
-            until(|| running.server.counters().counts().waiting == 2);
             let reply = read_until(&mut client, "}\n");
             assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
+            // The place of the peer with lines is kept.
             until(|| running.server.counters().counts().waiting == 1);
         }
         running.sink.unblock();
@@ -183,7 +184,9 @@ fn refused_request_leaves_the_queue_of_waiters_and_the_next_one_is_answered() {
 #[test]
 fn request_that_waits_for_room_is_answered_once_during_the_stop() {
     within_limit(|| {
-        let Running { server, pipeline, sink } = start(&ServerOptions::default(), Memory::new());
+        // It would wait for longer than the test.
+        let options = ServerOptions { room_timeout: Duration::from_hours(1), ..ServerOptions::default() };
+        let Running { server, pipeline, sink } = start(&options, Memory::new());
         let running = Running { server, pipeline, sink: sink.clone() };
         let (peer, sent) = fill(&running);
         let mut client = connect(&running, ListenerKind::Http);
@@ -197,11 +200,10 @@ fn request_that_waits_for_room_is_answered_once_during_the_stop() {
         let replies = read_all(&mut client);
         drop((peer, client));
         assert_eq!(finisher.join().unwrap().unwritten, 0);
-        // It is either refused, since it has waited for too long, or enqueued beyond the capacity.
+        // It was enqueued beyond the capacity.
         assert_eq!(replies.matches("HTTP/1.1 ").count(), 1, "{replies}");
-        let stored = u64::from(replies.starts_with("HTTP/1.1 200 "));
-        assert!(stored == 1 || replies.starts_with("HTTP/1.1 503 "), "{replies}");
-        assert_eq!((outcome.account.stored, outcome.account.shed), (sent + stored, 1 - stored));
+        assert!(replies.starts_with("HTTP/1.1 200 "), "{replies}");
+        assert_eq!((outcome.account.stored, outcome.account.shed), (sent + 1, 0));
     });
 }
 
@@ -291,7 +293,7 @@ fn handshake_of_tls_is_refused_with_an_alert() {
         let mut client = connect(&running, ListenerKind::Tcp);
         client.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").unwrap();
         // It does not read the reply before it has sent more. The server reads on, so that the reply is not lost by a reset.
-        for _ in 0..300 {
+        for _ in 0..100 {
             client.write_all(&[0; 10_000]).unwrap();
         }
         finish(&client);
@@ -326,7 +328,8 @@ fn old_token_is_not_valid_on_open_connections_after_a_reload() {
             let options = ServerOptions { threads, ..ServerOptions::default() };
             let token =
                 |token: &str| ListenerOptions { token: Some(token.to_owned()), ..ListenerOptions::default() };
-            let listener = |options| Listener::new("http", ListenerKind::Http, any_port()).options(options);
+            let place = any_port();
+            let listener = |options| Listener::new("http", ListenerKind::Http, place).options(options);
             let running = Running::new(
                 vec![listener(token("old"))],
                 &options,

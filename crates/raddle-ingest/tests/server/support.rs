@@ -2,18 +2,19 @@
 #![allow(dead_code, unreachable_pub, reason = "a test crate")]
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use raddle::{Event, Mutex, thread};
 use raddle_ingest::{
     Account, Batch, Books, Content, DrainReport, Listener, ListenerKind, ListenerOptions, Outcome, Parcel,
     Pipeline, PipelineOptions, Server, ServerOptions, Sink, SourceCounts, StoreError, Stored, Unstored,
+    raise_descriptor_limit,
 };
 
-pub use crate::common::{until, within_limit};
+pub use crate::common::{own_address, until, within_limit};
 
 /// A message that a sink in memory has stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,9 +130,23 @@ pub struct Running {
     pub sink: Memory,
 }
 
+/// An address of its own, with any port.
 pub fn any_port() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, 0).into()
+    own_address()
 }
+
+/// Raises the limit of open files as far as permitted, unless the process was started with a limit for its test: the tests of this process share it.
+fn raise_limit() {
+    static RAISED: Once = Once::new();
+    if std::env::var_os(ALONE).is_none() {
+        RAISED.call_once(|| {
+            raise_descriptor_limit(u64::MAX).expect("a limit");
+        });
+    }
+}
+
+/// The variable that is set in a process that runs a single test.
+pub const ALONE: &str = "RADDLE_ALONE";
 
 impl Running {
     pub fn new(
@@ -140,6 +155,7 @@ impl Running {
         pipeline: &PipelineOptions,
         sink: Memory,
     ) -> Self {
+        raise_limit();
         let pipeline =
             Pipeline::start(Box::new(sink.clone()), Box::<Kept>::default(), Books::new(), pipeline)
                 .expect("a thread");

@@ -1,6 +1,8 @@
 //! Helpers of all test binaries of this package.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use raddle::Thread;
@@ -31,6 +33,23 @@ pub fn until(condition: impl Fn() -> bool) {
         assert!(raddle::time::now() < deadline, "the awaited state did not come about within {LIMIT:?}");
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Returns an address that no other test uses, with port 0: each call has an address of its own in the loopback network.
+///
+/// Outgoing connections have the address 127.0.0.1. So a port that is chosen here stays free once its listener is closed: no connection and no
+/// other listener gets it.
+pub fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let number = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) + 1;
+    let [_, _, high, low] = number.to_be_bytes();
+    let process = u8::try_from(std::process::id() % 250).expect("less than 250");
+    SocketAddr::from(([127, process + 1, high, low], 0))
+}
+
+/// Returns an address with a port on which nothing listens.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind(own_address()).and_then(|it| it.local_addr()).expect("a port")
 }
 
 /// Keeps no messages, for tests in which the sink stores all of them. Others count as lost.

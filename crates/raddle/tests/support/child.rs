@@ -14,7 +14,7 @@ use raddle::{Mutex, thread, time};
 const SCENARIO: &str = "RADDLE_TEST_SCENARIO";
 
 /// The timeout of a scenario, ample for a busy machine.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(4);
 
 /// A test and its name.
 pub type Test = (String, Box<dyn Fn() + Send + Sync>);

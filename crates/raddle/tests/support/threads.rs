@@ -14,7 +14,7 @@ pub const LONG: Duration = Duration::from_millis(300);
 pub const TWO_SLICES: Duration = Duration::from_millis(2300);
 
 /// Longer than anything takes on a busy machine.
-pub const LIMIT: Duration = Duration::from_mins(1);
+pub const LIMIT: Duration = Duration::from_mins(4);
 
 /// Starts a named thread.
 pub fn named<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {

@@ -1,7 +1,7 @@
 //! A PostgreSQL server of one test.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,12 +12,12 @@ use std::time::Duration;
 use postgres::{Client, NoTls};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use crate::support::until;
+use crate::common::{LIMIT, free_address, own_address, until};
 
 /// A server with its data in a directory, stopped and removed when it is dropped.
 pub(crate) struct Server {
     directory: PathBuf,
-    pub(super) port: u16,
+    pub(super) address: SocketAddr,
     process: Option<Child>,
     _template: Arc<Template>,
 }
@@ -99,8 +99,8 @@ impl Server {
         let template = template(&bin);
         let copied = Command::new("cp").arg("-a").arg(template.0.join("data")).arg(&directory).status();
         assert!(copied.expect("cp").success());
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { directory, port, process: None, _template: template };
+        let address = free_address();
+        let mut server = Self { directory, address, process: None, _template: template };
         server.run();
         Some(server)
     }
@@ -109,12 +109,12 @@ impl Server {
     pub(super) fn run(&mut self) {
         assert!(self.process.is_none());
         let bin = programs().expect("PostgreSQL");
-        let deadline = raddle::time::now() + Duration::from_secs(30);
+        let deadline = raddle::time::now() + LIMIT;
         loop {
             let mut command = unprivileged(&bin.join("postgres"));
-            command.arg("-D").arg(self.directory.join("data")).arg("-p").arg(self.port.to_string());
+            command.arg("-D").arg(self.directory.join("data")).arg("-p").arg(self.address.port().to_string());
+            command.arg("-c").arg(format!("listen_addresses={}", self.address.ip()));
             for setting in [
-                "listen_addresses=127.0.0.1",
                 "unix_socket_directories=",
                 "shared_buffers=32MB",
                 "max_connections=40",
@@ -185,7 +185,7 @@ impl Server {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("host=127.0.0.1 port={} user=postgres dbname=postgres connect_timeout=5", self.port)
+        url(self.address)
     }
 
     pub(super) fn client(&self) -> Client {
@@ -235,6 +235,12 @@ impl Drop for Server {
     }
 }
 
+/// Returns the settings of a connection to a server at this address.
+pub(super) fn url(address: SocketAddr) -> String {
+    let (host, port) = (address.ip(), address.port());
+    format!("host={host} port={port} user=postgres dbname=postgres connect_timeout=5")
+}
+
 fn pid(child: &Child) -> Pid {
     Pid::from_child(child)
 }
@@ -260,19 +266,19 @@ pub(super) enum Cut {
 
 /// A proxy that passes on everything, except the COMMIT that it is to cut off.
 pub(super) struct Proxy {
-    pub(super) port: u16,
+    pub(super) address: SocketAddr,
     is_armed: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    pub(super) fn start(server: u16, cut: Cut) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+    pub(super) fn start(server: SocketAddr, cut: Cut) -> Self {
+        let listener = TcpListener::bind(own_address()).unwrap();
+        let address = listener.local_addr().unwrap();
         let is_armed = Arc::new(AtomicBool::new(false));
         let armed = is_armed.clone();
         raddle::Thread::new(move || {
             for client in listener.incoming() {
-                let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", server))) else {
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(server)) else {
                     return;
                 };
                 let (mut back, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
@@ -293,7 +299,7 @@ impl Proxy {
         .daemon(true)
         .start()
         .unwrap();
-        Self { port, is_armed }
+        Self { address, is_armed }
     }
 
     pub(super) fn is_armed(&self) -> bool {
