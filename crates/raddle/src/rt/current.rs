@@ -183,9 +183,9 @@ fn leave() {
     drop(before);
 }
 
-/// Gives the calling thread, which raddle did not start, a name in the reports of observers.
+/// Gives the calling thread, which raddle did not start, a name and a daemon flag in the reports of observers.
 ///
-/// Without one, it is called `Dummy-1`, `Dummy-2` and so on. A binding calls this at the start of a thread of its language. It
+/// Without them, it is a daemon called `Dummy-1`, `Dummy-2` and so on. The program waits for no such thread. A binding calls this at the start of a thread of its language. It
 /// has no effect on the main thread, on a thread that raddle started, and once the thread has performed an operation.
 ///
 /// # Examples
@@ -194,20 +194,20 @@ fn leave() {
 ///
 /// let recording = trace::Recording::start();
 /// std::thread::spawn(|| {
-///     rt::name_foreign("worker_0");
+///     rt::name_foreign("worker_0", false);
 ///     Event::new().set();
 /// })
 /// .join()
 /// .unwrap();
 /// assert_eq!(&*recording.finish()[0].thread, "worker_0");
 /// ```
-pub fn name_foreign(name: &str) {
+pub fn name_foreign(name: &str, daemon: bool) {
     if CURRENT.try_with(|mine| mine.borrow().record.is_none()) == Ok(true) {
-        set_record(new_record(Some(name)), None);
+        set_record(new_record(Some((name, daemon))), None);
     }
 }
 
-fn new_record(name: Option<&str>) -> Arc<ThreadRecord> {
+fn new_record(known: Option<(&str, bool)>) -> Arc<ThreadRecord> {
     let explored = scheduler::current().is_some();
     with_program(|program| {
         if explored && !program.has_main() {
@@ -218,8 +218,10 @@ fn new_record(name: Option<&str>) -> Arc<ThreadRecord> {
         if is_main() && !explored {
             return program.main();
         }
-        let name = name.map_or_else(|| foreign_name(program), str::to_owned);
-        let record = ThreadRecord::new(&name, true, false);
+        let record = match known {
+            Some((name, daemon)) => ThreadRecord::new(name, daemon, false),
+            None => ThreadRecord::new(&foreign_name(program), true, false),
+        };
         program.add(&record);
         record
     })

@@ -53,6 +53,7 @@ impl Found {
             }
             Remedy::End => {
                 report::emit(&self.report, ENDS);
+                report::call_before_end();
                 os::end_process(FAILURE);
             }
         }
@@ -122,9 +123,13 @@ fn every_thread(table: &mut Table, me: Key, program: &Program) -> Option<Found> 
     }
     let relevant = || table.all().filter(|waiting| waiting.is_relevant());
     if relevant().any(|waiting| can_end_otherwise(waiting, program)) {
-        match os::signal_handlers() {
-            Some(handlers) if handlers.is_empty() => {}
-            handlers => return unless_signal(table, program, &handlers.unwrap_or_default()),
+        let handlers = os::signal_handlers();
+        let handlers = handlers.map(|mut all| {
+            all.retain(|signal| !settings::is_exempt(*signal));
+            all
+        });
+        if handlers.as_ref().is_none_or(|handlers| !handlers.is_empty()) {
+            return unless_signal(table, program, &handlers.unwrap_or_default());
         }
     }
     let mine = table.get(me).is_some_and(Waiting::can_panic);

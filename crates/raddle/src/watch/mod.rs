@@ -25,7 +25,7 @@
 //!
 //! If every thread waits without a deadline but the program has a signal handler, the handler may still wake a thread.
 //! This too is reported once as a suspicion, unless all threads wait for locks that only their holders can release or for
-//! terminations. Handlers of the Rust runtime and of [`dump_on_sigquit`] do not count.
+//! terminations. Handlers of the Rust runtime, of [`dump_on_sigquit`] and of [exempt signals](exempt_signals) do not count.
 //!
 //! # Limits
 //!
@@ -88,7 +88,7 @@ pub(crate) use deadlock::{detect_pool_deadlock, report_own_task, report_pool_dea
 pub use dump::{Dump, dump, dump_on_sigquit};
 pub(crate) use report::in_hook;
 pub use report::{Finding, HoldState, Holder, Order, Report, ThreadState, WaitState, reset_hook, set_hook};
-pub use settings::Action;
+pub use settings::{Action, before_end, exempt_signals};
 
 /// The configuration of the watch. Options that are not set keep their current values.
 ///

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::holds::{self, Hold};
+use super::settings;
 use super::wait_table::{Cause, Waiting};
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::rt::lock_id::NO_LOCK;
@@ -375,6 +376,16 @@ pub(super) fn call_hook(report: &Report) -> bool {
     }
     drop_hook(hook); // this may be the last reference, if it was replaced meanwhile
     called
+}
+
+/// Calls the function that a binding has set for the end of the program.
+pub(super) fn call_before_end() {
+    if let Some(function) = settings::function_before_end()
+        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| run_hook(function)))
+    {
+        os::write_error("raddle: the function before the end of the program panicked\n");
+        drop_payload(payload, |_| ());
+    }
 }
 
 /// Calls the hook with `report`, or writes it to standard error together with the `consequence`.

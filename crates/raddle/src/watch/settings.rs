@@ -67,6 +67,56 @@ pub(crate) fn set_lock_order(on: bool) {
     LOCK_ORDER.store(on || environment().lock_order, Relaxed);
 }
 
+/// The signals whose handlers wake no thread, one bit for each.
+static EXEMPT: AtomicU64 = AtomicU64::new(0);
+
+/// Declares that the handlers of these signals wake no thread, so that they do not keep a deadlock from being certain.
+///
+/// For a binding: the runtime of another language has handlers of its own, for example one that makes Ctrl-C an exception.
+/// A further call replaces the list.
+///
+/// # Examples
+/// ```
+/// raddle::watch::exempt_signals(&[2]); // SIGINT
+/// # raddle::watch::exempt_signals(&[]);
+/// ```
+pub fn exempt_signals(signals: &[i32]) {
+    EXEMPT.store(signals.iter().fold(0, |bits, signal| bits | bit(*signal)), Relaxed);
+}
+
+pub(crate) fn is_exempt(signal: i32) -> bool {
+    EXEMPT.load(Relaxed) & bit(signal) != 0
+}
+
+/// Returns 0 for a number that is no signal.
+fn bit(signal: i32) -> u64 {
+    u32::try_from(signal).ok().and_then(|signal| 1_u64.checked_shl(signal.checked_sub(1)?)).unwrap_or(0)
+}
+
+/// What a binding does before the watch ends the program.
+static BEFORE_END: ForkSafe<Option<fn()>> = ForkSafe::new(Rank::Leaf, None);
+
+/// Sets a function that is called after the report of a deadlock and before the watch ends the program, which it does without
+/// exit handlers.
+///
+/// For a binding: it writes out what the runtime of its language has buffered. The function runs on a deadlocked thread. Its own
+/// waits are not watched, and it must not wait for the program. A further call replaces the function.
+///
+/// # Panics
+/// A panic of the function is caught and reported on standard error.
+///
+/// # Examples
+/// ```
+/// raddle::watch::before_end(|| println!("deadlocked"));
+/// ```
+pub fn before_end(function: fn()) {
+    *BEFORE_END.lock() = Some(function);
+}
+
+pub(crate) fn function_before_end() -> Option<fn()> {
+    *BEFORE_END.lock()
+}
+
 /// The settings in the environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FromEnvironment {
@@ -133,6 +183,14 @@ mod tests {
     #[test]
     fn uncertain_deadlock_is_reported_after_ten_seconds() {
         assert_eq!(suspect_after(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn exempt_signals_are_those_of_the_last_call() {
+        exempt_signals(&[2, 64, 0, -1, 65]);
+        assert_eq!([1, 2, 63, 64, 65, 0].map(is_exempt), [false, true, false, true, false, false]);
+        exempt_signals(&[]);
+        assert!(!is_exempt(2));
     }
 
     #[test]

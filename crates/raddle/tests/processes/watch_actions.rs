@@ -38,6 +38,11 @@ const ENDS: &[Hang] = &[
         &["in a cycle", "\"MainThread\" waits for thread \"needs\"", "\"needs\" waits for Mutex"],
     ),
     ("nothing_to_panic_for", nothing_to_panic_for, &["every thread", "\"MainThread\" waits for Event"]),
+    (
+        "exempt_handler_hides_no_deadlock",
+        exempt_handler_hides_no_deadlock,
+        &["every thread", "ends with status 101", "written before the end"],
+    ),
 ];
 
 /// Programs that contain their own assertions, and end with status 0 and no output.
@@ -386,6 +391,19 @@ fn handlers_for_faults_and_dumps_do_not_count() {
         }
     });
     told.wait();
+}
+
+/// The handlers that a binding has exempted do not count, and its function runs before the end.
+fn exempt_handler_hides_no_deadlock() {
+    #[cfg(target_os = "linux")]
+    {
+        extern "C" fn nothing(_: libc::c_int) {}
+        on_signal(libc::SIGINT, nothing);
+        watch::exempt_signals(&[libc::SIGINT]);
+    }
+    Watch::new().action(Action::End).start();
+    watch::before_end(|| eprintln!("written before the end"));
+    Event::new().wait();
 }
 
 #[cfg(target_os = "linux")]

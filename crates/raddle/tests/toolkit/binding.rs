@@ -128,8 +128,8 @@ fn foreign_thread_has_the_name_that_its_binding_gives() {
     let recording = Recording::start();
     #[expect(clippy::disallowed_methods, reason = "the thread must be unknown to raddle")]
     let named = std::thread::spawn(|| {
-        rt::name_foreign("Thread-1 (work)");
-        rt::name_foreign("too late");
+        rt::name_foreign("Thread-1 (work)", false);
+        rt::name_foreign("too late", true);
         let event = Event::new();
         rt::on_behalf_of(line(8), || event.set());
     });
@@ -139,7 +139,7 @@ fn foreign_thread_has_the_name_that_its_binding_gives() {
     assert_eq!(&*step.thread, "Thread-1 (work)");
     let started = finish(
         Thread::new(|| {
-            rt::name_foreign("other");
+            rt::name_foreign("other", true);
             raddle::thread::current().name()
         })
         .name("own")
