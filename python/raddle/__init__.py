@@ -1,10 +1,12 @@
 """Python's threading toolkit on raddle: the same names, faster.
 
 `check` runs ordinary Python code under every schedule that matters. The modules `raddle.threading`, `raddle.queue` and
-`raddle.futures` have the names of the standard library's modules.
+`raddle.futures` have the names of the standard library's modules; `install` puts them into those modules. `python -m raddle run`
+runs a program with them and reports its deadlocks.
 """
 
 import os as _os
+import threading as _threading
 
 from raddle._raddle import (
     BoundedSemaphore,
@@ -17,6 +19,7 @@ from raddle._raddle import (
     __version__,
 )
 from raddle._raddle import after_fork_in_child as _after_fork_in_child
+from raddle._raddle import toolkit_files as _toolkit_files
 from raddle._check import (
     CheckFailed,
     Exhausted,
@@ -29,6 +32,7 @@ from raddle._check import (
     outcome_of,
     touch,
 )
+from raddle._install import install, uninstall
 from raddle.queue import LifoQueue, PriorityQueue, Queue
 from raddle.threading import Barrier, Thread, Timer
 
@@ -61,8 +65,10 @@ __all__ = [
     "as_completed",
     "check",
     "explore",
+    "install",
     "outcome_of",
     "touch",
+    "uninstall",
     "wait",
 ]
 
@@ -78,6 +84,16 @@ def __getattr__(name):
     value = globals()[name] = getattr(futures, name)
     return value
 
+
+_library = _os.path.dirname(_threading.__file__) + _os.sep
+_toolkit_files(
+    [
+        _os.path.dirname(__file__) + _os.sep,
+        _library + "threading.py",
+        _library + "queue.py",
+        _library + _os.path.join("concurrent", "futures", ""),
+    ]
+)
 
 if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_after_fork_in_child)

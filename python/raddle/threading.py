@@ -11,8 +11,8 @@ import types as _types
 from abc import ABCMeta as _ABCMeta
 from threading import *  # noqa: F403
 
-from raddle import _raddle
 from raddle._raddle import BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
+from raddle._threads import Recorded as _Recorded
 
 __all__ = list(_threading.__all__)
 
@@ -20,7 +20,7 @@ __all__ = list(_threading.__all__)
 _Barrier, _Thread, _Timer = _threading.Barrier, _threading.Thread, _threading.Timer
 
 
-class Thread(_Thread, metaclass=_ABCMeta):
+class Thread(_Recorded, _Thread, metaclass=_ABCMeta):
     """A thread. Reports name it, and a thread that joins it is seen to wait for it.
 
     Each thread of the standard library is an instance, the main thread included.
@@ -31,25 +31,6 @@ class Thread(_Thread, metaclass=_ABCMeta):
         if cls is Thread:
             return issubclass(other, _Thread)
         return NotImplemented
-
-    def _bootstrap_inner(self):
-        _raddle.name_thread(self._name)
-        self._ended = Event()
-        try:
-            super()._bootstrap_inner()
-        finally:
-            self._ended.set()
-
-    def join(self, timeout=None):
-        """Wait until the thread terminates, or for a timeout in seconds.
-
-        Raise RuntimeError if the thread is the calling one or was not started.
-        """
-        ended = self.__dict__.get("_ended")
-        # In the child of a fork, a thread of the parent is not alive, and has not set its event.
-        if ended is not None and timeout is None and self.is_alive() and self is not _threading.current_thread():
-            ended.wait()
-        super().join(timeout)
 
 
 class Barrier(_Barrier):

@@ -23,13 +23,16 @@ mod rlock;
 mod seam;
 mod semaphore;
 mod simple_queue;
+mod thread;
 mod unwinding;
+mod watch;
 mod watcher;
 
 use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    seam::hide_carried_panics();
     module.add_class::<lock::Lock>()?;
     module.add_class::<rlock::RLock>()?;
     module.add_class::<condition::Condition>()?;
@@ -45,16 +48,15 @@ fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(completion::unwatch, module)?)?;
     module.add_function(wrap_pyfunction!(pool::close_pools, module)?)?;
     module.add_function(wrap_pyfunction!(pool::is_unwinding, module)?)?;
-    module.add_function(wrap_pyfunction!(name_thread, module)?)?;
+    module.add_class::<thread::ThreadRecord>()?;
+    module.add_function(wrap_pyfunction!(watch::watch_start, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::watch_is_on, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::dump, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::dump_on_sigquit, module)?)?;
     module.add_function(wrap_pyfunction!(seam::after_fork_in_child, module)?)?;
     explore::add_to(module)?;
+    module.add_function(wrap_pyfunction!(seam::toolkit_files, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
-}
-
-/// Give the calling thread, which Python has started, a name in reports.
-#[pyfunction]
-fn name_thread(name: &str) {
-    raddle::rt::name_foreign(name);
 }
 
 /// Python aligns its objects to 16 bytes.
@@ -72,4 +74,5 @@ const _: () = {
     fits::<condition::Condition>();
     fits::<future::Future>();
     fits::<pool::Tasks>();
+    fits::<thread::ThreadRecord>();
 };

@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -36,12 +37,14 @@ pub(crate) fn quick<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Sen
 #[cold]
 pub(crate) fn blocking<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Send) -> PyResult<T> {
     let place = rt::is_observed().then(|| calling_line(py)).flatten();
+    let outer = CARRIES.replace(true);
     let done = py.detach(|| {
         catch_unwind(AssertUnwindSafe(|| match place {
             Some(place) => rt::on_behalf_of(place, operation),
             None => operation(),
         }))
     });
+    CARRIES.set(outer);
     after_operation();
     done.map_err(|payload| match payload.downcast::<String>() {
         Ok(report) => PyRuntimeError::new_err(*report),
@@ -64,6 +67,24 @@ pub(crate) fn deadline(timeout: Duration) -> PyResult<Option<Instant>> {
     Python::attach(|py| blocking(py, || rt::deadline(timeout.saturating_add(PAST))))
 }
 
+thread_local! {
+    /// Whether a panic with a report becomes an exception of Python.
+    static CARRIES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has Rust write no message about a panic that becomes an exception.
+pub(crate) fn hide_carried_panics() {
+    static HIDDEN: Once = Once::new();
+    HIDDEN.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !(CARRIES.get() && panic.payload().is::<String>()) {
+                before(panic);
+            }
+        }));
+    });
+}
+
 /// Performs an operation of the toolkit that blocks until a deadline, or without a limit. `operation` receives the deadline.
 ///
 /// The main thread executes the handlers of the signals that arrive meanwhile.
@@ -82,6 +103,9 @@ pub(crate) fn until<T: Send, E: Send>(
         return blocking(py, || operation(deadline));
     }
     py.check_signals()?;
+    if raddle::watch::is_on() {
+        crate::watch::exempt_signals(py)?;
+    }
     RAISED.set(None);
     let done = blocking(py, || match deadline {
         Some(deadline) => rt::interruptible(signal_raises, || operation(Some(deadline))),
@@ -156,11 +180,16 @@ fn calling_line(py: Python<'_>) -> Option<Place> {
     place
 }
 
-/// Whether a source file belongs to this package or to the modules of the standard library that are built on it.
+/// The beginnings of the paths of this package and of the modules of the standard library that are built on it.
+static TOOLKIT: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Tells this module which source files belong to the toolkit, by the beginnings of their paths.
+#[pyfunction]
+pub(crate) fn toolkit_files(beginnings: Vec<String>) {
+    let _ = TOOLKIT.set(beginnings);
+}
+
+/// Whether a source file belongs to the toolkit, so that a report names the line that called it.
 fn is_of_the_toolkit(file: &str) -> bool {
-    let mut parts = file.rsplit(['/', '\\']);
-    let (name, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    folder == "raddle"
-        && ["threading.py", "queue.py", "futures.py", "_condition.py", "_general.py"].contains(&name)
-        || name == "threading.py" && folder.starts_with("python3")
+    TOOLKIT.get().is_some_and(|beginnings| beginnings.iter().any(|beginning| file.starts_with(beginning)))
 }

@@ -1,0 +1,96 @@
+//! The watch of the toolkit, for Python: switched on, asked for a dump, and told about the interpreter's signal handlers.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use raddle::watch::{self, Action, Watch};
+
+/// Turn the watch on. It reports deadlocks on standard error, from now on until the process ends.
+///
+/// action is what follows the report of a deadlock: "end" ends the process with status 101, "raise" raises RuntimeError in one
+/// of the deadlocked threads, "report" does nothing. With lock_order, inconsistent lock orders are reported too. Threads
+/// that have waited for each other for suspect_after seconds are suspected to be deadlocked.
+///
+/// The environment variable RADDLE_WATCH overrides the arguments.
+#[pyfunction]
+#[pyo3(signature = (action="end", lock_order=false, suspect_after=10.0))]
+pub(crate) fn watch_start(action: &str, lock_order: bool, suspect_after: f64) -> PyResult<()> {
+    let action = match action {
+        "end" => Action::End,
+        "raise" => Action::Panic,
+        "report" => Action::Report,
+        _ => {
+            let message = format!("action must be 'end', 'raise' or 'report', not {action:?}");
+            return Err(PyValueError::new_err(message));
+        }
+    };
+    let suspect_after = Duration::try_from_secs_f64(suspect_after).map_err(|_| {
+        PyValueError::new_err("suspect_after must be a number of seconds that is not negative")
+    })?;
+    watch::before_end(flush);
+    Watch::new().action(action).lock_order(lock_order).suspect_after(suspect_after).start();
+    Ok(())
+}
+
+/// Return whether the watch is on.
+#[pyfunction]
+pub(crate) fn watch_is_on() -> bool {
+    watch::is_on()
+}
+
+/// Return the text of a dump: each thread, what it waits for, and which locks it holds since which line.
+#[pyfunction]
+pub(crate) fn dump(py: Python<'_>) -> String {
+    py.detach(|| watch::dump().to_string())
+}
+
+/// Write a dump to standard error whenever the process receives SIGQUIT, which Ctrl-\ in a terminal sends.
+#[pyfunction]
+pub(crate) fn dump_on_sigquit(py: Python<'_>) -> PyResult<()> {
+    py.detach(watch::dump_on_sigquit)?;
+    DUMPS.set(true);
+    Ok(())
+}
+
+thread_local! {
+    /// Whether SIGQUIT writes dumps. Known to the main thread, which alone changes handlers of signals.
+    static DUMPS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Tells the watch which handlers of signals are the interpreter's own: `KeyboardInterrupt` on SIGINT ends a program
+/// that is deadlocked, but does not resolve the deadlock. Called by the main thread before it waits.
+pub(crate) fn exempt_signals(py: Python<'_>) -> PyResult<()> {
+    const SIGINT: i32 = 2;
+    const SIGQUIT: i32 = 3;
+    let signal = py.import(intern!(py, "signal"))?;
+    let handler = |number: i32| signal.call_method1(intern!(py, "getsignal"), (number,));
+    let mut exempt = Vec::new();
+    if handler(SIGINT)?.is(&signal.getattr(intern!(py, "default_int_handler"))?) {
+        exempt.push(SIGINT);
+    }
+    if DUMPS.get() && !handler(SIGQUIT)?.is_callable() {
+        exempt.push(SIGQUIT); // the handler that writes the stacks
+    }
+    watch::exempt_signals(&exempt);
+    Ok(())
+}
+
+/// Writes out what the standard streams have buffered, before a deadlock ends the process.
+fn flush() {
+    Python::try_attach(|py| {
+        for name in ["stdout", "stderr"] {
+            // A failure is no reason to keep a deadlocked program. Only of the interpreter's own class: the flush of a
+            // class in Python may wait for one of the deadlocked threads.
+            let _ = || -> PyResult<()> {
+                let stream = py.import("sys")?.getattr(name)?;
+                if stream.get_type().is(&py.import("io")?.getattr("TextIOWrapper")?) {
+                    stream.call_method0("flush")?;
+                }
+                Ok(())
+            }();
+        }
+    });
+}
