@@ -124,8 +124,10 @@ def test_sigquit_writes_stacks_waits_and_locks(program):
         """)
     with started("-m", "raddle", "run", path) as child:
         read_until(child.stdout, "ready")
-        child.send_signal(signal.SIGQUIT)
-        text = read_until(child.stderr, "dump on SIGQUIT")
+        text = ""
+        while "waits for Event" not in text:  # until the thread has come to its wait
+            child.send_signal(signal.SIGQUIT)
+            text = read_until(child.stderr, "dump on SIGQUIT")
         child.communicate("\n", timeout=LIMIT)
         assert child.returncode == 0, text
     assert f'File "{path}", line 7 in hold' in text, text
