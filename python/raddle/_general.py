@@ -1,10 +1,11 @@
 """A queue over a container and conditions that Python code can see.
 
 `raddle.queue.Queue` calls these functions instead of the native queue if a subclass overrides `_init`, `_qsize`, `_put` or
-`_get`, or once a program uses `mutex`, `not_empty`, `not_full`, `all_tasks_done` or `queue`, or assigns `maxsize`.
+`_get`, or once a program uses `mutex`, `not_empty`, `not_full`, `all_tasks_done` or `queue`, or puts what only Python can compare.
 """
 
 import threading as _threading
+from queue import Empty, Full
 from time import monotonic as _now
 
 from raddle import _raddle
@@ -45,8 +46,6 @@ def _shut_down():
 
 
 def put(queue, item, block, timeout):
-    from raddle.queue import Full
-
     with queue.not_full:
         if queue.is_shutdown:
             raise _shut_down()
@@ -70,8 +69,6 @@ def put(queue, item, block, timeout):
 
 
 def get(queue, block, timeout):
-    from raddle.queue import Empty
-
     with queue.not_empty:
         end = None if timeout is None or not block else _now() + timeout
         while not queue._qsize():

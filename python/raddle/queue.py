@@ -1,8 +1,8 @@
 """The names of the standard library's `queue`.
 
-`Queue`, `LifoQueue` and `SimpleQueue` are native. A subclass that overrides `_init`, `_qsize`, `_put` or `_get`, as
-`PriorityQueue` does, and a program that uses `mutex`, `not_empty`, `not_full`, `all_tasks_done` or `queue`, or assigns
-`maxsize`, find what the standard library has.
+The queues are native. A subclass that overrides `_init`, `_qsize`, `_put` or `_get`, and a program that uses `mutex`, `not_empty`,
+`not_full`, `all_tasks_done` or `queue`, find what the standard library has. So does a `PriorityQueue` whose items are neither numbers
+nor strings nor tuples of these, or not all of one kind: Python then compares them, which may run any code.
 """
 
 import heapq as _heapq
@@ -23,7 +23,27 @@ except ImportError:  # before 3.13
 __all__ = ["Empty", "Full", "ShutDown", "Queue", "PriorityQueue", "LifoQueue", "SimpleQueue"]
 
 _HOOKS = ("_init", "_qsize", "_put", "_get")
-_VISIBLE = frozenset({"queue", "mutex", "not_empty", "not_full", "all_tasks_done"})
+
+
+class _Visible:
+    """An attribute that makes a queue general when it is used first. From then on, the queue has one of its own."""
+
+    def __init__(self, otherwise=None):
+        self._otherwise = otherwise
+
+    def __set_name__(self, owner, name):
+        self._name = name
+
+    def __get__(self, queue, owner=None):
+        if queue is None:
+            return self
+        if self._otherwise is not None:
+            return self._otherwise(queue)
+        queue._become_general()
+        return queue.__dict__[self._name]
+
+
+_NATIVE = ()
 
 
 class Queue(_raddle.Queue):
@@ -34,23 +54,16 @@ class Queue(_raddle.Queue):
 
     _kind = "fifo"
 
+    queue, mutex, not_empty, not_full, all_tasks_done = (_Visible() for _ in range(5))
+    unfinished_tasks, is_shutdown = _Visible(_raddle.Queue._unfinished), _Visible(_raddle.Queue._is_shut_down)
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        for native in (Queue, LifoQueue) if "LifoQueue" in globals() else (Queue,):
+        for native in _NATIVE:
             if all(getattr(cls, hook) is getattr(native, hook) for hook in _HOOKS):
                 cls._kind = native._kind
                 return
         cls._kind = "general"
-
-    def __getattr__(self, name):
-        if name in _VISIBLE:
-            self._become_general()
-            return self.__dict__[name]
-        if name == "unfinished_tasks":
-            return self._unfinished()
-        if name == "is_shutdown":
-            return self._is_shut_down()
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def _init(self, maxsize):
         self.queue = _deque()
@@ -91,4 +104,5 @@ class LifoQueue(Queue):
         return self.queue.pop()
 
 
-LifoQueue._kind = "lifo"
+LifoQueue._kind, PriorityQueue._kind = "lifo", "priority"
+_NATIVE = Queue, LifoQueue, PriorityQueue

@@ -32,6 +32,21 @@ WAITS = {
     "LifoQueue.get": "wait = raddle.LifoQueue().get",
     "PriorityQueue.get": "wait = raddle.PriorityQueue().get",
     "SimpleQueue.get": "wait = raddle.SimpleQueue().get",
+    "Condition.wait with a timeout": "c = raddle.Condition(raddle.Lock()); c.acquire(); wait = lambda: c.wait(600)",
+    "Condition.wait_for": "c = raddle.Condition(); c.acquire(); wait = lambda: c.wait_for(lambda: False)",
+    "Condition.wait with a foreign lock": "c = raddle.Condition(threading.Lock()); c.acquire(); wait = c.wait",
+    "Thread.join": "t = raddle.Thread(target=time.sleep, args=(600,), daemon=True); t.start(); wait = t.join",
+    "Future.result": "wait = raddle.Future().result",
+    "Future.exception with a timeout": "wait = lambda: raddle.Future().exception(600)",
+    "wait": "wait = lambda: raddle.wait([raddle.Future()])",
+    "as_completed": "wait = lambda: list(raddle.as_completed([raddle.Future()], 600))",
+    "ThreadPoolExecutor.shutdown": """
+        pool = raddle.ThreadPoolExecutor(1); pool.submit(time.sleep, 600)
+        def wait():
+            try:
+                pool.shutdown()
+            except KeyboardInterrupt:
+                print("interrupted", flush=True); import os; os._exit(0)""",
 }
 
 

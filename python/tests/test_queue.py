@@ -145,6 +145,87 @@ def test_items_survive_the_moment_at_which_the_mutex_becomes_visible():
         assert sorted(taken.elements()) == list(range(100))
 
 
+@pytest.mark.parametrize(
+    ("items", "kind"),
+    [
+        ([3, 1, 2.5, True, -1], "priority"),
+        (["b", "a", "\U0001f600", "\uffff", ""], "priority"),
+        ([b"b", b"a", b""], "priority"),
+        ([(2, "b", (1,)), (1, "z", (0,)), (1, "a", (5,))], "priority"),
+        ([2**60 + 1, 2**60, 0], "general"),
+        ([(1, None), (0, None)], "general"),
+        ([1, (2,)][:1] + [0], "priority"),
+        ([(1, 2), (1,), (0, 5, 7)], "general"),
+        (["\ud800", "a"], "general"),
+        ([[2], [1]], "general"),
+    ],
+)
+def test_items_of_a_priority_queue_are_ordered_as_python_orders_them(items, kind):
+    jobs = raddle.PriorityQueue()
+    for item in items:
+        jobs.put(item)
+    assert ("mutex" in jobs.__dict__) == (kind == "general")
+    got = [jobs.get() for _ in items]
+    assert got == sorted(items) and {id(item) for item in got} == {id(item) for item in items}
+
+
+def test_incomparable_items_are_refused_as_by_the_standard_library():
+    for first, second in [(1, "a"), ((1, 2), (1, "a")), (object(), object())]:
+        errors = []
+        for kind in (raddle.PriorityQueue, queue.PriorityQueue):
+            jobs = kind()
+            jobs.put(first)
+            with pytest.raises(TypeError) as error:
+                jobs.put(second)
+            errors.append(str(error.value))
+            assert jobs.get() is first
+        assert errors[0] == errors[1]
+
+
+def test_comparison_may_use_the_queue_by_itself():
+    """Python's comparison runs while no lock of the queue is held that its thread cannot acquire again."""
+    seen = raddle.SimpleQueue()
+
+    class Job:
+        def __init__(self, rank):
+            self.rank = rank
+
+        def __lt__(self, other):
+            in_thread(seen.put, 1).join(LIMIT)
+            return self.rank < other.rank
+
+    jobs = raddle.PriorityQueue()
+    jobs.put(0)
+    jobs.get()
+    for rank in (2, 1):
+        jobs.put(Job(rank))
+    assert jobs.get().rank == 1 and not seen.empty()
+
+
+def test_method_of_a_subclass_is_called_by_its_siblings():
+    class Logged(raddle.Queue):
+        def put(self, item, block=True, timeout=None):
+            super().put((item, block), block, timeout)
+
+        def get(self, block=True, timeout=None):
+            return *super().get(block, timeout), block
+
+    jobs = Logged()
+    jobs.put_nowait(1)
+    assert jobs.get_nowait() == (1, False, False)
+
+
+@pytest.mark.parametrize("kind", [raddle.Queue, raddle.LifoQueue, raddle.PriorityQueue])
+def test_higher_limit_admits_a_waiting_put(kind):
+    jobs = kind(1)
+    jobs.put(1)
+    putter = in_thread(jobs.put, 2)
+    jobs.maxsize = 0
+    putter.join(LIMIT)
+    assert not putter.is_alive() and jobs.qsize() == 2 and not jobs.full()
+    assert "mutex" not in jobs.__dict__
+
+
 def test_limit_can_be_assigned():
     jobs = raddle.Queue(1)
     jobs.put(1)

@@ -17,6 +17,7 @@ mod future;
 mod limit;
 mod lock;
 mod pool;
+mod priority;
 mod queue;
 mod repr;
 mod rlock;

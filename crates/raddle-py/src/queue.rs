@@ -1,7 +1,7 @@
-//! `queue.Queue` and `queue.LifoQueue`: the class that both derive from.
+//! `queue.Queue`, `queue.LifoQueue` and `queue.PriorityQueue`: the class that they derive from.
 //!
 //! A queue is one of the toolkit until a program relies on how the standard library's is made: overrides `_put` or its
-//! siblings, or uses `mutex`, `not_empty` or `queue`. Then it is, from its creation or from that moment on, a *general*
+//! siblings, or uses `mutex`, `not_empty` or `queue`, or puts items into a priority queue that only Python can compare. Then it is, from its creation or from that moment on, a *general*
 //! queue: the same methods over a container and conditions that Python code can see, in `raddle/_general.py`.
 
 use std::sync::OnceLock;
@@ -14,9 +14,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
-use raddle::queue::{GetError, PutError, ShutDownError, TooManyTasksDoneError};
+use raddle::queue::{BaseQueue, GetError, Order, PutError, ShutDownError, TooManyTasksDoneError};
+use raddle::rt;
 
 use crate::limit::{Limit, Truth};
+use crate::priority::{Ranked, Ranking};
 use crate::seam;
 
 pyo3::import_exception!(queue, Empty);
@@ -35,44 +37,40 @@ pub(crate) struct Queue {
     maxsize: AtomicIsize,
     /// Whether `_general.py` has taken over.
     general: AtomicBool,
+    /// Whether `put` and `get` are this class's, and not those of a subclass.
+    own_put: AtomicBool,
+    own_get: AtomicBool,
 }
 
 enum Native {
     Fifo(raddle::Queue<Item>),
     Lifo(raddle::LifoQueue<Item>),
+    Priority(raddle::PriorityQueue<Ranked>, Ranking),
 }
 
-/// Calls a method of the native queue, FIFO or LIFO.
+/// Calls a method of the native queue, whichever it is.
 macro_rules! native {
     ($native:expr, $queue:ident => $call:expr) => {
         match $native {
             Native::Fifo($queue) => $call,
             Native::Lifo($queue) => $call,
+            Native::Priority($queue, _) => $call,
         }
     };
 }
 
 impl Native {
-    fn try_put(&self, item: Item) -> Result<(), PutError<Item>> {
-        native!(self, queue => queue.try_put(item))
-    }
-
-    fn put(&self, item: Item, deadline: Option<Instant>) -> Result<(), PutError<Item>> {
-        native!(self, queue => match deadline {
-            Some(deadline) => queue.put_deadline(item, deadline),
-            None => queue.put(item).map_err(|ShutDownError(item)| PutError::ShutDown(item)),
-        })
-    }
-
-    fn try_get(&self) -> Result<Item, GetError> {
-        native!(self, queue => queue.try_get())
-    }
-
-    fn get(&self, deadline: Option<Instant>) -> Result<Item, GetError> {
-        native!(self, queue => match deadline {
-            Some(deadline) => queue.get_deadline(deadline),
-            None => queue.get().map_err(|_| GetError::ShutDown),
-        })
+    fn new(kind: &str, bound: Option<usize>) -> Self {
+        match (kind, bound) {
+            ("lifo", Some(bound)) => Self::Lifo(raddle::LifoQueue::bounded(bound)),
+            ("lifo", None) => Self::Lifo(raddle::LifoQueue::unbounded()),
+            ("priority", Some(bound)) => {
+                Self::Priority(raddle::PriorityQueue::bounded(bound), Ranking::default())
+            }
+            ("priority", None) => Self::Priority(raddle::PriorityQueue::unbounded(), Ranking::default()),
+            (_, Some(bound)) => Self::Fifo(raddle::Queue::bounded(bound)),
+            (_, None) => Self::Fifo(raddle::Queue::unbounded()),
+        }
     }
 
     fn join(&self, deadline: Option<Instant>) -> bool {
@@ -101,13 +99,86 @@ impl Native {
         native!(self, queue => queue.is_shut_down())
     }
 
+    fn set_bound(&self, bound: Option<usize>) {
+        native!(self, queue => match bound {
+            Some(bound) => queue.set_maxsize(bound),
+            None => queue.set_unbounded(),
+        });
+    }
+
     fn shutdown(&self) {
         native!(self, queue => queue.shutdown());
     }
 
     fn shutdown_now(&self) -> Vec<Item> {
-        native!(self, queue => queue.shutdown_now())
+        match self {
+            Self::Fifo(queue) => queue.shutdown_now(),
+            Self::Lifo(queue) => queue.shutdown_now(),
+            Self::Priority(queue, _) => queue.shutdown_now().into_iter().map(|ranked| ranked.item).collect(),
+        }
     }
+}
+
+/// Whether a call first tries not to block. To an observer, that would be an operation of its own.
+pub(crate) fn tries_first(block: bool, timeout: Option<f64>) -> bool {
+    !rt::is_observed() || !block || timeout.is_some_and(|timeout| timeout <= 0.0)
+}
+
+/// Puts an item into a queue of the toolkit.
+fn put_into<T: Send, O: Order<T>>(
+    py: Python<'_>,
+    queue: &BaseQueue<T, O>,
+    mut item: T,
+    block: bool,
+    timeout: Option<f64>,
+) -> PyResult<Result<(), PutError<T>>>
+where
+    BaseQueue<T, O>: Sync,
+{
+    if tries_first(block, timeout) {
+        match seam::quick(py, || queue.try_put(item))? {
+            Err(PutError::Full(refused)) => item = refused,
+            done => return Ok(done),
+        }
+    }
+    let Limit::Until(deadline) = Limit::of_queue(block, timeout)? else {
+        return Ok(Err(PutError::Full(item)));
+    };
+    let put = |deadline| match deadline {
+        Some(deadline) => queue.put_deadline(item, deadline),
+        None => queue.put(item).map_err(|ShutDownError(item)| PutError::ShutDown(item)),
+    };
+    seam::until(py, deadline, put, drop)
+}
+
+/// Gets an item from a queue of the toolkit.
+fn get_from<T: Send, O: Order<T>>(
+    py: Python<'_>,
+    queue: &BaseQueue<T, O>,
+    block: bool,
+    timeout: Option<f64>,
+) -> PyResult<Result<T, GetError>>
+where
+    BaseQueue<T, O>: Sync,
+{
+    if tries_first(block, timeout) {
+        match seam::quick(py, || queue.try_get())? {
+            Err(GetError::Empty) => {}
+            done => return Ok(done),
+        }
+    }
+    let Limit::Until(deadline) = Limit::of_queue(block, timeout)? else { return Ok(Err(GetError::Empty)) };
+    let get = |deadline| match deadline {
+        Some(deadline) => queue.get_deadline(deadline),
+        None => queue.get().map_err(|_| GetError::ShutDown),
+    };
+    // An exception at the moment of success is like one right after the call: the item is lost to this caller.
+    seam::until(py, deadline, get, drop)
+}
+
+/// The bound of a queue whose `maxsize` is this.
+fn bound_of(maxsize: isize) -> Option<usize> {
+    usize::try_from(maxsize).ok().filter(|&bound| bound > 0)
 }
 
 /// The functions of `_general.py`.
@@ -145,6 +216,7 @@ impl Queue {
         }
     }
 
+    /// Whether `_general.py` has taken over.
     fn is_general(&self) -> bool {
         self.general.load(Acquire)
     }
@@ -155,7 +227,13 @@ impl Queue {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { native: OnceLock::new(), maxsize: AtomicIsize::new(0), general: AtomicBool::new(false) }
+        Self {
+            native: OnceLock::new(),
+            maxsize: AtomicIsize::new(0),
+            general: AtomicBool::new(false),
+            own_put: AtomicBool::new(false),
+            own_get: AtomicBool::new(false),
+        }
     }
 
     /// Create a queue of at most maxsize items; 0 or less means no limit.
@@ -164,14 +242,12 @@ impl Queue {
         let py = slf.py();
         let this = slf.get();
         let kind = slf.getattr(intern!(py, "_kind"))?;
-        let bound = usize::try_from(maxsize).ok().filter(|&bound| bound > 0);
-        let native = match (kind.extract::<&str>()?, bound) {
-            ("lifo", Some(bound)) => Native::Lifo(raddle::LifoQueue::bounded(bound)),
-            ("lifo", None) => Native::Lifo(raddle::LifoQueue::unbounded()),
-            (_, Some(bound)) => Native::Fifo(raddle::Queue::bounded(bound)),
-            (_, None) => Native::Fifo(raddle::Queue::unbounded()),
-        };
+        let native = Native::new(kind.extract()?, bound_of(maxsize));
         this.maxsize.store(maxsize, Relaxed);
+        let (class, own) = (slf.get_type(), py.get_type::<Self>());
+        let is_own = |name| PyResult::Ok(class.getattr(name)?.is(&own.getattr(name)?));
+        this.own_put.store(is_own(intern!(py, "put"))?, Relaxed);
+        this.own_get.store(is_own(intern!(py, "get"))?, Relaxed);
         let _ = this.native.set(Box::new(native));
         if kind.eq("general")? { Self::_become_general(slf) } else { Ok(()) }
     }
@@ -211,8 +287,11 @@ impl Queue {
 
     #[setter]
     fn set_maxsize(slf: &Bound<'_, Self>, maxsize: isize) -> PyResult<()> {
-        Self::_become_general(slf)?;
-        slf.get().maxsize.store(maxsize, Relaxed);
+        let this = slf.get();
+        if let Some(native) = this.native()? {
+            seam::quick(slf.py(), || native.set_bound(bound_of(maxsize)))?;
+        }
+        this.maxsize.store(maxsize, Relaxed);
         Ok(())
     }
 
@@ -242,13 +321,20 @@ impl Queue {
             Limit::check_queue(block, timeout)?;
         }
         let Some(native) = slf.get().native()? else { return Self::put_general(slf, item, block, timeout) };
-        let mut put = seam::quick(py, || native.try_put(item))?;
-        if let Err(PutError::Full(item)) = put {
-            let Limit::Until(deadline) = Limit::of_queue(block, timeout)? else {
-                return Err(Full::new_err(()));
-            };
-            put = seam::until(py, deadline, |deadline| native.put(item, deadline), drop)?;
-        }
+        let put = match native {
+            Native::Fifo(queue) => put_into(py, queue, item, block, timeout)?,
+            Native::Lifo(queue) => put_into(py, queue, item, block, timeout)?,
+            Native::Priority(queue, ranking) => match ranking.rank(py, item) {
+                Ok(ranked) => put_into(py, queue, ranked, block, timeout)?.map_err(|error| match error {
+                    PutError::Full(ranked) => PutError::Full(ranked.item),
+                    PutError::ShutDown(ranked) => PutError::ShutDown(ranked.item),
+                }),
+                Err(item) => {
+                    Self::_become_general(slf)?;
+                    return Self::put_general(slf, item, block, timeout);
+                }
+            },
+        };
         match put {
             Ok(()) => Ok(()),
             Err(PutError::Full(_)) => Err(Full::new_err(())),
@@ -261,7 +347,9 @@ impl Queue {
 
     /// Put an item, or raise Full.
     fn put_nowait(slf: &Bound<'_, Self>, item: Item) -> PyResult<()> {
-        // Through the method, which a subclass may override.
+        if slf.get().own_put.load(Relaxed) {
+            return Self::put(slf, item, Truth(false), None);
+        }
         slf.call_method1(intern!(slf.py(), "put"), (item, false)).map(drop)
     }
 
@@ -274,14 +362,11 @@ impl Queue {
         let (py, block) = (slf.py(), block.0);
         Limit::check_queue(block, timeout)?;
         let Some(native) = slf.get().native()? else { return Self::get_general(slf, block, timeout) };
-        let mut got = seam::quick(py, || native.try_get())?;
-        if let Err(GetError::Empty) = got {
-            let Limit::Until(deadline) = Limit::of_queue(block, timeout)? else {
-                return Err(Empty::new_err(()));
-            };
-            // An exception at the moment of success is like one right after the call: the item is lost to this caller.
-            got = seam::until(py, deadline, |deadline| native.get(deadline), drop)?;
-        }
+        let got = match native {
+            Native::Fifo(queue) => get_from(py, queue, block, timeout)?,
+            Native::Lifo(queue) => get_from(py, queue, block, timeout)?,
+            Native::Priority(queue, _) => get_from(py, queue, block, timeout)?.map(|ranked| ranked.item),
+        };
         match got {
             Ok(item) => Ok(item),
             Err(GetError::Empty) => Err(Empty::new_err(())),
@@ -292,6 +377,9 @@ impl Queue {
 
     /// Remove and return the next item, or raise Empty.
     fn get_nowait(slf: &Bound<'_, Self>) -> PyResult<Item> {
+        if slf.get().own_get.load(Relaxed) {
+            return Self::get(slf, Truth(false), None);
+        }
         Ok(slf.call_method1(intern!(slf.py(), "get"), (false,))?.unbind())
     }
 

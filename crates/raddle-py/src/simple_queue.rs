@@ -41,10 +41,13 @@ impl SimpleQueue {
     /// Raise Empty without blocking if block is false, or after a timeout in seconds.
     #[pyo3(signature = (block=Truth(true), timeout=None))]
     fn get(&self, py: Python<'_>, block: Truth, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
-        let limit = Limit::of_queue(block.0, timeout)?;
-        if let Some(item) = seam::quick(py, || self.0.try_get())? {
+        Limit::check_queue(block.0, timeout)?;
+        if crate::queue::tries_first(block.0, timeout)
+            && let Some(item) = seam::quick(py, || self.0.try_get())?
+        {
             return Ok(item);
         }
+        let limit = Limit::of_queue(block.0, timeout)?;
         let Limit::Until(deadline) = limit else { return Err(Empty::new_err(())) };
         let get = |deadline| match deadline {
             Some(deadline) => self.0.get_deadline(deadline).ok_or(()),
