@@ -296,3 +296,66 @@ def test_pool_of_the_parent_works_in_the_child_of_a_fork():
         """
     )
     assert (out, err) == ("7\n", "")
+
+
+def test_shutdown_waits_for_every_accepted_call():
+    for _ in range(200):
+        pool, accepted, start = futures.ThreadPoolExecutor(2), raddle.SimpleQueue(), raddle.Event()
+
+        def submit():
+            start.wait()
+            try:
+                accepted.put(pool.submit(raddle.Event().wait, 0))
+            except RuntimeError:
+                accepted.put(None)
+
+        threads = [raddle.Thread(target=submit) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        start.set()
+        pool.shutdown()
+        for future in (accepted.get(timeout=LIMIT) for _ in threads):
+            assert future is None or future.done()
+        for thread in threads:
+            thread.join(LIMIT)
+
+
+def test_call_may_be_submitted_while_a_thread_is_started():
+    """A destructor, or the handler of a signal, may submit a call at any time."""
+    late = []
+
+    class Pool(futures.ThreadPoolExecutor):
+        def _start_thread(self, number):
+            if number == 0:
+                late.append(self.submit(abs, -2))
+            super()._start_thread(number)
+
+    with Pool(2) as pool:
+        assert pool.submit(abs, -1).result(LIMIT) == 1
+        assert late[0].result(LIMIT) == 2
+        assert len(pool._threads) <= 2
+
+
+@pytest.mark.skipif(not hasattr(raddle, "check"), reason="the exploration is not there")
+def test_every_schedule_of_a_shutdown_waits_for_accepted_calls():
+    if not (3, 12) <= sys.version_info[:2] <= (3, 13):
+        pytest.skip("this interpreter cannot be explored")
+
+    def program():
+        pool, ran, accepted = futures.ThreadPoolExecutor(1), [], []
+
+        def submit():
+            try:
+                pool.submit(ran.append, 1)
+                accepted.append(1)
+            except RuntimeError:
+                pass
+
+        thread = threading.Thread(target=submit)
+        thread.start()
+        pool.shutdown()
+        thread.join()
+        assert ran == accepted
+
+    outcome = raddle.check(program)
+    assert isinstance(outcome, raddle.Exhausted)

@@ -180,7 +180,7 @@ impl Condition {
         }
         let deadline = match Limit::of_wait(timeout)? {
             Limit::Until(deadline) => deadline,
-            Limit::Now => rt::deadline(Duration::ZERO),
+            Limit::Now => seam::deadline(Duration::ZERO)?,
         };
         self.wait_until(py, deadline)
     }

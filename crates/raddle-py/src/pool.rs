@@ -17,6 +17,7 @@ use raddle::queue::GetError;
 use raddle::rt::{self, Kind, Op};
 
 use crate::future::{Future, Outcome};
+use crate::limit::Limit;
 use crate::seam;
 
 /// A call that was submitted.
@@ -36,6 +37,9 @@ pub(crate) struct Tasks {
     idle: raddle::Semaphore,
     threads: AtomicUsize,
     max_threads: usize,
+    /// Held by a submission until the thread that it needs has been started, so that a shutdown finds the thread. Re-entrant,
+    /// because a destructor or the handler of a signal may submit a call meanwhile.
+    submitting: raddle::RLock,
     /// The class of the futures.
     future: Py<PyType>,
 }
@@ -67,6 +71,18 @@ impl Tasks {
         seam::quick(py, || rt::point(Op::new(&self.threads, "ThreadPoolExecutor", Kind::Write)))?;
         let more = |threads| (threads < self.max_threads).then_some(threads + 1);
         Ok(self.threads.fetch_update(AcqRel, Relaxed, more).ok())
+    }
+
+    /// Runs `f` while no other thread submits a task.
+    fn submitting<R>(&self, py: Python<'_>, f: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+        let lock = &self.submitting;
+        let acquire_until = |deadline| lock.acquire_deadline(deadline);
+        let release = || _ = lock.release(); // held by this thread
+        let limit = Limit::Until(None);
+        limit.acquire(py, || lock.try_acquire(), || lock.acquire(), acquire_until, release)?;
+        let result = f();
+        seam::quick(py, release)?;
+        result
     }
 
     /// Blocks until there is a task. Returns `None` once the queue is shut down and empty.
@@ -114,6 +130,7 @@ impl Tasks {
             idle: raddle::Semaphore::new(0),
             threads: AtomicUsize::new(0),
             max_threads,
+            submitting: raddle::RLock::new(),
             future,
         }
     }
@@ -133,18 +150,19 @@ impl Tasks {
         let future: Py<Future> = self.future.bind(py).call0()?.extract()?;
         let kwargs = (!kwargs.is_empty()).then(|| kwargs.unbind());
         let task = Task { future: future.clone_ref(py), function, args, kwargs };
-        if let Err(refused) = seam::quick(py, || self.queue.put(task))? {
-            drop(refused);
-            executor.call_method0(intern!(py, "_refuse"))?;
-            return Err(PyRuntimeError::new_err("cannot schedule new futures after shutdown"));
-        }
-        if let Some(number) = self.wants_thread(py)? {
+        self.submitting(py, || {
+            if let Err(refused) = seam::quick(py, || self.queue.put(task))? {
+                drop(refused);
+                executor.call_method0(intern!(py, "_refuse"))?;
+                return Err(PyRuntimeError::new_err("cannot schedule new futures after shutdown"));
+            }
+            let Some(number) = self.wants_thread(py)? else { return Ok(()) };
             let started = executor.call_method1(intern!(py, "_start_thread"), (number,));
             if started.is_err() {
                 self.threads.fetch_sub(1, AcqRel); // the next submission tries again
             }
-            started?;
-        }
+            started.map(drop)
+        })?;
         Ok(future)
     }
 
@@ -156,14 +174,14 @@ impl Tasks {
         Ok(())
     }
 
-    /// Refuse further tasks.
+    /// Refuse further tasks. The threads for those that were accepted have been started.
     fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
-        seam::quick(py, || self.queue.shutdown())
+        self.submitting(py, || seam::quick(py, || self.queue.shutdown()))
     }
 
     /// Refuse further tasks, remove those that no thread has begun, and return their futures.
     fn shutdown_now(&self, py: Python<'_>) -> PyResult<Vec<Py<Future>>> {
-        let tasks = seam::quick(py, || self.queue.shutdown_now())?;
+        let tasks: Vec<Task> = self.submitting(py, || seam::quick(py, || self.queue.shutdown_now()))?;
         Ok(tasks.into_iter().map(|task| task.future).collect())
     }
 
