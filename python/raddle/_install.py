@@ -1,5 +1,6 @@
 """`install` and `uninstall`: the package's names in the modules of the standard library."""
 
+import functools
 import importlib
 import os
 import sys
@@ -48,8 +49,7 @@ def install():
     for module, names, source in _names():
         for name in names:
             _replace(module, name, getattr(source, name))
-    for name in ("_bootstrap_inner", "join"):
-        _replace(threading.Thread, name, vars(_threads.Recorded)[name])
+    _record_threads()
     for module, name, kind, forks in _LOCKS:
         if module in sys.modules:
             _replace_lock(sys.modules[module], name, getattr(_toolkit, kind), forks)
@@ -91,6 +91,22 @@ def _replace(owner, name, new):
     getattr(owner, name)  # some modules load a name when it is used first
     _replaced.append((owner, name, vars(owner).get(name, _ABSENT), new))
     setattr(owner, name, new)
+
+
+def _record_threads():
+    """Changes the methods of `threading.Thread` itself, since classes may derive from it already."""
+    bootstrap_inner, inner_join = threading.Thread._bootstrap_inner, threading.Thread.join
+
+    def _bootstrap_inner(self):
+        _threads.begin(self)
+        bootstrap_inner(self)
+
+    @functools.wraps(inner_join)
+    def join(self, timeout=None):
+        inner_join(self, _threads.wait(self, timeout))
+
+    _replace(threading.Thread, "_bootstrap_inner", _bootstrap_inner)
+    _replace(threading.Thread, "join", join)
 
 
 def _join_at_exit():

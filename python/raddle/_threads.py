@@ -1,37 +1,39 @@
-"""Threads that the toolkit knows by name, and whose joins it sees.
-
-`Recorded` overrides what `raddle.threading.Thread` changes of the standard library's class. `raddle.install` puts the same
-methods into that class itself.
-"""
+"""Threads that the toolkit knows by name, and whose joins it sees."""
 
 import threading as _threading
 from time import monotonic as _now
 
 from raddle import _raddle
 
-_Thread = _threading.Thread
-_bootstrap_inner = _Thread._bootstrap_inner
-_join = _Thread.join
-
 
 class Recorded:
     """Makes the watch show a thread with its name, and a join as a wait for that thread."""
 
     def _bootstrap_inner(self):
-        self._raddle_record = _raddle.ThreadRecord.begin(self.name, self.daemon)
-        _bootstrap_inner(self)
+        begin(self)
+        super()._bootstrap_inner()
 
     def join(self, timeout=None):
         """Wait until the thread has terminated, or for a timeout in seconds.
 
         Raise RuntimeError if the thread was not started, or is the calling thread.
         """
-        record = self.__dict__.get("_raddle_record")
-        if record is not None and self is not _threading.current_thread() and self.is_alive():
-            end = None if timeout is None else _now() + timeout
-            record.join(timeout)
-            timeout = None if end is None else max(0, end - _now())
-        _join(self, timeout)
+        super().join(wait(self, timeout))
+
+
+def begin(thread):
+    """Gives the calling thread, which runs `thread`, its name in reports."""
+    thread._raddle_record = _raddle.ThreadRecord.begin(thread.name, thread.daemon)
+
+
+def wait(thread, timeout):
+    """Waits for a thread before the interpreter's own join, and returns what is left of the timeout."""
+    record = thread.__dict__.get("_raddle_record")
+    if record is None or not thread.is_alive() or thread is _threading.current_thread():
+        return timeout
+    end = None if timeout is None else _now() + timeout
+    record.join(timeout)
+    return None if end is None else max(0, end - _now())
 
 
 def join_at_exit():

@@ -161,7 +161,9 @@ fn signal_raises() -> bool {
     })
 }
 
-/// The innermost line of Python that is not in this package: the one that a report names.
+/// The innermost line of Python that is not of the toolkit: the one that a report names.
+///
+/// In a thread that runs nothing else, it is the outermost line of the standard library, or the innermost of this package.
 fn calling_line(py: Python<'_>) -> Option<Place> {
     // SAFETY: the thread is attached, and the returned reference is borrowed from it until its next Python code runs.
     let mut frame = unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) };
@@ -171,9 +173,11 @@ fn calling_line(py: Python<'_>) -> Option<Place> {
         let file: String = code.getattr("co_filename").ok()?.extract().ok()?;
         let line: u32 = this.getattr("f_lineno").ok()?.extract().ok()?;
         let function: String = code.getattr("co_name").ok()?.extract().ok()?;
-        place = Some(Place::intern(&file, line, Some(&function)));
-        if !is_of_the_toolkit(&file) {
-            break;
+        let here = || Place::intern(&file, line, Some(&function));
+        match toolkit_part(&file) {
+            None => return Some(here()),
+            Some(0) if place.is_some() => {}
+            Some(_) => place = Some(here()),
         }
         frame = this.getattr("f_back").ok().filter(|back| !back.is_none());
     }
@@ -183,13 +187,13 @@ fn calling_line(py: Python<'_>) -> Option<Place> {
 /// The beginnings of the paths of this package and of the modules of the standard library that are built on it.
 static TOOLKIT: OnceLock<Vec<String>> = OnceLock::new();
 
-/// Tells this module which source files belong to the toolkit, by the beginnings of their paths.
+/// Tells this module which source files belong to the toolkit, by the beginnings of their paths. The first is this package.
 #[pyfunction]
 pub(crate) fn toolkit_files(beginnings: Vec<String>) {
     let _ = TOOLKIT.set(beginnings);
 }
 
-/// Whether a source file belongs to the toolkit, so that a report names the line that called it.
-fn is_of_the_toolkit(file: &str) -> bool {
-    TOOLKIT.get().is_some_and(|beginnings| beginnings.iter().any(|beginning| file.starts_with(beginning)))
+/// Returns the part of the toolkit to which a source file belongs: 0 for this package.
+fn toolkit_part(file: &str) -> Option<usize> {
+    TOOLKIT.get()?.iter().position(|beginning| file.starts_with(beginning))
 }
