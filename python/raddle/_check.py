@@ -21,7 +21,7 @@ import _thread
 import _queue
 from dataclasses import dataclass, field
 
-from raddle import _instructions, _raddle, _touches
+from raddle import _instructions, _raddle, _settings, _touches
 
 # -- outcomes ------------------------------------------------------------------------------------------------------------
 
@@ -547,6 +547,8 @@ def outcome_of(
 
     The arguments are those of `check`.
     """
+    executions = _settings.overrides.get("executions", executions)
+    replay = _settings.overrides.get("replay", replay)
     _verify_interpreter()
     if _raddle.ident():
         raise RuntimeError("raddle.check() was called by a program that is being checked: call it outside")
