@@ -17,6 +17,7 @@ import os
 import platform
 import queue
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -226,42 +227,63 @@ def program():
 
 
 def explore(seconds):
-    if not hasattr(raddle, "check"):
-        print("\nexploring: raddle.check is not there on this interpreter")
+    """Runs each tool in a process of its own: some of them replace what the others use."""
+    if sys.version_info < (3, 12):
+        print("\nexploring: needs Python 3.12")
         return
-    runs = {"raddle": explore_with_raddle, "frontrun": explore_with_frontrun, "interleave-test": explore_with_interleave}
-    print("\nexploring two threads with three increments each:")
-    for name, run in runs.items():
+    print("\nexploring two threads with three increments each:", flush=True)
+    for name in TOOLS:
+        run = [sys.executable, __file__, "--seconds", str(seconds), "--tool", name]
+        if name == "frontrun":  # its launcher prepares the process
+            run.insert(0, os.path.join(os.path.dirname(sys.executable), "frontrun"))
         try:
-            executions, duration, outcome = run(seconds)
-        except ImportError:
-            print(f"{name:42}not installed")
-        else:
-            print(f"{name:42}{executions / duration:>8,.0f} executions/s  {executions:>7,}  {outcome}", flush=True)
+            subprocess.run(run, check=True, stderr=subprocess.DEVNULL)
+        except (OSError, subprocess.CalledProcessError):
+            print(f"{name:42}not installed, or it failed", flush=True)
+
+
+def explore_with(name, seconds):
+    executions, duration, outcome = TOOLS[name](seconds)
+    print(f"{name:42}{executions / duration:>8,.0f} executions/s   {executions:,}: {outcome}")
 
 
 def explore_with_raddle(seconds):
     start = time.perf_counter()
-    outcome = raddle.check(program, executions=1_000_000, seconds=seconds)
-    return outcome.executions, time.perf_counter() - start, type(outcome).__name__
+    outcome = raddle.outcome_of(program, executions=1_000_000, seconds=seconds)
+    return outcome.executions, time.perf_counter() - start, str(outcome)
 
 
 def explore_with_frontrun(seconds):
-    from frontrun.bytecode import explore_interleavings
+    import frontrun
 
-    attempts, start = 100, time.perf_counter()
-    result = explore_interleavings(
-        setup=Counter, threads=[Counter.increments] * 2, invariant=lambda _: True, max_attempts=attempts
+    start = time.perf_counter()
+    result = frontrun.explore(
+        setup=Counter,
+        workers=Counter.increments,
+        count=2,
+        invariant=lambda _: True,
+        preemption_bound=None,
+        stop_on_first=False,
+        max_executions=400,
     )
-    return getattr(result, "num_explored", attempts), time.perf_counter() - start, "limited number of attempts"
+    outcome = "exhausted" if result.exhausted else "stopped at 400 executions"
+    return result.num_explored, time.perf_counter() - start, outcome
 
 
 def explore_with_interleave(seconds):
-    import interleave
+    import interleave_test
 
     start = time.perf_counter()
-    result = interleave.run(program, max_executions=100)
-    return result.executions, time.perf_counter() - start, "limited number of executions"
+    result = interleave_test.explore(program, iterations=400, raise_on_failure=False)
+    outcome = "exhausted" if result.exhausted else "stopped at 400 executions"
+    return result.schedules_run, time.perf_counter() - start, outcome
+
+
+TOOLS = {
+    "raddle": explore_with_raddle,
+    "frontrun": explore_with_frontrun,
+    "interleave-test": explore_with_interleave,
+}
 
 
 def main():
@@ -269,7 +291,10 @@ def main():
     parser.add_argument("rows", nargs="*", help="parts of the names of rows")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=10, help="how long each tool explores")
+    parser.add_argument("--tool", choices=TOOLS, help="explore with this tool only")
     arguments = parser.parse_args()
+    if arguments.tool:
+        return explore_with(arguments.tool, arguments.seconds)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"Python {platform.python_version()}, raddle {raddle.__version__}, {os.cpu_count()} processors, load {load}\n")
     compare(arguments.rounds, arguments.rows)

@@ -435,6 +435,7 @@ def _begin_execution():
     threading._active = {1: threading._main_thread}
     threading._counter = itertools.count(1).__next__
     random.seed(0)
+    _raddle.renumber_futures()
     _shadows.known.clear()
     pools = sys.modules.get("concurrent.futures.thread")
     if pools is not None:

@@ -64,7 +64,7 @@ def wait(fs, timeout=None, return_when=ALL_COMPLETED):
     return_when is ALL_COMPLETED, FIRST_COMPLETED or FIRST_EXCEPTION; the last one ends the wait once a call has failed. Return
     two sets: the futures that have completed, and the others.
     """
-    fs = set(fs)
+    fs = dict.fromkeys(fs)  # in the given order, so that it does not depend on addresses
     if not all(isinstance(f, _raddle.Future) for f in fs):
         return _wait(fs, timeout, return_when)
     done = {f for f in fs if f._is_settled()}
@@ -73,9 +73,9 @@ def wait(fs, timeout=None, return_when=ALL_COMPLETED):
     if not enough and len(done) != len(fs):
         if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
             raise ValueError(f"Invalid return condition: {return_when!r}")
-        _raddle.wait_for(list(fs - done), timeout, first, until_failure)
+        _raddle.wait_for([f for f in fs if f not in done], timeout, first, until_failure)
         done = {f for f in fs if f._is_settled()}
-    return _base.DoneAndNotDoneFutures(done, fs - done)
+    return _base.DoneAndNotDoneFutures(done, fs.keys() - done)
 
 
 def as_completed(fs, timeout=None):
@@ -84,14 +84,17 @@ def as_completed(fs, timeout=None):
     It raises TimeoutError if they have not all completed after a timeout in seconds. A future that is given twice is yielded once.
     """
     end = None if timeout is None else timeout + _time.monotonic()
-    pending = set(fs)
+    pending = dict.fromkeys(fs)  # in the given order, so that it does not depend on addresses
     if not all(isinstance(f, _raddle.Future) for f in pending):
         yield from _as_completed(pending, timeout)
         return
     total = len(pending)
     completed = _raddle.SimpleQueue()
     settled = _raddle.watch(list(pending), completed)
-    pending.difference_update(settled)
+    for future in settled:
+        del pending[future]
+    settled.reverse()
+    future = None  # no reference keeps it alive
     try:
         while settled:
             # Without a reference that would keep the future alive.
@@ -109,7 +112,7 @@ def _next_completed(completed, pending, end, total):
         future = completed.get(timeout=None if end is None else max(0.0, end - _time.monotonic()))
     except Empty:
         raise TimeoutError(f"{len(pending)} (of {total}) futures unfinished") from None
-    pending.remove(future)
+    del pending[future]
     return future
 
 
@@ -188,6 +191,7 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
             args=(executor, tasks, self._initializer, self._initargs),
         )
         thread.start()
+        thread._number = number
         self._threads.add(thread)
         _tasks_of_threads[thread] = tasks
         _executors.add(self)
@@ -209,7 +213,7 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         else:
             self._work_queue.shutdown()
         if wait:
-            for thread in list(self._threads):
+            for thread in sorted(self._threads, key=lambda thread: thread._number):
                 thread.join()
 
 

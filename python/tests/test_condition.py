@@ -1,5 +1,7 @@
 """Conditions over native and foreign locks, and what else `raddle.threading` has."""
 
+import copy
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -184,6 +186,22 @@ def test_module_has_the_names_of_the_standard_library():
     assert raddle.threading._active is threading._active
     with pytest.raises(AttributeError):
         raddle.threading.no_such_name
+
+
+@pytest.mark.parametrize(
+    "name", ["Lock", "RLock", "Condition", "Event", "Semaphore", "BoundedSemaphore", "Barrier", "Timer", "Thread"]
+)
+def test_objects_have_the_methods_of_the_standard_library(name):
+    args = {"Barrier": (1,), "Timer": (1, print)}.get(name, ())
+    theirs, ours = (getattr(module, name)(*args) for module in (threading, raddle.threading))
+    assert {name for name in dir(theirs) if name[0] != "_"} <= set(dir(ours))
+
+
+@pytest.mark.parametrize("make", [raddle.Lock, raddle.RLock, raddle.Condition, raddle.Event, raddle.Semaphore, raddle.Queue, raddle.SimpleQueue])
+def test_objects_cannot_be_copied_or_pickled(make):
+    for use in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="cannot pickle"):
+            use(make())
 
 
 def test_hook_for_exceptions_is_one_variable():

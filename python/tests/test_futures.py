@@ -336,11 +336,11 @@ def test_call_may_be_submitted_while_a_thread_is_started():
         assert len(pool._threads) <= 2
 
 
-@pytest.mark.skipif(not hasattr(raddle, "check"), reason="the exploration is not there")
-def test_every_schedule_of_a_shutdown_waits_for_accepted_calls():
-    if not (3, 12) <= sys.version_info[:2] <= (3, 13):
-        pytest.skip("this interpreter cannot be explored")
+explorable = pytest.mark.skipif(not (3, 12) <= sys.version_info[:2] <= (3, 13), reason="cannot be explored")
 
+
+@explorable
+def test_every_schedule_of_a_shutdown_waits_for_accepted_calls():
     def program():
         pool, ran, accepted = futures.ThreadPoolExecutor(1), [], []
 
@@ -359,3 +359,17 @@ def test_every_schedule_of_a_shutdown_waits_for_accepted_calls():
 
     outcome = raddle.check(program)
     assert isinstance(outcome, raddle.Exhausted)
+
+
+@explorable
+def test_executions_with_sets_of_futures_are_repeatable():
+    def program():
+        with futures.ThreadPoolExecutor(2) as pool:
+            calls = [pool.submit(abs, -n) for n in (1, 2)]
+            assert sum(call.result() for call in futures.as_completed(calls)) == 3
+            done, not_done = futures.wait(calls)
+            assert [call.result() for call in done] == [1, 2] and not not_done
+
+    outcome = raddle.outcome_of(program, executions=300, seconds=20)
+    assert not isinstance(outcome, raddle.Failed), outcome
+    assert "repeatable" not in str(outcome) and "different steps" not in str(outcome), outcome

@@ -38,6 +38,13 @@ def test_names_are_those_of_the_standard_library():
     assert raddle.queue.Empty is queue.Empty and raddle.queue.Full is queue.Full
 
 
+@pytest.mark.parametrize("name", ["Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"])
+def test_objects_have_the_attributes_of_the_standard_library(name):
+    theirs, ours = getattr(queue, name)(), getattr(raddle.queue, name)()
+    missing = {name for name in dir(theirs) if name[:2] != "__" and not hasattr(ours, name)}
+    assert not missing
+
+
 def test_subclass_with_its_own_arguments():
     class Named(raddle.Queue):
         def __init__(self, name, *, size):

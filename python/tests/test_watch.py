@@ -43,6 +43,7 @@ def test_deadlock_is_reported_with_python_lines(tmp_path):
         child.kill()
         child.communicate()
     assert report.count(f"{program}:9, in work") == 2, report
+    assert all(f"Thread-{number} (work)" in report for number in (1, 2)), report
 
 
 DEADLOCK_OF_OWNERS = DEADLOCK.replace("Lock(), threading.Lock()", "RLock(), threading.RLock()").replace(

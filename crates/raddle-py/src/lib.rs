@@ -47,6 +47,7 @@ fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(completion::wait_for, module)?)?;
     module.add_function(wrap_pyfunction!(completion::watch, module)?)?;
     module.add_function(wrap_pyfunction!(completion::unwatch, module)?)?;
+    module.add_function(wrap_pyfunction!(future::renumber_futures, module)?)?;
     module.add_function(wrap_pyfunction!(pool::close_pools, module)?)?;
     module.add_function(wrap_pyfunction!(pool::is_unwinding, module)?)?;
     module.add_class::<thread::ThreadRecord>()?;

@@ -48,6 +48,22 @@ impl Lock {
         seam::quick(py, || self.0.release())?.map_err(|_| PyRuntimeError::new_err("release unlocked lock"))
     }
 
+    /// Obsolete name of acquire().
+    #[pyo3(signature = (blocking=Truth(true), timeout=-1.0))]
+    fn acquire_lock(&self, py: Python<'_>, blocking: Truth, timeout: f64) -> PyResult<bool> {
+        self.acquire(py, blocking, timeout)
+    }
+
+    /// Obsolete name of release().
+    fn release_lock(&self, py: Python<'_>) -> PyResult<()> {
+        self.release(py)
+    }
+
+    /// Obsolete name of locked().
+    fn locked_lock(&self, py: Python<'_>) -> PyResult<bool> {
+        self.locked(py)
+    }
+
     /// Return whether the lock is held.
     fn locked(&self, py: Python<'_>) -> PyResult<bool> {
         seam::quick(py, || self.0.is_locked())
