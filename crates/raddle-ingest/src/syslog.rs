@@ -183,6 +183,8 @@ fn after_slice<'t>(text: &'t str, part: &str) -> &'t str {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
+    use proptest::strategy::Strategy as _;
+
     use super::*;
     use crate::books::SourceId;
     use crate::message::{Content, Parcel};
@@ -401,6 +403,42 @@ mod tests {
         text.into_iter().collect()
     }
 
+    /// Parts of messages, in any order.
+    const HOSTILE: &[&str] = &[
+        "<",
+        ">",
+        "<13>",
+        "<191>",
+        "<192>",
+        "<999>",
+        "<0013>",
+        "1 ",
+        "-",
+        " - - -",
+        "[",
+        "]",
+        "[a@1 b=\"",
+        "\"]",
+        "\\]",
+        "\\\"",
+        "\"",
+        "=",
+        "2026-01-02T03:04:05.123456Z ",
+        "Jan  2 03:04:05 ",
+        "Feb 29 23:59:60 ",
+        "host ",
+        "app[12]: ",
+        "app: ",
+        ": ",
+        "\u{feff}",
+        "\n",
+        "%",
+        "99999999999999999999",
+        "+24:00",
+        "é",
+        "\u{2028}",
+    ];
+
     /// The number of inputs is that of the variable `RADDLE_FUZZ_INPUTS`, as before a release.
     fn config(inputs: u32) -> proptest::test_runner::Config {
         let cases = std::env::var("RADDLE_FUZZ_INPUTS").ok().and_then(|cases| cases.parse().ok());
@@ -410,6 +448,29 @@ mod tests {
 
     proptest::proptest! {
         #![proptest_config(config(2000))]
+
+        /// A text of any characters is kept whole, and has columns only if it begins with a priority.
+        #[test]
+        fn text_of_any_characters_is_kept_whole(
+            parts in proptest::collection::vec(proptest::prop_oneof![
+                proptest::sample::select(HOSTILE.to_vec()).prop_map(str::to_owned),
+                proptest::prelude::any::<char>().prop_map(String::from),
+            ], 0..60),
+        ) {
+            let text = parts.concat();
+            let zone = TimeZone::UTC;
+            let parser = Parser::new(&zone, UNIX_EPOCH + Duration::from_secs(RECEIVED));
+            let mut parcel = Parcel::new(SourceId::FIRST, "peer".into(), UNIX_EPOCH);
+            parcel.push(&text, |text| parser.header(text));
+            proptest::prop_assert_eq!(parcel.len(), 1);
+            let Content::Text(kept, header) = parcel.row(0).content else { unreachable!("a text") };
+            proptest::prop_assert_eq!(kept, &text);
+            proptest::prop_assert!(kept.ends_with(header.body) || kept.contains(header.body));
+            proptest::prop_assert!(header.facility.is_none_or(|it| it < 24) && header.severity.is_none_or(|it| it < 8));
+            if header.facility.is_none() {
+                proptest::prop_assert_eq!(header, Header { body: kept, ..Header::default() });
+            }
+        }
 
         /// The columns are those of the general parser, whether or not the text has a usual form.
         #[test]

@@ -8,6 +8,8 @@ pub(crate) mod http;
 pub(crate) mod interface;
 pub(crate) mod json;
 #[cfg(test)]
+mod json_tests;
+#[cfg(test)]
 mod line_model_tests;
 #[cfg(test)]
 mod line_tests;
