@@ -378,7 +378,21 @@ fn listeners_of(sections: &[Section], notes: &mut Vec<String>) -> Result<Vec<Lis
         let origin = sections.iter().find_map(|it| it.get("kind")).map_or(&Origin::Default, |it| &it.origin);
         return Err(SettingsError::new(origin, "no listener receives messages: all are of kind admin"));
     }
+    notes.extend(listeners.iter().filter_map(|listener| without_ipv4(listener, &listeners)));
     Ok(listeners)
+}
+
+/// Returns a note about a listener that accepts connections over IPv6 from anywhere, if none accepts those over IPv4 at its port.
+fn without_ipv4(listener: &ListenSettings, listeners: &[ListenSettings]) -> Option<String> {
+    let port = listener.address.strip_prefix("[::]:")?;
+    let other = format!("0.0.0.0:{port}");
+    let has_other = listeners
+        .iter()
+        .any(|it| it.address == other && (it.kind == Kind::Udp) == (listener.kind == Kind::Udp));
+    let name = &listener.name;
+    (!has_other).then(|| {
+        format!("listener '{name}' at [::]:{port} accepts IPv6 only: for IPv4, add a listener at {other}")
+    })
 }
 
 fn is_loopback(address: &str) -> bool {
@@ -676,5 +690,22 @@ mod tests {
         );
         let quiet = "[[listen]]\nkind = \"http\"\naddress = \"0.0.0.0:80\"\ntoken = \"secret\"";
         assert_eq!(notes(quiet), Vec::<String>::new());
+    }
+
+    #[test]
+    fn listener_without_ipv4_is_noted() {
+        let notes = |text: &str| {
+            let notes = resolved(text, &FromFlags::default()).expect(text).notes;
+            notes.into_iter().filter(|note| note.contains("IPv6")).collect::<Vec<_>>()
+        };
+        let note = "listener 'tcp' at [::]:5140 accepts IPv6 only: for IPv4, add a listener at 0.0.0.0:5140";
+        let six = "[[listen]]\naddress = \"[::]:5140\"\n";
+        assert_eq!(notes(six), [note]);
+        // Datagrams are not connections.
+        let datagrams = "[[listen]]\nkind = \"udp\"\naddress = \"0.0.0.0:5140\"\n";
+        assert_eq!(notes(&format!("{six}{datagrams}")), [note]);
+        let both = "[[listen]]\nname = \"four\"\naddress = \"0.0.0.0:5140\"\n";
+        assert_eq!(notes(&format!("{six}{both}")), Vec::<String>::new());
+        assert_eq!(notes("[[listen]]\naddress = \"[::1]:5140\""), Vec::<String>::new());
     }
 }
