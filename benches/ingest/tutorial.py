@@ -57,7 +57,7 @@ def write():
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
-    db.execute("CREATE TABLE messages (id INTEGER PRIMARY KEY, %s)" % ", ".join(COLUMNS))
+    db.execute("CREATE TABLE IF NOT EXISTS messages (id INTEGER PRIMARY KEY, %s)" % ", ".join(COLUMNS))
     insert = "INSERT INTO messages (%s) VALUES (%s)" % (", ".join(COLUMNS), ", ".join("?" * len(COLUMNS)))
     ready.set()
     while not (stop.is_set() and messages.empty()):
