@@ -372,6 +372,7 @@ mod traits {
             "rt::LocalsImage" rt::LocalsImage => "Unpin UnwindSafe RefUnwindSafe",
             "watch::Action" watch::Action => ALL,
             "rt::Object" rt::Object => ALL,
+            "rt::Effect" rt::Effect => ALL,
             "rt::Kind" rt::Kind => ALL,
             "rt::Op" rt::Op => ALL,
             "rt::Place" rt::Place => ALL,
