@@ -132,7 +132,9 @@ proptest! {
         let texts: Vec<String> = values.iter().map(Value::to_string).collect();
         let expected: Vec<_> = values.iter().zip(&texts).map(|(value, text)| model(value, text)).collect();
         let ((), lines) = pushed(|parcel, options, parser| {
-            texts.iter().for_each(|line| push_line(parcel, line.as_bytes(), options, parser));
+            for line in &texts {
+                push_line(parcel, line.as_bytes(), options, parser);
+            }
         });
         prop_assert_eq!(&lines, &expected);
         let document = format!(" [ {} ]\n", texts.join(" ,\n"));
