@@ -21,7 +21,7 @@ import _thread
 import _queue
 from dataclasses import dataclass, field
 
-from raddle import _instructions, _raddle, _settings, _touches
+from raddle import _condition, _general, _instructions, _observed, _raddle, _settings, _touches
 
 # -- outcomes ------------------------------------------------------------------------------------------------------------
 
@@ -93,6 +93,9 @@ _PACKAGES = tuple({sysconfig.get_paths()["purelib"] + os.sep, sysconfig.get_path
 #: Parts of this package that hold what threads share.
 _OWN = frozenset({"_observed.py", "_condition.py", "_general.py", "queue.py"})
 
+#: Functions of this package whose own data is not the program's.
+_BOOKKEEPING = frozenset({"ThreadPoolExecutor._start_thread"})
+
 #: Modules that are not interrupted: input, output and tools. A change between two of their lines would multiply the
 #: schedules without a program that depends on it.
 OPAQUE = {
@@ -113,6 +116,8 @@ def _treatment(code):
     """Return "observe", "opaque" or "ignore"."""
     file = code.co_filename
     if file.startswith(_HERE):
+        if code.co_qualname in _BOOKKEEPING:
+            return "opaque"
         return "observe" if file[len(_HERE) :] in _OWN else "ignore"
     if file.startswith("<frozen"):
         if file in _FROZEN:
@@ -132,12 +137,13 @@ def _treatment(code):
     return "observe"
 
 
-_known = {}  # code objects that have been decided on
+_known = {}  # what was decided on code objects, by their addresses
+_ignored = []
 _observed = []
 
 
 def _on_start(code, offset):
-    treatment = _known.get(code)
+    treatment = _known.get(id(code))  # the extension keeps what it knows alive; equal code objects differ
     if treatment is None:
         treatment = _treatment(code)
         if treatment == "observe":
@@ -148,12 +154,15 @@ def _on_start(code, offset):
                 treatment = "ignore"
         elif treatment == "opaque":
             _raddle.set_opaque(code)
-        _known[code] = treatment
+        _known[id(code)] = treatment
+        if treatment == "ignore":
+            _ignored.append(code)
     if treatment == "observe" and _tool is not None:
         events = sys.monitoring.events
         if not sys.monitoring.get_local_events(_tool, code):
             sys.monitoring.set_local_events(_tool, code, events.INSTRUCTION)
             _observed.append(code)
+            _raddle.begin(code)
     return sys.monitoring.DISABLE
 
 
@@ -227,17 +236,18 @@ def _start(thread):
     thread.__dict__["_raddle_thread"] = None
 
     def body():
-        ident = _raddle.ident()
-        thread._ident = ident
-        threading._active[ident] = thread
         try:
             thread.run()
         finally:
-            threading._active.pop(ident, None)
+            _raddle.touch(_registry, True, True)
+            threading._active.pop(_raddle.ident(), None)
 
     started = _raddle.spawn(body, thread._name, thread._daemonic)
+    # Before the thread runs: that is not until the next step of this one.
     thread.__dict__["_raddle_thread"] = started
     thread._ident = started.ident
+    threading._active[started.ident] = thread
+    _raddle.touch(_registry, True, True)
 
 
 def _join(thread, timeout=None):
@@ -259,6 +269,18 @@ def _is_alive(thread):
         return True
     started = thread.__dict__.get("_raddle_thread")
     return started is not None and not started.is_finished()
+
+
+_serials = {}  # numbers of objects in the order in which they are hashed: sets are ordered by hashes, not by addresses
+
+
+def _serial(value):
+    if not _raddle.ident():
+        return object.__hash__(value)
+    known = _serials.get(id(value))
+    if known is None:
+        known = _serials[id(value)] = (len(_serials) + 1, value)
+    return known[0]
 
 
 def _sleep(seconds, /):
@@ -358,6 +380,7 @@ def _stand_ins():
         (threading.Thread, "start", _start),
         (threading.Thread, "join", _join),
         (threading.Thread, "is_alive", _is_alive),
+        (threading.Thread, "__hash__", _serial),
     ]
     try:
         from raddle import futures as our_futures
@@ -366,6 +389,7 @@ def _stand_ins():
     else:
         import concurrent.futures.thread as pools
 
+        found.append((our_futures.Future, "__hash__", _serial))
         for name in ("ThreadPoolExecutor", "Future", "wait", "as_completed"):
             if hasattr(our_futures, name):
                 found.append((sys.modules["concurrent.futures"], name, getattr(our_futures, name)))
@@ -404,6 +428,9 @@ class _Shadows:
 _shadows = _Shadows()
 
 
+_ABSENT = object()
+
+
 class _Replaced:
     """Replaces names while a check runs."""
 
@@ -411,9 +438,9 @@ class _Replaced:
         self.before = []
         self.replacements = {}
         for owner, name, value in _stand_ins():
-            original = owner.__dict__[name]
+            original = owner.__dict__.get(name, _ABSENT)
             self.before.append((owner, name, original))
-            if original is not None:
+            if original is not None and original is not _ABSENT and name != "__hash__":
                 self.replacements[id(original)] = value
             setattr(owner, name, value)
         self.before.append((threading, "_active", threading._active))
@@ -426,7 +453,11 @@ class _Replaced:
     def __exit__(self, *exception):
         _touches.replacements = {}
         for entry in reversed(self.before):
-            if entry is not None:
+            if entry is None:
+                continue
+            if entry[2] is _ABSENT:
+                delattr(entry[0], entry[1])
+            else:
                 setattr(*entry)
 
 
@@ -437,6 +468,7 @@ def _begin_execution():
     random.seed(0)
     _raddle.renumber_futures()
     _shadows.known.clear()
+    _serials.clear()
     pools = sys.modules.get("concurrent.futures.thread")
     if pools is not None:
         pools.ThreadPoolExecutor._counter = itertools.count().__next__

@@ -20,7 +20,7 @@ LOCAL = frozenset(
     JUMP_BACKWARD_NO_INTERRUPT JUMP_FORWARD KW_NAMES LIST_APPEND LOAD_ASSERTION_ERROR LOAD_BUILD_CLASS LOAD_CLOSURE LOAD_CONST LOAD_FAST
     LOAD_FAST_AND_CLEAR LOAD_FAST_CHECK LOAD_FAST_LOAD_FAST LOAD_LOCALS MAKE_CELL MAKE_FUNCTION MAP_ADD MATCH_MAPPING
     MATCH_SEQUENCE NOP POP_EXCEPT POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE POP_TOP PUSH_EXC_INFO PUSH_NULL RAISE_VARARGS
-    RERAISE RESERVED RESUME RETURN_CONST RETURN_GENERATOR RETURN_VALUE SETUP_ANNOTATIONS SET_ADD SET_FUNCTION_ATTRIBUTE
+    RERAISE RESERVED RETURN_CONST RETURN_GENERATOR RETURN_VALUE SETUP_ANNOTATIONS SET_ADD SET_FUNCTION_ATTRIBUTE
     STORE_FAST STORE_FAST_LOAD_FAST STORE_FAST_STORE_FAST SWAP YIELD_VALUE
     """.split()
 )
@@ -37,7 +37,7 @@ INTERNAL = frozenset(
 ATTRIBUTES = {
     "LOAD_ATTR": (1, "r"),
     "STORE_ATTR": (1, "w"),
-    "DELETE_ATTR": (1, "w"),
+    "DELETE_ATTR": (1, "d"),
     "LOAD_SUPER_ATTR": (1, "r"),
     "IMPORT_FROM": (1, "r"),
 }
@@ -45,7 +45,7 @@ ATTRIBUTES = {
 GLOBALS = {
     "LOAD_GLOBAL": "r",
     "STORE_GLOBAL": "w",
-    "DELETE_GLOBAL": "w",
+    "DELETE_GLOBAL": "d",
     "LOAD_NAME": "r",
     "LOAD_FROM_DICT_OR_GLOBALS": "r",
 }
@@ -100,6 +100,9 @@ OPERANDS = {
     "WITH_EXCEPT_START": 4,
 }
 
+#: C code may call a function while it accesses something: other threads may run when the function begins or goes on.
+BEGINNINGS = frozenset(["RESUME"])
+
 #: The flow of control does not go on after them.
 LAST = frozenset(
     """
@@ -119,7 +122,7 @@ class Unsupported(Exception):
 
 def is_known(name):
     """Return whether an instruction is in one of the tables."""
-    tables = (LOCAL, INTERNAL, ATTRIBUTES, GLOBALS, NAMES, CELLS, OPERANDS)
+    tables = (LOCAL, INTERNAL, BEGINNINGS, ATTRIBUTES, GLOBALS, NAMES, CELLS, OPERANDS)
     return name.startswith("INSTRUMENTED_") or any(name in table for table in tables)
 
 
@@ -168,6 +171,8 @@ def _row(instruction, depth, slots, in_module):
     top = slots + depth
     if name in LOCAL:
         return None
+    if name in BEGINNINGS:
+        return (offset, "begin", 0, None, "r", None, 0, None, None)
     if name in ATTRIBUTES:
         below, effect = ATTRIBUTES[name]
         value = top - 2 if name == "STORE_ATTR" else None
@@ -177,7 +182,8 @@ def _row(instruction, depth, slots, in_module):
     if name in NAMES:
         if not in_module:
             return None
-        return (offset, "global", 0, instruction.argval, "w", None, 0, None, None)
+        effect = "d" if name == "DELETE_NAME" else "w"
+        return (offset, "global", 0, instruction.argval, effect, None, 0, None, None)
     if name in CELLS:
         value = top - 1 if name == "STORE_DEREF" else None
         return (offset, "cell", argument, instruction.argval, CELLS[name], value, 0, None, None)

@@ -105,7 +105,7 @@ def _is_plain(cls):
 def _is_primitive(value):
     """Whether the object is one of the toolkit's, whose operations are steps of their own."""
     for cls in type(value).__mro__:
-        if cls.__module__ in ("raddle", "raddle._raddle"):
+        if cls.__module__.partition(".")[0] == "raddle":
             return True
     return False
 
@@ -391,7 +391,7 @@ def _method(owner, name, receiver, args, kwargs, out):
     if name in ("__getattribute__", "__getattr__") and args:
         return _attribute(receiver, args[0], "r", out)
     if name in ("__setattr__", "__delattr__") and args:
-        return _attribute(receiver, args[0], "w", out)
+        return _attribute(receiver, args[0], "w" if name == "__setattr__" else "d", out)
     if name in ("__reduce_ex__", "__reduce__", "__getstate__"):
         _attributes(receiver, "r", out) if not isinstance(receiver, type) else None
         return _read_deep(receiver, out)
@@ -586,8 +586,11 @@ def _builtin(name, args, kwargs, out):
     elif name in ("getattr", "hasattr") and len(args) > 1:
         _attribute(args[0], args[1], "r", out)
     elif name in ("setattr", "delattr") and len(args) > 1:
-        _attribute(args[0], args[1], "w", out)
-    elif name in ("vars", "dir") and args:
+        _attribute(args[0], args[1], "w" if name == "setattr" else "d", out)
+    elif name == "vars" and args:
+        if not isinstance(args[0], (type, types.ModuleType)):
+            _raddle.own(args[0])
+    elif name == "dir" and args:
         _attributes(args[0], "r", out)
     elif name == "open":
         out.append(("the file system", None, "w", "the file system"))
@@ -709,7 +712,7 @@ _CREATING = ("itertools", "builtins", "functools", "_functools", "weakref", "typ
 
 
 def _construct(cls, args, kwargs, out):
-    if cls is type:
+    if cls is type or cls.__module__.partition(".")[0] == "raddle":
         return
     new, init = cls.__new__, cls.__init__
     if isinstance(init, types.FunctionType) and new is object.__new__ or (new is object.__new__ and init is object.__init__):
@@ -778,7 +781,7 @@ def _call(callable, args, kwargs, out):
             return _call(method, tuple(rest), {}, out)
         return _reach((*args,), "w", out)
     if isinstance(callable, weakref.ref):
-        return
+        return _dereference(callable)
     if isinstance(callable, (types.MethodType, staticmethod, classmethod)):
         return _call(callable.__func__, args, kwargs, out)
     found = getattr(type(callable), "__call__", None)
@@ -790,6 +793,13 @@ def _call(callable, args, kwargs, out):
 
 
 # -- instructions --------------------------------------------------------------------------------------------------------
+
+
+
+def _dereference(reference):
+    if not isinstance(reference(), (type, type(None))):
+        _raddle.unseen("when the object of a weak reference ceases to exist")
+
 
 replacements = {}  # what to call instead of a callable, by its address
 

@@ -84,7 +84,6 @@ fn raised_at(error: &PyErr, py: Python<'_>) -> Option<Place> {
 ///
 /// Under an exploration the call is made by a line of Python that is observed, since the function may be one of C, as in
 /// `pool.submit(items.append, 1)`.
-#[allow(dead_code, reason = "called by the pool and its futures")]
 pub(crate) fn function<'py>(
     function: &Bound<'py, PyAny>,
     args: &Bound<'py, PyTuple>,

@@ -21,8 +21,8 @@ use raddle::rt::{self, Kind, Op};
 
 use crate::condition::Condition;
 use crate::limit::Limit;
-use crate::seam;
 use crate::watcher::Watcher;
+use crate::{call, seam};
 
 pyo3::import_exception!(concurrent.futures, CancelledError);
 pyo3::import_exception!(concurrent.futures, InvalidStateError);
@@ -234,7 +234,7 @@ impl Future {
 
     fn call_back(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        match callback.call1((slf,)) {
+        match call::function(callback, &PyTuple::new(py, [slf])?, None) {
             Ok(_) => Ok(()),
             Err(error) if error.is_instance_of::<PyException>(py) && !rt::is_unwinding() => {
                 let options = PyDict::new(py);

@@ -18,7 +18,7 @@ use raddle::rt::{self, Kind, Op};
 
 use crate::future::{Future, Outcome};
 use crate::limit::Limit;
-use crate::seam;
+use crate::{call, seam};
 
 /// A call that was submitted.
 struct Task {
@@ -109,7 +109,8 @@ impl Task {
         if !Future::begin(&future)? {
             return Ok(());
         }
-        let returned = function.bind(py).call(args.bind(py), kwargs.as_ref().map(|kwargs| kwargs.bind(py)));
+        let kwargs_of_call = kwargs.as_ref().map(|kwargs| kwargs.bind(py));
+        let returned = call::function(function.bind(py), args.bind(py), kwargs_of_call);
         // The future does not keep alive what the call has used, nor does this thread while it waits for the next one.
         drop((function, args, kwargs));
         let outcome = match returned {

@@ -14,15 +14,22 @@ pub(super) fn named(text: &str) -> u32 {
     state::with(|state| state.locations.name(text)).unwrap_or_default()
 }
 
+/// The name of an attribute or a variable.
+pub(super) struct Name<'a, 'py> {
+    pub(super) name: &'a Bound<'py, PyAny>,
+    pub(super) hash: isize,
+    pub(super) text: &'a str,
+}
+
 /// The accesses of an attribute of `object`.
 pub(super) fn attribute(
     tables: &Tables,
     object: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    hash: isize,
-    text: &str,
+    Name { name, hash, text }: &Name<'_, '_>,
     effect: Effect,
+    deletes: bool,
 ) -> Vec<Access> {
+    let (name, hash, text) = (*name, *hash, *text);
     let part = Part::Item(hash);
     if let Ok(module) = object.cast::<PyModule>() {
         let number = named(&format!("global {text}"));
@@ -72,8 +79,8 @@ pub(super) fn attribute(
     let of_object = Access { object: object.clone().unbind(), part: part_of_object, effect, name: number };
     let mut accesses = vec![of_object, of_classes(Effect::Read)];
     if part_of_object != Part::Whole {
-        let exists = || frame::dictionary(object).is_some_and(|known| known.contains(name).unwrap_or(false));
-        accesses.extend(with_all_attributes(object, effect, exists));
+        let known = || frame::dictionary(object).is_some_and(|known| known.contains(name).unwrap_or(false));
+        accesses.extend(with_all_attributes(object, effect, || !deletes && known()));
     }
     accesses
 }
@@ -83,7 +90,7 @@ pub(super) fn attribute(
 pub(super) fn with_all_attributes(
     object: &Bound<'_, PyAny>,
     effect: Effect,
-    exists: impl FnOnce() -> bool,
+    replaces: impl FnOnce() -> bool,
 ) -> Vec<Access> {
     if !state::with(|state| state.locations.all_attributes).unwrap_or_default() {
         return Vec::new();
@@ -93,8 +100,8 @@ pub(super) fn with_all_attributes(
     let access = |part, effect| Access { object: object.clone().unbind(), part, effect, name };
     match effect {
         Effect::Read => vec![access(Part::Whole, Effect::Read)],
-        _ if exists() => vec![access(Part::Whole, Effect::Read), access(Part::Values, Effect::Commute)],
-        _ => vec![access(Part::Whole, Effect::Read), access(Part::Values, Effect::Write)],
+        _ if replaces() => vec![access(Part::Whole, Effect::Read), access(Part::Values, Effect::Commute)],
+        _ => vec![access(Part::Whole, Effect::Write)],
     }
 }
 
@@ -103,21 +110,25 @@ pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyRes
     let py = access.py();
     let (object, part, effect, text): (Bound<'_, PyAny>, Bound<'_, PyAny>, char, Option<String>) =
         access.extract()?;
+    let deletes = effect == 'd';
     let effect = match effect {
         'r' => Effect::Read,
-        'w' => Effect::Write,
+        'w' | 'd' => Effect::Write,
         _ => Effect::Commute,
     };
     let class = || object.get_type().name().map(|name| name.to_string());
     let text = match text.as_deref() {
         Some("@attribute") => {
             let text: String = part.extract()?;
-            return Ok(attribute(tables, &object, &part, part.hash()?, &text, effect));
+            let name = Name { name: &part, hash: part.hash()?, text: &text };
+            return Ok(attribute(tables, &object, &name, effect, deletes));
         }
         Some("@attributes") => {
-            let part = if effect == Effect::Read { Part::Values } else { Part::Whole };
             let name = all_attributes(&class()?);
-            return Ok(vec![Access { object: object.unbind(), part, effect, name }]);
+            let access = |part| Access { object: object.clone().unbind(), part, effect, name };
+            let mut accesses = vec![access(Part::Whole)];
+            accesses.extend((effect == Effect::Read).then(|| access(Part::Values)));
+            return Ok(accesses);
         }
         _ => text,
     };
@@ -131,9 +142,7 @@ pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyRes
     let owner = state::with(|state| state.locations.owner(py, object.as_ptr() as usize)).flatten();
     let of_attributes = owner.is_some()
         || object.is_exact_instance_of::<PyDict>() && object.contains(intern!(py, "__builtins__"))?;
-    let name = if of_attributes && part == Part::Values && effect == Effect::Read
-        || of_attributes && part == Part::Whole && effect == Effect::Write
-    {
+    let name = if of_attributes && !matches!(part, Part::Item(_)) {
         all_attributes(&class()?)
     } else {
         let text = match text {
@@ -148,6 +157,14 @@ pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyRes
     };
     let object = owner.unwrap_or_else(|| object.unbind());
     Ok(vec![Access { object, part, effect, name }])
+}
+
+/// States that the attributes of an object are the items of its dictionary, which C code returns.
+#[pyfunction]
+pub(crate) fn own(owner: Bound<'_, PyAny>) {
+    if let Some(dictionary) = frame::dictionary(&owner) {
+        state::with(|state| state.locations.owns(owner.unbind(), dictionary.unbind()));
+    }
 }
 
 /// The name of all attributes of an object. From now on, an access of one of them accesses all of them, too.

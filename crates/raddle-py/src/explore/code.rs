@@ -9,6 +9,8 @@ use raddle::rt::{Effect, Place};
 pub(super) enum Plan {
     /// Nothing that another thread can see.
     Local,
+    /// A function begins or goes on, which C code may have called in the middle of its own accesses.
+    Begin,
     /// It accesses an attribute of the object in a slot. A stored value is in the slot `value`.
     Attribute {
         slot: usize,
@@ -16,10 +18,11 @@ pub(super) enum Plan {
         hash: isize,
         text: String,
         effect: Effect,
+        deletes: bool,
         value: Option<usize>,
     },
     /// It accesses a global variable.
-    Global { name: Py<PyAny>, hash: isize, text: String, effect: Effect },
+    Global { name: Py<PyAny>, hash: isize, text: String, effect: Effect, deletes: bool },
     /// It accesses the variable of a closure, whose cell is in a slot.
     Cell { slot: usize, text: String, effect: Effect, value: Option<usize> },
     /// What it accesses depends on its operands, in the slots from `first`.
@@ -61,19 +64,21 @@ impl Code {
     ) -> PyResult<Self> {
         let mut plans: Vec<Plan> = (0..=size / UNIT).map(|_| Plan::Local).collect();
         for (offset, kind, slot, name, effect, value, count, operation, argument) in rows {
-            let effect = if effect == 'w' { Effect::Write } else { Effect::Read };
+            let deletes = effect == 'd';
+            let effect = if effect == 'r' { Effect::Read } else { Effect::Write };
             let text = |name: &Option<Bound<'_, PyAny>>| {
                 name.as_ref().map_or(Ok(String::new()), pyo3::types::PyAnyMethods::extract::<String>)
             };
             let plan = match (&*kind, name) {
                 ("attribute", Some(name)) => {
                     let (hash, text) = (name.hash()?, name.extract()?);
-                    Plan::Attribute { slot, name: name.unbind(), hash, text, effect, value }
+                    Plan::Attribute { slot, name: name.unbind(), hash, text, effect, deletes, value }
                 }
                 ("global", Some(name)) => {
                     let (hash, text) = (name.hash()?, name.extract()?);
-                    Plan::Global { name: name.unbind(), hash, text, effect }
+                    Plan::Global { name: name.unbind(), hash, text, effect, deletes }
                 }
+                ("begin", _) => Plan::Begin,
                 ("cell", name) => Plan::Cell { slot, text: text(&name)?, effect, value },
                 ("operands", _) => {
                     let missing = || PyValueError::new_err("operands without an operation");

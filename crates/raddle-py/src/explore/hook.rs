@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule, PyString, PyTuple, PyType};
 use raddle::rt::{self, Effect, Kind, Op, Place};
 
-use super::access::{accesses_of, attribute, named, with_all_attributes};
+use super::access::{Name, accesses_of, attribute, named, with_all_attributes};
 use super::code::{Code, Plan};
 use super::frame::{self, Frame};
 use super::locations::{Access, Part, Step};
@@ -29,7 +29,7 @@ pub(crate) fn on_instruction(
     code: &Bound<'_, PyAny>,
     offset: usize,
 ) -> PyResult<Option<Py<PyAny>>> {
-    let Some(known) = state::code(code.as_ptr() as usize) else { return Ok(None) };
+    let Some(known) = state::code_at(code.as_ptr() as usize) else { return Ok(None) };
     let Code::Observed { plans, .. } = &*known else { return Ok(None) };
     let Some(plan) = plans.get(offset / super::code::UNIT) else { return Ok(None) };
     let me = ME.get();
@@ -39,11 +39,31 @@ pub(crate) fn on_instruction(
     if me == 0 || unwinding::is_unwinding() {
         return Ok(None);
     }
+    if matches!(plan, Plan::Begin) && !state::begins(me) {
+        return Ok(None);
+    }
     let Some(tables) = tables::tables() else { return Ok(None) };
     let Some(frame) = Frame::innermost(py) else { return Ok(None) };
     let instruction = Instruction { plan, frame, tables: &tables, place: known.place(offset) };
     instruction.perform(py, me)?;
     Ok(None)
+}
+
+/// Called when a function begins whose code object has just become observed: the interpreter reports its first instruction
+/// from the next call on.
+#[pyfunction]
+pub(crate) fn begin(py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<()> {
+    let me = ME.get();
+    if me == 0 || unwinding::is_unwinding() || !state::begins(me) {
+        return Ok(());
+    }
+    let address = code.as_ptr() as usize;
+    let mut frames = std::iter::successors(Frame::innermost(py), |frame| frame.previous());
+    let frame = frames.find(|frame| frame.code() == address);
+    let (Some(frame), Some(known), Some(tables)) = (frame, state::code_at(address), tables::tables()) else {
+        return Ok(());
+    };
+    Instruction { plan: &Plan::Begin, frame, tables: &tables, place: known.place(0) }.perform(py, me)
 }
 
 struct Instruction<'a> {
@@ -64,7 +84,7 @@ impl Instruction<'_> {
                     return Vec::new();
                 }
                 let mut steps = state.record(py, &accesses, me);
-                if accesses.is_empty() {
+                if accesses.is_empty() && !matches!(self.plan, Plan::Begin) {
                     return steps; // no step, whatever is open
                 }
                 for open in state.open_steps(me) {
@@ -124,14 +144,16 @@ impl Instruction<'_> {
 
     fn accesses(&self, py: Python<'_>) -> PyResult<Vec<Access>> {
         match self.plan {
-            Plan::Local => Ok(Vec::new()),
-            Plan::Attribute { slot, name, hash, text, effect, .. } => {
+            Plan::Local | Plan::Begin => Ok(Vec::new()),
+            Plan::Attribute { slot, name, hash, text, effect, deletes, .. } => {
                 let Some(object) = self.slot(py, *slot) else { return Ok(Vec::new()) };
                 let object = self.shadowed(py, *slot, object)?;
-                Ok(attribute(self.tables, &object, name.bind(py), *hash, text, *effect))
+                let name = Name { name: name.bind(py), hash: *hash, text };
+                Ok(attribute(self.tables, &object, &name, *effect, *deletes))
             }
-            Plan::Global { name, hash, text, effect } => {
-                Ok(self.global(py, name.bind(py), *hash, text, *effect))
+            Plan::Global { name, hash, text, effect, deletes } => {
+                let name = Name { name: name.bind(py), hash: *hash, text };
+                Ok(self.global(py, &name, *effect, *deletes))
             }
             Plan::Cell { slot, text, effect, .. } => {
                 let Some(cell) = self.slot(py, *slot) else { return Ok(Vec::new()) };
@@ -162,24 +184,18 @@ impl Instruction<'_> {
         Ok(shadow)
     }
 
-    fn global(
-        &self,
-        py: Python<'_>,
-        name: &Bound<'_, PyAny>,
-        hash: isize,
-        text: &str,
-        effect: Effect,
-    ) -> Vec<Access> {
+    fn global(&self, py: Python<'_>, name: &Name<'_, '_>, effect: Effect, deletes: bool) -> Vec<Access> {
         let Some(globals) = self.frame.globals(py) else { return Vec::new() };
-        let name_number = named(&format!("global {text}"));
-        let part = Part::Item(hash);
+        let number = named(&format!("global {}", name.text));
+        let part = Part::Item(name.hash);
         let mut accesses = Vec::with_capacity(1);
-        let absent = effect == Effect::Read && !globals.contains(name).unwrap_or(true);
+        let absent = effect == Effect::Read && !globals.contains(name.name).unwrap_or(true);
         if let Some(builtins) = self.frame.builtins(py).filter(|_| absent) {
-            accesses.push(Access { object: builtins.unbind(), part, effect, name: name_number });
+            accesses.push(Access { object: builtins.unbind(), part, effect, name: number });
         }
-        accesses.extend(with_all_attributes(&globals, effect, || globals.contains(name).unwrap_or(false)));
-        accesses.push(Access { object: globals.unbind(), part, effect, name: name_number });
+        let replaces = || !deletes && globals.contains(name.name).unwrap_or(false);
+        accesses.extend(with_all_attributes(&globals, effect, replaces));
+        accesses.push(Access { object: globals.unbind(), part, effect, name: number });
         accesses
     }
 
@@ -237,7 +253,7 @@ impl Instruction<'_> {
             }
             Plan::Global { name, .. } => (self.frame.globals(py)?.get_item(name).ok(), None),
             Plan::Cell { slot, value, .. } => (frame::cell_content(&self.slot(py, *slot)?), *value),
-            Plan::Operands { .. } | Plan::Local => return None,
+            Plan::Operands { .. } | Plan::Local | Plan::Begin => return None,
         };
         let now = now.map(|now| shown(&now));
         match value.and_then(|value| self.slot(py, value)) {
@@ -263,13 +279,17 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
 
 /// State that the calling line reads or changes an object in a way that its instructions do not show.
 #[pyfunction]
-#[pyo3(signature = (object, write=true))]
-pub(crate) fn touch(py: Python<'_>, object: &Bound<'_, PyAny>, write: bool) -> PyResult<()> {
+#[pyo3(signature = (object, write=true, commutes=false))]
+pub(crate) fn touch(py: Python<'_>, object: &Bound<'_, PyAny>, write: bool, commutes: bool) -> PyResult<()> {
     let me = ME.get();
     if me == 0 || unwinding::is_unwinding() {
         return Ok(());
     }
-    let effect = if write { Effect::Write } else { Effect::Read };
+    let effect = match (write, commutes) {
+        (false, _) => Effect::Read,
+        (true, false) => Effect::Write,
+        (true, true) => Effect::Commute,
+    };
     let class = object.get_type().name()?.to_string();
     let access = Access { object: object.clone().unbind(), part: Part::Whole, effect, name: named(&class) };
     let steps =
@@ -277,7 +297,7 @@ pub(crate) fn touch(py: Python<'_>, object: &Bound<'_, PyAny>, write: bool) -> P
     let steps = steps.unwrap_or_default();
     let (Some(frame), Some(tables)) = (Frame::innermost(py), tables::tables()) else { return Ok(()) };
     if !steps.is_empty() {
-        let place = state::code(frame.code()).and_then(|code| code.place(0));
+        let place = state::code_at(frame.code()).and_then(|code| code.place(0));
         let plan = &Plan::Local;
         Instruction { plan, frame, tables: &tables, place }.step(py, me, &steps)?;
     }

@@ -59,6 +59,8 @@ type Threads = u64;
 #[derive(Debug)]
 struct Location {
     number: usize,
+    /// The names by which it was accessed: an item of the dictionary of an object is also an attribute.
+    names: Vec<u32>,
     readers: Threads,
     writers: Threads,
     /// Threads that changed it in ways that commute.
@@ -174,6 +176,7 @@ impl Locations {
         let number = self.parts.len();
         let location = self.parts.entry((address, access.part)).or_insert(Location {
             number,
+            names: Vec::new(),
             readers: 0,
             writers: 0,
             changers: 0,
@@ -188,13 +191,19 @@ impl Locations {
         let mixed = location.changers != 0 && location.readers != 0;
         let several = all.count_ones() > 1 || all >> (Threads::BITS - 1) != 0;
         let conflict = several && (location.writers != 0 || mixed);
-        let name = &mut self.names[access.name as usize];
-        if conflict && !name.is_shared {
-            name.is_shared = true;
+        if !location.names.contains(&access.name) {
+            location.names.push(access.name);
         }
-        let step =
-            name.is_step.then(|| (Object::new(BASE + location.number * 64, 0, name.text), access.effect));
-        if conflict && step.is_none() {
+        let mut further = false;
+        for name in location.names.iter().filter(|_| conflict) {
+            let name = &mut self.names[*name as usize];
+            name.is_shared = true;
+            further |= !name.is_step;
+        }
+        let name = &self.names[access.name as usize];
+        let object = Object::new(BASE + location.number * 64, 0, name.text);
+        let step = name.is_step.then_some((object, access.effect));
+        if further {
             self.grow();
         }
         step

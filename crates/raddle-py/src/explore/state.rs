@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use pyo3::prelude::*;
 use raddle::rt;
 
-use super::code::Code;
+use super::code::{self, Code};
 use super::frame::Frame;
 use super::locations::{Access, Locations, Step};
 use super::member::{ME, RUNNER};
@@ -44,7 +44,7 @@ fn add(code: Bound<'_, PyAny>, known: Code) {
     std::mem::forget(code.unbind());
 }
 
-pub(super) fn code(address: usize) -> Option<Arc<Code>> {
+pub(super) fn code_at(address: usize) -> Option<Arc<Code>> {
     CODES.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(&address).cloned()
 }
 
@@ -63,7 +63,13 @@ impl Open {
         Self { frame: frame.address(), code, instruction, accesses }
     }
 
-    /// Whether `frame` executes the instruction.
+    /// Whether `frame`, which waits for what it called, executes the instruction: its position is there, or after it and its caches.
+    fn is_executed_by(&self, frame: Frame) -> bool {
+        const LONGEST: usize = 12 * code::UNIT;
+        self.is_of(frame) && frame.instruction().wrapping_sub(self.instruction) <= LONGEST
+    }
+
+    /// Whether `frame` is the frame of the instruction.
     fn is_of(&self, frame: Frame) -> bool {
         (frame.address(), frame.code()) == (self.frame, self.code)
     }
@@ -97,6 +103,16 @@ pub(super) struct State {
 /// Calls `f` with the state, if a program is being explored. No Python code runs meanwhile.
 pub(super) fn with<R>(f: impl FnOnce(&mut State) -> R) -> Option<R> {
     locked(&STATE).as_mut().map(f)
+}
+
+/// Notes that a function begins. Returns whether C code that accesses something may have called it.
+pub(super) fn begins(me: u32) -> bool {
+    with(|state| {
+        let thread = state.thread(me);
+        thread.may_switch = true;
+        !thread.open.is_empty()
+    })
+    .unwrap_or_default()
 }
 
 pub(super) fn replace(with: Option<State>) -> Option<State> {
@@ -136,9 +152,7 @@ impl State {
         let open = &mut self.thread(me).open;
         while let Some(last) = open.last() {
             let callers = || std::iter::successors(frame.previous(), |frame| frame.previous());
-            if !last.is_of(frame)
-                && callers().any(|caller| last.is_of(caller) && caller.instruction() == last.instruction)
-            {
+            if !last.is_of(frame) && callers().any(|caller| last.is_executed_by(caller)) {
                 return;
             }
             open.pop();
@@ -174,7 +188,7 @@ impl State {
     /// Whether no thread can be switched to at the next instruction of a thread.
     pub(super) fn cannot_switch(&mut self, me: u32, frame: Frame) -> bool {
         let mut frames = std::iter::successors(Some(frame), |frame| frame.previous());
-        if frames.any(|frame| code(frame.code()).is_some_and(|code| matches!(*code, Code::Opaque))) {
+        if frames.any(|frame| code_at(frame.code()).is_some_and(|code| matches!(*code, Code::Opaque))) {
             return true;
         }
         self.by_interpreter_lock && !std::mem::take(&mut self.thread(me).may_switch)

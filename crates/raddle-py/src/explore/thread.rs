@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use raddle::rt;
 use raddle::thread::JoinHandle;
 
-use super::member::{ME, Member};
+use super::member::{ME, Member, is_explored};
 use super::state::{self, State};
 use crate::{call, seam};
 
@@ -16,7 +17,27 @@ use crate::{call, seam};
 pub(crate) struct ExploredThread {
     #[pyo3(get)]
     ident: u32,
-    handle: JoinHandle<()>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Drop for ExploredThread {
+    /// An exception that left the thread has failed the execution: it is not reported once more, as one that nobody has read.
+    fn drop(&mut self) {
+        let Some(handle) = self.handle.take() else { return };
+        rt::unobserved(|| {
+            if is_explored() || !handle.is_finished() {
+                std::mem::forget(handle); // its execution has not ended
+            } else {
+                drop(handle.join());
+            }
+        });
+    }
+}
+
+impl ExploredThread {
+    fn handle(&self) -> &JoinHandle<()> {
+        self.handle.as_ref().expect("until it is dropped")
+    }
 }
 
 #[pymethods]
@@ -29,15 +50,15 @@ impl ExploredThread {
             Some(timeout) => seam::deadline(duration(timeout.max(0.0))?)?,
         };
         seam::blocking(py, || match deadline {
-            None => self.handle.wait().map(|()| true),
-            Some(deadline) => Ok(self.handle.wait_deadline(deadline)),
+            None => self.handle().wait().map(|()| true),
+            Some(deadline) => Ok(self.handle().wait_deadline(deadline)),
         })?
         .map_err(|_| PyRuntimeError::new_err("cannot join current thread"))
     }
 
     /// Return whether the thread has terminated.
     fn is_finished(&self, py: Python<'_>) -> PyResult<bool> {
-        seam::blocking(py, || self.handle.is_finished())
+        seam::blocking(py, || self.handle().is_finished())
     }
 }
 
@@ -62,7 +83,7 @@ pub(crate) fn spawn(
     let thread = raddle::Thread::new(body).name(name).daemon(daemon);
     let started = seam::blocking(py, || thread.start().map_err(|error| error.to_string()))?;
     let handle = started.map_err(PyRuntimeError::new_err)?;
-    Ok(ExploredThread { ident, handle })
+    Ok(ExploredThread { ident, handle: Some(handle) })
 }
 
 /// Return the number of the calling thread, or 0 if it is not being explored.
