@@ -162,7 +162,6 @@ def _on_start(code, offset):
         if not sys.monitoring.get_local_events(_tool, code):
             sys.monitoring.set_local_events(_tool, code, events.INSTRUCTION)
             _observed.append(code)
-            _raddle.begin(code)
     return sys.monitoring.DISABLE
 
 

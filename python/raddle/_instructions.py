@@ -6,6 +6,7 @@ from the flow of control alone.
 """
 
 import dis
+import itertools
 import sys
 
 from raddle import _raddle
@@ -169,10 +170,8 @@ def _row(instruction, depth, slots, in_module):
     """Return the row of an instruction for `_raddle.set_code`, or None if it is local."""
     name, argument, offset = instruction.opname, instruction.arg, instruction.offset
     top = slots + depth
-    if name in LOCAL:
+    if name in LOCAL or name in BEGINNINGS:
         return None
-    if name in BEGINNINGS:
-        return (offset, "begin", 0, None, "r", None, 0, None, None)
     if name in ATTRIBUTES:
         below, effect = ATTRIBUTES[name]
         value = top - 2 if name == "STORE_ATTR" else None
@@ -202,8 +201,10 @@ def observe(code):
     depth = depths(code, instructions)
     slots = _slots(code)
     in_module = not code.co_flags & _NEW_LOCALS
-    rows = []
-    for instruction in instructions:
+    rows, beginnings = [], set()
+    for instruction, following in itertools.zip_longest(instructions, instructions[1:]):
+        if instruction.opname in BEGINNINGS and following is not None:
+            beginnings.add(following.offset)  # the interpreter reports no RESUME
         if instruction.offset in depth:
             row = _row(instruction, depth[instruction.offset], slots, in_module)
             if row is not None:
@@ -213,4 +214,4 @@ def observe(code):
     for start, end, line in code.co_lines():
         for offset in range(start, end, 2):
             lines[offset // 2] = line or 0
-    _raddle.set_code(code, rows, size, lines)
+    _raddle.set_code(code, rows, size, lines, beginnings)

@@ -797,7 +797,7 @@ def _call(callable, args, kwargs, out):
 
 
 def _dereference(reference):
-    if not isinstance(reference(), (type, type(None))):
+    if not isinstance(reference(), type):
         _raddle.unseen("when the object of a weak reference ceases to exist")
 
 

@@ -1,5 +1,7 @@
 //! What the instructions of a code object do, as `raddle._instructions` derives it from the bytecode.
 
+use std::collections::HashSet;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use raddle::rt::{Effect, Place};
@@ -9,8 +11,6 @@ use raddle::rt::{Effect, Place};
 pub(super) enum Plan {
     /// Nothing that another thread can see.
     Local,
-    /// A function begins or goes on, which C code may have called in the middle of its own accesses.
-    Begin,
     /// It accesses an attribute of the object in a slot. A stored value is in the slot `value`.
     Attribute {
         slot: usize,
@@ -32,8 +32,8 @@ pub(super) enum Plan {
 /// A code object under exploration.
 #[derive(Debug)]
 pub(super) enum Code {
-    /// Its instructions are observed.
-    Observed { plans: Vec<Plan>, places: Vec<Place> },
+    /// Its instructions are observed. At `beginnings`, a call of it begins, or it is resumed.
+    Observed { plans: Vec<Plan>, places: Vec<Place>, beginnings: HashSet<usize> },
     /// Neither its instructions nor those of what it calls are interrupted.
     Opaque,
 }
@@ -61,6 +61,7 @@ impl Code {
         file: &str,
         function: &str,
         lines: &[u32],
+        beginnings: HashSet<usize>,
     ) -> PyResult<Self> {
         let mut plans: Vec<Plan> = (0..=size / UNIT).map(|_| Plan::Local).collect();
         for (offset, kind, slot, name, effect, value, count, operation, argument) in rows {
@@ -78,7 +79,6 @@ impl Code {
                     let (hash, text) = (name.hash()?, name.extract()?);
                     Plan::Global { name: name.unbind(), hash, text, effect, deletes }
                 }
-                ("begin", _) => Plan::Begin,
                 ("cell", name) => Plan::Cell { slot, text: text(&name)?, effect, value },
                 ("operands", _) => {
                     let missing = || PyValueError::new_err("operands without an operation");
@@ -92,7 +92,7 @@ impl Code {
                 plan;
         }
         let places = lines.iter().map(|line| Place::intern(file, *line, Some(function))).collect();
-        Ok(Self::Observed { plans, places })
+        Ok(Self::Observed { plans, places, beginnings })
     }
 
     /// The line of the instruction at an offset.

@@ -30,40 +30,27 @@ pub(crate) fn on_instruction(
     offset: usize,
 ) -> PyResult<Option<Py<PyAny>>> {
     let Some(known) = state::code_at(code.as_ptr() as usize) else { return Ok(None) };
-    let Code::Observed { plans, .. } = &*known else { return Ok(None) };
+    let Code::Observed { plans, beginnings, .. } = &*known else { return Ok(None) };
     let Some(plan) = plans.get(offset / super::code::UNIT) else { return Ok(None) };
+    let begins = beginnings.contains(&offset);
     let me = ME.get();
-    if matches!(plan, Plan::Local) {
+    if matches!(plan, Plan::Local) && !begins {
         return Ok(tables::disable(py));
     }
     if me == 0 || unwinding::is_unwinding() {
         return Ok(None);
     }
-    if matches!(plan, Plan::Begin) && !state::begins(me) {
+    let is_called_by_c = begins && state::begins(me);
+    if matches!(plan, Plan::Local) && !is_called_by_c {
         return Ok(None);
     }
     let Some(tables) = tables::tables() else { return Ok(None) };
-    let Some(frame) = Frame::innermost(py) else { return Ok(None) };
-    let instruction = Instruction { plan, frame, tables: &tables, place: known.place(offset) };
+    let frame = Frame::innermost(py).filter(|frame| frame.code() == code.as_ptr() as usize);
+    let Some(frame) = frame else { return Ok(None) };
+    let instruction =
+        Instruction { plan, frame, tables: &tables, place: known.place(offset), is_called_by_c };
     instruction.perform(py, me)?;
     Ok(None)
-}
-
-/// Called when a function begins whose code object has just become observed: the interpreter reports its first instruction
-/// from the next call on.
-#[pyfunction]
-pub(crate) fn begin(py: Python<'_>, code: &Bound<'_, PyAny>) -> PyResult<()> {
-    let me = ME.get();
-    if me == 0 || unwinding::is_unwinding() || !state::begins(me) {
-        return Ok(());
-    }
-    let address = code.as_ptr() as usize;
-    let mut frames = std::iter::successors(Frame::innermost(py), |frame| frame.previous());
-    let frame = frames.find(|frame| frame.code() == address);
-    let (Some(frame), Some(known), Some(tables)) = (frame, state::code_at(address), tables::tables()) else {
-        return Ok(());
-    };
-    Instruction { plan: &Plan::Begin, frame, tables: &tables, place: known.place(0) }.perform(py, me)
 }
 
 struct Instruction<'a> {
@@ -71,6 +58,8 @@ struct Instruction<'a> {
     frame: Frame,
     tables: &'a Tables,
     place: Option<Place>,
+    /// It is the first one of a call from C code that accesses something, or of a generator that such code has resumed.
+    is_called_by_c: bool,
 }
 
 impl Instruction<'_> {
@@ -84,7 +73,7 @@ impl Instruction<'_> {
                     return Vec::new();
                 }
                 let mut steps = state.record(py, &accesses, me);
-                if accesses.is_empty() && !matches!(self.plan, Plan::Begin) {
+                if accesses.is_empty() && !self.is_called_by_c {
                     return steps; // no step, whatever is open
                 }
                 for open in state.open_steps(me) {
@@ -144,7 +133,7 @@ impl Instruction<'_> {
 
     fn accesses(&self, py: Python<'_>) -> PyResult<Vec<Access>> {
         match self.plan {
-            Plan::Local | Plan::Begin => Ok(Vec::new()),
+            Plan::Local => Ok(Vec::new()),
             Plan::Attribute { slot, name, hash, text, effect, deletes, .. } => {
                 let Some(object) = self.slot(py, *slot) else { return Ok(Vec::new()) };
                 let object = self.shadowed(py, *slot, object)?;
@@ -253,7 +242,7 @@ impl Instruction<'_> {
             }
             Plan::Global { name, .. } => (self.frame.globals(py)?.get_item(name).ok(), None),
             Plan::Cell { slot, value, .. } => (frame::cell_content(&self.slot(py, *slot)?), *value),
-            Plan::Operands { .. } | Plan::Local | Plan::Begin => return None,
+            Plan::Operands { .. } | Plan::Local => return None,
         };
         let now = now.map(|now| shown(&now));
         match value.and_then(|value| self.slot(py, value)) {
@@ -299,7 +288,7 @@ pub(crate) fn touch(py: Python<'_>, object: &Bound<'_, PyAny>, write: bool, comm
     if !steps.is_empty() {
         let place = state::code_at(frame.code()).and_then(|code| code.place(0));
         let plan = &Plan::Local;
-        Instruction { plan, frame, tables: &tables, place }.step(py, me, &steps)?;
+        Instruction { plan, frame, tables: &tables, place, is_called_by_c: false }.step(py, me, &steps)?;
     }
     Ok(())
 }

@@ -254,7 +254,6 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(unseen, module)?)?;
     module.add_function(wrap_pyfunction!(access::own, module)?)?;
     module.add_function(wrap_pyfunction!(frame::probe, module)?)?;
-    module.add_function(wrap_pyfunction!(hook::begin, module)?)?;
     module.add_function(wrap_pyfunction!(hook::on_instruction, module)?)?;
     module.add_function(wrap_pyfunction!(tables::set_tables, module)?)?;
     module.add_function(wrap_pyfunction!(tables::set_harmless, module)?)?;

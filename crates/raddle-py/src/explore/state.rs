@@ -1,6 +1,6 @@
 //! The state of the exploration of Python code: one at a time in a process.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -23,10 +23,11 @@ pub(crate) fn set_code(
     rows: Vec<super::code::Row<'_>>,
     size: usize,
     lines: Vec<u32>,
+    beginnings: HashSet<usize>,
 ) -> PyResult<()> {
     let file: String = code.getattr("co_filename")?.extract()?;
     let function: String = code.getattr("co_name")?.extract()?;
-    let known = Code::observed(rows, size, &file, &function, &lines)?;
+    let known = Code::observed(rows, size, &file, &function, &lines, beginnings)?;
     add(code, known);
     Ok(())
 }
@@ -63,10 +64,10 @@ impl Open {
         Self { frame: frame.address(), code, instruction, accesses }
     }
 
-    /// Whether `frame`, which waits for what it called, executes the instruction: its position is there, or after it and its caches.
+    /// Whether `frame`, which waits for what it called, executes the instruction: its position is beside it.
     fn is_executed_by(&self, frame: Frame) -> bool {
         const LONGEST: usize = 12 * code::UNIT;
-        self.is_of(frame) && frame.instruction().wrapping_sub(self.instruction) <= LONGEST
+        self.is_of(frame) && frame.instruction().abs_diff(self.instruction) <= LONGEST
     }
 
     /// Whether `frame` is the frame of the instruction.
