@@ -388,7 +388,6 @@ def _stand_ins():
     else:
         import concurrent.futures.thread as pools
 
-        found.append((our_futures.Future, "__hash__", _serial))
         for name in ("ThreadPoolExecutor", "Future", "wait", "as_completed"):
             if hasattr(our_futures, name):
                 found.append((sys.modules["concurrent.futures"], name, getattr(our_futures, name)))
