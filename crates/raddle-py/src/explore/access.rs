@@ -16,7 +16,7 @@ pub(super) fn named(text: &str) -> u32 {
 
 /// The name of an attribute or a variable.
 pub(super) struct Name<'a, 'py> {
-    pub(super) name: &'a Bound<'py, PyAny>,
+    pub(super) key: &'a Bound<'py, PyAny>,
     pub(super) hash: isize,
     pub(super) text: &'a str,
 }
@@ -25,7 +25,7 @@ pub(super) struct Name<'a, 'py> {
 pub(super) fn attribute(
     tables: &Tables,
     object: &Bound<'_, PyAny>,
-    Name { name, hash, text }: &Name<'_, '_>,
+    Name { key: name, hash, text }: &Name<'_, '_>,
     effect: Effect,
     deletes: bool,
 ) -> Vec<Access> {
@@ -120,7 +120,7 @@ pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyRes
     let text = match text.as_deref() {
         Some("@attribute") => {
             let text: String = part.extract()?;
-            let name = Name { name: &part, hash: part.hash()?, text: &text };
+            let name = Name { key: &part, hash: part.hash()?, text: &text };
             return Ok(attribute(tables, &object, &name, effect, deletes));
         }
         Some("@attributes") => {

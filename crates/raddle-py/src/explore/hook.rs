@@ -137,11 +137,11 @@ impl Instruction<'_> {
             Plan::Attribute { slot, name, hash, text, effect, deletes, .. } => {
                 let Some(object) = self.slot(py, *slot) else { return Ok(Vec::new()) };
                 let object = self.shadowed(py, *slot, object)?;
-                let name = Name { name: name.bind(py), hash: *hash, text };
+                let name = Name { key: name.bind(py), hash: *hash, text };
                 Ok(attribute(self.tables, &object, &name, *effect, *deletes))
             }
             Plan::Global { name, hash, text, effect, deletes } => {
-                let name = Name { name: name.bind(py), hash: *hash, text };
+                let name = Name { key: name.bind(py), hash: *hash, text };
                 Ok(self.global(py, &name, *effect, *deletes))
             }
             Plan::Cell { slot, text, effect, .. } => {
@@ -178,11 +178,11 @@ impl Instruction<'_> {
         let number = named(&format!("global {}", name.text));
         let part = Part::Item(name.hash);
         let mut accesses = Vec::with_capacity(1);
-        let absent = effect == Effect::Read && !globals.contains(name.name).unwrap_or(true);
+        let absent = effect == Effect::Read && !globals.contains(name.key).unwrap_or(true);
         if let Some(builtins) = self.frame.builtins(py).filter(|_| absent) {
             accesses.push(Access { object: builtins.unbind(), part, effect, name: number });
         }
-        let replaces = || !deletes && globals.contains(name.name).unwrap_or(false);
+        let replaces = || !deletes && globals.contains(name.key).unwrap_or(false);
         accesses.extend(with_all_attributes(&globals, effect, replaces));
         accesses.push(Access { object: globals.unbind(), part, effect, name: number });
         accesses
