@@ -6,6 +6,14 @@ import subprocess
 import sys
 import threading
 
+import pytest
+import raddle._instructions
+
+#: For tests of what `raddle.check` does.
+explores = pytest.mark.skipif(
+    sys.version_info[:2] not in raddle._instructions.VERSIONS, reason="raddle.check() does not know this version of Python"
+)
+
 LIMIT = 60  # seconds after which a test has failed
 
 

@@ -1,12 +1,11 @@
 """`python -m raddle check`: a function of a file, from the command line."""
 
 import re
-import sys
 
 import pytest
-from programs import execute
+from programs import execute, explores
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs CPython 3.12")
+pytestmark = explores
 
 RACE = """\
 import threading

@@ -2,12 +2,9 @@
 
 import json
 import re
-import sys
 
 import pytest
-from programs import execute
-
-explores = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs CPython 3.12")
+from programs import execute, explores
 
 RACE = """\
 import threading
