@@ -83,7 +83,8 @@ class _Report:
             *_written(item, error.outcome),
         ]
         lines = [line for line in str(error).rstrip().splitlines() if not line.startswith(_REPLAYS)]
-        self.text = "\n".join([*lines, *notes])
+        # Paths as pytest shows them.
+        self.text = "\n".join([*lines, *notes]).replace(str(item.config.rootpath) + os.sep, "")
 
     def toterminal(self, terminal):
         for line in self.text.splitlines():

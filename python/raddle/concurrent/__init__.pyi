@@ -1,0 +1,3 @@
+"""Types of `raddle.concurrent`."""
+
+from raddle.concurrent import futures as futures

@@ -1,0 +1,3 @@
+"""Types of `raddle.concurrent.futures`."""
+
+from raddle.futures import *
