@@ -1,7 +1,7 @@
 //! Compares the explorer's searches with each other and with a model, on random programs.
 //!
 //! ```text
-//! cargo run --release -p raddle-explore --example oracle -- [--programs N] [--seed N] [--executions N] [--show FILE]
+//! cargo run --release -p raddle-explore --example oracle -- [--programs N] [--seed N] [--executions N] [--fine N] [--show FILE]
 //! ```
 #[path = "../tests/oracle/mod.rs"]
 mod oracle;
@@ -53,11 +53,12 @@ fn options() -> Options {
             "--workers" => options.workers = number(),
             "--minimise" => options.minimised = number(),
             "--executions" => EXECUTIONS.store(number(), Relaxed),
+            "--fine" => FINE.store(number(), Relaxed),
             "--classes" => CLASSES.store(value == "yes", Relaxed),
             "--show" => options.show = Some(value),
             _ => panic!(
                 "no such option: {word}; there are --programs, --seed, --workers, --minimise,
-                 --executions, --classes and --show"
+                 --executions, --fine, --classes and --show"
             ),
         }
     }
@@ -70,12 +71,16 @@ static CLASSES: AtomicBool = AtomicBool::new(false);
 /// A program that depth-first search does not exhaust within so many executions is left out.
 static EXECUTIONS: AtomicU64 = AtomicU64::new(2_000);
 
+/// The number of random executions at the grain of atoms.
+static FINE: AtomicU64 = AtomicU64::new(300);
+
 fn effort(seed: u64) -> Effort {
     Effort {
         executions: EXECUTIONS.load(Relaxed),
         states: 100_000,
         portfolio: seed.is_multiple_of(8),
         classes: CLASSES.load(Relaxed),
+        fine: FINE.load(Relaxed),
     }
 }
 

@@ -23,7 +23,7 @@ use super::execution::Execution;
 use super::os_threads::park_forever;
 use super::run_token::{Predicate, evaluate};
 use super::state::ExecutionState;
-use super::task::NO_TASK;
+use super::task::{MAIN, NO_TASK};
 
 /// The number of attempts to unwind a task that catches them. After that, as many further steps of the task may
 /// succeed.
@@ -125,9 +125,11 @@ impl Execution {
     }
 
     /// Abandons tasks that wait for each other, or for something that no longer exists. Their threads stay parked
-    /// forever.
+    /// forever. If the search thread runs the main task and that is one of them, it is lost for the search.
     fn abandon_execution(&self, state: MutexGuard<'_, ExecutionState>) -> ! {
-        if std::thread::current().id() == self.search_thread.id() {
+        let main = &state.tasks[MAIN];
+        let runs_on = main.os_thread.as_ref().map(std::thread::Thread::id);
+        if !main.has_terminated() && runs_on == Some(self.search_thread.id()) {
             self.monitor.lose_search_thread();
         }
         self.end_execution(state);

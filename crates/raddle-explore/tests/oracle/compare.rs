@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use raddle_explore::Strategy;
+use raddle_explore::{Grain, Strategy};
 
-use super::program::{Instr, Program};
-use super::run::{Found, Outcome, explore};
+use super::program::{Instr, Op, Program, Role};
+use super::run::{Found, Outcome, explore, explore_at};
 use super::{model, traces};
 
 /// The effort for one program.
@@ -19,6 +19,8 @@ pub(crate) struct Effort {
     pub(crate) portfolio: bool,
     /// Whether the classes of schedules are counted, too.
     pub(crate) classes: bool,
+    /// Random executions at the grain of atoms. Their outcomes must be among those at the grain of operations.
+    pub(crate) fine: u64,
 }
 
 /// The result of a comparison.
@@ -84,7 +86,40 @@ pub(crate) fn compare(program: &Program, effort: Effort) -> Verdict {
     {
         return found;
     }
+    if let Some(found) = finer(program, &all, effort.fine) {
+        return found;
+    }
     Verdict::Same { executions: all.executions, outcomes: all.outcomes.len(), modelled }
+}
+
+/// Compares the outcomes at the grain of operations with those of random executions at the grain of atoms, where other
+/// threads run inside the operations.
+///
+/// Three differences are none: the end of the main thread can come before a daemon has noted the result of its last
+/// operation, the clock can advance past the deadline of a wait that succeeds, and a lock that is handed over can neither be
+/// acquired nor released before its new holder has run.
+fn finer(program: &Program, all: &Found, executions: u64) -> Option<Verdict> {
+    let mut left_out = program.has(Role::Daemon);
+    program.each(|instr| left_out |= instr.op == Op::Now);
+    for body in &program.bodies {
+        let mut held = 0;
+        for instr in &body.code {
+            match instr.op {
+                Op::Acquire => held += 1,
+                Op::Release => held -= 1,
+                _ => {}
+            }
+            left_out |= held < 0; // releases what another thread holds
+        }
+    }
+    if left_out {
+        return None;
+    }
+    [Strategy::Random, Strategy::Pct, Strategy::Pos].into_iter().find_map(|strategy| {
+        let fine = explore_at(Grain::Atoms, program, strategy, executions / 3);
+        let outcome = first_not_in(&fine.outcomes, &all.outcomes)?;
+        Some(difference("an operation is not one step", format!("by {strategy}: {outcome}")))
+    })
 }
 
 fn reduced(program: &Program, all: &Found, strategy: Strategy, effort: Effort) -> Option<Verdict> {

@@ -33,12 +33,14 @@ const FAMILIES: &[Family] = &[
     family(2, &[Op::Now, Op::Now, Op::Sleep, Op::Get]),
     family(1, &[Op::PanicIf, Op::Set]),
     family(2, &[Op::Fulfil, Op::Future, Op::Settled, Op::Refuse]),
+    family(2, &[Op::PutMany, Op::GetMany, Op::GetMany, Op::Put, Op::Pop, Op::SetMax]),
+    family(2, &[Op::Fulfil, Op::Fulfil, Op::WaitAny, Op::WaitAll, Op::NextDone, Op::Refuse]),
     family(1, &[Op::After, Op::Cancel, Op::Over]),
     family(1, &[Op::Submit, Op::Result, Op::Withdraw, Op::IsDone]),
 ];
 
 /// The index of the first family that only main can use.
-const SERVICES: usize = 15;
+const SERVICES: usize = 17;
 const CONDITIONS: usize = 5;
 
 struct Generator {
@@ -231,6 +233,7 @@ impl Generator {
                     _ => self.queue,
                 }
             }
+            Op::PutMany | Op::GetMany | Op::SetMax => self.queue % SIMPLE,
             Op::Fulfil => {
                 self.fulfilled += 1;
                 self.fulfilled - 1

@@ -1,5 +1,6 @@
 //! Partial-order reduction has the same outcomes as depth-first search and as an independent model, for random
-//! programs over the whole toolkit. `--example oracle` compares many more.
+//! programs over the whole toolkit, and executions that interleave the inside of operations have no others. `--example
+//! oracle` compares many more.
 
 #[path = "mod.rs"]
 mod oracle;
@@ -7,11 +8,11 @@ mod oracle;
 use oracle::compare::{Effort, Verdict, compare, minimise};
 use oracle::generate::generate;
 use oracle::program::Program;
-use oracle::run::explore;
+use oracle::run::{explore, explore_at};
 use oracle::traces;
-use raddle_explore::Strategy;
+use raddle_explore::{Grain, Strategy};
 
-const EFFORT: Effort = Effort { executions: 150, states: 20_000, portfolio: true, classes: false };
+const EFFORT: Effort = Effort { executions: 150, states: 20_000, portfolio: true, classes: false, fine: 60 };
 
 /// The number of programs to compare.
 const PROGRAMS: u64 = 300;
@@ -57,6 +58,30 @@ fn programs_that_once_differed_agree() {
         }
     }
     assert!(programs > 50, "{programs}");
+}
+
+/// The main task waits in a scope, on the thread of the search, while another task finds that none of them can be unwound.
+#[test]
+fn search_continues_after_an_execution_in_which_no_task_can_be_unwound() {
+    let text = "quiescent panics-allowed
+main: start 1; start 2; join 2 block; with-rlock 1 1ms { wait block }; join 1 block
+scoped: with-lock 1 3ms { notify 1; wait block }
+scoped: with-lock 1 try { with-lock 1 block { notify 1 } }; with-mutex 0 block { notify 1 }";
+    let program: Program = text.parse().expect("it is a program");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let search = raddle::Thread::new(move || {
+        for strategy in [Strategy::Random, Strategy::Pct, Strategy::Pos] {
+            let found = explore_at(Grain::Atoms, &program, strategy, 100);
+            let _ = sender.send((found.executions, found.outcomes));
+        }
+    });
+    drop(search.daemon(true).start().expect("a thread"));
+    for _ in 0..3 {
+        let found = receiver.recv_timeout(std::time::Duration::from_mins(5));
+        let (executions, outcomes) = found.expect("the search has stopped");
+        assert_eq!(executions, 100);
+        assert!(outcomes.iter().all(|outcome| outcome.end == "deadlock"), "{outcomes:?}");
+    }
 }
 
 #[test]

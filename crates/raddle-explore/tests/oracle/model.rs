@@ -153,7 +153,14 @@ pub(crate) struct Model<'a> {
 
 /// Whether the model covers the program.
 pub(crate) fn covers(program: &Program) -> bool {
-    !program.has(Role::Timer) && !program.has(Role::Task)
+    let mut known = !program.has(Role::Timer) && !program.has(Role::Task);
+    program.each(|instr| {
+        known &= !matches!(
+            instr.op,
+            Op::PutMany | Op::GetMany | Op::SetMax | Op::WaitAny | Op::WaitAll | Op::NextDone
+        );
+    });
+    known
 }
 
 /// Every outcome of the program; `None` if there are more states than `states`.

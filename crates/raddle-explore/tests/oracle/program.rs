@@ -72,6 +72,9 @@ ops! {
     Met "barrier-waiting" 0 false false,
     Put "put" 2 true false,
     Pop "pop" 1 true false,
+    PutMany "put-many" 2 true false,
+    GetMany "get-many" 2 true false,
+    SetMax "set-limit" 2 false false,
     Len "len" 1 false false,
     Getters "getters" 1 false false,
     Done "task-done" 1 false false,
@@ -96,6 +99,9 @@ ops! {
     Future "future-result" 1 true false,
     Settled "future-done" 1 false false,
     Refuse "future-cancel" 1 false false,
+    WaitAny "wait-any" 0 true false,
+    WaitAll "wait-all" 0 true false,
+    NextDone "first-completed" 0 false false,
 }
 
 /// One instruction.

@@ -10,9 +10,10 @@ use raddle::thread::{JoinError, JoinTimeoutError, Scope, ScopedJoinHandle, Threa
 use raddle::{
     Barrier, BoundedSemaphore, Condition, Event, Future, Held, JoinHandle, LifoQueue, Lock, LockGuard, Mutex,
     MutexGuard, PriorityQueue, Promise, Queue, RLock, RLockGuard, ReentrantMutex, ReentrantMutexGuard,
-    Semaphore, Shared, SimpleQueue, Thread, ThreadPoolExecutor, Timer, rt, thread, time,
+    ReturnWhen, Semaphore, Shared, SimpleQueue, Thread, ThreadPoolExecutor, Timer, as_completed, rt, thread,
+    time, wait_timeout,
 };
-use raddle_explore::{Explorer, Strategy};
+use raddle_explore::{Explorer, Grain, Strategy};
 
 use super::program::{How, Instr, Op, Program, Role};
 
@@ -74,12 +75,18 @@ impl Record {
 
 /// The outcomes of `program` that `strategy` finds within so many executions.
 pub(crate) fn explore(program: &Program, strategy: Strategy, executions: u64) -> Found {
+    explore_at(Grain::Operations, program, strategy, executions)
+}
+
+/// The same, at a grain.
+pub(crate) fn explore_at(grain: Grain, program: &Program, strategy: Strategy, executions: u64) -> Found {
     let found = Arc::new(StdMutex::new(Found::default()));
     // Those of the last execution, and of earlier ones whose end was not reported.
     let records: Arc<StdMutex<Vec<Arc<Record>>>> = Arc::default();
     let (program, time, panics) = (Arc::new(program.clone()), program.time, program.panics);
     let explorer = Explorer::new()
         .strategy(strategy)
+        .grain(grain)
         .time(time)
         .allow_panics(panics)
         .shrink(false)
@@ -537,8 +544,22 @@ fn operate(instr: &Instr, objects: &Objects) -> Option<i16> {
             thread::yield_now();
             return None;
         }
-        Op::Put | Op::Pop | Op::Len | Op::Getters | Op::Done | Op::Drained | Op::Shut | Op::ShutNow => {
-            return on_queue(instr, &objects.queues);
+        Op::PutMany
+        | Op::GetMany
+        | Op::SetMax
+        | Op::Put
+        | Op::Pop
+        | Op::Len
+        | Op::Getters
+        | Op::Done
+        | Op::Drained
+        | Op::Shut
+        | Op::ShutNow => return on_queue(instr, &objects.queues),
+        Op::WaitAny => wait_for_futures(instr.how, ReturnWhen::FirstCompleted, &objects.futures[..2]),
+        Op::WaitAll => wait_for_futures(instr.how, ReturnWhen::AllCompleted, &objects.futures[..2]),
+        Op::NextDone => {
+            let first = as_completed(&objects.futures[..2]).next()?;
+            yes(first == objects.futures[0])
         }
         Op::Fulfil => {
             let promise = objects.promises[place].lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -566,6 +587,16 @@ fn operate(instr: &Instr, objects: &Objects) -> Option<i16> {
         _ => return synchronise(instr, objects),
     };
     Some(seen)
+}
+
+/// Waits, and returns the set of the futures that were done.
+fn wait_for_futures(how: How, when: ReturnWhen, futures: &[Future<i8>]) -> i16 {
+    let (done, pending) =
+        by!(how, raddle::wait(futures, when), wait_timeout(futures, when, Duration::ZERO), |time| {
+            wait_timeout(futures, when, time)
+        });
+    assert_eq!(done.len() + pending.len(), futures.len());
+    futures.iter().zip([1, 2]).map(|(future, bit)| if done.contains(future) { bit } else { 0 }).sum()
 }
 
 fn synchronise(instr: &Instr, objects: &Objects) -> Option<i16> {
@@ -703,6 +734,39 @@ fn on_queue(instr: &Instr, queues: &Queues) -> Option<i16> {
                 Err(GetError::Empty) => NO,
                 Err(_) => SHUT,
             }
+        }
+        Op::PutMany => {
+            let items = [item, item + 1];
+            let put = by!(
+                instr.how,
+                queue.put_many(items).map_err(PutError::from),
+                queue.try_put_many(items),
+                |time| queue.put_many_timeout(items, time)
+            );
+            match put {
+                Ok(()) => OK,
+                Err(PutError::Full(left)) => to_i16(left.len()),
+                Err(_) => SHUT,
+            }
+        }
+        Op::GetMany => {
+            let max = usize::try_from(item).expect("a batch is not empty") + 1;
+            let got = by!(
+                instr.how,
+                Ok(queue.get_many(max, Duration::ZERO)),
+                Ok(queue.try_get_many(max)),
+                |time| queue.get_many_timeout(max, Duration::ZERO, time)
+            );
+            match got {
+                Ok(items) if items.is_empty() => NO,
+                Ok(items) => items.into_iter().fold(0, |all, item| 10 * all + i16::from(item)),
+                Err(GetError::Empty) => NO,
+                Err(_) => SHUT,
+            }
+        }
+        Op::SetMax => {
+            queue.set_maxsize(usize::try_from(item).expect("a limit is positive"));
+            return None;
         }
         Op::Len => to_i16(queue.len()),
         Op::Getters => to_i16(queue.n_getters()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use raddle::future::FutureError;
 use raddle::{Future, Mutex, Promise, ReturnWhen, Shared, Thread, as_completed};
@@ -129,6 +130,43 @@ fn wait_returns_the_first_or_all_futures() {
     };
     assert_eq!(every(scenario(ReturnWhen::FirstCompleted)), BTreeSet::from([1, 2]));
     assert_eq!(every(scenario(ReturnWhen::AllCompleted)), BTreeSet::from([2]));
+}
+
+/// Which futures are done is found out one after the other: one can be done, and one that was done earlier pending.
+#[test]
+fn wait_can_miss_a_future_that_is_settled_meanwhile() {
+    let scenario = || {
+        let promises = [Promise::new(), Promise::new()];
+        let futures = [promises[0].future(), promises[1].future()];
+        let setter = Thread::spawn(move || {
+            for promise in promises {
+                promise.set_result(()).unwrap();
+            }
+        });
+        let (done, _) = raddle::wait_timeout(&futures, ReturnWhen::FirstCompleted, Duration::from_millis(1));
+        setter.join().unwrap();
+        futures.map(|future| done.contains(&future))
+    };
+    let outcomes = [[false, false], [true, false], [false, true], [true, true]];
+    assert_eq!(every(scenario), BTreeSet::from(outcomes));
+}
+
+/// Futures that are done when the iterator is created come in the order of the argument.
+#[test]
+fn creation_of_the_iterator_decides_the_order() {
+    let scenario = || {
+        let promises = [Promise::new(), Promise::new()];
+        let futures = [promises[0].future(), promises[1].future()];
+        let setter = Thread::spawn(move || {
+            for promise in promises.into_iter().rev() {
+                promise.set_result(()).unwrap();
+            }
+        });
+        let first = as_completed(&futures).next().unwrap() == futures[0];
+        setter.join().unwrap();
+        first
+    };
+    assert_eq!(every(scenario), BTreeSet::from([false, true]));
 }
 
 #[test]

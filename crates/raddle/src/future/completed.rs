@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::callback::{DEADLOCK, Listener, SETTLED, Watcher};
 use super::error::FutureError;
-use super::handle::Future;
+use super::handle::{FUTURE, Future};
 use super::state::{MAY_FAIL, settled};
 use super::wait::{block, distinct, own_worker};
 use crate::raw::{Guarded, Waiter};
@@ -94,6 +94,8 @@ impl<T> AsCompleted<T> {
         let collector = Arc::new(Collector::default());
         let watcher: Arc<dyn Watcher> = collector.clone();
         for (index, future) in futures.iter().enumerate() {
+            // Whether it is done now decides its place among those that are done.
+            rt::point(Op::at(Object::of(&*future.core, FUTURE), Kind::Read, made).with_verb("looks at"));
             future.core.abandon_if_inherited();
             if future.core.add_listener(Listener::Watcher(watcher.clone(), index), settled).is_err() {
                 watcher.settled(index, false);

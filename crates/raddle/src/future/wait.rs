@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::callback::{Listener, SETTLED, Watcher};
 use super::error::FutureError;
-use super::handle::Future;
+use super::handle::{FUTURE, Future};
 use super::state::{MAY_FAIL, NO_POOL, NO_TASK, WorkerContext, pool_id, settled, worker_of};
 use crate::raw::Waiter;
 use crate::rt::{self, Kind, Object, Op, Place};
@@ -165,8 +165,15 @@ fn wait_until<T>(
     let worker = deadline.is_none().then(|| own_worker(futures.iter())).flatten();
     let outcome =
         if futures.is_empty() { Some(SETTLED) } else { block(&count.waiter, worker.as_ref(), op, deadline) };
-    let (done, pending): (Vec<_>, Vec<_>) =
-        futures.iter().cloned().partition(|future| future.core.is(settled));
+    let mut looked_at = 0;
+    let (done, pending): (Vec<_>, Vec<_>) = futures.iter().cloned().partition(|future| {
+        looked_at += 1;
+        if looked_at > 1 && !future.core.is(settled) {
+            // Another thread may settle it after those before it were found pending.
+            rt::point(Op::at(Object::of(&*future.core, FUTURE), Kind::Read, at));
+        }
+        future.core.is(settled)
+    });
     for future in &pending {
         future.core.remove_watcher(&watcher);
     }

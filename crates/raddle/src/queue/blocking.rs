@@ -232,10 +232,12 @@ impl<T, O: Order<T>> Blocking<T, O> {
     ) -> Result<Vec<T>, GetError> {
         let mut batch = self.try_get_many(op, max);
         if batch.is_empty() {
+            rt::point(op); // other threads may put and get meanwhile
             batch.push(self.next(op, timeout)?);
             rt::value(&op, || self.show.many(batch.iter()));
         }
         if batch.len() < max {
+            rt::point(op);
             batch = self.fill(op, batch, max, linger);
             rt::value(&op, || self.show.many(batch.iter()));
         }

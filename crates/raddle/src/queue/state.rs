@@ -314,7 +314,7 @@ impl<T> ItemList<T> {
         ItemList::Many(items.into())
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             ItemList::One(item) => usize::from(item.is_some()),
             ItemList::Many(items) => items.len(),

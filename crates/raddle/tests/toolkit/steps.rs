@@ -495,6 +495,8 @@ const SCOPED: Steps = &[
             count(|| handle.is_finished())
         })
     }),
+    ("future/completed::as_completed", || count(|| as_completed([settled()]))),
+    ("future/completed::as_completed_timeout", || count(|| as_completed_timeout([settled()], SOON))),
     ("ThreadPoolExecutor::scope", || count(|| pool().scope(|_| ()))),
     ("TaskScope::submit", || pool().scope(|scope| count(|| scope.submit(|| ())))),
     ("Debug for TaskScope", || pool().scope(|scope| count(|| format!("{scope:?}")))),
@@ -637,14 +639,12 @@ const NONE: &[(&str, &[&str])] = &[
         &["ThreadHandle::is_daemon", "ThreadHandle::name", "ThreadHandle::native_id"],
     ),
     (
-        "begins an iteration or a loan; each item is a step",
+        "begins an iteration; each item is a step",
         &[
             "BaseQueue::iter",
             "BaseQueue::try_iter",
             "BaseQueue::into_iter",
             "IntoIterator for BaseQueue",
-            "future/completed::as_completed",
-            "future/completed::as_completed_timeout",
             "Debug for AsCompleted",
             "Debug for AsCompletedTimeout",
             "Debug for Map",

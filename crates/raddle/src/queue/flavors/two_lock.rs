@@ -91,6 +91,15 @@ impl<T> Store<T> for TailItems<T> {
     }
 }
 
+impl<T> Head<T> {
+    /// Moves items to the batch, until it has `max` of them.
+    fn move_to(&mut self, batch: &mut Vec<T>, max: usize) {
+        let count = self.items.len().min(max - batch.len());
+        batch.extend(self.items.drain(..count));
+        self.freed += count;
+    }
+}
+
 impl<T> TailItems<T> {
     /// Credits the items that were got from the head as room here.
     #[inline]
@@ -179,10 +188,13 @@ impl<T> TwoLock<T> {
 
     /// Puts the items, and enqueues the thread with those that find no room if it `may_wait`.
     ///
-    /// The room that the head has freed is credited only if the tail is full.
+    /// The room that the head has freed is credited only if the items do not fit without it. They are put in one critical
+    /// section either way, so that no item of another thread comes between them while there is room.
     pub(in crate::queue) fn put(&self, items: &mut ItemList<T>, may_wait: bool) -> AttemptOutcome<T, ()> {
-        let outcome =
-            self.with_tail(&mut WakeList::new(), |state, store, wake| state.put(store, items, false, wake));
+        let outcome = self.with_tail(&mut WakeList::new(), |state, store, wake| {
+            let fits = items.len() <= state.limit().saturating_sub(store.len());
+            if fits { state.put(store, items, false, wake) } else { AttemptOutcome::NotNow }
+        });
         if !matches!(outcome, AttemptOutcome::NotNow) {
             return outcome;
         }
@@ -229,7 +241,10 @@ impl<T> TwoLock<T> {
             .unwrap_or(AttemptOutcome::Done(()))
     }
 
-    /// Fills the batch from the head. If the queue has no more items, it calls `then` for the rest.
+    /// Fills the batch. If the queue has no more items, it calls `then` for the rest.
+    ///
+    /// The tail stays locked from the first item that is not in the head to the last one. Otherwise a put could use the room
+    /// of the first ones for an item that joins the same batch.
     fn get_many_then<R>(
         &self,
         batch: &mut Vec<T>,
@@ -237,28 +252,28 @@ impl<T> TwoLock<T> {
         then: impl FnOnce(&mut QueueState<T>, &mut TailItems<T>, &mut Vec<T>, &mut WakeList<T>) -> R,
     ) -> Option<R> {
         let (mut wake, mut head) = (WakeList::new(), self.head.inner.lock());
-        let mut then = Some(then);
-        loop {
-            let count = head.items.len().min(max - batch.len());
-            if count > 0 {
-                batch.extend(head.items.drain(..count));
-                self.admit_putters(&mut head, count, &mut wake);
-            }
-            if batch.len() >= max {
-                return None;
-            }
-            let done = self.with_tail(&mut wake, |state, store, wake| {
-                store.settle(&mut head.freed);
-                store.move_to(&mut head.items);
-                if !head.items.is_empty() {
-                    return None;
+        head.move_to(batch, max);
+        let mut done = None;
+        if head.crowded || batch.len() < max {
+            head.crowded = self.with_tail(&mut wake, |state, store, wake| {
+                loop {
+                    store.settle(&mut head.freed);
+                    state.admit_putters(store, wake);
+                    if batch.len() >= max {
+                        break;
+                    }
+                    store.move_to(&mut head.items);
+                    if head.items.is_empty() {
+                        done = Some(then(state, store, batch, wake));
+                        break;
+                    }
+                    head.move_to(batch, max);
                 }
-                then.take().map(|then| then(state, store, batch, wake))
+                !state.putters.is_empty()
             });
-            if done.is_some() {
-                return done;
-            }
         }
+        self.head.publish(head.freed.max(1), Observed);
+        done
     }
 
     /// Shuts the queue down and returns its items, the next one first.
