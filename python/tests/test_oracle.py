@@ -7,7 +7,7 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="the oracle needs sys.monitoring")
 
 if sys.version_info >= (3, 12):
-    from oracle import corpus, explorer, stand_ins
+    from oracle import compare, corpus, explorer, stand_ins, workers
 
 EXECUTIONS = 200
 
@@ -138,3 +138,23 @@ def test_programs_fail_or_hold_as_they_say(family):
     for name, (program, fails) in corpus.programs(stand_ins.load(*corpus.source(family), family)).items():
         found = explorer.explore(program, 400 if fails else 50)
         assert (found.failure is not None) == fails, f"{name}: {found!r}"
+
+
+@pytest.fixture(scope="module")
+def judges():
+    check, explore = workers.Worker("check"), workers.Worker("explore")
+    yield check, explore
+    check.close()
+    explore.close()
+
+
+@pytest.mark.parametrize("family", corpus.FAMILIES if sys.version_info >= (3, 12) else [])
+def test_check_exhausts_no_program_that_fails(family, judges):
+    found = [compare.of_corpus(*program, judges[0]) for program in compare.corpus_programs([family]) if program[2]]
+    assert not [str(finding) for finding in found if finding.kind == compare.MISSED]
+
+
+def test_check_exhausts_no_random_program_whose_outcomes_it_has_not_all_seen(judges):
+    options = {**compare.OPTIONS, "executions": 500}
+    found = [compare.generated(seed, 60, *judges, options) for seed in range(1, 31)]
+    assert not [str(finding) for finding in found if finding.kind == compare.MISSED]

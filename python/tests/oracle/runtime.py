@@ -259,8 +259,9 @@ def _where(error):
 
 STDLIB = os.path.dirname(os.__file__) + os.sep
 WORKS_ON_USERS_OBJECTS = tuple(
-    STDLIB + name for name in ("functools.py", "collections" + os.sep, "contextlib.py", "weakref.py", "copy.py", "dataclasses.py", "_collections_abc.py")
-)
+    STDLIB + name
+    for name in "functools.py collections/ contextlib.py weakref.py copy.py dataclasses.py heapq.py bisect.py".split()
+) + ("<frozen _collections_abc>",)
 """Python code of the standard library that is instrumented like the program's."""
 OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 PROGRAMS = OWN + "corpus" + os.sep

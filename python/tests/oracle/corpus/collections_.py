@@ -197,14 +197,40 @@ def fails_counter_most_common():
 
 
 def holds_counter_most_common():
+    votes, leaders, lock = Counter(a=1), [], threading.Lock()
+
+    def vote():
+        with lock:
+            votes["a"] += 2
+            votes["b"] += 2
+
+    def lead():
+        with lock:
+            leaders.append(votes.most_common(1)[0][0])
+
+    run(vote, lead)
+    assert leaders == ["a"]
+
+
+def fails_iteration_in_most_common():
     votes, leaders = Counter(a=1), []
 
     def vote():
         votes["a"] += 2
         votes["b"] += 2
 
+    # A key is added between the first step of the iteration and the next.
     run(vote, lambda: leaders.append(votes.most_common(1)[0][0]))
-    assert leaders == ["a"]
+
+
+def holds_iteration_over_a_copy():
+    votes, leaders = Counter(a=1), []
+
+    def vote():
+        votes["a"] += 2
+        votes["b"] += 2
+
+    run(vote, lambda: leaders.append(votes.copy().most_common(1)[0][0]))
 
 
 class Registry(UserDict):
