@@ -104,6 +104,9 @@ OPERANDS = {
 #: C code may call a function while it accesses something: other threads may run when the function begins or goes on.
 BEGINNINGS = frozenset(["RESUME"])
 
+#: Before the code returns to its caller, yields to it, or passes an exception on.
+ENDINGS = frozenset(["RERAISE", "RETURN_CONST", "RETURN_VALUE", "YIELD_VALUE"])
+
 #: The flow of control does not go on after them.
 LAST = frozenset(
     """
@@ -166,7 +169,7 @@ def _slots(code):
     return len(code.co_varnames) + sum(cell not in arguments for cell in code.co_cellvars) + len(code.co_freevars)
 
 
-def _row(instruction, depth, slots, in_module):
+def _row(instruction, depth, slots, in_module, keywords):
     """Return the row of an instruction for `_raddle.set_code`, or None if it is local."""
     name, argument, offset = instruction.opname, instruction.arg, instruction.offset
     top = slots + depth
@@ -191,7 +194,8 @@ def _row(instruction, depth, slots, in_module):
             return None  # the operand is a bool
         count = OPERANDS[name]
         count = count if isinstance(count, int) else count(argument)
-        return (offset, "operands", top - count, None, "r", None, count, name, argument or 0)
+        passed = keywords if keywords and name == "CALL" else argument or 0
+        return (offset, "operands", top - count, None, "r", None, count, name, passed)
     raise Unsupported(f"the instruction {name} is not known")
 
 
@@ -202,16 +206,19 @@ def observe(code):
     slots = _slots(code)
     in_module = not code.co_flags & _NEW_LOCALS
     rows, beginnings = [], set()
+    endings = {instruction.offset for instruction in instructions if instruction.opname in ENDINGS}
+    keywords = ()  # the names of the keyword arguments of the next call, in 3.12
     for instruction, following in itertools.zip_longest(instructions, instructions[1:]):
         if instruction.opname in BEGINNINGS and following is not None:
             beginnings.add(following.offset)  # the interpreter reports no RESUME
         if instruction.offset in depth:
-            row = _row(instruction, depth[instruction.offset], slots, in_module)
+            row = _row(instruction, depth[instruction.offset], slots, in_module, keywords)
             if row is not None:
                 rows.append(row)
+        keywords = instruction.argval if instruction.opname == "KW_NAMES" else ()
     size = len(code.co_code)
     lines = [0] * (size // 2 + 1)
     for start, end, line in code.co_lines():
         for offset in range(start, end, 2):
             lines[offset // 2] = line or 0
-    _raddle.set_code(code, rows, size, lines, beginnings)
+    _raddle.set_code(code, rows, size, lines, beginnings, endings)

@@ -13,6 +13,7 @@ import collections
 import functools
 import gc
 import io
+import itertools
 import operator
 import sys
 import types
@@ -281,6 +282,62 @@ def _advance(iterator, out):
         _write_all(iterator, out)
         for behind in gc.get_referents(iterator):
             _look_behind(behind, out, {id(iterator)})
+        if isinstance(iterator, _PASSING):
+            _pass_items(iterator, out)
+
+
+#: Iterators that pass the items of others to a function, test their truth, or iterate over them.
+_PASSING = (
+    map,
+    filter,
+    itertools.accumulate,
+    itertools.chain,
+    itertools.dropwhile,
+    itertools.filterfalse,
+    itertools.groupby,
+    itertools.starmap,
+    itertools.takewhile,
+)
+
+#: They access nothing of another thread, whatever they are called with.
+_HARMLESS = (int, float, complex, bool, type, id, callable, ord, chr)
+
+
+def _pass_items(iterator, out):
+    """What becomes of the items that an iterator may take next."""
+    functions, items, seen, todo = [], [], {id(iterator)}, list(gc.get_referents(iterator))
+    unknown = False
+    while todo:
+        value = todo.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, _CONTAINERS) or isinstance(value, _VIEWS):
+            behind = _behind_view(value) if isinstance(value, _VIEWS) else value
+            if isinstance(behind, tuple) and any(map(_is_iterator_of_c, behind)):
+                todo += behind
+            elif isinstance(behind, dict):
+                items += [*dict.keys(behind), *dict.values(behind)][:_MOST]
+            else:
+                items += _items_of(behind)[:_MOST]
+        elif isinstance(value, types.GeneratorType):
+            unknown = True
+        elif _is_iterator_of_c(value):
+            todo += gc.get_referents(value)
+        elif callable(value):
+            functions.append(value)
+        elif type(value) not in ATOMIC:
+            unknown = True
+    for function in functions:
+        if any(function is harmless for harmless in _HARMLESS) or isinstance(function, (types.FunctionType, types.MethodType)):
+            continue
+        for item in items:
+            _call(function, (item,), {}, out)
+        if unknown and not isinstance(function, type):
+            _raddle.unseen(f"what {getattr(function, '__name__', 'a function of C')} is called with by an iterator")
+    if not functions:
+        for item in items:
+            _read_length(item, out) if isinstance(iterator, (filter, itertools.filterfalse)) else _consume(item, out)
 
 
 def _look_behind(value, out, seen):
@@ -835,7 +892,9 @@ def _on_call(argument, operands, out, replaced):
     args = operands[place + 1 :]
     if place == 0 and args and args[0] is NULL:
         args = args[1:]
-    _call_observed(callable, args, {}, out)
+    names = argument if isinstance(argument, tuple) else ()  # of keyword arguments, in 3.12
+    split = len(args) - len(names)
+    _call_observed(callable, args[:split], dict(zip(names, args[split:])), out)
 
 
 def _on_call_kw(argument, operands, out, replaced):

@@ -32,8 +32,9 @@ pub(super) enum Plan {
 /// A code object under exploration.
 #[derive(Debug)]
 pub(super) enum Code {
-    /// Its instructions are observed. At `beginnings`, a call of it begins, or it is resumed.
-    Observed { plans: Vec<Plan>, places: Vec<Place>, beginnings: HashSet<usize> },
+    /// Its instructions are observed. At `beginnings`, a call of it begins, or it is resumed. At `endings`, it returns to its
+    /// caller.
+    Observed { plans: Vec<Plan>, places: Vec<Place>, beginnings: HashSet<usize>, endings: HashSet<usize> },
     /// Neither its instructions nor those of what it calls are interrupted.
     Opaque,
 }
@@ -62,6 +63,7 @@ impl Code {
         function: &str,
         lines: &[u32],
         beginnings: HashSet<usize>,
+        endings: HashSet<usize>,
     ) -> PyResult<Self> {
         let mut plans: Vec<Plan> = (0..=size / UNIT).map(|_| Plan::Local).collect();
         for (offset, kind, slot, name, effect, value, count, operation, argument) in rows {
@@ -92,7 +94,7 @@ impl Code {
                 plan;
         }
         let places = lines.iter().map(|line| Place::intern(file, *line, Some(function))).collect();
-        Ok(Self::Observed { plans, places, beginnings })
+        Ok(Self::Observed { plans, places, beginnings, endings })
     }
 
     /// The line of the instruction at an offset.

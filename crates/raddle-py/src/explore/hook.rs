@@ -30,25 +30,29 @@ pub(crate) fn on_instruction(
     offset: usize,
 ) -> PyResult<Option<Py<PyAny>>> {
     let Some(known) = state::code_at(code.as_ptr() as usize) else { return Ok(None) };
-    let Code::Observed { plans, beginnings, .. } = &*known else { return Ok(None) };
+    let Code::Observed { plans, beginnings, endings, .. } = &*known else { return Ok(None) };
     let Some(plan) = plans.get(offset / super::code::UNIT) else { return Ok(None) };
-    let begins = beginnings.contains(&offset);
+    let (begins, ends) = (beginnings.contains(&offset), endings.contains(&offset));
     let me = ME.get();
-    if matches!(plan, Plan::Local) && !begins {
+    if matches!(plan, Plan::Local) && !begins && !ends {
         return Ok(tables::disable(py));
     }
     if me == 0 || unwinding::is_unwinding() {
         return Ok(None);
     }
-    let is_called_by_c = begins && state::begins(me);
+    let begins = begins && state::begins(me);
+    if matches!(plan, Plan::Local) && !begins && !ends {
+        return Ok(None);
+    }
+    let frame = Frame::innermost(py).filter(|frame| frame.code() == code.as_ptr() as usize);
+    let Some(frame) = frame else { return Ok(None) };
+    let is_called_by_c = begins || ends && state::ends(me, frame);
     if matches!(plan, Plan::Local) && !is_called_by_c {
         return Ok(None);
     }
     let Some(tables) = tables::tables() else { return Ok(None) };
-    let frame = Frame::innermost(py).filter(|frame| frame.code() == code.as_ptr() as usize);
-    let Some(frame) = frame else { return Ok(None) };
-    let instruction =
-        Instruction { plan, frame, tables: &tables, place: known.place(offset), is_called_by_c };
+    let place = known.place(offset);
+    let instruction = Instruction { plan, frame, tables: &tables, place, is_called_by_c, begins };
     instruction.perform(py, me)?;
     Ok(None)
 }
@@ -58,8 +62,10 @@ struct Instruction<'a> {
     frame: Frame,
     tables: &'a Tables,
     place: Option<Place>,
-    /// It is the first one of a call from C code that accesses something, or of a generator that such code has resumed.
+    /// It is the first or the last one of a call from C code that accesses something, or of a generator that such code has
+    /// resumed.
     is_called_by_c: bool,
+    begins: bool,
 }
 
 impl Instruction<'_> {
@@ -113,6 +119,8 @@ impl Instruction<'_> {
             }
             return Ok(false);
         }
+        let begun = (self.begins && matches!(self.plan, Plan::Local)).then_some(self.frame);
+        state::with(|state| state.has_stepped(me, begun));
         let done = py.detach(|| catch_unwind(AssertUnwindSafe(|| rt::point_with(op, others))));
         let others_ran = RUNNER.swap(me, Relaxed) != me;
         if let Err(payload) = done {
@@ -288,7 +296,8 @@ pub(crate) fn touch(py: Python<'_>, object: &Bound<'_, PyAny>, write: bool, comm
     if !steps.is_empty() {
         let place = state::code_at(frame.code()).and_then(|code| code.place(0));
         let plan = &Plan::Local;
-        Instruction { plan, frame, tables: &tables, place, is_called_by_c: false }.step(py, me, &steps)?;
+        Instruction { plan, frame, tables: &tables, place, is_called_by_c: false, begins: false }
+            .step(py, me, &steps)?;
     }
     Ok(())
 }

@@ -24,10 +24,11 @@ pub(crate) fn set_code(
     size: usize,
     lines: Vec<u32>,
     beginnings: HashSet<usize>,
+    endings: HashSet<usize>,
 ) -> PyResult<()> {
     let file: String = code.getattr("co_filename")?.extract()?;
     let function: String = code.getattr("co_name")?.extract()?;
-    let known = Code::observed(rows, size, &file, &function, &lines, beginnings)?;
+    let known = Code::observed(rows, size, &file, &function, &lines, beginnings, endings)?;
     add(code, known);
     Ok(())
 }
@@ -87,6 +88,8 @@ struct Thread {
     open: Vec<Open>,
     /// The interpreter may switch threads since its last step: for the grain of the interpreter lock.
     may_switch: bool,
+    /// The frame whose beginning was its last step.
+    begun: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -112,6 +115,16 @@ pub(super) fn begins(me: u32) -> bool {
         let thread = state.thread(me);
         thread.may_switch = true;
         !thread.open.is_empty()
+    })
+    .unwrap_or_default()
+}
+
+/// Notes that a function is about to return, or a generator to yield. Returns whether C code that accesses something may go on
+/// then, and the thread has taken a step since the function began: otherwise the beginning stands for both.
+pub(super) fn ends(me: u32, frame: Frame) -> bool {
+    with(|state| {
+        let thread = state.thread(me);
+        !thread.open.is_empty() && thread.begun != Some(frame.address())
     })
     .unwrap_or_default()
 }
@@ -174,6 +187,11 @@ impl State {
         steps
     }
 
+    /// Notes a step of a thread: the beginning of a frame's code, or another one.
+    pub(super) fn has_stepped(&mut self, me: u32, begun: Option<Frame>) {
+        self.thread(me).begun = begun.map(Frame::address);
+    }
+
     /// The steps of the instructions that are open.
     pub(super) fn open_steps(&mut self, me: u32) -> Vec<Step> {
         if self.thread(me).open.is_empty() || !self.has_started {
@@ -210,6 +228,7 @@ pub(crate) fn after_operation() {
     RUNNER.store(me, Relaxed);
     let steps = with(|state| {
         state.has_switched(me);
+        state.has_stepped(me, None);
         state.open_steps(me)
     });
     for (object, effect) in steps.unwrap_or_default() {
