@@ -58,7 +58,7 @@
 //!   stored, and the sender cannot detect that.
 //! - A message that the database refuses is stored as rejected, and its neighbours are stored.
 //!
-//! The pipeline is explored under every schedule by [raddle-explore](https://docs.rs/raddle-explore): see `tests/ingest/explored.rs`.
+//! The pipeline is explored under every schedule by `raddle-explore`: see `tests/ingest/explored.rs`.
 //!
 //! Unix only.
 #![forbid(unsafe_code)]
