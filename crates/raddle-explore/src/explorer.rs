@@ -165,7 +165,7 @@ impl Explorer {
     /// use std::time::Duration;
     ///
     /// let report = Explorer::new().stuck_after(Duration::from_millis(100)).run(|| {
-    ///     std::thread::sleep(Duration::from_secs(1)); // not `raddle::time::sleep`
+    ///     std::thread::sleep(Duration::from_secs(60)); // not `raddle::time::sleep`
     /// });
     /// assert_eq!(report.expect_failure().kind(), "blocked outside");
     /// ```
