@@ -147,21 +147,24 @@ fn polling_loop_terminates_when_its_condition_becomes_true() {
 
 #[test]
 fn mutual_backing_off_is_a_livelock() {
-    let (kind, _, _) = failure(Explorer::new().strategy(Strategy::Dpor).max_steps(1_000), || {
-        let locks = Arc::new((Lock::new(), Lock::new()));
-        let take_both = |first: &Lock, second: &Lock| {
-            loop {
-                let _first = first.lock();
-                if second.try_lock().is_some() {
-                    return;
+    let (kind, _, _) = failure(
+        Explorer::new().strategy(Strategy::Dpor).max_steps(1_000).max_time(Duration::from_hours(1)),
+        || {
+            let locks = Arc::new((Lock::new(), Lock::new()));
+            let take_both = |first: &Lock, second: &Lock| {
+                loop {
+                    let _first = first.lock();
+                    if second.try_lock().is_some() {
+                        return;
+                    }
                 }
-            }
-        };
-        let other = locks.clone();
-        let thread = Thread::spawn(move || take_both(&other.0, &other.1));
-        take_both(&locks.1, &locks.0);
-        thread.join().unwrap();
-    });
+            };
+            let other = locks.clone();
+            let thread = Thread::spawn(move || take_both(&other.0, &other.1));
+            take_both(&locks.1, &locks.0);
+            thread.join().unwrap();
+        },
+    );
     assert_eq!(kind, "livelock");
 }
 

@@ -52,7 +52,8 @@ fn portfolio_finds_bugs_of_programs_too_large_for_reduction() {
 #[test]
 fn philosophers_have_two_to_the_n_minus_one_classes() {
     for philosophers in 2..=7 {
-        let survey = Explorer::new().strategy(Strategy::Dpor).survey(move || dining(philosophers));
+        let explorer = Explorer::new().strategy(Strategy::Dpor).max_time(Duration::from_hours(1));
+        let survey = explorer.survey(move || dining(philosophers));
         assert_eq!(survey.classes, (1 << philosophers) - 1);
         assert_eq!(survey.failures, 1, "all have their left fork, and wait for the right one");
     }

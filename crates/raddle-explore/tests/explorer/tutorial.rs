@@ -176,7 +176,7 @@ fn in_scoped_threads() {
 #[test]
 fn prodcom_queue_translated_literally_can_hang() {
     for program in [in_a_pool as fn(), in_scoped_threads] {
-        let report = Explorer::new().run(program).expect_failure();
+        let report = Explorer::new().max_time(Duration::from_hours(1)).run(program).expect_failure();
         let text = report.to_string();
         assert_eq!(report.kind(), "deadlock", "{text}");
         assert!(report.execution() < 50, "{text}");

@@ -14,9 +14,11 @@ use raddle_ingest::{
     WhenFull,
 };
 
+use crate::support::LIMIT;
+
 /// A timeout expires only when no other step is possible, since these tests are not about the writer's maintenance.
 fn explorer() -> Explorer {
-    Explorer::new().time(Time::Quiescent).max_executions(200_000)
+    Explorer::new().time(Time::Quiescent).max_executions(200_000).max_time(LIMIT)
 }
 
 /// The treatment of the next batches by a [`MemorySink`].
