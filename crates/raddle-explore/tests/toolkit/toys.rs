@@ -17,7 +17,7 @@ use super::watchdog::Watchdog;
 /// Asserts that the explorer finds the bug, and reports nothing without it. Returns the report.
 pub(crate) fn found(grain: Grain, scenario: fn(bool)) -> String {
     let _watchdog = Watchdog::new();
-    let explorer = || Explorer::new().grain(grain).max_executions(2_000);
+    let explorer = || Explorer::new().grain(grain).max_executions(2_000).max_time(Duration::from_hours(1));
     let report = match explorer().run(move || scenario(true)) {
         Outcome::Failed(report) => report,
         outcome => panic!("the planted mistake was not found: {outcome:?}"),
