@@ -193,13 +193,15 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         thread.start()
         thread._number = number
         self._threads.add(thread)
-        _tasks_of_threads[thread] = tasks
-        _executors.add(self)
+        if not _raddle.ident():  # a thread of an exploration ends with its execution
+            _tasks_of_threads[thread] = tasks
+            _executors.add(self)
 
     def _initializer_failed(self):
         self._broken = "A thread initializer failed, the thread pool is not usable anymore"
         for future in self._work_queue.shutdown_now():
-            future.set_exception(BrokenThreadPool(self._broken))
+            if future.set_running_or_notify_cancel():
+                future.set_exception(BrokenThreadPool(self._broken))
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Refuse further calls, and wait until those that were submitted have ended.
@@ -209,7 +211,8 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         self._shutdown = True
         if cancel_futures:
             for future in self._work_queue.shutdown_now():
-                future.cancel()
+                if future.cancel():
+                    future.set_running_or_notify_cancel()  # so that wait() counts it
         else:
             self._work_queue.shutdown()
         if wait:

@@ -9,7 +9,6 @@ and one that is listed and passes is an error too. A test that is not run is lis
 
 import importlib
 import importlib.util
-import os
 import sys
 import unittest
 
@@ -143,9 +142,14 @@ def main(selected):
         left = [test for test in tests if any(part in test.id() for part in LEFT_OUT)]
         suite = unittest.TestSuite(test for test in tests if test not in left)
         everything.update(name_of(test) for test in suite)
-        setup_module(tests)
-        result = unittest.TextTestRunner(verbosity=2 if selected else 1).run(suite)
-        failed = {name_of(getattr(test, "test_case", test)) for test, _ in result.failures + result.errors}
+        result = run(suite, selected)
+        failed = failures(result)
+        for name in sorted(failed - set(EXPECTED)):
+            # Some of these tests measure times: as CPython's own runner does, another run decides.
+            again = [test for class_ in {type(test) for test in tests} for test in load(class_) if name_of(test) == name]
+            if again and not failures(run(unittest.TestSuite(again), selected)):
+                failed.remove(name)
+                print(f"Python {version}, {file}: passed when it was run again: {name}")
         passed = result.testsRun - len(failed) - len(result.skipped)
         print(
             f"Python {version}, {file}: {passed} passed, {len(failed)} failed, "
@@ -159,9 +163,13 @@ def main(selected):
     return 1 if surprises else 0
 
 
-def setup_module(tests):
-    """Module-level fixtures, which a suite of single tests does not find by itself for every version."""
-    os.environ.pop("PYTHONPATH", None)
+def run(suite, selected):
+    # What a test prints is shown if it fails.
+    return unittest.TextTestRunner(verbosity=2 if selected else 1, buffer=True).run(suite)
+
+
+def failures(result):
+    return {name_of(getattr(test, "test_case", test)) for test, _ in result.failures + result.errors}
 
 
 if __name__ == "__main__":

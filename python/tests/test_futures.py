@@ -205,6 +205,61 @@ def test_shutdown():
     assert running.done()
 
 
+def test_calls_that_a_shutdown_cancels_end_the_waits_for_them():
+    end = raddle.Event()
+    pool = futures.ThreadPoolExecutor(1)
+    calls = [pool.submit(end.wait), *(pool.submit(abs, -1) for _ in range(3))]
+    calls[1].cancel()
+    waiting = raddle.Thread(target=lambda: (futures.wait(calls), list(futures.as_completed(calls))), daemon=True)
+    waiting.start()
+    pool.shutdown(wait=False, cancel_futures=True)
+    end.set()
+    waiting.join(LIMIT)
+    assert not waiting.is_alive()
+
+
+def test_thread_of_a_pool_survives_what_is_not_an_exception_of_its_call(caplog):
+    def leave(_):
+        raise SystemExit
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        started, end = raddle.Event(), raddle.Event()
+        call = pool.submit(lambda: (started.set(), end.wait()))
+        started.wait()
+        call.set_result("set by the program")
+        later = pool.submit(abs, -1)
+        later.add_done_callback(leave)
+        end.set()
+        assert call.result(LIMIT) == "set by the program" and later.result(LIMIT) == 1
+        assert pool.submit(abs, -2).result(LIMIT) == 2
+        assert len(pool._threads) == 1
+    assert caplog.text.count("Exception in worker") == 2
+
+
+def test_cancelled_call_does_not_keep_a_broken_pool_from_failing_the_others():
+    begun, broken = raddle.Event(), raddle.Event()
+
+    def fail():
+        begun.set()
+        broken.wait()
+        raise ValueError
+
+    pool = futures.ThreadPoolExecutor(1, initializer=fail)
+    calls = [pool.submit(abs, -1) for _ in range(3)]
+    begun.wait()
+    calls[0].cancel()
+    broken.set()
+    for call in calls[1:]:
+        assert isinstance(call.exception(LIMIT), futures.BrokenExecutor)
+    assert futures.wait(calls, LIMIT).not_done == set()
+
+
+def test_no_exception_is_a_result():
+    future = futures.Future()
+    future.set_exception(None)
+    assert future.result(0) is None and future.exception(0) is None
+
+
 def test_dropped_pool_runs_its_calls_and_ends_its_threads():
     end = raddle.Event()
     pool = futures.ThreadPoolExecutor(1)
@@ -373,3 +428,23 @@ def test_executions_with_sets_of_futures_are_repeatable():
     outcome = raddle.outcome_of(program, executions=300, seconds=20)
     assert not isinstance(outcome, raddle.Failed), outcome
     assert "repeatable" not in str(outcome) and "different steps" not in str(outcome), outcome
+
+
+@explorable
+def test_threads_of_an_exploration_are_not_joined_at_the_end():
+    out, err = program(
+        """
+        import raddle
+        from raddle import futures
+
+        kept = []
+
+        def program():
+            kept.append(futures.ThreadPoolExecutor(1))
+            kept[-1].submit(abs, -1).result()
+            assert not kept
+
+        print(type(raddle.outcome_of(program)).__name__)
+        """
+    )
+    assert (out, err) == ("Failed\n", "")

@@ -115,6 +115,28 @@ def test_container_and_mutex_are_visible(kind):
     jobs.join()
 
 
+def test_order_is_kept_when_the_mutex_becomes_visible():
+    for kind, expected in ((raddle.Queue, [1, 2, 3, 4]), (raddle.LifoQueue, [4, 3, 2, 1]), (raddle.PriorityQueue, [1, 2, 3, 4])):
+        jobs = kind()
+        for item in (1, 2, 3):
+            jobs.put(item)
+        assert list(jobs.queue) == [1, 2, 3]
+        jobs.put(4)
+        assert [jobs.get() for _ in range(4)] == expected
+
+
+def test_tasks_that_are_done_in_advance_are_counted():
+    jobs = raddle.Queue()
+    for item in (1, 2):
+        jobs.put(item)
+    jobs.task_done()
+    assert (len(jobs.queue), jobs.unfinished_tasks) == (2, 1)
+    jobs.task_done()
+    jobs.join()
+    with pytest.raises(ValueError):
+        jobs.task_done()
+
+
 def test_threads_that_wait_continue_when_the_mutex_becomes_visible():
     jobs, got = raddle.Queue(1), raddle.SimpleQueue()
     getter = in_thread(lambda: got.put(jobs.get()))

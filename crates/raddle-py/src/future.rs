@@ -502,7 +502,9 @@ impl Future {
 
     /// Store what the call raised. For executors and tests.
     fn set_exception(slf: &Bound<'_, Self>, exception: Py<PyAny>) -> PyResult<()> {
-        Self::settle(slf, Outcome::Raised(exception))
+        // As in the standard library, no exception is a result that is None.
+        let raised = !exception.is_none(slf.py());
+        Self::settle(slf, if raised { Outcome::Raised(exception) } else { Outcome::Returned(exception) })
     }
 
     /// Return whether wait() and as_completed() count the future as completed.

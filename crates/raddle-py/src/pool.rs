@@ -16,7 +16,7 @@ use raddle::Permit;
 use raddle::queue::GetError;
 use raddle::rt::{self, Kind, Op};
 
-use crate::future::{Future, Outcome};
+use crate::future::{Future, Outcome, logger};
 use crate::limit::Limit;
 use crate::{call, seam};
 
@@ -168,9 +168,19 @@ impl Tasks {
     }
 
     /// Run tasks until the queue is shut down and empty.
+    ///
+    /// An exception that is not one of the call, but of a callback or of a future that the program has changed meanwhile, is
+    /// logged. The thread continues, because others may wait for its next task.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         while let Some(task) = self.next(py)? {
-            task.run(py)?;
+            match task.run(py) {
+                Err(error) if !rt::is_unwinding() => {
+                    let options = PyDict::new(py);
+                    options.set_item("exc_info", error)?;
+                    logger(py)?.call_method("critical", ("Exception in worker",), Some(&options))?;
+                }
+                ran => ran?,
+            }
         }
         Ok(())
     }

@@ -110,10 +110,15 @@ impl Native {
         native!(self, queue => queue.shutdown());
     }
 
+    /// Shuts the queue down and removes all items. Returns them in the order in which they were put.
     fn shutdown_now(&self) -> Vec<Item> {
         match self {
             Self::Fifo(queue) => queue.shutdown_now(),
-            Self::Lifo(queue) => queue.shutdown_now(),
+            Self::Lifo(queue) => {
+                let mut items = queue.shutdown_now();
+                items.reverse();
+                items
+            }
             Self::Priority(queue, _) => queue.shutdown_now().into_iter().map(|ranked| ranked.item).collect(),
         }
     }
@@ -266,8 +271,10 @@ impl Queue {
             // general one.
             let (shut_down, items, unfinished) = seam::blocking(slf.py(), || {
                 let shut_down = native.is_shut_down();
+                // More items than unfinished tasks: the program has called `task_done` for some in advance.
+                let in_advance = native.len().saturating_sub(native.unfinished());
                 let items = native.shutdown_now();
-                let mut unfinished = items.len();
+                let mut unfinished = items.len() - in_advance.min(items.len());
                 while native.task_done().is_ok() {
                     unfinished += 1;
                 }
@@ -317,8 +324,10 @@ impl Queue {
     #[pyo3(signature = (item, block=Truth(true), timeout=None))]
     fn put(slf: &Bound<'_, Self>, item: Item, block: Truth, timeout: Option<f64>) -> PyResult<()> {
         let (py, block) = (slf.py(), block.0);
-        if slf.get().maxsize() > 0 {
-            Limit::check_queue(block, timeout)?;
+        if slf.get().maxsize() > 0
+            && let Err(error) = Limit::check_queue(block, timeout)
+        {
+            return Err(if Self::shuts_down(slf)? { shut_down(py) } else { error });
         }
         let Some(native) = slf.get().native()? else { return Self::put_general(slf, item, block, timeout) };
         let put = match native {
@@ -360,7 +369,10 @@ impl Queue {
     #[pyo3(signature = (block=Truth(true), timeout=None))]
     fn get(slf: &Bound<'_, Self>, block: Truth, timeout: Option<f64>) -> PyResult<Item> {
         let (py, block) = (slf.py(), block.0);
-        Limit::check_queue(block, timeout)?;
+        if let Err(error) = Limit::check_queue(block, timeout) {
+            let over = Self::shuts_down(slf)? && Self::qsize(slf)? == 0;
+            return Err(if over { shut_down(py) } else { error });
+        }
         let Some(native) = slf.get().native()? else { return Self::get_general(slf, block, timeout) };
         let got = match native {
             Native::Fifo(queue) => get_from(py, queue, block, timeout)?,
@@ -460,6 +472,14 @@ impl Queue {
 }
 
 impl Queue {
+    /// Whether the queue is shut down, which the standard library looks at before the arguments of a call.
+    fn shuts_down(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        match slf.get().native()? {
+            Some(native) => seam::quick(slf.py(), || native.is_shut_down()),
+            None => slf.getattr(intern!(slf.py(), "is_shutdown"))?.is_truthy(),
+        }
+    }
+
     fn put_general(slf: &Bound<'_, Self>, item: Item, block: bool, timeout: Option<f64>) -> PyResult<()> {
         let py = slf.py();
         general(py)?.call_method1(intern!(py, "put"), (slf, item, block, timeout)).map(drop)
