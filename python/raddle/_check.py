@@ -11,6 +11,7 @@ import itertools
 import os
 import queue
 import random
+import re
 import sys
 import sysconfig
 import threading
@@ -27,11 +28,21 @@ from raddle import _condition, _general, _instructions, _observed, _raddle, _set
 
 
 class CheckFailed(AssertionError):
-    """A schedule failed. The text is its report; `outcome` is the `Failed` with all forms of it."""
+    """A schedule failed. The text is its report; `outcome` is the `Failed` with all forms of it.
+
+    `filename` and `lineno` name the line of the failure: that of the exception, or one at which a thread is blocked. They are
+    None if it is not known.
+    """
 
     def __init__(self, outcome):
         super().__init__(outcome.text)
         self.outcome = outcome
+        line = re.search(r", at (.+?):(\d+)(, in .*)?$", outcome.text, re.MULTILINE)
+        self.filename, self.lineno = (line[1], int(line[2])) if line else (None, None)
+
+
+class ReplayError(ValueError):
+    """A token cannot be replayed: it is none, or of another program."""
 
 
 class InconclusiveWarning(UserWarning):
@@ -514,23 +525,25 @@ def _verify_interpreter():
 # -- check ---------------------------------------------------------------------------------------------------------------
 
 _PREFIX = "py1"
+_GRAIN_LETTERS = {"free": "f", "gil": "g"}
 
 
-def _token_of(found):
+def _token_of(found, grain):
     names = "".join(f"{name:06x}" for name in sorted(found["names"]))
     seed = os.environ.get("PYTHONHASHSEED", "random")
-    return f"{_PREFIX}.{seed}.{names}.{found['token']}"
+    return f"{_PREFIX}{_GRAIN_LETTERS[grain]}.{seed}.{names}.{found['token']}"
 
 
 def _read_token(token):
+    """Return the grain, the hash seed, the names of steps and the schedule of a token."""
     parts = token.strip().split(".", 3)
-    if len(parts) != 4 or parts[0] != _PREFIX or len(parts[2]) % 6:
-        raise ValueError(f"{token!r} is no token of raddle.check(): pass one as a report shows it, such as py1.random..r2oe-0a1b2c3d.17-12.1")
-    try:
-        names = {int(parts[2][at : at + 6], 16) for at in range(0, len(parts[2]), 6)}
-    except ValueError:
-        raise ValueError(f"{token!r} is no token of raddle.check(): its third part is not in hexadecimal") from None
-    return names, parts[1], parts[3]
+    grains = {_PREFIX + letter: grain for grain, letter in _GRAIN_LETTERS.items()}
+    if len(parts) != 4 or parts[0] not in grains or not re.fullmatch("([0-9a-f]{6})*", parts[2]):
+        raise ReplayError(
+            f"{token!r} is no token of raddle.check(): pass one as a report shows it, such as py1f.random..r2oe-0a1b2c3d.17-12.1"
+        )
+    names = {int(parts[2][at : at + 6], 16) for at in range(0, len(parts[2]), 6)}
+    return grains[parts[0]], parts[1], names, parts[3]
 
 
 def _tables(originals):
@@ -599,9 +612,9 @@ def outcome_of(
     }
     hash_seed = None
     if replay is not None:
-        settings["names"], hash_seed, settings["replay"] = _read_token(replay)
+        settings["grain"], hash_seed, settings["names"], settings["replay"] = _read_token(replay)
     found = _explored(function, settings, hash_seed)
-    return _outcome(found, grain, replay)
+    return _outcome(found, settings["grain"], replay)
 
 
 def _explored(function, settings, hash_seed):
@@ -610,19 +623,25 @@ def _explored(function, settings, hash_seed):
     gc.collect()
     gc.disable()
     gc.freeze()
+    # The explorer would read them, too.
+    environment = {name: os.environ.pop(name) for name in ("RADDLE_REPLAY", "RADDLE_REPORT") if name in os.environ}
     try:
         with _Replaced() as originals:
             _raddle.set_tables(_tables(originals))
             _begin_observing()
             try:
-                return _raddle.explore(function, _begin_execution, settings)
+                found = _raddle.explore(function, _begin_execution, settings)
             except ValueError as error:
-                if settings["replay"] is not None and hash_seed != os.environ.get("PYTHONHASHSEED", "random"):
-                    raise ValueError(f"{error}; or the order of a set differs: set PYTHONHASHSEED to 0 for both runs") from None
-                raise
+                if settings["replay"] is None:
+                    raise
+                raise ReplayError(_with_hint(str(error), hash_seed)) from None
             finally:
                 _end_observing()
+        if settings["replay"] is not None and _OTHER_PROGRAM in found.get("text", ""):
+            raise ReplayError(_with_hint(f"the token {_OTHER_PROGRAM}", hash_seed))
+        return found
     finally:
+        os.environ.update(environment)
         gc.unfreeze()
         if collects:
             gc.enable()
@@ -630,19 +649,48 @@ def _explored(function, settings, hash_seed):
         random.setstate(state)
 
 
+_OTHER_PROGRAM = "is of another program, or the program has changed since it was made"
+
+
+def _with_hint(error, hash_seed):
+    if hash_seed != os.environ.get("PYTHONHASHSEED", "random"):
+        return f"{error}; or the order of a set differs: set PYTHONHASHSEED to 0 for both runs"
+    return error
+
+
+#: Lines of the explorer's reports that are about Rust.
+_OF_RUST = ("to replay this schedule:", "to step through it:", "  the program depends on something", "  explored threads may")
+
+
+def _report(found, form, token):
+    """A form of the report, in terms of Python."""
+    text = found[form].replace(found["token"], token)
+    for quote in ('"', '\\"'):
+        text = text.replace(quote + " panicked", quote + " raised an exception")
+    if form == "text":
+        text = "\n".join(line for line in text.splitlines() if not line.startswith(_OF_RUST)).rstrip() + "\n"
+    return text
+
+
 def _outcome(found, grain, replay):
     executions = found["executions"]
     unseen = found.get("unseen") or []
     if found["outcome"] == "failed" or found.get("text"):
+        token = replay or _token_of(found, grain)
+        text, html, json = (_report(found, form, token) for form in ("text", "html", "json"))
         if found["kind"] == "not repeatable":
-            reason = "after the same choices, the program takes different steps: " + found["title"]
-            return Inconclusive(reason + "\n" + found["text"], executions, grain)
-        token = replay or _token_of(found)
-        text, html, json = (found[form].replace(found["token"], token) for form in ("text", "html", "json"))
-        text += f"\ngrain {grain}: {_GRAINS[grain]}\nreplay it by raddle.check(function, replay={token!r})\n"
+            reason = (
+                "after the same choices, the program takes different steps. It must create what its threads share each time, and "
+                "depend on nothing that changes from call to call: the real clock, the order of a set of objects, random bytes\n\n"
+            )
+            return Inconclusive(reason + text, executions, grain)
+        if found["kind"] == "blocked outside":
+            reason = "a thread waits for something that the exploration does not see, such as input or a lock of C code\n\n"
+            return Inconclusive(reason + text, executions, grain)
+        text += f"\ngrain {grain}: {_GRAINS[grain]}\nreplay it with raddle.check(..., replay={token!r})\n"
         return Failed(
             kind=found["kind"],
-            title=found["title"],
+            title=found["title"].replace('" panicked', '" raised an exception'),
             token=token,
             text=text,
             executions=executions,
@@ -722,6 +770,7 @@ def explore(function=None, **options):
     def explored(*args, **kwargs):
         check(functools.partial(function, *args, **kwargs) if args or kwargs else function, **options)
 
+    explored.__raddle__ = options
     return explored
 
 

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule, PyString, PyTuple, PyType};
-use raddle::rt::{self, Effect, Kind, Op, Place};
+use raddle::rt::{self, Effect, Kind, Object, Op, Place};
 
 use super::access::{Name, accesses_of, attribute, named, with_all_attributes};
 use super::code::{Code, Plan};
@@ -56,6 +56,9 @@ pub(crate) fn on_instruction(
     instruction.perform(py, me)?;
     Ok(None)
 }
+
+/// Virtual addresses of objects that a single thread knows begin here.
+const OWN: usize = 3 << 61;
 
 struct Instruction<'a> {
     plan: &'a Plan,
@@ -109,10 +112,18 @@ impl Instruction<'_> {
     fn step(&self, py: Python<'_>, me: u32, steps: &[Step]) -> PyResult<bool> {
         let merged = state::with(|state| state.cannot_switch(me, self.frame)).unwrap_or(false);
         let place = self.place.unwrap_or_else(Place::caller);
-        let (object, effect) = steps[0];
-        let kind = if effect == Effect::Read { Kind::Read } else { Kind::Write };
-        let op = Op::at(object, kind, place);
-        let others = &steps[1..];
+        // The operation is one of its accesses, and an operation of one object reads or writes it.
+        let main = steps.iter().position(|(_, effect)| *effect != Effect::Commute);
+        let op = match main.map(|main| steps[main]) {
+            Some((object, Effect::Read)) => Op::at(object, Kind::Read, place),
+            Some((object, _)) => Op::at(object, Kind::Write, place),
+            None => {
+                let own = Object::new(OWN + me as usize * 64, 0, steps[0].0.type_name);
+                Op::at(own, Kind::Read, place).with_verb("changes")
+            }
+        };
+        let others: Vec<Step> =
+            steps.iter().enumerate().filter(|(at, _)| Some(*at) != main).map(|(_, step)| *step).collect();
         if merged {
             for (object, effect) in steps {
                 rt::accesses(object, *effect);
@@ -121,7 +132,7 @@ impl Instruction<'_> {
         }
         let begun = (self.begins && matches!(self.plan, Plan::Local)).then_some(self.frame);
         state::with(|state| state.has_stepped(me, begun));
-        let done = py.detach(|| catch_unwind(AssertUnwindSafe(|| rt::point_with(op, others))));
+        let done = py.detach(|| catch_unwind(AssertUnwindSafe(|| rt::point_with(op, &others))));
         let others_ran = RUNNER.swap(me, Relaxed) != me;
         if let Err(payload) = done {
             return Err(if payload.is::<rt::Abandoned>() {

@@ -1,0 +1,365 @@
+"""What raddle.check sees: one test for each kind of access that it must not miss, each with its repaired form."""
+
+import array
+import dataclasses
+import functools
+import itertools
+import sys
+import threading
+import types
+
+import pytest
+
+import raddle
+
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
+
+shared_global = 0
+
+
+def run(*functions):
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def fails(program):
+    outcome = raddle.outcome_of(program, executions=5000, seconds=20)
+    assert isinstance(outcome, raddle.Failed), outcome
+
+
+def holds(program):
+    outcome = raddle.outcome_of(program, executions=20000, seconds=30)
+    assert isinstance(outcome, raddle.Exhausted), outcome
+
+
+@dataclasses.dataclass
+class Defaulted:
+    value: int = 0
+
+
+class Slotted:
+    __slots__ = ("value",)
+
+    def __init__(self):
+        self.value = 0
+
+
+class Computed:
+    def __init__(self):
+        self.hidden = 0
+
+    @property
+    def value(self):
+        return self.hidden
+
+    @value.setter
+    def value(self, value):
+        self.hidden = value
+
+
+class OfClass:
+    value = 0
+
+
+def by_attribute(target):
+    def add():
+        target.value += 1
+
+    return add
+
+
+def by_name(target):
+    def add():
+        setattr(target, "value", getattr(target, "value") + 1)
+
+    return add
+
+
+def by_dictionary(target):
+    def add():
+        vars(target)["value"] = target.__dict__["value"] + 1
+
+    return add
+
+
+@pytest.mark.parametrize("make", [Defaulted, Slotted, Computed, lambda: types.SimpleNamespace(value=0)])
+@pytest.mark.parametrize("first", [by_attribute, by_name])
+def test_attributes_of_all_kinds_are_seen(make, first):
+    def program():
+        target = make()
+        run(first(target), by_attribute(target))
+        assert target.value == 2
+
+    fails(program)
+
+
+def test_an_item_of_the_dictionary_is_the_attribute():
+    def program():
+        target = Defaulted()
+        run(by_dictionary(target), by_attribute(target))
+        assert target.value == 2
+
+    fails(program)
+
+
+def test_class_attribute_is_the_same_through_an_instance():
+    def program():
+        OfClass.value = 0
+
+        def add():
+            OfClass.value = OfClass().value + 1
+
+        run(add, add)
+        assert OfClass.value == 2
+
+    fails(program)
+
+
+def test_attribute_of_a_module_is_its_global():
+    module = sys.modules[__name__]
+
+    def program():
+        global shared_global
+        shared_global = 0
+
+        def plainly():
+            global shared_global
+            shared_global += 1
+
+        def through_module():
+            module.shared_global += 1
+
+        run(plainly, through_module)
+        assert shared_global == 2
+
+    fails(program)
+
+
+def test_variable_of_a_closure_is_seen():
+    def program():
+        count = 0
+
+        def add():
+            nonlocal count
+            count += 1
+
+        run(add, add)
+        assert count == 2
+
+    fails(program)
+
+
+def test_new_key_changes_the_order_of_all():
+    def program():
+        items = {}
+        run(lambda: items.setdefault("a", 1), lambda: items.setdefault("b", 1))
+        assert list(items) == ["a", "b"]
+
+    fails(program)
+
+
+def test_replaced_values_of_different_keys_are_independent():
+    def program():
+        items = {"a": 0, "b": 0}
+
+        def put(key):
+            items[key] = 1
+
+        run(lambda: put("a"), lambda: put("b"))
+        assert items == {"a": 1, "b": 1}
+
+    outcome = raddle.outcome_of(program, strategy="dpor")
+    assert isinstance(outcome, raddle.Exhausted) and outcome.classes == 1
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda items: len(items) == 1,
+        lambda items: bool(items[1:]) is False,
+        lambda items: [*items] == [0],
+        lambda items: sum(items) == 0,
+        lambda items: sorted(items) == [0],
+        lambda items: items == [0],
+        lambda items: 1 not in items,
+        lambda items: [item for item in items] == [0],
+        lambda items: str(items) == "[0]",
+        lambda items: f"{items}" == "[0]",
+        lambda items: (lambda *given: given)(*items) == (0,),
+    ],
+)
+def test_each_look_at_a_list_is_seen(look):
+    def program():
+        items, seen = [0], []
+        run(lambda: items.append(1), lambda: seen.append(look(items)))
+        assert seen == [True]
+
+    fails(program)
+
+
+def test_shared_iterators_are_changed_by_each_item():
+    def program():
+        numbers, got = enumerate([5, 6]), []
+
+        def take():
+            got.append(next(numbers))
+
+        run(take, take)
+        assert got == [(0, 5), (1, 6)]
+
+    fails(program)
+
+
+def test_generator_that_two_threads_resume_is_seen():
+    def program():
+        def numbers():
+            yield 1
+            yield 2
+
+        generator = numbers()
+        run(lambda: next(generator), lambda: next(generator))
+
+    fails(program)  # ValueError: generator already executing
+
+
+def test_list_is_empty_for_others_while_it_is_sorted():
+    def program():
+        items, seen = [2, 1], []
+        run(lambda: items.sort(key=lambda item: item), lambda: seen.append(len(items)))
+        assert seen == [2]
+
+    fails(program)
+
+
+def test_c_function_as_target_is_seen():
+    def program():
+        items = []
+        run(functools.partial(items.append, 1), functools.partial(items.append, 2))
+        assert items == [1, 2]
+
+    fails(program)
+
+
+def test_unknown_c_code_changes_what_it_reaches():
+    def program():
+        numbers, seen = array.array("i", [0]), []
+        run(lambda: numbers.append(1), lambda: seen.append(len(numbers)))
+        assert seen == [1]
+
+    fails(program)
+
+
+def test_function_cache_is_seen():
+    def program():
+        calls = []
+
+        @functools.lru_cache
+        def compute(number):
+            calls.append(number)
+            return number
+
+        run(lambda: compute(1), lambda: compute(1))
+        assert calls == [1]
+
+    fails(program)
+
+
+def test_c_code_of_another_package_makes_a_check_inconclusive():
+    import socket
+
+    def program():
+        def use():
+            socket.gethostname()
+
+        run(use, use)
+
+    outcome = raddle.outcome_of(program)
+    assert isinstance(outcome, raddle.Inconclusive) and "gethostname" in outcome.reason
+
+
+def test_set_of_objects_makes_a_check_inconclusive_rather_than_wrong():
+    class Item:
+        pass
+
+    def program():
+        lock = threading.Lock()
+        locks = {Item(): threading.Lock() for _ in range(8)}
+
+        def use():
+            for item in {*locks}:
+                with locks[item], lock:
+                    pass
+
+        run(use)
+
+    assert not isinstance(raddle.outcome_of(program, seconds=5), raddle.Failed)
+
+
+def test_locked_programs_are_exhausted():
+    def program():
+        items, count, lock = [], itertools.count(), threading.Lock()
+
+        def add():
+            with lock:
+                items.append(next(count))
+
+        run(add, add)
+        assert items == [0, 1]
+
+    holds(program)
+
+
+def test_timeouts_expire_and_the_clock_is_past_them():
+    import time
+
+    def program():
+        event = threading.Event()
+        end = time.monotonic() + 1.0
+        assert not event.wait(1.0)
+        assert end - time.monotonic() < 0
+
+    holds(program)
+
+
+def test_daemon_thread_that_waits_is_no_failure():
+    def program():
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+    holds(program)
+
+
+def test_coarse_grain_finds_fewer_failures():
+    class Counter:
+        value = 0
+
+        def pause(self):
+            pass
+
+    def plain():
+        counter = Counter()
+
+        def add():
+            counter.value = counter.value + 1
+
+        run(add, add)
+        assert counter.value == 2
+
+    def with_call():
+        counter = Counter()
+
+        def add():
+            value = counter.value
+            counter.pause()
+            counter.value = value + 1
+
+        run(add, add)
+        assert counter.value == 2
+
+    assert isinstance(raddle.outcome_of(plain, grain="gil"), raddle.Exhausted)
+    outcome = raddle.outcome_of(with_call, grain="gil")
+    assert isinstance(outcome, raddle.Failed) and "grain gil" in outcome.text
+    assert isinstance(raddle.outcome_of(with_call, replay=outcome.token), raddle.Failed)
+    fails(plain)
