@@ -107,21 +107,27 @@ _OWN = frozenset({"_observed.py", "_condition.py", "_general.py", "queue.py"})
 #: Functions of this package whose own data is not the program's.
 _BOOKKEEPING = frozenset({"ThreadPoolExecutor._start_thread"})
 
-#: Modules that are not interrupted: input, output and tools. A change between two of their lines would multiply the
-#: schedules without a program that depends on it.
+#: Modules that are not interrupted: output and the machinery of the interpreter. A change between two of their lines would
+#: multiply the schedules without a program that depends on it.
 OPAQUE = {
-    "logging", "warnings", "traceback", "linecache", "tokenize", "token", "inspect", "ast", "dis", "opcode", "importlib",
-    "io", "codecs", "encodings", "locale", "gettext", "re", "pprint", "reprlib", "site", "sysconfig", "unittest",
+    "logging", "warnings", "linecache", "tokenize", "token", "importlib", "zipimport", "codecs", "encodings", "locale",
+    "gettext", "re", "site", "sysconfig",
 }  # fmt: skip
+
+#: Functions of them that change what other threads see.
+_CONFIGURING = frozenset(
+    """
+    Logger.setLevel Logger.addHandler Logger.removeHandler Handler.setLevel Handler.setFormatter Filterer.addFilter
+    Filterer.removeFilter Manager.setLoggerClass basicConfig disable captureWarnings addLevelName setLoggerClass
+    setLogRecordFactory simplefilter filterwarnings resetwarnings catch_warnings.__enter__ setlocale
+    """.split()
+)
 
 #: Test frameworks: neither observed nor opaque, since the program under test runs below them.
 _QUIET = ("pytest", "_pytest", "pluggy", "hypothesis", "py", "coverage")
 
 #: What of `threading` is data of the program's threads. The rest is bookkeeping of the interpreter.
 _OF_THREADING = frozenset({"Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Timer", "_RLock"})
-
-_FROZEN = frozenset({"<frozen _collections_abc>", "<frozen abc>"})
-
 
 def _treatment(code):
     """Return "observe", "opaque" or "ignore"."""
@@ -130,10 +136,9 @@ def _treatment(code):
         if code.co_qualname in _BOOKKEEPING:
             return "opaque"
         return "observe" if file[len(_HERE) :] in _OWN else "ignore"
-    if file.startswith("<frozen"):
-        if file in _FROZEN:
-            return "observe"
-        return "opaque" if "importlib" in file or "zipimport" in file else "ignore"
+    if file.startswith("<frozen "):
+        top = file[len("<frozen ") : -1].partition(".")[0]
+        return "opaque" if top in OPAQUE else "observe"
     for packages in _PACKAGES:
         if file.startswith(packages):
             top = file[len(packages) :].split(os.sep)[0].removesuffix(".py")
@@ -168,6 +173,10 @@ def _on_start(code, offset):
         _known[id(code)] = treatment
         if treatment == "ignore":
             _ignored.append(code)
+    if treatment == "opaque" and code.co_qualname in _CONFIGURING:
+        if _raddle.ident() > 1:
+            _raddle.unseen(f"the change of a configuration by {code.co_qualname}() of {code.co_filename}")
+        return None  # and again, the next time
     if treatment == "observe" and _tool is not None:
         events = sys.monitoring.events
         if not sys.monitoring.get_local_events(_tool, code):

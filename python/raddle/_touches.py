@@ -127,7 +127,21 @@ def _write_all(value, out):
     out.append((value, None, "w", None))
 
 
+_worlds = {}  # one object for each thing outside of Python, by its name
+
+
+def _world(name, effect, out):
+    """Something that is no object of Python, such as the state of a module of C."""
+    out.append((_worlds.setdefault(name, name), None, effect, name))
+
+
+#: Attributes that decide what others mean.
+IDENTITY = frozenset({"__class__", "__bases__", "__dict__", "__code__", "__defaults__", "__kwdefaults__"})
+
+
 def _attribute(value, name, effect, out):
+    if effect != "r" and name in IDENTITY:
+        _raddle.unseen(f"the assignment of {name}, which changes what other accesses mean")
     if type(name) is str:
         out.append((value, name, effect, "@attribute"))
     elif isinstance(name, str):
@@ -155,6 +169,8 @@ def _index(sequence, key):
 
 
 def _read_item(container, key, out):
+    if isinstance(container, memoryview):
+        container = _behind_memory(container)
     if isinstance(container, dict):
         if _has_simple_key(container, key):
             out.append((container, key, "r", None))
@@ -181,6 +197,8 @@ def _read_item(container, key, out):
 
 
 def _write_item(container, key, out):
+    if isinstance(container, memoryview):
+        container = _behind_memory(container)
     if isinstance(container, dict):
         exists = _has_simple_key(container, key) and dict.__contains__(container, key)
         if exists:
@@ -217,6 +235,8 @@ _MOST = 2000  # objects that are looked at from one operand
 
 def _read_deep(value, out, seen=None):
     """The value, and the containers in it, as `repr` and comparisons read them."""
+    if isinstance(value, memoryview):
+        value = _behind_memory(value)
     cls = type(value)
     if cls in ATOMIC:
         return
@@ -377,6 +397,13 @@ def _consume(value, out):
         _reach((value,), "r", out)
 
 
+def _behind_memory(view):
+    try:
+        return view.obj
+    except ValueError:  # released
+        return None
+
+
 def _reach(values, effect, out):
     """Everything that C code can reach from some values."""
     seen, todo = set(), list(values)
@@ -387,6 +414,9 @@ def _reach(values, effect, out):
             continue
         seen.add(id(value))
         if _is_primitive(value) or isinstance(value, _threads()):
+            continue
+        if isinstance(value, memoryview):
+            todo.append(_behind_memory(value))
             continue
         if len(seen) > _MOST:
             _raddle.unseen(f"C code that reaches more than {_MOST} objects")
@@ -486,10 +516,11 @@ def _method(owner, name, receiver, args, kwargs, out):
                     _read_deep_items(receiver, out)
             return None
     if isinstance(receiver, (str, bytes)):
-        if name in ("join", "format", "format_map", "__mod__"):
-            _several(args, _consume, out)
-            _several(args, _read_deep, out)
-            _several(tuple(kwargs.values()), _read_deep, out)
+        given = (*args, *kwargs.values())
+        _several(given, _consume, out)
+        _several(given, _read_deep, out)
+        if name in ("format", "format_map") and ("." in receiver or "[" in receiver):
+            _reach(given, "r", out)  # its fields name attributes and items
         return None
     if isinstance(receiver, (tuple, frozenset)):
         _several(args, _read_deep, out)
@@ -506,7 +537,7 @@ def _method(owner, name, receiver, args, kwargs, out):
     if isinstance(receiver, io.IOBase) or isinstance(receiver, io.TextIOBase):
         return _method_of_file(name, receiver, out)
     if isinstance(receiver, _WITHOUT_STATE):
-        return None
+        return _several((getattr(receiver, "string", None), *args), _read_deep, out)
     if name in _OF_OBJECT and _is_plain(type(receiver)):
         return None
     if _is_plain(type(receiver)) or isinstance(receiver, BaseException):
@@ -524,6 +555,8 @@ def _method(owner, name, receiver, args, kwargs, out):
 
 
 def _arguments_of_class_method(cls, name, args, out):
+    if name in ("from_bytes", "fromhex", "join"):
+        _several(args, _read_deep, out)
     if issubclass(cls, dict) and name == "fromkeys":
         _several(args, _consume, out)
     elif cls.__module__ not in ("builtins", "datetime"):
@@ -578,7 +611,7 @@ def _method_of_file(name, receiver, out):
         return  # what is printed in which order is no part of the outcome
     _write_all(receiver, out)
     if not isinstance(receiver, (io.StringIO, io.BytesIO)):
-        out.append(("the file system", None, "w", "the file system"))
+        _world("the file system", "w", out)
 
 
 def _several(values, effect, out):
@@ -595,7 +628,6 @@ _WITHOUT_STATE = (
     range,
     type(None),
     types.MappingProxyType,
-    types.SimpleNamespace().__class__ if False else memoryview,
     type(__import__("re").compile("")),
     type(__import__("re").match("", "")),
     __import__("datetime").date,
@@ -630,6 +662,8 @@ def _builtin(name, args, kwargs, out):
             _call(args[0], (), {}, out)
     elif name in _DEEP:
         _several(args, _read_deep, out)
+        if name == "print" and not kwargs.get("file"):
+            _attribute(sys, "stdout", "r", out)
         if name == "print" and isinstance(kwargs.get("file", sys.stdout), io.IOBase):
             _method_of_file("write", kwargs.get("file") or sys.stdout, out)
     elif name in _CONSUMING:
@@ -650,7 +684,7 @@ def _builtin(name, args, kwargs, out):
     elif name == "dir" and args:
         _attributes(args[0], "r", out)
     elif name == "open":
-        out.append(("the file system", None, "w", "the file system"))
+        _world("the file system", "w", out)
     elif name in ("vars", "dir"):
         pass
     else:
@@ -705,7 +739,7 @@ def _function(callable, args, kwargs, out):
     if module == "builtins":
         return _builtin(name, args, kwargs, out)
     if module in ("_io", "io"):
-        return out.append(("the file system", None, "w", "the file system"))
+        return _world("the file system", "w", out)
     if module in ("_operator", "operator"):
         return _of_operator(name, args, out)
     if module in ("_functools", "functools"):
@@ -727,18 +761,26 @@ def _function(callable, args, kwargs, out):
     if module == "sys" and name == "exit":
         return None
     if module in ("posix", "nt"):
-        if name not in ("getpid", "getcwd", "fspath", "urandom", "cpu_count", "getppid", "register_at_fork"):
-            out.append(("the file system", None, "w", "the file system"))
+        if name not in ("getpid", "fspath", "urandom", "cpu_count", "getppid", "register_at_fork"):
+            _world("the file system", "r" if name == "getcwd" else "w", out)
         if name in ("fork", "forkpty", "waitpid", "read", "system"):
             _raddle.unseen(f"a call of os.{name}")
         return None
     if module in _PURE:
-        return None
+        if name.startswith("set"):
+            _world(f"the module {module}", "w", out)
+        elif name.startswith("get"):
+            _world(f"the module {module}", "r", out)
+        given = (*args, *kwargs.values())
+        if "into" in name:
+            return _reach(given, "w", out)
+        _several(given, _read_deep, out)
+        return _several(given, _consume, out) if module == "math" else None
     if module in _OUTSIDE:
         _raddle.unseen(f"a call of {module}.{name}")
     elif module.partition(".")[0] not in sys.stdlib_module_names:
         _raddle.unseen(f"a call of {module}.{name}, which is not Python code")
-    out.append((f"the module {module}", None, "w", f"the module {module}"))
+    _world(f"the module {module}", "w", out)
     _reach((*args, *kwargs.values()), "w", out)
 
 
@@ -1061,7 +1103,12 @@ def _on_intrinsic(argument, operands, out, replaced):
         _on_operands(argument, operands, out, replaced)
 
 
+def _on_identity(argument, operands, out, replaced):
+    _raddle.unseen("the assignment of an attribute such as __class__, which changes what other accesses mean")
+
+
 _HANDLERS = {
+    "STORE_IDENTITY": _on_identity,
     "BEFORE_ASYNC_WITH": _on_async,
     "BEFORE_WITH": _on_with,
     "BINARY_OP": _on_binary,

@@ -4,6 +4,9 @@ import array
 import dataclasses
 import functools
 import itertools
+import logging
+import os
+import struct
 import sys
 import threading
 import types
@@ -250,6 +253,95 @@ def test_unknown_c_code_changes_what_it_reaches():
         assert seen == [1]
 
     fails(program)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda data: struct.unpack_from("i", data)[0],
+        lambda data: int.from_bytes(data, "little"),
+        lambda data: bytes(data)[0],
+        lambda data: memoryview(data)[0],
+        lambda data: b"%b" % data and data[0],
+    ],
+)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: struct.pack_into("i", data, 0, 1),
+        lambda data: memoryview(data).__setitem__(0, 1),
+        lambda data: data.__setitem__(0, 1),
+    ],
+)
+def test_buffers_are_seen_through_c_functions(look, change):
+    def program():
+        data, seen = bytearray(4), []
+        run(lambda: change(data), lambda: seen.append(look(data)))
+        assert seen == [1]
+
+    fails(program)
+
+
+def test_fields_of_a_format_are_read():
+    def program():
+        target, seen = Defaulted(), []
+        run(lambda: setattr(target, "value", 1), lambda: seen.append("{0.value}".format(target)))
+        assert seen == ["1"]
+
+    fails(program)
+
+
+def test_environment_is_seen():
+    def program():
+        os.environ["RADDLE_TEST"] = "0"
+
+        def add():
+            os.environ["RADDLE_TEST"] = str(int(os.environ["RADDLE_TEST"]) + 1)
+
+        run(add, add)
+        assert os.environ["RADDLE_TEST"] == "2"
+
+    fails(program)
+
+
+def test_working_directory_is_seen():
+    before = os.getcwd()
+
+    def program():
+        os.chdir("/")
+        seen = []
+        run(lambda: os.chdir("/tmp"), lambda: seen.append(os.getcwd()))
+        assert seen == ["/tmp"]
+
+    try:
+        fails(program)
+    finally:
+        os.chdir(before)
+
+
+def test_change_of_a_class_makes_a_check_inconclusive():
+    def program():
+        class Other:
+            pass
+
+        target, seen = OfClass(), []
+        run(lambda: setattr(target, "__class__", Other), lambda: seen.append(isinstance(target, Other)))
+
+    assert isinstance(raddle.outcome_of(program), raddle.Inconclusive)
+
+
+def test_change_of_a_logger_makes_a_check_inconclusive_and_a_message_does_not():
+    logger = logging.getLogger("raddle.test")
+
+    def changing():
+        seen = []
+        run(lambda: logger.setLevel(logging.ERROR), lambda: seen.append(logger.isEnabledFor(logging.INFO)))
+
+    def logging_only():
+        run(lambda: logger.debug("one"), lambda: logger.debug("two"))
+
+    assert isinstance(raddle.outcome_of(changing), raddle.Inconclusive)
+    holds(logging_only)
 
 
 def test_function_cache_is_seen():
