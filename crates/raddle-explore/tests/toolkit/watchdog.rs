@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 /// Longer than any test here takes on a busy machine.
-const LONG: Duration = Duration::from_mins(2);
+const LONG: Duration = Duration::from_mins(10);
 
 /// Aborts the process after a long time. A panic does not suffice: the end of the program waits for the threads that
 /// hang.

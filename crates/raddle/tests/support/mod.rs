@@ -7,7 +7,7 @@ use raddle::thread::{self, JoinTimeoutError};
 use raddle::{JoinHandle, Thread};
 
 /// The timeout of a scenario, ample for valgrind on a busy machine.
-pub const LIMIT: Duration = Duration::from_mins(2);
+pub const LIMIT: Duration = Duration::from_mins(10);
 
 /// Runs a scenario `times` times, all within [`LIMIT`]; a hang is a failure, not a hung test run.
 pub fn repeat(times: usize, scenario: impl Fn() + Send + 'static) {
