@@ -142,11 +142,13 @@ def test_wait_ends_with_the_first_failure(pool):
 def test_as_completed(pool, as_completed):
     end = raddle.Event()
     quick, slow, never = pool.submit(abs, -1), pool.submit(end.wait), futures.Future()
-    completed = as_completed([quick, slow, slow, never], timeout=0.5)
+    completed = as_completed([quick, slow, slow], timeout=LIMIT)
     assert next(completed) is quick
     end.set()
+    assert next(completed) is slow and list(completed) == []
+    completed = as_completed([slow, never, slow], timeout=0.001)
     assert next(completed) is slow
-    with pytest.raises(TimeoutError, match="1 .of 3. futures unfinished"):
+    with pytest.raises(TimeoutError, match="1 .of 2. futures unfinished"):
         next(completed)
     assert list(as_completed([])) == []
     never.cancel()

@@ -219,7 +219,8 @@ class Conditions:
         return c.wait(r.choice([0, -1, 1e-4]))
 
     def wait_for(c, r):
-        return c.wait_for(lambda: r.randrange(2), 1e-4)
+        values = [r.randrange(2), r.randrange(2), 1]
+        return c.wait_for(lambda: values.pop(0), r.choice([0, -1, 1e-4])), values
 
     def notify(c, r):
         c.notify(r.choice([0, 1, 2]))

@@ -145,6 +145,14 @@ impl Condition {
     }
 }
 
+/// The deadline of a wait, which releases the lock however short the timeout is.
+fn deadline_of(timeout: Option<f64>) -> PyResult<Option<Instant>> {
+    match Limit::of_wait(timeout)? {
+        Limit::Until(deadline) => Ok(deadline),
+        Limit::Now => seam::deadline(Duration::ZERO),
+    }
+}
+
 #[pymethods]
 impl Condition {
     #[new]
@@ -178,11 +186,7 @@ impl Condition {
         if let Base::Foreign(condition) = self.base()? {
             return condition.call_method1(py, intern!(py, "wait"), (timeout,))?.extract(py);
         }
-        let deadline = match Limit::of_wait(timeout)? {
-            Limit::Until(deadline) => deadline,
-            Limit::Now => seam::deadline(Duration::ZERO)?,
-        };
-        self.wait_until(py, deadline)
+        self.wait_until(py, deadline_of(timeout)?)
     }
 
     /// Wait until predicate() is true, or for a timeout in seconds. Return what it returned last.
@@ -200,10 +204,14 @@ impl Condition {
         if result.is_truthy()? {
             return Ok(result);
         }
-        let Limit::Until(deadline) = Limit::of_wait(timeout)? else { return Ok(result) };
-        while !result.is_truthy()? && deadline.is_none_or(|deadline| rt::now() < deadline) {
+        let deadline = deadline_of(timeout)?;
+        // As in the standard library, the predicate is called again however short the timeout is.
+        while !result.is_truthy()? {
             self.wait_until(py, deadline)?;
             result = predicate.call0()?;
+            if deadline.is_some_and(|deadline| rt::now() >= deadline) {
+                break;
+            }
         }
         Ok(result)
     }
