@@ -6,7 +6,14 @@ runs a program with them and reports its deadlocks.
 """
 
 import os as _os
+import sys as _sys
 import threading as _threading
+
+if _sys.version_info < (3, 12):
+    import _xxsubinterpreters as _interpreters  # later versions check it themselves
+
+    if _interpreters.get_current() != _interpreters.get_main():
+        raise ImportError("raddle does not support subinterpreters: import it in the main interpreter")
 
 from raddle._raddle import (
     BoundedSemaphore,

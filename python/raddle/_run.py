@@ -1,13 +1,11 @@
 """Runs a program as the interpreter itself would, with the package's names installed and SIGQUIT answered."""
 
 import builtins
-import faulthandler
 import importlib.machinery
 import io
 import os
 import pkgutil
 import runpy
-import signal
 import sys
 import types
 import zipfile
@@ -125,11 +123,7 @@ def _is_own(file):
 
 
 def _answer_sigquit():
-    """Makes SIGQUIT write the stacks of all threads, and then what each waits for and holds."""
-    if not hasattr(signal, "SIGQUIT"):
-        return
     try:
         _raddle.dump_on_sigquit()
-        faulthandler.register(signal.SIGQUIT, file=2, all_threads=True, chain=True)
     except OSError:
         pass  # no thread can be started: the program runs without dumps

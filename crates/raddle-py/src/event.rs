@@ -26,6 +26,10 @@ impl Event {
         Self { flag: raddle::Event::new(), condition: PyOnceLock::new() }
     }
 
+    /// A derived class may have arguments of its own.
+    #[expect(clippy::unused_self, reason = "an initializer has no arguments but the object")]
+    fn __init__(&self) {}
+
     /// Return whether the flag is set.
     fn is_set(&self, py: Python<'_>) -> PyResult<bool> {
         seam::quick(py, || self.flag.is_set())

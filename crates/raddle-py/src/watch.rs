@@ -1,6 +1,5 @@
 //! The watch of the toolkit, for Python: switched on, asked for a dump, and told about the interpreter's signal handlers.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
@@ -47,34 +46,31 @@ pub(crate) fn dump(py: Python<'_>) -> String {
     py.detach(|| watch::dump().to_string())
 }
 
-/// Write a dump to standard error whenever the process receives SIGQUIT, which Ctrl-\ in a terminal sends.
+/// Write a dump to standard error whenever the process receives SIGQUIT, which Ctrl-\ in a terminal sends, and then the
+/// stacks of all threads.
 #[pyfunction]
 pub(crate) fn dump_on_sigquit(py: Python<'_>) -> PyResult<()> {
-    py.detach(watch::dump_on_sigquit)?;
-    DUMPS.set(true);
-    Ok(())
+    watch::after_dump(write_stacks);
+    Ok(py.detach(watch::dump_on_sigquit)?)
 }
 
-thread_local! {
-    /// Whether SIGQUIT writes dumps. Known to the main thread, which alone changes handlers of signals.
-    static DUMPS: Cell<bool> = const { Cell::new(false) };
+/// Writes the stacks of all threads to standard error, once no other thread holds the interpreter.
+fn write_stacks() {
+    Python::try_attach(|py| {
+        if let Err(error) = py.import("raddle._stacks").and_then(|module| module.call_method0("write")) {
+            error.print(py);
+        }
+    });
 }
 
 /// Tells the watch which handlers of signals are the interpreter's own: `KeyboardInterrupt` on SIGINT ends a program
 /// that is deadlocked, but does not resolve the deadlock. Called by the main thread before it waits.
 pub(crate) fn exempt_signals(py: Python<'_>) -> PyResult<()> {
     const SIGINT: i32 = 2;
-    const SIGQUIT: i32 = 3;
     let signal = py.import(intern!(py, "signal"))?;
-    let handler = |number: i32| signal.call_method1(intern!(py, "getsignal"), (number,));
-    let mut exempt = Vec::new();
-    if handler(SIGINT)?.is(&signal.getattr(intern!(py, "default_int_handler"))?) {
-        exempt.push(SIGINT);
-    }
-    if DUMPS.get() && !handler(SIGQUIT)?.is_callable() {
-        exempt.push(SIGQUIT); // the handler that writes the stacks
-    }
-    watch::exempt_signals(&exempt);
+    let handler = signal.call_method1(intern!(py, "getsignal"), (SIGINT,))?;
+    let is_default = handler.is(&signal.getattr(intern!(py, "default_int_handler"))?);
+    watch::exempt_signals(if is_default { &[SIGINT] } else { &[] });
     Ok(())
 }
 

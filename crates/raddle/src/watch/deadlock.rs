@@ -53,7 +53,7 @@ impl Found {
             }
             Remedy::End => {
                 report::emit(&self.report, ENDS);
-                report::call_before_end();
+                report::call_bindings(settings::function_before_end());
                 os::end_process(FAILURE);
             }
         }

@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::report::{ThreadState, View};
+use super::report::{ThreadState, View, call_bindings};
+use super::settings;
 use super::wait_table::{Waiting, table};
 use crate::rt::{self, ForkSafe, Kind, Op, Rank, ThreadRecord, Wait, current, flags, scheduler};
 use crate::sys::os;
@@ -123,6 +124,7 @@ fn write_dumps(count: &'static AtomicU32) -> ! {
             rt::wait(count, written, &Wait::new(&op));
         } else {
             os::write_error(&dump().to_string());
+            call_bindings(settings::function_after_dump());
             written = received;
         }
     }

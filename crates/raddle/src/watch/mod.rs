@@ -88,7 +88,7 @@ pub(crate) use deadlock::{detect_pool_deadlock, report_own_task, report_pool_dea
 pub use dump::{Dump, dump, dump_on_sigquit};
 pub(crate) use report::in_hook;
 pub use report::{Finding, HoldState, Holder, Order, Report, ThreadState, WaitState, reset_hook, set_hook};
-pub use settings::{Action, before_end, exempt_signals};
+pub use settings::{Action, after_dump, before_end, exempt_signals};
 
 /// The configuration of the watch. Options that are not set keep their current values.
 ///

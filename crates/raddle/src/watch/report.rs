@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::holds::{self, Hold};
-use super::settings;
 use super::wait_table::{Cause, Waiting};
 use crate::rt::fork::{ForkSafe, Rank};
 use crate::rt::lock_id::NO_LOCK;
@@ -378,12 +377,12 @@ pub(super) fn call_hook(report: &Report) -> bool {
     called
 }
 
-/// Calls the function that a binding has set for the end of the program.
-pub(super) fn call_before_end() {
-    if let Some(function) = settings::function_before_end()
+/// Calls a function that a binding has set.
+pub(super) fn call_bindings(function: Option<fn()>) {
+    if let Some(function) = function
         && let Err(payload) = catch_unwind(AssertUnwindSafe(|| run_hook(function)))
     {
-        os::write_error("raddle: the function before the end of the program panicked\n");
+        os::write_error("raddle: a function that a binding has set for the watch panicked\n");
         drop_payload(payload, |_| ());
     }
 }

@@ -117,6 +117,28 @@ pub(crate) fn function_before_end() -> Option<fn()> {
     *BEFORE_END.lock()
 }
 
+/// What a binding does after a dump.
+static AFTER_DUMP: ForkSafe<Option<fn()>> = ForkSafe::new(Rank::Leaf, None);
+
+/// Sets a function that is called after each dump of [`dump_on_sigquit`](super::dump_on_sigquit), on the thread that writes them.
+///
+/// For a binding: it writes the stacks of its language. A further call replaces the function.
+///
+/// # Panics
+/// A panic of the function is caught and reported on standard error.
+///
+/// # Examples
+/// ```
+/// raddle::watch::after_dump(|| eprintln!("end of the dump"));
+/// ```
+pub fn after_dump(function: fn()) {
+    *AFTER_DUMP.lock() = Some(function);
+}
+
+pub(crate) fn function_after_dump() -> Option<fn()> {
+    *AFTER_DUMP.lock()
+}
+
 /// The settings in the environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FromEnvironment {

@@ -212,6 +212,7 @@ fn unwatched_dump_lists_threads() {
 }
 
 fn runs_until_requested() {
+    watch::after_dump(|| eprintln!("after the dump"));
     watch::dump_on_sigquit().unwrap();
     watch::dump_on_sigquit().unwrap();
     let all = (Mutex::new(0), Event::new());
@@ -245,6 +246,7 @@ fn sigquit_writes_a_dump() {
             dump += &err.next().unwrap().unwrap();
             dump += "\n";
         }
+        assert_eq!(err.next().unwrap().unwrap(), "after the dump");
         assert!(dump.contains("raddle: ") && dump.contains("held by"), "{dump}");
         assert!(dump.contains("\"waits\"") && dump.contains(&format!("watch_dump.rs:{line}:")), "{dump}");
     }
