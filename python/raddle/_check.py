@@ -18,6 +18,7 @@ import threading
 import time
 import types
 import warnings
+import weakref
 import _thread
 import _queue
 from dataclasses import dataclass, field
@@ -408,6 +409,9 @@ def _stand_ins():
     else:
         import concurrent.futures.thread as pools
 
+        # Pools of a check are not to be ended with the interpreter.
+        found.append((our_futures, "_tasks_of_threads", weakref.WeakKeyDictionary()))
+        found.append((our_futures, "_executors", weakref.WeakSet()))
         for name in ("ThreadPoolExecutor", "Future", "wait", "as_completed"):
             if hasattr(our_futures, name):
                 found.append((sys.modules["concurrent.futures"], name, getattr(our_futures, name)))
@@ -458,7 +462,7 @@ class _Replaced:
         for owner, name, value in _stand_ins():
             original = owner.__dict__.get(name, _ABSENT)
             self.before.append((owner, name, original))
-            if original is not None and original is not _ABSENT and name != "__hash__":
+            if callable(original) and name != "__hash__":
                 self.replacements[id(original)] = value
             setattr(owner, name, value)
         self.before.append((threading, "_active", threading._active))

@@ -813,6 +813,10 @@ _CREATING = ("itertools", "builtins", "functools", "_functools", "weakref", "typ
 def _construct(cls, args, kwargs, out):
     if cls is type or cls.__module__.partition(".")[0] == "raddle":
         return
+    if isinstance(getattr(cls, "__del__", None), types.FunctionType):
+        # What is accessed is kept alive to the end of the execution.
+        _raddle.unseen(f"when {cls.__qualname__}.__del__ is called")
+        return
     new, init = cls.__new__, cls.__init__
     if isinstance(init, types.FunctionType) and new is object.__new__ or (new is object.__new__ and init is object.__init__):
         if type(cls) is type:

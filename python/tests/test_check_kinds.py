@@ -455,3 +455,18 @@ def test_coarse_grain_finds_fewer_failures():
     assert isinstance(outcome, raddle.Failed) and "grain gil" in outcome.text
     assert isinstance(raddle.outcome_of(with_call, replay=outcome.token), raddle.Failed)
     fails(plain)
+
+
+def test_finalizers_make_a_check_inconclusive():
+    ended = []
+
+    class Connection:
+        def __del__(self):
+            ended.append(self)
+
+    def program():
+        connection = Connection()
+        run(lambda: connection, lambda: connection)
+
+    outcome = raddle.outcome_of(program)
+    assert isinstance(outcome, raddle.Inconclusive) and "__del__" in outcome.reason
