@@ -23,6 +23,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use raddle::rt;
 use raddle_explore::{Explorer, Outcome, Report, Strategy, Survey, Time};
 
 use crate::call;
@@ -167,14 +168,16 @@ fn duration(seconds: f64) -> Duration {
 
 /// Runs the program once.
 fn execute(program: &Py<PyAny>, begin: &Py<PyAny>) {
-    let function = Python::attach(|py| {
+    // What runs here, finalizers of the last execution included, is no part of the program.
+    let prepare = |py: Python<'_>| {
         drop(state::with(State::begin));
         thread::reset_clock();
         if let Err(error) = begin.bind(py).call0() {
             error.display(py);
         }
         program.clone_ref(py)
-    });
+    };
+    let function = rt::unobserved(|| Python::attach(prepare));
     let _main = Member::new(MAIN);
     call::at_root(function);
 }
