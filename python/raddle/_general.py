@@ -18,12 +18,14 @@ def begin(queue):
     with _beginning:
         if "mutex" not in queue.__dict__:
             mutex = _raddle.Lock()
+            mutex.acquire()  # before another thread can: it would see a queue without its container
             queue.not_empty = _raddle.Condition(mutex)
             queue.not_full = _raddle.Condition(mutex)
             queue.all_tasks_done = _raddle.Condition(mutex)
             queue.unfinished_tasks = 0
             queue.is_shutdown = False
             queue.mutex = mutex
+            return mutex
     queue.mutex.acquire()
     return queue.mutex
 

@@ -266,6 +266,13 @@ def _read_deep(value, out, seen=None):
         _read_deep(value.args, out, seen)
     else:
         _read_keys(value, out)
+        if cls.__dictoffset__:
+            _attributes(value, "r", out)
+            seen = set() if seen is None else seen
+            if id(value) not in seen:
+                seen.add(id(value))
+                for item in gc.get_referents(value):
+                    _read_deep(item, out, seen)
 
 
 def _items_of(value):
@@ -280,6 +287,14 @@ def _behind_view(view):
         if isinstance(behind, dict):
             return behind
     return {}
+
+
+def _memory(view):
+    """The object whose memory a view shows."""
+    try:
+        return view.obj
+    except ValueError:  # released
+        return None
 
 
 def _is_iterator_of_c(value):
@@ -367,6 +382,8 @@ def _look_behind(value, out, seen):
     seen.add(id(value))
     if isinstance(value, _VIEWS):
         _read_all(_behind_view(value), out)
+    elif isinstance(value, memoryview):
+        _read_all(_memory(value), out)
     elif isinstance(value, (tuple, frozenset)):
         for item in value:
             if _is_iterator_of_c(item):
@@ -434,6 +451,8 @@ def _reach(values, effect, out):
             _read_all(value, out)
         else:
             _write_all(value, out)
+        if cls.__dictoffset__:
+            _attributes(value, effect, out)  # of an object of C
         if not isinstance(value, types.GeneratorType):
             todo += gc.get_referents(value)
 
@@ -1160,6 +1179,7 @@ _HANDLERS = {
 def classify(operation, argument, operands):
     """Return what an instruction accesses, and which operands to replace first, or None if nothing."""
     out, replaced = [], []
+    operands = [_memory(value) if type(value) is memoryview else value for value in operands]
     _HANDLERS[operation](argument, operands, out, replaced)
     if not out and not replaced:
         return None

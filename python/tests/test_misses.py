@@ -1,0 +1,280 @@
+"""Programs that `raddle.check` once called exhausted although they can fail, or failed although they cannot. The oracle found them."""
+
+import collections
+import io
+import itertools
+import queue
+import sys
+import threading
+import types
+
+import pytest
+
+import raddle
+
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
+
+
+def run(*targets):
+    threads = [threading.Thread(target=target) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def values_of(program):
+    """Return all values that a program returns, which must be explored to the end."""
+    values = set()
+    outcome = raddle.outcome_of(lambda: values.add(repr(program())), strategy="dpor")
+    assert type(outcome) is raddle.Exhausted, str(outcome)
+    return values
+
+
+class Box:
+    """An object with attributes."""
+
+    def __init__(self):
+        self.a = 0
+
+
+SOURCE = """
+class Cell:
+    n = 0
+    def add(self):
+        self.n += 1
+"""
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_equal_code_of_another_object_is_observed(time):
+    # Code objects compare by value: the second one equals the first.
+    space = {}
+    exec(compile(SOURCE, "<cell>", "exec"), space)
+
+    def program():
+        cell = space["Cell"]()
+        run(cell.add, cell.add)
+        return cell.n
+
+    assert values_of(program) == {"1", "2"}
+
+
+def test_code_of_exec_is_observed():
+    def program():
+        space = {"n": 0}
+        run(lambda: exec("n = n + 1", space), lambda: exec("n = n + 1", space))
+        return space["n"]
+
+    assert values_of(program) == {"1", "2"}
+
+
+def test_list_is_seen_empty_while_it_is_sorted():
+    def program():
+        items, seen = [2, 1], []
+        run(lambda: items.sort(key=lambda item: item), lambda: seen.append(len(items)))
+        return seen[0]
+
+    assert values_of(program) == {"0", "2"}
+
+
+def test_generator_is_seen_executing():
+    def numbers():
+        n = 0
+        while True:
+            n += 1
+            yield n
+
+    def program():
+        source, seen = numbers(), []
+
+        def take():
+            try:
+                seen.append(next(source))
+            except ValueError:
+                seen.append("executing")
+
+        run(take, take)
+        return sorted(map(str, seen))
+
+    assert values_of(program) == {"['1', '2']", "['1', 'executing']"}
+
+
+def test_other_threads_run_between_the_last_access_of_a_callback_and_its_end():
+    def program():
+        box, items, seen = Box(), [1, 2], []
+
+        def write():
+            box.a = 1
+            seen.append(len(items))
+
+        run(lambda: items.sort(key=lambda item: (box.a, item)), write)
+        return seen[0]
+
+    assert values_of(program) == {"0", "2"}
+
+    def reads_old_value_and_is_seen_sorting():
+        box, items, seen = Box(), [1], []
+
+        def key(item):
+            seen.append(box.a)
+            return item
+
+        def write():
+            box.a = 1
+            seen.append(len(items))
+
+        run(lambda: items.sort(key=key), write)
+        return seen
+
+    assert "[0, 0]" in values_of(reads_old_value_and_is_seen_sorting)
+
+
+@pytest.mark.parametrize("dictionary", [vars, lambda box: box.__dict__])
+def test_item_of_the_dictionary_of_an_object_is_its_attribute(dictionary):
+    def program():
+        box = Box()
+
+        def by_item():
+            dictionary(box)["a"] += 1
+
+        def by_attribute():
+            box.a += 1
+
+        run(by_item, by_attribute)
+        return box.a
+
+    assert values_of(program) == {"1", "2"}
+
+
+def test_update_of_the_dictionary_of_an_object_changes_its_attributes():
+    def program():
+        box, seen = Box(), []
+        run(lambda: box.__dict__.update(a=1), lambda: seen.append((box.a, box.a)))
+        return seen[0]
+
+    assert values_of(program) == {"(0, 0)", "(0, 1)", "(1, 1)"}
+
+
+def test_new_attribute_is_seen_in_the_dictionary():
+    def program():
+        box, seen = Box(), []
+
+        def create():
+            box.b = 1
+
+        run(create, lambda: seen.append(("b" in vars(box), len(vars(box)))))
+        return seen[0]
+
+    assert values_of(program) == {"(False, 1)", "(False, 2)", "(True, 2)"}
+
+
+def test_deleted_global_is_seen_in_the_dictionary():
+    def program():
+        global temporary
+        temporary, seen = 1, []
+
+        def delete():
+            global temporary
+            del temporary
+
+        run(delete, lambda: seen.append("temporary" in globals()))
+        return seen[0]
+
+    assert values_of(program) == {"False", "True"}
+
+
+def test_keyword_arguments_of_c_functions_are_accessed():
+    def program():
+        out = io.StringIO()
+        run(lambda: print("a", end="", file=out), lambda: print("b", end="", file=out))
+        return out.getvalue()
+
+    assert values_of(program) == {"'ab'", "'ba'"}
+
+
+@pytest.mark.parametrize("make", [lambda d: map(list, [d]), lambda d: itertools.chain.from_iterable([d])])
+def test_items_that_an_iterator_passes_on_are_read(make):
+    def program():
+        table, seen = {"a": 0}, []
+
+        def write():
+            table["b"] = 1
+
+        run(write, lambda: seen.append(list(make(table))))
+        return len(str(seen[0]))
+
+    assert len(values_of(program)) == 2
+
+
+def test_keys_of_a_chain_map_are_read():
+    def program():
+        first, seen = {}, []
+        both = collections.ChainMap(first, {"b": 1})
+
+        def write():
+            first["c"] = 1
+
+        run(write, lambda: seen.append(len(list(both))))
+        return seen[0]
+
+    assert values_of(program) == {"1", "2"}
+
+
+def test_attributes_of_an_object_of_c_are_read_by_its_repr():
+    def program():
+        space, seen = types.SimpleNamespace(a=0), []
+
+        def write():
+            space.a = 1
+
+        run(write, lambda: seen.append((repr(space), space == types.SimpleNamespace(a=0))))
+        return seen[0]
+
+    assert len(values_of(program)) == 3
+
+
+def test_memory_behind_a_view_is_accessed():
+    def program():
+        data, seen = bytearray(b"a"), []
+        view = memoryview(data)
+
+        def write():
+            view[0] = 98
+
+        run(write, lambda: seen.append(data[0]))
+        return seen[0]
+
+    assert values_of(program) == {"97", "98"}
+
+
+def test_threads_are_counted_from_their_start_to_their_end():
+    def program():
+        event, counts = threading.Event(), []
+        thread = threading.Thread(target=event.wait)
+        thread.start()
+        counts.append(threading.active_count())
+        event.set()
+        counts.append(threading.active_count())
+        thread.join()
+        counts.append(threading.active_count())
+        return counts
+
+    assert values_of(program) == {"[2, 1, 1]", "[2, 2, 1]"}
+
+
+def test_mutex_of_a_queue_is_not_seen_before_its_container():
+    def program():
+        jobs = queue.Queue()
+        jobs.put(1)
+
+        def clear():
+            with jobs.mutex:
+                if jobs.queue:
+                    jobs.queue.popleft()
+
+        run(clear, clear)
+        assert not jobs.qsize()
+
+    outcome = raddle.outcome_of(program, executions=300)
+    assert type(outcome) is not raddle.Failed, str(outcome)
