@@ -504,6 +504,8 @@ def _method(owner, name, receiver, args, kwargs, out):
     if isinstance(receiver, type) and owner is not receiver:
         return None if name in _OF_OBJECT or name.startswith("__") else _arguments_of_class_method(receiver, name, args, out)
     if _is_primitive(receiver):
+        if name == "wait_for" and args:
+            out.append((receiver, None, "r", None))  # C code calls the predicate
         return None
     if isinstance(receiver, dict):
         return _method_of_dict(name, receiver, args, kwargs, out)
@@ -690,6 +692,7 @@ def _builtin(name, args, kwargs, out):
         _several(args, _read_deep, out)
         key = kwargs.get("key")
         if key is not None:
+            out.append((key, None, "r", None))  # C code calls it
             _callback(key, args, out)
     elif name in ("next", "anext") and args:
         _advance(args[0], out)
@@ -1121,6 +1124,12 @@ def _on_async(argument, operands, out, replaced):
     _raddle.unseen("an asynchronous function: only threads are explored")
 
 
+def _on_return(argument, operands, out, replaced):
+    """C code receives the value, and may read it: it tests the truth of what a predicate returns, and compares keys."""
+    _read_deep(operands[0], out)
+    _consume(operands[0], out)
+
+
 def _on_intrinsic(argument, operands, out, replaced):
     if argument == 5:  # unary plus
         _on_operands(argument, operands, out, replaced)
@@ -1162,6 +1171,7 @@ _HANDLERS = {
     "MATCH_KEYS": _on_match_keys,
     "POP_JUMP_IF_FALSE": _on_truth,
     "POP_JUMP_IF_TRUE": _on_truth,
+    "RETURN_VALUE": _on_return,
     "SEND": _on_send,
     "SET_UPDATE": _on_consume,
     "STORE_SLICE": _on_store_slice,
@@ -1173,6 +1183,7 @@ _HANDLERS = {
     "UNPACK_EX": _on_consume,
     "UNPACK_SEQUENCE": _on_consume,
     "WITH_EXCEPT_START": _on_exception_in_with,
+    "YIELD_VALUE": _on_return,
 }
 
 

@@ -130,6 +130,35 @@ def test_other_threads_run_between_the_last_access_of_a_callback_and_its_end():
     assert "[0, 0]" in values_of(reads_old_value_and_is_seen_sorting)
 
 
+def test_what_a_predicate_returns_is_read():
+    def program():
+        ready, items, seen = threading.Condition(), [], []
+
+        def wait():
+            with ready:
+                ready.wait_for(lambda: items, timeout=1)
+                seen.append(len(items))
+
+        def fill():
+            items.append(1)
+            with ready:
+                ready.notify()
+
+        run(wait, fill)
+        return seen[0]
+
+    assert values_of(program) == {"0", "1"}
+
+
+def test_what_a_generator_yields_to_c_code_is_read():
+    def program():
+        items, seen = [], []
+        run(lambda: items.append(1), lambda: seen.append(any(value for value in (items, items))))
+        return seen[0]
+
+    assert values_of(program) == {"False", "True"}
+
+
 @pytest.mark.parametrize("dictionary", [vars, lambda box: box.__dict__])
 def test_item_of_the_dictionary_of_an_object_is_its_attribute(dictionary):
     def program():

@@ -345,20 +345,21 @@ class Properties:
 {METHODS}"""),
     Facet("descriptors", "o = Described()", ON_ATTRIBUTES + """
 see(o.a)
-Described.a.values[id(o)] = N
+Described.a.values["o"] = N
 """, "(o.a, o.b)", f"""
 class Descriptor:
     def __init__(self):
         self.values = {{}}
 
     def __get__(self, instance, owner=None):
-        return self if instance is None else self.values.get(id(instance), 0)
+        return self if instance is None else self.values.get(instance.key, 0)
 
     def __set__(self, instance, value):
-        self.values[id(instance)] = value
+        self.values[instance.key] = value
 
 
 class Described:
+    key = "o"
     a = Descriptor()
 
     def __init__(self):

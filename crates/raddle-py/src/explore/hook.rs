@@ -46,7 +46,11 @@ pub(crate) fn on_instruction(
     }
     let frame = Frame::innermost(py).filter(|frame| frame.code() == code.as_ptr() as usize);
     let Some(frame) = frame else { return Ok(None) };
-    let is_called_by_c = begins || ends && state::ends(me, frame);
+    let ended = if ends { state::ends(me, frame) } else { None };
+    if ends && ended.is_none() && !begins {
+        return Ok(None);
+    }
+    let is_called_by_c = begins || ended == Some(true);
     if matches!(plan, Plan::Local) && !is_called_by_c {
         return Ok(None);
     }

@@ -119,14 +119,16 @@ pub(super) fn begins(me: u32) -> bool {
     .unwrap_or_default()
 }
 
-/// Notes that a function is about to return, or a generator to yield. Returns whether C code that accesses something may go on
-/// then, and the thread has taken a step since the function began: otherwise the beginning stands for both.
-pub(super) fn ends(me: u32, frame: Frame) -> bool {
+/// Notes that a function is about to return, or a generator to yield. Returns nothing unless C code that accesses something
+/// may go on then; otherwise whether the thread has taken a step since the function began. If not, its beginning stands for
+/// both.
+pub(super) fn ends(me: u32, frame: Frame) -> Option<bool> {
     with(|state| {
+        state.close_until(frame, me);
         let thread = state.thread(me);
-        !thread.open.is_empty() && thread.begun != Some(frame.address())
+        (!thread.open.is_empty()).then(|| thread.begun != Some(frame.address()))
     })
-    .unwrap_or_default()
+    .flatten()
 }
 
 pub(super) fn replace(with: Option<State>) -> Option<State> {
