@@ -277,6 +277,30 @@ def test_memory_behind_a_view_is_accessed():
     assert values_of(program) == {"97", "98"}
 
 
+def test_destruction_of_an_object_is_not_passed_over_in_silence():
+    class Handle:
+        def __init__(self):
+            self.used = 0
+
+        def __del__(self):
+            log.append("closed")
+
+    log = []
+
+    def program():
+        handles = [Handle()]
+
+        def use():
+            for handle in list(handles):
+                handle.used += 1
+
+        run(handles.clear, use)
+
+    # An exploration keeps the objects that it sees to the end of each execution, so the method runs too late.
+    outcome = raddle.outcome_of(program)
+    assert type(outcome) is raddle.Inconclusive and "__del__" in outcome.reason
+
+
 def test_threads_are_counted_from_their_start_to_their_end():
     def program():
         event, counts = threading.Event(), []

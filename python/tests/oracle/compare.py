@@ -9,7 +9,7 @@ import time
 from . import corpus, generate, stand_ins
 from .workers import Worker
 
-OPTIONS = {"executions": 2_000, "seconds": 5.0, "strategy": "dpor"}
+OPTIONS = {"executions": 1_000, "seconds": 5.0, "strategy": "dpor"}
 """How random programs are checked. Nothing of theirs fails but by a deadlock, so the search that exhausts is enough."""
 
 CORPUS_OPTIONS = {"executions": 20_000, "seconds": 15.0}
