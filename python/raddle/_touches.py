@@ -189,7 +189,10 @@ def _read_item(container, key, out):
     elif isinstance(container, (list, collections.deque, bytearray)):
         _read_all(container, out)
     elif isinstance(container, types.MappingProxyType):
-        out.append((key if type(key) is str else "?", None, "r", "a mapping proxy"))
+        if type(key) is str:  # of a class
+            key = sys.intern(key)
+            out.append((key, key, "r", f"class attribute {key}"))
+        _read_item(_behind_proxy(container), key, out)
     elif isinstance(container, (tuple, str, bytes)) or _is_plain(type(container)):
         pass
     else:
@@ -297,6 +300,18 @@ def _memory(view):
         return None
 
 
+def _behind_proxy(proxy):
+    return next(iter(gc.get_referents(proxy)), {})
+
+
+def _read_proxy(proxy, out):
+    """All items of a proxy. Whether one of a class is added is not seen."""
+    behind = _behind_proxy(proxy)
+    if isinstance(behind, dict) and "__module__" in behind:
+        _raddle.unseen("a change of the attributes of a class while all of them are read")
+    _consume(behind, out)
+
+
 def _is_iterator_of_c(value):
     cls = type(value)
     return hasattr(cls, "__next__") and not isinstance(cls.__dict__.get("__next__"), types.FunctionType)
@@ -395,6 +410,8 @@ def _look_behind(value, out, seen):
         if not isinstance(value, types.GeneratorType):
             for behind in gc.get_referents(value):
                 _look_behind(behind, out, seen)
+        if isinstance(value, _PASSING):
+            _pass_items(value, out)
 
 
 def _consume(value, out):
@@ -408,7 +425,9 @@ def _consume(value, out):
         _read_all(value, out)
     elif isinstance(value, types.GeneratorType) or _is_iterator_of_c(value):
         _advance(value, out)
-    elif isinstance(value, types.MappingProxyType) or _is_plain(cls) or isinstance(value, _NOT_DATA):
+    elif isinstance(value, types.MappingProxyType):
+        _read_proxy(value, out)
+    elif _is_plain(cls) or isinstance(value, _NOT_DATA):
         pass
     else:
         _reach((value,), "r", out)
@@ -557,6 +576,10 @@ def _method(owner, name, receiver, args, kwargs, out):
         return _advance(receiver, out)
     if isinstance(receiver, io.IOBase) or isinstance(receiver, io.TextIOBase):
         return _method_of_file(name, receiver, out)
+    if isinstance(receiver, types.MappingProxyType):
+        if name in ("get", "__getitem__", "__contains__") and args:
+            return _read_item(receiver, args[0], out)
+        return _read_proxy(receiver, out)
     if isinstance(receiver, _WITHOUT_STATE):
         return _several((getattr(receiver, "string", None), *args), _read_deep, out)
     if name in _OF_OBJECT and _is_plain(type(receiver)):
@@ -1039,7 +1062,7 @@ def _on_contains(argument, operands, out, replaced):
         if not hasattr(type(container), "__contains__"):
             _consume(container, out)
     elif isinstance(container, types.MappingProxyType):
-        pass
+        _read_item(container, item, out)
     elif type(container) not in ATOMIC:
         _consume(container, out)
         _read_deep(container, out)

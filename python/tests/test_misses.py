@@ -222,7 +222,14 @@ def test_keyword_arguments_of_c_functions_are_accessed():
     assert values_of(program) == {"'ab'", "'ba'"}
 
 
-@pytest.mark.parametrize("make", [lambda d: map(list, [d]), lambda d: itertools.chain.from_iterable([d])])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: map(list, [d]),
+        lambda d: itertools.chain.from_iterable([d]),
+        lambda d: itertools.islice(itertools.chain(d, "z"), 2),
+    ],
+)
 def test_items_that_an_iterator_passes_on_are_read(make):
     def program():
         table, seen = {"a": 0}, []
@@ -231,9 +238,35 @@ def test_items_that_an_iterator_passes_on_are_read(make):
             table["b"] = 1
 
         run(write, lambda: seen.append(list(make(table))))
-        return len(str(seen[0]))
+        return seen[0]
 
     assert len(values_of(program)) == 2
+
+
+def test_arguments_that_a_call_unpacks_are_read():
+    def program():
+        items, counts = [1], []
+        run(lambda: items.append(2), lambda: counts.append((lambda *given: len(given))(*items)))
+        return counts[0]
+
+    assert values_of(program) == {"1", "2"}
+
+
+@pytest.mark.parametrize("read", [lambda cls: vars(cls)["n"], lambda cls: cls.__dict__.get("n"), lambda cls: cls().n])
+def test_attribute_of_a_class_is_read_by_its_name(read):
+    class Shared:
+        n = 0
+
+    def program():
+        Shared.n, seen = 0, []
+
+        def write():
+            Shared.n = 1
+
+        run(write, lambda: seen.append(read(Shared)))
+        return seen[0]
+
+    assert values_of(program) == {"0", "1"}
 
 
 def test_keys_of_a_chain_map_are_read():

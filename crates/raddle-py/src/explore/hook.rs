@@ -220,8 +220,9 @@ impl Instruction<'_> {
         argument: &Bound<'_, PyAny>,
     ) -> PyResult<Vec<Access>> {
         let values: Vec<_> = (0..count).map(|index| self.slot(py, first + index)).collect();
-        let is_call =
-            operation.cast::<PyString>().is_ok_and(|name| name.to_string_lossy().starts_with("CALL"));
+        let is_call = operation
+            .cast::<PyString>()
+            .is_ok_and(|name| matches!(&*name.to_string_lossy(), "CALL" | "CALL_KW"));
         if is_call {
             let callable = values.first().and_then(Option::as_ref).or_else(|| values.get(1)?.as_ref());
             if callable.is_some_and(|callable| self.tables.is_observed_function(callable)) {
