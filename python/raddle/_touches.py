@@ -292,14 +292,6 @@ def _behind_view(view):
     return {}
 
 
-def _memory(view):
-    """The object whose memory a view shows."""
-    try:
-        return view.obj
-    except ValueError:  # released
-        return None
-
-
 def _behind_proxy(proxy):
     return next(iter(gc.get_referents(proxy)), {})
 
@@ -398,7 +390,7 @@ def _look_behind(value, out, seen):
     if isinstance(value, _VIEWS):
         _read_all(_behind_view(value), out)
     elif isinstance(value, memoryview):
-        _read_all(_memory(value), out)
+        _read_all(_behind_memory(value), out)
     elif isinstance(value, (tuple, frozenset)):
         for item in value:
             if _is_iterator_of_c(item):
@@ -1213,7 +1205,7 @@ _HANDLERS = {
 def classify(operation, argument, operands):
     """Return what an instruction accesses, and which operands to replace first, or None if nothing."""
     out, replaced = [], []
-    operands = [_memory(value) if type(value) is memoryview else value for value in operands]
+    operands = [_behind_memory(value) if type(value) is memoryview else value for value in operands]
     _HANDLERS[operation](argument, operands, out, replaced)
     if not out and not replaced:
         return None

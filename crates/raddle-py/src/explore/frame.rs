@@ -4,7 +4,6 @@
 //! it relies on it.
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 /// A frame of the interpreter, of a thread that is attached to it.
@@ -124,12 +123,6 @@ pub(super) fn found_on_type<'py>(
         let found = _PyType_Lookup(ffi::Py_TYPE(object.as_ptr()), name.as_ptr());
         Bound::from_borrowed_ptr_or_opt(object.py(), found)
     }
-}
-
-/// Whether Python code runs when an object is destroyed.
-pub(super) fn has_finalizer(object: &Bound<'_, PyAny>) -> bool {
-    found_on_type(object, intern!(object.py(), "__del__").as_any())
-        .is_some_and(|found| found.get_type().name().is_ok_and(|name| name == "function"))
 }
 
 /// Returns the dictionary of an instance, or `None` if it has none.

@@ -11,7 +11,6 @@
 //! Before the program starts its first thread, nothing is recorded: what the main thread does then happens before
 //! everything else.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,8 +18,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::prelude::*;
 use raddle::rt::{Effect, Object};
-
-use super::frame;
 
 /// A part of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,8 +85,6 @@ pub(super) struct Locations {
     pub(super) all_attributes: bool,
     /// A name was found to be shared during this exploration.
     pub(super) grown: bool,
-    /// An object is kept that would run Python code when it is destroyed.
-    pub(super) outlives: bool,
 }
 
 /// Stands in a token for [`Locations::all_attributes`].
@@ -177,10 +172,7 @@ impl Locations {
     /// Records an access by `thread`. Returns it if it is a step.
     pub(super) fn record(&mut self, py: Python<'_>, access: &Access, thread: u32) -> Option<Step> {
         let address = access.object.as_ptr() as usize;
-        if let Entry::Vacant(kept) = self.kept.entry(address) {
-            kept.insert(access.object.clone_ref(py));
-            self.outlives |= frame::has_finalizer(access.object.bind(py));
-        }
+        self.kept.entry(address).or_insert_with(|| access.object.clone_ref(py));
         let number = self.parts.len();
         let location = self.parts.entry((address, access.part)).or_insert(Location {
             number,

@@ -186,9 +186,6 @@ impl State {
             let step = self.locations.record(py, access, me);
             steps.extend(step.filter(|step| !steps.contains(step)));
         }
-        if self.locations.outlives {
-            self.unseen.insert("when an object with a method __del__ is destroyed".to_owned());
-        }
         steps
     }
 
