@@ -66,7 +66,7 @@ def pytest_runtest_makereport(item, call):
 
 
 #: Lines of a report that say how to replay it without pytest.
-_REPLAYS = ("to replay this schedule:", "to step through it:", "replay it by ")
+_REPLAYS = ("to replay this schedule:", "to step through it:", "replay it with ")
 
 
 class _Report:

@@ -121,7 +121,7 @@ def test_limit_of_executions_comes_from_the_command_line(program):
 def test_wrong_token_is_one_clear_error(program):
     path = program(RACE, "test_it.py")
     status, out, err = run(path, "-q", "--raddle-replay", "nonsense", "-k", "test_race")
-    assert status == 1 and "ValueError: 'nonsense' is no token of raddle.check()" in out, out
+    assert status == 1 and "ReplayError: 'nonsense' is no token of raddle.check()" in out, out
 
 
 @pytest.mark.parametrize("how", ["option", "ini", "neither"])
