@@ -32,7 +32,7 @@ STOP = 120
 
 
 class Sender:
-    """Sends blocks over a connection until it is told to stop or the connection is lost."""
+    """Sends blocks over a connection until it is stopped or the connection is lost."""
 
     def __init__(self, port, connection):
         self.numbers, self.acknowledged = range(connection, 1 << 40, compare.CONNECTIONS), 0

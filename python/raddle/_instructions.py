@@ -103,7 +103,7 @@ OPERANDS = {
     "YIELD_VALUE": 1,
 }
 
-#: C code may call a function while it accesses something: other threads may run when the function begins or goes on.
+#: C code may call a function while it accesses something: other threads may run when the function begins or continues.
 BEGINNINGS = frozenset(["RESUME"])
 
 #: Before the code returns to its caller, yields to it, or passes an exception on.

@@ -160,7 +160,7 @@ def _attributes(value, effect, out):
 
 
 def _has_simple_key(container, key):
-    """Whether a key can be told from others by its hash, so that other items are not concerned."""
+    """Whether a key differs from others by its hash, so that other items are not concerned."""
     return type(key) is str or type(key) is int
 
 
@@ -341,7 +341,7 @@ _PASSING = (
     itertools.takewhile,
 )
 
-#: They access nothing of another thread, whatever they are called with.
+#: They access nothing of another thread with any arguments.
 _HARMLESS = (int, float, complex, bool, type, id, callable, ord, chr)
 
 

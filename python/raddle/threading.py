@@ -58,7 +58,7 @@ def __dir__():
 
 
 class _Module(_types.ModuleType):
-    """The hook for exceptions of threads is one variable, whichever module assigns it."""
+    """The hook for exceptions of threads is one variable, assigned through either module."""
 
     @property
     def excepthook(self):

@@ -51,7 +51,7 @@ def in_stub(module, name):
 
 
 def methods(class_):
-    """The public methods that the package defines for a class, in whichever of its bases."""
+    """The public methods that the package defines for a class, in any of its bases."""
     found = {}
     for base in reversed(class_.__mro__):
         if base.__module__.partition(".")[0] == "raddle" and base is not class_ or base is class_:

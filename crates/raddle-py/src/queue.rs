@@ -48,7 +48,7 @@ enum Native {
     Priority(raddle::PriorityQueue<Ranked>, Ranking),
 }
 
-/// Calls a method of the native queue, whichever it is.
+/// Calls a method of the native queue, of either kind.
 macro_rules! native {
     ($native:expr, $queue:ident => $call:expr) => {
         match $native {

@@ -1,4 +1,4 @@
-//! The watch of the toolkit, for Python: switched on, asked for a dump, and told about the interpreter's signal handlers.
+//! The watch of the toolkit, for Python: switched on, asked for a dump, and informed of the interpreter's signal handlers.
 
 use std::time::Duration;
 

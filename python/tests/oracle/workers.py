@@ -75,7 +75,7 @@ def serve(side):
         began = time.process_time()
         try:
             verdict = judge(job)
-        except BaseException as error:  # whatever a judge raises is a verdict about the judge
+        except BaseException as error:  # an exception of a judge is a verdict about the judge
             verdict = {"verdict": "error", "detail": f"{type(error).__name__}: {error}", "values": [], "executions": 0}
         verdict["seconds"] = round(time.process_time() - began, 3)
         answers.write(json.dumps(verdict) + "\n")

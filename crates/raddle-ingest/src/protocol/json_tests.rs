@@ -151,7 +151,7 @@ proptest! {
         }
     }
 
-    /// A line is one row, whatever it consists of.
+    /// A line of any content is one row.
     #[test]
     fn line_of_any_bytes_is_one_row(line in hostile()) {
         let ((), rows) = pushed(|parcel, options, parser| push_line(parcel, &line, options, parser));

@@ -87,7 +87,7 @@ impl Instruction<'_> {
                 }
                 let mut steps = state.record(py, &accesses, me);
                 if accesses.is_empty() && !self.is_called_by_c {
-                    return steps; // no step, whatever is open
+                    return steps; // no step, even if something is open
                 }
                 for open in state.open_steps(me) {
                     if !steps.contains(&open) {

@@ -24,7 +24,7 @@ use raddle::rt::{Effect, Object};
 pub(super) enum Part {
     /// The keys of a container and their order, its length, or all of an object whose state is not known.
     Whole,
-    /// The values of a container, whatever their keys.
+    /// The values of a container under all keys.
     Values,
     /// The attribute, variable or item of a name, key or index, given by its hash.
     Item(isize),

@@ -80,7 +80,7 @@ pub(super) fn disable(py: Python<'_>) -> Option<Py<PyAny>> {
     tables().map(|tables| tables.disable.clone_ref(py))
 }
 
-/// States that a callable accesses nothing, whatever its arguments are, except by observed instructions.
+/// States that a callable accesses nothing with any arguments, except by observed instructions.
 #[pyfunction]
 pub(crate) fn set_harmless(callable: Bound<'_, PyAny>) {
     if let Some(tables) = tables() {
