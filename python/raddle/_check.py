@@ -205,7 +205,8 @@ def _begin_observing():
     monitoring.register_callback(tool, events.INSTRUCTION, _raddle.on_instruction)
     monitoring.register_callback(tool, events.PY_START, _on_start)
     monitoring.register_callback(tool, events.PY_RESUME, _on_start)
-    monitoring.set_events(tool, events.PY_START | events.PY_RESUME)
+    monitoring.register_callback(tool, events.PY_UNWIND, _raddle.on_unwind)
+    monitoring.set_events(tool, events.PY_START | events.PY_RESUME | events.PY_UNWIND)
     monitoring.restart_events()
 
 
@@ -218,7 +219,7 @@ def _end_observing():
     for code in _observed:
         monitoring.set_local_events(tool, code, 0)
     _observed.clear()
-    for event in (events.INSTRUCTION, events.PY_START, events.PY_RESUME):
+    for event in (events.INSTRUCTION, events.PY_START, events.PY_RESUME, events.PY_UNWIND):
         monitoring.register_callback(tool, event, None)
     monitoring.free_tool_id(tool)
 

@@ -92,6 +92,27 @@ def test_locked_update_is_exhausted():
     assert isinstance(outcome, raddle.Exhausted)
 
 
+@pytest.mark.parametrize("number", [2, 3, 4, 5])
+def test_philosophers_have_two_to_the_n_minus_one_classes(number):
+    def philosophers():
+        forks = [threading.Lock() for _ in range(number)]
+
+        def eat(left):
+            with forks[left]:
+                with forks[(left + 1) % number]:
+                    pass
+
+        threads = [threading.Thread(target=eat, args=(left,)) for left in range(number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    survey = raddle.outcome_of(philosophers, survey=True, strategy="dpor", shrink=False)
+    assert survey.kind == "deadlock", survey
+    assert survey.executions == 2**number - 1  # each class is run once
+
+
 @pytest.mark.parametrize(("threads", "times", "classes"), [(2, 1, 4), (3, 1, 36), (2, 3, 328)])
 def test_classes_of_increments_are_those_of_theory(threads, times, classes):
     outcome = raddle.check(increments(threads, times), strategy="dpor")

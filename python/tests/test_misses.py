@@ -364,3 +364,30 @@ def test_mutex_of_a_queue_is_not_seen_before_its_container():
 
     outcome = raddle.outcome_of(program, executions=300)
     assert type(outcome) is not raddle.Failed, str(outcome)
+
+
+def test_c_code_goes_on_after_an_exception():
+    def program():
+        box, items, seen = Box(), [], []
+
+        class Empty:
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                self.found = box.a
+                raise StopIteration
+
+        def read():
+            empty = Empty()
+            length = len(list(itertools.chain(empty, items)))
+            seen.extend((empty.found, length))
+
+        def write():
+            box.a = 1
+            items.append(1)
+
+        run(read, write)
+        return seen
+
+    assert values_of(program) == {"[0, 0]", "[0, 1]", "[1, 0]", "[1, 1]"}

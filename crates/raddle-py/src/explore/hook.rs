@@ -61,6 +61,30 @@ pub(crate) fn on_instruction(
     Ok(None)
 }
 
+/// Called by the interpreter when an exception leaves a call. C code that has made the call may go on then.
+#[pyfunction]
+pub(crate) fn on_unwind(
+    py: Python<'_>,
+    code: &Bound<'_, PyAny>,
+    offset: usize,
+    _exception: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let me = ME.get();
+    if me == 0 || unwinding::is_unwinding() {
+        return Ok(());
+    }
+    let Some(known) = state::code_at(code.as_ptr() as usize) else { return Ok(()) };
+    let frame = Frame::innermost(py).filter(|frame| frame.code() == code.as_ptr() as usize);
+    let Some(frame) = frame else { return Ok(()) };
+    if state::ends(me, frame) != Some(true) {
+        return Ok(());
+    }
+    let Some(tables) = tables::tables() else { return Ok(()) };
+    let place = known.place(offset);
+    let plan = &Plan::Local;
+    Instruction { plan, frame, tables: &tables, place, is_called_by_c: true, begins: false }.perform(py, me)
+}
+
 /// Virtual addresses of objects that a single thread knows begin here.
 const OWN: usize = 3 << 61;
 

@@ -258,6 +258,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(access::own, module)?)?;
     module.add_function(wrap_pyfunction!(frame::probe, module)?)?;
     module.add_function(wrap_pyfunction!(hook::on_instruction, module)?)?;
+    module.add_function(wrap_pyfunction!(hook::on_unwind, module)?)?;
     module.add_function(wrap_pyfunction!(tables::set_tables, module)?)?;
     module.add_function(wrap_pyfunction!(tables::set_harmless, module)?)?;
     module.add_function(wrap_pyfunction!(state::set_code, module)?)?;

@@ -119,7 +119,7 @@ pub(super) fn begins(me: u32) -> bool {
     .unwrap_or_default()
 }
 
-/// Notes that a function is about to return, or a generator to yield. Returns nothing unless C code that accesses something
+/// Notes that a function is about to return or an exception to leave it, or a generator to yield. Returns nothing unless C code that accesses something
 /// may go on then; otherwise whether the thread has taken a step since the function began. If not, its beginning stands for
 /// both.
 pub(super) fn ends(me: u32, frame: Frame) -> Option<bool> {
