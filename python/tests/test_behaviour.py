@@ -135,8 +135,8 @@ PROGRAMS = {
         go = threading.Event()
         def send():
             go.wait()
-            os.kill(os.getpid(), signal.SIGUSR1)
-            while not got:
+            while not got:  # a signal that came before the wait began would not end it
+                os.kill(os.getpid(), signal.SIGUSR1)
                 time.sleep(0.001)
             lock.release()
         lock.acquire()
@@ -145,25 +145,31 @@ PROGRAMS = {
         go.set()
         lock.acquire()
         thread.join()
-        print(got)
+        print(got[0])
         class Alarm(Exception):
             pass
-        def alarm(number, frame):
-            raise Alarm
+        waits = False
+        def alarm(number, frame):  # comes again: one that came before the wait began would not end it
+            global waits
+            if waits:
+                waits = False
+                raise Alarm
         signal.signal(signal.SIGALRM, alarm)
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
         condition = threading.Condition()
         for wait in (threading.Event().wait, threading.Semaphore(0).acquire, lambda: threading.Event().wait(600), lock.acquire):
-            signal.setitimer(signal.ITIMER_REAL, 0.02)
             try:
+                waits = True
                 wait()
             except Alarm:
                 print("raised")
         with condition:
-            signal.setitimer(signal.ITIMER_REAL, 0.02)
             try:
+                waits = True
                 condition.wait()
             except Alarm:
-                print("raised, the lock is held:", not threading.Lock().locked() and condition._is_owned())""",
+                print("raised, the lock is held:", not threading.Lock().locked() and condition._is_owned())
+        signal.setitimer(signal.ITIMER_REAL, 0)""",
     "garbage": """
         import concurrent.futures, gc, queue, threading, weakref
         class Node:

@@ -8,6 +8,7 @@ Time is virtual. A timed wait can end at any moment, as if the other threads wer
 """
 
 import _thread
+import atexit
 import os
 import sys
 
@@ -307,3 +308,4 @@ def begin_monitoring():
     monitoring.register_callback(TOOL, monitoring.events.INSTRUCTION, _on_instruction)
     monitoring.register_callback(TOOL, monitoring.events.PY_START, _on_start)
     monitoring.set_events(TOOL, monitoring.events.PY_START)
+    atexit.register(monitoring.set_events, TOOL, 0)
