@@ -307,7 +307,7 @@ fn untested(table: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
         let (mut file, mut found) = (None, 0);
         // Every second part is between backticks.
         for word in tests.split('`').skip(1).step_by(2) {
-            if Path::new(word).extension().is_some_and(|extension| extension == "rs") {
+            if Path::new(word).extension().is_some_and(|extension| extension == "rs" || extension == "py") {
                 file = read(word);
                 if file.is_none() {
                     wrong.push(format!("line {line}: no file {word}"));
@@ -315,7 +315,7 @@ fn untested(table: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
             } else if let Some(text) = &file {
                 let exists = match word.strip_prefix("example of ") {
                     Some(item) => has_example(text, item),
-                    None => is_test(text, word),
+                    None => is_test(text, word) || text.contains(&format!("\ndef {word}(")),
                 };
                 if exists {
                     found += 1;
@@ -389,6 +389,7 @@ fn promise_without_a_test_is_found() {
                 "/// ```compile_fail\n/// g();\n/// ```\n#[must_use]\npub fn shown<T>() {}\n\n/// No.\npub fn show() {}"
             }
             "e.rs" => "//! ```\n//! g();\n//! ```\n",
+            "f.py" => "\ndef test_it():\n    pass\n\n",
             _ => return None,
         };
         Some(text.to_owned())
@@ -401,6 +402,7 @@ fn promise_without_a_test_is_found() {
         "`b.rs` `ends`, `ends/daemon`",
         "`c.rs` `example of shown`; `a.rs` `real`",
         "`e.rs` `example of module`",
+        "`f.py` `test_it`",
     ];
     for tests in fine {
         assert_eq!(of(tests), Vec::<String>::new(), "{tests}");
@@ -413,5 +415,6 @@ fn promise_without_a_test_is_found() {
     assert_eq!(of("`b.rs` `ends/never`")[0], "line 3: no test ends/never");
     assert_eq!(of("`c.rs` `example of show`")[0], "line 3: no test example of show");
     assert_eq!(of("`a.rs` `example of module`")[0], "line 3: no test example of module");
+    assert_eq!(of("`f.py` `test`")[0], "line 3: no test test");
     assert_eq!(of("`d.rs` `real`")[0], "line 3: no file d.rs");
 }
