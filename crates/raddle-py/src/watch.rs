@@ -1,5 +1,7 @@
 //! The watch of the toolkit, for Python: switched on, asked for a dump, and informed of the interpreter's signal handlers.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
@@ -50,12 +52,34 @@ pub(crate) fn dump(py: Python<'_>) -> String {
 /// stacks of all threads.
 #[pyfunction]
 pub(crate) fn dump_on_sigquit(py: Python<'_>) -> PyResult<()> {
+    WRITER.store(std::process::id(), Relaxed);
+    let end = wrap_pyfunction!(end_stacks, py)?;
+    py.import(intern!(py, "atexit"))?.call_method1("register", (end,))?;
     watch::after_dump(write_stacks);
     Ok(py.detach(watch::dump_on_sigquit)?)
 }
 
+/// Whether the interpreter is about to end. A thread that runs Python code then is unwound by the interpreter, through
+/// frames that cannot be unwound so. Locked while the stacks are written.
+static ENDS: Mutex<bool> = Mutex::new(false);
+
+/// The process whose thread writes the stacks; not the child of a fork.
+static WRITER: AtomicU32 = AtomicU32::new(0);
+
+/// Wait until the stacks of a dump are written, and let later dumps have none. Called when the interpreter ends.
+#[pyfunction]
+fn end_stacks(py: Python<'_>) {
+    if WRITER.load(Relaxed) == std::process::id() {
+        py.detach(|| *ENDS.lock().unwrap_or_else(PoisonError::into_inner) = true);
+    }
+}
+
 /// Writes the stacks of all threads to standard error, once no other thread holds the interpreter.
 fn write_stacks() {
+    let ends = ENDS.lock().unwrap_or_else(PoisonError::into_inner);
+    if *ends {
+        return;
+    }
     Python::try_attach(|py| {
         if let Err(error) = py.import("raddle._stacks").and_then(|module| module.call_method0("write")) {
             error.print(py);
