@@ -27,7 +27,8 @@ from raddle._raddle import (
 )
 from raddle._raddle import after_fork_in_child as _after_fork_in_child
 from raddle._raddle import toolkit_files as _toolkit_files
-from raddle._check import (
+from raddle._check import check, explore, outcome_of, touch
+from raddle._outcome import (
     CheckFailed,
     Exhausted,
     Failed,
@@ -35,10 +36,6 @@ from raddle._check import (
     InconclusiveWarning,
     ReplayError,
     UnsupportedInterpreter,
-    check,
-    explore,
-    outcome_of,
-    touch,
 )
 from raddle._install import install, uninstall
 from raddle.queue import LifoQueue, PriorityQueue, Queue

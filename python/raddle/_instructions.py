@@ -9,7 +9,7 @@ import dis
 import itertools
 import sys
 
-from raddle import _raddle, _touches
+from raddle import _effects, _raddle
 
 #: They work on the stack, local variables, constants and jumps, or create an object that no other thread knows. Code of
 #: Python that they call, such as `__hash__` of a key, is observed by itself.
@@ -177,7 +177,7 @@ def _row(instruction, depth, slots, in_module, keywords):
     top = slots + depth
     if name in LOCAL or name in BEGINNINGS:
         return None
-    if name in ("STORE_ATTR", "DELETE_ATTR") and instruction.argval in _touches.IDENTITY:
+    if name in ("STORE_ATTR", "DELETE_ATTR") and instruction.argval in _effects.IDENTITY:
         return (offset, "operands", top - 1, None, "r", None, 1, "STORE_IDENTITY", 0)
     if name in ATTRIBUTES:
         below, effect = ATTRIBUTES[name]

@@ -2,7 +2,7 @@
 //!
 //! A Python thread is a task of `raddle-explore`, and stands in its steps without the interpreter. The interpreter calls
 //! [`hook`] before each instruction of observed code, which finds out from the operands on the stack what the instruction
-//! accesses. `raddle._check` chooses which code is observed, `raddle._instructions` knows the instructions of each version,
+//! accesses. `raddle._observing` chooses which code is observed, `raddle._instructions` knows the instructions of each version,
 //! and `raddle._touches` what C code does with its arguments.
 
 mod access;

@@ -1,0 +1,523 @@
+"""The accesses that operations of C make, by the types of their operands."""
+
+import collections
+import gc
+import itertools
+import operator
+import sys
+import types
+import weakref
+
+from raddle import _raddle
+
+NULL = object()
+
+_MISSING = object()
+
+#: Values of these types never change, and refer to nothing that does.
+ATOMIC = frozenset(
+    {
+        int,
+        float,
+        complex,
+        bool,
+        str,
+        bytes,
+        type(None),
+        type(...),
+        type(NotImplemented),
+        range,
+        types.CodeType,
+        types.GenericAlias,
+    }
+)
+
+_FUNCTIONS = (types.FunctionType,)
+_C_FUNCTIONS = (types.BuiltinFunctionType,)
+C_METHODS = (
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+)
+VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_ITERATORS_OF_LISTS = (type(iter([])), type(reversed([])))
+CONTAINERS = (list, dict, set, frozenset, tuple, collections.deque, bytearray)
+
+#: They are no data: C code does not change them, and does not look through them.
+_NOT_DATA = (
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.CodeType,
+    types.FrameType,
+    types.TracebackType,
+    types.MappingProxyType,
+    property,
+    staticmethod,
+    classmethod,
+    weakref.ref,
+)
+
+
+#: Objects of these types of C never change.
+WITHOUT_STATE = (
+    int,
+    float,
+    complex,
+    slice,
+    range,
+    type(None),
+    types.MappingProxyType,
+    type(__import__("re").compile("")),
+    type(__import__("re").match("", "")),
+    __import__("datetime").date,
+    __import__("datetime").time,
+    __import__("datetime").timedelta,
+    __import__("datetime").tzinfo,
+    __import__("decimal").Decimal,
+    operator.itemgetter,
+    weakref.ref,
+    property,
+    staticmethod,
+    classmethod,
+)
+
+
+# -- types ---------------------------------------------------------------------------------------------------------------
+
+
+def _has_only_attributes(cls):
+    for base in cls.__mro__:
+        if base is object:
+            continue
+        below = base.__base__
+        slots = base.__dict__.get("__slots__", ())
+        slots = (slots,) if isinstance(slots, str) else tuple(slots)
+        named = sum(name not in ("__dict__", "__weakref__") for name in slots)
+        if not base.__flags__ & (1 << 9) or base.__basicsize__ - below.__basicsize__ != 8 * named:
+            return False
+    return True
+
+
+_plain = {}
+
+
+def is_plain(cls):
+    """Return whether the instances of a class have no state but attributes: no class of C adds one."""
+    known = _plain.get(cls)
+    if known is None:
+        known = _plain[cls] = _has_only_attributes(cls)
+    return known
+
+
+def is_primitive(value):
+    """Whether the object is one of the toolkit's, whose operations are steps of their own."""
+    for cls in type(value).__mro__:
+        if cls.__module__.partition(".")[0] == "raddle":
+            return True
+    return False
+
+
+# -- effects -------------------------------------------------------------------------------------------------------------
+
+
+def read_keys(value, out):
+    out.append((value, None, "r", None))
+
+
+def read_all(value, out):
+    out.append((value, None, "r", None))
+    out.append((value, ..., "r", None))
+
+
+def write_all(value, out):
+    out.append((value, None, "w", None))
+
+
+_worlds = {}  # one object for each thing outside of Python, by its name
+
+
+def world(name, effect, out):
+    """Something that is no object of Python, such as the state of a module of C."""
+    out.append((_worlds.setdefault(name, name), None, effect, name))
+
+
+#: Attributes that decide what others mean.
+IDENTITY = frozenset({"__class__", "__bases__", "__dict__", "__code__", "__defaults__", "__kwdefaults__"})
+
+
+def attribute(value, name, effect, out):
+    if effect != "r" and name in IDENTITY:
+        _raddle.unseen(f"the assignment of {name}, which changes what other accesses mean")
+    if type(name) is str:
+        out.append((value, name, effect, "@attribute"))
+    elif isinstance(name, str):
+        out.append((value, str(name), effect, "@attribute"))
+
+
+def attributes(value, effect, out):
+    """All attributes of an object: its dictionary as a whole."""
+    if isinstance(value, types.ModuleType):
+        value = value.__dict__
+        read_all(value, out) if effect == "r" else write_all(value, out)
+    elif isinstance(value, type):
+        out.append((value, None, effect, "@attributes"))
+    else:
+        out.append((value, None, effect, "@attributes"))
+
+
+def has_simple_key(container, key):
+    """Whether a key differs from others by its hash, so that other items are not concerned."""
+    return type(key) is str or type(key) is int
+
+
+def _index(sequence, key):
+    return key + len(sequence) if key < 0 else key
+
+
+def read_item(container, key, out):
+    if isinstance(container, memoryview):
+        container = behind_memory(container)
+    if isinstance(container, dict):
+        if has_simple_key(container, key):
+            out.append((container, key, "r", None))
+            read_keys(container, out)
+            if dict.__contains__(container, key):
+                return
+            if isinstance(container, collections.defaultdict):
+                write_all(container, out)
+        else:
+            read_all(container, out)
+            if isinstance(container, collections.defaultdict):
+                write_all(container, out)
+    elif isinstance(container, list) and type(key) is int:
+        out.append((container, _index(container, key), "r", None))
+        read_keys(container, out)
+    elif isinstance(container, (list, collections.deque, bytearray)):
+        read_all(container, out)
+    elif isinstance(container, types.MappingProxyType):
+        if type(key) is str:  # of a class
+            key = sys.intern(key)
+            out.append((key, key, "r", f"class attribute {key}"))
+        read_item(_behind_proxy(container), key, out)
+    elif isinstance(container, (tuple, str, bytes)) or is_plain(type(container)):
+        pass
+    else:
+        unknown_operation((container, key), out)
+
+
+def write_item(container, key, out):
+    if isinstance(container, memoryview):
+        container = behind_memory(container)
+    if isinstance(container, dict):
+        exists = has_simple_key(container, key) and dict.__contains__(container, key)
+        if exists:
+            out.append((container, key, "w", None))
+            read_keys(container, out)
+            out.append((container, ..., "c", None))
+        else:
+            if has_simple_key(container, key):
+                out.append((container, key, "w", None))
+            write_all(container, out)
+    elif isinstance(container, list) and type(key) is int:
+        out.append((container, _index(container, key), "w", None))
+        read_keys(container, out)
+        out.append((container, ..., "c", None))
+    elif isinstance(container, (list, collections.deque, bytearray)):
+        write_all(container, out)
+    elif is_plain(type(container)):
+        pass
+    else:
+        unknown_operation((container, key), out)
+
+
+def delete_item(container, key, out):
+    if isinstance(container, (dict, list, collections.deque, bytearray)):
+        if isinstance(container, dict) and has_simple_key(container, key):
+            out.append((container, key, "w", None))
+        write_all(container, out)
+    elif not is_plain(type(container)):
+        unknown_operation((container, key), out)
+
+
+MOST = 2000  # objects that are looked at from one operand
+
+
+def read_deep(value, out, seen=None):
+    """The value, and the containers in it, as `repr` and comparisons read them."""
+    if isinstance(value, memoryview):
+        value = behind_memory(value)
+    cls = type(value)
+    if cls in ATOMIC:
+        return
+    if isinstance(value, CONTAINERS):
+        seen = set() if seen is None else seen
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        if not isinstance(value, (tuple, frozenset)):
+            read_all(value, out)
+        if isinstance(value, bytearray):
+            return
+        if len(seen) > MOST or len(value) > MOST:
+            _raddle.unseen(f"an operation on more than {MOST} containers or items at once")
+            return
+        items = list(dict.values(value)) + list(dict.keys(value)) if isinstance(value, dict) else items_of(value)
+        for item in items:
+            if type(item) not in ATOMIC:
+                read_deep(item, out, seen)
+    elif isinstance(value, VIEWS):
+        read_deep(behind_view(value), out, seen)
+    elif isinstance(value, types.MethodType):
+        pass
+    elif isinstance(value, _NOT_DATA) or is_plain(cls) or is_primitive(value):
+        pass
+    elif isinstance(value, BaseException):
+        read_deep(value.args, out, seen)
+    else:
+        read_keys(value, out)
+        if cls.__dictoffset__:
+            attributes(value, "r", out)
+            seen = set() if seen is None else seen
+            if id(value) not in seen:
+                seen.add(id(value))
+                for item in gc.get_referents(value):
+                    read_deep(item, out, seen)
+
+
+def items_of(value):
+    for cls in (list, tuple, set, frozenset, collections.deque):
+        if isinstance(value, cls):
+            return list(cls.__iter__(value))
+    return []
+
+
+def behind_view(view):
+    for behind in gc.get_referents(view):
+        if isinstance(behind, dict):
+            return behind
+    return {}
+
+
+def _behind_proxy(proxy):
+    return next(iter(gc.get_referents(proxy)), {})
+
+
+def read_proxy(proxy, out):
+    """All items of a proxy. Whether one of a class is added is not seen."""
+    behind = _behind_proxy(proxy)
+    if isinstance(behind, dict) and "__module__" in behind:
+        _raddle.unseen("a change of the attributes of a class while all of them are read")
+    consume(behind, out)
+
+
+def is_iterator_of_c(value):
+    cls = type(value)
+    return hasattr(cls, "__next__") and not isinstance(cls.__dict__.get("__next__"), types.FunctionType)
+
+
+def advance(iterator, out):
+    """One item of an iterator, which changes it, and reads what is behind it."""
+    cls = type(iterator)
+    if cls in _ITERATORS_OF_LISTS:
+        write_all(iterator, out)
+        for behind in gc.get_referents(iterator):
+            read_all(behind, out)
+    elif isinstance(iterator, types.GeneratorType):
+        write_all(iterator, out)
+    elif is_plain(cls):
+        pass  # its code is observed
+    else:
+        write_all(iterator, out)
+        for behind in gc.get_referents(iterator):
+            _look_behind(behind, out, {id(iterator)})
+        if isinstance(iterator, _PASSING):
+            _pass_items(iterator, out)
+
+
+#: Iterators that pass the items of others to a function, test their truth, or iterate over them.
+_PASSING = (
+    map,
+    filter,
+    itertools.accumulate,
+    itertools.chain,
+    itertools.dropwhile,
+    itertools.filterfalse,
+    itertools.groupby,
+    itertools.starmap,
+    itertools.takewhile,
+)
+
+#: They access nothing of another thread with any arguments.
+_HARMLESS = (int, float, complex, bool, type, id, callable, ord, chr)
+
+
+def _pass_items(iterator, out):
+    """What becomes of the items that an iterator may take next."""
+    functions, items, seen, todo = [], [], {id(iterator)}, list(gc.get_referents(iterator))
+    unknown = False
+    while todo:
+        value = todo.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, CONTAINERS) or isinstance(value, VIEWS):
+            behind = behind_view(value) if isinstance(value, VIEWS) else value
+            if isinstance(behind, tuple) and any(map(is_iterator_of_c, behind)):
+                todo += behind
+            elif isinstance(behind, dict):
+                items += [*dict.keys(behind), *dict.values(behind)][:MOST]
+            else:
+                items += items_of(behind)[:MOST]
+        elif isinstance(value, types.GeneratorType):
+            unknown = True
+        elif is_iterator_of_c(value):
+            todo += gc.get_referents(value)
+        elif callable(value):
+            functions.append(value)
+        elif type(value) not in ATOMIC:
+            unknown = True
+    for function in functions:
+        if any(function is harmless for harmless in _HARMLESS) or isinstance(function, (types.FunctionType, types.MethodType)):
+            continue
+        for item in items:
+            _calls.call(function, (item,), {}, out)
+        if unknown and not isinstance(function, type):
+            _raddle.unseen(f"what {getattr(function, '__name__', 'a function of C')} is called with by an iterator")
+    if not functions:
+        for item in items:
+            read_length(item, out) if isinstance(iterator, (filter, itertools.filterfalse)) else consume(item, out)
+
+
+def _look_behind(value, out, seen):
+    """What an iterator of C reads, and the iterators that it advances."""
+    if type(value) in ATOMIC or id(value) in seen or isinstance(value, _NOT_DATA):
+        return
+    seen.add(id(value))
+    if isinstance(value, VIEWS):
+        read_all(behind_view(value), out)
+    elif isinstance(value, memoryview):
+        read_all(behind_memory(value), out)
+    elif isinstance(value, (tuple, frozenset)):
+        for item in value:
+            if is_iterator_of_c(item):
+                _look_behind(item, out, seen)
+    elif isinstance(value, CONTAINERS):
+        read_all(value, out)
+    elif is_iterator_of_c(value):
+        write_all(value, out)
+        if not isinstance(value, types.GeneratorType):
+            for behind in gc.get_referents(value):
+                _look_behind(behind, out, seen)
+        if isinstance(value, _PASSING):
+            _pass_items(value, out)
+
+
+def consume(value, out):
+    """Iterating over a value to its end."""
+    cls = type(value)
+    if cls in ATOMIC or isinstance(value, (tuple, frozenset)):
+        return
+    if isinstance(value, VIEWS):
+        read_all(behind_view(value), out)
+    elif isinstance(value, CONTAINERS):
+        read_all(value, out)
+    elif isinstance(value, types.GeneratorType) or is_iterator_of_c(value):
+        advance(value, out)
+    elif isinstance(value, types.MappingProxyType):
+        read_proxy(value, out)
+    elif is_plain(cls) or isinstance(value, _NOT_DATA):
+        pass
+    else:
+        reach((value,), "r", out)
+
+
+def behind_memory(view):
+    try:
+        return view.obj
+    except ValueError:  # released
+        return None
+
+
+def reach(values, effect, out):
+    """Everything that C code can reach from some values."""
+    seen, todo = set(), list(values)
+    while todo:
+        value = todo.pop()
+        cls = type(value)
+        if cls in ATOMIC or value is NULL or id(value) in seen or isinstance(value, _NOT_DATA):
+            continue
+        seen.add(id(value))
+        if is_primitive(value) or isinstance(value, _threads()):
+            continue
+        if isinstance(value, memoryview):
+            todo.append(behind_memory(value))
+            continue
+        if len(seen) > MOST:
+            _raddle.unseen(f"C code that reaches more than {MOST} objects")
+            return
+        if isinstance(value, types.MethodType):
+            todo.append(value.__self__)
+            continue
+        if is_plain(cls):
+            attributes(value, effect, out)
+            todo += gc.get_referents(value)
+            continue
+        if isinstance(value, (tuple, frozenset)):
+            pass
+        elif effect == "r":
+            read_all(value, out)
+        else:
+            write_all(value, out)
+        if cls.__dictoffset__:
+            attributes(value, effect, out)  # of an object of C
+        if not isinstance(value, types.GeneratorType):
+            todo += gc.get_referents(value)
+
+
+def _threads():
+    return sys.modules["threading"].Thread
+
+
+def unknown_operation(values, out):
+    reach(values, "w", out)
+
+
+def read_length(value, out):
+    if isinstance(value, VIEWS):
+        read_keys(behind_view(value), out)
+    elif isinstance(value, CONTAINERS):
+        if not isinstance(value, (tuple, frozenset)):
+            read_keys(value, out)
+    elif type(value) in ATOMIC or is_plain(type(value)) or is_iterator_of_c(value) or is_primitive(value):
+        pass
+    elif isinstance(value, (types.GeneratorType, *_NOT_DATA)):
+        pass
+    else:
+        read_keys(value, out)
+
+
+def read_deep_operand(value, out):
+    cls = type(value)
+    if cls in ATOMIC:
+        return
+    if isinstance(value, CONTAINERS) or isinstance(value, VIEWS):
+        read_deep(value, out)
+    elif is_plain(cls) or isinstance(value, (*_NOT_DATA, *WITHOUT_STATE, types.MethodType)) or is_primitive(value):
+        pass
+    else:
+        reach((value,), "w", out)
+
+
+def dereference(reference):
+    if not isinstance(reference(), type):
+        _raddle.unseen("when the object of a weak reference ceases to exist")
+
+
+from raddle import _calls  # noqa: E402 - what an iterator takes may be called, and a call may take what an iterator has
