@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use raddle::rt::{self, Place};
 
+use crate::ending;
 use crate::explore::member::is_explored;
 use crate::explore::tables;
 use crate::unwinding::{self, Abandoned};
@@ -89,6 +90,7 @@ pub(crate) fn function<'py>(
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    ending::protect_thread();
     if !is_explored() {
         return function.call(args, kwargs);
     }

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::future::Future;
-use crate::limit::Limit;
+use crate::limit::{Limit, number};
 use crate::simple_queue::SimpleQueue;
 use crate::watcher::{Countdown, Watcher};
 
@@ -16,7 +16,7 @@ use crate::watcher::{Countdown, Watcher};
 pub(crate) fn wait_for(
     py: Python<'_>,
     futures: Vec<Bound<'_, Future>>,
-    timeout: Option<f64>,
+    #[pyo3(from_py_with = number)] timeout: Option<f64>,
     first: bool,
     until_failure: bool,
 ) -> PyResult<()> {

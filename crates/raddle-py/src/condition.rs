@@ -16,7 +16,8 @@ use pyo3::types::{PyDict, PyTuple};
 use raddle::{Unguarded, rt};
 
 use crate::deprecated;
-use crate::limit::Limit;
+use crate::ending;
+use crate::limit::{Limit, number};
 use crate::lock::Lock;
 use crate::rlock::RLock;
 use crate::seam;
@@ -54,6 +55,7 @@ impl Condition {
     }
 
     fn base(&self) -> PyResult<&Base> {
+        ending::protect_thread(); // for those of a foreign condition
         self.base.get().ok_or_else(|| PyRuntimeError::new_err("Condition.__init__() was not called"))
     }
 
@@ -145,6 +147,12 @@ impl Condition {
     }
 }
 
+impl Drop for Condition {
+    fn drop(&mut self) {
+        ending::protect_thread(); // for the destructor of a foreign lock
+    }
+}
+
 /// The deadline of a wait, which releases the lock however short the timeout is.
 fn deadline_of(timeout: Option<f64>) -> PyResult<Option<Instant>> {
     match Limit::of_wait(timeout)? {
@@ -182,7 +190,7 @@ impl Condition {
     ///
     /// Return False if the timeout passed. Raise RuntimeError if the lock is not held.
     #[pyo3(signature = (timeout=None))]
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn wait(&self, py: Python<'_>, #[pyo3(from_py_with = number)] timeout: Option<f64>) -> PyResult<bool> {
         if let Base::Foreign(condition) = self.base()? {
             return condition.call_method1(py, intern!(py, "wait"), (timeout,))?.extract(py);
         }
@@ -195,7 +203,7 @@ impl Condition {
         &self,
         py: Python<'py>,
         predicate: &Bound<'py, PyAny>,
-        timeout: Option<f64>,
+        #[pyo3(from_py_with = number)] timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         if let Base::Foreign(condition) = self.base()? {
             return condition.bind(py).call_method1(intern!(py, "wait_for"), (predicate, timeout));
@@ -218,7 +226,7 @@ impl Condition {
 
     /// Wake up to n of the threads that wait. Raise RuntimeError if the lock is not held.
     #[pyo3(signature = (n=1))]
-    fn notify(&self, py: Python<'_>, n: isize) -> PyResult<()> {
+    fn notify(&self, py: Python<'_>, #[pyo3(from_py_with = number)] n: isize) -> PyResult<()> {
         self.check_held("notify")?;
         let count = usize::try_from(n).unwrap_or(0);
         let condition = &self.native;

@@ -6,7 +6,7 @@ use raddle::rt;
 
 use crate::condition::Condition;
 use crate::deprecated;
-use crate::limit::Limit;
+use crate::limit::{Limit, number};
 use crate::lock::Lock;
 use crate::seam;
 
@@ -58,7 +58,7 @@ impl Event {
 
     /// Block until the flag is set, or for a timeout in seconds. Return whether the flag was set.
     #[pyo3(signature = (timeout=None))]
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn wait(&self, py: Python<'_>, #[pyo3(from_py_with = number)] timeout: Option<f64>) -> PyResult<bool> {
         let flag = &self.flag;
         let wait_until = |deadline| flag.wait_deadline(deadline);
         Limit::of_wait(timeout)?.acquire(py, || flag.is_set(), || flag.wait(), wait_until, || ())

@@ -20,9 +20,9 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use raddle::rt::{self, Kind, Op};
 
 use crate::condition::Condition;
-use crate::limit::Limit;
+use crate::limit::{Limit, number};
 use crate::watcher::Watcher;
-use crate::{call, seam};
+use crate::{call, ending, seam};
 
 pyo3::import_exception!(concurrent.futures, CancelledError);
 pyo3::import_exception!(concurrent.futures, InvalidStateError);
@@ -409,6 +409,12 @@ impl Drop for Counted<'_> {
     }
 }
 
+impl Drop for Future {
+    fn drop(&mut self) {
+        ending::protect_thread(); // for the destructors of results and callbacks
+    }
+}
+
 #[pymethods]
 impl Future {
     #[new]
@@ -459,7 +465,11 @@ impl Future {
     ///
     /// Raise TimeoutError after a timeout in seconds, and CancelledError if the call was cancelled.
     #[pyo3(signature = (timeout=None))]
-    fn result(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+    fn result(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] timeout: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
         match self.outcome(py, timeout)? {
             Outcome::Returned(result) => Ok(result),
             Outcome::Raised(exception) => Err(PyErr::from_value(exception.into_bound(py))),
@@ -470,7 +480,11 @@ impl Future {
     ///
     /// Raise TimeoutError after a timeout in seconds, and CancelledError if the call was cancelled.
     #[pyo3(signature = (timeout=None))]
-    fn exception(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+    fn exception(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] timeout: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
         match self.outcome(py, timeout)? {
             Outcome::Returned(_) => Ok(py.None()),
             Outcome::Raised(exception) => Ok(exception),
@@ -617,6 +631,7 @@ impl Future {
     }
 
     fn __clear__(&self) {
+        ending::protect_thread();
         let dropped = std::mem::take(&mut *self.content());
         drop(dropped);
     }

@@ -11,6 +11,7 @@ mod call;
 mod completion;
 mod condition;
 mod deprecated;
+mod ending;
 mod event;
 mod explore;
 mod future;
@@ -34,6 +35,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     seam::hide_carried_panics();
+    ending::watch_interpreter(module)?;
     module.add_class::<lock::Lock>()?;
     module.add_class::<rlock::RLock>()?;
     module.add_class::<condition::Condition>()?;

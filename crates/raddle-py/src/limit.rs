@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use pyo3::Borrowed;
+use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 use raddle::rt;
 
+use crate::ending;
 use crate::seam;
 
 /// How long a call may block.
@@ -124,6 +127,16 @@ impl<'py> FromPyObject<'_, 'py> for Truth {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(flag) = object.cast_exact::<PyBool>() {
+            return Ok(Self(flag.is_true()));
+        }
+        ending::protect_thread();
         object.is_truthy().map(Self)
     }
+}
+
+/// Converts an argument that is a number, of any type that converts itself, which may run Python code.
+pub(crate) fn number<'py, T: FromPyObjectOwned<'py>>(object: &Bound<'py, PyAny>) -> PyResult<T> {
+    ending::protect_thread();
+    object.extract().map_err(Into::into)
 }

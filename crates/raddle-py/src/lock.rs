@@ -4,7 +4,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use raddle::rt;
 
-use crate::limit::{Limit, Truth};
+use crate::limit::{Limit, Truth, number};
 use crate::seam;
 
 /// A lock: acquired by one thread, released by that or by any other thread.
@@ -39,7 +39,12 @@ impl Lock {
     /// Without arguments, block until the lock is free. With blocking=False, do not block. With a timeout in seconds, block
     /// for at most that long; -1 means no timeout.
     #[pyo3(signature = (blocking=Truth(true), timeout=-1.0))]
-    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: f64) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        blocking: Truth,
+        #[pyo3(from_py_with = number)] timeout: f64,
+    ) -> PyResult<bool> {
         self.acquire_within(py, Limit::of_lock(blocking.0, timeout)?)
     }
 
@@ -50,7 +55,12 @@ impl Lock {
 
     /// Obsolete name of acquire().
     #[pyo3(signature = (blocking=Truth(true), timeout=-1.0))]
-    fn acquire_lock(&self, py: Python<'_>, blocking: Truth, timeout: f64) -> PyResult<bool> {
+    fn acquire_lock(
+        &self,
+        py: Python<'_>,
+        blocking: Truth,
+        #[pyo3(from_py_with = number)] timeout: f64,
+    ) -> PyResult<bool> {
         self.acquire(py, blocking, timeout)
     }
 

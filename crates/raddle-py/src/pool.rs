@@ -18,7 +18,7 @@ use raddle::rt::{self, Kind, Op};
 
 use crate::future::{Future, Outcome, logger};
 use crate::limit::Limit;
-use crate::{call, seam};
+use crate::{call, ending, seam};
 
 /// A call that was submitted.
 struct Task {
@@ -119,6 +119,12 @@ impl Task {
             Err(error) => Outcome::Raised(error.into_value(py).into_any()),
         };
         Future::settle(&future, outcome)
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        ending::protect_thread(); // for the destructors of arguments
     }
 }
 

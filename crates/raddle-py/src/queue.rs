@@ -17,7 +17,8 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use raddle::queue::{BaseQueue, GetError, Order, PutError, ShutDownError, TooManyTasksDoneError};
 use raddle::rt;
 
-use crate::limit::{Limit, Truth};
+use crate::ending;
+use crate::limit::{Limit, Truth, number};
 use crate::priority::{Ranked, Ranking};
 use crate::seam;
 
@@ -189,6 +190,7 @@ fn bound_of(maxsize: isize) -> Option<usize> {
 /// The functions of `_general.py`.
 fn general(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static MODULE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    ending::protect_thread();
     let module =
         MODULE.get_or_try_init(py, || py.import("raddle._general").map(|it| it.into_any().unbind()))?;
     Ok(module.bind(py))
@@ -227,6 +229,12 @@ impl Queue {
     }
 }
 
+impl Drop for Queue {
+    fn drop(&mut self) {
+        ending::protect_thread(); // for the destructors of items
+    }
+}
+
 #[pymethods]
 impl Queue {
     #[new]
@@ -243,9 +251,10 @@ impl Queue {
 
     /// Create a queue of at most maxsize items; 0 or less means no limit.
     #[pyo3(signature = (maxsize=0))]
-    fn __init__(slf: &Bound<'_, Self>, maxsize: isize) -> PyResult<()> {
+    fn __init__(slf: &Bound<'_, Self>, #[pyo3(from_py_with = number)] maxsize: isize) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
+        ending::protect_thread();
         let kind = slf.getattr(intern!(py, "_kind"))?;
         let native = Native::new(kind.extract()?, bound_of(maxsize));
         this.maxsize.store(maxsize, Relaxed);
@@ -293,7 +302,7 @@ impl Queue {
     }
 
     #[setter]
-    fn set_maxsize(slf: &Bound<'_, Self>, maxsize: isize) -> PyResult<()> {
+    fn set_maxsize(slf: &Bound<'_, Self>, #[pyo3(from_py_with = number)] maxsize: isize) -> PyResult<()> {
         let this = slf.get();
         if let Some(native) = this.native()? {
             seam::quick(slf.py(), || native.set_bound(bound_of(maxsize)))?;
@@ -322,7 +331,12 @@ impl Queue {
     ///
     /// Raise Full without blocking if block is false, or after a timeout in seconds. Raise ShutDown if the queue is shut down.
     #[pyo3(signature = (item, block=Truth(true), timeout=None))]
-    fn put(slf: &Bound<'_, Self>, item: Item, block: Truth, timeout: Option<f64>) -> PyResult<()> {
+    fn put(
+        slf: &Bound<'_, Self>,
+        item: Item,
+        block: Truth,
+        #[pyo3(from_py_with = number)] timeout: Option<f64>,
+    ) -> PyResult<()> {
         let (py, block) = (slf.py(), block.0);
         if slf.get().maxsize() > 0
             && let Err(error) = Limit::check_queue(block, timeout)
@@ -359,6 +373,7 @@ impl Queue {
         if slf.get().own_put.load(Relaxed) {
             return Self::put(slf, item, Truth(false), None);
         }
+        ending::protect_thread();
         slf.call_method1(intern!(slf.py(), "put"), (item, false)).map(drop)
     }
 
@@ -367,7 +382,11 @@ impl Queue {
     /// Raise Empty without blocking if block is false, or after a timeout in seconds. Raise ShutDown if the queue is shut down
     /// and empty.
     #[pyo3(signature = (block=Truth(true), timeout=None))]
-    fn get(slf: &Bound<'_, Self>, block: Truth, timeout: Option<f64>) -> PyResult<Item> {
+    fn get(
+        slf: &Bound<'_, Self>,
+        block: Truth,
+        #[pyo3(from_py_with = number)] timeout: Option<f64>,
+    ) -> PyResult<Item> {
         let (py, block) = (slf.py(), block.0);
         if let Err(error) = Limit::check_queue(block, timeout) {
             let over = Self::shuts_down(slf)? && Self::qsize(slf)? == 0;
@@ -392,6 +411,7 @@ impl Queue {
         if slf.get().own_get.load(Relaxed) {
             return Self::get(slf, Truth(false), None);
         }
+        ending::protect_thread();
         Ok(slf.call_method1(intern!(slf.py(), "get"), (false,))?.unbind())
     }
 

@@ -6,7 +6,7 @@ use pyo3::types::{PyDict, PyTuple};
 use raddle::rt;
 
 use crate::deprecated;
-use crate::limit::{Limit, Truth};
+use crate::limit::{Limit, Truth, number};
 use crate::seam;
 
 /// A re-entrant lock: the thread that holds it can acquire it again, and releases it once for each acquire.
@@ -50,7 +50,12 @@ impl RLock {
     ///
     /// With blocking=False, do not block. With a timeout in seconds, block for at most that long; -1 means no timeout.
     #[pyo3(signature = (blocking=Truth(true), timeout=-1.0))]
-    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: f64) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        blocking: Truth,
+        #[pyo3(from_py_with = number)] timeout: f64,
+    ) -> PyResult<bool> {
         self.acquire_within(py, Limit::of_lock(blocking.0, timeout)?)
     }
 

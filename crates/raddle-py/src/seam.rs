@@ -19,6 +19,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use raddle::rt::{self, Place};
 
+use crate::ending;
 use crate::explore::state::after_operation;
 use crate::unwinding;
 
@@ -27,6 +28,7 @@ pub(crate) use crate::explore::member::is_explored;
 /// Performs an operation of the toolkit that never waits for another thread.
 #[inline]
 pub(crate) fn quick<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Send) -> PyResult<T> {
+    ending::protect_thread();
     if rt::is_observed() { blocking(py, operation) } else { Ok(operation()) }
 }
 
@@ -36,6 +38,7 @@ pub(crate) fn quick<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Sen
 /// `RuntimeError` with the report, if the watch ends the wait of a deadlocked thread by a panic.
 #[cold]
 pub(crate) fn blocking<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Send) -> PyResult<T> {
+    ending::protect_thread();
     let place = rt::is_observed().then(|| calling_line(py)).flatten();
     let outer = CARRIES.replace(true);
     let done = py.detach(|| {
@@ -99,6 +102,7 @@ pub(crate) fn until<T: Send, E: Send>(
     operation: impl FnOnce(Option<Instant>) -> Result<T, E> + Send,
     undo: impl FnOnce(T),
 ) -> PyResult<Result<T, E>> {
+    ending::protect_thread();
     if is_explored() || !is_main_thread(py)? {
         return blocking(py, || operation(deadline));
     }

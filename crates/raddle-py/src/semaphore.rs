@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use raddle::{Permit, rt};
 
-use crate::limit::{Limit, Truth};
+use crate::limit::{Limit, Truth, number};
 use crate::seam;
 
 /// A counter of permits. acquire() takes one, blocking while there is none, and release() returns some.
@@ -84,7 +84,7 @@ impl Semaphore {
     }
 
     #[pyo3(signature = (value=1))]
-    fn __init__(&self, value: isize) -> PyResult<()> {
+    fn __init__(&self, #[pyo3(from_py_with = number)] value: isize) -> PyResult<()> {
         let _ = self.0.set(Permits::Counting(raddle::Semaphore::new(count_of(value)?)));
         Ok(())
     }
@@ -93,7 +93,12 @@ impl Semaphore {
     ///
     /// With blocking=False, do not block. With a timeout in seconds, block for at most that long.
     #[pyo3(signature = (blocking=Truth(true), timeout=None))]
-    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        blocking: Truth,
+        #[pyo3(from_py_with = number)] timeout: Option<f64>,
+    ) -> PyResult<bool> {
         let limit = Limit::of_semaphore(blocking.0, timeout)?;
         let permits = self.permits()?;
         let acquire_until = |deadline| permits.acquire_deadline(deadline);
@@ -103,7 +108,7 @@ impl Semaphore {
 
     /// Return n permits, which wakes up to n waiting threads.
     #[pyo3(signature = (n=1))]
-    fn release(&self, py: Python<'_>, n: isize) -> PyResult<()> {
+    fn release(&self, py: Python<'_>, #[pyo3(from_py_with = number)] n: isize) -> PyResult<()> {
         let count = usize::try_from(n).ok().filter(|&count| count > 0);
         let count = count.ok_or_else(|| PyValueError::new_err("n must be one or more"))?;
         let permits = self.permits()?;
@@ -115,7 +120,12 @@ impl Semaphore {
     }
 
     #[pyo3(signature = (blocking=Truth(true), timeout=None))]
-    fn __enter__(&self, py: Python<'_>, blocking: Truth, timeout: Option<f64>) -> PyResult<bool> {
+    fn __enter__(
+        &self,
+        py: Python<'_>,
+        blocking: Truth,
+        #[pyo3(from_py_with = number)] timeout: Option<f64>,
+    ) -> PyResult<bool> {
         self.acquire(py, blocking, timeout)
     }
 
@@ -160,7 +170,7 @@ impl BoundedSemaphore {
     }
 
     #[pyo3(signature = (value=1))]
-    fn __init__(slf: &Bound<'_, Self>, value: isize) -> PyResult<()> {
+    fn __init__(slf: &Bound<'_, Self>, #[pyo3(from_py_with = number)] value: isize) -> PyResult<()> {
         let initial = count_of(value)?;
         let permits = Permits::Bounded(raddle::BoundedSemaphore::new(initial), initial);
         let _ = slf.as_super().get().0.set(permits);

@@ -3,7 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::limit::{Limit, Truth};
+use crate::ending;
+use crate::limit::{Limit, Truth, number};
 use crate::queue::Empty;
 use crate::seam;
 
@@ -14,6 +15,12 @@ pub(crate) struct SimpleQueue(Box<raddle::SimpleQueue<Py<PyAny>>>); // aligned a
 impl SimpleQueue {
     pub(crate) fn put_item(&self, py: Python<'_>, item: Py<PyAny>) -> PyResult<()> {
         seam::quick(py, || self.0.put(item))
+    }
+}
+
+impl Drop for SimpleQueue {
+    fn drop(&mut self) {
+        ending::protect_thread(); // for the destructors of items
     }
 }
 
@@ -40,7 +47,12 @@ impl SimpleQueue {
     ///
     /// Raise Empty without blocking if block is false, or after a timeout in seconds.
     #[pyo3(signature = (block=Truth(true), timeout=None))]
-    fn get(&self, py: Python<'_>, block: Truth, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+    fn get(
+        &self,
+        py: Python<'_>,
+        block: Truth,
+        #[pyo3(from_py_with = number)] timeout: Option<f64>,
+    ) -> PyResult<Py<PyAny>> {
         Limit::check_queue(block.0, timeout)?;
         if crate::queue::tries_first(block.0, timeout)
             && let Some(item) = seam::quick(py, || self.0.try_get())?

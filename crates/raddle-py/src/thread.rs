@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use raddle::rt;
 use raddle::thread::{self, ThreadHandle};
 
-use crate::limit::Limit;
+use crate::limit::{Limit, number};
 use crate::seam;
 
 /// A thread as the watch knows it: by its name, and as something that other threads wait for.
@@ -29,7 +29,7 @@ impl ThreadRecord {
 
     /// Block until the thread has terminated, or for a timeout in seconds. Return whether it has.
     #[pyo3(signature = (timeout=None))]
-    fn join(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn join(&self, py: Python<'_>, #[pyo3(from_py_with = number)] timeout: Option<f64>) -> PyResult<bool> {
         let Limit::Until(deadline) = Limit::of_wait(timeout)? else {
             return seam::quick(py, || self.0.is_finished());
         };

@@ -9,6 +9,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use raddle::watch::{self, Action, Watch};
 
+use crate::ending;
+
 /// Turn the watch on. It reports deadlocks on standard error, from now on until the process ends.
 ///
 /// action is what follows the report of a deadlock: "end" ends the process with status 101, "raise" raises RuntimeError in one
@@ -52,6 +54,7 @@ pub(crate) fn dump(py: Python<'_>) -> String {
 /// stacks of all threads.
 #[pyfunction]
 pub(crate) fn dump_on_sigquit(py: Python<'_>) -> PyResult<()> {
+    ending::protect_thread();
     WRITER.store(std::process::id(), Relaxed);
     let end = wrap_pyfunction!(end_stacks, py)?;
     py.import(intern!(py, "atexit"))?.call_method1("register", (end,))?;
@@ -59,8 +62,8 @@ pub(crate) fn dump_on_sigquit(py: Python<'_>) -> PyResult<()> {
     Ok(py.detach(watch::dump_on_sigquit)?)
 }
 
-/// Whether the interpreter is about to end. A thread that runs Python code then is unwound by the interpreter, through
-/// frames that cannot be unwound so. Locked while the stacks are written.
+/// Whether the interpreter is about to end. A thread that runs Python code then is parked, and what it writes would be
+/// incomplete. Locked while the stacks are written.
 static ENDS: Mutex<bool> = Mutex::new(false);
 
 /// The process whose thread writes the stacks; not the child of a fork.
@@ -80,6 +83,7 @@ fn write_stacks() {
     if *ends {
         return;
     }
+    ending::protect_thread();
     Python::try_attach(|py| {
         if let Err(error) = py.import("raddle._stacks").and_then(|module| module.call_method0("write")) {
             error.print(py);
@@ -100,6 +104,7 @@ pub(crate) fn exempt_signals(py: Python<'_>) -> PyResult<()> {
 
 /// Writes out what the standard streams have buffered, before a deadlock ends the process.
 fn flush() {
+    ending::protect_thread();
     Python::try_attach(|py| {
         for name in ["stdout", "stderr"] {
             // A failure is no reason to keep a deadlocked program. Only of the interpreter's own class: the flush of a

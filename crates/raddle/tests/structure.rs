@@ -29,7 +29,8 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("crates/raddle-explore", &[]),
     ("crates/raddle-ingest", &[]),
     ("crates/raddle-cli", &[]),
-    ("crates/raddle-py", &["explore/frame.rs", "explore/hook.rs", "seam.rs"]), // frames of Python
+    // A cleanup handler of glibc; frames of Python.
+    ("crates/raddle-py", &["ending.rs", "explore/frame.rs", "explore/hook.rs", "seam.rs"]),
     ("benches", &["cases/sem_t.rs"]), // calls the C library's semaphore
     ("benches/counts", &[]),
 ];

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::ending::Protection;
+
 thread_local! {
     /// The number of the calling thread in its execution, from 1, or 0 if it takes part in none.
     pub(super) static ME: Cell<u32> = const { Cell::new(0) };
@@ -21,13 +23,14 @@ pub(crate) fn is_explored() -> bool {
 }
 
 /// Marks the calling thread as a thread of the program, until it is dropped.
-pub(super) struct Member;
+pub(super) struct Member(#[expect(dead_code, reason = "is dropped with it")] Protection);
 
 impl Member {
     pub(super) fn new(number: u32) -> Self {
+        let protection = Protection::new();
         ME.set(number);
         RUNNER.store(number, Relaxed);
-        Self
+        Self(protection)
     }
 }
 

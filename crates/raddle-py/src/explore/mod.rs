@@ -27,6 +27,7 @@ use raddle::rt;
 use raddle_explore::{Explorer, Outcome, Report, Strategy, Survey, Time};
 
 use crate::call;
+use crate::ending::{self, Protection};
 use crate::unwinding::Abandoned;
 use locations::Locations;
 use member::{MAIN, Member, is_explored};
@@ -95,6 +96,7 @@ fn explore(
     begin: Py<PyAny>,
     settings: Settings,
 ) -> PyResult<Bound<'_, PyDict>> {
+    ending::protect_thread();
     let explorer = settings.explorer()?;
     let by_interpreter_lock = match &*settings.grain {
         "free" => false,
@@ -177,6 +179,7 @@ fn execute(program: &Py<PyAny>, begin: &Py<PyAny>) {
         }
         program.clone_ref(py)
     };
+    let _protection = Protection::new();
     let function = rt::unobserved(|| Python::attach(prepare));
     let _main = Member::new(MAIN);
     call::at_root(function);
