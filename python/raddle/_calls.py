@@ -3,8 +3,11 @@
 import collections
 import functools
 import io
+import itertools
+import logging
 import operator
 import sys
+import threading
 import types
 import weakref
 
@@ -109,6 +112,7 @@ def _method(owner, name, receiver, args, kwargs, out):
                     several(args, consume, out)
                 elif name in ("sort", "remove"):
                     _read_deep_items(receiver, out)
+                    _callback(kwargs.get("key"), (receiver,), out)
             return None
     if isinstance(receiver, (str, bytes)):
         given = (*args, *kwargs.values())
@@ -125,17 +129,19 @@ def _method(owner, name, receiver, args, kwargs, out):
             return read_keys(behind_view(receiver), out)
         read_all(behind_view(receiver), out)
         return several(args, consume, out)
+    if isinstance(receiver, io.IOBase):
+        return _method_of_file(name, receiver, args, out)
     if isinstance(receiver, types.GeneratorType) or is_iterator_of_c(receiver):
         if name in ("__iter__", "__length_hint__"):
             return None
         return advance(receiver, out)
-    if isinstance(receiver, io.IOBase) or isinstance(receiver, io.TextIOBase):
-        return _method_of_file(name, receiver, out)
     if isinstance(receiver, types.MappingProxyType):
         if name in ("get", "__getitem__", "__contains__") and args:
             return read_item(receiver, args[0], out)
         return read_proxy(receiver, out)
     if isinstance(receiver, WITHOUT_STATE):
+        if name in ("sub", "subn"):
+            _callback(args[0] if args else kwargs.get("repl"), (None,), out)
         return several((getattr(receiver, "string", None), *args), read_deep, out)
     if name in _OF_OBJECT and is_plain(type(receiver)):
         return None
@@ -205,11 +211,17 @@ def _method_of_dict(name, receiver, args, kwargs, out):
 _STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__", "stdin", "__stdin__")
 
 
-def _method_of_file(name, receiver, out):
+def _method_of_file(name, receiver, args, out):
+    if "into" in name:
+        reach(args, "w", out)
+    several(args, read_deep, out)
+    several(args, consume, out)
     if any(receiver is getattr(sys, stream, None) for stream in _STREAMS) and not isinstance(receiver, io.StringIO):
         return  # what is printed in which order is no part of the outcome
-    write_all(receiver, out)
-    if not isinstance(receiver, (io.StringIO, io.BytesIO)):
+    if isinstance(receiver, (io.StringIO, io.BytesIO)):
+        write_all(receiver, out)
+    else:
+        reach((receiver,), "w", out)  # it may be a layer over others
         world("the file system", "w", out)
 
 
@@ -241,14 +253,14 @@ def _builtin(name, args, kwargs, out):
         if name == "print" and not kwargs.get("file"):
             attribute(sys, "stdout", "r", out)
         if name == "print" and isinstance(kwargs.get("file", sys.stdout), io.IOBase):
-            _method_of_file("write", kwargs.get("file") or sys.stdout, out)
+            _method_of_file("write", kwargs.get("file") or sys.stdout, (), out)
     elif name in _CONSUMING:
         several(args, consume, out)
         several(args, read_deep, out)
         key = kwargs.get("key")
         if key is not None:
             out.append((key, None, "r", None))  # C code calls it
-            _callback(key, args, out)
+            _callback(key, args if len(args) == 1 else (args,), out)
     elif name in ("next", "anext") and args:
         advance(args[0], out)
     elif name in ("getattr", "hasattr") and len(args) > 1:
@@ -270,9 +282,11 @@ def _builtin(name, args, kwargs, out):
 
 def _callback(function, args, out):
     """C code calls a function with items of its arguments: one of C may do what it does to them."""
-    if not isinstance(function, (types.FunctionType, type, types.MethodType)):
-        items = [item for arg in args if isinstance(arg, CONTAINERS) for item in list(arg)[:MOST]]
-        for item in items or [None]:
+    if function is None or isinstance(function, (types.FunctionType, type, types.MethodType)):
+        return
+    for arg in args:
+        items = items_of(arg) if isinstance(arg, CONTAINERS) and not isinstance(arg, dict) else list(arg) if isinstance(arg, dict) else []
+        for item in items[:MOST] or [None]:
             call(function, (item,), {}, out)
 
 
@@ -315,6 +329,7 @@ def _function(callable, args, kwargs, out):
         return several(args, read_deep, out)
     if module == "_bisect":
         several(args, read_deep, out)
+        _callback(kwargs.get("key"), args[:2], out)
         return several(args[:1], write_all, out) if name.startswith("insort") else None
     if module == "_collections":
         several(args[:1], write_all, out)
@@ -330,6 +345,8 @@ def _function(callable, args, kwargs, out):
             _raddle.unseen(f"a call of os.{name}")
         return None
     if module in _PURE:
+        if module == "_weakref" and name == "proxy":
+            _raddle.unseen("what is accessed through a weak proxy")
         if name.startswith("set"):
             world(f"the module {module}", "w", out)
         elif name.startswith("get"):
@@ -352,6 +369,10 @@ def _of_operator(name, args, out):
         return write_item(args[0], args[1], out) if name == "setitem" else delete_item(args[0], args[1], out)
     if name == "getitem" and len(args) > 1:
         return read_item(args[0], args[1], out)
+    if name in ("setitem", "delitem", "getitem"):  # called by C code, with arguments that are not known
+        return reach(args, "w", out)
+    if name == "call" and args:
+        return call(args[0], args[1:], {}, out)
     if name.startswith("i") and name not in ("index", "indexOf", "invert", "inv", "is_", "is_not"):
         return in_place(args, out)
     several(args, read_deep, out)
@@ -373,6 +394,14 @@ _CREATING = ("itertools", "builtins", "functools", "_functools", "weakref", "typ
              "enum", "typing", "_thread", "_contextvars", "re")  # fmt: skip
 
 
+#: What weak references of the standard library are to, until the end of the process.
+_OF_REGISTRIES = (type, threading.Thread, logging.Handler)
+
+#: Some of them have iterated over their arguments when they are created.
+_ITERATING = (itertools.product, itertools.permutations, itertools.combinations, itertools.combinations_with_replacement,
+              types.SimpleNamespace)  # fmt: skip
+
+
 def _construct(cls, args, kwargs, out):
     if cls is type or cls.__module__.partition(".")[0] == "raddle":
         return
@@ -388,6 +417,7 @@ def _construct(cls, args, kwargs, out):
     if issubclass(cls, BaseException) or issubclass(cls, type):
         return
     if cls in (str, bytes, int, float, complex) or issubclass(cls, (str, int, float)):
+        several(args, consume, out) if cls is bytes else None
         return several(args, read_deep, out)
     if cls is bool:
         return several(args, read_length, out)
@@ -398,11 +428,29 @@ def _construct(cls, args, kwargs, out):
             return
         return
     if cls.__module__ in _CREATING:
+        if cls in _ITERATING:
+            return several((*args, *kwargs.values()), consume, out)
+        if cls is weakref.ref or issubclass(cls, weakref.ref):
+            if args[1:] and args[1] is not None and not isinstance(args[0], _OF_REGISTRIES):
+                _raddle.unseen("when the callback of a weak reference is called")
+            return None
         # They store their arguments, and create iterators of them.
         return several(args, read_length, out)
     if isinstance(init, types.FunctionType) or isinstance(new, types.FunctionType):
         return  # a class of Python over one of C
     _function(cls, args, kwargs, out)
+
+
+def _attributes_of_attributes(value, names, out):
+    """What `value.first.second` reads."""
+    for place, name in enumerate(names):
+        attribute(value, name, "r", out)
+        known = value.__dict__ if is_plain(type(value)) and hasattr(value, "__dict__") else {}
+        if name not in known or isinstance(type(value).__dict__.get(name), property):
+            if place + 1 < len(names):
+                reach((value,), "r", out)
+            return
+        value = known[name]
 
 
 def call(callable, args, kwargs, out):
@@ -432,9 +480,8 @@ def call(callable, args, kwargs, out):
     if isinstance(callable, functools._lru_cache_wrapper):
         return write_all(callable, out)
     if isinstance(callable, operator.attrgetter):
-        for names in callable.__reduce__()[1]:
-            for name in names.split("."):
-                attribute(args[0], name, "r", out) if args else None
+        for names in callable.__reduce__()[1] if args else ():
+            _attributes_of_attributes(args[0], names.split("."), out)
         return
     if isinstance(callable, operator.itemgetter):
         for key in callable.__reduce__()[1]:

@@ -1,6 +1,8 @@
 """The accesses that operations of C make, by the types of their operands."""
 
 import collections
+import dis
+import functools
 import gc
 import itertools
 import operator
@@ -190,12 +192,10 @@ def read_item(container, key, out):
             read_keys(container, out)
             if dict.__contains__(container, key):
                 return
-            if isinstance(container, collections.defaultdict):
-                write_all(container, out)
+            _create_default(container, out)
         else:
             read_all(container, out)
-            if isinstance(container, collections.defaultdict):
-                write_all(container, out)
+            _create_default(container, out)
     elif isinstance(container, list) and type(key) is int:
         out.append((container, _index(container, key), "r", None))
         read_keys(container, out)
@@ -210,6 +210,13 @@ def read_item(container, key, out):
         pass
     else:
         unknown_operation((container, key), out)
+
+
+def _create_default(container, out):
+    if isinstance(container, collections.defaultdict):
+        write_all(container, out)
+        if container.default_factory is not None:
+            _calls.call(container.default_factory, (), {}, out)
 
 
 def write_item(container, key, out):
@@ -274,6 +281,9 @@ def read_deep(value, out, seen=None):
                 read_deep(item, out, seen)
     elif isinstance(value, VIEWS):
         read_deep(behind_view(value), out, seen)
+    elif isinstance(value, types.MappingProxyType):
+        read_proxy(value, out)
+        read_deep(_behind_proxy(value), out, seen)
     elif isinstance(value, types.MethodType):
         pass
     elif isinstance(value, _NOT_DATA) or is_plain(cls) or is_primitive(value):
@@ -322,23 +332,69 @@ def is_iterator_of_c(value):
     return hasattr(cls, "__next__") and not isinstance(cls.__dict__.get("__next__"), types.FunctionType)
 
 
-def advance(iterator, out):
-    """One item of an iterator, which changes it, and reads what is behind it."""
+class _Generator:
+    """Stands for a generator. What is accessed is kept to the end of the execution, but a generator that ends early is closed
+    when the program forgets it."""
+
+    def __init__(self):
+        self.thread, self.generator = _raddle.ident(), None
+
+
+_Generator.__name__ = "generator"
+generators = {}  # the weak references to generators, and what stands for them, by their addresses
+
+
+def _change_generator(generator, out):
+    known = generators.get(id(generator))
+    if known is None:
+        address = id(generator)
+        known = generators[address] = (weakref.ref(generator, lambda _: generators.pop(address, None)), _Generator())
+    stands_for_it = known[1]
+    if stands_for_it.thread != _raddle.ident():
+        stands_for_it.generator = generator
+        if _has_blocks(generator.gi_code):
+            _raddle.unseen("when a generator that several threads use is closed")
+    write_all(stands_for_it, out)
+
+
+@functools.cache
+def _has_blocks(code):
+    """Whether a generator does something when it is closed. The first block of each raises RuntimeError for StopIteration."""
+    return len({entry.target for entry in dis._parse_exception_table(code)}) > 1
+
+
+def advance(iterator, out, is_private=False):
+    """One item of an iterator, which changes it, and reads what is behind it. A private one is known to the calling frame only."""
     cls = type(iterator)
     if cls in _ITERATORS_OF_LISTS:
-        write_all(iterator, out)
+        if not is_private:
+            write_all(iterator, out)
         for behind in gc.get_referents(iterator):
             read_all(behind, out)
     elif isinstance(iterator, types.GeneratorType):
-        write_all(iterator, out)
+        if not is_private:
+            _change_generator(iterator, out)
     elif is_plain(cls):
         pass  # its code is observed
     else:
-        write_all(iterator, out)
+        if not is_private:
+            write_all(iterator, out)
         for behind in gc.get_referents(iterator):
             _look_behind(behind, out, {id(iterator)})
         if isinstance(iterator, _PASSING):
             _pass_items(iterator, out)
+        elif isinstance(iterator, _CALLING):
+            _call_behind(iterator, out)
+
+
+#: The iterators that `iter(function, sentinel)` creates.
+_CALLING = type(iter(int, 0))
+
+
+def _call_behind(iterator, out):
+    for behind in gc.get_referents(iterator):
+        if isinstance(behind, (types.BuiltinFunctionType, types.MethodWrapperType, functools.partial)):
+            _calls.call(behind, (), {}, out)
 
 
 #: Iterators that pass the items of others to a function, test their truth, or iterate over them.
@@ -353,6 +409,9 @@ _PASSING = (
     itertools.starmap,
     itertools.takewhile,
 )
+
+#: What several iterators take from, such as the two of `itertools.tee`.
+_BUFFERS = tuple(type(part) for part in gc.get_referents(itertools.tee([1])[0]) if not isinstance(part, type))
 
 #: They access nothing of another thread with any arguments.
 _HARMLESS = (int, float, complex, bool, type, id, callable, ord, chr)
@@ -386,7 +445,7 @@ def _pass_items(iterator, out):
     for function in functions:
         if any(function is harmless for harmless in _HARMLESS) or isinstance(function, (types.FunctionType, types.MethodType)):
             continue
-        for item in items:
+        for item in items or [None]:  # those of a range or a string are not listed
             _calls.call(function, (item,), {}, out)
         if unknown and not isinstance(function, type):
             _raddle.unseen(f"what {getattr(function, '__name__', 'a function of C')} is called with by an iterator")
@@ -410,13 +469,20 @@ def _look_behind(value, out, seen):
                 _look_behind(item, out, seen)
     elif isinstance(value, CONTAINERS):
         read_all(value, out)
+    elif isinstance(value, types.GeneratorType):
+        _change_generator(value, out)
     elif is_iterator_of_c(value):
         write_all(value, out)
-        if not isinstance(value, types.GeneratorType):
-            for behind in gc.get_referents(value):
-                _look_behind(behind, out, seen)
+        for behind in gc.get_referents(value):
+            _look_behind(behind, out, seen)
         if isinstance(value, _PASSING):
             _pass_items(value, out)
+        elif isinstance(value, _CALLING):
+            _call_behind(value, out)
+    elif isinstance(value, _BUFFERS):
+        write_all(value, out)
+        for behind in gc.get_referents(value):
+            _look_behind(behind, out, seen)
 
 
 def consume(value, out):
@@ -451,7 +517,11 @@ def reach(values, effect, out):
     while todo:
         value = todo.pop()
         cls = type(value)
-        if cls in ATOMIC or value is NULL or id(value) in seen or isinstance(value, _NOT_DATA):
+        if cls in ATOMIC or value is NULL or id(value) in seen:
+            continue
+        if cls is types.BuiltinFunctionType:
+            todo.append(value.__self__)  # C code may call it
+        if isinstance(value, _NOT_DATA):
             continue
         seen.add(id(value))
         if is_primitive(value) or isinstance(value, _threads()):
@@ -469,6 +539,9 @@ def reach(values, effect, out):
             attributes(value, effect, out)
             todo += gc.get_referents(value)
             continue
+        if isinstance(value, types.GeneratorType):
+            _change_generator(value, out)
+            continue
         if isinstance(value, (tuple, frozenset)):
             pass
         elif effect == "r":
@@ -477,8 +550,7 @@ def reach(values, effect, out):
             write_all(value, out)
         if cls.__dictoffset__:
             attributes(value, effect, out)  # of an object of C
-        if not isinstance(value, types.GeneratorType):
-            todo += gc.get_referents(value)
+        todo += gc.get_referents(value)
 
 
 def _threads():
@@ -492,6 +564,8 @@ def unknown_operation(values, out):
 def read_length(value, out):
     if isinstance(value, VIEWS):
         read_keys(behind_view(value), out)
+    elif isinstance(value, types.MappingProxyType):
+        read_proxy(value, out)
     elif isinstance(value, CONTAINERS):
         if not isinstance(value, (tuple, frozenset)):
             read_keys(value, out)
@@ -507,7 +581,7 @@ def read_deep_operand(value, out):
     cls = type(value)
     if cls in ATOMIC:
         return
-    if isinstance(value, CONTAINERS) or isinstance(value, VIEWS):
+    if isinstance(value, CONTAINERS) or isinstance(value, VIEWS) or isinstance(value, types.MappingProxyType):
         read_deep(value, out)
     elif is_plain(cls) or isinstance(value, (*_NOT_DATA, *WITHOUT_STATE, types.MethodType)) or is_primitive(value):
         pass

@@ -47,12 +47,11 @@ GLOBALS = {
     "LOAD_GLOBAL": "r",
     "STORE_GLOBAL": "w",
     "DELETE_GLOBAL": "d",
-    "LOAD_NAME": "r",
     "LOAD_FROM_DICT_OR_GLOBALS": "r",
 }
 
-#: In the body of a module, these change global variables; in that of a class, a namespace that no other thread knows.
-NAMES = frozenset(["STORE_NAME", "DELETE_NAME"])
+#: In the body of a module, these access global variables; in that of a class, or with `exec`, a namespace of the frame.
+NAMES = {"LOAD_NAME": "r", "STORE_NAME": "w", "DELETE_NAME": "d"}
 
 CELLS = {"LOAD_DEREF": "r", "STORE_DEREF": "w", "DELETE_DEREF": "w", "LOAD_FROM_DICT_OR_DEREF": "r"}
 
@@ -119,8 +118,6 @@ LAST = frozenset(
 #: The versions whose instructions and frames are known.
 VERSIONS = ((3, 12), (3, 13))
 
-_NEW_LOCALS = 0x2  # a flag of code objects of functions
-
 
 class Unsupported(Exception):
     """The bytecode is not as this version's should be."""
@@ -171,7 +168,7 @@ def _slots(code):
     return len(code.co_varnames) + sum(cell not in arguments for cell in code.co_cellvars) + len(code.co_freevars)
 
 
-def _row(instruction, depth, slots, in_module, keywords):
+def _row(instruction, depth, slots, keywords):
     """Return the row of an instruction for `_raddle.set_code`, or None if it is local."""
     name, argument, offset = instruction.opname, instruction.arg, instruction.offset
     top = slots + depth
@@ -186,10 +183,7 @@ def _row(instruction, depth, slots, in_module, keywords):
     if name in GLOBALS:
         return (offset, "global", 0, instruction.argval, GLOBALS[name], None, 0, None, None)
     if name in NAMES:
-        if not in_module:
-            return None
-        effect = "d" if name == "DELETE_NAME" else "w"
-        return (offset, "global", 0, instruction.argval, effect, None, 0, None, None)
+        return (offset, "name", 0, instruction.argval, NAMES[name], None, 0, None, None)
     if name in CELLS:
         value = top - 1 if name == "STORE_DEREF" else None
         return (offset, "cell", argument, instruction.argval, CELLS[name], value, 0, None, None)
@@ -199,6 +193,8 @@ def _row(instruction, depth, slots, in_module, keywords):
         count = OPERANDS[name]
         count = count if isinstance(count, int) else count(argument)
         passed = keywords if keywords and name == "CALL" else argument or 0
+        if name == "FOR_ITER":
+            passed = None  # whether only the stack refers to the iterator
         return (offset, "operands", top - count, None, "r", None, count, name, passed)
     raise Unsupported(f"the instruction {name} is not known")
 
@@ -208,7 +204,6 @@ def observe(code):
     instructions = list(dis.get_instructions(code))
     depth = depths(code, instructions)
     slots = _slots(code)
-    in_module = not code.co_flags & _NEW_LOCALS
     rows, beginnings = [], set()
     endings = {instruction.offset for instruction in instructions if instruction.opname in ENDINGS}
     keywords = ()  # the names of the keyword arguments of the next call, in 3.12
@@ -216,7 +211,7 @@ def observe(code):
         if instruction.opname in BEGINNINGS and following is not None:
             beginnings.add(following.offset)  # the interpreter reports no RESUME
         if instruction.offset in depth:
-            row = _row(instruction, depth[instruction.offset], slots, in_module, keywords)
+            row = _row(instruction, depth[instruction.offset], slots, keywords)
             if row is not None:
                 rows.append(row)
         keywords = instruction.argval if instruction.opname == "KW_NAMES" else ()

@@ -64,6 +64,16 @@ def _treatment(code):
     return "observe"
 
 
+def _calls_of(code):
+    """Return whether opaque code calls functions of the program "locked", "open", or "before lock": before its caller holds one."""
+    file = code.co_filename
+    if code.co_qualname == "Filterer.filter":
+        return "before lock"
+    if file.startswith(STDLIB + "logging" + os.sep):
+        return "locked" if code.co_qualname.partition(".")[0] in ("Handler", "Manager", "shutdown") else "open"
+    return "open" if file.startswith(STDLIB + "re" + os.sep) else "locked"
+
+
 _known = {}  # what was decided on code objects, by their addresses
 _ignored = []
 _observed = []
@@ -80,7 +90,7 @@ def _on_start(code, offset):
                 _raddle.unseen(str(error))
                 treatment = "ignore"
         elif treatment == "opaque":
-            _raddle.set_opaque(code)
+            _raddle.set_opaque(code, _calls_of(code))
         _known[id(code)] = treatment
         if treatment == "ignore":
             _ignored.append(code)

@@ -12,7 +12,7 @@ import weakref
 import _thread
 import _queue
 
-from raddle import _raddle, _touches
+from raddle import _effects, _raddle, _touches
 
 _real = types.SimpleNamespace(
     start=threading.Thread.start,
@@ -280,6 +280,7 @@ def begin_execution():
     _raddle.renumber_futures()
     shadows.known.clear()
     _serials.clear()
+    _effects.generators.clear()
     pools = sys.modules.get("concurrent.futures.thread")
     if pools is not None:
         pools.ThreadPoolExecutor._counter = itertools.count().__next__

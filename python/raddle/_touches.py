@@ -192,8 +192,8 @@ def _on_consume(argument, operands, out, replaced):
     consume(operands[0], out)
 
 
-def _on_next(argument, operands, out, replaced):
-    advance(operands[0], out)
+def _on_next(is_private, operands, out, replaced):
+    advance(operands[0], out, is_private)
 
 
 def _on_send(argument, operands, out, replaced):

@@ -25,7 +25,10 @@ def _source(job):
     if "seed" in job:
         return generate.program(job["seed"])[0], f"<program {job['seed']}>", "program"
     if "family" in job:
-        return *corpus.source(job["family"]), job["name"]
+        text, file = corpus.source(job["family"])
+        if job.get("reversed"):
+            text = text.replace(corpus.STARTING, corpus.STARTING.replace("threads", "reversed(threads)"))
+        return text, file, job["name"]
     return job["source"], "<program>", "program"
 
 

@@ -15,6 +15,7 @@ const CODE: usize = 0;
 const PREVIOUS: usize = 1;
 const GLOBALS: usize = 3;
 const BUILTINS: usize = 4;
+const LOCALS: usize = 5;
 const INSTRUCTION: usize = 7;
 const SLOTS: usize = 9;
 
@@ -70,6 +71,11 @@ impl Frame {
 
     pub(super) fn globals(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
         self.object(py, GLOBALS)
+    }
+
+    /// Returns the namespace in which code of a module, a class or `exec` looks names up first.
+    pub(super) fn locals(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+        self.object(py, LOCALS)
     }
 
     pub(super) fn builtins(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
@@ -141,4 +147,10 @@ pub(super) fn dictionary<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, P
 /// Returns the content of a cell.
 pub(super) fn cell_content<'py>(cell: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     cell.getattr("cell_contents").ok()
+}
+
+/// Returns the number of references to an object.
+pub(super) fn references(object: &Bound<'_, PyAny>) -> isize {
+    // SAFETY: the object exists, and its thread is attached.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) }
 }

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyModule, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyList, PyModule, PyString, PyTuple, PyType};
 use raddle::rt::{self, Effect, Kind, Object, Op, Place};
 
 use super::access::{Name, accesses_of, attribute, named, with_all_attributes};
@@ -187,9 +187,13 @@ impl Instruction<'_> {
                 let name = Name { key: name.bind(py), hash: *hash, text };
                 Ok(attribute(self.tables, &object, &name, *effect, *deletes))
             }
-            Plan::Global { name, hash, text, effect, deletes } => {
+            Plan::Global { name, hash, text, effect, deletes, is_name } => {
                 let name = Name { key: name.bind(py), hash: *hash, text };
-                Ok(self.global(py, &name, *effect, *deletes))
+                let space = if *is_name { self.namespace(py) } else { None };
+                Ok(match space {
+                    Some(space) => self.in_namespace(py, &space, &name, *effect, *deletes),
+                    None => self.global(py, &name, *effect, *deletes),
+                })
             }
             Plan::Cell { slot, text, effect, .. } => {
                 let Some(cell) = self.slot(py, *slot) else { return Ok(Vec::new()) };
@@ -218,6 +222,43 @@ impl Instruction<'_> {
             unsafe { self.frame.replace(py, slot, shadow.clone()) };
         }
         Ok(shadow)
+    }
+
+    /// The namespace of the frame, if it is not that of the global variables. One that is no dictionary is observed by itself.
+    fn namespace<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
+        let locals = self.frame.locals(py)?;
+        let is_global = self.frame.globals(py).is_some_and(|globals| globals.is(&locals));
+        locals.cast_into::<PyDict>().ok().filter(|_| !is_global)
+    }
+
+    /// The accesses of a name in a namespace, as those of an item of a dictionary.
+    fn in_namespace(
+        &self,
+        py: Python<'_>,
+        space: &Bound<'_, PyDict>,
+        name: &Name<'_, '_>,
+        effect: Effect,
+        deletes: bool,
+    ) -> Vec<Access> {
+        let number = named(&format!("name {}", name.text));
+        let exists = space.contains(name.key).unwrap_or(false);
+        let access = |part, effect| {
+            let object = space.clone().into_any().unbind();
+            Access { object, part, effect, name: number }
+        };
+        let mut accesses = vec![access(Part::Item(name.hash), effect)];
+        if effect == Effect::Read {
+            accesses.push(access(Part::Whole, Effect::Read));
+            if !exists {
+                accesses.extend(self.global(py, name, effect, deletes));
+            }
+        } else if exists && !deletes {
+            accesses.push(access(Part::Whole, Effect::Read));
+            accesses.push(access(Part::Values, Effect::Commute));
+        } else {
+            accesses.push(access(Part::Whole, Effect::Write));
+        }
+        accesses
     }
 
     fn global(&self, py: Python<'_>, name: &Name<'_, '_>, effect: Effect, deletes: bool) -> Vec<Access> {
@@ -255,6 +296,13 @@ impl Instruction<'_> {
         } else if values.iter().flatten().all(|value| self.tables.is_atomic(value)) {
             return Ok(Vec::new());
         }
+        // Nobody else knows an iterator that only the stack refers to, apart from `values`.
+        let is_private = || values.iter().flatten().all(|value| frame::references(value) <= 2);
+        let argument = if argument.is_none() {
+            PyBool::new(py, is_private()).to_owned().into_any()
+        } else {
+            argument.clone()
+        };
         let null = self.tables.null.bind(py);
         let list = PyList::new(py, values.iter().map(|value| value.as_ref().unwrap_or(null)))?;
         let found = self.tables.classify.bind(py).call1((operation, argument, list))?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use pyo3::prelude::*;
 use raddle::rt;
 
-use super::code::{self, Code};
+use super::code::{self, Calls, Code};
 use super::frame::Frame;
 use super::locations::{Access, Locations, Step};
 use super::member::{ME, RUNNER};
@@ -33,10 +33,16 @@ pub(crate) fn set_code(
     Ok(())
 }
 
-/// States that neither the instructions of a code object nor those of what it calls are interrupted.
+/// States that neither the instructions of a code object nor those of what it calls are interrupted. Functions of the program
+/// are, if the code calls them without a lock: "open", or "before lock" if its caller holds one later.
 #[pyfunction]
-pub(crate) fn set_opaque(code: Bound<'_, PyAny>) {
-    add(code, Code::Opaque);
+pub(crate) fn set_opaque(code: Bound<'_, PyAny>, calls: &str) {
+    let calls = match calls {
+        "open" => Calls::Open,
+        "before lock" => Calls::BeforeLock,
+        _ => Calls::Locked,
+    };
+    add(code, Code::Opaque(calls));
 }
 
 fn add(code: Bound<'_, PyAny>, known: Code) {
@@ -209,8 +215,15 @@ impl State {
     /// Whether no thread can be switched to at the next instruction of a thread.
     pub(super) fn cannot_switch(&mut self, me: u32, frame: Frame) -> bool {
         let mut frames = std::iter::successors(Some(frame), |frame| frame.previous());
-        if frames.any(|frame| code_at(frame.code()).is_some_and(|code| matches!(*code, Code::Opaque))) {
-            return true;
+        let mut is_of_program = false;
+        while let Some(frame) = frames.next() {
+            match code_at(frame.code()).as_deref() {
+                Some(Code::Opaque(Calls::Open)) if is_of_program => {}
+                Some(Code::Opaque(Calls::BeforeLock)) if is_of_program => drop(frames.next()),
+                Some(Code::Opaque(_)) => return true,
+                Some(Code::Observed { is_of_program: program, .. }) => is_of_program |= program,
+                None => {}
+            }
         }
         self.by_interpreter_lock && !std::mem::take(&mut self.thread(me).may_switch)
     }

@@ -7,6 +7,9 @@ import pathlib
 
 FAMILIES = sorted(path.stem for path in pathlib.Path(__file__).parent.glob("*.py") if path.stem != "__init__")
 
+STARTING = "for thread in threads:\n        thread.start()"
+"""How the programs start their threads. With `reversed(threads)`, a program that can fail still can."""
+
 
 def source(family):
     """Returns the source of a family and the name of its file."""
