@@ -22,7 +22,9 @@ from raddle._outcome import CheckFailed, Failed, Inconclusive, InconclusiveWarni
 
 def _probe_frame(first, second):
     third = second
-    return _raddle.probe(3), id(sys._getframe().f_code), id(globals()), [id(first), id(second), id(third)]
+    # Variables, of which the last has no value yet, and what is on the stack when the probe is called.
+    answer = first, second, _raddle.probe(6), id(sys._getframe().f_code), id(globals())
+    return *answer[2:], [id(first), id(second), id(third), 0, id(first), id(second)]
 
 
 @functools.cache
@@ -31,7 +33,8 @@ def _verify_interpreter():
     version = sys.version_info[:2]
     name = f"{sys.implementation.name} {version[0]}.{version[1]}"
     if sys.implementation.name != "cpython" or version not in _instructions.VERSIONS:
-        known = " and ".join(f"{major}.{minor}" for major, minor in _instructions.VERSIONS)
+        *others, last = (f"{major}.{minor}" for major, minor in _instructions.VERSIONS)
+        known = f"{', '.join(others)} and {last}"
         raise UnsupportedInterpreter(
             f"raddle.check() cannot explore under {name}: it reads the frames of CPython {known}. "
             "Run the check with one of these; raddle's locks, queues and watch work with this version, too."

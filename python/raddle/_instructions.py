@@ -15,12 +15,13 @@ from raddle import _effects, _raddle
 #: Python that they call, such as `__hash__` of a key, is observed by itself.
 LOCAL = frozenset(
     """
-    BUILD_CONST_KEY_MAP BUILD_LIST BUILD_MAP BUILD_SET BUILD_SLICE BUILD_STRING BUILD_TUPLE CACHE CALL_INTRINSIC_2
-    CHECK_EG_MATCH CHECK_EXC_MATCH CLEANUP_THROW COPY COPY_FREE_VARS DELETE_FAST END_ASYNC_FOR END_FOR END_SEND
+    BUILD_CONST_KEY_MAP BUILD_INTERPOLATION BUILD_LIST BUILD_MAP BUILD_SET BUILD_SLICE BUILD_STRING BUILD_TEMPLATE
+    BUILD_TUPLE CACHE CALL_INTRINSIC_2 CHECK_EG_MATCH CHECK_EXC_MATCH CLEANUP_THROW COPY COPY_FREE_VARS DELETE_FAST END_ASYNC_FOR END_FOR END_SEND
     ENTER_EXECUTOR EXIT_INIT_CHECK EXTENDED_ARG IMPORT_NAME INTERPRETER_EXIT IS_OP JUMP_BACKWARD
-    JUMP_BACKWARD_NO_INTERRUPT JUMP_FORWARD KW_NAMES LIST_APPEND LOAD_ASSERTION_ERROR LOAD_BUILD_CLASS LOAD_CLOSURE LOAD_CONST LOAD_FAST
-    LOAD_FAST_AND_CLEAR LOAD_FAST_CHECK LOAD_FAST_LOAD_FAST LOAD_LOCALS MAKE_CELL MAKE_FUNCTION MAP_ADD MATCH_MAPPING
-    MATCH_SEQUENCE NOP POP_EXCEPT POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE POP_TOP PUSH_EXC_INFO PUSH_NULL RAISE_VARARGS
+    JUMP_BACKWARD_NO_INTERRUPT JUMP_FORWARD KW_NAMES LIST_APPEND LOAD_ASSERTION_ERROR LOAD_BUILD_CLASS LOAD_CLOSURE
+    LOAD_COMMON_CONSTANT LOAD_CONST LOAD_FAST LOAD_FAST_AND_CLEAR LOAD_FAST_BORROW LOAD_FAST_BORROW_LOAD_FAST_BORROW
+    LOAD_FAST_CHECK LOAD_FAST_LOAD_FAST LOAD_LOCALS LOAD_SMALL_INT MAKE_CELL MAKE_FUNCTION MAP_ADD MATCH_MAPPING
+    MATCH_SEQUENCE NOP NOT_TAKEN POP_EXCEPT POP_ITER POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE POP_TOP PUSH_EXC_INFO PUSH_NULL RAISE_VARARGS
     RERAISE RESERVED RETURN_CONST RETURN_GENERATOR SETUP_ANNOTATIONS SET_ADD SET_FUNCTION_ATTRIBUTE
     STORE_FAST STORE_FAST_LOAD_FAST STORE_FAST_STORE_FAST SWAP
     """.split()
@@ -29,7 +30,7 @@ LOCAL = frozenset(
 #: Never in the bytecode of a code object: `dis` shows the instruction that they stand for.
 INTERNAL = frozenset(
     """
-    JUMP JUMP_NO_INTERRUPT LOAD_METHOD LOAD_SUPER_METHOD LOAD_ZERO_SUPER_ATTR LOAD_ZERO_SUPER_METHOD POP_BLOCK
+    ANNOTATIONS_PLACEHOLDER JUMP JUMP_IF_FALSE JUMP_IF_TRUE JUMP_NO_INTERRUPT LOAD_METHOD LOAD_SUPER_METHOD LOAD_ZERO_SUPER_ATTR LOAD_ZERO_SUPER_METHOD POP_BLOCK
     SETUP_CLEANUP SETUP_FINALLY SETUP_WITH STORE_FAST_MAYBE_NULL
     """.split()
 )
@@ -83,6 +84,7 @@ OPERANDS = {
     "GET_LEN": 1,
     "GET_YIELD_FROM_ITER": 1,
     "LIST_EXTEND": 1,
+    "LOAD_SPECIAL": 1,
     "MATCH_CLASS": 3,
     "MATCH_KEYS": 2,
     "POP_JUMP_IF_FALSE": 1,
@@ -102,6 +104,16 @@ OPERANDS = {
     "YIELD_VALUE": 1,
 }
 
+if sys.version_info >= (3, 14):
+    # An empty slot stands for keyword arguments that are not given, and a method is in two slots.
+    OPERANDS |= {"CALL_FUNCTION_EX": 4, "WITH_EXCEPT_START": 5}
+
+#: The argument of BINARY_OP for a subscript, since 3.14.
+_SUBSCRIPT = 26
+
+#: The arguments of LOAD_SPECIAL for `async with`.
+_ASYNCHRONOUS = (2, 3)
+
 #: C code may call a function while it accesses something: other threads may run when the function begins or continues.
 BEGINNINGS = frozenset(["RESUME"])
 
@@ -116,7 +128,10 @@ LAST = frozenset(
 )
 
 #: The versions whose instructions and frames are known.
-VERSIONS = ((3, 12), (3, 13))
+VERSIONS = ((3, 12), (3, 13), (3, 14))
+
+#: `dis` has END_ASYNC_FOR among them since 3.14, whose argument is only where its loop begins.
+_JUMPS = frozenset({*dis.hasjrel, *dis.hasjabs} - {dis.opmap["END_ASYNC_FOR"]})
 
 
 class Unsupported(Exception):
@@ -154,7 +169,7 @@ def depths(code, instructions):
             if here < 0:
                 raise Unsupported(f"the stack is too short at {instruction.offset} in {code.co_qualname}")
             depth[instruction.offset] = here
-            if instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs:
+            if instruction.opcode in _JUMPS:
                 branches.append((instruction.argval, here + _effect(instruction, True)))
             if instruction.opname in LAST:
                 break
@@ -195,6 +210,10 @@ def _row(instruction, depth, slots, keywords):
         passed = keywords if keywords and name == "CALL" else argument or 0
         if name == "FOR_ITER":
             passed = None  # whether only the stack refers to the iterator
+        elif name == "BINARY_OP" and argument == _SUBSCRIPT:
+            name = "BINARY_SUBSCR"
+        elif name == "LOAD_SPECIAL" and argument in _ASYNCHRONOUS:
+            name = "BEFORE_ASYNC_WITH"
         return (offset, "operands", top - count, None, "r", None, count, name, passed)
     raise Unsupported(f"the instruction {name} is not known")
 

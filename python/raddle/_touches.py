@@ -112,8 +112,17 @@ def _on_with(argument, operands, out, replaced):
         call(method, (manager,), {}, out)
 
 
+def _on_special(argument, operands, out, replaced):
+    """A method of a context manager is loaded, to be called by an instruction of its own."""
+    manager = operands[0]
+    if type(manager) in shadowed:
+        replaced.append((0, shadow(manager)))
+
+
 def _on_exception_in_with(argument, operands, out, replaced):
-    call(operands[0], (None, operands[-1], None), {}, out)
+    method, *self = operands[: len(operands) - 3]
+    self = [value for value in self if value is not NULL]  # since 3.14
+    call(method, (*self, None, operands[-1], None), {}, out)
 
 
 def _on_operands(argument, operands, out, replaced):
@@ -265,6 +274,7 @@ _HANDLERS = {
     "GET_LEN": _on_length,
     "GET_YIELD_FROM_ITER": _on_length,
     "LIST_EXTEND": _on_consume,
+    "LOAD_SPECIAL": _on_special,
     "MATCH_CLASS": _on_match_class,
     "MATCH_KEYS": _on_match_keys,
     "POP_JUMP_IF_FALSE": _on_truth,

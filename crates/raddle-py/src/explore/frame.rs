@@ -1,7 +1,13 @@
 //! The interpreter's frames, which an exploration reads while an instruction is about to be executed.
 //!
-//! The layout is that of 3.12 and 3.13. `raddle.check` verifies it against a frame of which everything is known before
-//! it relies on it.
+//! The layout is that of 3.12 to 3.14. `raddle.check` verifies it against a frame of which everything is known before it
+//! relies on it.
+//!
+//! Since 3.14, a variable or a value on the stack is tagged in its two lowest bits. A *borrowed* reference does not count:
+//! the variable that it was loaded from does, or the object is immortal. A small integer of the interpreter's own, such as
+//! the position in the code that an exception handler keeps, has both bits.
+
+use std::sync::OnceLock;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -17,7 +23,38 @@ const GLOBALS: usize = 3;
 const BUILTINS: usize = 4;
 const LOCALS: usize = 5;
 const INSTRUCTION: usize = 7;
-const SLOTS: usize = 9;
+
+/// What differs between versions.
+#[derive(Debug)]
+struct Layout {
+    /// Words from the beginning of a frame to its variables and its stack.
+    slots: usize,
+    /// The bits of a slot that are no part of the address.
+    tags: usize,
+}
+
+/// The tag of a reference that does not own its object.
+const BORROWED: usize = 0b01;
+
+fn layout(py: Python<'_>) -> &'static Layout {
+    static LAYOUT: OnceLock<Layout> = OnceLock::new();
+    LAYOUT.get_or_init(|| {
+        if py.version_info() >= (3, 14) { Layout { slots: 10, tags: 0b11 } } else { Layout { slots: 9, tags: 0 } }
+    })
+}
+
+impl Layout {
+    /// Returns the address of the object that a slot refers to, or 0 if it refers to none.
+    fn address(&self, slot: usize) -> usize {
+        let is_integer = self.tags != 0 && slot & self.tags == self.tags;
+        if is_integer { 0 } else { slot & !self.tags }
+    }
+
+    /// Whether a slot counts as a reference to its object.
+    fn owns(&self, slot: usize) -> bool {
+        slot & self.tags & BORROWED == 0
+    }
+}
 
 /// Words from the beginning of a frame object to its frame: the header of an object, and `f_back`.
 const FRAME_OF_OBJECT: usize = 3;
@@ -51,7 +88,7 @@ impl Frame {
 
     /// Returns the address of the code, which may be a part of the interpreter.
     pub(super) fn code(self) -> usize {
-        self.word(CODE)
+        self.word(CODE) & !BORROWED // the tag of 3.14; no object has an odd address
     }
 
     /// Returns the address of the instruction that is being executed, or of the one after it.
@@ -63,14 +100,9 @@ impl Frame {
         self.0.addr()
     }
 
-    /// Returns the object in a word of the frame.
-    fn object(self, py: Python<'_>, index: usize) -> Option<Bound<'_, PyAny>> {
-        // SAFETY: the word is null or an object that the frame refers to.
-        unsafe { Bound::from_borrowed_ptr_or_opt(py, self.word(index) as *mut ffi::PyObject) }
-    }
-
     pub(super) fn globals(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-        self.object(py, GLOBALS)
+        // SAFETY: the word is null or an object that the frame refers to.
+        unsafe { Bound::from_borrowed_ptr_or_opt(py, self.word(GLOBALS) as *mut ffi::PyObject) }
     }
 
     /// Returns the namespace in which code of a module, a class or `exec` looks names up first.
@@ -79,7 +111,8 @@ impl Frame {
     }
 
     pub(super) fn builtins(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-        self.object(py, BUILTINS)
+        // SAFETY: the word is null or an object that the frame refers to.
+        unsafe { Bound::from_borrowed_ptr_or_opt(py, self.word(BUILTINS) as *mut ffi::PyObject) }
     }
 
     /// Returns a local variable, a cell, or a value on the stack, which follows them.
@@ -87,7 +120,10 @@ impl Frame {
     /// # Safety
     /// The slot is in use: below the depth of the stack at the instruction that is about to be executed.
     pub(super) unsafe fn slot(self, py: Python<'_>, index: usize) -> Option<Bound<'_, PyAny>> {
-        self.object(py, SLOTS + index)
+        let layout = layout(py);
+        let object = layout.address(self.word(layout.slots + index));
+        // SAFETY: the slot is in use, as the caller guarantees, so it is empty or refers to an object that is alive.
+        unsafe { Bound::from_borrowed_ptr_or_opt(py, object as *mut ffi::PyObject) }
     }
 
     /// Replaces a value on the stack.
@@ -95,13 +131,13 @@ impl Frame {
     /// # Safety
     /// The slot is in use, and holds a reference.
     pub(super) unsafe fn replace(self, py: Python<'_>, index: usize, with: Bound<'_, PyAny>) {
-        let slot = self.0.cast_mut();
-        // SAFETY: the slot owns a reference to its value, which moves out, and one to `with` moves in.
-        let before: Bound<'_, PyAny> = unsafe {
-            let slot = slot.add(SLOTS + index);
-            let before = slot.read() as *mut ffi::PyObject;
-            slot.write(with.into_ptr() as usize);
-            Bound::from_owned_ptr(py, before)
+        let layout = layout(py);
+        // SAFETY: the slot is in use. The reference to `with` moves into it, without a tag: the slot owns it. The reference
+        // that was in it moves out if the slot owned it.
+        let before: Option<Bound<'_, PyAny>> = unsafe {
+            let slot = self.0.cast_mut().add(layout.slots + index);
+            let before = slot.replace(with.into_ptr() as usize);
+            layout.owns(before).then(|| Bound::from_owned_ptr(py, layout.address(before) as *mut ffi::PyObject))
         };
         drop(before); // runs Python code only after the stack is whole again
     }
@@ -111,8 +147,8 @@ impl Frame {
 /// knows before it relies on the layout.
 #[pyfunction]
 pub(crate) fn probe(py: Python<'_>, slots: usize) -> Option<(usize, usize, Vec<usize>)> {
-    let frame = Frame::innermost(py)?;
-    let slots = (0..slots).map(|slot| frame.word(SLOTS + slot)).collect();
+    let (frame, layout) = (Frame::innermost(py)?, layout(py));
+    let slots = (0..slots).map(|slot| layout.address(frame.word(layout.slots + slot))).collect();
     Some((frame.code(), frame.word(GLOBALS), slots))
 }
 
