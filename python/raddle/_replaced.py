@@ -1,5 +1,6 @@
 """The names that a check replaces while it runs, and what it resets before each execution."""
 
+import contextvars
 import gc
 import itertools
 import queue
@@ -43,10 +44,12 @@ def _start(thread):
     if "_raddle_thread" in thread.__dict__:
         raise RuntimeError("threads can only be started once")
     thread.__dict__["_raddle_thread"] = None
+    if getattr(thread, "_context", ...) is None:  # since 3.14, a thread has a context
+        thread._context = contextvars.copy_context() if sys.flags.thread_inherit_context else contextvars.Context()
 
     def body():
         try:
-            thread.run()
+            thread._context.run(thread.run) if hasattr(thread, "_context") else thread.run()
         finally:
             _raddle.touch(_registry, True, True)
             threading._active.pop(_raddle.ident(), None)

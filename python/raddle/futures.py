@@ -45,6 +45,10 @@ __all__ = [
 ]
 
 
+if "InterpreterPoolExecutor" in _futures.__all__:  # since 3.14
+    __all__.append("InterpreterPoolExecutor")
+
+
 def __getattr__(name):
     # Its module is large, and few programs use it.
     return getattr(_futures, name)

@@ -13,7 +13,11 @@ from concurrent.futures import (
     ProcessPoolExecutor as ProcessPoolExecutor,
     TimeoutError as TimeoutError,
 )
+import sys
 from typing import NamedTuple, TypeVar
+
+if sys.version_info >= (3, 14):
+    from concurrent.futures import InterpreterPoolExecutor as InterpreterPoolExecutor
 
 _T = TypeVar("_T")
 

@@ -1,6 +1,7 @@
 """The containers of `collections`, and methods of the others."""
 
 import collections
+import sys
 import threading
 from collections import Counter, OrderedDict, UserDict, defaultdict, deque
 
@@ -156,6 +157,11 @@ def fails_default_dict_of_lists():
     groups = defaultdict(new)
     run(lambda: groups["k"].append(1), lambda: groups["k"].append(2))
     assert sorted(groups["k"]) == [1, 2]
+
+
+if sys.version_info >= (3, 14):  # of values that two threads make for a key, the dictionary keeps the first
+    holds_default_dict_of_lists_made_twice = fails_default_dict_of_lists
+    del fails_default_dict_of_lists
 
 
 def holds_default_dict_of_lists():
