@@ -80,6 +80,8 @@ _observed = []
 
 
 def _on_start(code, offset):
+    if _known is None:  # the interpreter ends, and a daemon thread was exploring
+        return None
     treatment = _known.get(id(code))  # the extension keeps what it knows alive; equal code objects differ
     if treatment is None:
         treatment = _treatment(code)

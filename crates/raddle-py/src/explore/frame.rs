@@ -39,7 +39,11 @@ const BORROWED: usize = 0b01;
 fn layout(py: Python<'_>) -> &'static Layout {
     static LAYOUT: OnceLock<Layout> = OnceLock::new();
     LAYOUT.get_or_init(|| {
-        if py.version_info() >= (3, 14) { Layout { slots: 10, tags: 0b11 } } else { Layout { slots: 9, tags: 0 } }
+        if py.version_info() >= (3, 14) {
+            Layout { slots: 10, tags: 0b11 }
+        } else {
+            Layout { slots: 9, tags: 0 }
+        }
     })
 }
 
@@ -100,9 +104,14 @@ impl Frame {
         self.0.addr()
     }
 
-    pub(super) fn globals(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    /// Returns the object in a word that has no tag.
+    fn object(self, py: Python<'_>, index: usize) -> Option<Bound<'_, PyAny>> {
         // SAFETY: the word is null or an object that the frame refers to.
-        unsafe { Bound::from_borrowed_ptr_or_opt(py, self.word(GLOBALS) as *mut ffi::PyObject) }
+        unsafe { Bound::from_borrowed_ptr_or_opt(py, self.word(index) as *mut ffi::PyObject) }
+    }
+
+    pub(super) fn globals(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+        self.object(py, GLOBALS)
     }
 
     /// Returns the namespace in which code of a module, a class or `exec` looks names up first.
@@ -111,8 +120,7 @@ impl Frame {
     }
 
     pub(super) fn builtins(self, py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-        // SAFETY: the word is null or an object that the frame refers to.
-        unsafe { Bound::from_borrowed_ptr_or_opt(py, self.word(BUILTINS) as *mut ffi::PyObject) }
+        self.object(py, BUILTINS)
     }
 
     /// Returns a local variable, a cell, or a value on the stack, which follows them.
@@ -126,6 +134,18 @@ impl Frame {
         unsafe { Bound::from_borrowed_ptr_or_opt(py, object as *mut ffi::PyObject) }
     }
 
+    /// Whether nothing but a slot refers to its object, apart from one reference that the caller has.
+    ///
+    /// # Safety
+    /// As for [`slot`](Self::slot).
+    pub(super) unsafe fn is_private(self, py: Python<'_>, index: usize) -> bool {
+        let layout = layout(py);
+        let slot = self.word(layout.slots + index);
+        let object = layout.address(slot) as *mut ffi::PyObject;
+        // SAFETY: the slot is in use, as the caller guarantees, so the object is alive if there is one.
+        !object.is_null() && layout.owns(slot) && unsafe { ffi::Py_REFCNT(object) } <= 2
+    }
+
     /// Replaces a value on the stack.
     ///
     /// # Safety
@@ -137,7 +157,9 @@ impl Frame {
         let before: Option<Bound<'_, PyAny>> = unsafe {
             let slot = self.0.cast_mut().add(layout.slots + index);
             let before = slot.replace(with.into_ptr() as usize);
-            layout.owns(before).then(|| Bound::from_owned_ptr(py, layout.address(before) as *mut ffi::PyObject))
+            layout
+                .owns(before)
+                .then(|| Bound::from_owned_ptr(py, layout.address(before) as *mut ffi::PyObject))
         };
         drop(before); // runs Python code only after the stack is whole again
     }
@@ -183,10 +205,4 @@ pub(super) fn dictionary<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, P
 /// Returns the content of a cell.
 pub(super) fn cell_content<'py>(cell: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     cell.getattr("cell_contents").ok()
-}
-
-/// Returns the number of references to an object.
-pub(super) fn references(object: &Bound<'_, PyAny>) -> isize {
-    // SAFETY: the object exists, and its thread is attached.
-    unsafe { ffi::Py_REFCNT(object.as_ptr()) }
 }

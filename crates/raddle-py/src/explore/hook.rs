@@ -297,7 +297,8 @@ impl Instruction<'_> {
             return Ok(Vec::new());
         }
         // Nobody else knows an iterator that only the stack refers to, apart from `values`.
-        let is_private = || values.iter().flatten().all(|value| frame::references(value) <= 2);
+        // SAFETY: as for the values.
+        let is_private = || (first..first + count).all(|slot| unsafe { self.frame.is_private(py, slot) });
         let argument = if argument.is_none() {
             PyBool::new(py, is_private()).to_owned().into_any()
         } else {
