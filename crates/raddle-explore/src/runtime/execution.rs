@@ -276,7 +276,7 @@ impl Execution {
 
     /// Runs `body` as the task `me` on the calling thread.
     pub(super) fn run_body(self: &Arc<Self>, me: usize, body: impl FnOnce()) -> Entered {
-        let mut state = self.lock();
+        let mut state = self.lock_unless_reported();
         state.tasks[me].os_thread = Some(std::thread::current());
         state.tasks[me].native_id = native_id();
         drop(state);

@@ -40,7 +40,7 @@ impl Execution {
         self.park_if_abandoned(me);
         self.monitor.count_step();
         self.announce(me);
-        let mut state = self.lock();
+        let mut state = self.lock_unless_reported();
         if !state.ending {
             let events = state.events.len();
             let task = &mut state.tasks[me];
@@ -95,7 +95,7 @@ impl Execution {
         if me == MAIN {
             self.end_program();
         }
-        let mut state = self.lock();
+        let mut state = self.lock_unless_reported();
         let ends = !state.ending;
         if let Some(record) = state.records.last_mut().filter(|record| ends && record.thread == me) {
             record.ends = true;

@@ -65,6 +65,9 @@ pub(crate) struct ExecutionState {
     /// A limit of the rules disabled a task, so not every schedule is possible.
     pub(crate) bounded: bool,
     pub(crate) finished: bool,
+    /// The execution was reported while a task was blocked outside the toolkit: a task that continues afterwards is parked
+    /// forever.
+    pub(crate) reported: bool,
     /// The program read a number of waiters.
     pub(crate) reads_waiters: bool,
     /// When a deadline is computed matters as much as this, because the program or a timer service read the clock.
@@ -108,6 +111,7 @@ impl ExecutionState {
             redundant: false,
             bounded: false,
             finished: false,
+            reported: false,
             reads_waiters: false,
             deadlines: Deadlines::Ignored,
             stalled: 0,

@@ -125,6 +125,11 @@ pub(crate) struct Task {
 }
 
 impl Task {
+    /// A task with what a trace needs of this one.
+    pub(crate) fn described(&self) -> Self {
+        Self { daemon: self.daemon, started_by: self.started_by, ..Self::new(&self.name, self.parent) }
+    }
+
     pub(crate) fn new(name: &str, parent: Option<usize>) -> Self {
         Self {
             name: name.to_owned(),

@@ -118,6 +118,17 @@ impl Execution {
         }
     }
 
+    /// Locks the state for a task that continues. Parks it forever if the execution has been reported meanwhile: nothing of
+    /// the program runs after that.
+    pub(super) fn lock_unless_reported(&self) -> MutexGuard<'_, ExecutionState> {
+        let state = self.lock();
+        if state.reported {
+            drop(state);
+            park_forever();
+        }
+        state
+    }
+
     fn end_execution(&self, mut state: MutexGuard<'_, ExecutionState>) {
         state.finished = true;
         drop(state); // the search thread needs the lock

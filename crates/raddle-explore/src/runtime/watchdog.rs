@@ -10,6 +10,7 @@ use super::execution::{Execution, Monitor};
 use super::os_threads::{native_id, registered};
 use super::record::Failure;
 use super::state::ExecutionState;
+use super::task::Task;
 use super::trace::Trace;
 
 /// Detects a task that is blocked for good outside the toolkit.
@@ -149,7 +150,13 @@ pub(crate) fn report_stalled(monitor: &Monitor, since: Duration) -> Option<Trace
     if let Some(Failure::BlockedOutside { state, .. }) = &mut now.failure {
         *state = format!("{text}\n{}{ADVICE}", waits_for.unwrap_or_default());
     }
-    Some(Trace::of(&mut now))
+    // The tasks that can still continue find the state as it was.
+    let described = now.tasks.iter().map(Task::described).collect();
+    let tasks = std::mem::replace(&mut now.tasks, described);
+    let trace = Trace::of(&mut now);
+    now.tasks = tasks;
+    now.reported = true;
+    Some(trace)
 }
 
 /// The task for which `blocked` waits, if it is one. The other tasks are unwound one after the other. If that wakes

@@ -1,7 +1,7 @@
 //! Every kind of failure is found, and its report explains it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool as Flag, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use raddle::atomic::{AtomicBool, Ordering::SeqCst};
@@ -226,6 +226,55 @@ fn thread_that_is_stuck_outside_is_named() {
         .expect("the sleeper is stuck");
     assert!(text.starts_with("thread \"sleeper\" is blocked outside the toolkit"), "{text}");
     assert!(text.contains("has not reached its next step"), "{text}");
+}
+
+/// States when it is dropped.
+struct Noting(Arc<Flag>);
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread that sleeps outside the toolkit is what is looked for"
+)]
+fn nothing_runs_after_a_thread_that_is_stuck_outside_was_reported() {
+    // The next step of the sleeper, or its end, come after the report.
+    for takes_a_step in [true, false] {
+        let (slept, continued) = (Arc::new(Flag::new(false)), Arc::new(Flag::new(false)));
+        // On a busy machine, the main thread may be stuck before the sleeper is: then the limit is longer.
+        let reported = (0..6).any(|doublings| {
+            let limit = Duration::from_millis(300 << doublings);
+            let (slept, continued) = (slept.clone(), continued.clone());
+            let (_, text, _) = failure(Explorer::new().stuck_after(limit), move || {
+                let (lock, slept) = (Lock::new(), slept.clone());
+                let (mine, mains) = (Noting(continued.clone()), Noting(continued.clone()));
+                let sleep = move || {
+                    std::thread::sleep(4 * limit);
+                    slept.store(true, Relaxed);
+                    if takes_a_step {
+                        lock.acquire();
+                        drop(mine);
+                    } else {
+                        std::mem::forget(mine);
+                    }
+                };
+                Thread::new(sleep).name("sleeper").start().unwrap().join().unwrap();
+                drop(mains);
+            });
+            text.starts_with("thread \"sleeper\" is blocked outside the toolkit")
+        });
+        assert!(reported, "the sleeper is stuck");
+        while !slept.load(Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(100)); // what is wrong is seen with high probability
+        assert!(!continued.load(Relaxed), "the program runs after its report; takes a step: {takes_a_step}");
+    }
 }
 
 #[test]
