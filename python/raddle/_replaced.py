@@ -13,7 +13,7 @@ import weakref
 import _thread
 import _queue
 
-from raddle import _effects, _raddle, _touches
+from raddle import _effects, _raddle, _thread_pool, _touches
 
 _real = types.SimpleNamespace(
     start=threading.Thread.start,
@@ -210,6 +210,7 @@ def _stand_ins():
                 for module in (pools, sys.modules["concurrent.futures._base"]):
                     if hasattr(module, name):
                         found.append((module, name, getattr(our_futures, name)))
+    found += _thread_pool.stand_ins()
     return [entry for entry in found if hasattr(entry[0], entry[1])]
 
 
@@ -290,6 +291,7 @@ def begin_execution():
         if hasattr(pools, "_global_shutdown_lock"):
             pools._global_shutdown_lock = _raddle.Lock()
             pools._threads_queues = type(pools._threads_queues)()
+    _thread_pool.begin_execution()
     global _executions
     _executions += 1
     if _executions % 64 == 0:

@@ -10,6 +10,7 @@ import struct
 import sys
 import threading
 import types
+from multiprocessing.pool import ThreadPool
 
 import pytest
 
@@ -470,3 +471,32 @@ def test_finalizers_make_a_check_inconclusive():
 
     outcome = raddle.outcome_of(program)
     assert isinstance(outcome, raddle.Inconclusive) and "__del__" in outcome.reason
+
+
+def test_race_in_a_pool_of_threads_of_multiprocessing_is_found():
+    def program():
+        found = []
+        with ThreadPool(2) as pool:
+            pool.map(lambda number: found.append(number), [1, 2])
+        assert found == [1, 2]
+
+    outcome = raddle.outcome_of(program)
+    assert isinstance(outcome, raddle.Failed) and outcome.kind == "panic", outcome
+    again = raddle.outcome_of(program, replay=outcome.token)
+    assert isinstance(again, raddle.Failed) and again.token == outcome.token
+
+
+def test_inconclusive_outcome_counts_all_executions():
+    numbers = itertools.count()
+
+    def program():  # each execution has a further key, so that exploring begins again and again
+        results = {}
+        key = next(numbers)
+
+        def store():
+            results[key] = threading.current_thread()
+
+        run(store, store)
+
+    outcome = raddle.outcome_of(program, executions=100)
+    assert isinstance(outcome, raddle.Inconclusive) and outcome.executions == 100, outcome

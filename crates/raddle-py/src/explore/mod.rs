@@ -151,13 +151,16 @@ fn explored<'py>(
         seconds -= start.elapsed().map_or(0.0, |elapsed| elapsed.as_secs_f64());
         let end = end.map_err(PyValueError::new_err)?;
         let grown = state::with(|state| state.locations.grown).unwrap_or_default();
-        if grown && settings.replay.is_none() && !end.is_failure() && explorations < MAX_EXPLORATIONS {
-            executions += end.executions();
-            if seconds > 0.0 && executions < settings.executions {
-                continue;
-            }
+        executions += end.executions();
+        let begins_again =
+            grown && settings.replay.is_none() && !end.is_failure() && explorations < MAX_EXPLORATIONS;
+        if begins_again && seconds > 0.0 && executions < settings.executions {
+            continue;
         }
         let found = end.described(py)?;
+        if matches!(end, End::Outcome(Outcome::Inconclusive { .. })) {
+            found.set_item("executions", executions)?; // of all explorations
+        }
         found.set_item("explorations", explorations)?;
         found.set_item("grown", grown)?;
         return Ok(found);
