@@ -3,3 +3,8 @@
 
 def call(function, args, kwargs):
     return function(*args, **kwargs)
+
+
+def unique(items):
+    """Return a dictionary of items that the program passes, in the given order, so that it does not depend on addresses."""
+    return dict.fromkeys(items)

@@ -25,7 +25,7 @@ from concurrent.futures import thread as _thread
 from concurrent.futures import wait as _wait
 from concurrent.futures.thread import BrokenThreadPool
 
-from raddle import _raddle
+from raddle import _observed, _raddle
 from raddle.threading import Thread as _Thread
 
 __all__ = [
@@ -68,17 +68,12 @@ def wait(fs, timeout=None, return_when=ALL_COMPLETED):
     return_when is ALL_COMPLETED, FIRST_COMPLETED or FIRST_EXCEPTION; the last one ends the wait once a call has failed. Return
     two sets: the futures that have completed, and the others.
     """
-    fs = dict.fromkeys(fs)  # in the given order, so that it does not depend on addresses
+    fs = _observed.unique(fs)
     if not all(isinstance(f, _raddle.Future) for f in fs):
         return _wait(fs, timeout, return_when)
-    done = {f for f in fs if f._is_settled()}
-    first, until_failure = return_when == FIRST_COMPLETED, return_when == FIRST_EXCEPTION
-    enough = first and done or until_failure and any(not f.cancelled() and f.exception() is not None for f in done)
-    if not enough and len(done) != len(fs):
-        if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
-            raise ValueError(f"Invalid return condition: {return_when!r}")
-        _raddle.wait_for([f for f in fs if f not in done], timeout, first, until_failure)
-        done = {f for f in fs if f._is_settled()}
+    if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED) and not all(f._is_settled() for f in fs):
+        raise ValueError(f"Invalid return condition: {return_when!r}")
+    done = set(_raddle.wait_for(list(fs), timeout, return_when == FIRST_COMPLETED, return_when == FIRST_EXCEPTION))
     return _base.DoneAndNotDoneFutures(done, fs.keys() - done)
 
 
@@ -88,36 +83,29 @@ def as_completed(fs, timeout=None):
     It raises TimeoutError if they have not all completed after a timeout in seconds. A future that is given twice is yielded once.
     """
     end = None if timeout is None else timeout + _time.monotonic()
-    pending = dict.fromkeys(fs)  # in the given order, so that it does not depend on addresses
+    pending = _observed.unique(fs)
     if not all(isinstance(f, _raddle.Future) for f in pending):
         yield from _as_completed(pending, timeout)
         return
     total = len(pending)
-    completed = _raddle.SimpleQueue()
-    settled = _raddle.watch(list(pending), completed)
-    for future in settled:
-        del pending[future]
-    settled.reverse()
-    future = None  # no reference keeps it alive
+    completed = _raddle.Completed()
+    settled = completed.watch(list(pending))
     try:
-        while settled:
-            # Without a reference that would keep the future alive.
-            yield settled.pop()
-        while pending:
-            yield _next_completed(completed, pending, end, total)
+        while True:
+            for future in settled:
+                del pending[future]
+            future = None  # no reference keeps it alive
+            settled.reverse()
+            while settled:
+                yield settled.pop()
+            if not pending:
+                return
+            left = None if end is None else end - _time.monotonic()
+            if left is not None and left < 0:
+                raise TimeoutError(f"{len(pending)} (of {total}) futures unfinished")
+            settled = completed.take(left)
     finally:
-        _raddle.unwatch(list(pending), completed)
-
-
-def _next_completed(completed, pending, end, total):
-    from queue import Empty
-
-    try:
-        future = completed.get(timeout=None if end is None else max(0.0, end - _time.monotonic()))
-    except Empty:
-        raise TimeoutError(f"{len(pending)} (of {total}) futures unfinished") from None
-    del pending[future]
-    return future
+        completed.unwatch(list(pending))
 
 
 #: The executors that have threads.
@@ -126,7 +114,7 @@ _executors = _weakref.WeakSet()
 _tasks_of_threads = _weakref.WeakKeyDictionary()
 
 
-def _work(executor, tasks, initializer, initargs):
+def _work(executor, tasks, number, initializer, initargs):
     """The function of a thread of a pool."""
     try:
         if initializer is not None:
@@ -140,11 +128,26 @@ def _work(executor, tasks, initializer, initargs):
             executor._initializer_failed()
         return
     try:
-        tasks.run()
+        tasks.run(number)
     except BaseException:
         if _raddle.is_unwinding():
             raise
         _base.LOGGER.critical("Exception in worker", exc_info=True)
+
+
+def _withdrawn(tasks):
+    """Shuts down a queue of tasks, and yields the futures of those that no thread has begun."""
+    if not _raddle.ident():
+        yield from tasks.shutdown_now()
+        return
+    # As in the standard library: threads may get a call between two others, and no call is submitted meanwhile.
+    first = True
+    try:
+        while (future := tasks.withdraw(first)) is not None:
+            first = False
+            yield future
+    finally:
+        tasks.unhold()
 
 
 class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
@@ -192,7 +195,7 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         thread = _Thread(
             name=f"{self._thread_name_prefix}_{number}",
             target=_work,
-            args=(executor, tasks, self._initializer, self._initargs),
+            args=(executor, tasks, number, self._initializer, self._initargs),
         )
         thread.start()
         thread._number = number
@@ -200,11 +203,13 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         if not _raddle.ident():  # a thread of an exploration ends with its execution
             _tasks_of_threads[thread] = tasks
             _executors.add(self)
+        return thread.name
 
     def _initializer_failed(self):
         self._broken = "A thread initializer failed, the thread pool is not usable anymore"
-        for future in self._work_queue.shutdown_now():
-            if future.set_running_or_notify_cancel():
+        for future in _withdrawn(self._work_queue):
+            # A check stands for the standard library's pool, which expects no future that was cancelled.
+            if _raddle.ident() or future.set_running_or_notify_cancel():
                 future.set_exception(BrokenThreadPool(self._broken))
 
     def shutdown(self, wait=True, *, cancel_futures=False):
@@ -214,9 +219,10 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         """
         self._shutdown = True
         if cancel_futures:
-            for future in self._work_queue.shutdown_now():
-                if future.cancel():
-                    future.set_running_or_notify_cancel()  # so that wait() counts it
+            for future in _withdrawn(self._work_queue):
+                # So that wait() counts it. The standard library's pool, for which a check stands, does not.
+                if future.cancel() and not _raddle.ident():
+                    future.set_running_or_notify_cancel()
         else:
             self._work_queue.shutdown()
         if wait:

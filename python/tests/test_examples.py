@@ -146,7 +146,7 @@ def test_hang_of_the_last_version_is_found_and_explained(example):
     # The consumer has read the event before it was set, and then waits for an item that does not come.
     assert re.search(r"reads Event 1 .*prodcom_queue.py:20, in consumer", found.text), found.text
     assert re.search(r"sets Event 1 .*prodcom_queue.py:34, in main", found.text), found.text
-    assert re.search(r'"ThreadPoolExecutor-0_1" blocks on Queue 2, at .*prodcom_queue.py:21, in consumer', found.text), found.text
+    assert re.search(r'"ThreadPoolExecutor-0_1" blocks on Queue 1, at .*prodcom_queue.py:21, in consumer', found.text), found.text
 
 
 @explores

@@ -4,12 +4,17 @@
 //! The content is under a mutex that is held for a few instructions: no Python code runs, no reference is dropped and no
 //! thread waits while it is locked. Threads that wait for the outcome block on an event, which is set only if there are any.
 //!
+//! # Steps of an exploration
+//! Each operation is one step, since the standard library performs it while it holds the condition of the future. Three
+//! [parts](Parts) of a future tell which of them conflict: the beginning of the call changes nothing for a thread that asks
+//! for the outcome.
+//!
 //! # Compatibility
 //! Programs and the standard library's `wait` use the attributes `_condition` and `_waiters` of futures. From the first use on,
 //! a future is *visible*: it changes its state while it holds its condition, and notifies it.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicIsize, AtomicUsize};
+use std::sync::atomic::{AtomicIsize, AtomicU32, AtomicUsize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTimeoutError, PyValueError};
@@ -17,9 +22,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
-use raddle::rt::{self, Kind, Op};
+use raddle::rt::{self, Effect, Kind, Object, Op};
 
 use crate::condition::Condition;
+use crate::explore::member::is_explored;
+use crate::explore::shown;
+use crate::explore::state::Kept;
 use crate::limit::{Limit, number};
 use crate::watcher::Watcher;
 use crate::{call, ending, seam};
@@ -38,6 +46,32 @@ pub(crate) struct Future {
     /// The number of threads that wait for the outcome, or are about to.
     waiting: AtomicUsize,
     settled: raddle::Event,
+    parts: Kept<Parts>,
+}
+
+/// What the operations of a future access, for observers.
+#[derive(Default)]
+struct Parts {
+    /// Whether the outcome is known, and the outcome. An exploration waits for a change of it.
+    outcome: AtomicU32,
+    /// Whether the call has begun.
+    beginning: u8,
+    /// The order of the callbacks.
+    callbacks: u8,
+}
+
+impl Parts {
+    fn outcome(&self) -> Object {
+        Object::of(&self.outcome, "Future")
+    }
+
+    fn beginning(&self) -> Object {
+        Object::of(&self.beginning, "beginning of a future")
+    }
+
+    fn callbacks(&self) -> Object {
+        Object::of(&self.callbacks, "callbacks of a future")
+    }
 }
 
 #[derive(Default)]
@@ -120,14 +154,28 @@ impl Future {
         self.content().state
     }
 
-    /// Reports the next access to an observer.
-    fn step(&self, py: Python<'_>, kind: Kind, verb: &'static str) -> PyResult<()> {
-        seam::quick(py, || rt::point(Op::new(self, "Future", kind).with_verb(verb)))
+    /// The operation of a step.
+    #[track_caller]
+    fn op(&self, kind: Kind, verb: &'static str) -> Op {
+        Op::new(&self.parts.outcome, "Future", kind).with_verb(verb)
     }
 
+    /// Announces a step that reads the outcome, and returns the state.
     fn read(&self, py: Python<'_>) -> PyResult<State> {
-        self.step(py, Kind::Read, "reads")?;
+        seam::step(py, self.op(Kind::Read, "reads"), &[])?;
         Ok(self.state())
+    }
+
+    /// Announces a step that also reads whether the call has begun, and returns the state.
+    fn read_all(&self, py: Python<'_>) -> PyResult<State> {
+        seam::step(py, self.op(Kind::Read, "reads"), &[(self.parts.beginning(), Effect::Read)])?;
+        Ok(self.state())
+    }
+
+    /// Reports that the current step changes the outcome.
+    fn outcome_changes(&self) {
+        rt::accesses(&self.parts.outcome(), Effect::Write);
+        rt::signal(&self.parts.outcome);
     }
 
     /// Wakes the threads that wait for the outcome.
@@ -147,7 +195,9 @@ impl Future {
         mut change: impl FnMut(&mut Content) -> Result<(), State>,
     ) -> PyResult<Result<Change, State>> {
         let (py, this) = (slf.py(), slf.get());
-        this.step(py, Kind::Write, verb)?;
+        // A step that changes nothing, or the beginning of the call only, reads the outcome.
+        let op = this.op(Kind::Read, verb);
+        seam::step(py, op, &[(this.parts.beginning(), Effect::Write)])?;
         let mut held: Option<Py<Condition>> = None;
         let changed = loop {
             let mut content = this.content();
@@ -168,7 +218,10 @@ impl Future {
             });
         };
         let woken = match &changed {
-            Ok(change) if change.state.is_done() => this.wake(py),
+            Ok(change) if change.state.is_done() => {
+                this.outcome_changes();
+                this.wake(py)
+            }
             _ => Ok(()),
         };
         if let Some(condition) = held {
@@ -224,7 +277,8 @@ impl Future {
         let py = slf.py();
         let failed = slf.get().has_failed();
         for watcher in change.watchers {
-            watcher.settled(py, slf.as_any(), failed)?;
+            // In the step that has settled the future.
+            seam::in_step(|| watcher.settled(py, slf, failed))?;
         }
         for callback in change.callbacks {
             Self::call_back(slf, callback.bind(py))?;
@@ -263,7 +317,11 @@ impl Future {
             Ok(())
         })?;
         match changed {
-            Ok(change) => Self::announce(slf, change),
+            Ok(change) => {
+                let this = slf.get();
+                rt::value(&this.op(Kind::Write, "settles"), || this.described());
+                Self::announce(slf, change)
+            }
             Err(state) => {
                 Err(InvalidStateError::new_err(format!("{}: {}", state.name(), slf.as_any().repr()?)))
             }
@@ -295,7 +353,10 @@ impl Future {
 
     /// Blocks until the outcome is known, or for a timeout in seconds. Returns the result, or the exception.
     fn outcome(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Outcome> {
-        self.step(py, Kind::Read, "awaits")?;
+        if is_explored() {
+            return self.outcome_in_one_step(py, timeout);
+        }
+        seam::step(py, self.op(Kind::Await, "waits for"), &[])?;
         if let Some(outcome) = self.known(py) {
             return outcome;
         }
@@ -310,6 +371,24 @@ impl Future {
             let wait_until = |deadline| settled.wait_deadline(deadline);
             limit.acquire(py, || settled.is_set(), || settled.wait(), wait_until, || ())?;
         }
+        self.known_under_condition(py)
+    }
+
+    /// [`outcome`](Self::outcome) in an exploration: one step, which is taken once the outcome is known or after the timeout.
+    fn outcome_in_one_step(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Outcome> {
+        let op = self.op(Kind::Await, "waits for");
+        match Limit::of_wait(timeout)? {
+            Limit::Now => seam::step(py, op, &[])?,
+            Limit::Until(deadline) => {
+                seam::step_until(py, op, deadline, &self.parts.outcome, || self.state().is_done())?;
+            }
+        }
+        rt::value(&op, || self.described());
+        self.known_under_condition(py)
+    }
+
+    /// Returns the outcome of a future for which the thread has waited.
+    fn known_under_condition(&self, py: Python<'_>) -> PyResult<Outcome> {
         // A program may store the outcome in several steps while it holds the condition.
         let condition = self.content().visible.as_ref().map(|visible| visible.condition.clone_ref(py));
         if let Some(condition) = condition {
@@ -317,6 +396,16 @@ impl Future {
             condition.get().release(py)?;
         }
         self.known(py).unwrap_or_else(|| Err(PyTimeoutError::new_err(())))
+    }
+
+    /// The outcome, for reports.
+    fn described(&self) -> String {
+        Python::attach(|py| match self.known(py) {
+            None => "no outcome yet".to_owned(),
+            Some(Err(_)) => "cancelled".to_owned(),
+            Some(Ok(Outcome::Returned(result))) => shown(result.bind(py)),
+            Some(Ok(Outcome::Raised(exception))) => shown(exception.bind(py)),
+        })
     }
 
     /// Returns the outcome if it is known.
@@ -341,27 +430,41 @@ impl Future {
         self.content().exception.is_some()
     }
 
+    /// Announces a step that reads the outcomes of several futures.
+    pub(crate) fn read_outcomes(
+        py: Python<'_>,
+        futures: &[Bound<'_, Self>],
+        verb: &'static str,
+    ) -> PyResult<()> {
+        let Some((first, others)) = futures.split_first() else { return Ok(()) };
+        if !is_explored() {
+            return Ok(());
+        }
+        let others: Vec<_> =
+            others.iter().map(|future| (future.get().parts.outcome(), Effect::Read)).collect();
+        seam::step(py, first.get().op(Kind::Read, verb), &others)
+    }
+
     /// Adds a watcher that is notified once the future is settled. Returns false if it is settled already.
-    pub(crate) fn watch(&self, py: Python<'_>, watcher: Watcher) -> PyResult<bool> {
-        self.step(py, Kind::Write, "watches")?;
+    pub(crate) fn watch(&self, watcher: Watcher) -> bool {
         let mut unused = Some(watcher);
         let mut content = self.content();
         if !content.state.is_settled() {
             content.watchers.extend(unused.take());
         }
         drop(content);
-        Ok(unused.is_none())
+        unused.is_none()
     }
 
-    /// Removes a watcher, if it has not been notified.
-    pub(crate) fn unwatch(&self, py: Python<'_>, watcher: &Watcher) -> PyResult<()> {
-        self.step(py, Kind::Write, "unwatches")?;
+    /// Removes a watcher, if it has not been notified. Returns whether the future is settled.
+    pub(crate) fn unwatch(&self, watcher: &Watcher) -> bool {
         let mut content = self.content();
         let position = content.watchers.iter().position(|other| other.is(watcher));
         let removed = position.map(|position| content.watchers.swap_remove(position));
+        let is_settled = content.state.is_settled();
         drop(content);
         drop(removed);
-        Ok(())
+        is_settled
     }
 
     fn replace(
@@ -369,13 +472,14 @@ impl Future {
         py: Python<'_>,
         change: impl FnOnce(&mut Content) -> Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        self.step(py, Kind::Write, "changes")?;
+        seam::step(py, self.op(Kind::Write, "changes"), &[(self.parts.beginning(), Effect::Write)])?;
         let mut content = self.content();
         let replaced = change(&mut content);
         let done = content.state.is_done();
         drop(content);
+        self.outcome_changes();
         drop(replaced);
-        if done { self.wake(py) } else { seam::quick(py, || self.settled.clear()) }
+        if done { self.wake(py) } else { seam::in_step(|| seam::quick(py, || self.settled.clear())) }
     }
 }
 
@@ -425,6 +529,7 @@ impl Future {
             number: NEXT.fetch_add(1, Relaxed),
             waiting: AtomicUsize::new(0),
             settled: raddle::Event::new(),
+            parts: Kept::new(Parts::default()),
         }
     }
 
@@ -453,7 +558,7 @@ impl Future {
 
     /// Return whether the call is being executed.
     fn running(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.read(py)? == State::Running)
+        Ok(self.read_all(py)? == State::Running)
     }
 
     /// Return whether the call has ended or was cancelled.
@@ -494,7 +599,8 @@ impl Future {
     /// Call a function with this future once the call has ended or was cancelled; at once if that is the case already.
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Py<PyAny>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        this.step(py, Kind::Write, "adds a callback to")?;
+        let others = [(this.parts.callbacks(), Effect::Write)];
+        seam::step(py, this.op(Kind::Read, "adds a callback to"), &others)?;
         let mut now = Some(r#fn);
         let mut content = this.content();
         if !content.state.is_done() {
@@ -543,7 +649,7 @@ impl Future {
 
     #[getter(_state)]
     fn state_name(&self, py: Python<'_>) -> PyResult<&'static str> {
-        Ok(self.read(py)?.name())
+        Ok(self.read_all(py)?.name())
     }
 
     #[setter(_state)]

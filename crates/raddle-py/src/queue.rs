@@ -16,8 +16,11 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use raddle::queue::{BaseQueue, GetError, Order, PutError, ShutDownError, TooManyTasksDoneError};
 use raddle::rt;
+use raddle::trace::Items;
 
 use crate::ending;
+use crate::explore::member::is_explored;
+use crate::explore::shown_item;
 use crate::limit::{Limit, Truth, number};
 use crate::priority::{Ranked, Ranking};
 use crate::seam;
@@ -71,6 +74,15 @@ impl Native {
             ("priority", None) => Self::Priority(raddle::PriorityQueue::unbounded(), Ranking::default()),
             (_, Some(bound)) => Self::Fifo(raddle::Queue::bounded(bound)),
             (_, None) => Self::Fifo(raddle::Queue::unbounded()),
+        }
+    }
+
+    /// Has reports show the items.
+    fn show_items(&self) {
+        match self {
+            Self::Fifo(queue) => queue.show_items(shown_item),
+            Self::Lifo(queue) => queue.show_items(shown_item),
+            Self::Priority(queue, _) => queue.show_items(|ranked| shown_item(&ranked.item)),
         }
     }
 
@@ -257,6 +269,9 @@ impl Queue {
         ending::protect_thread();
         let kind = slf.getattr(intern!(py, "_kind"))?;
         let native = Native::new(kind.extract()?, bound_of(maxsize));
+        if is_explored() {
+            native.show_items();
+        }
         this.maxsize.store(maxsize, Relaxed);
         let (class, own) = (slf.get_type(), py.get_type::<Self>());
         let is_own = |name| PyResult::Ok(class.getattr(name)?.is(&own.getattr(name)?));

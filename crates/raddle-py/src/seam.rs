@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use raddle::rt::{self, Place};
+use raddle::rt::{self, Effect, Object, Op, Place};
 
 use crate::ending;
 use crate::explore::state::after_operation;
@@ -40,6 +40,8 @@ pub(crate) fn quick<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Sen
 pub(crate) fn blocking<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Send) -> PyResult<T> {
     ending::protect_thread();
     let place = rt::is_observed().then(|| calling_line(py)).flatten();
+    let in_step = IN_STEP.get();
+    let operation = || if in_step { rt::unobserved(operation) } else { operation() };
     let outer = CARRIES.replace(true);
     let done = py.detach(|| {
         catch_unwind(AssertUnwindSafe(|| match place {
@@ -48,12 +50,67 @@ pub(crate) fn blocking<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + 
         }))
     });
     CARRIES.set(outer);
-    after_operation();
+    if !in_step {
+        after_operation();
+    }
     done.map_err(|payload| match payload.downcast::<String>() {
         Ok(report) => PyRuntimeError::new_err(*report),
         Err(payload) if payload.is::<rt::Abandoned>() => unwinding::abandoned(),
         Err(payload) => resume_unwind(payload),
     })
+}
+
+thread_local! {
+    /// Whether the operations of the calling thread are parts of a step of an exploration that it has announced.
+    static IN_STEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Announces the next step of an exploration: one operation of a class that consists of several of the toolkit, which
+/// [`in_step`] performs. It also accesses the objects of `others`.
+pub(crate) fn step(py: Python<'_>, op: Op, others: &[(Object, Effect)]) -> PyResult<()> {
+    if !rt::is_observed() {
+        return Ok(());
+    }
+    if IN_STEP.get() {
+        let effect = if op.kind.is_read() { Effect::Read } else { Effect::Write };
+        rt::accesses(&op.object, effect);
+        for (object, effect) in others {
+            rt::accesses(object, *effect);
+        }
+        return Ok(());
+    }
+    blocking(py, || rt::point_with(op, others))
+}
+
+/// Announces the next step of an exploration, which can be taken only while `ready` returns true, or after the deadline.
+/// `ready` depends on what `word` stands for; each change of that is reported by [`rt::signal`]. No step is taken elsewhere.
+pub(crate) fn step_until(
+    py: Python<'_>,
+    op: Op,
+    deadline: Option<Instant>,
+    word: &AtomicU32,
+    ready: impl Fn() -> bool + Sync,
+) -> PyResult<()> {
+    if !is_explored() || IN_STEP.get() {
+        return Ok(());
+    }
+    blocking(py, || rt::point_until(op, deadline, word, &ready))
+}
+
+/// Performs what belongs to the step that the calling thread has announced: the operations in it are no steps of an
+/// exploration, and do not block.
+pub(crate) fn in_step<T>(perform: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IN_STEP.set(self.0);
+        }
+    }
+    if !is_explored() {
+        return perform();
+    }
+    let _restore = Restore(IN_STEP.replace(true));
+    perform()
 }
 
 /// After a timeout the clock of an exploration is past it, as in reality: programs compare what is left with zero.
@@ -167,8 +224,9 @@ fn signal_raises() -> bool {
 
 /// The innermost line of Python that is not of the toolkit: the one that a report names.
 ///
-/// In a thread that runs nothing else, it is the outermost line of the standard library, or the innermost of this package.
-fn calling_line(py: Python<'_>) -> Option<Place> {
+/// In a thread that runs nothing else, it is the line for which the thread [stands](Line), or the outermost line of the standard
+/// library, or the innermost of this package.
+pub(crate) fn calling_line(py: Python<'_>) -> Option<Place> {
     // SAFETY: the thread is attached, and the returned reference is borrowed from it until its next Python code runs.
     let mut frame = unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) };
     let mut place = None;
@@ -185,7 +243,33 @@ fn calling_line(py: Python<'_>) -> Option<Place> {
         }
         frame = this.getattr("f_back").ok().filter(|back| !back.is_none());
     }
-    place
+    LINE.get().or(place)
+}
+
+thread_local! {
+    static LINE: Cell<Option<Place>> = const { Cell::new(None) };
+}
+
+/// While it lives, reports name a line of the program for what the calling thread does outside the program: a thread of a pool
+/// works for a submission.
+pub(crate) struct Line(());
+
+impl Line {
+    pub(crate) fn stand_for(line: Option<Place>) -> Self {
+        LINE.set(line);
+        Self(())
+    }
+
+    #[allow(clippy::unused_self)]
+    pub(crate) fn set(&self, line: Option<Place>) {
+        LINE.set(line);
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        LINE.set(None);
+    }
 }
 
 /// The beginnings of the paths of this package and of the modules of the standard library that are built on it.

@@ -2,8 +2,11 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyType;
+use raddle::trace::Items;
 
 use crate::ending;
+use crate::explore::member::is_explored;
+use crate::explore::shown_item;
 use crate::limit::{Limit, Truth, number};
 use crate::queue::Empty;
 use crate::seam;
@@ -28,7 +31,11 @@ impl Drop for SimpleQueue {
 impl SimpleQueue {
     #[new]
     fn new() -> Self {
-        Self(Box::new(raddle::SimpleQueue::new()))
+        let queue = Box::new(raddle::SimpleQueue::new());
+        if is_explored() {
+            queue.show_items(shown_item);
+        }
+        Self(queue)
     }
 
     /// Put an item. The optional arguments are ignored: the queue is never full.

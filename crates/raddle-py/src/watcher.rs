@@ -1,34 +1,38 @@
 //! What a future notifies once it is settled, for `wait` and `as_completed`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::AcqRel;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use raddle::rt::{self, Effect, Kind, Object, Op};
 
+use crate::completion::Completed;
+use crate::explore::member::is_explored;
+use crate::explore::state::Kept;
+use crate::future::Future;
 use crate::limit::Limit;
 use crate::seam;
-use crate::simple_queue::SimpleQueue;
 
 /// What a future notifies once it is settled.
 pub(crate) enum Watcher {
-    /// A queue that receives the future.
-    Queue(Py<SimpleQueue>),
+    /// The futures of an `as_completed`, to which the future is added.
+    Completed(Py<Completed>),
     Countdown(Arc<Countdown>),
 }
 
 impl Watcher {
-    pub(crate) fn settled(&self, py: Python<'_>, future: &Bound<'_, PyAny>, failed: bool) -> PyResult<()> {
+    pub(crate) fn settled(&self, py: Python<'_>, future: &Bound<'_, Future>, failed: bool) -> PyResult<()> {
         match self {
-            Self::Queue(queue) => queue.get().put_item(py, future.clone().unbind()),
+            Self::Completed(completed) => completed.get().put(py, future.clone().unbind()),
             Self::Countdown(countdown) => countdown.settled(py, failed),
         }
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Queue(queue), Self::Queue(other)) => queue.is(other),
+            (Self::Completed(completed), Self::Completed(other)) => completed.is(other),
             (Self::Countdown(countdown), Self::Countdown(other)) => Arc::ptr_eq(countdown, other),
             _ => false,
         }
@@ -36,7 +40,7 @@ impl Watcher {
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
-            Self::Queue(queue) => visit.call(queue),
+            Self::Completed(completed) => visit.call(completed),
             Self::Countdown(_) => Ok(()),
         }
     }
@@ -47,8 +51,8 @@ pub(crate) struct Countdown {
     left: AtomicUsize,
     /// Whether a future that has failed ends the wait.
     until_failure: bool,
-    /// Whether the wait has ended, so that the event is set once.
-    over: AtomicBool,
+    /// 1 once the wait has ended, so that the event is set once. An exploration waits for it.
+    over: Kept<AtomicU32>,
     event: raddle::Event,
 }
 
@@ -57,13 +61,29 @@ impl Countdown {
         Arc::new(Self {
             left: AtomicUsize::new(count),
             until_failure,
-            over: AtomicBool::new(false),
+            over: Kept::new(AtomicU32::new(0)),
             event: raddle::Event::new(),
         })
     }
 
+    /// The number of futures that were not settled.
+    pub(crate) fn left(&self) -> usize {
+        self.left.load(Acquire)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Acquire) != 0
+    }
+
     /// Blocks until the countdown is over, within the limit.
     pub(crate) fn wait(&self, py: Python<'_>, limit: Limit) -> PyResult<()> {
+        if is_explored() {
+            let op = Op::new(&*self.over, "Futures", Kind::Await);
+            return match limit {
+                Limit::Now => seam::step(py, op, &[]),
+                Limit::Until(deadline) => seam::step_until(py, op, deadline, &self.over, || self.is_over()),
+            };
+        }
         let event = &self.event;
         let wait_until = |deadline| event.wait_deadline(deadline);
         limit.acquire(py, || event.is_set(), || event.wait(), wait_until, || ()).map(drop)
@@ -71,9 +91,14 @@ impl Countdown {
 
     /// Counts a future that is settled.
     pub(crate) fn settled(&self, py: Python<'_>, failed: bool) -> PyResult<()> {
-        let last = self.left.fetch_sub(1, AcqRel) == 1;
-        if (last || failed && self.until_failure) && !self.over.swap(true, AcqRel) {
-            seam::quick(py, || self.event.set())?;
+        // Which of the futures ends the wait makes no difference.
+        rt::accesses(&Object::of(&*self.over, "Futures"), Effect::Commute);
+        let last = self.left.fetch_update(AcqRel, Acquire, |left| left.checked_sub(1)) == Ok(1);
+        if (last || failed && self.until_failure) && self.over.swap(1, AcqRel) == 0 {
+            rt::signal(&self.over);
+            if !is_explored() {
+                seam::quick(py, || self.event.set())?;
+            }
         }
         Ok(())
     }

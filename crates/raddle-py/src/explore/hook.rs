@@ -88,6 +88,11 @@ pub(crate) fn on_unwind(
 /// Virtual addresses of objects that a single thread knows begin here.
 const OWN: usize = 3 << 61;
 
+/// An object that the calling thread alone accesses.
+pub(crate) fn own_object(type_name: &'static str) -> Object {
+    Object::new(OWN + ME.get() as usize * 64, 0, type_name)
+}
+
 struct Instruction<'a> {
     plan: &'a Plan,
     frame: Frame,
@@ -145,10 +150,7 @@ impl Instruction<'_> {
         let op = match main.map(|main| steps[main]) {
             Some((object, Effect::Read)) => Op::at(object, Kind::Read, place),
             Some((object, _)) => Op::at(object, Kind::Write, place),
-            None => {
-                let own = Object::new(OWN + me as usize * 64, 0, steps[0].0.type_name);
-                Op::at(own, Kind::Read, place).with_verb("changes")
-            }
+            None => Op::at(own_object(steps[0].0.type_name), Kind::Read, place).with_verb("changes"),
         };
         let others: Vec<Step> =
             steps.iter().enumerate().filter(|(at, _)| Some(*at) != main).map(|(_, step)| *step).collect();
@@ -350,7 +352,7 @@ impl Instruction<'_> {
 }
 
 /// A value in a report: short, and without addresses.
-fn shown(value: &Bound<'_, PyAny>) -> String {
+pub(crate) fn shown(value: &Bound<'_, PyAny>) -> String {
     const LONGEST: usize = 40;
     let text = value.repr().map_or_else(|_| "?".to_owned(), |text| text.to_string());
     let text = match text.find(" at 0x") {
@@ -361,6 +363,11 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
         return format!("{}…", text.chars().take(LONGEST).collect::<String>());
     }
     text
+}
+
+/// An item of a queue in a report.
+pub(crate) fn shown_item(item: &Py<PyAny>) -> String {
+    Python::attach(|py| shown(item.bind(py)))
 }
 
 /// State that the calling line reads or changes an object in a way that its instructions do not show.

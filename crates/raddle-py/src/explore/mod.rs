@@ -29,6 +29,7 @@ use raddle_explore::{Explorer, Outcome, Report, Strategy, Survey, Time};
 use crate::call;
 use crate::ending::{self, Protection};
 use crate::unwinding::Abandoned;
+pub(crate) use hook::{own_object, shown, shown_item};
 use locations::Locations;
 use member::{MAIN, Member, is_explored};
 use state::State;

@@ -1,6 +1,8 @@
 //! The state of the exploration of Python code: one at a time in a process.
 
+use std::any::Any;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -10,7 +12,7 @@ use raddle::rt;
 use super::code::{self, Calls, Code};
 use super::frame::Frame;
 use super::locations::{Access, Locations, Step};
-use super::member::{ME, RUNNER};
+use super::member::{ME, RUNNER, is_explored};
 use super::tables::locked;
 
 static CODES: RwLock<Option<HashMap<usize, Arc<Code>>>> = RwLock::new(None);
@@ -87,6 +89,37 @@ impl Open {
 pub(super) struct Left {
     _threads: Vec<Thread>,
     _objects: Vec<Py<PyAny>>,
+    _kept: Vec<Box<dyn Any + Send>>,
+}
+
+/// A value at an address that no other object gets before the end of the execution, although its owner is dropped.
+///
+/// Observers identify an object by its address.
+#[derive(Debug, Default)]
+pub(crate) struct Kept<T: Send + 'static>(Option<Box<T>>);
+
+impl<T: Send + 'static> Kept<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(Box::new(value)))
+    }
+}
+
+impl<T: Send + 'static> Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("until it is dropped")
+    }
+}
+
+impl<T: Send + 'static> Drop for Kept<T> {
+    fn drop(&mut self) {
+        if is_explored()
+            && let Some(value) = self.0.take()
+        {
+            with(|state| state.kept.push(value));
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +141,8 @@ pub(super) struct State {
     by_interpreter_lock: bool,
     /// What the exploration cannot see.
     pub(super) unseen: BTreeSet<String>,
+    /// What is dropped at the end of the execution.
+    kept: Vec<Box<dyn Any + Send>>,
 }
 
 /// Calls `f` with the state, if a program is being explored. No Python code runs meanwhile.
@@ -144,14 +179,16 @@ pub(super) fn replace(with: Option<State>) -> Option<State> {
 impl State {
     pub(super) fn new(locations: Locations, by_interpreter_lock: bool) -> Self {
         let threads = Vec::new();
-        Self { locations, threads, has_started: false, by_interpreter_lock, unseen: BTreeSet::new() }
+        let (unseen, kept) = (BTreeSet::new(), Vec::new());
+        Self { locations, threads, has_started: false, by_interpreter_lock, unseen, kept }
     }
 
     /// Begins an execution. What is returned is dropped without the lock.
     pub(super) fn begin(&mut self) -> Left {
         self.has_started = false;
         let threads = std::mem::replace(&mut self.threads, vec![Thread::default(), Thread::default()]);
-        Left { _threads: threads, _objects: self.locations.next_execution() }
+        let kept = std::mem::take(&mut self.kept);
+        Left { _threads: threads, _objects: self.locations.next_execution(), _kept: kept }
     }
 
     /// Returns the number of a new thread.

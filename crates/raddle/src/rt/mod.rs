@@ -196,6 +196,6 @@ pub(crate) use seam::{
 pub(crate) use show::Show;
 pub(crate) use thread_record::{AWAITED, HeldToken, RUNNING, ThreadRecord};
 pub use trace::{Recording, Step, Visible, name, note, value};
-pub(crate) use trace::{created, ordered};
+pub(crate) use trace::{created, named, ordered};
 pub use wait::Wait;
 pub use wake::{atom, commutative_change, signal, wake};

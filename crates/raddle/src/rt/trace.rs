@@ -10,7 +10,7 @@ use super::op::{Kind, Memory, Object, Op};
 use super::place::Place;
 use super::scheduler::drop_payload;
 use super::thread_record::ThreadRecord;
-use super::{current, flags, scheduler};
+use super::{binding, current, flags, scheduler};
 use crate::sys::os;
 
 /// A recorded operation.
@@ -135,6 +135,15 @@ pub fn name<T: Visible + ?Sized>(object: &T, name: &str) {
     }
 }
 
+/// Sets the text by which explorers show `object`, which is called only if an explorer runs.
+pub(crate) fn named(object: Object, name: impl FnOnce() -> String) {
+    if !flags::quiet()
+        && let Some(scheduler) = scheduler::current()
+    {
+        scheduler.named(&object, &name());
+    }
+}
+
 /// Reports where `object` was created, for operations that the toolkit performs on it by itself.
 #[inline]
 pub(crate) fn created(object: Object, at: Place) {
@@ -187,6 +196,9 @@ fn orders(memory: Memory) {
 
 #[cold]
 fn saw(op: &Op, value: impl Fn() -> String) {
+    if binding::is_unobserved() {
+        return;
+    }
     let op = &op.on_behalf();
     if let Some(scheduler) = scheduler::current() {
         return scheduler.value(op, &value);

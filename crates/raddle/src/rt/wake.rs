@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use super::flags;
 use super::op::Object;
 use super::scheduler::{self, Scheduler};
+use super::{binding, flags};
 use crate::sys::os;
 use crate::watch::wait_table;
 
@@ -96,7 +96,10 @@ fn observed_wake(word: &AtomicU32, count: u32) -> u32 {
 
 #[cold]
 fn observed_atom(word: &AtomicU32) {
-    if let Some(scheduler) = fine_grained_scheduler() {
+    let Some(scheduler) = fine_grained_scheduler() else { return };
+    if binding::is_unobserved() {
+        scheduler.signal(word); // no access of the program's, but a condition may depend on the word
+    } else {
         scheduler.atom(word);
     }
 }

@@ -178,7 +178,10 @@ where
     #[track_caller]
     pub fn start(self) -> Result<JoinHandle<T>, SpawnError<F>> {
         let record = new_record(self.name.as_deref(), self.daemon, std::any::type_name::<F>());
-        rt::point(Op::new(&*record, "Thread", Kind::Start));
+        let op = Op::new(&*record, "Thread", Kind::Start);
+        rt::point(op);
+        // A start that is part of another operation does not tell an explorer which object is the thread.
+        rt::named(op.object, || format!("thread \"{}\"", record.name()));
         let packet = Packet::new(record.clone(), None);
         let slot: Arc<Guarded<_>> = Arc::new(Guarded::new(Some(self.run)));
         let body = {
