@@ -89,7 +89,7 @@ def as_completed(fs, timeout=None):
         return
     total = len(pending)
     completed = _raddle.Completed()
-    settled = completed.watch(list(pending))
+    settled = _raddle.watch(list(pending), completed)
     try:
         while True:
             for future in settled:
@@ -105,7 +105,7 @@ def as_completed(fs, timeout=None):
                 raise TimeoutError(f"{len(pending)} (of {total}) futures unfinished")
             settled = completed.take(left)
     finally:
-        completed.unwatch(list(pending))
+        _raddle.unwatch(list(pending), completed)
 
 
 #: The executors that have threads.

@@ -3,17 +3,13 @@
 //! Both first look at all futures at once, as the standard library does with the conditions of all of them held: this is
 //! one step of an exploration. Then they wait for what the futures notify.
 
-use std::sync::atomic::AtomicU32;
-
 use pyo3::prelude::*;
-use raddle::rt::{self, Effect, Kind, Object, Op};
 
-use crate::explore::member::is_explored;
-use crate::explore::state::Kept;
+use crate::ending;
 use crate::future::Future;
 use crate::limit::{Limit, number};
 use crate::seam;
-use crate::watcher::{Countdown, Watcher};
+use crate::watcher::{Completed, Countdown, Watcher};
 
 /// Block until one of the futures is settled, if first is true, or all of them are, or one has failed, if until_failure is
 /// true; or for a timeout in seconds. Return those that are settled then.
@@ -54,77 +50,23 @@ pub(crate) fn wait_for<'py>(
     waited.map(|()| settled)
 }
 
-/// The futures that as_completed() has to yield, in the order in which they were settled.
-#[pyclass(frozen, module = "raddle._raddle")]
-pub(crate) struct Completed {
-    queue: Box<raddle::SimpleQueue<Py<Future>>>, // aligned as Rust needs it
-    /// What observers see of the queue, and what an exploration waits for.
-    word: Kept<AtomicU32>,
+/// Have each future add itself to those that are completed once it is settled. Return those that are settled already.
+#[pyfunction]
+pub(crate) fn watch<'py>(
+    futures: Vec<Bound<'py, Future>>,
+    completed: &Bound<'py, Completed>,
+) -> PyResult<Vec<Bound<'py, Future>>> {
+    Future::read_outcomes(completed.py(), &futures, "begins to wait for")?;
+    let watcher = || Watcher::Completed(completed.clone().unbind());
+    Ok(futures.into_iter().filter(|future| !future.get().watch(watcher())).collect())
 }
 
-impl Completed {
-    pub(crate) fn put(&self, py: Python<'_>, future: Py<Future>) -> PyResult<()> {
-        rt::accesses(&Object::of(&*self.word, "completed futures"), Effect::Write);
-        seam::quick(py, || self.queue.put(future))?;
-        rt::signal(&self.word);
-        Ok(())
-    }
-
-    fn next(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
-        seam::in_step(|| seam::quick(py, || self.queue.try_get()))
-    }
-}
-
-#[pymethods]
-impl Completed {
-    #[new]
-    fn new() -> Self {
-        Self { queue: Box::new(raddle::SimpleQueue::new()), word: Kept::new(AtomicU32::new(0)) }
-    }
-
-    /// Have each of the futures be added once it is settled. Return those that are settled already.
-    fn watch<'py>(
-        slf: &Bound<'py, Self>,
-        futures: Vec<Bound<'py, Future>>,
-    ) -> PyResult<Vec<Bound<'py, Future>>> {
-        Future::read_outcomes(slf.py(), &futures, "begins to wait for")?;
-        let is_settled =
-            |future: &Bound<'_, Future>| !future.get().watch(Watcher::Completed(slf.clone().unbind()));
-        Ok(futures.into_iter().filter(is_settled).collect())
-    }
-
-    /// Undo watch() for futures that are not settled.
-    fn unwatch(slf: &Bound<'_, Self>, futures: Vec<Bound<'_, Future>>) {
-        let watcher = Watcher::Completed(slf.clone().unbind());
-        for future in futures {
-            future.get().unwatch(&watcher);
-        }
-    }
-
-    /// Remove and return all futures that have been added, blocking until there is one, or for a timeout in seconds.
-    #[pyo3(signature = (timeout=None))]
-    fn take(&self, py: Python<'_>, #[pyo3(from_py_with = number)] timeout: Option<f64>) -> PyResult<Vec<Py<Future>>> {
-        let limit = Limit::of_wait(timeout)?;
-        let op = Op::new(&*self.word, "completed futures", Kind::Get).with_verb("waits for");
-        match limit {
-            Limit::Now => seam::step(py, op, &[])?,
-            Limit::Until(deadline) => {
-                seam::step_until(py, op, deadline, &self.word, || !self.queue.is_empty())?;
-            }
-        }
-        let mut taken = Vec::new();
-        taken.extend(self.next(py)?);
-        if let (true, false, Limit::Until(deadline)) = (taken.is_empty(), is_explored(), limit) {
-            let get = |deadline| match deadline {
-                Some(deadline) => self.queue.get_deadline(deadline).ok_or(()),
-                None => Ok(self.queue.get()),
-            };
-            // An exception at the moment of success ends the iterator, too.
-            taken.extend(seam::until(py, deadline, get, drop)?.ok());
-        }
-        while let Some(future) = if taken.is_empty() { None } else { self.next(py)? } {
-            taken.push(future);
-        }
-        Ok(taken)
+/// Undo watch() for futures that are not settled.
+#[pyfunction]
+pub(crate) fn unwatch(futures: Vec<Bound<'_, Future>>, completed: &Bound<'_, Completed>) {
+    ending::protect_thread();
+    let watcher = Watcher::Completed(completed.clone().unbind());
+    for future in futures {
+        future.get().unwatch(&watcher);
     }
 }

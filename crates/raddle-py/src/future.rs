@@ -278,7 +278,7 @@ impl Future {
         let failed = slf.get().has_failed();
         for watcher in change.watchers {
             // In the step that has settled the future.
-            seam::in_step(|| watcher.settled(py, slf, failed))?;
+            seam::in_step(|| watcher.settled(py, slf.as_any(), failed))?;
         }
         for callback in change.callbacks {
             Self::call_back(slf, callback.bind(py))?;
@@ -436,6 +436,7 @@ impl Future {
         futures: &[Bound<'_, Self>],
         verb: &'static str,
     ) -> PyResult<()> {
+        ending::protect_thread();
         let Some((first, others)) = futures.split_first() else { return Ok(()) };
         if !is_explored() {
             return Ok(());

@@ -46,8 +46,10 @@ fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<queue::Queue>()?;
     module.add_class::<future::Future>()?;
     module.add_class::<pool::Tasks>()?;
-    module.add_class::<completion::Completed>()?;
+    module.add_class::<watcher::Completed>()?;
     module.add_function(wrap_pyfunction!(completion::wait_for, module)?)?;
+    module.add_function(wrap_pyfunction!(completion::watch, module)?)?;
+    module.add_function(wrap_pyfunction!(completion::unwatch, module)?)?;
     module.add_function(wrap_pyfunction!(future::renumber_futures, module)?)?;
     module.add_function(wrap_pyfunction!(pool::close_pools, module)?)?;
     module.add_function(wrap_pyfunction!(pool::is_unwinding, module)?)?;
@@ -77,6 +79,6 @@ const _: () = {
     fits::<condition::Condition>();
     fits::<future::Future>();
     fits::<pool::Tasks>();
-    fits::<completion::Completed>();
+    fits::<watcher::Completed>();
     fits::<thread::ThreadRecord>();
 };

@@ -68,6 +68,7 @@ thread_local! {
 /// Announces the next step of an exploration: one operation of a class that consists of several of the toolkit, which
 /// [`in_step`] performs. It also accesses the objects of `others`.
 pub(crate) fn step(py: Python<'_>, op: Op, others: &[(Object, Effect)]) -> PyResult<()> {
+    ending::protect_thread();
     if !rt::is_observed() {
         return Ok(());
     }

@@ -8,11 +8,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use raddle::rt::{self, Effect, Kind, Object, Op};
 
-use crate::completion::Completed;
 use crate::explore::member::is_explored;
 use crate::explore::state::Kept;
-use crate::future::Future;
-use crate::limit::Limit;
+use crate::limit::{Limit, number};
 use crate::seam;
 
 /// What a future notifies once it is settled.
@@ -23,7 +21,7 @@ pub(crate) enum Watcher {
 }
 
 impl Watcher {
-    pub(crate) fn settled(&self, py: Python<'_>, future: &Bound<'_, Future>, failed: bool) -> PyResult<()> {
+    pub(crate) fn settled(&self, py: Python<'_>, future: &Bound<'_, PyAny>, failed: bool) -> PyResult<()> {
         match self {
             Self::Completed(completed) => completed.get().put(py, future.clone().unbind()),
             Self::Countdown(countdown) => countdown.settled(py, failed),
@@ -101,5 +99,65 @@ impl Countdown {
             }
         }
         Ok(())
+    }
+}
+
+/// The futures that as_completed() has to yield, in the order in which they were settled.
+#[pyclass(frozen, module = "raddle._raddle")]
+pub(crate) struct Completed {
+    queue: Box<raddle::SimpleQueue<Py<PyAny>>>, // aligned as Rust needs it
+    /// What observers see of the queue, and what an exploration waits for.
+    word: Kept<AtomicU32>,
+}
+
+impl Completed {
+    pub(crate) fn put(&self, py: Python<'_>, future: Py<PyAny>) -> PyResult<()> {
+        rt::accesses(&Object::of(&*self.word, "completed futures"), Effect::Write);
+        seam::quick(py, || self.queue.put(future))?;
+        rt::signal(&self.word);
+        Ok(())
+    }
+
+    fn next(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        seam::in_step(|| seam::quick(py, || self.queue.try_get()))
+    }
+}
+
+#[pymethods]
+impl Completed {
+    #[new]
+    fn new() -> Self {
+        Self { queue: Box::new(raddle::SimpleQueue::new()), word: Kept::new(AtomicU32::new(0)) }
+    }
+
+    /// Remove and return all futures that have been added, blocking until there is one, or for a timeout in seconds.
+    #[pyo3(signature = (timeout=None))]
+    fn take(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] timeout: Option<f64>,
+    ) -> PyResult<Vec<Py<PyAny>>> {
+        let limit = Limit::of_wait(timeout)?;
+        let op = Op::new(&*self.word, "completed futures", Kind::Get).with_verb("waits for");
+        match limit {
+            Limit::Now => seam::step(py, op, &[])?,
+            Limit::Until(deadline) => {
+                seam::step_until(py, op, deadline, &self.word, || !self.queue.is_empty())?;
+            }
+        }
+        let mut taken = Vec::new();
+        taken.extend(self.next(py)?);
+        if let (true, false, Limit::Until(deadline)) = (taken.is_empty(), is_explored(), limit) {
+            let get = |deadline| match deadline {
+                Some(deadline) => self.queue.get_deadline(deadline).ok_or(()),
+                None => Ok(self.queue.get()),
+            };
+            // An exception at the moment of success ends the iterator, too.
+            taken.extend(seam::until(py, deadline, get, drop)?.ok());
+        }
+        while let Some(future) = if taken.is_empty() { None } else { self.next(py)? } {
+            taken.push(future);
+        }
+        Ok(taken)
     }
 }
