@@ -10,6 +10,7 @@ use raddle::rt::{self, Place};
 use crate::ending;
 use crate::explore::member::is_explored;
 use crate::explore::tables;
+use crate::text::Text;
 use crate::unwinding::{self, Abandoned};
 
 /// How a call of Python ended that nothing else calls.
@@ -70,9 +71,9 @@ fn raised_at(error: &PyErr, py: Python<'_>) -> Option<Place> {
     let mut place = None;
     while let Some(traceback) = next {
         let code = traceback.getattr("tb_frame").and_then(|frame| frame.getattr("f_code")).ok()?;
-        let file: String = code.getattr("co_filename").ok()?.extract().ok()?;
+        let Text(file) = code.getattr("co_filename").ok()?.extract().ok()?;
         let line: u32 = traceback.getattr("tb_lineno").ok()?.extract().unwrap_or(0);
-        let function: String = code.getattr("co_name").ok()?.extract().ok()?;
+        let Text(function) = code.getattr("co_name").ok()?.extract().ok()?;
         if place.is_none() || tables::is_of_the_program(&file) {
             place = Some(Place::intern(&file, line, Some(&function)));
         }

@@ -25,6 +25,7 @@ mod rlock;
 mod seam;
 mod semaphore;
 mod simple_queue;
+mod text;
 mod thread;
 mod unwinding;
 mod watch;

@@ -21,6 +21,7 @@ use raddle::rt::{self, Effect, Object, Op, Place};
 
 use crate::ending;
 use crate::explore::state::after_operation;
+use crate::text::Text;
 use crate::unwinding;
 
 pub(crate) use crate::explore::member::is_explored;
@@ -214,13 +215,14 @@ thread_local! {
 
 /// Executes the handlers of the signals that have arrived, if this is the main thread. Returns whether one has raised.
 fn signal_raises() -> bool {
-    Python::attach(|py| match py.check_signals() {
+    let raises = Python::try_attach(|py| match py.check_signals() {
         Ok(()) => false,
         Err(exception) => {
             RAISED.set(Some(exception));
             true
         }
-    })
+    });
+    raises.unwrap_or(false) // in a destructor that waits while the interpreter ends
 }
 
 /// The innermost line of Python that is not of the toolkit: the one that a report names.
@@ -233,9 +235,9 @@ pub(crate) fn calling_line(py: Python<'_>) -> Option<Place> {
     let mut place = None;
     while let Some(this) = frame {
         let code = this.getattr("f_code").ok()?;
-        let file: String = code.getattr("co_filename").ok()?.extract().ok()?;
+        let Text(file) = code.getattr("co_filename").ok()?.extract().ok()?;
         let line: u32 = this.getattr("f_lineno").ok()?.extract().ok()?;
-        let function: String = code.getattr("co_name").ok()?.extract().ok()?;
+        let Text(function) = code.getattr("co_name").ok()?.extract().ok()?;
         let here = || Place::intern(&file, line, Some(&function));
         match toolkit_part(&file) {
             None => return Some(here()),
@@ -278,8 +280,8 @@ static TOOLKIT: OnceLock<Vec<String>> = OnceLock::new();
 
 /// Tells this module which source files belong to the toolkit, by the beginnings of their paths. The first is this package.
 #[pyfunction]
-pub(crate) fn toolkit_files(beginnings: Vec<String>) {
-    let _ = TOOLKIT.set(beginnings);
+pub(crate) fn toolkit_files(beginnings: Vec<Text>) {
+    let _ = TOOLKIT.set(beginnings.into_iter().map(|Text(path)| path).collect());
 }
 
 /// Returns the part of the toolkit to which a source file belongs: 0 for this package.

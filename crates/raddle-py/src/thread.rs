@@ -7,6 +7,7 @@ use raddle::thread::{self, ThreadHandle};
 
 use crate::limit::{Limit, number};
 use crate::seam;
+use crate::text::Text;
 
 /// A thread as the watch knows it: by its name, and as something that other threads wait for.
 #[pyclass(frozen, module = "raddle._raddle")]
@@ -17,8 +18,8 @@ impl ThreadRecord {
     /// Return the record of the calling thread, which has this name from now on if it has not used the package yet.
     #[staticmethod]
     #[pyo3(signature = (name, daemon))]
-    fn begin(name: &str, daemon: bool) -> Self {
-        rt::name_foreign(name, daemon);
+    fn begin(name: Text, daemon: bool) -> Self {
+        rt::name_foreign(&name.0, daemon);
         Self(thread::current())
     }
 

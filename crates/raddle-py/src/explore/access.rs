@@ -9,6 +9,7 @@ use super::frame;
 use super::locations::{Access, Part};
 use super::state;
 use super::tables::{Descriptor, Tables};
+use crate::text::Text;
 
 pub(super) fn named(text: &str) -> u32 {
     state::with(|state| state.locations.name(text)).unwrap_or_default()
@@ -108,7 +109,7 @@ pub(super) fn with_all_attributes(
 /// The accesses that a tuple from Python states: the object, its part, the effect and the name.
 pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyResult<Vec<Access>> {
     let py = access.py();
-    let (object, part, effect, text): (Bound<'_, PyAny>, Bound<'_, PyAny>, char, Option<String>) =
+    let (object, part, effect, text): (Bound<'_, PyAny>, Bound<'_, PyAny>, char, Option<Text>) =
         access.extract()?;
     let deletes = effect == 'd';
     let effect = match effect {
@@ -117,9 +118,10 @@ pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyRes
         _ => Effect::Commute,
     };
     let class = || object.get_type().name().map(|name| name.to_string());
+    let text = text.map(|Text(text)| text);
     let text = match text.as_deref() {
         Some("@attribute") => {
-            let text: String = part.extract()?;
+            let Text(text) = part.extract()?;
             let name = Name { key: &part, hash: part.hash()?, text: &text };
             return Ok(attribute(tables, &object, &name, effect, deletes));
         }

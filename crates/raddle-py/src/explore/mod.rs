@@ -28,6 +28,7 @@ use raddle_explore::{Explorer, Outcome, Report, Strategy, Survey, Time};
 
 use crate::call;
 use crate::ending::{self, Protection};
+use crate::text::Text;
 use crate::unwinding::Abandoned;
 pub(crate) use hook::{own_object, shown, shown_item};
 use locations::Locations;
@@ -49,7 +50,7 @@ struct Settings {
     survey: bool,
     independent: bool,
     /// The token of a schedule, and the names of its steps.
-    replay: Option<String>,
+    replay: Option<Text>,
     names: BTreeSet<u32>,
 }
 
@@ -145,7 +146,7 @@ fn explored<'py>(
         let explorer = explorer.clone().max_executions(left).max_time(duration(seconds));
         let start = std::time::SystemTime::now();
         let end = py.detach(|| match &settings.replay {
-            Some(token) => explorer.try_replay(token, run).map(End::Outcome),
+            Some(Text(token)) => explorer.try_replay(token, run).map(End::Outcome),
             None if settings.survey => Ok(End::Survey(explorer.cancelled_by(cancelled.clone()).survey(run))),
             None => Ok(End::Outcome(explorer.cancelled_by(cancelled.clone()).run(run))),
         });
@@ -251,9 +252,9 @@ fn describe(report: &Report, found: &Bound<'_, PyDict>) -> PyResult<()> {
 
 /// States that the exploration cannot see something, so that it is inconclusive.
 #[pyfunction]
-fn unseen(what: String) {
+fn unseen(what: Text) {
     if is_explored() {
-        state::with(|state| state.unseen.insert(what));
+        state::with(|state| state.unseen.insert(what.0));
     }
 }
 

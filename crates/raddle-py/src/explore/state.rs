@@ -14,6 +14,7 @@ use super::frame::Frame;
 use super::locations::{Access, Locations, Step};
 use super::member::{ME, RUNNER, is_explored};
 use super::tables::locked;
+use crate::text::Text;
 
 static CODES: RwLock<Option<HashMap<usize, Arc<Code>>>> = RwLock::new(None);
 static STATE: Mutex<Option<State>> = Mutex::new(None);
@@ -28,8 +29,8 @@ pub(crate) fn set_code(
     beginnings: HashSet<usize>,
     endings: HashSet<usize>,
 ) -> PyResult<()> {
-    let file: String = code.getattr("co_filename")?.extract()?;
-    let function: String = code.getattr("co_name")?.extract()?;
+    let Text(file) = code.getattr("co_filename")?.extract()?;
+    let Text(function) = code.getattr("co_name")?.extract()?;
     let known = Code::observed(rows, size, &file, &function, &lines, beginnings, endings)?;
     add(code, known);
     Ok(())

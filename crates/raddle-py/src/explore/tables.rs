@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyFunction, PyString, PyType};
 
 use super::frame;
+use crate::text::Text;
 
 static TABLES: RwLock<Option<Arc<Tables>>> = RwLock::new(None);
 
@@ -56,7 +57,7 @@ pub(crate) fn set_tables(given: &Bound<'_, PyAny>) -> PyResult<()> {
         method: get("method")?.unbind(),
         local: get("local")?.unbind(),
         is_plain: get("is_plain")?.unbind(),
-        outside: get("outside")?.extract()?,
+        outside: get("outside")?.extract::<Vec<Text>>()?.into_iter().map(|Text(path)| path).collect(),
         atomic: addresses(&get("atomic")?)?,
         shadowed: addresses(&get("shadowed")?)?,
         replaced: addresses(&get("replaced")?)?,

@@ -10,6 +10,7 @@ use raddle::thread::JoinHandle;
 
 use super::member::{ME, Member, is_explored};
 use super::state::{self, State};
+use crate::text::Text;
 use crate::{call, seam};
 
 /// A thread of a program that is being explored.
@@ -72,7 +73,7 @@ fn duration(seconds: f64) -> PyResult<Duration> {
 pub(crate) fn spawn(
     py: Python<'_>,
     function: Py<PyAny>,
-    name: String,
+    name: Text,
     daemon: bool,
 ) -> PyResult<ExploredThread> {
     let ident = state::with(State::add_thread).unwrap_or_default();
@@ -80,7 +81,7 @@ pub(crate) fn spawn(
         let _member = Member::new(ident);
         call::at_root(function);
     };
-    let thread = raddle::Thread::new(body).name(name).daemon(daemon);
+    let thread = raddle::Thread::new(body).name(name.0).daemon(daemon);
     let started = seam::blocking(py, || thread.start().map_err(|error| error.to_string()))?;
     let handle = started.map_err(PyRuntimeError::new_err)?;
     Ok(ExploredThread { ident, handle: Some(handle) })
