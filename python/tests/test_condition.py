@@ -153,6 +153,13 @@ def test_representations_name_state_and_class():
     with lock:
         assert repr(lock).startswith("<locked raddle.Lock object")
     assert repr(lock).startswith("<unlocked raddle.Lock object")
+    shown = []
+    levels = raddle.RLock()
+    with levels, levels:
+        thread = threading.Thread(target=lambda: shown.append(repr(levels)))
+        thread.start()
+        thread.join()
+    assert "<locked" in shown[0] and "count=2" in shown[0] and "count=0" in repr(levels)
     assert "unset" in repr(event) and repr(event).startswith("<raddle.Event at ")
     assert repr(raddle.Condition(lock)) == f"<Condition({lock!r}, 0)>"
 
@@ -197,7 +204,9 @@ def test_objects_have_the_methods_of_the_standard_library(name):
     assert {name for name in dir(theirs) if name[0] != "_"} <= set(dir(ours))
 
 
-@pytest.mark.parametrize("make", [raddle.Lock, raddle.RLock, raddle.Condition, raddle.Event, raddle.Semaphore, raddle.Queue, raddle.SimpleQueue])
+@pytest.mark.parametrize(
+    "make", [raddle.Lock, raddle.RLock, raddle.Condition, raddle.Event, raddle.Semaphore, raddle.Queue, raddle.SimpleQueue]
+)
 def test_objects_cannot_be_copied_or_pickled(make):
     for use in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="cannot pickle"):

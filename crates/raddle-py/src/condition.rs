@@ -328,6 +328,15 @@ impl Condition {
         self.free_after_fork(py)
     }
 
+    /// The threads that wait. Only their number is known.
+    #[getter]
+    fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Base::Foreign(condition) = self.base()? {
+            return condition.bind(py).getattr("_waiters");
+        }
+        Ok(PyTuple::new(py, (0..self.waiting.load(Relaxed)).map(|_| py.None()).collect::<Vec<_>>())?.into_any())
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         if let Base::Foreign(condition) = self.base()? {
             return Ok(condition.bind(py).repr()?.to_string());

@@ -121,7 +121,7 @@ impl RLock {
     fn __repr__(slf: &Bound<'_, Self>) -> String {
         let this = slf.get();
         let state = if rt::unobserved(|| this.0.is_locked()) { "locked" } else { "unlocked" };
-        let count = this.0.levels();
+        let count = this.0.levels_held();
         format!("<{state} raddle.RLock object count={count} at {:p}>", slf.as_ptr())
     }
 }

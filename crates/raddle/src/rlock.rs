@@ -303,6 +303,24 @@ impl RLock {
         if self.is_mine() { self.depth.load(Relaxed) } else { 0 }
     }
 
+    /// Returns the number of levels at which any thread holds the lock, for output.
+    ///
+    /// A program must not depend on it: this is not a step for observers, and the number may be out of date at once.
+    ///
+    /// # Examples
+    /// ```
+    /// use raddle::{RLock, thread};
+    ///
+    /// let lock = RLock::new();
+    /// let (_outer, _inner) = (lock.lock(), lock.lock());
+    /// thread::scope(|s| {
+    ///     s.spawn(|| assert_eq!((lock.levels(), lock.levels_held()), (0, 2)));
+    /// });
+    /// ```
+    pub fn levels_held(&self) -> usize {
+        if self.raw.is_held() { self.depth.load(Relaxed) } else { 0 }
+    }
+
     /// Releases all levels at once, and returns them for [`acquire_restore`](RLock::acquire_restore).
     ///
     /// The two are for code that waits while its callers may hold any number of levels, such as a condition variable of its own.

@@ -715,7 +715,12 @@ const NONE: &[(&str, &[&str])] = &[
     ),
     (
         "belongs to the process or to reports, not to the program; its docs say so",
-        &["trace::name_with", "thread/hook::reset_excepthook", "thread/hook::set_excepthook"],
+        &[
+            "RLock::levels_held",
+            "trace::name_with",
+            "thread/hook::reset_excepthook",
+            "thread/hook::set_excepthook",
+        ],
     ),
     ("returns a pointer, accesses through which are documented not to be steps", &["name::as_ptr"]),
     (
