@@ -1,6 +1,7 @@
 """Threads that the toolkit knows by name, and whose joins it sees."""
 
 import threading as _threading
+from sys import is_finalizing as _is_finalizing
 from time import monotonic as _now
 
 from raddle import _raddle
@@ -29,7 +30,7 @@ def begin(thread):
 def wait(thread, timeout):
     """Waits for a thread before the interpreter's own join, and returns what is left of the timeout."""
     record = thread.__dict__.get("_raddle_record")
-    if record is None or not thread.is_alive() or thread is _threading.current_thread():
+    if record is None or not thread.is_alive() or thread is _threading.current_thread() or _is_finalizing():
         return timeout
     end = None if timeout is None else _now() + timeout
     record.join(timeout)

@@ -81,6 +81,29 @@ PROGRAMS = {
         for wait in waits:
             threading.Thread(target=wait, daemon=True).start()
         print("main ends", threading.active_count())""",
+    "destructor waits at the end": """
+        import queue, threading
+        class Last:
+            def __init__(self):
+                self.itself = self  # it is collected when the interpreter ends
+                self.lock, self.rlock, self.event = threading.Lock(), threading.RLock(), threading.Event()
+                self.condition, self.semaphore = threading.Condition(), threading.Semaphore(0)
+                self.items, self.simple, self.empty = queue.Queue(), queue.SimpleQueue(), queue.Empty
+                self.lock.acquire()
+            def __del__(self):
+                print(self.lock.acquire(timeout=0.01), self.rlock.acquire(timeout=0.01), self.event.wait(0.01))
+                print(self.semaphore.acquire(timeout=0.01))
+                with self.condition:
+                    print(self.condition.wait(0.01))
+                for items in (self.items, self.simple):
+                    try:
+                        items.get(timeout=0.01)
+                    except self.empty:
+                        print("empty")
+                self.items.put(1)
+                print(self.items.get())
+        Last()
+        print("main ends")""",
     "fork": """
         import os, threading, queue
         lock, event, items = threading.Lock(), threading.Event(), queue.Queue()
