@@ -4,7 +4,6 @@ import collections
 import functools
 import io
 import itertools
-import logging
 import operator
 import sys
 import threading
@@ -285,7 +284,13 @@ def _callback(function, args, out):
     if function is None or isinstance(function, (types.FunctionType, type, types.MethodType)):
         return
     for arg in args:
-        items = items_of(arg) if isinstance(arg, CONTAINERS) and not isinstance(arg, dict) else list(arg) if isinstance(arg, dict) else []
+        items = (
+            items_of(arg)
+            if isinstance(arg, CONTAINERS) and not isinstance(arg, dict)
+            else list(arg)
+            if isinstance(arg, dict)
+            else []
+        )
         for item in items[:MOST] or [None]:
             call(function, (item,), {}, out)
 
@@ -394,8 +399,11 @@ _CREATING = ("itertools", "builtins", "functools", "_functools", "weakref", "typ
              "enum", "typing", "_thread", "_contextvars", "re")  # fmt: skip
 
 
-#: What weak references of the standard library are to, until the end of the process.
-_OF_REGISTRIES = (type, threading.Thread, logging.Handler)
+def _is_of_registry(value):
+    """Whether weak references of the standard library are to such an object, until the end of the process."""
+    logging = sys.modules.get("logging")
+    return isinstance(value, (type, threading.Thread)) or logging is not None and isinstance(value, logging.Handler)
+
 
 #: Some of them have iterated over their arguments when they are created.
 _ITERATING = (itertools.product, itertools.permutations, itertools.combinations, itertools.combinations_with_replacement,
@@ -431,7 +439,7 @@ def _construct(cls, args, kwargs, out):
         if cls in _ITERATING:
             return several((*args, *kwargs.values()), consume, out)
         if cls is weakref.ref or issubclass(cls, weakref.ref):
-            if args[1:] and args[1] is not None and not isinstance(args[0], _OF_REGISTRIES):
+            if args[1:] and args[1] is not None and not _is_of_registry(args[0]):
                 _raddle.unseen("when the callback of a weak reference is called")
             return None
         # They store their arguments, and create iterators of them.

@@ -46,6 +46,9 @@ __all__ = [
 
 
 if "InterpreterPoolExecutor" in _futures.__all__:  # since 3.14
+    # Derived from the pool of the standard library, which a program may replace later.
+    import concurrent.futures.interpreter as _  # noqa: F401
+
     __all__.append("InterpreterPoolExecutor")
 
 

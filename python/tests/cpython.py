@@ -17,6 +17,7 @@ EXPECTED = {
     "test_threading.MiscTestCase.test__all__": "compares the names of the modules in which the classes are defined",
     "test_threading.ThreadTests.test_disallow_instantiation": "before 3.13, Lock is a function; here it is the class of its locks",
     "test_threading.ThreadTests.test_import_from_another_thread": "the program must import threading itself, not with the swap",
+    "test_threading.ThreadTests.test_lazy_import": "the same, and without the folder of installed packages",
 }
 
 #: Parts of the names of tests that are not run, and why.
@@ -27,12 +28,17 @@ LEFT_OUT = {
 
 #: What replaces the names, in this process and in the programs that the tests start.
 SWAP = """
-import concurrent.futures, concurrent.futures._base, concurrent.futures.thread, queue, threading
-import raddle.futures, raddle.queue, raddle.threading
+import queue, threading
+import raddle.queue, raddle.threading
 for _name in ("Lock", "RLock", "Condition", "Event", "Semaphore", "BoundedSemaphore", "Barrier", "Timer", "Thread"):
     setattr(threading, _name, getattr(raddle.threading, _name))
 for _name in ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "ShutDown"):
     setattr(queue, _name, getattr(raddle.queue, _name))
+"""
+
+#: The same for futures, whose modules import `logging`, which flushes the standard streams before the interpreter ends.
+SWAP_FUTURES = """
+import concurrent.futures, concurrent.futures._base, concurrent.futures.thread, raddle.futures
 for _name in ("Future", "wait", "as_completed"):
     setattr(concurrent.futures, _name, getattr(raddle.futures, _name))
     setattr(concurrent.futures._base, _name, getattr(raddle.futures, _name))
@@ -92,7 +98,7 @@ def futures_modules():
 
 
 def swap():
-    exec(SWAP, {})
+    exec(SWAP + SWAP_FUTURES, {})
     from test.support import script_helper
 
     started = script_helper.run_python_until_end
@@ -101,8 +107,9 @@ def swap():
         args = list(args)
         if "-c" in args:
             program = args.index("-c") + 1
+            code = SWAP + SWAP_FUTURES if "concurrent" in args[program] else SWAP
             # In front of the program, on its first line, so that line numbers stay.
-            args[program] = f"exec({SWAP!r}, {{}});" + ("" if args[program][:1] in "\n" else "\n") + args[program]
+            args[program] = f"exec({code!r}, {{}});" + ("" if args[program][:1] in "\n" else "\n") + args[program]
         return started(*args, **env)
 
     script_helper.run_python_until_end = run_python_until_end

@@ -19,10 +19,22 @@ PROGRAMS = {
         assert state() == before
         assert [signal.getsignal(n) for n in signal.valid_signals()] == handlers
         assert threading.active_count() == 1""",
+    "import loads no module that is seldom needed": """
+        import sys, raddle
+        assert not {"logging", "concurrent.futures", "asyncio", "pytest"} & set(sys.modules)""",
+    "pool of interpreters stays the standard library's": """
+        import sys, raddle
+        raddle.install()
+        import concurrent.futures
+        if sys.version_info >= (3, 14):
+            pool = concurrent.futures.InterpreterPoolExecutor(1)
+            assert not isinstance(pool, raddle.ThreadPoolExecutor)
+            with pool:
+                assert pool.submit(eval, "__import__('_interpreters').get_current()[0]").result() > 0""",
     "names are put in and back": """
         import queue, threading, concurrent.futures, raddle, raddle.threading, raddle.queue
         modules = [threading, queue, concurrent.futures, threading.Thread]
-        concurrent.futures.ThreadPoolExecutor
+        concurrent.futures.ThreadPoolExecutor, getattr(concurrent.futures, "InterpreterPoolExecutor", None)
         before = [dict(vars(module)) for module in modules]
         raddle.install()
         raddle.install()

@@ -334,7 +334,8 @@ impl Condition {
         if let Base::Foreign(condition) = self.base()? {
             return condition.bind(py).getattr("_waiters");
         }
-        Ok(PyTuple::new(py, (0..self.waiting.load(Relaxed)).map(|_| py.None()).collect::<Vec<_>>())?.into_any())
+        Ok(PyTuple::new(py, (0..self.waiting.load(Relaxed)).map(|_| py.None()).collect::<Vec<_>>())?
+            .into_any())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
