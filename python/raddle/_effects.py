@@ -157,10 +157,9 @@ IDENTITY = frozenset({"__class__", "__bases__", "__dict__", "__code__", "__defau
 def attribute(value, name, effect, out):
     if effect != "r" and name in IDENTITY:
         _raddle.unseen(f"the assignment of {name}, which changes what other accesses mean")
-    if type(name) is str:
-        out.append((value, name, effect, "@attribute"))
-    elif isinstance(name, str):
-        out.append((value, str(name), effect, "@attribute"))
+    if isinstance(name, str):
+        # One object for each name: it stands for the attribute of all classes.
+        out.append((value, sys.intern(str.__str__(name)), effect, "@attribute"))
 
 
 def attributes(value, effect, out):

@@ -122,6 +122,24 @@ def test_class_attribute_is_the_same_through_an_instance():
     fails(program)
 
 
+@pytest.mark.parametrize("name", ["count", "\ud800"])
+def test_attribute_of_a_class_under_a_computed_name_is_seen(name):
+    def program():
+        class Settings:
+            pass
+
+        setattr(Settings, name, 0)
+
+        def add():
+            computed = "".join([name[:2], name[2:]])
+            setattr(Settings, computed, getattr(Settings, name) + 1)
+
+        run(add, add)
+        assert getattr(Settings, name) == 2
+
+    fails(program)
+
+
 def test_attribute_of_a_module_is_its_global():
     module = sys.modules[__name__]
 
