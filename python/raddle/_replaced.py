@@ -10,8 +10,9 @@ import threading
 import time
 import types
 import weakref
-import _thread
 import _queue
+import _random
+import _thread
 
 from raddle import _effects, _raddle, _thread_pool, _touches
 
@@ -30,6 +31,7 @@ _real = types.SimpleNamespace(
     get_native_id=threading.get_native_id,
     enumerate=threading.enumerate,
     active_count=threading.active_count,
+    dangling=threading._dangling,
     start_new_thread=_thread.start_new_thread,
 )
 
@@ -149,6 +151,14 @@ class _Registry:
 _registry = _Registry()
 
 
+class _Dangling(weakref.WeakSet):
+    """Threads for the interpreter's own tests. Those of a check end with it, and are not entered."""
+
+    def add(self, thread):
+        if not _raddle.ident():
+            _real.dangling.add(thread)
+
+
 def _start_new_thread(function, args, kwargs=None, /):
     if not _raddle.ident():
         return _real.start_new_thread(function, args, kwargs or {})
@@ -176,6 +186,7 @@ def _stand_ins():
         (threading, "active_count", _active_count),
         (threading, "_time", _monotonic),
         (threading, "_start_new_thread", _start_new_thread),
+        (threading, "_dangling", _Dangling()),
         (_thread, "allocate_lock", ours.Lock),
         (_thread, "RLock", ours.RLock),
         (_thread, "get_ident", _get_ident),
@@ -201,6 +212,9 @@ def _stand_ins():
     else:
         import concurrent.futures.thread as pools
 
+        found.append((our_futures.ThreadPoolExecutor, "_counter", itertools.count().__next__))
+        found.append((pools, "_threads_queues", weakref.WeakKeyDictionary()))
+        found.append((pools, "_global_shutdown_lock", ours.Lock()))
         # Pools of a check are not to be ended with the interpreter.
         found.append((our_futures, "_tasks_of_threads", weakref.WeakKeyDictionary()))
         found.append((our_futures, "_executors", weakref.WeakSet()))
@@ -280,7 +294,8 @@ def begin_execution():
     """Make an execution the same as all others: what counts, or is at random, begins again."""
     threading._active = {1: threading._main_thread}
     threading._counter = itertools.count(1).__next__
-    random.seed(0)
+    _random.Random.seed(random._inst, 0)  # as random.seed(0), without code that is observed
+    random._inst.gauss_next = None
     _raddle.renumber_futures()
     shadows.known.clear()
     _serials.clear()
@@ -288,9 +303,9 @@ def begin_execution():
     pools = sys.modules.get("concurrent.futures.thread")
     if pools is not None:
         pools.ThreadPoolExecutor._counter = itertools.count().__next__
-        if hasattr(pools, "_global_shutdown_lock"):
-            pools._global_shutdown_lock = _raddle.Lock()
-            pools._threads_queues = type(pools._threads_queues)()
+        if pools._threads_queues.data:
+            pools._threads_queues = weakref.WeakKeyDictionary()
+        pools._global_shutdown_lock = _raddle.Lock()
     _thread_pool.begin_execution()
     global _executions
     _executions += 1

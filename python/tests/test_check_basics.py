@@ -1,6 +1,8 @@
 """raddle.check: what it finds, what it exhausts, and that its reports can be replayed."""
 
+import concurrent.futures
 import dis
+import operator
 import sys
 import threading
 import time
@@ -143,6 +145,22 @@ def test_names_imported_and_locks_made_before_are_explored():
     started = time.monotonic()
     assert isinstance(raddle.check(program), raddle.Exhausted)
     assert time.monotonic() > started  # names are the standard library's again
+
+
+def test_what_was_replaced_is_restored():
+    def state():
+        pools = sys.modules["concurrent.futures.thread"]
+        threads = threading._active, threading._counter, threading._dangling, len(threading._dangling)
+        return *threads, pools._threads_queues, pools._global_shutdown_lock, vars(pools.ThreadPoolExecutor).get("_counter")
+
+    def program():
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            pool.submit(int).result()
+
+    concurrent.futures.ThreadPoolExecutor().shutdown()
+    before = state()
+    assert not isinstance(raddle.outcome_of(program, executions=20), raddle.Failed)
+    assert all(map(operator.is_, before, state()))
 
 
 def test_deadlock_is_found():
