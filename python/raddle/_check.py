@@ -61,6 +61,7 @@ def _tables(originals):
         "method": types.MethodType,
         "local": _thread._local,
         "is_plain": _effects.is_plain,
+        "rules": _touches.rules(),
         "atomic": list(_effects.ATOMIC),
         "shadowed": list(_replaced.SHADOWED),
         "replaced": originals,

@@ -10,6 +10,7 @@ What is not in a table is taken for the worst: a write of every object that the 
 """
 
 import collections
+import gc
 import types
 
 from raddle import _raddle
@@ -303,3 +304,50 @@ def classify(operation, argument, operands):
     if not out and not replaced:
         return None
     return out, replaced
+
+
+# -- rules of the extension ----------------------------------------------------------------------------------------------
+
+
+def _methods_of_toolkit(classes):
+    """The methods of C whose call on an object of the toolkit is a step of its own, and accesses nothing else."""
+    for cls in classes:
+        for name, method in vars(cls).items():
+            is_operation = name == "__exit__" or not name.startswith("__") and name != "wait_for"
+            if is_operation and isinstance(method, types.MethodDescriptorType):
+                yield method
+
+
+def rules():
+    """Return the types and callables to which the rules of the extension apply, which find what `classify` finds."""
+    from raddle import futures, queue, threading
+
+    modules = (_raddle, threading, queue, futures)
+    classes = [cls for module in modules for cls in vars(module).values() if isinstance(cls, type)]
+    toolkit = [cls for cls in classes if cls.__module__.startswith("raddle") and not issubclass(cls, BaseException)]
+    return {
+        "lists": [list],
+        "dicts": [dict],
+        "collections": [set, collections.deque, bytearray],
+        "constants": [tuple, frozenset],
+        "iterators": [
+            enumerate,
+            zip,
+            *(type(iter(kind)) for kind in (range(1), [], (), "", b"", {}, {}.values(), {}.items(), set(), collections.deque())),
+            type(reversed([])),
+        ],
+        "toolkit": toolkit,
+        "methods": list(_methods_of_toolkit(toolkit)),
+        "quiet": [
+            abs, bool, bytearray, callable, chr, collections.deque, complex, dict, divmod, enumerate, float, frozenset, hash, hex,
+            id, int, isinstance, issubclass, len, list, max, min, object, oct, ord, pow, range, repr, reversed, round, set, sorted,
+            str, sum, tuple, zip,
+        ],
+        "changing": [
+            list.append, list.clear, list.insert, list.pop, list.reverse, dict.clear, dict.pop, dict.popitem, set.add, set.clear,
+            set.discard, set.pop, collections.deque.append, collections.deque.appendleft, collections.deque.clear,
+            collections.deque.pop, collections.deque.popleft, collections.deque.rotate,
+        ],
+        "length": len,
+        "referents": gc.get_referents,
+    }  # fmt: skip

@@ -1,57 +1,47 @@
 //! The accesses of attributes, and those that Python derives from operands.
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyEllipsis, PyModule, PyTuple, PyType};
+use pyo3::types::{PyDict, PyEllipsis, PyList, PyModule, PyTuple, PyType};
 use raddle::rt::Effect;
 
+use super::code::Operation;
 use super::frame;
 use super::locations::{Access, Part};
+use super::names::{self, Name};
 use super::state;
 use super::tables::{Descriptor, Tables};
 use crate::text::Text;
-
-pub(super) fn named(text: &str) -> u32 {
-    state::with(|state| state.locations.name(text)).unwrap_or_default()
-}
-
-/// The name of an attribute or a variable.
-pub(super) struct Name<'a, 'py> {
-    pub(super) key: &'a Bound<'py, PyAny>,
-    pub(super) hash: isize,
-    pub(super) text: &'a str,
-}
 
 /// The accesses of an attribute of `object`.
 pub(super) fn attribute(
     tables: &Tables,
     object: &Bound<'_, PyAny>,
-    Name { key: name, hash, text }: &Name<'_, '_>,
+    name: &Name,
     effect: Effect,
     deletes: bool,
 ) -> Vec<Access> {
-    let (name, hash, text) = (*name, *hash, *text);
-    let part = Part::Item(hash);
+    let (number_of_global, number_of_class) = (name.global, name.of_class);
+    let Name { hash, text, .. } = name;
+    let name = name.key.bind(object.py());
+    let part = Part::Item(*hash);
     if let Ok(module) = object.cast::<PyModule>() {
-        let number = named(&format!("global {text}"));
         let variables = module.dict().into_any();
         let mut accesses =
             with_all_attributes(&variables, effect, || variables.contains(name).unwrap_or(false));
-        accesses.push(Access { object: variables.unbind(), part, effect, name: number });
+        accesses.push(Access { object: variables.unbind(), part, effect, name: number_of_global });
         return accesses;
     }
     // Any class: the attribute may be found in any of its bases, and be hidden by any subclass.
-    let of_classes = |effect| {
-        let number = named(&format!("class attribute {text}"));
-        Access { object: name.clone().unbind(), part, effect, name: number }
-    };
+    let of_classes = |effect| Access { object: name.clone().unbind(), part, effect, name: number_of_class };
     if object.is_instance_of::<PyType>() {
         return vec![of_classes(effect)];
     }
-    if tables.is_private_to_thread(object) {
+    let class = object.get_type();
+    if !tables.is_plain(&class) && tables.is_private_to_thread(object) {
         return Vec::new();
     }
-    let class = object.get_type();
     let mut part_of_object = part;
     if let Some(found) = frame::found_on_type(object, name) {
         if text == "__dict__" {
@@ -72,8 +62,8 @@ pub(super) fn attribute(
             format!("{}.{text}", class.name().map_or_else(|_| "object".to_owned(), |name| name.to_string()))
         };
         match part_of_object {
-            Part::Item(_) => state.locations.attribute(class.as_ptr() as usize, hash, of),
-            _ => state.locations.name(&of()),
+            Part::Item(_) => state.locations.attribute(class.as_ptr() as usize, *hash, of),
+            _ => names::number(&of()),
         }
     });
     let number = number.unwrap_or_default();
@@ -97,7 +87,7 @@ pub(super) fn with_all_attributes(
         return Vec::new();
     }
     let class = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
-    let name = named(&format!("{class}.*"));
+    let name = names::number(&format!("{class}.*"));
     let access = |part, effect| Access { object: object.clone().unbind(), part, effect, name };
     match effect {
         Effect::Read => vec![access(Part::Whole, Effect::Read)],
@@ -106,11 +96,59 @@ pub(super) fn with_all_attributes(
     }
 }
 
+/// Operands to be replaced before the instruction is executed, by their places.
+type Replaced<'py> = Vec<(usize, Bound<'py, PyAny>)>;
+
+impl Tables {
+    /// What an operation accesses, and the operands to be replaced before it. An operand that is absent is `None`.
+    pub(super) fn accesses<'py>(
+        &self,
+        operation: Operation,
+        name: &Bound<'py, PyAny>,
+        argument: &Bound<'py, PyAny>,
+        operands: &[Option<Bound<'py, PyAny>>],
+    ) -> PyResult<(Vec<Access>, Replaced<'py>)> {
+        if matches!(operation, Operation::Call | Operation::CallWithNames) {
+            let callable = operands.iter().take(2).flatten().next();
+            if callable.is_some_and(|callable| self.is_observed_function(callable)) {
+                return Ok((Vec::new(), Vec::new()));
+            }
+        } else if operands.iter().flatten().all(|value| self.is_atomic(value)) {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        match self.by_rules(operation, argument, operands)? {
+            Some(found) => Ok((found, Vec::new())),
+            None => self.by_table(name, argument, operands),
+        }
+    }
+
+    /// Like [`accesses`](Tables::accesses), from the table in Python.
+    pub(super) fn by_table<'py>(
+        &self,
+        name: &Bound<'py, PyAny>,
+        argument: &Bound<'py, PyAny>,
+        operands: &[Option<Bound<'py, PyAny>>],
+    ) -> PyResult<(Vec<Access>, Replaced<'py>)> {
+        let py = name.py();
+        let null = self.null.bind(py);
+        let list = PyList::new(py, operands.iter().map(|value| value.as_ref().unwrap_or(null)))?;
+        let found = self.classify.bind(py).call1((name, argument, list))?;
+        if found.is_none() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let (accesses, replaced): (Bound<'_, PyList>, Replaced<'_>) = found.extract()?;
+        let mut all = Vec::with_capacity(accesses.len());
+        for access in accesses {
+            all.extend(accesses_of(access.cast::<PyTuple>()?, self)?);
+        }
+        Ok((all, replaced))
+    }
+}
+
 /// The accesses that a tuple from Python states: the object, its part, the effect and the name.
 pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyResult<Vec<Access>> {
     let py = access.py();
-    let (object, part, effect, text): (Bound<'_, PyAny>, Bound<'_, PyAny>, char, Option<Text>) =
-        access.extract()?;
+    let (object, part, effect, text): (Bound<'_, PyAny>, _, char, Option<Text>) = access.extract()?;
     let deletes = effect == 'd';
     let effect = match effect {
         'r' => Effect::Read,
@@ -121,9 +159,7 @@ pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyRes
     let text = text.map(|Text(text)| text);
     let text = match text.as_deref() {
         Some("@attribute") => {
-            let Text(text) = part.extract()?;
-            let name = Name { key: &part, hash: part.hash()?, text: &text };
-            return Ok(attribute(tables, &object, &name, effect, deletes));
+            return Ok(attribute(tables, &object, &Name::of(part)?, effect, deletes));
         }
         Some("@attributes") => {
             let name = all_attributes(&class()?);
@@ -155,10 +191,39 @@ pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyRes
                 (None, _) => class()?,
             },
         };
-        state::with(|state| state.locations.name(&text)).unwrap_or_default()
+        names::number(&text)
     };
     let object = owner.unwrap_or_else(|| object.unbind());
     Ok(vec![Access { object, part, effect, name }])
+}
+
+/// An access as Python compares it: the address of the object, its part, the effect and the name.
+type Described = (usize, String, &'static str, &'static str);
+
+/// Returns what an operation accesses by the rules, if they apply, and by the table. Operands that are absent are `null`.
+#[pyfunction]
+pub(crate) fn classified(
+    operation: &Bound<'_, PyAny>,
+    argument: &Bound<'_, PyAny>,
+    operands: Vec<Bound<'_, PyAny>>,
+    null: &Bound<'_, PyAny>,
+) -> PyResult<(Option<Vec<Described>>, Vec<Described>)> {
+    let missing = || PyRuntimeError::new_err("the tables are not set: run a check first");
+    let tables = super::tables::tables().ok_or_else(missing)?;
+    let operands: Vec<_> = operands.into_iter().map(|value| (!value.is(null)).then_some(value)).collect();
+    let by_rules = tables.by_rules(Operation::of(operation.extract()?), argument, &operands)?;
+    let (by_table, _) = tables.by_table(operation, argument, &operands)?;
+    let described = |access: &Access| {
+        let Access { object, part, effect, name } = access;
+        let effect = match effect {
+            Effect::Read => "r",
+            Effect::Write => "w",
+            Effect::Commute => "c",
+        };
+        (object.as_ptr() as usize, format!("{part:?}"), effect, names::text(*name))
+    };
+    let all = |accesses: &Vec<Access>| accesses.iter().map(described).collect();
+    Ok((by_rules.as_ref().map(all), all(&by_table)))
 }
 
 /// States that the attributes of an object are the items of its dictionary, which C code returns.
@@ -171,10 +236,6 @@ pub(crate) fn own(owner: Bound<'_, PyAny>) {
 
 /// The name of all attributes of an object. From now on, an access of one of them accesses all of them, too.
 fn all_attributes(class: &str) -> u32 {
-    state::with(|state| {
-        let has_started = state.has_started;
-        state.locations.access_all_attributes(has_started);
-        state.locations.name(&format!("{class}.*"))
-    })
-    .unwrap_or_default()
+    state::with(|state| state.locations.access_all_attributes(state::has_started()));
+    names::number(&format!("{class}.*"))
 }

@@ -10,14 +10,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList, PyModule, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyModule, PyType};
 use raddle::rt::{self, Effect, Kind, Object, Op, Place};
 
-use super::access::{Name, accesses_of, attribute, named, with_all_attributes};
-use super::code::{Code, Plan};
+use super::access::{attribute, with_all_attributes};
+use super::code::{Plan, Point};
 use super::frame::{self, Frame};
 use super::locations::{Access, Part, Step};
 use super::member::{ME, RUNNER};
+use super::names::{self, Name};
 use super::state::{self, Open};
 use super::tables::{self, Tables};
 use crate::unwinding;
@@ -29,10 +30,9 @@ pub(crate) fn on_instruction(
     code: &Bound<'_, PyAny>,
     offset: usize,
 ) -> PyResult<Option<Py<PyAny>>> {
-    let Some(known) = state::code_at(code.as_ptr() as usize) else { return Ok(None) };
-    let Code::Observed { plans, beginnings, endings, .. } = &*known else { return Ok(None) };
-    let Some(plan) = plans.get(offset / super::code::UNIT) else { return Ok(None) };
-    let (begins, ends) = (beginnings.contains(&offset), endings.contains(&offset));
+    let point = state::code_at(code.as_ptr() as usize).and_then(|code| code.point(offset));
+    let Some(Point { plan, place, begins, ends }) = point else { return Ok(None) };
+    let (begins, ends) = (*begins, *ends);
     let me = ME.get();
     if matches!(plan, Plan::Local) && !begins && !ends {
         return Ok(tables::disable(py));
@@ -55,8 +55,7 @@ pub(crate) fn on_instruction(
         return Ok(None);
     }
     let Some(tables) = tables::tables() else { return Ok(None) };
-    let place = known.place(offset);
-    let instruction = Instruction { plan, frame, tables: &tables, place, is_called_by_c, begins };
+    let instruction = Instruction { plan, frame, tables: &tables, place: *place, is_called_by_c, begins };
     instruction.perform(py, me)?;
     Ok(None)
 }
@@ -73,16 +72,17 @@ pub(crate) fn on_unwind(
     if me == 0 || unwinding::is_unwinding() {
         return Ok(());
     }
-    let Some(known) = state::code_at(code.as_ptr() as usize) else { return Ok(()) };
+    let point = state::code_at(code.as_ptr() as usize).and_then(|code| code.point(offset));
+    let Some(Point { place, .. }) = point else { return Ok(()) };
     let frame = Frame::innermost(py).filter(|frame| frame.code() == code.as_ptr() as usize);
     let Some(frame) = frame else { return Ok(()) };
     if state::ends(me, frame) != Some(true) {
         return Ok(());
     }
     let Some(tables) = tables::tables() else { return Ok(()) };
-    let place = known.place(offset);
     let plan = &Plan::Local;
-    Instruction { plan, frame, tables: &tables, place, is_called_by_c: true, begins: false }.perform(py, me)
+    Instruction { plan, frame, tables: &tables, place: *place, is_called_by_c: true, begins: false }
+        .perform(py, me)
 }
 
 /// Virtual addresses of objects that a single thread knows begin here.
@@ -111,7 +111,7 @@ impl Instruction<'_> {
             let accesses = self.accesses(py)?;
             let steps = state::with(|state| {
                 state.close_until(self.frame, me);
-                if !state.has_started {
+                if !state::has_started() {
                     return Vec::new();
                 }
                 let mut steps = state.record(py, &accesses, me);
@@ -183,27 +183,41 @@ impl Instruction<'_> {
     fn accesses(&self, py: Python<'_>) -> PyResult<Vec<Access>> {
         match self.plan {
             Plan::Local => Ok(Vec::new()),
-            Plan::Attribute { slot, name, hash, text, effect, deletes, .. } => {
+            Plan::Attribute { slot, name, effect, deletes, .. } => {
                 let Some(object) = self.slot(py, *slot) else { return Ok(Vec::new()) };
                 let object = self.shadowed(py, *slot, object)?;
-                let name = Name { key: name.bind(py), hash: *hash, text };
-                Ok(attribute(self.tables, &object, &name, *effect, *deletes))
+                if !state::has_started() && name.text != "__dict__" {
+                    return Ok(Vec::new());
+                }
+                Ok(attribute(self.tables, &object, name, *effect, *deletes))
             }
-            Plan::Global { name, hash, text, effect, deletes, is_name } => {
-                let name = Name { key: name.bind(py), hash: *hash, text };
-                let space = if *is_name { self.namespace(py) } else { None };
+            Plan::Global { .. } | Plan::Cell { .. } if !state::has_started() => Ok(Vec::new()),
+            Plan::Global { name, effect, deletes, in_namespace } => {
+                let space = in_namespace.and_then(|number| Some((number, self.namespace(py)?)));
                 Ok(match space {
-                    Some(space) => self.in_namespace(py, &space, &name, *effect, *deletes),
-                    None => self.global(py, &name, *effect, *deletes),
+                    Some((number, space)) => self.in_namespace(&space, number, name, *effect, *deletes),
+                    None => self.global(py, name, *effect, *deletes),
                 })
             }
-            Plan::Cell { slot, text, effect, .. } => {
+            Plan::Cell { slot, name, effect, .. } => {
                 let Some(cell) = self.slot(py, *slot) else { return Ok(Vec::new()) };
-                let name = named(&format!("variable {text}"));
-                Ok(vec![Access { object: cell.unbind(), part: Part::Whole, effect: *effect, name }])
+                Ok(vec![Access { object: cell.unbind(), part: Part::Whole, effect: *effect, name: *name }])
             }
-            Plan::Operands { first, count, operation, argument } => {
-                self.operands(py, *first, *count, operation.bind(py), argument.bind(py))
+            Plan::Operands { first, count, operation, name, argument } => {
+                let values: Vec<_> = (0..*count).map(|index| self.slot(py, first + index)).collect();
+                // Nobody else knows an iterator that only the stack refers to, apart from `values`.
+                // SAFETY: as for the values.
+                let is_private =
+                    || (*first..first + count).all(|slot| unsafe { self.frame.is_private(py, slot) });
+                let privacy =
+                    argument.is_none(py).then(|| PyBool::new(py, is_private()).to_owned().into_any());
+                let argument = privacy.as_ref().unwrap_or_else(|| argument.bind(py));
+                let (found, replaced) = self.tables.accesses(*operation, name.bind(py), argument, &values)?;
+                for (index, with) in replaced {
+                    // SAFETY: an operand of this instruction, which is not null.
+                    unsafe { self.frame.replace(py, first + index, with) };
+                }
+                Ok(found)
             }
         }
     }
@@ -236,14 +250,13 @@ impl Instruction<'_> {
     /// The accesses of a name in a namespace, as those of an item of a dictionary.
     fn in_namespace(
         &self,
-        py: Python<'_>,
         space: &Bound<'_, PyDict>,
-        name: &Name<'_, '_>,
+        number: u32,
+        name: &Name,
         effect: Effect,
         deletes: bool,
     ) -> Vec<Access> {
-        let number = named(&format!("name {}", name.text));
-        let exists = space.contains(name.key).unwrap_or(false);
+        let exists = space.contains(&name.key).unwrap_or(false);
         let access = |part, effect| {
             let object = space.clone().into_any().unbind();
             Access { object, part, effect, name: number }
@@ -252,7 +265,7 @@ impl Instruction<'_> {
         if effect == Effect::Read {
             accesses.push(access(Part::Whole, Effect::Read));
             if !exists {
-                accesses.extend(self.global(py, name, effect, deletes));
+                accesses.extend(self.global(space.py(), name, effect, deletes));
             }
         } else if exists && !deletes {
             accesses.push(access(Part::Whole, Effect::Read));
@@ -263,66 +276,18 @@ impl Instruction<'_> {
         accesses
     }
 
-    fn global(&self, py: Python<'_>, name: &Name<'_, '_>, effect: Effect, deletes: bool) -> Vec<Access> {
+    fn global(&self, py: Python<'_>, name: &Name, effect: Effect, deletes: bool) -> Vec<Access> {
         let Some(globals) = self.frame.globals(py) else { return Vec::new() };
-        let number = named(&format!("global {}", name.text));
         let part = Part::Item(name.hash);
         let mut accesses = Vec::with_capacity(1);
-        let absent = effect == Effect::Read && !globals.contains(name.key).unwrap_or(true);
+        let absent = effect == Effect::Read && !globals.contains(&name.key).unwrap_or(true);
         if let Some(builtins) = self.frame.builtins(py).filter(|_| absent) {
-            accesses.push(Access { object: builtins.unbind(), part, effect, name: number });
+            accesses.push(Access { object: builtins.unbind(), part, effect, name: name.global });
         }
-        let replaces = || !deletes && globals.contains(name.key).unwrap_or(false);
+        let replaces = || !deletes && globals.contains(&name.key).unwrap_or(false);
         accesses.extend(with_all_attributes(&globals, effect, replaces));
-        accesses.push(Access { object: globals.unbind(), part, effect, name: number });
+        accesses.push(Access { object: globals.unbind(), part, effect, name: name.global });
         accesses
-    }
-
-    fn operands(
-        &self,
-        py: Python<'_>,
-        first: usize,
-        count: usize,
-        operation: &Bound<'_, PyAny>,
-        argument: &Bound<'_, PyAny>,
-    ) -> PyResult<Vec<Access>> {
-        let values: Vec<_> = (0..count).map(|index| self.slot(py, first + index)).collect();
-        let is_call = operation
-            .cast::<PyString>()
-            .is_ok_and(|name| matches!(&*name.to_string_lossy(), "CALL" | "CALL_KW"));
-        if is_call {
-            let callable = values.first().and_then(Option::as_ref).or_else(|| values.get(1)?.as_ref());
-            if callable.is_some_and(|callable| self.tables.is_observed_function(callable)) {
-                return Ok(Vec::new());
-            }
-        } else if values.iter().flatten().all(|value| self.tables.is_atomic(value)) {
-            return Ok(Vec::new());
-        }
-        // Nobody else knows an iterator that only the stack refers to, apart from `values`.
-        // SAFETY: as for the values.
-        let is_private = || (first..first + count).all(|slot| unsafe { self.frame.is_private(py, slot) });
-        let argument = if argument.is_none() {
-            PyBool::new(py, is_private()).to_owned().into_any()
-        } else {
-            argument.clone()
-        };
-        let null = self.tables.null.bind(py);
-        let list = PyList::new(py, values.iter().map(|value| value.as_ref().unwrap_or(null)))?;
-        let found = self.tables.classify.bind(py).call1((operation, argument, list))?;
-        if found.is_none() {
-            return Ok(Vec::new());
-        }
-        let (accesses, replaced): (Bound<'_, PyList>, Bound<'_, PyList>) = found.extract()?;
-        for replacement in replaced {
-            let (index, with): (usize, Bound<'_, PyAny>) = replacement.extract()?;
-            // SAFETY: an operand of this instruction, which is not null.
-            unsafe { self.frame.replace(py, first + index, with) };
-        }
-        let mut all = Vec::with_capacity(accesses.len());
-        for access in accesses {
-            all.extend(accesses_of(access.cast::<PyTuple>()?, self.tables)?);
-        }
-        Ok(all)
     }
 
     /// What the instruction reads, or the change that it makes, for reports.
@@ -331,15 +296,15 @@ impl Instruction<'_> {
             Plan::Attribute { slot, name, value, .. } => {
                 let object = self.slot(py, *slot)?;
                 let now = if let Ok(module) = object.cast::<PyModule>() {
-                    module.dict().get_item(name).ok()?
+                    module.dict().get_item(&name.key).ok()?
                 } else if object.is_instance_of::<PyType>() {
                     return None;
                 } else {
-                    frame::dictionary(&object).and_then(|attributes| attributes.get_item(name).ok())
+                    frame::dictionary(&object).and_then(|attributes| attributes.get_item(&name.key).ok())
                 };
                 (now, *value)
             }
-            Plan::Global { name, .. } => (self.frame.globals(py)?.get_item(name).ok(), None),
+            Plan::Global { name, .. } => (self.frame.globals(py)?.get_item(&name.key).ok(), None),
             Plan::Cell { slot, value, .. } => (frame::cell_content(&self.slot(py, *slot)?), *value),
             Plan::Operands { .. } | Plan::Local => return None,
         };
@@ -384,13 +349,14 @@ pub(crate) fn touch(py: Python<'_>, object: &Bound<'_, PyAny>, write: bool, comm
         (true, true) => Effect::Commute,
     };
     let class = object.get_type().name()?.to_string();
-    let access = Access { object: object.clone().unbind(), part: Part::Whole, effect, name: named(&class) };
+    let access =
+        Access { object: object.clone().unbind(), part: Part::Whole, effect, name: names::number(&class) };
     let steps =
-        state::with(|state| if state.has_started { state.record(py, &[access], me) } else { Vec::new() });
+        state::with(|state| if state::has_started() { state.record(py, &[access], me) } else { Vec::new() });
     let steps = steps.unwrap_or_default();
     let (Some(frame), Some(tables)) = (Frame::innermost(py), tables::tables()) else { return Ok(()) };
     if !steps.is_empty() {
-        let place = state::code_at(frame.code()).and_then(|code| code.place(0));
+        let place = state::code_at(frame.code()).and_then(|code| code.point(0)?.place);
         let plan = &Plan::Local;
         Instruction { plan, frame, tables: &tables, place, is_called_by_c: false, begins: false }
             .step(py, me, &steps)?;

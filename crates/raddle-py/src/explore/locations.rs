@@ -11,13 +11,16 @@
 //! Before the program starts its first thread, nothing is recorded: what the main thread does then happens before
 //! everything else.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::prelude::*;
 use raddle::rt::{Effect, Object};
+
+use super::hashing::WordMap;
+use super::names;
 
 /// A part of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,8 +47,9 @@ pub(super) struct Access {
 /// An access that is a step, or a part of one.
 pub(super) type Step = (Object, Effect);
 
+/// What is known of a name.
 #[derive(Debug)]
-struct Name {
+struct Known {
     text: &'static str,
     /// Its accesses are steps of this exploration.
     is_step: bool,
@@ -70,14 +74,14 @@ struct Location {
 /// All locations of an execution, and the names of an exploration.
 #[derive(Debug, Default)]
 pub(super) struct Locations {
-    names: Vec<Name>,
-    by_text: HashMap<String, u32>,
-    parts: HashMap<(usize, Part), Location>,
-    kept: HashMap<usize, Py<PyAny>>,
+    /// By their numbers, as far as they have been accessed.
+    names: Vec<Known>,
+    parts: WordMap<(usize, Part), Location>,
+    kept: WordMap<usize, Py<PyAny>>,
     /// The names of attributes, by the address of a class and the hash of the attribute's name.
-    attributes: HashMap<(usize, isize), u32>,
+    attributes: WordMap<(usize, isize), u32>,
     /// The objects whose dictionary was asked for, by the address of the dictionary.
-    owners: HashMap<usize, Py<PyAny>>,
+    owners: WordMap<usize, Py<PyAny>>,
     /// Names of another process, of which only hashes are known.
     expected: BTreeSet<u32>,
     cancelled: Arc<AtomicBool>,
@@ -122,25 +126,12 @@ impl Locations {
         steps.chain(self.expected.iter().copied()).chain(all).collect()
     }
 
-    pub(super) fn name(&mut self, text: &str) -> u32 {
-        if let Some(name) = self.by_text.get(text) {
-            return *name;
-        }
-        let number = u32::try_from(self.names.len()).expect("fewer names than fit into memory");
-        let is_step = self.expected.contains(&hash(text));
-        // Leaked, as the names of operations live as long as the process. There are as many as in the program's text.
-        let interned: &'static str = Box::leak(text.to_owned().into_boxed_str());
-        self.names.push(Name { text: interned, is_step, is_shared: is_step });
-        self.by_text.insert(text.to_owned(), number);
-        number
-    }
-
     /// The name of an attribute of an instance, whose class is alive to the end of the execution.
     pub(super) fn attribute(&mut self, class: usize, hash: isize, text: impl FnOnce() -> String) -> u32 {
         if let Some(name) = self.attributes.get(&(class, hash)) {
             return *name;
         }
-        let name = self.name(&text());
+        let name = names::number(&text());
         self.attributes.insert((class, hash), name);
         name
     }
@@ -165,12 +156,28 @@ impl Locations {
         self.owners.insert(address, owner);
     }
 
+    pub(super) fn has_owner(&self, dictionary: usize) -> bool {
+        self.owners.contains_key(&dictionary)
+    }
+
     pub(super) fn owner(&self, py: Python<'_>, dictionary: usize) -> Option<Py<PyAny>> {
         self.owners.get(&dictionary).map(|owner| owner.clone_ref(py))
     }
 
+    /// What is known of names, up to one.
+    fn know(&mut self, name: u32) {
+        if self.names.len() <= name as usize {
+            let further = names::texts_from(self.names.len());
+            self.names.extend(further.into_iter().map(|text| {
+                let is_step = self.expected.contains(&hash(text));
+                Known { text, is_step, is_shared: is_step }
+            }));
+        }
+    }
+
     /// Records an access by `thread`. Returns it if it is a step.
     pub(super) fn record(&mut self, py: Python<'_>, access: &Access, thread: u32) -> Option<Step> {
+        self.know(access.name);
         let address = access.object.as_ptr() as usize;
         self.kept.entry(address).or_insert_with(|| access.object.clone_ref(py));
         let number = self.parts.len();

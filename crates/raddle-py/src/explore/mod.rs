@@ -8,9 +8,12 @@
 mod access;
 mod code;
 mod frame;
+mod hashing;
 mod hook;
 mod locations;
 pub(crate) mod member;
+mod names;
+mod rules;
 pub(crate) mod state;
 pub(crate) mod tables;
 mod thread;
@@ -263,6 +266,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<thread::ExploredThread>()?;
     module.add_function(wrap_pyfunction!(explore, module)?)?;
     module.add_function(wrap_pyfunction!(unseen, module)?)?;
+    module.add_function(wrap_pyfunction!(access::classified, module)?)?;
     module.add_function(wrap_pyfunction!(access::own, module)?)?;
     module.add_function(wrap_pyfunction!(frame::probe, module)?)?;
     module.add_function(wrap_pyfunction!(hook::on_instruction, module)?)?;

@@ -1,23 +1,33 @@
 //! The state of the exploration of Python code: one at a time in a process.
 
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Deref;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use pyo3::prelude::*;
 use raddle::rt;
 
 use super::code::{self, Calls, Code};
 use super::frame::Frame;
+use super::hashing::WordMap;
 use super::locations::{Access, Locations, Step};
 use super::member::{ME, RUNNER, is_explored};
 use super::tables::locked;
 use crate::text::Text;
 
-static CODES: RwLock<Option<HashMap<usize, Arc<Code>>>> = RwLock::new(None);
+static CODES: RwLock<Option<WordMap<usize, &'static Code>>> = RwLock::new(None);
 static STATE: Mutex<Option<State>> = Mutex::new(None);
+
+/// The program has started a thread.
+static HAS_STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the program has started a thread. Before that, nothing is recorded.
+pub(super) fn has_started() -> bool {
+    HAS_STARTED.load(Relaxed)
+}
 
 /// States what the instructions of a code object do. The code object lives as long as the process.
 #[pyfunction]
@@ -31,7 +41,7 @@ pub(crate) fn set_code(
 ) -> PyResult<()> {
     let Text(file) = code.getattr("co_filename")?.extract()?;
     let Text(function) = code.getattr("co_name")?.extract()?;
-    let known = Code::observed(rows, size, &file, &function, &lines, beginnings, endings)?;
+    let known = Code::observed(rows, size, &file, &function, &lines, &beginnings, &endings)?;
     add(code, known);
     Ok(())
 }
@@ -48,15 +58,16 @@ pub(crate) fn set_opaque(code: Bound<'_, PyAny>, calls: &str) {
     add(code, Code::Opaque(calls));
 }
 
+/// What is known of a code object lives as long as it.
 fn add(code: Bound<'_, PyAny>, known: Code) {
     let address = code.as_ptr() as usize;
     let mut codes = CODES.write().unwrap_or_else(PoisonError::into_inner);
-    codes.get_or_insert_default().insert(address, Arc::new(known));
+    codes.get_or_insert_default().insert(address, Box::leak(Box::new(known)));
     std::mem::forget(code.unbind());
 }
 
-pub(super) fn code_at(address: usize) -> Option<Arc<Code>> {
-    CODES.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(&address).cloned()
+pub(super) fn code_at(address: usize) -> Option<&'static Code> {
+    CODES.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(&address).copied()
 }
 
 /// An instruction whose accesses may go on until the next instruction of its frame.
@@ -136,8 +147,6 @@ struct Thread {
 pub(super) struct State {
     pub(super) locations: Locations,
     threads: Vec<Thread>,
-    /// The program has started a thread.
-    pub(super) has_started: bool,
     /// Steps are only where the interpreter switches threads.
     by_interpreter_lock: bool,
     /// What the exploration cannot see.
@@ -181,12 +190,12 @@ impl State {
     pub(super) fn new(locations: Locations, by_interpreter_lock: bool) -> Self {
         let threads = Vec::new();
         let (unseen, kept) = (BTreeSet::new(), Vec::new());
-        Self { locations, threads, has_started: false, by_interpreter_lock, unseen, kept }
+        Self { locations, threads, by_interpreter_lock, unseen, kept }
     }
 
     /// Begins an execution. What is returned is dropped without the lock.
     pub(super) fn begin(&mut self) -> Left {
-        self.has_started = false;
+        HAS_STARTED.store(false, Relaxed);
         let threads = std::mem::replace(&mut self.threads, vec![Thread::default(), Thread::default()]);
         let kept = std::mem::take(&mut self.kept);
         Left { _threads: threads, _objects: self.locations.next_execution(), _kept: kept }
@@ -194,7 +203,7 @@ impl State {
 
     /// Returns the number of a new thread.
     pub(super) fn add_thread(&mut self) -> u32 {
-        self.has_started = true;
+        HAS_STARTED.store(true, Relaxed);
         self.threads.push(Thread { may_switch: true, ..Thread::default() });
         u32::try_from(self.threads.len() - 1).expect("fewer threads than fit into memory")
     }
@@ -240,7 +249,7 @@ impl State {
 
     /// The steps of the instructions that are open.
     pub(super) fn open_steps(&mut self, me: u32) -> Vec<Step> {
-        if self.thread(me).open.is_empty() || !self.has_started {
+        if self.thread(me).open.is_empty() || !has_started() {
             return Vec::new();
         }
         let open = std::mem::take(&mut self.thread(me).open);
@@ -255,7 +264,7 @@ impl State {
         let mut frames = std::iter::successors(Some(frame), |frame| frame.previous());
         let mut is_of_program = false;
         while let Some(frame) = frames.next() {
-            match code_at(frame.code()).as_deref() {
+            match code_at(frame.code()) {
                 Some(Code::Opaque(Calls::Open)) if is_of_program => {}
                 Some(Code::Opaque(Calls::BeforeLock)) if is_of_program => drop(frames.next()),
                 Some(Code::Opaque(_)) => return true,

@@ -1,12 +1,13 @@
 //! What the callbacks know of the interpreter's types, from Python.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyFunction, PyString, PyType};
 
 use super::frame;
+use super::hashing::{WordMap, WordSet};
+use super::names;
 use crate::text::Text;
 
 static TABLES: RwLock<Option<Arc<Tables>>> = RwLock::new(None);
@@ -25,23 +26,24 @@ pub(super) struct Tables {
     pub(super) method: Py<PyAny>,
     local: Py<PyAny>,
     /// Types of values that never change.
-    atomic: HashSet<usize>,
+    atomic: WordSet<usize>,
     /// Types whose instances have a stand-in.
-    pub(super) shadowed: HashSet<usize>,
+    pub(super) shadowed: WordSet<usize>,
     /// Callables that are replaced when they are called.
-    pub(super) replaced: HashSet<usize>,
-    property: HashSet<usize>,
-    member: HashSet<usize>,
-    getset: HashSet<usize>,
+    pub(super) replaced: WordSet<usize>,
+    property: WordSet<usize>,
+    member: WordSet<usize>,
+    getset: WordSet<usize>,
     set_name: Py<PyAny>,
-    harmless: Mutex<HashMap<usize, Py<PyAny>>>,
-    plain: Mutex<HashMap<usize, (Py<PyAny>, bool)>>,
+    harmless: Mutex<WordMap<usize, Py<PyAny>>>,
+    plain: Mutex<WordMap<usize, (Py<PyAny>, bool)>>,
     is_plain: Py<PyAny>,
+    pub(super) rules: Rules,
     /// The beginnings of the paths of files that are not the program's.
     outside: Vec<String>,
 }
 
-fn addresses(objects: &Bound<'_, PyAny>) -> PyResult<HashSet<usize>> {
+fn addresses(objects: &Bound<'_, PyAny>) -> PyResult<WordSet<usize>> {
     objects.try_iter()?.map(|object| Ok(object?.as_ptr() as usize)).collect()
 }
 
@@ -65,6 +67,7 @@ pub(crate) fn set_tables(given: &Bound<'_, PyAny>) -> PyResult<()> {
         member: addresses(&get("member")?)?,
         getset: addresses(&get("getset")?)?,
         set_name: PyString::intern(given.py(), "__set__").into_any().unbind(),
+        rules: Rules::new(&get("rules")?)?,
         harmless: Mutex::default(),
         plain: Mutex::default(),
     };
@@ -138,6 +141,79 @@ impl Tables {
         } else {
             Descriptor::None
         }
+    }
+}
+
+/// How objects of a type are accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    List,
+    Dict,
+    /// A set, or another collection with a length and an order.
+    Collection,
+    /// A tuple, or another collection that never changes.
+    Constant,
+    /// An iterator of C, which reads what it refers to.
+    Iterator,
+}
+
+/// A type whose objects have no other state than its kind has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) kind: Kind,
+    /// The name of an object's keys, order and length.
+    pub(super) whole: u32,
+    /// The name of its values.
+    pub(super) values: u32,
+}
+
+/// The types and callables to which the rules apply, by their addresses. They live as long as the process.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) types: WordMap<usize, Known>,
+    /// Types of the toolkit, whose operations are steps of their own.
+    pub(super) toolkit: WordSet<usize>,
+    /// Functions and types of C that access nothing if all arguments are of atomic types.
+    pub(super) quiet: WordSet<usize>,
+    /// Methods of the types, by their descriptors, that change all of the object and access nothing else.
+    pub(super) changing: WordSet<usize>,
+    /// Methods of the toolkit, by their descriptors.
+    pub(super) methods: WordSet<usize>,
+    /// `len`.
+    pub(super) length: usize,
+    pub(super) referents: Py<PyAny>,
+    /// Names of items, by the type of the container, whether the key is a string, and its hash.
+    pub(super) items: Mutex<WordMap<(usize, usize, isize), u32>>,
+}
+
+impl Rules {
+    pub(super) fn new(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut types = WordMap::default();
+        let kinds = [
+            ("lists", Kind::List),
+            ("dicts", Kind::Dict),
+            ("collections", Kind::Collection),
+            ("constants", Kind::Constant),
+            ("iterators", Kind::Iterator),
+        ];
+        for (key, kind) in kinds {
+            for class in given.get_item(key)?.try_iter()? {
+                let class = class?.cast_into::<PyType>()?;
+                let name = class.name()?.to_string();
+                let (whole, values) = (names::number(&name), names::number(&format!("{name} values")));
+                types.insert(class.as_ptr() as usize, Known { kind, whole, values });
+            }
+        }
+        Ok(Self {
+            types,
+            toolkit: addresses(&given.get_item("toolkit")?)?,
+            quiet: addresses(&given.get_item("quiet")?)?,
+            changing: addresses(&given.get_item("changing")?)?,
+            methods: addresses(&given.get_item("methods")?)?,
+            length: given.get_item("length")?.as_ptr() as usize,
+            referents: given.get_item("referents")?.unbind(),
+            items: Mutex::default(),
+        })
     }
 }
 
