@@ -29,8 +29,11 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("crates/raddle-explore", &[]),
     ("crates/raddle-ingest", &[]),
     ("crates/raddle-cli", &[]),
-    // A cleanup handler of glibc; frames of Python.
-    ("crates/raddle-py", &["ending.rs", "explore/frame.rs", "explore/hook.rs", "seam.rs"]),
+    // A cleanup handler of glibc; frames of Python, and memory for its stacks.
+    (
+        "crates/raddle-py",
+        &["ending.rs", "explore/frame.rs", "explore/hook.rs", "explore/stacks.rs", "seam.rs"],
+    ),
     ("benches", &["cases/sem_t.rs"]), // calls the C library's semaphore
     ("benches/counts", &[]),
 ];

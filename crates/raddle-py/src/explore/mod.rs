@@ -14,6 +14,7 @@ mod locations;
 pub(crate) mod member;
 mod names;
 mod rules;
+mod stacks;
 pub(crate) mod state;
 pub(crate) mod tables;
 mod thread;
@@ -36,6 +37,7 @@ use crate::unwinding::Abandoned;
 pub(crate) use hook::{own_object, shown, shown_item};
 use locations::Locations;
 use member::{MAIN, Member, is_explored};
+use stacks::KeptStacks;
 use state::State;
 
 /// How a program is explored.
@@ -118,7 +120,9 @@ fn explore(
             "another check is running in this process: run them one after the other",
         ));
     }
+    let stacks = KeptStacks::new(py);
     let found = explored(py, &settings, &explorer, &cancelled, &program, &begin);
+    drop(stacks);
     let state = state::replace(None);
     let found = found?;
     if let Some(state) = state {
