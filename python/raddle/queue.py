@@ -106,3 +106,5 @@ class LifoQueue(Queue):
 
 LifoQueue._kind, PriorityQueue._kind = "lifo", "priority"
 _NATIVE = Queue, LifoQueue, PriorityQueue
+for _class in _NATIVE:
+    _raddle.add_frequent_methods(_class)

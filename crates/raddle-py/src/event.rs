@@ -6,6 +6,7 @@ use raddle::rt;
 
 use crate::condition::Condition;
 use crate::deprecated;
+use crate::fast::{self, Answer};
 use crate::limit::{Limit, number};
 use crate::lock::Lock;
 use crate::seam;
@@ -91,4 +92,31 @@ impl Event {
         let state = if rt::unobserved(|| slf.get().flag.is_set()) { "set" } else { "unset" };
         crate::repr::named(slf, state)
     }
+}
+
+fast::method!(IsSet, Event, c"is_set", "($self, /)", |py, event, args| {
+    if args.is_empty() { Answer::truth(py, event.flag.is_set()) } else { Answer::Declined }
+});
+
+fast::method!(Set, Event, c"set", "($self, /)", |py, event, args| {
+    if !args.is_empty() || event.condition.get(py).is_some() {
+        return Answer::Declined;
+    }
+    event.flag.set();
+    Answer::none(py)
+});
+
+fast::method!(Clear, Event, c"clear", "($self, /)", |py, event, args| {
+    if !args.is_empty() {
+        return Answer::Declined;
+    }
+    event.flag.clear();
+    Answer::none(py)
+});
+
+/// Adds the frequent methods.
+pub(crate) fn add_fast(py: Python<'_>) -> PyResult<()> {
+    fast::add::<IsSet>(py)?;
+    fast::add::<Set>(py)?;
+    fast::add::<Clear>(py)
 }

@@ -14,6 +14,7 @@ mod deprecated;
 mod ending;
 mod event;
 mod explore;
+mod fast;
 mod future;
 mod limit;
 mod lock;
@@ -62,6 +63,12 @@ fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(seam::after_fork_in_child, module)?)?;
     explore::add_to(module)?;
     module.add_function(wrap_pyfunction!(seam::toolkit_files, module)?)?;
+    module.add_function(wrap_pyfunction!(queue::add_frequent_methods, module)?)?;
+    lock::add_fast(module.py())?;
+    rlock::add_fast(module.py())?;
+    event::add_fast(module.py())?;
+    simple_queue::add_fast(module.py())?;
+    queue::add_fast(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
 

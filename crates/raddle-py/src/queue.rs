@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicIsize};
 use std::time::Instant;
 
+use pyo3::Borrowed;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -21,6 +22,7 @@ use raddle::trace::Items;
 use crate::ending;
 use crate::explore::member::is_explored;
 use crate::explore::shown_item;
+use crate::fast::{self, Answer};
 use crate::limit::{Limit, Truth, number};
 use crate::priority::{Ranked, Ranking};
 use crate::seam;
@@ -274,7 +276,11 @@ impl Queue {
         }
         this.maxsize.store(maxsize, Relaxed);
         let (class, own) = (slf.get_type(), py.get_type::<Self>());
-        let is_own = |name| PyResult::Ok(class.getattr(name)?.is(&own.getattr(name)?));
+        // A class that derives from this one may have a method of its own for the same function.
+        let is_own = |name| {
+            let (method, own) = (class.getattr(name)?, own.getattr(name)?);
+            Ok::<_, PyErr>(method.get_type().is(own.get_type()) && method.getattr("__name__")?.eq(name)?)
+        };
         this.own_put.store(is_own(intern!(py, "put"))?, Relaxed);
         this.own_get.store(is_own(intern!(py, "get"))?, Relaxed);
         let _ = this.native.set(Box::new(native));
@@ -524,4 +530,74 @@ impl Queue {
         let py = slf.py();
         Ok(general(py)?.call_method1(intern!(py, "get"), (slf, block, timeout))?.unbind())
     }
+}
+
+impl Queue {
+    /// Puts an item if there is room.
+    #[inline]
+    fn put_at_once<'py>(&self, py: Python<'py>, item: Option<Borrowed<'_, 'py, PyAny>>) -> Answer<'py> {
+        let (Some(item), Ok(Some(native))) = (item, self.native()) else { return Answer::Declined };
+        let item = item.to_owned().unbind();
+        let refused = match native {
+            Native::Fifo(queue) => queue.try_put(item).map_err(PutError::into_inner).err(),
+            Native::Lifo(queue) => queue.try_put(item).map_err(PutError::into_inner).err(),
+            Native::Priority(..) => Some(item),
+        };
+        let Some(item) = refused else { return Answer::none(py) };
+        drop(item.into_bound(py));
+        Answer::Declined
+    }
+
+    /// Gets an item if there is one.
+    #[inline]
+    fn get_at_once<'py>(&self, py: Python<'py>) -> Answer<'py> {
+        let got = match self.native() {
+            Ok(Some(Native::Fifo(queue))) => queue.try_get(),
+            Ok(Some(Native::Lifo(queue))) => queue.try_get(),
+            _ => return Answer::Declined,
+        };
+        got.map_or(Answer::Declined, |item| Answer::Returned(item.into_bound(py)))
+    }
+}
+
+fast::method!(Put, Queue, c"put", "($self, /, item, block=True, timeout=None)", |py, queue, args| {
+    match args.flag(1, true) {
+        Some(_) if args.is_timeout(2) => queue.put_at_once(py, args.get(0)),
+        _ => Answer::Declined,
+    }
+});
+
+fast::method!(PutNowait, Queue, c"put_nowait", "($self, /, item)", |py, queue, args| {
+    if args.get(1).is_some() || args.get(2).is_some() || !queue.own_put.load(Relaxed) {
+        return Answer::Declined;
+    }
+    queue.put_at_once(py, args.get(0))
+});
+
+fast::method!(Get, Queue, c"get", "($self, /, block=True, timeout=None)", |py, queue, args| {
+    match args.flag(0, true) {
+        Some(_) if args.get(2).is_none() && args.is_timeout(1) => queue.get_at_once(py),
+        _ => Answer::Declined,
+    }
+});
+
+fast::method!(GetNowait, Queue, c"get_nowait", "($self, /)", |py, queue, args| {
+    if args.is_empty() && queue.own_get.load(Relaxed) { queue.get_at_once(py) } else { Answer::Declined }
+});
+
+/// Add the frequent methods to a class that derives from this module's Queue.
+#[pyfunction]
+pub(crate) fn add_frequent_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
+    fast::add_to::<Put>(class)?;
+    fast::add_to::<PutNowait>(class)?;
+    fast::add_to::<Get>(class)?;
+    fast::add_to::<GetNowait>(class)
+}
+
+/// Adds the frequent methods.
+pub(crate) fn add_fast(py: Python<'_>) -> PyResult<()> {
+    fast::add::<Put>(py)?;
+    fast::add::<PutNowait>(py)?;
+    fast::add::<Get>(py)?;
+    fast::add::<GetNowait>(py)
 }

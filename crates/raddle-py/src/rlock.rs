@@ -6,6 +6,7 @@ use pyo3::types::{PyDict, PyTuple};
 use raddle::rt;
 
 use crate::deprecated;
+use crate::fast::{self, Answer};
 use crate::limit::{Limit, Truth, number};
 use crate::seam;
 
@@ -124,4 +125,41 @@ impl RLock {
         let count = this.0.levels_held();
         format!("<{state} raddle.RLock object count={count} at {:p}>", slf.as_ptr())
     }
+}
+
+fast::method!(Acquire, RLock, c"acquire", "($self, /, blocking=True, timeout=-1)", |py, lock, args| {
+    match args.flag(0, true) {
+        Some(blocking) if args.get(1).is_none() => {
+            let acquired = lock.0.try_acquire();
+            if blocking && !acquired { Answer::Declined } else { Answer::truth(py, acquired) }
+        }
+        _ => Answer::Declined,
+    }
+});
+
+fast::method!(Release, RLock, c"release", "($self, /)", |py, lock, args| {
+    if args.is_empty() && lock.0.release().is_ok() { Answer::none(py) } else { Answer::Declined }
+});
+
+fast::method!(Enter, RLock, c"__enter__", "($self, /)", |py, lock, args| {
+    if args.is_empty() && lock.0.try_acquire() { Answer::truth(py, true) } else { Answer::Declined }
+});
+
+fast::method!(
+    Exit,
+    RLock,
+    c"__exit__",
+    "($self, /, _class=None, _exception=None, _traceback=None)",
+    |py, lock, _| match lock.0.release() {
+        Ok(()) => Answer::none(py),
+        Err(_) => Answer::Declined,
+    }
+);
+
+/// Adds the frequent methods.
+pub(crate) fn add_fast(py: Python<'_>) -> PyResult<()> {
+    fast::add::<Acquire>(py)?;
+    fast::add::<Release>(py)?;
+    fast::add::<Enter>(py)?;
+    fast::add::<Exit>(py)
 }

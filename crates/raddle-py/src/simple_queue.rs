@@ -1,5 +1,6 @@
 //! `queue.SimpleQueue`.
 
+use pyo3::Borrowed;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use raddle::trace::Items;
@@ -7,6 +8,7 @@ use raddle::trace::Items;
 use crate::ending;
 use crate::explore::member::is_explored;
 use crate::explore::shown_item;
+use crate::fast::{self, Answer};
 use crate::limit::{Limit, Truth, number};
 use crate::queue::Empty;
 use crate::seam;
@@ -95,4 +97,53 @@ impl SimpleQueue {
     fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         crate::queue::alias(class, item)
     }
+}
+
+impl SimpleQueue {
+    fn put_at_once<'py>(&self, py: Python<'py>, item: Option<Borrowed<'_, 'py, PyAny>>) -> Answer<'py> {
+        let Some(item) = item else { return Answer::Declined };
+        self.0.put(item.to_owned().unbind());
+        Answer::none(py)
+    }
+
+    fn get_at_once<'py>(&self, py: Python<'py>, block: bool) -> Answer<'py> {
+        match self.0.try_get() {
+            Some(item) => Answer::Returned(item.into_bound(py)),
+            None if block => Answer::Declined,
+            None => Answer::Raised(py.get_type::<Empty>().into_any()),
+        }
+    }
+}
+
+fast::method!(Put, SimpleQueue, c"put", "($self, /, item, block=True, timeout=None)", |py, queue, args| {
+    if args.flag(1, true).is_none() {
+        return Answer::Declined;
+    }
+    queue.put_at_once(py, args.get(0))
+});
+
+fast::method!(PutNowait, SimpleQueue, c"put_nowait", "($self, /, item)", |py, queue, args| {
+    if args.get(1).is_some() || args.get(2).is_some() {
+        return Answer::Declined;
+    }
+    queue.put_at_once(py, args.get(0))
+});
+
+fast::method!(Get, SimpleQueue, c"get", "($self, /, block=True, timeout=None)", |py, queue, args| {
+    match args.flag(0, true) {
+        Some(block) if args.get(2).is_none() && args.is_timeout(1) => queue.get_at_once(py, block),
+        _ => Answer::Declined,
+    }
+});
+
+fast::method!(GetNowait, SimpleQueue, c"get_nowait", "($self, /)", |py, queue, args| {
+    if args.is_empty() { queue.get_at_once(py, false) } else { Answer::Declined }
+});
+
+/// Adds the frequent methods.
+pub(crate) fn add_fast(py: Python<'_>) -> PyResult<()> {
+    fast::add::<Put>(py)?;
+    fast::add::<PutNowait>(py)?;
+    fast::add::<Get>(py)?;
+    fast::add::<GetNowait>(py)
 }

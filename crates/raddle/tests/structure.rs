@@ -29,10 +29,10 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("crates/raddle-explore", &[]),
     ("crates/raddle-ingest", &[]),
     ("crates/raddle-cli", &[]),
-    // A cleanup handler of glibc; frames of Python, and memory for its stacks.
+    // A cleanup handler of glibc; frames of Python, and memory for its stacks; the arguments of calls.
     (
         "crates/raddle-py",
-        &["ending.rs", "explore/frame.rs", "explore/hook.rs", "explore/stacks.rs", "seam.rs"],
+        &["ending.rs", "explore/frame.rs", "explore/hook.rs", "explore/stacks.rs", "fast.rs", "seam.rs"],
     ),
     ("benches", &["cases/sem_t.rs"]), // calls the C library's semaphore
     ("benches/counts", &[]),
