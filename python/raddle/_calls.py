@@ -10,7 +10,7 @@ import threading
 import types
 import weakref
 
-from raddle import _raddle
+from raddle import _order, _raddle
 from raddle._effects import (
     ATOMIC,
     CONTAINERS,
@@ -89,6 +89,8 @@ def _method(owner, name, receiver, args, kwargs, out):
         if isinstance(receiver, cls):
             if name == "__init__" and not args:
                 return write_all(receiver, out)
+            if name in ("__iter__", "pop"):
+                _order.iterates(receiver)
             if name in _LENGTH:
                 read_keys(receiver, out)
             elif name == "__getitem__" and args:
@@ -109,7 +111,10 @@ def _method(owner, name, receiver, args, kwargs, out):
                             "symmetric_difference_update", "__iadd__", "__ior__", "__iand__", "__isub__", "__ixor__",
                             "__init__"):  # fmt: skip
                     several(args, consume, out)
+                    if not isinstance(receiver, set):
+                        several(args, lambda arg, out: _order.iterates(arg), out)
                 elif name in ("sort", "remove"):
+                    _order.orders(kwargs.get("key"))
                     _read_deep_items(receiver, out)
                     _callback(kwargs.get("key"), (receiver,), out)
             return None
@@ -245,6 +250,7 @@ def _builtin(name, args, kwargs, out):
         return
     if name == "len" or name in ("iter", "aiter", "reversed"):
         several(args[:1], read_length, out)
+        _order.iterates(args[0] if name == "iter" and args else None)
         if name == "iter" and len(args) == 2:
             call(args[0], (), {}, out)
     elif name in _DEEP:
@@ -258,6 +264,8 @@ def _builtin(name, args, kwargs, out):
         several(args, read_deep, out)
         key = kwargs.get("key")
         if key is not None:
+            _order.orders(key)
+            _order.iterates(args[0] if args else None)  # of equal ones, the first is taken
             out.append((key, None, "r", None))  # C code calls it
             _callback(key, args if len(args) == 1 else (args,), out)
     elif name in ("next", "anext") and args:
@@ -432,17 +440,21 @@ def _construct(cls, args, kwargs, out):
     if issubclass(cls, _COPYING):
         if not isinstance(init, types.FunctionType) or not args:
             several(args, consume, out)
-        if cls in (tuple, frozenset, set, list):
-            return
+            if not issubclass(cls, (set, frozenset)):
+                _order.iterates(args[0] if args else None)
         return
     if cls.__module__ in _CREATING:
         if cls in _ITERATING:
+            for arg in args:
+                _order.iterates(arg)
             return several((*args, *kwargs.values()), consume, out)
         if cls is weakref.ref or issubclass(cls, weakref.ref):
             if args[1:] and args[1] is not None and not _is_of_registry(args[0]):
                 _raddle.unseen("when the callback of a weak reference is called")
             return None
         # They store their arguments, and create iterators of them.
+        for arg in args:
+            _order.iterates(arg)
         return several(args, read_length, out)
     if isinstance(init, types.FunctionType) or isinstance(new, types.FunctionType):
         return  # a class of Python over one of C

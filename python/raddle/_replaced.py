@@ -93,7 +93,7 @@ def _serial(value):
         return object.__hash__(value)
     known = _serials.get(id(value))
     if known is None:
-        known = _serials[id(value)] = (len(_serials) + 1, value)
+        known = _serials[id(value)] = (_raddle.next_number(), value)
     return known[0]
 
 
@@ -296,7 +296,6 @@ def begin_execution():
     threading._counter = itertools.count(1).__next__
     _random.Random.seed(random._inst, 0)  # as random.seed(0), without code that is observed
     random._inst.gauss_next = None
-    _raddle.renumber_futures()
     shadows.known.clear()
     _serials.clear()
     _effects.generators.clear()

@@ -13,7 +13,7 @@ import collections
 import gc
 import types
 
-from raddle import _raddle
+from raddle import _order, _raddle
 from raddle._effects import (
     ATOMIC,
     CONTAINERS,
@@ -92,6 +92,7 @@ def _on_call_ex(argument, operands, out, replaced):
     args = rest[0] if rest else ()
     kwargs = rest[1] if len(rest) > 1 else {}
     if not isinstance(args, tuple):
+        _order.iterates(args)
         consume(args, out)
         args = tuple(args) if isinstance(args, CONTAINERS) else ()
     if not isinstance(kwargs, dict):
@@ -198,6 +199,16 @@ def _on_length(argument, operands, out, replaced):
     read_length(operands[0], out)
 
 
+def _on_iter(argument, operands, out, replaced):
+    _order.iterates(operands[0])
+    read_length(operands[0], out)
+
+
+def _on_unpack(argument, operands, out, replaced):
+    _order.iterates(operands[0])
+    consume(operands[0], out)
+
+
 def _on_consume(argument, operands, out, replaced):
     consume(operands[0], out)
 
@@ -271,10 +282,10 @@ _HANDLERS = {
     "GET_AITER": _on_async,
     "GET_ANEXT": _on_async,
     "GET_AWAITABLE": _on_async,
-    "GET_ITER": _on_length,
+    "GET_ITER": _on_iter,
     "GET_LEN": _on_length,
-    "GET_YIELD_FROM_ITER": _on_length,
-    "LIST_EXTEND": _on_consume,
+    "GET_YIELD_FROM_ITER": _on_iter,
+    "LIST_EXTEND": _on_unpack,
     "LOAD_SPECIAL": _on_special,
     "MATCH_CLASS": _on_match_class,
     "MATCH_KEYS": _on_match_keys,
@@ -289,8 +300,8 @@ _HANDLERS = {
     "UNARY_INVERT": _on_operands,
     "UNARY_NEGATIVE": _on_operands,
     "UNARY_NOT": _on_truth,
-    "UNPACK_EX": _on_consume,
-    "UNPACK_SEQUENCE": _on_consume,
+    "UNPACK_EX": _on_unpack,
+    "UNPACK_SEQUENCE": _on_unpack,
     "WITH_EXCEPT_START": _on_exception_in_with,
     "YIELD_VALUE": _on_return,
 }

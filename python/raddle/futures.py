@@ -160,6 +160,8 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
     names of the threads. Each thread first calls initializer(*initargs).
     """
 
+    _number = None  # of a pool of a check, so that the order of a set of pools does not depend on addresses
+
     def __init__(self, max_workers=None, thread_name_prefix="", initializer=None, initargs=()):
         if max_workers is None:
             processors = getattr(_os, "process_cpu_count", _os.cpu_count)
@@ -176,6 +178,10 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         self._initializer = initializer
         self._initargs = initargs
         self._work_queue = _raddle.Tasks(max_workers, Future)
+        self._number = _raddle.next_number()
+
+    def __hash__(self):
+        return object.__hash__(self) if self._number is None else self._number
 
     def submit(self, fn, /, *args, **kwargs):
         """Have a thread call fn(*args, **kwargs), and return a Future of the call.

@@ -19,6 +19,7 @@ use crate::deprecated;
 use crate::ending;
 use crate::limit::{Limit, number};
 use crate::lock::Lock;
+use crate::number::Number;
 use crate::rlock::RLock;
 use crate::seam;
 
@@ -31,6 +32,7 @@ pub(crate) struct Condition {
     /// The number of threads that are in a wait.
     waiting: AtomicUsize,
     base: OnceLock<Base>,
+    number: Number,
 }
 
 /// What the condition is built on.
@@ -51,7 +53,12 @@ impl Condition {
     }
 
     fn over(base: Base) -> Self {
-        Self { native: raddle::Condition::new(), waiting: AtomicUsize::new(0), base: OnceLock::from(base) }
+        Self {
+            native: raddle::Condition::new(),
+            waiting: AtomicUsize::new(0),
+            base: OnceLock::from(base),
+            number: Number::new(),
+        }
     }
 
     fn base(&self) -> PyResult<&Base> {
@@ -166,7 +173,12 @@ impl Condition {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { native: raddle::Condition::new(), waiting: AtomicUsize::new(0), base: OnceLock::new() }
+        Self {
+            native: raddle::Condition::new(),
+            waiting: AtomicUsize::new(0),
+            base: OnceLock::new(),
+            number: Number::new(),
+        }
     }
 
     #[pyo3(signature = (lock=None))]
@@ -336,6 +348,10 @@ impl Condition {
         }
         Ok(PyTuple::new(py, (0..self.waiting.load(Relaxed)).map(|_| py.None()).collect::<Vec<_>>())?
             .into_any())
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        slf.get().number.hash(slf)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

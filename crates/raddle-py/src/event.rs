@@ -9,6 +9,7 @@ use crate::deprecated;
 use crate::fast::{self, Answer};
 use crate::limit::{Limit, number};
 use crate::lock::Lock;
+use crate::number::Number;
 use crate::seam;
 
 /// A flag that threads wait for.
@@ -17,6 +18,7 @@ pub(crate) struct Event {
     flag: raddle::Event,
     /// The condition of the standard library's event, for programs that use it. Nothing waits for it here.
     condition: PyOnceLock<Py<Condition>>,
+    number: Number,
 }
 
 #[pymethods]
@@ -24,7 +26,7 @@ impl Event {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyAny>, _kwargs: Option<&Bound<'_, PyAny>>) -> Self {
-        Self { flag: raddle::Event::new(), condition: PyOnceLock::new() }
+        Self { flag: raddle::Event::new(), condition: PyOnceLock::new(), number: Number::new() }
     }
 
     /// A derived class may have arguments of its own.
@@ -86,6 +88,10 @@ impl Event {
             Some(condition) => condition.get().free_after_fork(py),
             None => Ok(()),
         }
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        slf.get().number.hash(slf)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

@@ -13,8 +13,8 @@
 //! Programs and the standard library's `wait` use the attributes `_condition` and `_waiters` of futures. From the first use on,
 //! a future is *visible*: it changes its state while it holds its condition, and notifies it.
 
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicIsize, AtomicU32, AtomicUsize};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTimeoutError, PyValueError};
@@ -29,6 +29,7 @@ use crate::explore::member::is_explored;
 use crate::explore::shown;
 use crate::explore::state::Kept;
 use crate::limit::{Limit, number};
+use crate::number::Number;
 use crate::watcher::Watcher;
 use crate::{call, ending, seam};
 
@@ -41,8 +42,7 @@ pyo3::import_exception!(concurrent.futures, InvalidStateError);
 #[pyclass(frozen, subclass, module = "raddle._raddle", name = "Future")]
 pub(crate) struct Future {
     content: Mutex<Content>,
-    /// Its hash, so that a set of futures has the same order after the same choices of an exploration.
-    number: isize,
+    number: Number,
     /// The number of threads that wait for the outcome, or are about to.
     waiting: AtomicUsize,
     settled: raddle::Event,
@@ -484,15 +484,6 @@ impl Future {
     }
 }
 
-/// The number of the next future.
-static NEXT: AtomicIsize = AtomicIsize::new(0);
-
-/// Have the hashes of futures begin at 0 again, at the begin of an execution.
-#[pyfunction]
-pub(crate) fn renumber_futures() {
-    NEXT.store(0, Relaxed);
-}
-
 /// The logger of `concurrent.futures`.
 pub(crate) fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     py.import(intern!(py, "concurrent.futures._base"))?.getattr(intern!(py, "LOGGER"))
@@ -527,7 +518,7 @@ impl Future {
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self {
             content: Mutex::new(Content::default()),
-            number: NEXT.fetch_add(1, Relaxed),
+            number: Number::new(),
             waiting: AtomicUsize::new(0),
             settled: raddle::Event::new(),
             parts: Kept::new(Parts::default()),
@@ -686,8 +677,8 @@ impl Future {
         self.replace(py, |content| std::mem::replace(&mut content.exception, exception))
     }
 
-    fn __hash__(&self) -> isize {
-        self.number
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        slf.get().number.hash(slf)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

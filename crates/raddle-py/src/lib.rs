@@ -18,6 +18,7 @@ mod fast;
 mod future;
 mod limit;
 mod lock;
+mod number;
 mod pool;
 mod priority;
 mod queue;
@@ -52,7 +53,6 @@ fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(completion::wait_for, module)?)?;
     module.add_function(wrap_pyfunction!(completion::watch, module)?)?;
     module.add_function(wrap_pyfunction!(completion::unwatch, module)?)?;
-    module.add_function(wrap_pyfunction!(future::renumber_futures, module)?)?;
     module.add_function(wrap_pyfunction!(pool::close_pools, module)?)?;
     module.add_function(wrap_pyfunction!(pool::is_unwinding, module)?)?;
     module.add_class::<thread::ThreadRecord>()?;

@@ -6,13 +6,14 @@ use raddle::rt;
 
 use crate::fast::{self, Answer};
 use crate::limit::{Limit, Truth, number};
+use crate::number::Number;
 use crate::seam;
 
 /// A lock: acquired by one thread, released by that or by any other thread.
 ///
 /// Like ``threading.Lock``. Once a thread has waited for a millisecond, the next release hands the lock over to a waiting thread.
 #[pyclass(frozen, weakref, module = "raddle")]
-pub(crate) struct Lock(pub(crate) raddle::Lock);
+pub(crate) struct Lock(pub(crate) raddle::Lock, Number);
 
 impl Lock {
     pub(crate) fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
@@ -32,7 +33,7 @@ impl Lock {
 impl Lock {
     #[new]
     pub(crate) fn new() -> Self {
-        Self(raddle::Lock::new())
+        Self(raddle::Lock::new(), Number::new())
     }
 
     /// Acquire the lock. Return whether it was acquired.
@@ -98,6 +99,10 @@ impl Lock {
     /// Make the lock free in the child of a fork, where the thread that held it does not exist.
     fn _at_fork_reinit(&self) {
         self.0.reset_after_fork();
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        slf.get().1.hash(slf)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {

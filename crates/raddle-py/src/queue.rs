@@ -24,6 +24,7 @@ use crate::explore::member::is_explored;
 use crate::explore::shown_item;
 use crate::fast::{self, Answer};
 use crate::limit::{Limit, Truth, number};
+use crate::number::Number;
 use crate::priority::{Ranked, Ranking};
 use crate::seam;
 
@@ -46,6 +47,7 @@ pub(crate) struct Queue {
     /// Whether `put` and `get` are this class's, and not those of a subclass.
     own_put: AtomicBool,
     own_get: AtomicBool,
+    number: Number,
 }
 
 enum Native {
@@ -260,6 +262,7 @@ impl Queue {
             general: AtomicBool::new(false),
             own_put: AtomicBool::new(false),
             own_get: AtomicBool::new(false),
+            number: Number::new(),
         }
     }
 
@@ -504,6 +507,10 @@ impl Queue {
             }
         }
         general(py)?.call_method1(intern!(py, "shutdown"), (slf, immediate)).map(drop)
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        slf.get().number.hash(slf)
     }
 
     #[classmethod]

@@ -8,11 +8,12 @@ use raddle::rt;
 use crate::deprecated;
 use crate::fast::{self, Answer};
 use crate::limit::{Limit, Truth, number};
+use crate::number::Number;
 use crate::seam;
 
 /// A re-entrant lock: the thread that holds it can acquire it again, and releases it once for each acquire.
 #[pyclass(frozen, weakref, module = "raddle")]
-pub(crate) struct RLock(pub(crate) raddle::RLock);
+pub(crate) struct RLock(pub(crate) raddle::RLock, Number);
 
 fn not_owner<E>(_: E) -> PyErr {
     PyRuntimeError::new_err("cannot release un-acquired lock")
@@ -20,7 +21,7 @@ fn not_owner<E>(_: E) -> PyErr {
 
 impl RLock {
     pub(crate) fn new() -> Self {
-        Self(raddle::RLock::new())
+        Self(raddle::RLock::new(), Number::new())
     }
 
     pub(crate) fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
@@ -117,6 +118,10 @@ impl RLock {
     /// Make the lock free in the child of a fork, where the thread that held it does not exist.
     fn _at_fork_reinit(&self) {
         self.0.reset_after_fork();
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        slf.get().1.hash(slf)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {

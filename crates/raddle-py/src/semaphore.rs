@@ -9,13 +9,14 @@ use pyo3::types::{PyDict, PyTuple};
 use raddle::{Permit, rt};
 
 use crate::limit::{Limit, Truth, number};
+use crate::number::Number;
 use crate::seam;
 
 /// A counter of permits. acquire() takes one, blocking while there is none, and release() returns some.
 ///
 /// Waiting threads are served in the order in which they came.
 #[pyclass(frozen, weakref, subclass, dict, module = "raddle")]
-pub(crate) struct Semaphore(OnceLock<Permits>);
+pub(crate) struct Semaphore(OnceLock<Permits>, Number);
 
 enum Permits {
     Counting(raddle::Semaphore),
@@ -80,7 +81,7 @@ impl Semaphore {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self(OnceLock::new())
+        Self(OnceLock::new(), Number::new())
     }
 
     #[pyo3(signature = (value=1))]
@@ -147,6 +148,10 @@ impl Semaphore {
         seam::quick(py, || permits.available())
     }
 
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        slf.get().1.hash(slf)
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let permits = slf.get().permits()?;
         let value = rt::unobserved(|| permits.available());
@@ -166,7 +171,7 @@ impl BoundedSemaphore {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
-        PyClassInitializer::from(Semaphore(OnceLock::new())).add_subclass(Self)
+        PyClassInitializer::from(Semaphore(OnceLock::new(), Number::new())).add_subclass(Self)
     }
 
     #[pyo3(signature = (value=1))]

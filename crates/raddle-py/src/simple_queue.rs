@@ -10,12 +10,13 @@ use crate::explore::member::is_explored;
 use crate::explore::shown_item;
 use crate::fast::{self, Answer};
 use crate::limit::{Limit, Truth, number};
+use crate::number::Number;
 use crate::queue::Empty;
 use crate::seam;
 
 /// An unbounded FIFO queue without task tracking. put() never blocks and may be called from a destructor or a signal handler.
 #[pyclass(frozen, weakref, subclass, dict, module = "raddle")]
-pub(crate) struct SimpleQueue(Box<raddle::SimpleQueue<Py<PyAny>>>); // aligned as Rust needs it
+pub(crate) struct SimpleQueue(Box<raddle::SimpleQueue<Py<PyAny>>>, Number); // aligned as Rust needs it
 
 impl SimpleQueue {
     pub(crate) fn put_item(&self, py: Python<'_>, item: Py<PyAny>) -> PyResult<()> {
@@ -37,7 +38,7 @@ impl SimpleQueue {
         if is_explored() {
             queue.show_items(shown_item);
         }
-        Self(queue)
+        Self(queue, Number::new())
     }
 
     /// Put an item. The optional arguments are ignored: the queue is never full.
@@ -91,6 +92,10 @@ impl SimpleQueue {
     /// Return whether the queue has no items.
     fn empty(&self, py: Python<'_>) -> PyResult<bool> {
         seam::quick(py, || self.0.is_empty())
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> isize {
+        slf.get().1.hash(slf)
     }
 
     #[classmethod]

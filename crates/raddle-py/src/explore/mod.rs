@@ -279,6 +279,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(tables::set_harmless, module)?)?;
     module.add_function(wrap_pyfunction!(state::set_code, module)?)?;
     module.add_function(wrap_pyfunction!(state::set_opaque, module)?)?;
+    module.add_function(wrap_pyfunction!(state::next_number, module)?)?;
     module.add_function(wrap_pyfunction!(thread::spawn, module)?)?;
     module.add_function(wrap_pyfunction!(thread::ident, module)?)?;
     module.add_function(wrap_pyfunction!(thread::seconds, module)?)?;

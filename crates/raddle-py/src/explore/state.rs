@@ -141,6 +141,8 @@ struct Thread {
     may_switch: bool,
     /// The frame whose beginning was its last step.
     begun: Option<usize>,
+    /// The number of objects of the toolkit that it has created.
+    created: u32,
 }
 
 #[derive(Debug)]
@@ -158,6 +160,19 @@ pub(super) struct State {
 /// Calls `f` with the state, if a program is being explored. No Python code runs meanwhile.
 pub(super) fn with<R>(f: impl FnOnce(&mut State) -> R) -> Option<R> {
     locked(&STATE).as_mut().map(f)
+}
+
+/// Return the number of the next object that the calling thread creates in an exploration. Those of several threads differ,
+/// whatever the order in which they create them.
+#[pyfunction]
+pub(crate) fn next_number() -> Option<isize> {
+    const THREADS: u32 = 997; // no power of two, so that the order in a set is not that of the threads
+    let me = Some(ME.get()).filter(|&me| me != 0)?;
+    with(|state| {
+        let thread = state.thread(me);
+        thread.created += 1;
+        isize::try_from(thread.created + (me - 1) * THREADS).unwrap_or_default()
+    })
 }
 
 /// Notes that a function begins. Returns whether C code that accesses something may have called it.
