@@ -356,7 +356,7 @@ def rules():
         ],
         "changing": [
             list.append, list.clear, list.insert, list.pop, list.reverse, dict.clear, dict.pop, dict.popitem, set.add, set.clear,
-            set.discard, set.pop, collections.deque.append, collections.deque.appendleft, collections.deque.clear,
+            set.discard, collections.deque.append, collections.deque.appendleft, collections.deque.clear,
             collections.deque.pop, collections.deque.popleft, collections.deque.rotate,
         ],
         "length": len,

@@ -5,7 +5,9 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyFunction, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{
+    PyCFunction, PyDict, PyFrozenSet, PyFunction, PyInt, PyList, PySet, PyString, PyTuple, PyType,
+};
 use raddle::rt::Effect;
 
 use super::code::Operation;
@@ -59,6 +61,9 @@ impl Tables {
             (Operation::LoadSpecial, [Some(manager)]) => {
                 Ok((!self.shadowed.contains(&class_of(manager))).then(Vec::new))
             }
+            (Operation::Length | Operation::Consume, [Some(value)]) if self.is_set_of_objects(value) => {
+                Ok(None)
+            }
             (Operation::Length, [Some(value)]) => self.length(value),
             (Operation::Consume, [Some(value)]) => self.consume(value),
             (Operation::Advance, [Some(iterator)]) => self.advance(iterator, argument.is_truthy()?),
@@ -92,6 +97,14 @@ impl Tables {
             || value.is_exact_instance_of::<PyFunction>()
             || self.rules.toolkit.contains(&class_of(value))
             || self.is_plain(&value.get_type())
+    }
+
+    /// Whether the order of a set may depend on the addresses of its items.
+    fn is_set_of_objects(&self, value: &Bound<'_, PyAny>) -> bool {
+        const MOST: usize = 100;
+        let (true, Ok(2..)) = (is_set(value), value.len()) else { return false };
+        let Ok(mut items) = value.try_iter() else { return true };
+        !items.by_ref().take(MOST).flatten().all(|item| self.is_atomic(&item))
     }
 
     fn length(&self, value: &Bound<'_, PyAny>) -> Found {
@@ -334,6 +347,10 @@ impl Tables {
 /// Whether the class of an object is created by `type` itself, so that what the class has is found on it.
 fn is_of_ordinary_class(object: &Bound<'_, PyAny>) -> bool {
     object.get_type().get_type().is(object.py().get_type::<PyType>())
+}
+
+fn is_set(value: &Bound<'_, PyAny>) -> bool {
+    value.is_exact_instance_of::<PySet>() || value.is_exact_instance_of::<PyFrozenSet>()
 }
 
 /// Whether an object is no iterator, whatever is assigned to its attributes.
