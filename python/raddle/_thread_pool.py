@@ -17,11 +17,11 @@ class _Context:
 
 
 def stand_ins():
-    """Return the names to replace while a check runs, if the program has imported the module: owners, names and values."""
-    pool = sys.modules.get("multiprocessing.pool")
-    if pool is None:
+    """Return the names to replace while a check runs: owners, names and values."""
+    try:  # also if the program imports it later: then it would be too late
+        from multiprocessing import pool, util
+    except ImportError:  # of an interpreter without it
         return []
-    from multiprocessing import util
 
     real_init, real_sentinels = pool.ThreadPool.__init__, pool.ThreadPool._get_sentinels
     real_wait = pool.Pool._wait_for_updates
@@ -53,11 +53,9 @@ def stand_ins():
 
 def begin_execution():
     """Make what the module counts and registers the same in each execution."""
-    pool = sys.modules.get("multiprocessing.pool")
-    if pool is None:
+    pool, util = sys.modules.get("multiprocessing.pool"), sys.modules.get("multiprocessing.util")
+    if pool is None or util is None:
         return
-    from multiprocessing import util
-
     pool.job_counter = itertools.count()
     util._finalizer_counter = itertools.count()
     util._finalizer_registry.clear()

@@ -10,7 +10,6 @@ import struct
 import sys
 import threading
 import types
-from multiprocessing.pool import ThreadPool
 
 import pytest
 
@@ -493,6 +492,8 @@ def test_finalizers_make_a_check_inconclusive():
 
 def test_race_in_a_pool_of_threads_of_multiprocessing_is_found():
     def program():
+        from multiprocessing.pool import ThreadPool
+
         found = []
         with ThreadPool(2) as pool:
             pool.map(lambda number: found.append(number), [1, 2])
