@@ -63,7 +63,7 @@ def _tables(originals):
         "is_plain": _effects.is_plain,
         "rules": _touches.rules(),
         "atomic": list(_effects.ATOMIC),
-        "shadowed": list(_replaced.SHADOWED),
+        "shadowed": list(_touches.shadowed),
         "replaced": originals,
         "property": [property],
         "member": [types.MemberDescriptorType],
@@ -141,7 +141,8 @@ def _explored(function, settings, hash_seed):
             _raddle.set_tables(_tables(originals))
             _observing.begin()
             try:
-                found = _raddle.explore(function, _replaced.begin_execution, settings)
+                program = functools.partial(_replaced.shadows.pools.run, function)
+                found = _raddle.explore(program, _replaced.begin_execution, settings)
             except ValueError as error:
                 if settings["replay"] is None:
                     raise

@@ -232,10 +232,11 @@ SHADOWED = (_thread.LockType, _thread.RLock, _queue.SimpleQueue)
 
 
 class _Shadows:
-    """The stand-ins of locks that exist already, for one execution."""
+    """The stand-ins of locks and pools that exist already, for one execution."""
 
     def __init__(self):
         self.known = {}
+        self.pools = None  # the module that knows pools, which few programs load
 
     def __call__(self, lock):
         if not _raddle.ident():
@@ -248,8 +249,10 @@ class _Shadows:
                     stand_in.acquire()
             elif type(lock) is _thread.RLock:
                 stand_in = _raddle.RLock()
-            else:
+            elif type(lock) is _queue.SimpleQueue:
                 stand_in = _raddle.SimpleQueue()
+            else:
+                stand_in = self.pools.like(lock)
             found = self.known[id(lock)] = (stand_in, lock)
         return found[0]
 
@@ -264,6 +267,9 @@ class Replaced:
     """Replaces names while a check runs."""
 
     def __enter__(self):
+        from raddle import _pools
+
+        shadows.pools = _pools
         self.before = []
         self.replacements = {}
         for owner, name, value in _stand_ins():
@@ -276,7 +282,7 @@ class Replaced:
         self.before.append((threading, "_counter", threading._counter) if hasattr(threading, "_counter") else None)
         _touches.replacements = self.replacements
         _touches.shadow = shadows
-        _touches.shadowed = frozenset(SHADOWED)
+        _touches.shadowed = frozenset(SHADOWED + _pools.CLASSES)
         return [original for _, _, original in filter(None, self.before) if callable(original)]
 
     def __exit__(self, *exception):
@@ -298,6 +304,7 @@ def begin_execution():
     random._inst.gauss_next = None
     shadows.known.clear()
     _serials.clear()
+    shadows.pools.begin_execution()
     _effects.generators.clear()
     pools = sys.modules.get("concurrent.futures.thread")
     if pools is not None:

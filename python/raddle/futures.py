@@ -115,6 +115,8 @@ def as_completed(fs, timeout=None):
 _executors = _weakref.WeakSet()
 #: The tasks of each thread that may run.
 _tasks_of_threads = _weakref.WeakKeyDictionary()
+#: The pools of an execution of a check that have threads, and the threads.
+_tasks_of_check, _threads_of_check = [], []
 
 
 def _work(executor, tasks, number, initializer, initargs):
@@ -153,6 +155,12 @@ def _withdrawn(tasks):
         tasks.unhold()
 
 
+class _Threads(set):
+    """The threads of a pool, which programs look at as at those of the standard library's."""
+
+    __module__ = _thread.__name__
+
+
 class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
     """Runs calls in a number of threads, which it starts as they are needed.
 
@@ -171,7 +179,7 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         self._max_workers = max_workers
-        self._threads = set()
+        self._threads = _Threads()
         self._broken = False
         self._shutdown = False
         self._thread_name_prefix = thread_name_prefix or f"ThreadPoolExecutor-{self._counter()}"
@@ -209,7 +217,12 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         thread.start()
         thread._number = number
         self._threads.add(thread)
-        if not _raddle.ident():  # a thread of an exploration ends with its execution
+        _raddle.touch(self._threads)
+        if _raddle.ident():
+            _threads_of_check.append(thread)
+            if number == 0:
+                _tasks_of_check.append(tasks)
+        else:
             _tasks_of_threads[thread] = tasks
             _executors.add(self)
         return thread.name

@@ -171,6 +171,73 @@ def test_as_completed_times_out_although_a_future_has_completed_meanwhile():
     assert isinstance(found, raddle.Failed) and "TimeoutError" in found.title + found.text, found
 
 
+_unused, _used = ThreadPoolExecutor(2), ThreadPoolExecutor(1)
+_used.submit(int).result()
+
+
+def test_pools_that_exist_already_are_explored():
+    def program(pool):
+        counts = {"calls": 0}
+
+        def call():
+            counts["calls"] += 1
+
+        for future in [pool.submit(call), pool.submit(call)]:
+            future.result()
+        assert counts["calls"] == 2
+
+    found = raddle.outcome_of(lambda: program(_unused))
+    assert isinstance(found, raddle.Failed) and "AssertionError" in found.text, found
+    assert isinstance(raddle.outcome_of(lambda: program(_used)), raddle.Exhausted)
+    assert _used.submit(int, "7").result() == 7
+
+    def managed():
+        with _unused as pool:
+            return pool.submit(int).result()
+
+    assert outcomes(managed) == {0}
+    assert _unused.submit(int, "7").result() == 7
+
+
+def test_pool_that_is_never_shut_down_ends_with_the_program():
+    class Owner:
+        pool = None
+
+    def program():
+        Owner.pool = ThreadPoolExecutor(2)
+        Owner.pool.submit(int).result()
+        pool = ThreadPoolExecutor(1)
+        pool.itself = pool
+        seen = []
+        pool.submit(seen.append, 1)
+        threading.Thread(target=lambda: Owner.pool.submit(seen.append, 2)).start()
+
+    assert isinstance(raddle.outcome_of(program), raddle.Exhausted)
+
+
+def test_call_that_never_ends_is_a_failure_although_the_pool_is_not_shut_down():
+    class Owner:
+        pool = None
+
+    def program():
+        Owner.pool = ThreadPoolExecutor(2)
+        Owner.pool.submit(threading.Event().wait)
+
+    found = raddle.outcome_of(program)
+    assert isinstance(found, raddle.Failed) and found.kind in ("deadlock", "threads left"), found
+
+
+def test_threads_of_a_pool_can_be_counted():
+    def program():
+        with ThreadPoolExecutor(2) as pool:
+            outer = pool.submit(lambda: pool.submit(int).result())
+            count = len(pool._threads)
+            outer.result()
+        return count
+
+    assert outcomes(program) == {1, 2}
+
+
 def test_report_names_calls_threads_and_lines():
     def program():
         counts = {"calls": 0}

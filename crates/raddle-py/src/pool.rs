@@ -66,6 +66,8 @@ struct Parts {
     tasks: AtomicU32,
     /// The number of idle threads.
     idle: u8,
+    /// The number of threads that wait for a task in an exploration.
+    waiting: AtomicUsize,
     /// 1 while an exploration removes tasks one by one, and none can be submitted.
     held: AtomicU32,
 }
@@ -92,6 +94,23 @@ impl Parts {
     fn hold(&self, held: bool) {
         self.held.store(held.into(), Release);
         rt::signal(&self.held);
+    }
+}
+
+/// Counts a thread that waits for a task while it lives.
+struct Waiting<'a>(&'a Parts);
+
+impl<'a> Waiting<'a> {
+    fn begin(parts: &'a Parts) -> Self {
+        parts.waiting.fetch_add(1, AcqRel);
+        rt::signal(&parts.tasks);
+        Self(parts)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, AcqRel);
     }
 }
 
@@ -176,6 +195,7 @@ impl Tasks {
         let has_task = || !self.queue.is_empty() || self.queue.is_shut_down();
         let may_grow = || self.threads.load(Acquire) < self.max_threads;
         let op = parts.op(Kind::Read, "waits for a task of");
+        let _waiting = Waiting::begin(parts);
         seam::step_until(py, op, None, &parts.tasks, || has_task() || may_grow())?;
         let mut got = self.get_in_step(py, &op)?;
         if matches!(got, Err(GetError::Empty)) {
@@ -332,6 +352,27 @@ impl Tasks {
         let op = self.parts.op(Kind::Write, "shuts down");
         let tasks: Vec<Task> = self.submitting(py, op, || seam::quick(py, || self.queue.shutdown_now()))?;
         Ok(tasks.into_iter().map(|task| task.future).collect())
+    }
+
+    /// Return whether the queue is shut down, for the end of an execution.
+    fn is_shut_down(&self) -> bool {
+        rt::unobserved(|| self.queue.is_shut_down())
+    }
+
+    /// In an exploration, block until all tasks have ended.
+    fn wait_until_idle(&self, py: Python<'_>) -> PyResult<()> {
+        let _line = seam::Line::stand_for(self.lines().first().copied().flatten());
+        let is_idle = || {
+            self.queue.is_empty() && self.parts.waiting.load(Acquire) == self.threads.load(Acquire)
+                || self.queue.is_shut_down()
+        };
+        seam::step_until(
+            py,
+            self.parts.op(Kind::Read, "waits for the tasks of"),
+            None,
+            &self.parts.tasks,
+            is_idle,
+        )
     }
 
     /// In an exploration, remove the next task that no thread has begun, and return its future. No task can be submitted until
