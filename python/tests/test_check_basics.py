@@ -10,11 +10,12 @@ from threading import Lock, Thread
 from time import sleep
 
 import pytest
+from programs import explores
 
 import raddle
 from raddle import _instructions
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
+pytestmark = explores
 
 made_before = Lock()
 

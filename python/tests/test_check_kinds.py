@@ -12,10 +12,11 @@ import threading
 import types
 
 import pytest
+from programs import explores
 
 import raddle
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
+pytestmark = explores
 
 shared_global = 0
 

@@ -1,16 +1,16 @@
 """`raddle.check` on sets of objects, whose order depends on addresses unless their class has a hash of its own."""
 
 import queue
-import sys
 import threading
 import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from programs import explores
 
 import raddle
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
+pytestmark = explores
 
 
 class Plain:

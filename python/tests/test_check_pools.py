@@ -2,15 +2,14 @@
 
 import concurrent.futures
 import re
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
+from programs import explores
 
 import raddle
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
+pytestmark = explores
 
 
 def outcomes(program, executions=1_500):

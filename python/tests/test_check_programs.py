@@ -1,15 +1,15 @@
 """Programs with a known bug each, many of them from the literature on concurrency testing, and their numbers of classes of
 schedules: the bug is found, its token replays it, and each class is run once."""
 
-import sys
 import threading
 import types
 
 import pytest
+from programs import explores
 
 import raddle
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
+pytestmark = explores
 
 
 def start(function, *args):

@@ -10,6 +10,7 @@ import threading
 import weakref
 
 import pytest
+from programs import explores
 
 import raddle
 from raddle import futures
@@ -393,10 +394,7 @@ def test_call_may_be_submitted_while_a_thread_is_started():
         assert len(pool._threads) <= 2
 
 
-explorable = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
-
-
-@explorable
+@explores
 def test_every_schedule_of_a_shutdown_waits_for_accepted_calls():
     def program():
         pool, ran, accepted = futures.ThreadPoolExecutor(1), [], []
@@ -418,7 +416,7 @@ def test_every_schedule_of_a_shutdown_waits_for_accepted_calls():
     assert isinstance(outcome, raddle.Exhausted)
 
 
-@explorable
+@explores
 def test_executions_with_sets_of_futures_are_repeatable():
     def program():
         with futures.ThreadPoolExecutor(2) as pool:
@@ -432,7 +430,7 @@ def test_executions_with_sets_of_futures_are_repeatable():
     assert "repeatable" not in str(outcome) and "different steps" not in str(outcome), outcome
 
 
-@explorable
+@explores
 def test_threads_of_an_exploration_are_not_joined_at_the_end():
     out, err = program(
         """

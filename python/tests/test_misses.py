@@ -4,15 +4,15 @@ import collections
 import io
 import itertools
 import queue
-import sys
 import threading
 import types
 
 import pytest
+from programs import explores
 
 import raddle
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="exploring needs sys.monitoring")
+pytestmark = explores
 
 
 def run(*targets):

@@ -3,8 +3,9 @@
 import sys
 
 import pytest
+from programs import explores
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="the oracle needs sys.monitoring")
+pytestmark = explores
 
 if sys.version_info >= (3, 12):
     from oracle import compare, corpus, explorer, stand_ins, workers

@@ -13,11 +13,11 @@ import pytest
 
 import raddle
 from oracle import corpus
+from programs import explores
 from raddle import _effects, _raddle, _replaced, _touches
 from raddle import queue as our_queue
 
-if sys.version_info < (3, 12):
-    pytest.skip("exploring needs Python 3.12", allow_module_level=True)
+pytestmark = explores
 
 
 class Plain:
