@@ -20,6 +20,8 @@ def run(kind, program, arguments):
     with _Hidden():
         names, code = {"script": _script, "module": _module, "command": _command}[kind](program, arguments)
         main = sys.modules["__main__"] = types.ModuleType("__main__")
+        if sys.version_info >= (3, 15):
+            names.pop("__cached__", None)
         vars(main).update(names, __builtins__=builtins)
         if sys.version_info < (3, 14):
             main.__annotations__ = {}

@@ -1,6 +1,6 @@
 //! `threading.RLock`.
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use raddle::rt;
@@ -42,6 +42,10 @@ impl RLock {
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let any = !args.is_empty() || kwargs.is_some();
+        if any && py.version_info() >= (3, 15) {
+            let kind = if args.is_empty() { "keyword" } else { "positional" };
+            return Err(PyTypeError::new_err(format!("RLock() takes no {kind} arguments")));
+        }
         if any && py.version_info() >= (3, 13) {
             deprecated::warn(py, c"passing arguments to RLock is deprecated: it ignores them")?;
         }
