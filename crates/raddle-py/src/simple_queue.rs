@@ -147,6 +147,7 @@ fast::method!(GetNowait, SimpleQueue, c"get_nowait", "($self, /)", |py, queue, a
 
 /// Adds the frequent methods.
 pub(crate) fn add_fast(py: Python<'_>) -> PyResult<()> {
+    py.get_type::<Empty>(); // imported here, and not when it is first raised
     fast::add::<Put>(py)?;
     fast::add::<PutNowait>(py)?;
     fast::add::<Get>(py)?;
