@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import raddle
+from programs import execute
 
 #: A keyword that is not the object of the same text in the code of a call.
 KEYWORD = "".join(["block", "ing"]), "".join(["blo", "ck"])
@@ -195,3 +196,17 @@ def test_a_derived_class_may_override_a_frequent_method():
     q.put(1)
     q.put_nowait(2)
     assert (q.puts, q.get(), q.get_nowait()) == (2, 1, 2)
+
+
+def test_methods_remain_when_the_package_is_imported_again(program):
+    program = program("""
+        import sys
+        import raddle
+        lock = raddle.Lock()
+        for name in [name for name in sys.modules if name.partition(".")[0] == "raddle"]:
+            del sys.modules[name]
+        import raddle
+        queue = raddle.Queue()
+        queue.put_nowait(1)
+        print(lock.acquire(timeout=5), lock.acquire(timeout=0.001), raddle.Lock().acquire(timeout=5), queue.get(timeout=5))""")
+    assert execute(program) == (0, "True False True 1\n", "")

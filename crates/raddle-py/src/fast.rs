@@ -138,6 +138,9 @@ fn sign(value: Borrowed<'_, '_, PyAny>) -> Option<c_int> {
 pub(crate) fn add<M: Method>(py: Python<'_>) -> PyResult<()> {
     let class = py.get_type::<M::Class>();
     let name = M::NAME.to_str().map_err(|error| PyTypeError::new_err(error.to_string()))?;
+    if !M::KEPT.complete.load(Acquire).is_null() {
+        return Ok(()); // the module is imported again, and the class has the method
+    }
     let complete = class.getattr(name)?;
     let parameters =
         M::SIGNATURE.trim_matches(['(', ')']).split(", ").filter(|name| !name.starts_with(['$', '/']));
