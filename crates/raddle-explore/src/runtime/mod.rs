@@ -26,6 +26,7 @@
 //! - An execution ends after at most [`Rules::max_steps`](crate::options::Rules) steps, and every task is unwound then.
 mod data_races;
 mod execution;
+mod fast_map;
 mod foreign;
 mod objects;
 mod os_threads;
@@ -43,6 +44,7 @@ mod vector_clock;
 mod watchdog;
 
 pub(crate) use execution::{Program, Runner};
+pub(crate) use fast_map::FastMap;
 pub(crate) use foreign::{ForeignStep, listen};
 pub(crate) use objects::{Access, CLOCK, Mode, ObjectKey, Objects};
 pub(crate) use os_threads::{locals_are_unchanged, remember_locals};

@@ -4,9 +4,11 @@
 //! numbers. A word inside a declared object stands for the object, even if the word is accessed before the object is
 //! declared.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use raddle::rt::Object;
+
+use super::fast_map::FastMap;
 
 /// The effect of a step on an object. Two steps are dependent if they access the same object in modes that conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub(crate) const PROGRAM: u32 = 1;
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     /// By address and size. A name is for display, and identifies no object.
-    known: HashMap<(usize, usize), u32>,
+    known: FastMap<(usize, usize), u32>,
     /// For the start of each object, its end and its number.
     ranges: BTreeMap<usize, (usize, u32)>,
     /// The size of the largest object.
@@ -62,7 +64,7 @@ pub(crate) struct Objects {
     what: Vec<(&'static str, usize)>,
     /// For each number, how many objects of its kind were accessed before.
     ordinals: Vec<u32>,
-    kinds: HashMap<&'static str, u32>,
+    kinds: FastMap<&'static str, u32>,
 }
 
 impl Objects {

@@ -4,13 +4,13 @@
 //! [`options`](ExecutionState::options) lists the enabled tasks, the policy chooses one of them, and
 //! [`take_step`](ExecutionState::take_step) records its step.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use std::sync::Arc;
 
 use raddle::rt::{Effect, Kind, Object, Op, Place, Program};
 
+use super::fast_map::FastMap;
 use super::foreign::ForeignStep;
 use super::objects::{Access, CLOCK, Mode, Objects, PROGRAM};
 use super::policy::{Policy, View};
@@ -48,7 +48,7 @@ pub(crate) struct ExecutionState {
     /// before that.
     pub(crate) ticks: Vec<(Duration, usize)>,
     /// The holder of each object, by the object's number.
-    pub(crate) holds: HashMap<u32, Hold>,
+    pub(crate) holds: FastMap<u32, Hold>,
     /// Tasks to poll before the next choice: those whose condition depends on a word that this step accessed, and new
     /// ones.
     pub(crate) to_poll: TaskSet,
@@ -83,7 +83,7 @@ pub(crate) struct ExecutionState {
     /// Names given by the program: address, size, name.
     pub(crate) labels: Vec<(usize, usize, String)>,
     /// Where the object with this address and size was created.
-    pub(crate) origins: HashMap<(usize, usize), Place>,
+    pub(crate) origins: FastMap<(usize, usize), Place>,
 }
 
 impl ExecutionState {
@@ -101,7 +101,7 @@ impl ExecutionState {
             preemptions: 0,
             clock: Duration::ZERO,
             ticks: Vec::new(),
-            holds: HashMap::new(),
+            holds: FastMap::default(),
             to_poll: TaskSet::default(),
             final_poll: false,
             wakes: Vec::new(),
@@ -120,7 +120,7 @@ impl ExecutionState {
             pending: Vec::new(),
             foreign: Vec::new(),
             labels: Vec::new(),
-            origins: HashMap::new(),
+            origins: FastMap::default(),
         }
     }
 

@@ -1,11 +1,11 @@
 //! A task: one thread of the program under exploration, and its next step as far as it is declared.
 
-use std::collections::HashMap;
 use std::thread::Thread;
 use std::time::Duration;
 
 use raddle::rt::Op;
 
+use super::fast_map::FastMap;
 use super::objects::Access;
 use super::os_threads::PreparedThread;
 
@@ -69,7 +69,7 @@ pub(crate) struct ClockPolls {
     /// The time that it read last.
     pub(crate) clock: Duration,
     /// How often it read this time on each line of the program.
-    pub(crate) reads: HashMap<(u32, u32), usize>,
+    pub(crate) reads: FastMap<(u32, u32), usize>,
     /// How often the clock was advanced for it.
     pub(crate) advances: u32,
 }
@@ -112,7 +112,7 @@ pub(crate) struct Task {
     /// The number of events when the panic that it is unwinding by began.
     pub(crate) panicked_at: Option<usize>,
     /// How often it polled an object on a line of the program since another task took a step.
-    pub(crate) polls: HashMap<(usize, u32, u32), usize>,
+    pub(crate) polls: FastMap<(usize, u32, u32), usize>,
     pub(crate) clock_polls: ClockPolls,
     /// The program may end.
     pub(crate) may_exit: bool,
@@ -153,7 +153,7 @@ impl Task {
             early_timeouts: 0,
             spurious: 0,
             panicked_at: None,
-            polls: HashMap::new(),
+            polls: FastMap::default(),
             clock_polls: ClockPolls::default(),
             may_exit: false,
             notes: Vec::new(),

@@ -5,11 +5,9 @@
 //! or `a` enabled `b`. A race is a pair of dependent events of different tasks with nothing between them in that
 //! order. It is reversible if the second one may have been possible in place of the first.
 
-use std::collections::HashMap;
-
 use raddle::rt::Kind;
 
-use crate::runtime::{Access, Mode, Task, TaskSet, Trace, VectorClock};
+use crate::runtime::{Access, FastMap, Mode, Task, TaskSet, Trace, VectorClock};
 
 /// The happens-before relation of an execution.
 pub(crate) struct HappensBefore<'a> {
@@ -19,7 +17,7 @@ pub(crate) struct HappensBefore<'a> {
     /// The events of each task.
     own: Vec<Vec<usize>>,
     /// For each object, the events that accessed it, oldest first.
-    touched: HashMap<u32, Vec<(usize, Mode)>>,
+    touched: FastMap<u32, Vec<(usize, Mode)>>,
 }
 
 /// Two dependent steps that could have been taken in the other order.
@@ -49,7 +47,7 @@ impl<'a> HappensBefore<'a> {
     pub(crate) fn new(trace: &'a Trace) -> Self {
         let count = trace.events.len();
         let own = vec![Vec::new(); trace.tasks.len()];
-        Self { trace, clocks: Vec::with_capacity(count), own, touched: HashMap::new() }
+        Self { trace, clocks: Vec::with_capacity(count), own, touched: FastMap::default() }
     }
 
     /// Calls `races` with every race, in the order of the second steps, and the initials of each: the tasks that could

@@ -12,18 +12,18 @@
 //! blocked.
 
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use fastrand::Rng;
 use raddle::rt::Kind;
 
-use crate::runtime::{Event, Mode, ObjectKey, Objects, Policy, View};
+use crate::runtime::{Event, FastMap, Mode, ObjectKey, Objects, Policy, View};
 
 /// How many steps each task takes on each object, and its parent.
 #[derive(Clone, Debug, Default)]
 struct Profile {
     /// For each task, the number of its accesses of each object.
-    touches: Vec<HashMap<ObjectKey, usize>>,
+    touches: Vec<FastMap<ObjectKey, usize>>,
     parents: Vec<Option<usize>>,
     /// For each task, the source lines that it runs.
     lines: Vec<BTreeSet<Line>>,
@@ -36,7 +36,7 @@ type Line = (&'static str, u32, u32);
 
 impl Profile {
     fn merge(&mut self, other: Profile) {
-        self.touches.resize(self.touches.len().max(other.touches.len()), HashMap::new());
+        self.touches.resize(self.touches.len().max(other.touches.len()), FastMap::default());
         for (mine, others) in self.touches.iter_mut().zip(other.touches) {
             for (object, count) in others {
                 let most = mine.entry(object).or_default();
@@ -57,7 +57,7 @@ impl Profile {
 
     /// For each task, the first task that runs the same lines.
     fn roles(&self) -> Vec<usize> {
-        let mut first = HashMap::new();
+        let mut first = FastMap::default();
         self.lines.iter().enumerate().map(|(thread, lines)| *first.entry(lines).or_insert(thread)).collect()
     }
 }
@@ -97,9 +97,9 @@ impl Surw {
     /// Merges the counts of an execution into the profile, which keeps the largest numbers.
     pub(crate) fn learn(&mut self, events: &[Event], objects: &Objects, parents: &[Option<usize>]) {
         let mut profile = Profile { parents: parents.to_vec(), ..Profile::default() };
-        profile.touches.resize(parents.len(), HashMap::new());
+        profile.touches.resize(parents.len(), FastMap::default());
         profile.lines.resize(parents.len(), BTreeSet::new());
-        let mut users: HashMap<ObjectKey, (Vec<usize>, bool)> = HashMap::new();
+        let mut users: FastMap<ObjectKey, (Vec<usize>, bool)> = FastMap::default();
         for event in events {
             let of_a_thread =
                 event.op.is_some_and(|op| matches!(op.kind, Kind::Start | Kind::Terminate | Kind::Join));
@@ -127,7 +127,7 @@ impl Surw {
     fn begin(&mut self) {
         let shared = &self.profile.shared;
         self.object = if shared.is_empty() { None } else { Some(shared[self.rng.usize(..shared.len())]) };
-        let own = |touches: &HashMap<ObjectKey, usize>| match self.object {
+        let own = |touches: &FastMap<ObjectKey, usize>| match self.object {
             Some(object) => touches.get(&object).copied().unwrap_or(0),
             None => touches.values().sum(),
         };
@@ -182,7 +182,7 @@ impl Surw {
         let threads: Vec<_> = (0..view.tasks.len()).filter(|&thread| near(thread)).collect();
         let remaining = |thread: usize| self.remaining.get(thread).copied().unwrap_or(0);
         let role = |thread: usize| self.roles.get(thread).copied().unwrap_or(thread);
-        let mut of_role: HashMap<usize, usize> = HashMap::new();
+        let mut of_role: FastMap<usize, usize> = FastMap::default();
         for &thread in &threads {
             *of_role.entry(role(thread)).or_default() += remaining(thread);
         }
