@@ -11,15 +11,16 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Once, OnceLock};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::{ffi, intern};
 use raddle::rt::{self, Effect, Object, Op, Place};
 
 use crate::ending;
+use crate::explore::hashing::WordMap;
 use crate::explore::state::after_operation;
 use crate::text::Text;
 use crate::unwinding;
@@ -234,19 +235,56 @@ pub(crate) fn calling_line(py: Python<'_>) -> Option<Place> {
     let mut frame = unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) };
     let mut place = None;
     while let Some(this) = frame {
-        let code = this.getattr("f_code").ok()?;
-        let Text(file) = code.getattr("co_filename").ok()?.extract().ok()?;
-        let line: u32 = this.getattr("f_lineno").ok()?.extract().ok()?;
-        let Text(function) = code.getattr("co_name").ok()?.extract().ok()?;
-        let here = || Place::intern(&file, line, Some(&function));
-        match toolkit_part(&file) {
-            None => return Some(here()),
+        let Position { place: here, toolkit_part } = position_of(&this)?;
+        match toolkit_part {
+            None => return Some(here),
             Some(0) if place.is_some() => {}
-            Some(_) => place = Some(here()),
+            Some(_) => place = Some(here),
         }
-        frame = this.getattr("f_back").ok().filter(|back| !back.is_none());
+        frame = this.getattr(intern!(py, "f_back")).ok().filter(|back| !back.is_none());
     }
     LINE.get().or(place)
+}
+
+/// Where a frame is.
+#[derive(Clone, Copy)]
+struct Position {
+    place: Place,
+    toolkit_part: Option<usize>,
+}
+
+/// The positions that an exploration has asked for, by the address of the code and the place in it, with the code.
+static POSITIONS: Mutex<Option<Positions>> = Mutex::new(None);
+
+type Positions = WordMap<(usize, isize), (Position, Py<PyAny>)>;
+
+fn positions() -> MutexGuard<'static, Option<Positions>> {
+    POSITIONS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn position_of(frame: &Bound<'_, PyAny>) -> Option<Position> {
+    let py = frame.py();
+    let code = frame.getattr(intern!(py, "f_code")).ok()?;
+    // An exploration asks for the same positions in each execution, and keeps the code that it observes anyway.
+    let key = if is_explored() {
+        let offset = frame.getattr(intern!(py, "f_lasti")).ok()?.extract().ok()?;
+        Some((code.as_ptr() as usize, offset))
+    } else {
+        None
+    };
+    let known = key.and_then(|key| positions().as_ref()?.get(&key).map(|(position, _)| *position));
+    if known.is_some() {
+        return known;
+    }
+    let Text(file) = code.getattr("co_filename").ok()?.extract().ok()?;
+    let line: u32 = frame.getattr("f_lineno").ok()?.extract().ok()?;
+    let Text(function) = code.getattr("co_name").ok()?.extract().ok()?;
+    let place = Place::intern(&file, line, Some(&function));
+    let position = Position { place, toolkit_part: toolkit_part(&file) };
+    if let Some(key) = key {
+        positions().get_or_insert_default().insert(key, (position, code.unbind()));
+    }
+    Some(position)
 }
 
 thread_local! {

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 /// Hashes words by multiplication: nobody chooses addresses in order to make them collide.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct WordHasher(u64);
+pub(crate) struct WordHasher(u64);
 
 impl WordHasher {
     const FACTOR: u64 = 0xf135_7aea_2e62_a9c5;
@@ -35,5 +35,5 @@ impl Hasher for WordHasher {
     }
 }
 
-pub(super) type WordMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
-pub(super) type WordSet<K> = HashSet<K, BuildHasherDefault<WordHasher>>;
+pub(crate) type WordMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
+pub(crate) type WordSet<K> = HashSet<K, BuildHasherDefault<WordHasher>>;

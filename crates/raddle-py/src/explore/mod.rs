@@ -8,7 +8,7 @@
 mod access;
 mod code;
 mod frame;
-mod hashing;
+pub(crate) mod hashing;
 mod hook;
 mod locations;
 pub(crate) mod member;
