@@ -9,8 +9,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyModule, PyType};
+use pyo3::types::{PyBool, PyDict, PyInt, PyModule, PyType};
 use raddle::rt::{self, Effect, Kind, Object, Op, Place};
 
 use super::access::{attribute, with_all_attributes};
@@ -28,8 +29,10 @@ use crate::unwinding;
 pub(crate) fn on_instruction(
     py: Python<'_>,
     code: &Bound<'_, PyAny>,
-    offset: usize,
+    offset: &Bound<'_, PyInt>,
 ) -> PyResult<Option<Py<PyAny>>> {
+    // SAFETY: it is an integer, and the thread is attached. The interpreter passes no negative one.
+    let offset = unsafe { ffi::PyLong_AsSize_t(offset.as_ptr()) };
     let point = state::code_at(code.as_ptr() as usize).and_then(|code| code.point(offset));
     let Some(Point { plan, place, begins, ends }) = point else { return Ok(None) };
     let (begins, ends) = (*begins, *ends);

@@ -63,8 +63,10 @@ type Threads = u64;
 #[derive(Debug)]
 struct Location {
     number: usize,
-    /// The names by which it was accessed: an item of the dictionary of an object is also an attribute.
-    names: Vec<u32>,
+    /// The name by which it was accessed first.
+    name: u32,
+    /// Its other names: an item of the dictionary of an object is also an attribute.
+    other_names: Vec<u32>,
     readers: Threads,
     writers: Threads,
     /// Threads that changed it in ways that commute.
@@ -77,7 +79,8 @@ pub(super) struct Locations {
     /// By their numbers, as far as they have been accessed.
     names: Vec<Known>,
     parts: WordMap<(usize, Part), Location>,
-    kept: WordMap<usize, Py<PyAny>>,
+    /// Objects that are kept alive to the end of the execution.
+    kept: Vec<Py<PyAny>>,
     /// The names of attributes, by the address of a class and the hash of the attribute's name.
     attributes: WordMap<(usize, isize), u32>,
     /// The objects whose dictionary was asked for, by the address of the dictionary.
@@ -116,7 +119,9 @@ impl Locations {
     pub(super) fn next_execution(&mut self) -> Vec<Py<PyAny>> {
         self.parts.clear();
         self.attributes.clear();
-        self.kept.drain().chain(self.owners.drain()).map(|(_, object)| object).collect()
+        let mut left = std::mem::take(&mut self.kept);
+        left.extend(self.owners.drain().map(|(_, object)| object));
+        left
     }
 
     /// The hashes of the names that are steps.
@@ -152,7 +157,7 @@ impl Locations {
     /// States that the attributes of `owner` are the items of `dictionary`.
     pub(super) fn owns(&mut self, owner: Py<PyAny>, dictionary: Py<PyAny>) {
         let address = dictionary.as_ptr() as usize;
-        self.kept.insert(address, dictionary);
+        self.kept.push(dictionary);
         self.owners.insert(address, owner);
     }
 
@@ -179,14 +184,11 @@ impl Locations {
     pub(super) fn record(&mut self, py: Python<'_>, access: &Access, thread: u32) -> Option<Step> {
         self.know(access.name);
         let address = access.object.as_ptr() as usize;
-        self.kept.entry(address).or_insert_with(|| access.object.clone_ref(py));
-        let number = self.parts.len();
-        let location = self.parts.entry((address, access.part)).or_insert(Location {
-            number,
-            names: Vec::new(),
-            readers: 0,
-            writers: 0,
-            changers: 0,
+        let (number, kept) = (self.parts.len(), &mut self.kept);
+        let location = self.parts.entry((address, access.part)).or_insert_with(|| {
+            kept.push(access.object.clone_ref(py));
+            let (name, other_names) = (access.name, Vec::new());
+            Location { number, name, other_names, readers: 0, writers: 0, changers: 0 }
         });
         let bit = 1 << thread.min(Threads::BITS - 1);
         match access.effect {
@@ -198,14 +200,16 @@ impl Locations {
         let mixed = location.changers != 0 && location.readers != 0;
         let several = all.count_ones() > 1 || all >> (Threads::BITS - 1) != 0;
         let conflict = several && (location.writers != 0 || mixed);
-        if !location.names.contains(&access.name) {
-            location.names.push(access.name);
+        if access.name != location.name && !location.other_names.contains(&access.name) {
+            location.other_names.push(access.name);
         }
         let mut further = false;
-        for name in location.names.iter().filter(|_| conflict) {
-            let name = &mut self.names[*name as usize];
-            name.is_shared = true;
-            further |= !name.is_step;
+        if conflict {
+            for name in std::iter::once(&location.name).chain(&location.other_names) {
+                let name = &mut self.names[*name as usize];
+                name.is_shared = true;
+                further |= !name.is_step;
+            }
         }
         let name = &self.names[access.name as usize];
         let object = Object::new(BASE + location.number * 64, 0, name.text);

@@ -109,7 +109,7 @@ impl Tables {
 
     fn length(&self, value: &Bound<'_, PyAny>) -> Found {
         Ok(match self.known(value)? {
-            Some(Known { kind: Kind::Constant | Kind::Iterator, .. }) => Some(Vec::new()),
+            Some(Known { kind: Kind::Constant | Kind::Counter | Kind::Iterator, .. }) => Some(Vec::new()),
             Some(known) => Some(vec![whole(value, known, Effect::Read)]),
             None => self.is_without_items(value).then(Vec::new),
         })
@@ -118,7 +118,7 @@ impl Tables {
     fn consume(&self, value: &Bound<'_, PyAny>) -> Found {
         Ok(match self.known(value)? {
             Some(Known { kind: Kind::Constant, .. }) => Some(Vec::new()),
-            Some(Known { kind: Kind::Iterator, .. }) => return self.advance(value, false),
+            Some(Known { kind: Kind::Counter | Kind::Iterator, .. }) => return self.advance(value, false),
             Some(known) => Some(read(value, known).into()),
             None => self.is_without_items(value).then(Vec::new),
         })
@@ -149,6 +149,10 @@ impl Tables {
         };
         seen.push(address);
         match known.kind {
+            Kind::Counter => {
+                accesses.push(written(value, known));
+                Ok(true)
+            }
             Kind::Iterator => {
                 accesses.push(written(value, known));
                 let referents = self.rules.referents.bind(value.py()).call1((value,))?;
@@ -167,7 +171,7 @@ impl Tables {
                         continue;
                     }
                     match self.rules.types.get(&class_of(&item)) {
-                        Some(Known { kind: Kind::Iterator, .. }) => {
+                        Some(Known { kind: Kind::Counter | Kind::Iterator, .. }) => {
                             if !self.looks_behind(&item, false, accesses, seen)? {
                                 return Ok(false);
                             }
@@ -203,7 +207,8 @@ impl Tables {
             [Some(value)] if address == self.rules.length => return self.length(value),
             [Some(receiver), ..] if self.rules.changing.contains(&address) => {
                 let known = self.known(receiver)?;
-                let known = known.filter(|known| !matches!(known.kind, Kind::Constant | Kind::Iterator));
+                let known = known
+                    .filter(|known| !matches!(known.kind, Kind::Constant | Kind::Counter | Kind::Iterator));
                 return Ok(known.map(|known| vec![written(receiver, known)]));
             }
             [Some(receiver), ..] if self.rules.methods.contains(&address) => {

@@ -153,6 +153,8 @@ pub(super) enum Kind {
     Collection,
     /// A tuple, or another collection that never changes.
     Constant,
+    /// An iterator of C that refers to nothing, such as that of a range.
+    Counter,
     /// An iterator of C, which reads what it refers to.
     Iterator,
 }
@@ -194,6 +196,7 @@ impl Rules {
             ("dicts", Kind::Dict),
             ("collections", Kind::Collection),
             ("constants", Kind::Constant),
+            ("counters", Kind::Counter),
             ("iterators", Kind::Iterator),
         ];
         for (key, kind) in kinds {
