@@ -131,9 +131,8 @@ def outcome_of(
 def _explored(function, settings, hash_seed):
     state = random.getstate()
     collects = gc.isenabled()
-    gc.collect()
     gc.disable()
-    gc.freeze()
+    gc.freeze()  # what is garbage already is collected after the check
     # The explorer would read them, too.
     environment = {name: os.environ.pop(name) for name in ("RADDLE_REPLAY", "RADDLE_REPORT") if name in os.environ}
     try:

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dis
+import gc
 import operator
 import sys
 import threading
@@ -162,6 +163,32 @@ def test_what_was_replaced_is_restored():
     before = state()
     assert not isinstance(raddle.outcome_of(program, executions=20), raddle.Failed)
     assert all(map(operator.is_, before, state()))
+
+
+def test_garbage_of_before_is_collected_after_a_check():
+    class Cycle:
+        def __del__(self):
+            collected.append(self)
+
+    def garbage():
+        cycle = Cycle()
+        cycle.itself = cycle
+
+    def program():
+        during.append(len(collected))
+        run(*[lambda: None] * 2)
+
+    collected, during = [], []
+    gc.collect()
+    gc.disable()
+    try:
+        garbage()
+        raddle.outcome_of(program, executions=200, strategy="random")
+        assert len(during) >= 200 and set(during) == {0}
+        gc.collect()
+        assert len(collected) == 1
+    finally:
+        gc.enable()
 
 
 def test_deadlock_is_found():
