@@ -140,17 +140,19 @@ def _work(executor, tasks, number, initializer, initargs):
         _base.LOGGER.critical("Exception in worker", exc_info=True)
 
 
-def _withdrawn(tasks):
-    """Shuts down a queue of tasks, and yields the futures of those that no thread has begun."""
+def _withdrawn(tasks, begin=bool):
+    """Shuts down a queue of tasks, and yields the futures of those that no thread has begun. Calls begin() with that."""
     if not _raddle.ident():
+        begin()
         yield from tasks.shutdown_now()
         return
     # As in the standard library: threads may get a call between two others, and no call is submitted meanwhile.
-    first = True
     try:
-        while (future := tasks.withdraw(first)) is not None:
-            first = False
+        future = tasks.withdraw(True)
+        begin()
+        while future is not None:
             yield future
+            future = tasks.withdraw(False)
     finally:
         tasks.unhold()
 
@@ -228,8 +230,10 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         return thread.name
 
     def _initializer_failed(self):
-        self._broken = "A thread initializer failed, the thread pool is not usable anymore"
-        for future in _withdrawn(self._work_queue):
+        def breaks():
+            self._broken = "A thread initializer failed, the thread pool is not usable anymore"
+
+        for future in _withdrawn(self._work_queue, breaks):
             # A check stands for the standard library's pool, which expects no future that was cancelled.
             if _raddle.ident() or future.set_running_or_notify_cancel():
                 future.set_exception(BrokenThreadPool(self._broken))

@@ -1,15 +1,24 @@
 """`raddle.check` on pools and futures: each operation is one step, and every behaviour of the standard library's pool is found."""
 
 import concurrent.futures
+import logging
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from programs import explores
 
 import raddle
 
 pytestmark = explores
+
+
+@pytest.fixture(autouse=True)
+def quiet_logger():
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 def outcomes(program, executions=1_500):
@@ -81,6 +90,26 @@ def test_shutdown_cancels_one_call_after_the_other():
 
     # The thread may take a call between two that are cancelled.
     assert outcomes(program) == {(a, b, c) for a in (False, True) for b in (False, True) for c in (False, True)}
+
+
+def test_initializer_may_fail_after_a_shutdown():
+    def program():
+        def fail():
+            raise ValueError
+
+        pool = ThreadPoolExecutor(1, initializer=fail)
+        pool.submit(int)
+        pool.shutdown(wait=False)
+        raised = []
+        for _ in range(2):
+            try:
+                pool.submit(int)
+            except RuntimeError as error:
+                raised.append(type(error).__name__)
+        return tuple(raised)
+
+    ended, broken = "RuntimeError", "BrokenThreadPool"
+    assert outcomes(program) == {(ended, ended), (ended, broken), (broken, broken)}
 
 
 def test_thread_may_be_counted_as_idle_late():

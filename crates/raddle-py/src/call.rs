@@ -10,6 +10,7 @@ use raddle::rt::{self, Place};
 use crate::ending;
 use crate::explore::member::is_explored;
 use crate::explore::tables;
+use crate::lines;
 use crate::text::Text;
 use crate::unwinding::{self, Abandoned};
 
@@ -68,13 +69,15 @@ fn described(error: &PyErr, py: Python<'_>) -> String {
 /// The innermost line of the traceback that is the program's.
 fn raised_at(error: &PyErr, py: Python<'_>) -> Option<Place> {
     let mut next = error.traceback(py).map(Bound::into_any);
-    let mut place = None;
+    let (mut place, mut is_of_package) = (None, true);
     while let Some(traceback) = next {
         let code = traceback.getattr("tb_frame").and_then(|frame| frame.getattr("f_code")).ok()?;
         let Text(file) = code.getattr("co_filename").ok()?.extract().ok()?;
         let line: u32 = traceback.getattr("tb_lineno").ok()?.extract().unwrap_or(0);
         let Text(function) = code.getattr("co_name").ok()?.extract().ok()?;
-        if place.is_none() || tables::is_of_the_program(&file) {
+        // The lines of this package that have called the program come first.
+        if is_of_package || tables::is_of_the_program(&file) {
+            is_of_package = lines::is_of_package(&file);
             place = Some(Place::intern(&file, line, Some(&function)));
         }
         next = traceback.getattr("tb_next").ok().filter(|next| !next.is_none());

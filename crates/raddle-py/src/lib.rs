@@ -17,6 +17,7 @@ mod explore;
 mod fast;
 mod future;
 mod limit;
+mod lines;
 mod lock;
 mod number;
 mod pool;
@@ -62,7 +63,7 @@ fn _raddle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(watch::dump_on_sigquit, module)?)?;
     module.add_function(wrap_pyfunction!(seam::after_fork_in_child, module)?)?;
     explore::add_to(module)?;
-    module.add_function(wrap_pyfunction!(seam::toolkit_files, module)?)?;
+    module.add_function(wrap_pyfunction!(lines::toolkit_files, module)?)?;
     module.add_function(wrap_pyfunction!(queue::add_frequent_methods, module)?)?;
     lock::add_fast(module.py())?;
     rlock::add_fast(module.py())?;

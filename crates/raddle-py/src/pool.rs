@@ -28,7 +28,7 @@ use crate::explore::state::Kept;
 use crate::explore::{own_object, shown};
 use crate::future::{Future, Outcome, logger};
 use crate::limit::Limit;
-use crate::{call, ending, seam};
+use crate::{call, ending, lines, seam};
 
 /// A call that was submitted.
 struct Task {
@@ -288,7 +288,7 @@ impl Tasks {
         }
         let future: Py<Future> = self.future.bind(py).call0()?.extract()?;
         let kwargs = (!kwargs.is_empty()).then(|| kwargs.unbind());
-        let line = rt::is_observed().then(|| seam::calling_line(py)).flatten();
+        let line = rt::is_observed().then(|| lines::calling_line(py)).flatten();
         let op = self.parts.op(Kind::Put, "submits a task to");
         let named = function.clone_ref(py);
         let task = Task { future: future.clone_ref(py), function, args, kwargs, line };
@@ -325,7 +325,7 @@ impl Tasks {
     /// logged. The thread continues, because others may wait for its next task.
     fn run(&self, py: Python<'_>, number: usize) -> PyResult<()> {
         let started_by = self.lines().get(number).copied().flatten();
-        let line = seam::Line::stand_for(started_by);
+        let line = lines::Line::stand_for(started_by);
         while let Some(task) = self.next(py)? {
             line.set(task.line.or(started_by));
             match task.run(py) {
@@ -361,7 +361,7 @@ impl Tasks {
 
     /// In an exploration, block until all tasks have ended.
     fn wait_until_idle(&self, py: Python<'_>) -> PyResult<()> {
-        let _line = seam::Line::stand_for(self.lines().first().copied().flatten());
+        let _line = lines::Line::stand_for(self.lines().first().copied().flatten());
         let is_idle = || {
             self.queue.is_empty() && self.parts.waiting.load(Acquire) == self.threads.load(Acquire)
                 || self.queue.is_shut_down()

@@ -9,20 +9,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Once;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::{ffi, intern};
-use raddle::rt::{self, Effect, Object, Op, Place};
+use raddle::rt::{self, Effect, Object, Op};
 
 use crate::ending;
-use crate::explore::hashing::WordMap;
 use crate::explore::state::after_operation;
-use crate::text::Text;
+use crate::lines;
 use crate::unwinding;
 
 pub(crate) use crate::explore::member::is_explored;
@@ -41,7 +39,7 @@ pub(crate) fn quick<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Sen
 #[cold]
 pub(crate) fn blocking<T: Send>(py: Python<'_>, operation: impl FnOnce() -> T + Send) -> PyResult<T> {
     ending::protect_thread();
-    let place = rt::is_observed().then(|| calling_line(py)).flatten();
+    let place = rt::is_observed().then(|| lines::calling_line(py)).flatten();
     let in_step = IN_STEP.get();
     let operation = || if in_step { rt::unobserved(operation) } else { operation() };
     let outer = CARRIES.replace(true);
@@ -224,105 +222,4 @@ fn signal_raises() -> bool {
         }
     });
     raises.unwrap_or(false) // in a destructor that waits while the interpreter ends
-}
-
-/// The innermost line of Python that is not of the toolkit: the one that a report names.
-///
-/// In a thread that runs nothing else, it is the line for which the thread [stands](Line), or the outermost line of the standard
-/// library, or the innermost of this package.
-pub(crate) fn calling_line(py: Python<'_>) -> Option<Place> {
-    // SAFETY: the thread is attached, and the returned reference is borrowed from it until its next Python code runs.
-    let mut frame = unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) };
-    let mut place = None;
-    while let Some(this) = frame {
-        let Position { place: here, toolkit_part } = position_of(&this)?;
-        match toolkit_part {
-            None => return Some(here),
-            Some(0) if place.is_some() => {}
-            Some(_) => place = Some(here),
-        }
-        frame = this.getattr(intern!(py, "f_back")).ok().filter(|back| !back.is_none());
-    }
-    LINE.get().or(place)
-}
-
-/// Where a frame is.
-#[derive(Clone, Copy)]
-struct Position {
-    place: Place,
-    toolkit_part: Option<usize>,
-}
-
-/// The positions that an exploration has asked for, by the address of the code and the place in it, with the code.
-static POSITIONS: Mutex<Option<Positions>> = Mutex::new(None);
-
-type Positions = WordMap<(usize, isize), (Position, Py<PyAny>)>;
-
-fn positions() -> MutexGuard<'static, Option<Positions>> {
-    POSITIONS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn position_of(frame: &Bound<'_, PyAny>) -> Option<Position> {
-    let py = frame.py();
-    let code = frame.getattr(intern!(py, "f_code")).ok()?;
-    // An exploration asks for the same positions in each execution, and keeps the code that it observes anyway.
-    let key = if is_explored() {
-        let offset = frame.getattr(intern!(py, "f_lasti")).ok()?.extract().ok()?;
-        Some((code.as_ptr() as usize, offset))
-    } else {
-        None
-    };
-    let known = key.and_then(|key| positions().as_ref()?.get(&key).map(|(position, _)| *position));
-    if known.is_some() {
-        return known;
-    }
-    let Text(file) = code.getattr("co_filename").ok()?.extract().ok()?;
-    let line: u32 = frame.getattr("f_lineno").ok()?.extract().ok()?;
-    let Text(function) = code.getattr("co_name").ok()?.extract().ok()?;
-    let place = Place::intern(&file, line, Some(&function));
-    let position = Position { place, toolkit_part: toolkit_part(&file) };
-    if let Some(key) = key {
-        positions().get_or_insert_default().insert(key, (position, code.unbind()));
-    }
-    Some(position)
-}
-
-thread_local! {
-    static LINE: Cell<Option<Place>> = const { Cell::new(None) };
-}
-
-/// While it lives, reports name a line of the program for what the calling thread does outside the program: a thread of a pool
-/// works for a submission.
-pub(crate) struct Line(());
-
-impl Line {
-    pub(crate) fn stand_for(line: Option<Place>) -> Self {
-        LINE.set(line);
-        Self(())
-    }
-
-    #[allow(clippy::unused_self)]
-    pub(crate) fn set(&self, line: Option<Place>) {
-        LINE.set(line);
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        LINE.set(None);
-    }
-}
-
-/// The beginnings of the paths of this package and of the modules of the standard library that are built on it.
-static TOOLKIT: OnceLock<Vec<String>> = OnceLock::new();
-
-/// Tells this module which source files belong to the toolkit, by the beginnings of their paths. The first is this package.
-#[pyfunction]
-pub(crate) fn toolkit_files(beginnings: Vec<Text>) {
-    let _ = TOOLKIT.set(beginnings.into_iter().map(|Text(path)| path).collect());
-}
-
-/// Returns the part of the toolkit to which a source file belongs: 0 for this package.
-fn toolkit_part(file: &str) -> Option<usize> {
-    TOOLKIT.get()?.iter().position(|beginning| file.starts_with(beginning))
 }

@@ -32,7 +32,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     // A cleanup handler of glibc; frames of Python, and memory for its stacks; the arguments of calls.
     (
         "crates/raddle-py",
-        &["ending.rs", "explore/frame.rs", "explore/hook.rs", "explore/stacks.rs", "fast.rs", "seam.rs"],
+        &["ending.rs", "explore/frame.rs", "explore/hook.rs", "explore/stacks.rs", "fast.rs", "lines.rs"],
     ),
     ("benches", &["cases/sem_t.rs"]), // calls the C library's semaphore
     ("benches/counts", &[]),

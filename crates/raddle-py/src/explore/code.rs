@@ -8,6 +8,7 @@ use raddle::rt::{Effect, Place};
 
 use super::names::{self, Name};
 use super::tables;
+use crate::lines;
 
 /// What an instruction does.
 #[derive(Debug)]
@@ -140,11 +141,13 @@ impl Code {
     ) -> PyResult<Self> {
         let is_of_program =
             !file.starts_with("<frozen") && tables::is_of_the_program(file.trim_start_matches('<'));
+        // A line of this package stands for the line of the program that has called it.
+        let is_own = lines::is_of_package(file);
         let place = |line: &u32| Place::intern(file, *line, Some(function));
         let mut points: Vec<Point> = (0..=size / UNIT)
             .map(|unit| Point {
                 plan: Plan::Local,
-                place: lines.get(unit).map(place),
+                place: lines.get(unit).filter(|_| !is_own).map(place),
                 begins: beginnings.contains(&(unit * UNIT)),
                 ends: endings.contains(&(unit * UNIT)),
             })

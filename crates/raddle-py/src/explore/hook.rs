@@ -22,7 +22,7 @@ use super::member::{ME, RUNNER};
 use super::names::{self, Name};
 use super::state::{self, Open};
 use super::tables::{self, Tables};
-use crate::unwinding;
+use crate::{lines, unwinding};
 
 /// Called by the interpreter before an instruction of an observed code object.
 #[pyfunction]
@@ -147,7 +147,7 @@ impl Instruction<'_> {
     /// Takes the step. Returns whether other threads ran in it.
     fn step(&self, py: Python<'_>, me: u32, steps: &[Step]) -> PyResult<bool> {
         let merged = state::with(|state| state.cannot_switch(me, self.frame)).unwrap_or(false);
-        let place = self.place.unwrap_or_else(Place::caller);
+        let place = self.place.or_else(|| lines::calling_line(py)).unwrap_or_else(Place::caller);
         // The operation is one of its accesses, and an operation of one object reads or writes it.
         let main = steps.iter().position(|(_, effect)| *effect != Effect::Commute);
         let op = match main.map(|main| steps[main]) {
