@@ -317,7 +317,7 @@ _PURE = frozenset(
 _OUTSIDE = frozenset(
     """
     _socket select _ctypes _multiprocessing _posixsubprocess _posixshmem signal _asyncio _ssl mmap fcntl termios _sqlite3
-    _interpreters _xxsubinterpreters _queue
+    _interpreters _interpqueues _interpchannels _xxsubinterpreters _queue
     """.split()
 )
 
@@ -473,6 +473,16 @@ def _attributes_of_attributes(value, names, out):
         value = known[name]
 
 
+#: Stands in a partial call for an argument that is given later, since 3.14.
+_PLACEHOLDER = getattr(functools, "Placeholder", object())
+
+
+def _filled(stored, given):
+    """The arguments of a function that a partial call stores, with those that it is given."""
+    given = iter(given)
+    return (*(next(given, value) if value is _PLACEHOLDER else value for value in stored), *given)
+
+
 def call(callable, args, kwargs, out):
     """Calling an object: what C code accesses in it."""
     if isinstance(callable, types.FunctionType):
@@ -496,7 +506,7 @@ def call(callable, args, kwargs, out):
             return _method(callable.__objclass__, callable.__name__, args[0], args[1:], kwargs, out)
         return
     if isinstance(callable, functools.partial):
-        return call(callable.func, (*callable.args, *args), {**callable.keywords, **kwargs}, out)
+        return call(callable.func, _filled(callable.args, args), {**callable.keywords, **kwargs}, out)
     if isinstance(callable, functools._lru_cache_wrapper):
         return write_all(callable, out)
     if isinstance(callable, operator.attrgetter):

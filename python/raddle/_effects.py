@@ -151,12 +151,17 @@ def world(name, effect, out):
 
 
 #: Attributes that decide what others mean.
-IDENTITY = frozenset({"__class__", "__bases__", "__dict__", "__code__", "__defaults__", "__kwdefaults__"})
+IDENTITY = frozenset({"__annotate__", "__bases__", "__class__", "__code__", "__defaults__", "__dict__", "__kwdefaults__"})
+
+#: Attributes that C code computes and keeps when they are read first. `__annotations__` is one since 3.14.
+COMPUTED = frozenset({"__annotations__", "__bound__", "__constraints__", "__default__", "__value__"})
 
 
 def attribute(value, name, effect, out):
     if effect != "r" and name in IDENTITY:
         _raddle.unseen(f"the assignment of {name}, which changes what other accesses mean")
+    if effect == "r" and name in COMPUTED:
+        effect = "w"
     if isinstance(name, str):
         # One object for each name: it stands for the attribute of all classes.
         out.append((value, sys.intern(str.__str__(name)), effect, "@attribute"))

@@ -193,6 +193,7 @@ def _row(instruction, depth, slots, keywords):
         return (offset, "operands", top - 1, None, "r", None, 1, "STORE_IDENTITY", 0)
     if name in ATTRIBUTES:
         below, effect = ATTRIBUTES[name]
+        effect = "w" if effect == "r" and instruction.argval in _effects.COMPUTED else effect
         value = top - 2 if name == "STORE_ATTR" else None
         return (offset, "attribute", top - below, instruction.argval, effect, value, 0, None, None)
     if name in GLOBALS:

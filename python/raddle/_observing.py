@@ -20,7 +20,7 @@ _BOOKKEEPING = frozenset({"ThreadPoolExecutor._start_thread"})
 #: Modules that are not interrupted: output and the machinery of the interpreter. A change between two of their lines would
 #: multiply the schedules without a program that depends on it.
 OPAQUE = {
-    "logging", "warnings", "linecache", "tokenize", "token", "importlib", "zipimport", "codecs", "encodings", "locale",
+    "logging", "warnings", "_py_warnings", "linecache", "tokenize", "token", "importlib", "zipimport", "codecs", "encodings", "locale",
     "gettext", "re", "site", "sysconfig",
 }  # fmt: skip
 

@@ -8,11 +8,18 @@ from raddle import futures
 CLASSES = (futures.ThreadPoolExecutor.__base__, futures.ThreadPoolExecutor)
 
 
+def _initializer_of(pool):
+    if hasattr(pool, "_initializer"):
+        return pool._initializer, pool._initargs
+    context = pool._create_worker_context()  # since 3.14
+    return context.initializer, context.initargs
+
+
 def like(pool):
     """Return what stands for a pool in this execution: the pool itself if the execution has created it."""
     if getattr(pool, "_number", None) is not None:
         return pool
-    stand_in = futures.ThreadPoolExecutor(pool._max_workers, pool._thread_name_prefix, pool._initializer, pool._initargs)
+    stand_in = futures.ThreadPoolExecutor(pool._max_workers, pool._thread_name_prefix, *_initializer_of(pool))
     if pool._shutdown:
         stand_in.shutdown(wait=False)
     return stand_in

