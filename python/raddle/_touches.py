@@ -354,7 +354,11 @@ def rules():
             abs, bool, bytearray, callable, chr, collections.deque, complex, dict, divmod, enumerate, float, frozenset, hash, hex,
             id, int, isinstance, issubclass, len, list, max, min, object, oct, ord, pow, range, repr, reversed, round, set, sorted,
             str, sum, tuple, zip,
+            *(method for cls in (str, bytes, int, float) for method in vars(cls).values()
+              if isinstance(method, types.MethodDescriptorType) and not method.__name__.startswith("__")),
         ],
+        "views": [dict.keys, dict.values, dict.items],
+        "get": dict.get,
         "changing": [
             list.append, list.clear, list.insert, list.pop, list.reverse, dict.clear, dict.pop, dict.popitem, set.add, set.clear,
             set.discard, collections.deque.append, collections.deque.appendleft, collections.deque.clear,

@@ -82,7 +82,7 @@ def values():
     pairs = enumerate([iter(shared), shared])
     next(pairs)
     return [
-        0, 1, 7, -1, 2**70, True, None, ..., 1.5, 2j, "", "key", "a", b"b", bytearray(b"c"), range(3), slice(1), [], shared, [[]], (),
+        0, 1, 7, -1, 2**70, True, None, ..., 1.5, 2j, "", "key", "a", b"b", bytearray(b"c"), range(3), slice(1), [], [1, "a"], [0] * 101, (0,) * 101, shared, [[]], (),
         (1, "a"), (shared, iter(shared)), (Plain(), Iterator()), (generator(),), {}, mapping, globals(), vars(Plain()), set(),
         {1, "a"}, frozenset({1}), collections.deque([1]), collections.OrderedDict(key=1), collections.defaultdict(list),
         collections.Counter("a"), Plain(), Slots(), List([1]), Dict(key=1), Iterator(), OfMetaclass(), iter(shared), exhausted,
@@ -167,7 +167,9 @@ def test_rules_find_what_the_table_finds_for_a_store_of_an_item(compare):
 
 def callables():
     rules = _touches.rules()
-    found = [*rules["quiet"], *rules["changing"], *rules["methods"], *filter(callable, values())]
+    found = [rules["get"], *filter(callable, values())]
+    for key in ("quiet", "changing", "methods", "views", "toolkit"):
+        found += rules[key]
     lock, numbers = _raddle.Lock(), [1]
     return [*found, lock.acquire, lock.release, lock.__exit__, lock.__reduce_ex__, numbers.append, numbers.__len__]
 

@@ -47,6 +47,10 @@ pub(super) enum Operation {
     Contains,
     /// Reads the operands and nothing else, unless they are containers.
     Read,
+    /// Reads the operands, and the items of containers.
+    Compare,
+    /// Passes the operand to a caller, which may read it and its items.
+    Return,
     Other,
 }
 
@@ -73,10 +77,10 @@ impl Operation {
             "STORE_SUBSCR" => Self::StoreItem,
             "DELETE_SUBSCR" => Self::DeleteItem,
             "CONTAINS_OP" => Self::Contains,
-            "BINARY_OP" | "COMPARE_OP" | "UNARY_NEGATIVE" | "UNARY_INVERT" | "FORMAT_SIMPLE"
-            | "FORMAT_VALUE" | "FORMAT_WITH_SPEC" | "CONVERT_VALUE" | "RETURN_VALUE" | "YIELD_VALUE" => {
-                Self::Read
-            }
+            "BINARY_OP" | "UNARY_NEGATIVE" | "UNARY_INVERT" | "FORMAT_SIMPLE" | "FORMAT_VALUE"
+            | "FORMAT_WITH_SPEC" | "CONVERT_VALUE" => Self::Read,
+            "COMPARE_OP" => Self::Compare,
+            "RETURN_VALUE" | "YIELD_VALUE" => Self::Return,
             _ => Self::Other,
         }
     }

@@ -22,6 +22,9 @@ type Found = PyResult<Option<Vec<Access>>>;
 
 const NOTHING: Found = Ok(Some(Vec::new()));
 
+/// The number of items that are looked at.
+const MOST_ITEMS: usize = 100;
+
 type Operands<'a, 'py> = &'a [Option<Bound<'py, PyAny>>];
 
 fn class_of(object: &Bound<'_, PyAny>) -> usize {
@@ -72,8 +75,21 @@ impl Tables {
             (Operation::DeleteItem, [Some(container), Some(key)]) => self.delete_item(container, key),
             (Operation::Contains, [item, Some(container)]) => self.contains(item.as_ref(), container),
             (Operation::Read, _) => {
-                let quiet = operands.iter().flatten().all(|value| self.is_without_items(value));
+                let is_quiet = |value| self.is_without_items(value) || self.is_tuple_of_atoms(value);
+                let quiet = operands.iter().flatten().all(is_quiet);
                 if quiet { NOTHING } else { Ok(None) }
+            }
+            (Operation::Compare, [Some(first), Some(second)]) => {
+                let mut accesses = Vec::new();
+                let applies =
+                    self.reads_items(first, &mut accesses) && self.reads_items(second, &mut accesses);
+                Ok(applies.then_some(accesses))
+            }
+            (Operation::Return, [Some(value)]) => {
+                let mut accesses = Vec::new(); // the caller may compare it, and iterate over it
+                let applies =
+                    self.reads_items(value, &mut accesses) && self.reads_items(value, &mut accesses);
+                Ok(applies.then_some(accesses))
             }
             _ => Ok(None),
         }
@@ -99,12 +115,33 @@ impl Tables {
             || self.is_plain(&value.get_type())
     }
 
+    /// Reads a value and its items, if these are of atomic types. Returns whether the rules apply.
+    fn reads_items(&self, value: &Bound<'_, PyAny>, accesses: &mut Vec<Access>) -> bool {
+        if let Ok(list) = value.cast_exact::<PyList>() {
+            let Some(known) = self.rules.types.get(&class_of(value)) else { return false };
+            accesses.extend(read(value, *known));
+            return list.len() <= MOST_ITEMS && list.iter().all(|item| self.is_atomic(&item));
+        }
+        self.is_without_items(value) || self.is_tuple_of_atoms(value)
+    }
+
+    fn is_tuple_of_atoms(&self, value: &Bound<'_, PyAny>) -> bool {
+        value
+            .cast_exact::<PyTuple>()
+            .is_ok_and(|tuple| tuple.len() <= MOST_ITEMS && tuple.iter().all(|item| self.is_atomic(&item)))
+    }
+
+    fn is_frozen_set_of_atoms(&self, value: &Bound<'_, PyAny>) -> bool {
+        value
+            .cast_exact::<PyFrozenSet>()
+            .is_ok_and(|set| set.len() <= MOST_ITEMS && set.iter().all(|item| self.is_atomic(&item)))
+    }
+
     /// Whether the order of a set may depend on the addresses of its items.
     fn is_set_of_objects(&self, value: &Bound<'_, PyAny>) -> bool {
-        const MOST: usize = 100;
         let (true, Ok(2..)) = (is_set(value), value.len()) else { return false };
         let Ok(mut items) = value.try_iter() else { return true };
-        !items.by_ref().take(MOST).flatten().all(|item| self.is_atomic(&item))
+        !items.by_ref().take(MOST_ITEMS).flatten().all(|item| self.is_atomic(&item))
     }
 
     fn length(&self, value: &Bound<'_, PyAny>) -> Found {
@@ -200,11 +237,22 @@ impl Tables {
         if self.replaced.contains(&address) {
             return Ok(None);
         }
+        if self.rules.toolkit.contains(&address) {
+            return NOTHING; // its creation
+        }
         if self.rules.quiet.contains(&address) && args.iter().flatten().all(|arg| self.is_atomic(arg)) {
             return NOTHING;
         }
         match args {
             [Some(value)] if address == self.rules.length => return self.length(value),
+            [Some(receiver), ..] if self.rules.views.contains(&address) => {
+                let is_known = self.known(receiver)?.is_some_and(|known| known.kind == Kind::Dict);
+                return Ok(is_known.then(Vec::new));
+            }
+            [Some(receiver), Some(key), ..] if address == self.rules.get => {
+                let is_known = self.known(receiver)?.is_some_and(|known| known.kind == Kind::Dict);
+                return if is_known { self.item(receiver, key) } else { Ok(None) };
+            }
             [Some(receiver), ..] if self.rules.changing.contains(&address) => {
                 let known = self.known(receiver)?;
                 let known = known
@@ -338,12 +386,23 @@ impl Tables {
     }
 
     fn contains(&self, item: Option<&Bound<'_, PyAny>>, container: &Bound<'_, PyAny>) -> Found {
+        let Some(item) = item else { return Ok(None) };
+        if self.is_tuple_of_atoms(container) || self.is_frozen_set_of_atoms(container) {
+            return Ok(self.is_without_items(item).then(Vec::new));
+        }
         let Some(known) = self.known(container)? else { return Ok(None) };
-        let is_simple = item.is_some_and(|item| {
-            item.is_exact_instance_of::<PyString>() || item.is_exact_instance_of::<PyInt>()
-        });
+        let is_simple = || item.is_exact_instance_of::<PyString>() || item.is_exact_instance_of::<PyInt>();
         Ok(match known.kind {
-            Kind::Dict if is_simple => Some(vec![whole(container, known, Effect::Read)]),
+            Kind::Dict if is_simple() => Some(vec![whole(container, known, Effect::Read)]),
+            Kind::Collection if container.is_exact_instance_of::<PySet>() => {
+                Some(read(container, known).into())
+            }
+            Kind::List if self.is_without_items(item) => {
+                let mut accesses = Vec::new(); // iterates over it, and compares
+                let applies =
+                    self.reads_items(container, &mut accesses) && self.reads_items(container, &mut accesses);
+                applies.then_some(accesses)
+            }
             _ => None,
         })
     }

@@ -181,6 +181,10 @@ pub(super) struct Rules {
     pub(super) changing: WordSet<usize>,
     /// Methods of the toolkit, by their descriptors.
     pub(super) methods: WordSet<usize>,
+    /// Methods of dictionaries that return a view.
+    pub(super) views: WordSet<usize>,
+    /// `dict.get`.
+    pub(super) get: usize,
     /// `len`.
     pub(super) length: usize,
     pub(super) referents: Py<PyAny>,
@@ -213,6 +217,8 @@ impl Rules {
             quiet: addresses(&given.get_item("quiet")?)?,
             changing: addresses(&given.get_item("changing")?)?,
             methods: addresses(&given.get_item("methods")?)?,
+            views: addresses(&given.get_item("views")?)?,
+            get: given.get_item("get")?.as_ptr() as usize,
             length: given.get_item("length")?.as_ptr() as usize,
             referents: given.get_item("referents")?.unbind(),
             items: Mutex::default(),
