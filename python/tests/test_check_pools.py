@@ -290,6 +290,25 @@ def test_report_names_calls_threads_and_lines():
     assert "starts thread 'ThreadPoolExecutor-0_1'" in found.json and "starts thread" in found.html
 
 
+def test_report_shows_defaults_of_classes():
+    def program():
+        class Counter:
+            value = 0
+
+        counter = Counter()
+
+        def increment():
+            counter.value += 1
+
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(increment)
+            pool.submit(increment)
+        assert counter.value == 2
+
+    text = raddle.outcome_of(program).text
+    assert "reads Counter.value 1: 0 " in text and "writes Counter.value 1: 0 → 1 " in text, text
+
+
 def test_thread_of_a_pool_that_waits_for_a_task_is_shown_as_such():
     def program():
         threading.Lock().acquire()

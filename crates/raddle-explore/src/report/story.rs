@@ -85,8 +85,8 @@ impl<'a> Story<'a> {
         };
         // A thread that had to wait has declared its item when it began to wait.
         let item = if record.values.is_empty() && record.kind == Some(Kind::Put) { began } else { None };
-        let values = &item.unwrap_or(record).values;
-        let mut value = (!values.is_empty()).then(|| values.join("; "));
+        let values: Vec<&str> = item.unwrap_or(record).values.iter().map(String::as_str).collect();
+        let mut value = Some(values.join("; ")).filter(|value| !value.is_empty());
         if record.kind == Some(Kind::TryAcquire) && value.is_none() {
             let acquired = record.acquired.unwrap_or(!record.acquires.is_empty());
             value = Some(if acquired { "acquired" } else { "not acquired" }.to_owned());

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyModule, PyType};
 use raddle::rt::{self, Effect, Kind, Object, Op, Place};
@@ -21,7 +22,7 @@ use super::locations::{Access, Part, Step};
 use super::member::{ME, RUNNER};
 use super::names::{self, Name};
 use super::state::{self, Open};
-use super::tables::{self, Tables};
+use super::tables::{self, Descriptor, Tables};
 use crate::{lines, unwinding};
 
 /// Called by the interpreter before an instruction of an observed code object.
@@ -303,7 +304,9 @@ impl Instruction<'_> {
                 } else if object.is_instance_of::<PyType>() {
                     return None;
                 } else {
-                    frame::dictionary(&object).and_then(|attributes| attributes.get_item(&name.key).ok())
+                    let own = frame::dictionary(&object);
+                    let own = own.and_then(|attributes| attributes.get_item(&name.key).ok());
+                    own.or_else(|| self.default(&object, name.key.bind(py)))
                 };
                 (now, *value)
             }
@@ -316,6 +319,20 @@ impl Instruction<'_> {
             Some(value) => Some(format!("{} → {}", now.as_deref().unwrap_or("nothing"), shown(&value))),
             None => now,
         }
+    }
+}
+
+impl Instruction<'_> {
+    /// The value that the class of an object has for an attribute: neither a method nor code that computes it.
+    fn default<'py>(
+        &self,
+        object: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyAny>,
+    ) -> Option<Bound<'py, PyAny>> {
+        let found = frame::found_on_type(object, name)?;
+        let is_value = self.tables.kind_of_descriptor(&found) == Descriptor::None
+            && frame::found_on_type(&found, intern!(object.py(), "__get__")).is_none();
+        is_value.then_some(found)
     }
 }
 

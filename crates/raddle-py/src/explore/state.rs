@@ -106,13 +106,16 @@ pub(super) struct Left {
 
 /// A value at an address that no other object gets before the end of the execution, although its owner is dropped.
 ///
-/// Observers identify an object by its address.
-#[derive(Debug, Default)]
-pub(crate) struct Kept<T: Send + 'static>(Option<Box<T>>);
+/// Observers identify an object by its address. Outside an exploration it is a part of its owner.
+#[derive(Debug)]
+pub(crate) enum Kept<T: Send + 'static> {
+    Inline(T),
+    Boxed(Option<Box<T>>),
+}
 
 impl<T: Send + 'static> Kept<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(Some(Box::new(value)))
+        if is_explored() { Self::Boxed(Some(Box::new(value))) } else { Self::Inline(value) }
     }
 }
 
@@ -120,14 +123,17 @@ impl<T: Send + 'static> Deref for Kept<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("until it is dropped")
+        match self {
+            Self::Inline(value) => value,
+            Self::Boxed(value) => value.as_ref().expect("until it is dropped"),
+        }
     }
 }
 
 impl<T: Send + 'static> Drop for Kept<T> {
     fn drop(&mut self) {
-        if is_explored()
-            && let Some(value) = self.0.take()
+        if let Self::Boxed(value) = self
+            && let Some(value) = value.take()
         {
             with(|state| state.kept.push(value));
         }
