@@ -23,6 +23,12 @@ use crate::options::{Deadlines, EARLY_TIMEOUTS, Rules, Time};
 /// go first.
 const MAX_POLLS: usize = 8;
 
+/// The same for plain reads, between which the task changes nothing: a loop over a shared container reads it, too.
+const MAX_READS: usize = 64;
+
+/// The same for plain reads, whatever the task changes between them.
+const MAX_READS_AND_WRITES: usize = 128;
+
 /// One wake of the tasks parked on a word: the number of tasks that it may still resume.
 type Wake = usize;
 
@@ -287,18 +293,29 @@ impl ExecutionState {
     /// tasks go first, and not every schedule is run.
     pub(crate) fn polls_in_vain(&mut self, thread: usize, op: Option<&Op>) -> bool {
         let polls = op.is_none_or(|op| matches!(op.kind, Kind::Read | Kind::Load | Kind::TryAcquire));
+        let reads = op.is_some_and(|op| op.kind == Kind::Read);
         let others = self.events.last().is_none_or(|event| event.thread != thread);
         let task = &mut self.tasks[thread];
         if others {
             task.polls.clear();
         }
         if !polls {
+            task.changes += 1;
             return false;
         }
+        let changes = task.changes;
         let place = op.map_or((0, 0, 0), |op| (op.object.address, op.at.line(), op.at.column()));
-        let count = task.polls.entry(place).or_default();
-        *count += 1;
-        let in_vain = *count > MAX_POLLS;
+        let polls = task.polls.entry(place).or_default();
+        polls.count += 1;
+        if polls.changes != changes {
+            (polls.changes, polls.idle) = (changes, 0);
+        }
+        polls.idle += 1;
+        let in_vain = if reads {
+            polls.idle > MAX_READS || polls.count > MAX_READS_AND_WRITES
+        } else {
+            polls.count > MAX_POLLS
+        };
         self.bounded |= in_vain;
         in_vain
     }

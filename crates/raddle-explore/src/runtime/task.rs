@@ -63,6 +63,16 @@ pub(crate) struct LentLock {
     pub(crate) object: u32,
 }
 
+/// How often a task has polled an object on a line.
+#[derive(Debug, Default)]
+pub(crate) struct Polls {
+    pub(crate) count: usize,
+    /// Since the task changed something.
+    pub(crate) idle: usize,
+    /// What `Task::changes` was then.
+    pub(crate) changes: usize,
+}
+
 /// How a task has polled the clock.
 #[derive(Debug, Default)]
 pub(crate) struct ClockPolls {
@@ -112,7 +122,9 @@ pub(crate) struct Task {
     /// The number of events when the panic that it is unwinding by began.
     pub(crate) panicked_at: Option<usize>,
     /// How often it polled an object on a line of the program since another task took a step.
-    pub(crate) polls: FastMap<(usize, u32, u32), usize>,
+    pub(crate) polls: FastMap<(usize, u32, u32), Polls>,
+    /// How often it took a step that is no poll.
+    pub(crate) changes: usize,
     pub(crate) clock_polls: ClockPolls,
     /// The program may end.
     pub(crate) may_exit: bool,
@@ -154,6 +166,7 @@ impl Task {
             spurious: 0,
             panicked_at: None,
             polls: FastMap::default(),
+            changes: 0,
             clock_polls: ClockPolls::default(),
             may_exit: false,
             notes: Vec::new(),

@@ -343,6 +343,27 @@ fn polled_clock_advances_before_or_after_a_deadline_is_computed() {
 }
 
 #[test]
+fn loop_that_ends_is_no_poll() {
+    // Each iteration reads the same object on the same line, and no other thread takes a step.
+    for changes in [false, true] {
+        let survey = reduced(Time::Explored, move || {
+            let event = Event::new();
+            let queue = Queue::unbounded();
+            thread::scope(|s| {
+                s.spawn(|| event.set());
+                for item in 0..20 {
+                    if event.is_set() && changes {
+                        queue.put(item).unwrap();
+                    }
+                }
+            });
+        });
+        assert!(survey.exhausted, "{survey:?}");
+        assert_eq!(survey.classes, 21);
+    }
+}
+
+#[test]
 fn loop_that_polls_the_clock_terminates() {
     let polls: [fn(Instant); 3] = [
         |end| while time::now() < end {},
