@@ -15,6 +15,7 @@ from raddle._effects import (
     ATOMIC,
     CONTAINERS,
     C_METHODS,
+    GENERATORS,
     MOST,
     VIEWS,
     WITHOUT_STATE,
@@ -135,7 +136,7 @@ def _method(owner, name, receiver, args, kwargs, out):
         return several(args, consume, out)
     if isinstance(receiver, io.IOBase):
         return _method_of_file(name, receiver, args, out)
-    if isinstance(receiver, types.GeneratorType) or is_iterator_of_c(receiver):
+    if isinstance(receiver, GENERATORS) or is_iterator_of_c(receiver):
         if name in ("__iter__", "__length_hint__"):
             return None
         return advance(receiver, out)

@@ -157,9 +157,27 @@ IDENTITY = frozenset({"__annotate__", "__bases__", "__class__", "__code__", "__d
 COMPUTED = frozenset({"__annotations__", "__bound__", "__constraints__", "__default__", "__value__"})
 
 
+#: Attributes with such names that no operation looks up by itself.
+_ORDINARY = frozenset(
+    """
+    __doc__ __module__ __name__ __qualname__ __annotations__ __wrapped__ __slots__ __match_args__ __all__ __file__ __path__
+    __notes__ __cause__ __context__ __traceback__ __suppress_context__ __type_params__ __abstractmethods__ __isabstractmethod__
+    __slotnames__ __firstlineno__ __static_attributes__ __orig_bases__ __orig_class__ __parameters__ __dataclass_fields__
+    __dataclass_params__
+    """.split()
+)
+
+
+def is_special(name):
+    """Whether operations look an attribute of a class up by themselves, as `len` does `__len__`."""
+    return name.startswith("__") and name.endswith("__") and name not in _ORDINARY
+
+
 def attribute(value, name, effect, out):
+    if effect != "r" and isinstance(value, type) and isinstance(name, str) and is_special(name):
+        _raddle.unseen(f"the assignment of {name} of a class, which operations look up by themselves", True)
     if effect != "r" and name in IDENTITY:
-        _raddle.unseen(f"the assignment of {name}, which changes what other accesses mean")
+        _raddle.unseen(f"the assignment of {name}, which changes what other accesses mean", True)
     if effect == "r" and name in COMPUTED:
         effect = "w"
     if isinstance(name, str):
@@ -324,16 +342,19 @@ def _behind_proxy(proxy):
 
 
 def read_proxy(proxy, out):
-    """All items of a proxy. Whether one of a class is added is not seen."""
+    """All items of a proxy, which may be the attributes of a class."""
     behind = _behind_proxy(proxy)
     if isinstance(behind, dict) and "__module__" in behind:
-        _raddle.unseen("a change of the attributes of a class while all of them are read")
+        out.append((type, ..., "r", "class attributes"))
     consume(behind, out)
 
 
 def is_iterator_of_c(value):
     cls = type(value)
     return hasattr(cls, "__next__") and not isinstance(cls.__dict__.get("__next__"), types.FunctionType)
+
+
+GENERATORS = (types.GeneratorType, types.CoroutineType)
 
 
 class _Generator:
@@ -356,7 +377,7 @@ def _change_generator(generator, out):
     stands_for_it = known[1]
     if stands_for_it.thread != _raddle.ident():
         stands_for_it.generator = generator
-        if _has_blocks(generator.gi_code):
+        if _has_blocks(generator.gi_code if isinstance(generator, types.GeneratorType) else generator.cr_code):
             _raddle.unseen("when a generator that several threads use is closed")
     write_all(stands_for_it, out)
 
@@ -375,7 +396,7 @@ def advance(iterator, out, is_private=False):
             write_all(iterator, out)
         for behind in gc.get_referents(iterator):
             read_all(behind, out)
-    elif isinstance(iterator, types.GeneratorType):
+    elif isinstance(iterator, GENERATORS):
         if not is_private:
             _change_generator(iterator, out)
     elif is_plain(cls):
@@ -444,8 +465,10 @@ def _pass_items(iterator, out):
             todo += gc.get_referents(value)
         elif callable(value):
             functions.append(value)
-        elif type(value) not in ATOMIC:
+        elif hasattr(type(value), "__next__"):
             unknown = True
+        elif type(value) not in ATOMIC:
+            items.append(value)
     for function in functions:
         if any(function is harmless for harmless in _HARMLESS) or isinstance(function, (types.FunctionType, types.MethodType)):
             continue
@@ -473,7 +496,7 @@ def _look_behind(value, out, seen):
                 _look_behind(item, out, seen)
     elif isinstance(value, CONTAINERS):
         read_all(value, out)
-    elif isinstance(value, types.GeneratorType):
+    elif isinstance(value, GENERATORS):
         _change_generator(value, out)
     elif is_iterator_of_c(value):
         write_all(value, out)
@@ -543,7 +566,7 @@ def reach(values, effect, out):
             attributes(value, effect, out)
             todo += gc.get_referents(value)
             continue
-        if isinstance(value, types.GeneratorType):
+        if isinstance(value, GENERATORS):
             _change_generator(value, out)
             continue
         if isinstance(value, (tuple, frozenset)):

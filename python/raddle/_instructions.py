@@ -189,8 +189,8 @@ def _row(instruction, depth, slots, keywords):
     top = slots + depth
     if name in LOCAL or name in BEGINNINGS:
         return None
-    if name in ("STORE_ATTR", "DELETE_ATTR") and instruction.argval in _effects.IDENTITY:
-        return (offset, "operands", top - 1, None, "r", None, 1, "STORE_IDENTITY", 0)
+    if name in ("STORE_ATTR", "DELETE_ATTR") and _effects.is_special(instruction.argval):
+        return (offset, "operands", top - 1, None, "r", None, 1, "STORE_IDENTITY", instruction.argval)
     if name in ATTRIBUTES:
         below, effect = ATTRIBUTES[name]
         effect = "w" if effect == "r" and instruction.argval in _effects.COMPUTED else effect

@@ -38,6 +38,7 @@ QUIET = ("pytest", "_pytest", "pluggy", "hypothesis", "py", "coverage")
 
 #: What of `threading` is data of the program's threads. The rest is bookkeeping of the interpreter.
 _OF_THREADING = frozenset({"Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Timer", "_RLock"})
+_OF_THREADS = frozenset({"Thread.run", "Thread.name", "Thread.setName", "Thread.getName"})
 
 
 def _treatment(code):
@@ -60,7 +61,7 @@ def _treatment(code):
             return "opaque"
         if top == "threading":
             first = code.co_qualname.partition(".")[0]
-            return "observe" if first in _OF_THREADING or code.co_qualname == "Thread.run" else "ignore"
+            return "observe" if first in _OF_THREADING or code.co_qualname in _OF_THREADS else "ignore"
     return "observe"
 
 

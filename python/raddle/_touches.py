@@ -17,6 +17,7 @@ from raddle import _order, _raddle
 from raddle._effects import (
     ATOMIC,
     CONTAINERS,
+    GENERATORS,
     NULL,
     advance,
     attribute,
@@ -218,9 +219,7 @@ def _on_next(is_private, operands, out, replaced):
 
 
 def _on_send(argument, operands, out, replaced):
-    receiver = operands[0]
-    if not isinstance(receiver, types.CoroutineType):
-        advance(receiver, out)
+    advance(operands[0], out)
 
 
 def _on_format(argument, operands, out, replaced):
@@ -243,6 +242,12 @@ def _on_async(argument, operands, out, replaced):
     _raddle.unseen("an asynchronous function: only threads are explored")
 
 
+def _on_await(argument, operands, out, replaced):
+    """A coroutine that another one awaits is like a generator. What else is awaited belongs to an event loop."""
+    if not isinstance(operands[0], GENERATORS):
+        _on_async(argument, operands, out, replaced)
+
+
 def _on_return(argument, operands, out, replaced):
     """C code receives the value, and may read it: it tests the truth of what a predicate returns, and compares keys."""
     read_deep(operands[0], out)
@@ -254,8 +259,8 @@ def _on_intrinsic(argument, operands, out, replaced):
         _on_operands(argument, operands, out, replaced)
 
 
-def _on_identity(argument, operands, out, replaced):
-    _raddle.unseen("the assignment of an attribute such as __class__, which changes what other accesses mean")
+def _on_identity(name, operands, out, replaced):
+    attribute(operands[0], name, "w", out)
 
 
 _HANDLERS = {
@@ -281,7 +286,7 @@ _HANDLERS = {
     "FOR_ITER": _on_next,
     "GET_AITER": _on_async,
     "GET_ANEXT": _on_async,
-    "GET_AWAITABLE": _on_async,
+    "GET_AWAITABLE": _on_await,
     "GET_ITER": _on_iter,
     "GET_LEN": _on_length,
     "GET_YIELD_FROM_ITER": _on_iter,

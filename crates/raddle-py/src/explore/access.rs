@@ -36,7 +36,13 @@ pub(super) fn attribute(
     // Any class: the attribute may be found in any of its bases, and be hidden by any subclass.
     let of_classes = |effect| Access { object: name.clone().unbind(), part, effect, name: number_of_class };
     if object.is_instance_of::<PyType>() {
-        return vec![of_classes(effect)];
+        let mut accesses = vec![of_classes(effect)];
+        if effect != Effect::Read {
+            let all = object.py().get_type::<PyType>().into_any().unbind();
+            let name = names::number("class attributes");
+            accesses.push(Access { object: all, part: Part::Values, effect: Effect::Commute, name });
+        }
+        return accesses;
     }
     let class = object.get_type();
     if !tables.is_plain(&class) && tables.is_private_to_thread(object) {
@@ -186,7 +192,7 @@ pub(super) fn accesses_of(access: &Bound<'_, PyTuple>, tables: &Tables) -> PyRes
         let text = match text {
             Some(text) => text,
             None => match (key, part) {
-                (Some(key), _) => format!("{}[{}]", class()?, key.repr()?),
+                (Some(key), _) => names::of_item(&object, &key)?,
                 (None, Part::Values) => format!("{} values", class()?),
                 (None, _) => class()?,
             },

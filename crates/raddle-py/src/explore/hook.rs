@@ -130,6 +130,10 @@ impl Instruction<'_> {
                 steps
             });
             let steps = steps.unwrap_or_default();
+            let is_silent = steps.is_empty() && state::has_started();
+            if is_silent && state::with(|state| state.is_silent(me)).unwrap_or_default() {
+                super::thread::pause(py)?;
+            }
             if !steps.iter().all(|step| declared.contains(step)) {
                 let others_ran = self.step(py, me, &steps)?;
                 declared = steps;

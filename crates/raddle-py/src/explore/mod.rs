@@ -257,11 +257,13 @@ fn describe(report: &Report, found: &Bound<'_, PyDict>) -> PyResult<()> {
     found.set_item("html", report.to_html())
 }
 
-/// States that the exploration cannot see something, so that it is inconclusive.
+/// States that the exploration cannot see something, so that it is inconclusive. If it `concerns_others`, it does not matter
+/// before the program starts its first thread.
 #[pyfunction]
-fn unseen(what: Text) {
+#[pyo3(signature = (what, concerns_others=false))]
+fn unseen(what: Text, concerns_others: bool) {
     if is_explored() {
-        state::with(|state| state.unseen.insert(what.0));
+        state::with(|state| (state::has_started() || !concerns_others) && state.unseen.insert(what.0));
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::types::PyInt;
 
 use crate::text::Text;
 
@@ -42,6 +43,15 @@ pub(super) fn text(number: u32) -> &'static str {
 /// Returns the names from a number on.
 pub(super) fn texts_from(first: usize) -> Vec<&'static str> {
     locked().as_ref().and_then(|names| names.texts.get(first..)).unwrap_or_default().to_vec()
+}
+
+/// Returns the name of an item of a container. A large number may be an address, which differs in each execution, so all of
+/// them share a name.
+pub(super) fn of_item(container: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult<String> {
+    const LARGE: i64 = 1 << 20;
+    let class = container.get_type().name()?;
+    let is_large = key.is_instance_of::<PyInt>() && !key.extract::<i64>().is_ok_and(|key| key.abs() < LARGE);
+    Ok(if is_large { format!("{class}[…]") } else { format!("{class}[{}]", key.repr()?) })
 }
 
 /// The name of an attribute or a global variable.

@@ -316,7 +316,7 @@ impl Tables {
         if let Some(name) = known {
             return Ok(Some((Part::Item(hash), name)));
         }
-        let name = names::number(&format!("{}[{}]", container.get_type().name()?, key.repr()?));
+        let name = names::number(&names::of_item(container, key)?);
         locked(&self.rules.items).insert(place, name);
         Ok(Some((Part::Item(hash), name)))
     }

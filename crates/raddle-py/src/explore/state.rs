@@ -149,6 +149,8 @@ struct Thread {
     begun: Option<usize>,
     /// The number of objects of the toolkit that it has created.
     created: u32,
+    /// Its instructions since its last step.
+    silent: u32,
 }
 
 #[derive(Debug)]
@@ -265,7 +267,21 @@ impl State {
 
     /// Notes a step of a thread: the beginning of a frame's code, or another one.
     pub(super) fn has_stepped(&mut self, me: u32, begun: Option<Frame>) {
-        self.thread(me).begun = begun.map(Frame::address);
+        let thread = self.thread(me);
+        thread.begun = begun.map(Frame::address);
+        thread.silent = 0;
+    }
+
+    /// Notes an instruction that is no step. Returns whether others have to go first now and then: what a loop polls is not
+    /// known to be shared until another thread has changed it.
+    pub(super) fn is_silent(&mut self, me: u32) -> bool {
+        const LONG: u32 = 20_000;
+        let silent = &mut self.thread(me).silent;
+        *silent += 1;
+        *silent >= LONG && {
+            *silent = 0;
+            true
+        }
     }
 
     /// The steps of the instructions that are open.
