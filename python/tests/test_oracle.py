@@ -100,29 +100,36 @@ def program():
 
 
 def test_time_is_virtual():
-    found = findings("""
+    found = findings(
+        """
 import time
 
 def program():
     began = time.monotonic()
     time.sleep(3600)
     return 3600 <= time.monotonic() - began < 3601
-""", executions=5)
+""",
+        executions=5,
+    )
     assert set(found.values) == {"True"}
 
 
 def test_blocked_daemon_is_no_deadlock():
-    found = findings("""
+    found = findings(
+        """
 import threading
 
 def program():
     threading.Thread(target=threading.Event().wait, daemon=True).start()
-""", executions=50)
+""",
+        executions=50,
+    )
     assert found.failure is None
 
 
 def test_polling_ends():
-    found = findings("""
+    found = findings(
+        """
 import threading
 
 def program():
@@ -130,11 +137,18 @@ def program():
     threading.Thread(target=lambda: done.append(1)).start()
     while not done:
         pass
-""", executions=50)
+""",
+        executions=50,
+    )
     assert found.failure is None and found.too_long == 0
 
 
-@pytest.mark.parametrize("family", corpus.FAMILIES if sys.version_info >= (3, 12) else [])
+FAMILIES = corpus.FAMILIES if sys.version_info >= (3, 12) else []
+FREE = [family for family in FAMILIES if family.startswith("free_")]
+PAIRED = [family for family in FAMILIES if family not in FREE]
+
+
+@pytest.mark.parametrize("family", PAIRED)
 def test_programs_fail_or_hold_as_they_say(family):
     for name, (program, fails) in corpus.programs(stand_ins.load(*corpus.source(family), family)).items():
         found = explorer.explore(program, 400 if fails else 50)
@@ -149,10 +163,27 @@ def judges():
     explore.close()
 
 
-@pytest.mark.parametrize("family", corpus.FAMILIES if sys.version_info >= (3, 12) else [])
+@pytest.mark.parametrize("family", PAIRED)
 def test_check_exhausts_no_program_that_fails(family, judges):
     found = [compare.of_corpus(*program, judges[0]) for program in compare.corpus_programs([family]) if program[2]]
     assert not [str(finding) for finding in found if finding.kind == compare.MISSED]
+
+
+def test_check_sees_a_race_whichever_thread_starts_first(judges):
+    options = {**compare.CORPUS_OPTIONS, "executions": 2_000}
+    for name in [name for _, name, fails in compare.corpus_programs(["functions_of_c"]) if fails]:
+        said = judges[0].ask({"family": "functions_of_c", "name": name, "options": options, "reversed": True})
+        assert said["verdict"] != "exhausted", name
+
+
+@pytest.mark.parametrize("family", FREE)
+def test_check_sees_all_values_that_a_program_returns(family, judges):
+    options = {**compare.CORPUS_OPTIONS, "executions": 2_000, "strategy": "dpor"}
+    names = [name for _, name, _ in compare.corpus_programs([family])]
+    found = [compare.judge({"family": family, "name": name}, name, 40, *judges, options) for name in names]
+    assert not [str(finding) for finding in found if finding.kind == compare.MISSED]
+    exhausted = [finding for finding in found if finding.kind == "exhausted"]
+    assert len(exhausted) > 0.8 * len(found)
 
 
 def test_check_exhausts_no_random_program_whose_outcomes_it_has_not_all_seen(judges):

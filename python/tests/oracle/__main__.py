@@ -44,7 +44,7 @@ def main():
     summary = compare.Summary(log)
     if options.corpus is not None:
         programs = compare.corpus_programs(options.corpus)
-        tasks = [functools.partial(lambda program, check, explore: compare.of_corpus(*program, check), program) for program in programs]
+        tasks = [functools.partial(lambda program, check, explore: compare.of_corpus(*program, check, explore), program) for program in programs]
     else:
         seeds = [seed for seed in range(options.seed, options.seed + options.programs) if str(seed) not in done]
         tasks = [functools.partial(compare.generated, seed, options.executions) for seed in seeds]

@@ -53,7 +53,12 @@ def judge(job, name, executions, check, explore, options=OPTIONS):
             return Finding(name, BROKEN, f"the oracle {seen['verdict']}: {seen['detail']}", said)
         missed = sorted(set(seen["values"]) - set(said["values"]))
         if missed:
-            return Finding(name, MISSED, f"{len(missed)} of {len(seen['values'])} outcomes, such as {missed[0]}; check: {said['detail']}", said)
+            return Finding(
+                name,
+                MISSED,
+                f"{len(missed)} of {len(seen['values'])} outcomes, such as {missed[0]}; check: {said['detail']}",
+                said,
+            )
         return Finding(name, "exhausted", "", said)
     if verdict == "failed":
         if said["kind"] not in OF_PROGRAMS:
@@ -65,8 +70,24 @@ def judge(job, name, executions, check, explore, options=OPTIONS):
     return Finding(name, BROKEN, f"check {verdict}: {said['detail'][:1500]}", said)
 
 
-def of_corpus(family, name, fails, check):
+def of_values(family, name, check, explore, executions=400):
+    """Judges a program of the corpus that returns values: both judges must see the same ones."""
+    job, name = {"family": family, "name": name}, f"{family}.{name}"
+    finding = judge(job, name, executions, check, explore, {**CORPUS_OPTIONS, "strategy": "dpor"})
+    if finding.kind != "exhausted":
+        return finding
+    said, seen = finding.verdict, set()
+    for schedules in range(1, 1 + CONFIRM):
+        seen |= set(explore.ask({**job, "executions": executions, "schedules": schedules})["values"])
+        if seen >= set(said["values"]):
+            return finding
+    return Finding(name, ALARM, f"{sorted(set(said['values']) - seen)} of {said['values']}", said)
+
+
+def of_corpus(family, name, fails, check, explore=None):
     """Judges a program of the corpus, of which it is known whether it can fail."""
+    if fails is None:
+        return of_values(family, name, check, explore)
     said = check.ask({"family": family, "name": name, "options": CORPUS_OPTIONS})
     verdict, name = said["verdict"], f"{family}.{name}"
     if verdict == "inconclusive":

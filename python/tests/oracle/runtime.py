@@ -261,7 +261,7 @@ def _where(error):
 STDLIB = os.path.dirname(os.__file__) + os.sep
 WORKS_ON_USERS_OBJECTS = tuple(
     STDLIB + name
-    for name in "functools.py collections/ contextlib.py weakref.py copy.py dataclasses.py heapq.py bisect.py".split()
+    for name in "functools.py collections/ contextlib.py weakref.py copy.py dataclasses.py heapq.py bisect.py statistics.py string.py".split()
 ) + ("<frozen _collections_abc>",)
 """Python code of the standard library that is instrumented like the program's."""
 OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep

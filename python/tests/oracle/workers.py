@@ -32,12 +32,16 @@ def _source(job):
     return job["source"], "<program>", "program"
 
 
+def _program(module, name):
+    return module.pairs()[name] if name.startswith(("values_", "serial_")) else getattr(module, name)
+
+
 def explore(job):
     """Judges by the oracle's explorer."""
     from . import explorer, stand_ins
 
     text, file, name = _source(job)
-    program = getattr(stand_ins.load(text, file, "program_under_test"), name)
+    program = _program(stand_ins.load(text, file, "program_under_test"), name)
     found = explorer.explore(program, job["executions"], job.get("schedules", 1), job.get("until_failure", True))
     return {
         "verdict": "failed" if found.failure else "not failed",
@@ -57,12 +61,12 @@ def check(job):
     module.__file__ = file
     sys.modules[module.__name__] = module
     exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
-    program, values = getattr(module, name), set()
+    program, values = _program(module, name), set()
 
     def noted():
         values.add(repr(program()))
 
-    outcome = raddle.outcome_of(program if "family" in job else noted, **job["options"])
+    outcome = raddle.outcome_of(program if name.startswith(("fails_", "holds_")) else noted, **job["options"])
     verdict = type(outcome).__name__.lower()
     detail = {"exhausted": str, "failed": lambda outcome: outcome.text, "inconclusive": lambda outcome: outcome.reason}[verdict](outcome)
     return {"verdict": verdict, "kind": getattr(outcome, "kind", ""), "detail": detail, "values": sorted(values), "executions": outcome.executions}

@@ -1,6 +1,9 @@
 """Small programs as people write them, in pairs: `fails_…` can fail under some schedule, and `holds_…`, the same program repaired, cannot.
 
 A program is a function without arguments in a module that imports only the standard library. Each module is a family.
+
+Programs in `free` families return what their threads observed instead: each is a function of `run`, which runs its threads. `values_…`
+runs them freely, and `serial_…` under a lock, one after the other.
 """
 
 import pathlib
@@ -18,7 +21,9 @@ def source(family):
 
 
 def programs(module):
-    """Returns the programs of a loaded family by name, each with whether it can fail."""
+    """Returns the programs of a loaded family by name, each with whether it can fail, or None if it returns values."""
+    if "pairs" in vars(module):
+        return {name: (function, None) for name, function in module.pairs().items()}
     return {
         name: (function, name.startswith("fails_"))
         for name, function in vars(module).items()
