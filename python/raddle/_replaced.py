@@ -228,7 +228,8 @@ def _stand_ins():
     return [entry for entry in found if hasattr(entry[0], entry[1])]
 
 
-SHADOWED = (_thread.LockType, _thread.RLock, _queue.SimpleQueue)
+#: The classes of the interpreter, whose names stand for others while a check runs.
+SHADOWED = _LOCK, _RLOCK, _SIMPLE_QUEUE = _thread.LockType, _thread.RLock, _queue.SimpleQueue
 
 
 class _Shadows:
@@ -243,13 +244,13 @@ class _Shadows:
             return lock
         found = self.known.get(id(lock))
         if found is None:
-            if type(lock) is _thread.LockType:
+            if type(lock) is _LOCK:
                 stand_in = _raddle.Lock()
                 if lock.locked():
                     stand_in.acquire()
-            elif type(lock) is _thread.RLock:
+            elif type(lock) is _RLOCK:
                 stand_in = _raddle.RLock()
-            elif type(lock) is _queue.SimpleQueue:
+            elif type(lock) is _SIMPLE_QUEUE:
                 stand_in = _raddle.SimpleQueue()
             else:
                 stand_in = self.pools.like(lock)

@@ -4,6 +4,7 @@ import concurrent.futures
 import dis
 import gc
 import operator
+import queue
 import sys
 import threading
 import time
@@ -17,8 +18,6 @@ import raddle
 from raddle import _instructions
 
 pytestmark = explores
-
-made_before = Lock()
 
 
 class FakeDatabase:
@@ -131,7 +130,8 @@ def test_token_of_another_program_is_refused():
         raddle.outcome_of(increments(2, 2), replay="nonsense")
 
 
-def test_names_imported_and_locks_made_before_are_explored():
+@pytest.mark.parametrize("made_before", [Lock(), threading.RLock()])
+def test_names_imported_and_locks_made_before_are_explored(made_before):
     def program():
         counts = [0]
 
@@ -147,6 +147,17 @@ def test_names_imported_and_locks_made_before_are_explored():
     started = time.monotonic()
     assert isinstance(raddle.check(program), raddle.Exhausted)
     assert time.monotonic() > started  # names are the standard library's again
+
+
+def test_queues_made_before_are_explored():
+    made_before = queue.SimpleQueue()
+
+    def program():
+        run(lambda: made_before.put(1), lambda: made_before.put(2))
+        assert [made_before.get(), made_before.get()] == [1, 2]
+
+    assert isinstance(raddle.outcome_of(program), raddle.Failed)
+    assert made_before.empty()
 
 
 def test_what_was_replaced_is_restored():
