@@ -248,9 +248,13 @@ def explore_with(name, seconds):
 
 
 def explore_with_raddle(seconds):
-    start = time.perf_counter()
-    outcome = raddle.outcome_of(program, executions=1_000_000, seconds=seconds)
-    return outcome.executions, time.perf_counter() - start, str(outcome)
+    start, executions = time.perf_counter(), 0
+    while True:  # an exploration takes a fraction of a second
+        outcome = raddle.outcome_of(program)
+        executions += outcome.executions
+        duration = time.perf_counter() - start
+        if duration >= seconds:
+            return executions, duration, str(outcome)
 
 
 def explore_with_frontrun(seconds):
