@@ -185,9 +185,21 @@ def test_rules_find_what_the_table_finds_for_a_call(compare):
             compare("CALL", 1, null, callable, value)
             compare("CALL", 0, callable, value)
             compare("CALL", 2, callable, null, value, chosen.choice(receivers))
+            compare("CALL_KW", 1, callable, null, value, ("timeout",))
+            compare("CALL_KW", 1, callable, value, chosen.choice(receivers), ("timeout",))
         compare("CALL", 0, callable, null)
         compare("CALL", 0, null, callable)
-    assert {("CALL", range, object, int), ("CALL", list.append, list, int)} <= compare.applied
+    lock = _raddle.Lock()
+    for operation, *operands in [
+        ("CALL", range, null, 3),
+        ("CALL", list.append, [], 1),
+        ("CALL", dict.get, {}, "key"),
+        ("CALL", _raddle.Lock.acquire, lock),
+        ("CALL_KW", _raddle.Lock, null, ()),
+        ("CALL_KW", lock.acquire, null, 1, ("timeout",)),
+    ]:
+        by_rules, by_table = _raddle.classified(operation, 1, operands, null)
+        assert by_rules == by_table
 
 
 def test_rules_find_what_the_table_finds_for_a_call_with_unpacked_arguments(compare):

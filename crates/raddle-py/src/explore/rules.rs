@@ -59,6 +59,10 @@ impl Tables {
     ) -> Found {
         match (operation, operands) {
             (Operation::Call, _) => self.call(operands),
+            (Operation::CallWithNames, [operands @ .., Some(_)]) => {
+                let Some((callable, args)) = called(operands) else { return Ok(None) };
+                Ok(self.is_call_of_toolkit(callable, args)?.then(Vec::new))
+            }
             (Operation::CallUnpacked, _) => Ok(self.call_unpacked(operands)),
             (Operation::Enter, [Some(manager)]) => Ok(self.enter(manager)),
             (Operation::LoadSpecial, [Some(manager)]) => {
@@ -227,18 +231,10 @@ impl Tables {
     }
 
     fn call(&self, operands: Operands<'_, '_>) -> Found {
-        // The callable is the first or the second operand, and the other one may be absent.
-        let (callable, args) = match operands {
-            [Some(callable), args @ ..] if args.first().is_none_or(Option::is_some) => (callable, args),
-            [Some(callable), None, args @ ..] | [None, Some(callable), args @ ..] => (callable, args),
-            _ => return Ok(None),
-        };
+        let Some((callable, args)) = called(operands) else { return Ok(None) };
         let address = callable.as_ptr() as usize;
         if self.replaced.contains(&address) {
             return Ok(None);
-        }
-        if self.rules.toolkit.contains(&address) {
-            return NOTHING; // its creation
         }
         if self.rules.quiet.contains(&address) && args.iter().flatten().all(|arg| self.is_atomic(arg)) {
             return NOTHING;
@@ -259,13 +255,23 @@ impl Tables {
                     .filter(|known| !matches!(known.kind, Kind::Constant | Kind::Counter | Kind::Iterator));
                 return Ok(known.map(|known| vec![written(receiver, known)]));
             }
-            [Some(receiver), ..] if self.rules.methods.contains(&address) => {
-                let is_of_toolkit = self.rules.toolkit.contains(&class_of(receiver));
-                return Ok(is_of_toolkit.then(Vec::new));
-            }
             _ => {}
         }
-        Ok(self.is_method_of_toolkit(callable)?.then(Vec::new))
+        Ok(self.is_call_of_toolkit(callable, args)?.then(Vec::new))
+    }
+
+    /// Whether a call creates an object of the toolkit, or performs an operation of one.
+    fn is_call_of_toolkit(&self, callable: &Bound<'_, PyAny>, args: Operands<'_, '_>) -> PyResult<bool> {
+        let address = callable.as_ptr() as usize;
+        if self.replaced.contains(&address) {
+            return Ok(false);
+        }
+        let is_receiver = |receiver| self.rules.toolkit.contains(&class_of(receiver));
+        let is_method = || {
+            self.rules.methods.contains(&address)
+                && args.first().and_then(Option::as_ref).is_some_and(is_receiver)
+        };
+        Ok(self.rules.toolkit.contains(&address) || is_method() || self.is_method_of_toolkit(callable)?)
     }
 
     /// Whether a callable is a method that is bound to an object of the toolkit.
@@ -275,7 +281,8 @@ impl Tables {
             return Ok(false);
         }
         let receiver = callable.getattr(intern!(py, "__self__"))?;
-        if !self.rules.toolkit.contains(&class_of(&receiver)) {
+        let class = class_of(&receiver);
+        if !self.rules.toolkit.contains(&class) || self.shadowed.contains(&class) {
             return Ok(false);
         }
         let name = callable.getattr(intern!(py, "__name__"))?;
@@ -405,6 +412,16 @@ impl Tables {
             }
             _ => None,
         })
+    }
+}
+
+/// The callable among the operands of a call, which is the first or the second one, and the arguments. The other of the first
+/// two operands may be absent.
+fn called<'a, 'py>(operands: Operands<'a, 'py>) -> Option<(&'a Bound<'py, PyAny>, Operands<'a, 'py>)> {
+    match operands {
+        [Some(callable), args @ ..] if args.first().is_none_or(Option::is_some) => Some((callable, args)),
+        [Some(callable), None, args @ ..] | [None, Some(callable), args @ ..] => Some((callable, args)),
+        _ => None,
     }
 }
 
