@@ -314,6 +314,8 @@ _PURE = frozenset(
     """.split()
 )
 
+_OF_CLOCK = ("sleep", "time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns")
+
 #: Modules of C that the explorer cannot follow: their functions wait for, or start, something outside of it.
 _OUTSIDE = frozenset(
     """
@@ -359,6 +361,8 @@ def _function(callable, args, kwargs, out):
             _raddle.unseen(f"a call of os.{name}")
         return None
     if module in _PURE:
+        if module == "time" and name in _OF_CLOCK:  # a direct call has a stand-in
+            _raddle.unseen(f"a call of time.{name} by C code")
         if module == "_weakref" and name == "proxy":
             _raddle.unseen("what is accessed through a weak proxy")
         if name.startswith("set"):

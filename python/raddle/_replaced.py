@@ -1,6 +1,7 @@
 """The names that a check replaces while it runs, and what it resets before each execution."""
 
 import contextvars
+import datetime
 import gc
 import itertools
 import queue
@@ -27,6 +28,12 @@ _real = types.SimpleNamespace(
     monotonic_ns=time.monotonic_ns,
     time_ns=time.time_ns,
     perf_counter_ns=time.perf_counter_ns,
+    process_time=time.process_time,
+    thread_time=time.thread_time,
+    localtime=time.localtime,
+    gmtime=time.gmtime,
+    ctime=time.ctime,
+    strftime=time.strftime,
     get_ident=threading.get_ident,
     get_native_id=threading.get_native_id,
     enumerate=threading.enumerate,
@@ -125,6 +132,39 @@ def _perf_counter_ns():
     return int(_perf_counter() * 1e9) if _raddle.ident() else _real.perf_counter_ns()
 
 
+def _process_time():
+    return _raddle.seconds() if _raddle.ident() else _real.process_time()
+
+
+def _thread_time():
+    return _raddle.seconds() if _raddle.ident() else _real.thread_time()
+
+
+def _localtime(seconds=None, /):
+    return _real.localtime(_time() if seconds is None else seconds)
+
+
+def _gmtime(seconds=None, /):
+    return _real.gmtime(_time() if seconds is None else seconds)
+
+
+def _ctime(seconds=None, /):
+    return _real.ctime(_time() if seconds is None else seconds)
+
+
+def _strftime(form, moment=None, /):
+    return _real.strftime(form, _localtime() if moment is None else moment)
+
+
+def _date(cls, method):
+    """Return the stand-in of a method of a class of dates that reads the clock, or None."""
+    if method == "today" or method == "now" and issubclass(cls, datetime.datetime):
+        return lambda tz=None: cls.fromtimestamp(_time()) if tz is None else cls.fromtimestamp(_time(), tz)
+    if method == "utcnow":
+        return lambda: cls.fromtimestamp(_time(), datetime.timezone.utc).replace(tzinfo=None)
+    return None
+
+
 def _get_ident():
     return _raddle.ident() or _real.get_ident()
 
@@ -200,6 +240,12 @@ def _stand_ins():
         (time, "monotonic_ns", _monotonic_ns),
         (time, "time_ns", _time_ns),
         (time, "perf_counter_ns", _perf_counter_ns),
+        (time, "process_time", _process_time),
+        (time, "thread_time", _thread_time),
+        (time, "localtime", _localtime),
+        (time, "gmtime", _gmtime),
+        (time, "ctime", _ctime),
+        (time, "strftime", _strftime),
         (threading.Thread, "start", _start),
         (threading.Thread, "join", _join),
         (threading.Thread, "is_alive", _is_alive),
@@ -283,6 +329,7 @@ class Replaced:
         self.before.append((threading, "_counter", threading._counter) if hasattr(threading, "_counter") else None)
         _touches.replacements = self.replacements
         _touches.shadow = shadows
+        _touches.dates = _date
         _touches.shadowed = frozenset(SHADOWED + _pools.CLASSES)
         return [original for _, _, original in filter(None, self.before) if callable(original)]
 

@@ -10,6 +10,8 @@ What is not in a table is taken for the worst: a write of every object that the 
 """
 
 import collections
+import datetime
+import functools
 import gc
 import types
 
@@ -45,13 +47,23 @@ def _replaced(operands, out, replaced):
     """Finds the callable among the first two operands, and replaces it if `check` has a stand-in."""
     place = 1 if operands[0] is NULL else 0
     callable = operands[place]
-    stand_in = replacements.get(id(callable))
-    if stand_in is None and isinstance(callable, types.BuiltinFunctionType):
-        stand_in = _stand_in_of_method(callable)
+    stand_in = _stand_in(callable)
     if stand_in is not None:
         replaced.append((place, stand_in))
         return stand_in, place
     return callable, place
+
+
+def _stand_in(callable):
+    """Returns what `check` calls instead of a callable, or None."""
+    found = replacements.get(id(callable))
+    if found is None and isinstance(callable, types.BuiltinFunctionType):
+        found = _stand_in_of_method(callable)
+    elif found is None and type(callable) is functools.partial:
+        function = _stand_in(callable.func)
+        if function is not None:
+            found = functools.partial(function, *callable.args, **callable.keywords)
+    return found
 
 
 shadow = None  # returns the stand-in of a lock, which `check` sets
@@ -61,7 +73,12 @@ def _stand_in_of_method(method):
     receiver = method.__self__
     if shadow is not None and type(receiver) in shadowed:
         return getattr(shadow(receiver), method.__name__)
+    if shadow is not None and isinstance(receiver, type) and issubclass(receiver, datetime.date):
+        return dates(receiver, method.__name__)
     return None
+
+
+dates = None  # returns the stand-in of a method that reads the clock, which `check` sets
 
 
 shadowed = frozenset()

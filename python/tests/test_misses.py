@@ -1,13 +1,16 @@
 """Programs that `raddle.check` once called exhausted although they can fail, or failed although they cannot. The oracle found them."""
 
 import collections
+import datetime
 import functools
 import io
 import itertools
 import queue
 import sys
 import threading
+import time
 import types
+from time import sleep
 
 import pytest
 from programs import explores
@@ -447,3 +450,80 @@ def test_attribute_that_is_computed_once_changes_when_it_is_read_first(name):
     assert type(raddle.outcome_of(program, executions=3000)) is not raddle.Failed
     # The second thread evaluates, too, if it begins before the first has finished.
     assert values == {(2,), (3,), (2, 3), (3, 2)}
+
+
+def test_dates_follow_the_clock_of_the_exploration():
+    def program():
+        began, seen = datetime.datetime.now(), []
+
+        def look():
+            time.sleep(20)
+            late = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) - datetime.datetime(1970, 1, 1)
+            seen.append((datetime.datetime.now() - began >= datetime.timedelta(seconds=20), late > datetime.timedelta(0)))
+
+        run(look)
+        return seen, datetime.date.today() == began.date(), time.localtime().tm_year == began.year
+
+    assert values_of(program) == {"([(True, True)], True, True)"}
+
+
+def test_sleep_of_a_partial_function_is_explored():
+    nap = functools.partial(sleep, 3600)
+
+    def program():
+        names = []
+
+        def late():
+            nap()
+            names.append("late")
+
+        def later():
+            time.sleep(7200)
+            names.append("later")
+
+        run(late, later)
+        return names
+
+    assert "['late', 'later']" in values_of(program)
+
+
+def test_sleep_that_c_code_calls_is_not_passed_over_in_silence():
+    def program():
+        naps = [0]
+        run(lambda: list(map(sleep, naps)))
+
+    outcome = raddle.outcome_of(program)
+    assert type(outcome) is raddle.Inconclusive and "time.sleep" in outcome.reason
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_loop_over_many_items_is_no_poll(changes):
+    def program():
+        items, sums = list(range(12)), []
+
+        def read():
+            total = 0
+            for item in items:
+                total += item
+            sums.append(total)
+
+        def replace():
+            items[0] = 1
+
+        run(read, replace if changes else lambda: None)
+        return sums
+
+    assert values_of(program) == ({"[66]", "[67]"} if changes else {"[66]"})
+
+
+def test_loop_that_polls_what_no_other_thread_has_changed_ends():
+    def program():
+        done = []
+        thread = threading.Thread(target=lambda: done.append(1))
+        thread.start()
+        while not done:
+            pass
+        thread.join()
+
+    outcome = raddle.outcome_of(program, executions=100)
+    assert type(outcome) is raddle.Inconclusive and "polls" in outcome.reason

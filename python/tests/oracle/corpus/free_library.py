@@ -687,24 +687,6 @@ def mean_of_a_list(run):
 
 
 @pair
-def deadline_by_date(run):
-    shared, seen = types.SimpleNamespace(until=None), []
-
-    def extend():
-        shared.until = datetime.datetime.now() + datetime.timedelta(seconds=10)
-
-    def check():
-        if shared.until is None:
-            seen.append("none")
-        else:
-            time.sleep(20)
-            seen.append(datetime.datetime.now() > shared.until)
-
-    run(extend, check)
-    return seen
-
-
-@pair
 def dates_compared(run):
     shared, seen = {"day": datetime.date(2024, 1, 1)}, []
 
