@@ -201,7 +201,7 @@ impl Tasks {
         if matches!(got, Err(GetError::Empty)) {
             // It makes no difference in which order idle threads are counted.
             let own = Op::at(own_object("idle thread"), Kind::Read, Place::caller());
-            seam::step(py, own.with_verb("finds no task"), &[(parts.idle(), Effect::Commute)])?;
+            seam::step(py, own.with_verb("becomes"), &[(parts.idle(), Effect::Commute)])?;
             self.idle.fetch_add(1, AcqRel);
             seam::step_until(py, op, None, &parts.tasks, has_task)?;
             got = self.get_in_step(py, &op)?;
