@@ -952,7 +952,7 @@ see(c.empty())
 see(c.get(timeout=1))
 see(a.empty())
 """, "(a.qsize(), b.qsize(), c.qsize())"),
-    Facet("pool", "e = ThreadPoolExecutor(1); v = []", """
+    Facet("pool", "e = ThreadPoolExecutor(1); v = []; fs = []", """
 f = e.submit(v.append, N); see(f.result())
 e.submit(v.append, N)
 see(e.submit(len, v).result())
@@ -963,7 +963,17 @@ v.append(9)
 see(list(e.map(abs, [N])))
 see(e.submit(v.append, 7).cancel())
 see(e.submit(len, v).result(timeout=1))
-""", "(e.shutdown(), v)"),
+fs.append(e.submit(v.append, N))
+see([f.cancelled() for f in fs])
+see(bool(fs) and fs[0].running())
+see(len(concurrent.futures.wait(fs).done))
+see(len(concurrent.futures.wait(fs, return_when="FIRST_COMPLETED").done))
+see(len(concurrent.futures.wait([e.submit(v.append, N), e.submit(int)], timeout=1).done))
+see(sorted(fs.index(f) for f in concurrent.futures.as_completed(fs)))
+see(e.submit(e.submit, v.append, N).result().done())
+e.shutdown(wait=False)
+e.shutdown(wait=False, cancel_futures=True)
+""", "(e.shutdown(), v, [f.cancelled() for f in fs])"),
     Facet("times", "v = [0]", """
 time.sleep(0.1); v[0] += 1
 v.append(N)

@@ -8,6 +8,7 @@ from .facets import FACETS, SYNCHRONIZATION
 IMPORTS = """import array
 import bisect
 import collections
+import concurrent.futures
 import contextlib
 import copy
 import dataclasses
