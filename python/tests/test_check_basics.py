@@ -1,6 +1,7 @@
 """raddle.check: what it finds, what it exhausts, and that its reports can be replayed."""
 
 import concurrent.futures
+import contextvars
 import dis
 import gc
 import operator
@@ -174,6 +175,23 @@ def test_what_was_replaced_is_restored():
     before = state()
     assert not isinstance(raddle.outcome_of(program, executions=20), raddle.Failed)
     assert all(map(operator.is_, before, state()))
+
+
+def test_each_execution_begins_with_fresh_locals_and_contexts():
+    variable, local = contextvars.ContextVar("variable", default=0), threading.local()
+
+    def program():
+        def change():
+            assert variable.get() == 0 and not vars(local)
+            variable.set(1)
+            local.value = 1
+
+        change()
+        run(lambda: contextvars.Context().run(change), lambda: None)
+
+    for _ in range(3):
+        outcome = raddle.outcome_of(program)
+        assert isinstance(outcome, raddle.Exhausted), str(outcome)
 
 
 def test_garbage_of_before_is_collected_after_a_check():

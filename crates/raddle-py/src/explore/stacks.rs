@@ -115,10 +115,10 @@ impl<'py> KeptStacks<'py> {
         if !is_same(&current, &ours()) {
             let original = &ORIGINAL.get_or_init(|| Original(current)).0;
             let mut now = self::current(py);
-            if is_same(original, &now) {
+            // Another interpreter may be allocating meanwhile, and use a mixture of both: neither needs a context.
+            if is_same(original, &now) && original.context.is_null() {
                 now = ours();
-                // SAFETY: this allocator has the same blocks as the original one, so either frees those of the other. The
-                // thread is attached, so that no other one is allocating.
+                // SAFETY: this allocator has the same blocks as the original one, so either frees those of the other.
                 unsafe { PyObject_SetArenaAllocator(&raw mut now) };
             }
         }
