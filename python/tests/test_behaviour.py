@@ -1,6 +1,7 @@
 """Programs behave with this package's names as with the standard library's: each is run with both, and the results are compared."""
 
 import re
+import sys
 
 import pytest
 from programs import execute, run
@@ -81,30 +82,30 @@ PROGRAMS = {
         for wait in waits:
             threading.Thread(target=wait, daemon=True).start()
         print("main ends", threading.active_count())""",
-    # Since 3.15, a wait of the standard library's locks raises an exception there.
     "destructor waits at the end": """
-        import queue, sys, threading
+        import queue, threading
         class Last:
             def __init__(self):
                 self.itself = self  # it is collected when the interpreter ends
                 self.lock, self.rlock, self.event = threading.Lock(), threading.RLock(), threading.Event()
                 self.condition, self.semaphore = threading.Condition(), threading.Semaphore(0)
-                self.items, self.simple, self.empty = queue.Queue(), queue.SimpleQueue(), queue.Empty
+                self.items = queue.Queue()
                 self.lock.acquire()
             def __del__(self):
-                print(self.lock.acquire(timeout=0.01), self.rlock.acquire(timeout=0.01), self.event.wait(0.01))
-                print(self.semaphore.acquire(timeout=0.01))
-                with self.condition:
-                    print(self.condition.wait(0.01))
-                for items in (self.items, self.simple):
+                waits = [lambda: self.lock.acquire(timeout=0.01), lambda: self.rlock.acquire(timeout=0.01),
+                         lambda: self.event.wait(0.01), lambda: self.semaphore.acquire(timeout=0.01), self.wait,
+                         lambda: self.items.get(timeout=0.01)]
+                for number, wait in enumerate(waits):
                     try:
-                        items.get(timeout=0.01)
-                    except self.empty:
-                        print("empty")
+                        print(number, wait())
+                    except Exception as error:  # since 3.15, PythonFinalizationError
+                        print(number, type(error).__name__)
                 self.items.put(1)
                 print(self.items.get())
-        if sys.version_info < (3, 15):
-            Last()
+            def wait(self):
+                with self.condition:
+                    return self.condition.wait(0.01)
+        Last()
         print("main ends")""",
     "fork": """
         import os, threading, queue
@@ -370,6 +371,21 @@ def test_program_behaves_as_with_the_standard_library(program, name):
     under = execute("-W", "ignore", "-m", "raddle", "run", "--no-lock-order", path)
     assert plain[0] == 0, plain
     assert (under[0], under[1], normal(under[2])) == (plain[0], plain[1], normal(plain[2]))
+
+
+def test_version_whose_frames_are_not_known_is_refused(program):
+    path = program("""
+        import sys
+        import raddle
+        from raddle import _instructions
+        _instructions.VERSIONS = tuple(version for version in _instructions.VERSIONS if version != sys.version_info[:2])
+        try:
+            raddle.check(int)
+        except raddle.UnsupportedInterpreter as error:
+            print(error)""")
+    status, out, _ = execute(path)
+    assert status == 0 and f"cannot explore under cpython {sys.version_info[0]}.{sys.version_info[1]}: " in out
+    assert "Run the check with one of these" in out
 
 
 def test_subinterpreter_gets_an_import_error(program):

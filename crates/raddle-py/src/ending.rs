@@ -23,14 +23,31 @@ use handler::Handler;
 /// Whether the interpreter is about to end.
 static ENDS: AtomicBool = AtomicBool::new(false);
 
+static ENDS_WAITS: AtomicBool = AtomicBool::new(false);
+
 #[pyfunction]
 fn interpreter_ends() {
     ENDS.store(true, Relaxed);
 }
 
+/// Whether the interpreter, while it ends, ends the waits of its last thread.
+pub(crate) fn ends_waits() -> bool {
+    ENDS_WAITS.load(Relaxed)
+}
+
+/// Returns what a wait raises while the interpreter ends, since 3.15: no other thread can end the wait then. Before 3.15, nothing.
+pub(crate) fn error_of_wait(py: Python<'_>) -> PyResult<Option<PyErr>> {
+    if py.version_info() < (3, 15) {
+        return Ok(None);
+    }
+    let error = py.import(intern!(py, "builtins"))?.getattr(intern!(py, "PythonFinalizationError"))?;
+    Ok(Some(PyErr::from_value(error.call1(("cannot acquire lock at interpreter finalization",))?)))
+}
+
 /// Has the interpreter state its end.
 pub(crate) fn watch_interpreter(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    ENDS_WAITS.store(py.version_info() >= (3, 15), Relaxed);
     let ends = wrap_pyfunction!(interpreter_ends, py)?;
     py.import(intern!(py, "atexit"))?.call_method1(intern!(py, "register"), (ends,)).map(drop)
 }

@@ -169,11 +169,16 @@ pub(crate) fn until<T: Send, E: Send>(
         crate::watch::exempt_signals(py)?;
     }
     RAISED.set(None);
+    MAIN_THREAD_ENDS.set(false);
     let done = blocking(py, || match deadline {
         Some(deadline) => rt::interruptible(signal_raises, || operation(Some(deadline))),
         None => rt::until_interrupted(signal_raises, |deadline| operation(Some(deadline))),
     })?;
-    match RAISED.take() {
+    let raised = match RAISED.take() {
+        None if MAIN_THREAD_ENDS.get() => ending::error_of_wait(py)?,
+        raised => raised,
+    };
+    match raised {
         None => Ok(done),
         Some(exception) => {
             done.map(undo).ok();
@@ -210,6 +215,8 @@ fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
 thread_local! {
     /// The exception of a signal handler that was executed during a wait of the thread.
     static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+    /// The interpreter ends, in this thread, and a destructor waits.
+    static MAIN_THREAD_ENDS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Executes the handlers of the signals that have arrived, if this is the main thread. Returns whether one has raised.
@@ -221,5 +228,8 @@ fn signal_raises() -> bool {
             true
         }
     });
-    raises.unwrap_or(false) // in a destructor that waits while the interpreter ends
+    raises.unwrap_or_else(|| {
+        MAIN_THREAD_ENDS.set(true);
+        ending::ends_waits()
+    })
 }
