@@ -105,6 +105,13 @@ def outcome_of(
     executions = _settings.overrides.get("executions", executions)
     replay = _settings.overrides.get("replay", replay)
     _verify_interpreter()
+    if not callable(function):
+        raise TypeError(f"raddle.check() needs a function without arguments, not {function!r}")
+    for name, value in (("executions", executions), ("seed", seed), ("steps", steps)):
+        if type(value) is not int or not 0 <= value < 1 << 63:
+            raise ValueError(f"{name} must be an integer from 0 on, not {value!r}")
+    if not float(seconds) >= 0:
+        raise ValueError(f"seconds must be a number from 0 on, not {seconds!r}")
     if _raddle.ident():
         raise RuntimeError("raddle.check() was called by a program that is being checked: call it outside")
     settings = {

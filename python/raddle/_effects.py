@@ -510,6 +510,8 @@ def _look_behind(value, out, seen):
         write_all(value, out)
         for behind in gc.get_referents(value):
             _look_behind(behind, out, seen)
+    elif not is_plain(type(value)) and not is_primitive(value) and not callable(value):
+        read_all(value, out)  # a container of C, such as an array
 
 
 def consume(value, out):

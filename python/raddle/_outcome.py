@@ -85,7 +85,7 @@ def token_of(found, grain):
 
 def read_token(token):
     """Return the grain, the hash seed, the names of steps and the schedule of a token."""
-    parts = token.strip().split(".", 3)
+    parts = token.strip().split(".", 3) if isinstance(token, str) else ()
     grains = {_PREFIX + letter: grain for grain, letter in _GRAIN_LETTERS.items()}
     if len(parts) != 4 or parts[0] not in grains or not re.fullmatch("([0-9a-f]{6})*", parts[2]):
         raise ReplayError(
@@ -108,6 +108,7 @@ _OF_RUST = ("to replay this schedule:", "to step through it:", "  the program de
 def _report(found, form, token):
     """A form of the report, in terms of Python."""
     text = found[form].replace(found["token"], token)
+    text = text.replace("`Explorer::max_steps`", "the option steps")
     for quote in ('"', '\\"'):
         text = text.replace(quote + " panicked", quote + " raised an exception")
     if form == "text":

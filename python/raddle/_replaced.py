@@ -298,6 +298,10 @@ class _Shadows:
                 stand_in = _raddle.RLock()
             elif type(lock) is _SIMPLE_QUEUE:
                 stand_in = _raddle.SimpleQueue()
+                self.known[id(lock)] = (stand_in, lock)  # other threads run while the items are put
+                for item in [lock.get_nowait() for _ in range(lock.qsize())]:
+                    lock.put(item)
+                    stand_in.put(item)
             else:
                 stand_in = self.pools.like(lock)
             found = self.known[id(lock)] = (stand_in, lock)

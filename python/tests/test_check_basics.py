@@ -251,3 +251,20 @@ def test_exception_of_a_thread_is_a_failure_and_exit_is_not():
 
 def test_each_instruction_of_this_version_is_known():
     assert [name for name in dis.opmap if not _instructions.is_known(name)] == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"executions": -1}, {"executions": "a"}, {"executions": 1 << 70}, {"seed": -1}, {"seconds": float("nan")}, {"steps": -1}],
+)
+def test_wrong_option_is_one_clear_error(options):
+    [name] = options
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        raddle.outcome_of(lambda: None, **options)
+
+
+def test_what_is_no_function_or_no_token_is_one_clear_error():
+    with pytest.raises(TypeError, match="needs a function without arguments, not None"):
+        raddle.check(None)
+    with pytest.raises(raddle.ReplayError, match="5 is no token"):
+        raddle.check(lambda: None, replay=5)

@@ -1,5 +1,6 @@
 """Programs that `raddle.check` once called exhausted although they can fail, or failed although they cannot. The oracle found them."""
 
+import array
 import collections
 import datetime
 import functools
@@ -527,3 +528,32 @@ def test_loop_that_polls_what_no_other_thread_has_changed_ends():
 
     outcome = raddle.outcome_of(program, executions=100)
     assert type(outcome) is raddle.Inconclusive and "polls" in outcome.reason
+
+
+def test_container_of_c_is_read_by_its_iteration():
+    def program():
+        numbers, seen = array.array("i", [1, 2]), []
+
+        def read():
+            for number in numbers:
+                seen.append(number)
+
+        run(numbers.reverse, read)
+        return seen
+
+    assert values_of(program) == {"[1, 2]", "[1, 1]", "[2, 1]"}
+
+
+BEFORE = queue.SimpleQueue()
+
+
+def test_items_of_a_queue_that_existed_before_are_got():
+    def program():
+        seen = []
+        run(lambda: seen.append(BEFORE.get()), lambda: seen.append(BEFORE.get()))
+        return seen
+
+    BEFORE.put(1)
+    BEFORE.put(2)
+    assert values_of(program) == {"[1, 2]", "[2, 1]"}
+    assert BEFORE.qsize() == 2

@@ -619,6 +619,18 @@ def array_of_numbers(run):
 
 
 @pair
+def array_iterated(run):
+    numbers, seen = array.array("i", [1, 2]), []
+
+    def read():
+        for number in numbers:
+            seen.append(number)
+
+    run(numbers.reverse, read, lambda: numbers.append(3))
+    return seen
+
+
+@pair
 def array_copied_from_a_list(run):
     numbers, seen = [1, 2], []
 
