@@ -28,6 +28,9 @@ pub(crate) struct Exploration {
 /// The interval at which progress is checked.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
+/// A thread that the machine gives hardly any time may take so many times longer for a step.
+const BUSY_FACTOR: u32 = 10;
+
 impl Exploration {
     pub(crate) fn new(options: Options, program: Program) -> Self {
         let name = std::thread::current().name().filter(|name| *name != "main").map(str::to_owned);
@@ -121,7 +124,9 @@ impl Exploration {
                 stalls.has_progressed();
             }
             let blocked = now == steps && stalls.sees_blocked_for_good(&self.runner.monitor);
-            let stuck = blocked || since.elapsed() >= self.options.stuck_after;
+            let starved = now == steps && stalls.sees_starved(&self.runner.monitor, since.elapsed());
+            let limit = self.options.stuck_after.saturating_mul(if starved { BUSY_FACTOR } else { 1 });
+            let stuck = blocked || since.elapsed() >= limit;
             if stuck && let Some(trace) = report_stalled(&self.runner.monitor, since.elapsed()) {
                 return Ok(self.failed(trace, self.options.strategy, false));
             }

@@ -20,6 +20,8 @@ pub(crate) struct StallDetector {
     in_test: bool,
     last: Option<FutexWait>,
     times: usize,
+    /// The thread with the run token when progress was last missed first, and the processor time that it had used.
+    holder: Option<(u64, Duration)>,
 }
 
 /// A thread that waits on a futex without a timeout.
@@ -38,12 +40,12 @@ const SAMPLES: usize = 3;
 impl StallDetector {
     #[expect(clippy::disallowed_methods, reason = "progress is measured in real time")]
     pub(crate) fn new(in_test: bool) -> Self {
-        Self { began: Instant::now(), in_test, last: None, times: 0 }
+        Self { began: Instant::now(), in_test, last: None, times: 0, holder: None }
     }
 
     /// The exploration has taken a step since the last sample.
     pub(crate) fn has_progressed(&mut self) {
-        (self.last, self.times) = (None, 0);
+        (self.last, self.times, self.holder) = (None, 0, None);
     }
 
     /// Whether the task with the run token is blocked for good. All other tasks wait for the token, so only a foreign
@@ -57,6 +59,27 @@ impl StallDetector {
         self.times = if same { self.times + 1 } else { 0 };
         self.last = now;
         self.times >= SAMPLES - 1
+    }
+
+    /// Whether the task with the run token makes no progress because the machine is busy: its OS thread has not begun to run
+    /// the task, or it is ready to run, and was given little processor time. To be called at intervals.
+    pub(crate) fn sees_starved(&mut self, monitor: &Monitor, since: Duration) -> bool {
+        let Some(execution) = monitor.execution() else { return false };
+        let now = execution.lock();
+        let Some(task) = now.tasks.get(now.token_holder).filter(|_| !now.finished) else { return false };
+        let (has_begun, native_id) = (task.os_thread.is_some(), task.native_id);
+        drop(now);
+        if !has_begun {
+            return true;
+        }
+        let Some((id, (state, used))) = native_id.and_then(|id| Some((id, processor_time(id)?))) else {
+            return false;
+        };
+        if self.holder.is_none_or(|(holder, _)| holder != id) {
+            self.holder = Some((id, used));
+        }
+        let before = self.holder.map_or(used, |(_, before)| before);
+        state == 'R' && used.saturating_sub(before) < since / 4
     }
 
     /// Whether a thread that may be a foreign thread of the program is not blocked. A thread without a name inherits
@@ -113,6 +136,15 @@ fn started(native_id: u64) -> Option<f64> {
     // 22.
     let ticks: f64 = stat.rsplit(')').next()?.split_whitespace().nth(22 - 3)?.parse().ok()?;
     Some(ticks / 100.0) // 100 ticks per second on all architectures
+}
+
+/// The state of the thread, and the processor time that it has used.
+fn processor_time(native_id: u64) -> Option<(char, Duration)> {
+    let stat = read(native_id, "stat");
+    // After the name, the state is field 3; the times in user and kernel mode are fields 14 and 15.
+    let fields: Vec<_> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    Some((fields.first()?.chars().next()?, Duration::from_millis(10 * (ticks(14)? + ticks(15)?))))
 }
 
 fn read(native_id: u64, what: &str) -> String {
