@@ -439,7 +439,7 @@ _PASSING = (
 _BUFFERS = tuple(type(part) for part in gc.get_referents(itertools.tee([1])[0]) if not isinstance(part, type))
 
 #: They access nothing of another thread with any arguments.
-_HARMLESS = (int, float, complex, bool, type, id, callable, ord, chr)
+_HARMLESS = (int, float, complex, bool, type, id, callable, ord, chr, hash, abs, round)
 
 
 def _pass_items(iterator, out):
