@@ -157,8 +157,8 @@ impl Explorer {
     /// Sets the real time that a thread may take from one step to the next; ten seconds by default.
     ///
     /// A thread that takes longer is reported as blocked outside the toolkit. On Linux, a thread that blocks there
-    /// without a timeout is reported within half a second in any case, and one that is ready to run but is given hardly any
-    /// processor time may take ten times as long.
+    /// without a timeout is reported within half a second in any case, and one that waits for a disk, or is given hardly any
+    /// processor time although it is ready to run, may take ten times as long.
     ///
     /// # Examples
     /// ```

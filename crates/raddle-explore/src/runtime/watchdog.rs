@@ -62,7 +62,8 @@ impl StallDetector {
     }
 
     /// Whether the task with the run token makes no progress because the machine is busy: its OS thread has not begun to run
-    /// the task, or it is ready to run, and was given little processor time. To be called at intervals.
+    /// the task, or it waits for a disk, or it is ready to run, and was given little processor time. To be called at
+    /// intervals.
     pub(crate) fn sees_starved(&mut self, monitor: &Monitor, since: Duration) -> bool {
         let Some(execution) = monitor.execution() else { return false };
         let now = execution.lock();
@@ -79,7 +80,7 @@ impl StallDetector {
             self.holder = Some((id, used));
         }
         let before = self.holder.map_or(used, |(_, before)| before);
-        state == 'R' && used.saturating_sub(before) < since / 4
+        state == 'D' || (state == 'R' && used.saturating_sub(before) < since / 4)
     }
 
     /// Whether a thread that may be a foreign thread of the program is not blocked. A thread without a name inherits
