@@ -15,7 +15,7 @@
 use std::panic::resume_unwind;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raddle::rt::{self, Abandoned};
 
@@ -92,9 +92,9 @@ impl Execution {
     }
 
     /// For the watchdog: unwinds `other` while `blocked_outside`, which has the token, is blocked outside the toolkit.
-    /// Returns when `other` has terminated or blocks, or after a moment.
+    /// Returns when `other` has terminated or blocks, or after `limit`.
     #[expect(clippy::disallowed_methods, reason = "below the seam")]
-    pub(crate) fn unwind_beside(&self, blocked_outside: usize, other: usize) {
+    pub(crate) fn unwind_beside(&self, blocked_outside: usize, other: usize, limit: Duration) {
         let state = self.lock();
         let begun = state.tasks[other].os_thread.is_some() && !state.tasks[other].has_terminated();
         if !begun || !state.ending {
@@ -102,11 +102,9 @@ impl Execution {
         }
         self.blocked_outside.store(blocked_outside, Relaxed);
         drop(self.pass_to(state, other));
-        for _ in 0..50 {
+        let start = Instant::now();
+        while self.lock().token_holder != NO_TASK && start.elapsed() < limit {
             std::thread::sleep(Duration::from_millis(1));
-            if self.lock().token_holder == NO_TASK {
-                return;
-            }
         }
     }
 

@@ -197,8 +197,11 @@ pub(crate) fn report_stalled(monitor: &Monitor, since: Duration) -> Option<Trace
 #[expect(clippy::disallowed_methods, reason = "progress is measured in real time")]
 fn holder_of(execution: &Execution, blocked: usize, native_id: u64, count: usize) -> Option<usize> {
     let before = FutexWait::read(native_id)?;
+    // On a busy machine, unwinding one thread takes long; of many threads, most take no time.
+    let until = Instant::now() + Duration::from_secs(5);
     (0..count).filter(|&other| other != blocked).find(|&other| {
-        execution.unwind_beside(blocked, other);
+        let left = until.saturating_duration_since(Instant::now());
+        execution.unwind_beside(blocked, other, left.max(Duration::from_millis(50)));
         let is_released = || {
             std::thread::sleep(Duration::from_millis(1));
             FutexWait::read(native_id).as_ref() != Some(&before)
