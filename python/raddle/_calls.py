@@ -78,6 +78,8 @@ def _method(owner, name, receiver, args, kwargs, out):
     if name in ("__reduce_ex__", "__reduce__", "__getstate__"):
         attributes(receiver, "r", out) if not isinstance(receiver, type) else None
         return read_deep(receiver, out)
+    if name == "__subclasses__":
+        return _raddle.unseen("which subclasses a class has at the moment")
     if isinstance(receiver, type) and owner is not receiver:
         return None if name in _OF_OBJECT or name.startswith("__") else _arguments_of_class_method(receiver, name, args, out)
     if is_primitive(receiver):
@@ -150,10 +152,10 @@ def _method(owner, name, receiver, args, kwargs, out):
         return several((getattr(receiver, "string", None), *args), read_deep, out)
     if name in _OF_OBJECT and is_plain(type(receiver)):
         return None
-    if is_plain(type(receiver)) or isinstance(receiver, BaseException):
+    if isinstance(receiver, BaseException):
+        return _method_of_exception(name, receiver, out)
+    if is_plain(type(receiver)):
         if name in ("__repr__", "__str__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
-            return None
-        if isinstance(receiver, BaseException):
             return None
     if owner is type or isinstance(receiver, type):
         return None
@@ -162,6 +164,17 @@ def _method(owner, name, receiver, args, kwargs, out):
     if isinstance(receiver, functools._lru_cache_wrapper):
         return write_all(receiver, out)
     reach((receiver, *args, *kwargs.values()), "w", out)
+
+
+def _method_of_exception(name, receiver, out):
+    if name in ("__str__", "__repr__", "__reduce__", "__reduce_ex__", "__format__"):
+        read_deep(receiver, out)
+    elif name == "add_note":
+        attribute(receiver, "__notes__", "w", out)
+    elif name == "with_traceback":
+        attribute(receiver, "__traceback__", "w", out)
+    elif name in ("__init__", "__setstate__"):
+        attribute(receiver, "args", "w", out)
 
 
 def _arguments_of_class_method(cls, name, args, out):
@@ -316,6 +329,18 @@ _PURE = frozenset(
 
 _OF_CLOCK = ("sleep", "time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns")
 
+#: Functions of them that read or change a state of the interpreter.
+_STATE = {
+    ("_abc", "_abc_register"): ("the registrations of abstract classes", "w"),
+    ("_abc", "_abc_instancecheck"): ("the registrations of abstract classes", "r"),
+    ("_abc", "_abc_subclasscheck"): ("the registrations of abstract classes", "r"),
+    ("_abc", "get_cache_token"): ("the registrations of abstract classes", "r"),
+    ("_abc", "_reset_registry"): ("the registrations of abstract classes", "w"),
+    ("gc", "enable"): ("the garbage collector", "w"),
+    ("gc", "disable"): ("the garbage collector", "w"),
+    ("gc", "isenabled"): ("the garbage collector", "r"),
+}
+
 #: Modules of C that the explorer cannot follow: their functions wait for, or start, something outside of it.
 _OUTSIDE = frozenset(
     """
@@ -360,7 +385,11 @@ def _function(callable, args, kwargs, out):
         if name in ("fork", "forkpty", "waitpid", "read", "system"):
             _raddle.unseen(f"a call of os.{name}")
         return None
+    if (module, name) in _STATE:
+        return world(*_STATE[module, name], out)
     if module in _PURE:
+        if module == "_weakref" and name in ("getweakrefcount", "getweakrefs"):
+            _raddle.unseen("which weak references an object has at the moment")
         if module == "time" and name in _OF_CLOCK:  # a direct call has a stand-in
             _raddle.unseen(f"a call of time.{name} by C code")
         if module == "_weakref" and name == "proxy":

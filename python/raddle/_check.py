@@ -6,6 +6,7 @@ imported before is replaced when it is called, and a lock that it made before is
 
 import functools
 import gc
+import inspect
 import os
 import random
 import sys
@@ -84,6 +85,10 @@ def _classify(operation, argument, operands):
         return None
 
 
+#: Functions whose call runs none of their code.
+_SUSPENDED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+
+
 def outcome_of(
     function,
     *,
@@ -107,6 +112,10 @@ def outcome_of(
     _verify_interpreter()
     if not callable(function):
         raise TypeError(f"raddle.check() needs a function without arguments, not {function!r}")
+    if any(is_of_kind(function) or is_of_kind(type(function).__call__) for is_of_kind in _SUSPENDED):
+        raise TypeError(
+            f"raddle.check() calls {function!r}, which would only create a coroutine or a generator: pass a function that runs it"
+        )
     for name, value in (("executions", executions), ("seed", seed), ("steps", steps)):
         if type(value) is not int or not 0 <= value < 1 << 63:
             raise ValueError(f"{name} must be an integer from 0 on, not {value!r}")

@@ -311,6 +311,7 @@ def read_deep(value, out, seen=None):
     elif isinstance(value, _NOT_DATA) or is_plain(cls) or is_primitive(value):
         pass
     elif isinstance(value, BaseException):
+        attribute(value, "args", "r", out)
         read_deep(value.args, out, seen)
     else:
         read_keys(value, out)

@@ -128,6 +128,10 @@ def of(found, grain, replay):
                 "depend on nothing that changes from call to call: the real clock, the order of a set of objects, random bytes\n\n"
             )
             return Inconclusive(reason + text, executions, grain)
+        if found["kind"] == "too many threads":
+            return Inconclusive(
+                "more than 128 threads are alive at the same time, which is the limit of the exploration", executions, grain
+            )
         if found["kind"] == "blocked outside":
             reason = "a thread waits for something that the exploration does not see, such as input or a lock of C code\n\n"
             return Inconclusive(reason + text, executions, grain)
@@ -143,10 +147,16 @@ def of(found, grain, replay):
             html=html,
             json=json,
         )
-    if found["outcome"] == "exhausted" and not unseen and not found.get("grown"):
+    vanished = found.get("vanished")
+    if found["outcome"] == "exhausted" and not unseen and not found.get("grown") and not vanished:
         return Exhausted(found["classes"], executions, grain)
     if unseen:
         reason = "the exploration does not see " + "; ".join(unseen)
+    elif found["outcome"] == "exhausted" and vanished and not found.get("grown"):
+        reason = (
+            f"threads shared {', '.join(vanished[:3])} in an early execution and not later, so the program depends on what an earlier "
+            "execution has left, such as an item of a dictionary of a module. It must create what its threads share each time"
+        )
     elif replay is not None:
         reason = "the schedule of the token does not fail"
     elif found["outcome"] == "exhausted":

@@ -52,7 +52,9 @@ WAITS = {
 
 def run(program, watch):
     """Runs a program that prints a line before it waits, and sends it SIGINT after that line."""
-    command = [sys.executable, "-c", "import raddle, signal, sys, threading, time\n" + program]
+    # A shell that runs the tests in the background has them ignore the signal.
+    head = "import raddle, signal, sys, threading, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", head + program]
     environment = dict(os.environ, RADDLE_WATCH=watch)
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     try:

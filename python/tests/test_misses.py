@@ -1,9 +1,11 @@
 """Programs that `raddle.check` once called exhausted although they can fail, or failed although they cannot. The oracle found them."""
 
+import abc
 import array
 import collections
 import datetime
 import functools
+import gc
 import io
 import itertools
 import queue
@@ -11,6 +13,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 from time import sleep
 
 import pytest
@@ -35,6 +38,11 @@ def values_of(program):
     outcome = raddle.outcome_of(lambda: values.add(repr(program())), strategy="dpor")
     assert type(outcome) is raddle.Exhausted, str(outcome)
     return values
+
+
+def fails(program):
+    outcome = raddle.outcome_of(program)
+    assert isinstance(outcome, raddle.Failed), outcome
 
 
 class Box:
@@ -557,3 +565,108 @@ def test_items_of_a_queue_that_existed_before_are_got():
     BEFORE.put(2)
     assert values_of(program) == {"[1, 2]", "[2, 1]"}
     assert BEFORE.qsize() == 2
+
+
+def test_registration_with_an_abstract_class_is_seen():
+    def program(check):
+        class Abstract(abc.ABC):
+            pass
+
+        class Plain:
+            pass
+
+        found = []
+        run(lambda: Abstract.register(Plain), lambda: found.append(check(Plain, Abstract)))
+        assert found == [True]
+
+    for check in (issubclass, lambda cls, abstract: isinstance(cls(), abstract)):
+        fails(lambda check=check: program(check))
+
+
+def test_arguments_and_notes_of_an_exception_are_seen():
+    def program(change, look, expected):
+        error, found = ValueError("a"), []
+        run(lambda: change(error), lambda: found.append(look(error)))
+        assert found == [expected]
+
+    def change(error):
+        error.args = ("b",)
+
+    for look in (str, repr, lambda error: f"{error}", lambda error: error.__str__()):
+        fails(lambda look=look: program(change, look, look(ValueError("b"))))
+    fails(lambda: program(lambda error: error.add_note("b"), lambda error: hasattr(error, "__notes__"), True))
+
+
+def test_state_of_the_collector_is_seen():
+    def program():
+        found = []
+        try:
+            run(gc.enable, lambda: found.append(gc.isenabled()))
+        finally:
+            gc.disable()
+        assert found == [True]
+
+    fails(program)
+
+
+def test_what_the_interpreter_lists_makes_a_check_inconclusive():
+    class Base:
+        pass
+
+    def subclasses():
+        def derive():
+            class Derived(Base):
+                pass
+
+            return Derived
+
+        run(derive, lambda: Base.__subclasses__())
+
+    def references():
+        base = Base()
+        run(lambda: weakref.ref(base), lambda: weakref.getweakrefcount(base))
+
+    for program in (subclasses, references):
+        assert isinstance(raddle.outcome_of(program), raddle.Inconclusive)
+
+
+def test_state_that_an_earlier_execution_left_makes_a_check_inconclusive():
+    cache, made = {}, []
+
+    def program():
+        made.clear()
+
+        def make():
+            if "key" not in cache:
+                made.append(1)
+                cache["key"] = 1
+
+        run(make, make)
+        assert len(made) <= 1
+
+    outcome = raddle.outcome_of(program)
+    assert isinstance(outcome, raddle.Inconclusive) and "an earlier execution" in outcome.reason, outcome
+
+
+def test_more_threads_than_the_limit_make_a_check_inconclusive():
+    def program():
+        run(*[lambda: None] * 130)
+
+    outcome = raddle.outcome_of(program)
+    assert isinstance(outcome, raddle.Inconclusive) and "128" in outcome.reason, outcome
+
+
+def test_function_that_is_only_suspended_is_refused():
+    async def coroutine():
+        raise AssertionError
+
+    def generator():
+        yield
+
+    class Callable:
+        async def __call__(self):
+            raise AssertionError
+
+    for function in (coroutine, generator, functools.partial(coroutine), Callable()):
+        with pytest.raises(TypeError, match="coroutine or a generator"):
+            raddle.outcome_of(function)

@@ -55,6 +55,8 @@ struct Known {
     is_step: bool,
     /// Some location of this name is shared.
     is_shared: bool,
+    /// Some location of this name was shared in this exploration.
+    recurs: bool,
 }
 
 /// Threads are numbered; those beyond the last bit share it.
@@ -110,6 +112,7 @@ impl Locations {
     pub(super) fn next_exploration(&mut self) {
         for name in &mut self.names {
             name.is_step = name.is_shared;
+            name.recurs = false;
         }
         self.grown = false;
         self.cancelled.store(false, Relaxed);
@@ -129,6 +132,12 @@ impl Locations {
         let steps = self.names.iter().filter(|name| name.is_step).map(|name| hash(name.text));
         let all = self.all_attributes.then_some(ALL_ATTRIBUTES);
         steps.chain(self.expected.iter().copied()).chain(all).collect()
+    }
+
+    /// The names that were shared in an earlier exploration, but not in this one. If this one is complete, it has run a schedule
+    /// of the class of the one that showed it: there are none, unless an execution depends on what an earlier one has left.
+    pub(super) fn vanished(&self) -> Vec<&'static str> {
+        self.names.iter().filter(|name| name.is_step && !name.recurs).map(|name| name.text).collect()
     }
 
     /// The name of an attribute of an instance, whose class is alive to the end of the execution.
@@ -175,7 +184,7 @@ impl Locations {
             let further = names::texts_from(self.names.len());
             self.names.extend(further.into_iter().map(|text| {
                 let is_step = self.expected.contains(&hash(text));
-                Known { text, is_step, is_shared: is_step }
+                Known { text, is_step, is_shared: is_step, recurs: false }
             }));
         }
     }
@@ -208,6 +217,7 @@ impl Locations {
             for name in std::iter::once(&location.name).chain(&location.other_names) {
                 let name = &mut self.names[*name as usize];
                 name.is_shared = true;
+                name.recurs = true;
                 further |= !name.is_step;
             }
         }

@@ -128,6 +128,7 @@ fn explore(
     if let Some(state) = state {
         found.set_item("names", state.locations.hashes())?;
         found.set_item("unseen", state.unseen.iter().collect::<Vec<_>>())?;
+        found.set_item("vanished", state.locations.vanished())?;
     }
     Ok(found)
 }
