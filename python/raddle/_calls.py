@@ -386,7 +386,7 @@ def _function(callable, args, kwargs, out):
             _raddle.unseen(f"a call of os.{name}")
         return None
     if (module, name) in _STATE:
-        return world(*_STATE[module, name], out)
+        world(*_STATE[module, name], out)
     if module in _PURE:
         if module == "_weakref" and name in ("getweakrefcount", "getweakrefs"):
             _raddle.unseen("which weak references an object has at the moment")

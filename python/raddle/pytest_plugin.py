@@ -6,6 +6,7 @@ It shows a failed check by its report, adds the options `--raddle-...`, and chan
 import json
 import os
 import re
+import shlex
 
 import pytest
 
@@ -76,10 +77,9 @@ class _Report:
         found = json.loads(error.outcome.json)
         at = found["failure"].get("at") or {}
         self.reprcrash = _Place(at.get("file"), at.get("line"), found["failure"].get("message") or error.outcome.title)
-        node = item.nodeid.partition("[")[0]
         notes = [
             *getattr(error, "__notes__", ()),
-            f"to replay this schedule: pytest {node} --raddle-replay {error.outcome.token}",
+            f"to replay this schedule: pytest {shlex.quote(item.nodeid)} --raddle-replay {error.outcome.token}",
             *_written(item, error.outcome),
         ]
         lines = [line for line in str(error).rstrip().splitlines() if not line.startswith(_REPLAYS)]

@@ -93,6 +93,31 @@ def test_failed_check_is_shown_by_its_report(program, tmp_path):
 
 
 @explores
+def test_command_of_a_parametrized_test_names_its_parameter(program):
+    path = program(
+        """
+        import threading, types, pytest, raddle
+        @pytest.mark.parametrize("steps", [1, 2])
+        @raddle.explore
+        def test_it(steps):
+            hits = types.SimpleNamespace(count=0)
+            def hit():
+                hits.count += 1
+            thread = threading.Thread(target=hit)
+            thread.start()
+            if steps == 2:
+                hit()
+            thread.join()
+            assert hits.count == steps
+        """,
+        "test_it.py",
+    )
+    status, out, err = run(path, "-q")
+    assert status == 1 and "1 failed, 1 passed" in out, out + err
+    assert "to replay this schedule: pytest 'test_it.py::test_it[2]' --raddle-replay " in out, out
+
+
+@explores
 def test_limit_of_executions_comes_from_the_command_line(program):
     path = program(
         """
