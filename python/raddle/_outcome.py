@@ -109,8 +109,10 @@ def _report(found, form, token):
     """A form of the report, in terms of Python."""
     text = found[form].replace(found["token"], token)
     text = text.replace("`Explorer::max_steps`", "the option steps")
-    for quote in ('"', '\\"'):
+    for quote in ('"', '\\"', "&quot;"):
         text = text.replace(quote + " panicked", quote + " raised an exception")
+    # The command of the explorer, in the page and in JSON.
+    text = re.sub(r'"replay":"RADDLE_REPLAY=[^"]*"', lambda _: f'"replay":"raddle.check(..., replay=\'{token}\')"', text)
     if form == "text":
         text = "\n".join(line for line in text.splitlines() if not line.startswith(_OF_RUST)).rstrip() + "\n"
     return text

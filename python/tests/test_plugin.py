@@ -86,6 +86,10 @@ def test_failed_check_is_shown_by_its_report(program, tmp_path):
     assert json.loads((tmp_path / "reports" / pages[1]).read_text())["failure"]["at"]["line"] == 26
     assert "Database.value" in (tmp_path / "reports" / pages[0]).read_text()
     assert f"to step through it: open reports/{pages[0]}" in shown
+    # In terms of Python, too.
+    texts = [(tmp_path / "reports" / page).read_text() for page in pages]
+    assert all("raddle.check(..., replay='py1f." in text for text in texts) and "RADDLE_REPLAY=py" not in "".join(texts)
+    assert "<title>thread &quot;MainThread&quot; raised an exception</title>" in texts[0]
     # The command that the report names.
     command = re.search(r"to replay this schedule: pytest (\S+) --raddle-replay (\S+)\n", shown)
     status, out, err = execute("-m", "pytest", "-q", command[1], "--raddle-replay", command[2], cwd=tmp_path)
