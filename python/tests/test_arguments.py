@@ -66,7 +66,7 @@ OF_NOTHING = [((), {}), ((1,), {}), ((None, None, None), {}), ((), {"timeout": 1
 OF_EXIT = [((None, None, None), {}), ((ValueError, ValueError(), None), {})]
 OF_ITEM = [((5,), {}), ((), {"item": 5}), ((), {}), ((5, True), {}), ((5,), {"item": 5})]
 
-#: Objects in a state, and the calls that are compared. Objects in which a call could block for ever have none without a timeout.
+#: Objects in a given state, with the calls to compare. A call that could block forever on its object always has a timeout.
 CALLS = {
     "free lock": (lambda m: m.threading.Lock(), {"acquire": OF_LOCK, "__enter__": OF_NOTHING[:1], "release": OF_NOTHING}),
     "held lock": (lambda m: acquired(m.threading.Lock()), {"acquire": OF_LOCK, "release": OF_NOTHING, "__exit__": OF_EXIT}),

@@ -5,7 +5,7 @@
 //! aborts, or destructors use an interpreter that the thread does not have. Python code runs above frames of this module
 //! in callbacks, comparisons, finalizers and many more places, most of them inside PyO3.
 //!
-//! So such a thread is parked for ever before its first frame is unwound, as Python 3.14 does with every thread.
+//! Such a thread is therefore parked forever before its first frame is unwound. Python 3.14 parks every thread in this way.
 //! glibc calls the cleanup handlers of a thread as the unwinding leaves the part of the stack in which they were registered, and
 //! compares addresses to find that out. A handler that was registered outside the stack is called at once.
 //!
@@ -139,7 +139,7 @@ mod handler {
         }
     }
 
-    /// Parks the thread for ever if the interpreter ends. Otherwise it is not the interpreter that terminates the thread.
+    /// Parks the thread forever if the interpreter is ending. Otherwise something else terminates the thread.
     extern "C" fn park(_: *mut c_void) {
         while ENDS.load(Relaxed) {
             pause();
